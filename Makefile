@@ -1,0 +1,58 @@
+# Each target does all its own set-up. Start with `make demo`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo run test lint fmt bench lab fuzz golden proto lock clean
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "setting up $(VENV) (the first time takes a minute or two)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Hopline needs Python 3.11 or newer; set PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: install
+	@$(BIN)/python -m deploy.demo
+
+run: install
+	$(BIN)/hopline serve
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install
+	$(BIN)/python -m tests.bench
+
+lab: install
+	$(BIN)/python -m tests.lab
+
+fuzz: install
+	$(BIN)/python -m tests.fuzz
+
+golden: install
+	GOLDEN_WRITE=1 $(BIN)/python -m pytest -q tests -k golden
+
+proto: install
+	$(BIN)/python -m grpc_tools.protoc -Icollector/wire --python_out=collector/wire --pyi_out=collector/wire collector/wire/gateway_record.proto
+
+lock:
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra dev --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .demo .bench .lab .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,308 @@
+"""
+Settings: `HOPLINE_*` variables, one class, defaults that run on a laptop.
+
+Each room receives the frozen part that concerns it (`settings.journal()`), never the whole.
+`hopline check-config` prints the effective values with secrets masked.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from collector.errors import ConfigError
+
+MIB = 1024 * 1024
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """Where segments lie, how much they may hold, and when one is closed."""
+
+    directory: Path
+    max_bytes: int
+    segment_bytes: int
+    segment_age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveSettings:
+    """Sockets of the ingest process. A port of 0 turns a door off."""
+
+    bind: str
+    otlp_grpc_port: int
+    ingest_port: int
+    zipkin_port: int
+    jaeger_http_port: int
+    jaeger_grpc_port: int
+    jaeger_udp_port: int
+    tokens: tuple[str, ...]
+    max_body_bytes: int
+    max_inflight_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Which ClickHouse, and how long rows are kept. An empty `url` means embedded chDB."""
+
+    url: str
+    directory: Path
+    database: str
+    cluster: str
+    ttl_days: int
+    flush_interval_ms: int
+    memory_bytes: int
+    query_timeout_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The query API's socket and tokens."""
+
+    bind: str
+    port: int
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AzureSettings:
+    """The Log Analytics poller. No workspace means that it does not run."""
+
+    workspace_ids: tuple[str, ...]
+    tables: tuple[str, ...]
+    endpoint: str
+    poll_interval_s: int
+    overlap_s: int
+    lookback_s: int
+    max_window_s: int
+    state_directory: Path
+    is_insecure_endpoint_allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventHubSettings:
+    """The Event Hubs consumer (Kafka endpoint). No server means that it does not run."""
+
+    bootstrap_servers: str
+    connection_string: str
+    topics: tuple[str, ...]
+    group: str
+
+
+class Settings(BaseSettings):
+    """
+    Everything that can be set, from the environment.
+
+    Each field's description is its row in the README: meaning, unit, and what 0 or empty does.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HOPLINE_", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the journal, the embedded store and the watermarks."
+    )
+    bind: str = Field(
+        "127.0.0.1",
+        description="Address of every socket. Other than loopback needs both token settings.",
+    )
+    otlp_grpc_port: int = Field(4317, ge=0, le=65535, description="OTLP/gRPC. 0: off.")
+    ingest_port: int = Field(
+        4318, ge=0, le=65535, description="OTLP/HTTP and gateway push. 0: off."
+    )
+    api_port: int = Field(8080, ge=0, le=65535, description="REST and pages. 0: off.")
+    zipkin_port: int = Field(0, ge=0, le=65535, description="Zipkin v2, usually 9411. 0: off.")
+    jaeger_http_port: int = Field(
+        0, ge=0, le=65535, description="Jaeger Thrift over HTTP, usually 14268. 0: off."
+    )
+    jaeger_grpc_port: int = Field(
+        0, ge=0, le=65535, description="Jaeger gRPC, usually 14250. 0: off."
+    )
+    jaeger_udp_port: int = Field(
+        0,
+        ge=0,
+        le=65534,
+        description="Jaeger agent UDP compact, usually 6831; binary listens one above. 0: off.",
+    )
+    ingest_tokens: SecretStr = Field(
+        SecretStr(""), description="Bearer tokens that may send, comma separated. Empty: no check."
+    )
+    query_tokens: SecretStr = Field(
+        SecretStr(""), description="Bearer tokens that may read, comma separated. Empty: no check."
+    )
+    allow_unauthenticated: bool = Field(
+        False, description="Permit a bind other than loopback without tokens."
+    )
+    max_body_bytes: int = Field(
+        64 * MIB, ge=1024, description="Largest request, before and after decompression, in bytes."
+    )
+    max_inflight_bytes: int = Field(
+        256 * MIB, ge=1024, description="Bytes of requests held at once; above it senders wait."
+    )
+    journal_max_bytes: int = Field(
+        4096 * MIB,
+        ge=1024,
+        description="Journal quota in bytes; when full, senders are told to retry.",
+    )
+    journal_segment_bytes: int = Field(
+        48 * MIB, ge=1024, description="A segment is closed at this size, in bytes."
+    )
+    flush_interval_ms: int = Field(
+        1000, ge=50, description="A segment is closed and loaded after this long, in ms."
+    )
+    clickhouse_url: SecretStr = Field(
+        SecretStr(""),
+        description="http(s)://user:password@host:port/database of a server. Empty: embedded.",
+    )
+    clickhouse_database: str = Field("hopline", description="Database of all tables.")
+    clickhouse_cluster: str = Field(
+        "", description="Cluster name for ON CLUSTER, replicated, sharded tables. Empty: one node."
+    )
+    ttl_days: int = Field(30, ge=0, description="Days that rows are kept. 0: for ever.")
+    store_memory_bytes: int = Field(
+        2048 * MIB, ge=0, description="Memory cap of one statement, in bytes. 0: the engine's own."
+    )
+    query_timeout_s: int = Field(20, ge=1, description="Time limit of one read, in seconds.")
+    redact: bool = Field(True, description="Mask secrets before anything reaches the disk.")
+    redact_keys: str = Field(
+        "", description="More attribute or header names to mask, comma separated."
+    )
+    resend_window_s: int = Field(
+        3600,
+        ge=0,
+        description="Seconds in which an identical resent request is recognised. 0: never.",
+    )
+    azure_workspace_ids: str = Field(
+        "", description="Log Analytics workspaces to poll, comma separated. Empty: no poller."
+    )
+    azure_tables: str = Field(
+        "ApiManagementGatewayLogs", description="Tables to poll, comma separated."
+    )
+    azure_endpoint: str = Field(
+        "https://api.loganalytics.io", description="Log Analytics query endpoint."
+    )
+    azure_poll_interval_s: int = Field(30, ge=1, description="Seconds between two polls.")
+    azure_overlap_s: int = Field(
+        60, ge=0, description="Seconds of each poll that the one before has already asked for."
+    )
+    azure_lookback_s: int = Field(
+        3600, ge=0, description="Seconds into the past of the very first poll."
+    )
+    azure_max_window_s: int = Field(
+        3600, ge=1, description="Longest window of one query, in seconds."
+    )
+    azure_allow_insecure: bool = Field(
+        False, description="Talk to an http:// endpoint without credentials (test doubles only)."
+    )
+    eventhub_bootstrap: str = Field(
+        "", description="Event Hubs Kafka endpoint, host:9093. Empty: no consumer."
+    )
+    eventhub_connection_string: SecretStr = Field(
+        SecretStr(""), description="Event Hubs connection string. Empty: plain Kafka without SASL."
+    )
+    eventhub_topics: str = Field("", description="Event hubs to read, comma separated.")
+    eventhub_group: str = Field("hopline", description="Consumer group.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe message that is logged."
+    )
+
+    @field_validator("azure_endpoint")
+    @classmethod
+    def _has_scheme(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with https:// (or http:// for a local double)")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _is_safe_to_expose(self) -> "Settings":
+        tokens_missing = not (_split(self.ingest_tokens) and _split(self.query_tokens))
+        if self.bind not in _LOOPBACK and tokens_missing and not self.allow_unauthenticated:
+            raise ValueError(
+                f"HOPLINE_BIND={self.bind} is reachable from outside: set HOPLINE_INGEST_TOKENS "
+                "and HOPLINE_QUERY_TOKENS, or HOPLINE_ALLOW_UNAUTHENTICATED=true"
+            )
+        return self
+
+    def journal(self) -> JournalSettings:
+        return JournalSettings(
+            directory=self.data_dir / "journal",
+            max_bytes=self.journal_max_bytes,
+            segment_bytes=self.journal_segment_bytes,
+            segment_age_ms=self.flush_interval_ms,
+        )
+
+    def receive(self) -> ReceiveSettings:
+        return ReceiveSettings(
+            bind=self.bind,
+            otlp_grpc_port=self.otlp_grpc_port,
+            ingest_port=self.ingest_port,
+            zipkin_port=self.zipkin_port,
+            jaeger_http_port=self.jaeger_http_port,
+            jaeger_grpc_port=self.jaeger_grpc_port,
+            jaeger_udp_port=self.jaeger_udp_port,
+            tokens=_split(self.ingest_tokens),
+            max_body_bytes=self.max_body_bytes,
+            max_inflight_bytes=self.max_inflight_bytes,
+        )
+
+    def store(self) -> StoreSettings:
+        return StoreSettings(
+            url=self.clickhouse_url.get_secret_value(),
+            directory=self.data_dir / "chdb",
+            database=self.clickhouse_database,
+            cluster=self.clickhouse_cluster,
+            ttl_days=self.ttl_days,
+            flush_interval_ms=self.flush_interval_ms,
+            memory_bytes=self.store_memory_bytes,
+            query_timeout_s=self.query_timeout_s,
+        )
+
+    def api(self) -> ApiSettings:
+        return ApiSettings(bind=self.bind, port=self.api_port, tokens=_split(self.query_tokens))
+
+    def azure(self) -> AzureSettings:
+        return AzureSettings(
+            workspace_ids=_split(self.azure_workspace_ids),
+            tables=_split(self.azure_tables),
+            endpoint=self.azure_endpoint,
+            poll_interval_s=self.azure_poll_interval_s,
+            overlap_s=self.azure_overlap_s,
+            lookback_s=self.azure_lookback_s,
+            max_window_s=self.azure_max_window_s,
+            state_directory=self.data_dir / "pull",
+            is_insecure_endpoint_allowed=self.azure_allow_insecure,
+        )
+
+    def event_hub(self) -> EventHubSettings:
+        return EventHubSettings(
+            bootstrap_servers=self.eventhub_bootstrap,
+            connection_string=self.eventhub_connection_string.get_secret_value(),
+            topics=_split(self.eventhub_topics),
+            group=self.eventhub_group,
+        )
+
+
+def load_settings(**overrides: object) -> Settings:
+    """
+    Read the environment; arguments win over it.
+
+    Raises:
+        ConfigError: a value can not work; the message names the variable.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        problems = "; ".join(
+            (f"HOPLINE_{str(e['loc'][0]).upper()}: " if e["loc"] else "") + str(e["msg"])
+            for e in exc.errors()
+        )
+        raise ConfigError(problems, hint="see the settings table in README.md") from exc
+
+
+def _split(value: str | SecretStr) -> tuple[str, ...]:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return tuple(part.strip() for part in text.split(",") if part.strip())

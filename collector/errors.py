@@ -1,0 +1,206 @@
+"""
+The errors, and what each one tells the other side.
+
+    CollectorError                       http  grpc                 retryable
+    ├─ Refused (the sender's envelope)
+    │   ├─ Unauthenticated               401   UNAUTHENTICATED      no
+    │   ├─ UnknownDoor                   404   UNIMPLEMENTED        no
+    │   ├─ UnsupportedFormat             415   UNIMPLEMENTED        no
+    │   ├─ TooLarge                      413   RESOURCE_EXHAUSTED   no
+    │   ├─ Undecodable                   400   INVALID_ARGUMENT     no
+    │   └─ Overloaded                    429   UNAVAILABLE          yes
+    ├─ StoreError
+    │   ├─ StoreUnavailable              503   UNAVAILABLE          yes
+    │   └─ StoreRejectedRows             500   INTERNAL             no
+    ├─ JournalError                      503   UNAVAILABLE          yes
+    ├─ PullError (a source we poll)
+    │   ├─ SourceDenied                  502   UNAVAILABLE          no
+    │   └─ SourceUnavailable             502   UNAVAILABLE          yes
+    ├─ ConfigError                       500   INTERNAL             no
+    └─ QueryError
+        ├─ BadQuestion                   400   INVALID_ARGUMENT     no
+        ├─ NotFound                      404   NOT_FOUND            no
+        ├─ TooExpensive                  422   RESOURCE_EXHAUSTED   no
+        └─ QueryTimeout                  504   DEADLINE_EXCEEDED    yes
+
+The two edges (HTTP and gRPC) read these attributes and hold no table of their own. OTLP clients
+retry 429, 502, 503 and 504 only, so each retryable class maps to one of them.
+"""
+
+from typing import ClassVar
+
+
+class CollectorError(Exception):
+    """
+    Everything Hopline raises on purpose.
+
+    `code` is the stable word in REST error bodies and metric labels; `hint` says what to do.
+    """
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+    grpc_status: ClassVar[str] = "INTERNAL"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.retry_after_s = retry_after_s
+
+
+class Refused(CollectorError):
+    """The whole envelope is not taken; the sender is told."""
+
+    code = "refused"
+    http_status = 400
+    grpc_status = "INVALID_ARGUMENT"
+
+
+class Unauthenticated(Refused):
+    """No token, or one that is not known. Never retried."""
+
+    code = "unauthenticated"
+    http_status = 401
+    grpc_status = "UNAUTHENTICATED"
+
+
+class UnknownDoor(Refused):
+    """The path or the adapter does not exist. Never retried."""
+
+    code = "unknown_door"
+    http_status = 404
+    grpc_status = "UNIMPLEMENTED"
+
+
+class UnsupportedFormat(Refused):
+    """Content type or encoding that this door does not read. Never retried."""
+
+    code = "unsupported_format"
+    http_status = 415
+    grpc_status = "UNIMPLEMENTED"
+
+
+class TooLarge(Refused):
+    """
+    Over a size cap, before or after decompression. Never retried.
+
+    Over gRPC it carries no RetryInfo: the OTLP specification reads that as final.
+    """
+
+    code = "too_large"
+    http_status = 413
+    grpc_status = "RESOURCE_EXHAUSTED"
+
+
+class Undecodable(Refused):
+    """The bytes are not what their content type says. Never retried."""
+
+    code = "undecodable"
+    http_status = 400
+    grpc_status = "INVALID_ARGUMENT"
+
+
+class Overloaded(Refused):
+    """Too much at once; the same bytes are welcome later. Retryable."""
+
+    code = "overloaded"
+    http_status = 429
+    grpc_status = "UNAVAILABLE"
+    retryable = True
+
+
+class StoreError(CollectorError):
+    """ClickHouse did not do what was asked."""
+
+    code = "store"
+
+
+class StoreUnavailable(StoreError):
+    """ClickHouse does not answer. Retryable."""
+
+    code = "store_unavailable"
+    http_status = 503
+    grpc_status = "UNAVAILABLE"
+    retryable = True
+
+
+class StoreRejectedRows(StoreError):
+    """ClickHouse answers and refuses these rows for good: they go to the dead letter."""
+
+    code = "store_rejected_rows"
+
+
+class JournalError(CollectorError):
+    """The journal can not make bytes durable (quota, disk full, I/O error). Retryable."""
+
+    code = "journal"
+    http_status = 503
+    grpc_status = "UNAVAILABLE"
+    retryable = True
+
+
+class PullError(CollectorError):
+    """A source that Hopline polls did not answer as needed."""
+
+    code = "pull"
+    http_status = 502
+    grpc_status = "UNAVAILABLE"
+
+
+class SourceDenied(PullError):
+    """The source refuses us (401, 403, 404, a wrong query): an operator has to act."""
+
+    code = "source_denied"
+
+
+class SourceUnavailable(PullError):
+    """The source is throttling or down. Retryable."""
+
+    code = "source_unavailable"
+    retryable = True
+
+
+class ConfigError(CollectorError):
+    """A setting that can not work. The process does not start."""
+
+    code = "config"
+
+
+class QueryError(CollectorError):
+    """A question that gets no answer."""
+
+    code = "query"
+
+
+class BadQuestion(QueryError):
+    """A parameter that can not be understood; the message names it."""
+
+    code = "bad_question"
+    http_status = 400
+    grpc_status = "INVALID_ARGUMENT"
+
+
+class NotFound(QueryError):
+    """Nothing is known under this id (yet)."""
+
+    code = "not_found"
+    http_status = 404
+    grpc_status = "NOT_FOUND"
+
+
+class TooExpensive(QueryError):
+    """The answer would read more than the limits allow; the hint says how to narrow it."""
+
+    code = "too_expensive"
+    http_status = 422
+    grpc_status = "RESOURCE_EXHAUSTED"
+
+
+class QueryTimeout(QueryError):
+    """The store did not answer in time. Retryable."""
+
+    code = "query_timeout"
+    http_status = 504
+    grpc_status = "DEADLINE_EXCEEDED"
+    retryable = True
