@@ -1,0 +1,1 @@
+"""What is deployed with Hopline: gateway and mesh configuration, and the demo."""

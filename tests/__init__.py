@@ -1,0 +1,1 @@
+"""The test suite; `unit`, `contract`, `integration` and `acceptance` as README.md describes them."""

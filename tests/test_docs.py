@@ -1,0 +1,114 @@
+"""README.md says what the code says: its tables are generated from the code and compared here."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import SecretStr
+
+from collector import errors, telemetry
+from collector.config import Settings
+from collector.decode.gateways import find_adapters
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+
+def _settings_table() -> Iterator[str]:
+    yield "| variable | default | meaning |"
+    yield "|---|---|---|"
+    for name, info in Settings.model_fields.items():
+        default = info.default
+        if isinstance(default, SecretStr):
+            default = default.get_secret_value()
+        shown = f"`{default}`" if default != "" else "empty"
+        yield f"| `HOPLINE_{name.upper()}` | {shown} | {info.description} |"
+
+
+def _adapters_table() -> Iterator[str]:
+    yield "| adapter | product | format reference |"
+    yield "|---|---|---|"
+    for adapter in find_adapters().values():
+        yield f"| `{adapter.name}` | {adapter.product} | {adapter.source} |"
+
+
+def _metrics_table() -> Iterator[str]:
+    yield "| metric | kind | counts |"
+    yield "|---|---|---|"
+    meanings = dict(_metric_comments())
+    for kind in (telemetry.Counter, telemetry.Gauge, telemetry.Histogram):
+        label = {telemetry.Counter: "counter", telemetry.Gauge: "gauge"}.get(kind, "histogram")
+        for name in get_args(kind):
+            yield f"| `{name}` | {label} | {meanings[name]} |"
+
+
+def _metric_comments() -> Iterator[tuple[str, str]]:
+    source = Path(telemetry.__file__).read_text()
+    for comment, name in re.findall(r'((?:    # [^\n]+\n)+)    "(hopline_\w+)"', source):
+        yield name, " ".join(line.strip().removeprefix("# ") for line in comment.splitlines())
+
+
+def _errors_table() -> Iterator[str]:
+    yield "| code | HTTP | gRPC | retry | meaning |"
+    yield "|---|---|---|---|---|"
+    for error in _leaves(errors.CollectorError):
+        meaning = (error.__doc__ or "").strip().splitlines()[0]
+        retry = "yes" if error.retryable else "no"
+        yield f"| `{error.code}` | {error.http_status} | {error.grpc_status} | {retry} | {meaning} |"
+
+
+def _leaves(error: type[errors.CollectorError]) -> Iterator[type[errors.CollectorError]]:
+    children = error.__subclasses__()
+    if not children:
+        yield error
+    for child in children:
+        yield from _leaves(child)
+
+
+TABLES = {
+    "settings": _settings_table,
+    "adapters": _adapters_table,
+    "metrics": _metrics_table,
+    "errors": _errors_table,
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_golden_readme_table_is_what_the_code_says(name: str) -> None:
+    """Each generated table in README.md equals the one made from the code."""
+    expected = "\n".join(TABLES[name]())
+    text = README.read_text()
+    pattern = re.compile(rf"(<!-- {name}: generated -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    assert pattern.search(text), f"README.md has lost its {name} table"
+    if os.environ.get("GOLDEN_WRITE"):
+        README.write_text(pattern.sub(lambda m: m[1] + expected + m[2], text))
+        return
+    found = pattern.search(text)
+    assert found is not None
+    actual = found[0].removeprefix(found[1]).removesuffix(found[2])
+    assert actual == expected, "README.md is out of date: run `make golden`"
+
+
+def test_every_retryable_error_maps_to_a_status_that_otlp_clients_retry() -> None:
+    """OTLP clients retry 429, 502, 503 and 504 only, so retryable errors use these."""
+    for error in _leaves(errors.CollectorError):
+        if error.retryable:
+            assert error.http_status in (429, 502, 503, 504), error
+
+
+def test_paths_named_in_the_readme_exist() -> None:
+    """A path in backticks in README.md that looks like one of ours is there."""
+    for path in re.findall(
+        r"`((?:collector|tests|deploy|dashboards)/[\w./-]+)`", README.read_text()
+    ):
+        assert (ROOT / path).exists(), path
+
+
+def test_commands_named_in_the_readme_exist() -> None:
+    """Each `make` target that README.md names is in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`(?:[A-Z_]+=\S+ )?make ([a-z-]+)", README.read_text())):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

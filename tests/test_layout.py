@@ -1,0 +1,98 @@
+"""The tree keeps its shape: sizes, names and the opening words of every room."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(
+    path
+    for folder in ("collector", "deploy", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+    if not path.name.endswith("_pb2.py")
+)
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 40
+VAGUE = {"utils", "util", "helpers", "common", "base", "core", "manager", "service_utils"}
+ALLOWED_TOP_LEVEL = {
+    "pyproject.toml",
+    "collector",
+    "dashboards",
+    "deploy",
+    "tests",
+    "README.md",
+    "Makefile",
+    "LICENSE",
+    "requirements.lock",
+}
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    if not body:
+        return 0
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_relative)
+def test_file_and_functions_stay_small(path: Path) -> None:
+    """No file is over 500 lines and no function body over 40, docstring apart."""
+    text = path.read_text()
+    assert text.count("\n") <= MAX_FILE_LINES
+    long = {
+        node.name: _code_lines(node)
+        for node in _functions(ast.parse(text))
+        if _code_lines(node) > MAX_FUNCTION_LINES
+    }
+    assert not long
+
+
+def test_no_module_has_a_vague_name() -> None:
+    """A module is named for what happens to the datum in it."""
+    assert not [path for path in SOURCES if path.stem in VAGUE]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.parts[len(ROOT.parts)] == "collector"], ids=_relative
+)
+def test_public_things_have_docstrings(path: Path) -> None:
+    """Modules, public classes and public functions say what they are for."""
+    tree = ast.parse(path.read_text())
+    missing = [] if ast.get_docstring(tree) else ["module"]
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if not node.name.startswith("_") and not ast.get_docstring(node):
+                missing.append(node.name)
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    "package", ["receive", "pull", "decode", "store", "stitch", "query", "api", "wire"]
+)
+def test_room_opens_with_its_contract(package: str) -> None:
+    """Each room's `__init__` says what goes in and out and where to start reading."""
+    text = (ROOT / "collector" / package / "__init__.py").read_text()
+    for heading in ("In:", "Out:", "May import:", "Never:", "Read first:"):
+        assert heading.lower() in text.lower(), heading
+
+
+def test_top_level_holds_only_what_was_asked_for() -> None:
+    """Nothing but the agreed folders and files lies at the top of the repository."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    names = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    assert not {name for name in names if not name.startswith(".")} - ALLOWED_TOP_LEVEL
