@@ -1,1 +1,1 @@
-"""The test suite; `unit`, `contract`, `integration` and `acceptance` as README.md describes them."""
+"""The test suite: `unit`, `contract`, `integration`, `acceptance`; see README.md."""

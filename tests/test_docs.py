@@ -57,7 +57,8 @@ def _errors_table() -> Iterator[str]:
     for error in _leaves(errors.CollectorError):
         meaning = (error.__doc__ or "").strip().splitlines()[0]
         retry = "yes" if error.retryable else "no"
-        yield f"| `{error.code}` | {error.http_status} | {error.grpc_status} | {retry} | {meaning} |"
+        statuses = f"{error.http_status} | {error.grpc_status}"
+        yield f"| `{error.code}` | {statuses} | {retry} | {meaning} |"
 
 
 def _leaves(error: type[errors.CollectorError]) -> Iterator[type[errors.CollectorError]]:

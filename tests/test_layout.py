@@ -72,10 +72,12 @@ def test_public_things_have_docstrings(path: Path) -> None:
     """Modules, public classes and public functions say what they are for."""
     tree = ast.parse(path.read_text())
     missing = [] if ast.get_docstring(tree) else ["module"]
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if not node.name.startswith("_") and not ast.get_docstring(node):
-                missing.append(node.name)
+    missing += [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and not (node.name.startswith("_") or ast.get_docstring(node))
+    ]
     assert not missing
 
 
