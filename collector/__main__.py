@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector import __version__
-from collector.errors import CollectorError
+from collector.errors import CollectorError, ConfigError
+from collector.supervisor import EXIT_CONFIG
 
 if TYPE_CHECKING:
     from collector.config import Settings
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CollectorError as exc:
         hint = f"\n  {exc.hint}" if exc.hint else ""
         print(f"hopline: {exc.message}{hint}", file=sys.stderr)
-        return 1
+        return EXIT_CONFIG if isinstance(exc, ConfigError) else 1
     except BrokenPipeError:
         # the reader of a pipe (head, less) has left; that is no error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
