@@ -81,10 +81,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a gateway adapter read from one body: records in body order, and what it refused."""
+    """
+    What a gateway adapter read from one body: records in body order, and what it refused.
+
+    `repaired` counts the records in which bytes that are not UTF-8 were replaced by U+FFFD.
+    """
 
     records: Sequence["GatewayRecord"]
     rejected: Sequence[RecordError] = ()
+    repaired: int = 0
 
 
 @dataclass(frozen=True, slots=True)

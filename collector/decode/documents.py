@@ -1,0 +1,224 @@
+"""
+Bodies into records: one object, an array, one object a line, objects back to back, text lines.
+
+In: the bytes of one push or pull. Out: `Documents`, each entry at its place, then `Decoded`.
+One bad entry costs itself only and is listed by its index; a body without any entry that can be
+read is `Undecodable`. Every step is linear in the size of the body.
+
+Read first: `decode_rows`.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from collector.decode.fields import FieldError, Row, describe
+from collector.errors import Undecodable
+from collector.model import Decoded, GatewayRecord, RecordError
+
+_BOM = b"\xef\xbb\xbf"
+_REPLACEMENT = "\ufffd"
+_BLANKS = b" \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """
+    The entries of one body in order.
+
+    Shape: an entry is whatever JSON value stood there, a `str` for a text line, or the
+    `RecordError` that says why nothing could be read at that place.
+    `is_repaired` tells that bytes which are not UTF-8 were replaced by U+FFFD.
+    """
+
+    entries: Sequence[Any]
+    is_repaired: bool = False
+
+
+def decode_rows(
+    body: bytes,
+    read_row: Callable[[Row], GatewayRecord | None],
+    *,
+    read_line: Callable[[str], GatewayRecord | None] | None = None,
+) -> Decoded:
+    """
+    Read every object of *body* with *read_row*, every text line with *read_line*.
+
+    A reader returns `None` for an entry that is not a request at all (a probe, a header line): it
+    counts neither as accepted nor as rejected. It raises `FieldError` to reject one.
+
+    Raises:
+        Undecodable: nothing in the body can be read. Never retried.
+    """
+    documents = split_lines(body) if read_line else split_documents(body)
+    return decode_entries(documents, read_row, read_line=read_line)
+
+
+def decode_entries(
+    documents: Documents,
+    read_row: Callable[[Row], GatewayRecord | None],
+    *,
+    read_line: Callable[[str], GatewayRecord | None] | None = None,
+) -> Decoded:
+    """Read entries that are already split; see `decode_rows`."""
+    records: list[GatewayRecord] = []
+    rejected: list[RecordError] = []
+    repaired = 0
+    for index, entry in enumerate(documents.entries):
+        try:
+            if entry.__class__ is dict:
+                record = read_row(entry)
+            elif read_line and entry.__class__ is str:
+                record = read_line(entry)
+            elif entry.__class__ is RecordError:
+                rejected.append(entry)
+                continue
+            else:
+                raise FieldError("", f"expected an object, got {describe(entry)}")
+        except FieldError as exc:
+            rejected.append(RecordError(index=index, reason=str(exc), field=exc.field))
+            continue
+        if record is not None:
+            records.append(record)
+            repaired += documents.is_repaired and _REPLACEMENT in record.raw
+    return Decoded(records=records, rejected=rejected, repaired=repaired)
+
+
+def split_documents(body: bytes) -> Documents:
+    """
+    Split a JSON body: an object, an array, one object a line, or objects back to back.
+
+    Raises:
+        Undecodable: no JSON value can be read from it. Never retried.
+    """
+    body = _strip(body)
+    try:
+        return Documents(_as_entries(orjson.loads(body)))
+    except orjson.JSONDecodeError as exc:
+        text, is_repaired = _as_text(body)
+        if is_repaired:
+            try:
+                return Documents(_as_entries(orjson.loads(text)), is_repaired)
+            except orjson.JSONDecodeError:
+                pass
+        entries = _split_objects(text) if text.startswith("{") else []
+        if not any(entry.__class__ is dict for entry in entries):
+            raise Undecodable(f"the body is no JSON: {exc}") from None
+        return Documents(entries, is_repaired)
+
+
+def split_lines(body: bytes) -> Documents:
+    """
+    Split a body of text lines, of JSON, or of both mixed (a container's log).
+
+    Raises:
+        Undecodable: it is empty. Never retried.
+    """
+    body = _strip(body)
+    try:
+        value = orjson.loads(body)
+        if isinstance(value, dict | list):
+            return Documents(_as_entries(value))
+    except orjson.JSONDecodeError:
+        pass
+    text, is_repaired = _as_text(body)
+    if text.startswith("{"):
+        entries = _split_objects(text)
+        if any(entry.__class__ is dict for entry in entries):
+            return Documents(entries, is_repaired)
+    entries = []
+    for line in text.split("\n"):
+        line = line.strip(" \t\r")
+        if line:
+            entries.extend(_split_line(line, len(entries)) if line[0] == "{" else (line,))
+    return Documents(entries, is_repaired)
+
+
+def _strip(body: bytes) -> bytes:
+    stripped = body.removeprefix(_BOM).strip(_BLANKS)
+    if not stripped:
+        raise Undecodable("the body is empty")
+    return stripped
+
+
+def _as_text(body: bytes) -> tuple[str, bool]:
+    try:
+        return body.decode(), False
+    except UnicodeDecodeError:
+        return body.decode(errors="replace"), True
+
+
+def _as_entries(value: object) -> Sequence[Any]:
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        return (value,)
+    raise Undecodable(f"expected an object or an array of objects, got {describe(value)}")
+
+
+def _split_objects(text: str) -> list[Any]:
+    """
+    Split objects that no array holds together.
+
+    Lines first, because that is what nearly every sender writes and orjson reads them one by one;
+    objects that span lines (pretty-printed) by scanning on from where the last one ended.
+    """
+    first = text.split("\n", 1)[0].rstrip(" \t\r,")
+    if not first.endswith("}"):
+        entries = _scan_objects(text)
+        if entries[0].__class__ is dict:
+            return entries
+    entries = []
+    for line in text.split("\n"):
+        line = line.strip(" \t\r,")
+        if line:
+            entries.extend(_split_line(line, len(entries)))
+    return entries
+
+
+def _split_line(line: str, index: int) -> Iterable[Any]:
+    try:
+        return (orjson.loads(line),)
+    except orjson.JSONDecodeError as exc:
+        if "}" not in line[:-1]:
+            return (RecordError(index=index, reason=f"no JSON: {exc}"),)
+    return _split_back_to_back(line, index)
+
+
+def _split_back_to_back(text: str, index: int) -> list[Any]:
+    """
+    Split `{…}{…}`.
+
+    Cutting at every `}{` is right when all pieces parse: a piece that ends inside a string is not
+    JSON. Only text where that fails (a `}{` in a value) is scanned, which is slower.
+    """
+    pieces = text.replace("}{", "}\n{").split("\n")
+    try:
+        return [orjson.loads(piece) for piece in pieces]
+    except orjson.JSONDecodeError:
+        return _scan_objects(text, index)
+
+
+def _scan_objects(text: str, index: int = 0) -> list[Any]:
+    """Read value after value; where one can not be read, the rest is one rejected entry."""
+    scan = json.JSONDecoder().raw_decode
+    entries: list[Any] = []
+    position = 0
+    while position < len(text):
+        if text[position] in " \t\r\n,":
+            position += 1
+            continue
+        try:
+            _, end = scan(text, position)
+            # read again by orjson, so that every path has the same rules (no NaN, no lone
+            # surrogates, 64-bit numbers)
+            entries.append(orjson.loads(text[position:end]))
+        except (ValueError, RecursionError):
+            reason = f"no JSON from character {position} on"
+            entries.append(RecordError(index=index + len(entries), reason=reason))
+            break
+        position = end
+    return entries

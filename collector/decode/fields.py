@@ -1,0 +1,433 @@
+"""
+Typed reading of JSON objects that gateways write.
+
+In: one object of a gateway's log. Out: text, whole numbers, nanoseconds, moments, header maps.
+Missing is missing whatever a product writes for it: no key, null, "", "-", "None", "null".
+Every error is a `FieldError` that names the field, so that one bad record costs one record.
+
+Read first: `read_text`, then `parse_moment`. Bodies are split into objects by `decode.documents`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+Row = Mapping[str, Any]
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+_MAX_INT = 2**63 - 1
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_MISSING = frozenset({"", "-", "None", "null", "NULL"})
+_TRUE = frozenset({"true", "True", "TRUE", "1", "yes"})
+_FALSE = frozenset({"false", "False", "FALSE", "0", "no"})
+_SHOWN_CHARACTERS = 60
+
+_NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
+_RFC3339_REST = re.compile(r"(?:[.,](\d{1,12}))?\s?(Z|z|UTC|[+-]\d\d:?\d\d)?", re.ASCII)
+_SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)", re.ASCII)
+_CLF = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d)(?:\.\d+)? ([+-]\d{4})", re.ASCII)
+_MONTHS = {
+    name: f"{number:02}"
+    for number, name in enumerate(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
+    )
+}
+
+
+class FieldError(ValueError):
+    """One field can not be read; `field` is its name as the product writes it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason
+
+
+class Moment(NamedTuple):
+    """
+    A point in time and how exactly it was written down.
+
+    `resolution_ns` is the step of the notation: a time without a fraction is known to the second.
+    """
+
+    ns: int
+    resolution_ns: int
+
+
+def read_text(row: Row, *names: str, within: str = "") -> str:
+    """
+    Return the first of *names* that is there as text, "" when none is.
+
+    Numbers and booleans are taken as their JSON text; *within* is put before the name in errors.
+
+    Raises:
+        FieldError: the value is an object or an array.
+    """
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, str):
+            if value not in _MISSING:
+                return value
+        elif value is not None:
+            return _as_text(value, within + name)
+    return ""
+
+
+def read_int(row: Row, *names: str, within: str = "") -> int | None:
+    """
+    Return the first of *names* that is there as a whole number, also when written as text.
+
+    Raises:
+        FieldError: it is not a whole number, or does not fit 64 bits.
+    """
+    for name in names:
+        value = row.get(name)
+        if value is None or (isinstance(value, str) and value in _MISSING):
+            continue
+        number = value if type(value) is int else _as_whole(value, within + name)
+        if -_MAX_INT <= number <= _MAX_INT:
+            return number
+        raise FieldError(within + name, "does not fit 64 bits")
+    return None
+
+
+def read_float(row: Row, *names: str, within: str = "") -> float | None:
+    """
+    Return the first of *names* that is there as a number, also when written as text.
+
+    Raises:
+        FieldError: it is not a finite number.
+    """
+    for name in names:
+        value = row.get(name)
+        if value is None or (isinstance(value, str) and value in _MISSING):
+            continue
+        return _as_float(value, within + name)
+    return None
+
+
+def read_ns_from_ms(row: Row, *names: str, within: str = "") -> int | None:
+    """
+    Return a duration that the product writes in milliseconds.
+
+    Returns:
+        Nanoseconds; `None` when missing or negative (Kong writes -1 for "did not happen").
+
+    Raises:
+        FieldError: it is not a number, or no duration that fits 64 bits.
+    """
+    return _read_duration(row, names, within, NS_PER_MS)
+
+
+def read_ns_from_s(row: Row, *names: str, within: str = "") -> int | None:
+    """
+    Return a duration that the product writes in seconds, as `read_ns_from_ms` does.
+
+    Raises:
+        FieldError: it is not a number, or no duration that fits 64 bits.
+    """
+    return _read_duration(row, names, within, NS_PER_S)
+
+
+def read_bool(row: Row, *names: str, within: str = "") -> bool | None:
+    """
+    Return the first of *names* that is there as true or false, also when written as text or 0/1.
+
+    Raises:
+        FieldError: it is anything else.
+    """
+    for name in names:
+        value = row.get(name)
+        if value is None or (isinstance(value, str) and value in _MISSING):
+            continue
+        text = str(value)
+        if text in _TRUE:
+            return True
+        if text in _FALSE:
+            return False
+        raise FieldError(within + name, f"expected true or false, got {describe(value)}")
+    return None
+
+
+def read_moment(row: Row, *names: str, within: str = "") -> Moment | None:
+    """
+    Return the first of *names* that is there as a moment; see `parse_moment` for what is read.
+
+    Raises:
+        FieldError: it is no moment between 1970 and 2262.
+    """
+    for name in names:
+        value = row.get(name)
+        if value is None or (isinstance(value, str) and value in _MISSING):
+            continue
+        try:
+            return parse_moment(value)
+        except ValueError as exc:
+            raise FieldError(within + name, str(exc)) from None
+    return None
+
+
+def read_object(row: Row, *names: str, within: str = "") -> Row:
+    """
+    Return the first of *names* that is there as an object, also when written as JSON text.
+
+    Returns:
+        An empty mapping when there is none; an empty array counts as one (Lua's empty table).
+
+    Raises:
+        FieldError: it is anything else.
+    """
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, str):
+            value = _from_json_text(value, within + name)
+        if isinstance(value, dict):
+            return value
+        if value is not None and value != []:
+            raise FieldError(within + name, f"expected an object, got {describe(value)}")
+    return {}
+
+
+def read_list(row: Row, *names: str, within: str = "") -> Sequence[Any]:
+    """
+    Return the first of *names* that is there as an array, also when written as JSON text.
+
+    Returns:
+        An empty list when there is none; an empty object counts as one (Lua's empty table).
+
+    Raises:
+        FieldError: it is anything else.
+    """
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, str):
+            value = _from_json_text(value, within + name)
+        if isinstance(value, list):
+            return value
+        if value is not None and value != {}:
+            raise FieldError(within + name, f"expected an array, got {describe(value)}")
+    return []
+
+
+def read_headers(row: Row, *names: str, within: str = "") -> dict[str, str]:
+    """
+    Return a header map with lower-case names, from an object or from JSON text of one.
+
+    Repeated headers (arrays) become one value joined by ", ", as HTTP allows.
+
+    Raises:
+        FieldError: it is no header map.
+    """
+    name = next((name for name in names if row.get(name) is not None), names[0])
+    headers = {}
+    for key, value in read_object(row, name, within=within).items():
+        if isinstance(value, str):
+            headers[key.lower()] = value
+        elif isinstance(value, list):
+            parts = [_as_text(part, f"{within}{name}.{key}") for part in value]
+            headers[key.lower()] = ", ".join(parts)
+        elif value is not None:
+            headers[key.lower()] = _as_text(value, f"{within}{name}.{key}")
+    return headers
+
+
+def require_text(row: Row, *names: str, within: str = "") -> str:
+    """
+    Return what `read_text` returns.
+
+    Raises:
+        FieldError: none of *names* is there, or it is no text.
+    """
+    value = read_text(row, *names, within=within)
+    if not value:
+        raise FieldError(within + names[0], "is missing")
+    return value
+
+
+def require_moment(row: Row, *names: str, within: str = "") -> Moment:
+    """
+    Return what `read_moment` returns.
+
+    Raises:
+        FieldError: none of *names* is there, or it is no moment.
+    """
+    moment = read_moment(row, *names, within=within)
+    if moment is None:
+        raise FieldError(within + names[0], "is missing")
+    return moment
+
+
+def parse_moment(value: object) -> Moment:
+    """
+    Read a moment in any of the notations gateways use.
+
+    RFC 3339 with any number of digits, T or blank, with or without zone (UTC then); the common log
+    format (`10/Jul/2024:12:00:00 +0000`); Unix time in s, ms, µs or ns, told apart by size, as a
+    number or as text.
+
+    Raises:
+        ValueError: it is none of these, or not between 1970 and 2262.
+    """
+    if isinstance(value, str):
+        text: str = value
+        match = _SECOND.match(text)
+        if match:
+            return _parse_rfc3339(text)
+        match = _CLF.fullmatch(text)
+        if match:
+            day, month, year, clock, zone = match.groups()
+            if month in _MONTHS:
+                return _parse_rfc3339(f"{year}-{_MONTHS[month]}-{day}T{clock}{zone}")
+        elif _NUMBER.fullmatch(text):
+            return _parse_epoch(float(text) if "." in text or "e" in text.lower() else int(text))
+    elif type(value) is int or type(value) is float:
+        return _parse_epoch(value)
+    raise ValueError(f"expected a time, got {describe(value)}")
+
+
+def parse_number(text: str) -> float:
+    """
+    Read a plain decimal number; no blanks, underscores, infinities or other alphabets.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"expected a number, got {describe(text)}")
+    return float(text)
+
+
+def describe(value: object) -> str:
+    """Return what *value* is for an error message: its JSON kind, and its start when short."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        shown = value[:_SHOWN_CHARACTERS]
+        return f"text {shown!r}"
+    if isinstance(value, int | float):
+        return f"number {str(value)[:_SHOWN_CHARACTERS]}"
+    return "an array" if isinstance(value, list) else "an object"
+
+
+def write_raw(row: object) -> str:
+    """Return *row* as compact JSON text."""
+    return orjson.dumps(row).decode()
+
+
+def _as_text(value: object, name: str) -> str:
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str):
+        return value
+    raise FieldError(name, f"expected text, got {describe(value)}")
+
+
+def _as_float(value: object, name: str) -> float:
+    if type(value) is int or type(value) is float:
+        return float(value)
+    if isinstance(value, str):
+        text = value.strip()
+        if _NUMBER.fullmatch(text):
+            number = float(text)
+            if number - number == 0:  # finite: "1e999" reads as infinity
+                return number
+    raise FieldError(name, f"expected a number, got {describe(value)}")
+
+
+def _as_whole(value: object, name: str) -> int:
+    if isinstance(value, str):
+        text = value.strip()
+        match = _NUMBER.fullmatch(text)
+        # 19 digits hold every 64-bit number; int() of megabytes of digits is slow
+        if match and match.end(1) == len(text) and len(text) <= 20:
+            return int(text)
+    number = _as_float(value, name)
+    if number != int(number):
+        raise FieldError(name, f"expected a whole number, got {describe(value)}")
+    return int(number)
+
+
+def _read_duration(row: Row, names: Sequence[str], within: str, unit_ns: int) -> int | None:
+    for name in names:
+        value = row.get(name)
+        if value is None or (isinstance(value, str) and value in _MISSING):
+            continue
+        if type(value) is not int:
+            value = _as_float(value, within + name)
+        if value < 0:
+            return None
+        ns = round(value * unit_ns)
+        if ns > _MAX_INT:
+            raise FieldError(within + name, f"no plausible duration: {describe(value)}")
+        return ns
+    return None
+
+
+def _from_json_text(text: str, name: str) -> object:
+    if text in _MISSING:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise FieldError(name, f"expected JSON, got {describe(text)}") from None
+
+
+def _parse_rfc3339(text: str) -> Moment:
+    rest = _RFC3339_REST.fullmatch(text, 19)
+    if rest is None:
+        raise ValueError(f"expected a time, got {describe(text)}")
+    fraction, zone = rest.groups()
+    ns = _second_ns(text[:19])
+    resolution_ns = NS_PER_S
+    if fraction:
+        ns += int(fraction[:9].ljust(9, "0"))
+        resolution_ns = 10 ** max(0, 9 - len(fraction))
+    if zone and zone not in ("Z", "z", "UTC"):
+        offset_s = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
+        ns -= (offset_s if zone[0] == "+" else -offset_s) * NS_PER_S
+    if not 0 < ns <= _MAX_INT:
+        raise ValueError(f"expected a time after 1970, got {describe(text)}")
+    return Moment(ns, resolution_ns)
+
+
+@lru_cache(maxsize=4096)
+def _second_ns(text: str) -> int:
+    """Return the Unix time of `YYYY-MM-DDTHH:MM:SS`; records come in bursts of the same second."""
+    match = _SECOND.fullmatch(text)
+    assert match is not None
+    year, month, day, hour, minute, second = map(int, match.groups())
+    # 60 is a leap second: it counts as the first of the next minute, as Unix time does
+    if not (1970 <= year <= 2261 and hour <= 23 and minute <= 59 and second <= 60):
+        raise ValueError(f"expected a time between 1970 and 2262, got {describe(text)}")
+    try:
+        days = date(year, month, day).toordinal() - _EPOCH_DAY
+    except ValueError:
+        raise ValueError(f"expected a day of the calendar, got {describe(text)}") from None
+    return (days * 86400 + hour * 3600 + minute * 60 + second) * NS_PER_S
+
+
+def _parse_epoch(value: float) -> Moment:
+    """Tell seconds, ms, µs and ns apart by size: 1e11 s is the year 5138, 1e11 ms is 1973."""
+    if not 0 < value <= _MAX_INT:
+        raise ValueError(f"expected a time after 1970, got {describe(value)}")
+    units = ((10**11, NS_PER_S), (10**14, NS_PER_MS), (10**17, 1000))
+    unit_ns = next((unit_ns for limit, unit_ns in units if value < limit), 1)
+    if isinstance(value, int):
+        ns = value * unit_ns
+        resolution_ns = unit_ns
+    else:
+        # a double holds today's Unix time to 0.24 µs: below the microsecond it is noise
+        ns = round(value * unit_ns / 1000) * 1000
+        resolution_ns = unit_ns if value.is_integer() else min(unit_ns, NS_PER_MS)
+    if ns > _MAX_INT:
+        raise ValueError(f"expected a time before 2262, got {describe(value)}")
+    return Moment(ns, resolution_ns)
