@@ -84,9 +84,8 @@ def check(
             flags.append(NEGATIVE_SELF)
         if profile.is_client_in_total and record.client_ns is None:
             flags.append(CLIENT_TIME_MISSING)
-    if backend_ns is not None:
-        if profile.is_body_upload_included and _has_large_body(record):
-            flags.append(BODY_UPLOAD_INCLUDED)
+    if backend_ns is not None and profile.is_body_upload_included and _has_large_body(record):
+        flags.append(BODY_UPLOAD_INCLUDED)
     if profile.are_tries_included and record.attempts is not None and record.attempts > 1:
         flags.append(RETRY_INCLUDED)
     if start_resolution_ns >= _SECOND_NS:
