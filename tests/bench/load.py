@@ -1,0 +1,156 @@
+"""
+Senders for the measurements: they make unique requests cheaply and keep a ledger of latencies.
+
+A sender shares the machine with the server, so it must cost little: it takes a handful of real
+OTLP requests as patterns and gives each copy fresh ids, times and request ids by writing into the
+bytes. Ids are changed by XOR with random masks, which keeps parents pointing at their spans.
+"""
+
+import http.client
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.bench.generate import unique_requests
+
+# request ids, and the ids at the end of paths
+_UNIQUE_TEXT = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)[0-9a-f]{8}\b")
+_DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+
+
+def _positions(data: bytes, needles: set[bytes]) -> np.ndarray:
+    found = []
+    for needle in needles:
+        at = data.find(needle)
+        while at >= 0:
+            found.append(at)
+            at = data.find(needle, at + 1)
+    return np.array(sorted(found), dtype=np.int64)
+
+
+class Pattern:
+    """One request whose copies are all different from each other."""
+
+    def __init__(self, body: bytes) -> None:
+        request = ExportTraceServiceRequest.FromString(body)
+        spans = [s for r in request.resource_spans for c in r.scope_spans for s in c.spans]
+        self.spans = len(spans)
+        self._bytes = np.frombuffer(body, dtype=np.uint8)
+        self._traces = self._index(body, {s.trace_id for s in spans}, 16)
+        self._ids = self._index(body, {s.span_id for s in spans}, 8)
+        self._start_ns = min(s.start_time_unix_nano for s in spans)
+        times = {s.start_time_unix_nano for s in spans} | {s.end_time_unix_nano for s in spans}
+        self._times = self._index(body, {t.to_bytes(8, "little") for t in times}, 8)
+        texts = [m.span() for m in _UNIQUE_TEXT.finditer(body)]
+        # the third group keeps its first digit: it is the version, which Envoy rewrites
+        digits = [i for a, b in texts for i in range(a, b) if body[i] != 45 and i - a != 14]
+        self._digits = np.array(digits, dtype=np.int64)
+
+    @staticmethod
+    def _index(body: bytes, needles: set[bytes], width: int) -> np.ndarray:
+        return _positions(body, needles)[:, None] + np.arange(width)
+
+    def copy(self, random: np.random.Generator, start_ns: int) -> bytes:
+        """Return the request with new ids, moved to *start_ns*."""
+        data = self._bytes.copy()
+        data[self._traces] ^= random.integers(0, 256, 16, dtype=np.uint8)
+        data[self._ids] ^= random.integers(0, 256, 8, dtype=np.uint8)
+        times = np.ascontiguousarray(data[self._times]).view("<u8")
+        times += np.uint64(start_ns - self._start_ns)
+        data[self._times] = times.view(np.uint8)
+        if self._digits.size:
+            picks = random.integers(0, 16, self._digits.size, dtype=np.uint8)
+            data[self._digits] = _DIGITS[picks]
+        return data.tobytes()
+
+
+class Pool:
+    """An endless supply of unique requests of about the same size."""
+
+    def __init__(self, spans_per_request: int, seed: int, patterns: int = 24) -> None:
+        bodies = unique_requests(patterns, spans_per_request, seed)
+        self._patterns = [Pattern(body) for body in bodies]
+        self._random = np.random.default_rng(seed)
+        self._next = 0
+
+    def take(self, start_ns: int | None = None) -> tuple[bytes, int]:
+        """Return one request and its number of spans."""
+        pattern = self._patterns[self._next % len(self._patterns)]
+        self._next += 1
+        moment = time.time_ns() - 2_000_000_000 if start_ns is None else start_ns
+        return pattern.copy(self._random, moment), pattern.spans
+
+
+@dataclass
+class Ledger:
+    """What a sender did: spans acknowledged, seconds, and each acknowledgement's latency."""
+
+    spans: int
+    requests: int
+    seconds: float
+    latencies_ms: list[float]
+    failures: int
+
+
+def send(
+    port: int,
+    *,
+    spans_per_request: int,
+    seed: int,
+    seconds: float = 0,
+    total_spans: int = 0,
+    spans_per_second: float = 0,
+    spread_s: int = 0,
+) -> Ledger:
+    """
+    Send over one kept-alive HTTP connection until the time or the spans are used up.
+
+    With *spans_per_second* the schedule is fixed beforehand (open loop) and latency counts from the
+    planned moment, so a stall is not hidden. With *spread_s* span times are spread over that past.
+    """
+    pool = Pool(spans_per_request, seed)
+    random = np.random.default_rng(seed + 1)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Content-Type": "application/x-protobuf"}
+    ledger = Ledger(0, 0, 0.0, [], 0)
+    begin = time.perf_counter()
+    planned = begin
+    while (not seconds or planned - begin < seconds) and (
+        not total_spans or ledger.spans < total_spans
+    ):
+        past_ns = int(random.random() * spread_s * 1e9) + 2_000_000_000
+        body, spans = pool.take(time.time_ns() - past_ns)
+        if spans_per_second:
+            planned += spans / spans_per_second
+            time.sleep(max(0.0, planned - time.perf_counter()))
+        else:
+            planned = time.perf_counter()
+        connection.request("POST", "/v1/traces", body, headers)
+        response = connection.getresponse()
+        answer = response.read()
+        ledger.latencies_ms.append((time.perf_counter() - planned) * 1e3)
+        ledger.requests += 1
+        if response.status == 200 and not answer:
+            ledger.spans += spans
+        else:
+            ledger.failures += 1
+    ledger.seconds = time.perf_counter() - begin
+    return ledger
+
+
+def payloads(spans_per_request: int, seed: int, count: int) -> Iterator[bytes]:
+    """Yield unique request bodies, for measurements that need no socket."""
+    pool = Pool(spans_per_request, seed)
+    for _ in range(count):
+        yield pool.take()[0]
+
+
+if __name__ == "__main__":
+    result = send(**json.loads(sys.argv[1]))
+    json.dump(result.__dict__, sys.stdout)
