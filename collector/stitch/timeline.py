@@ -1,0 +1,242 @@
+"""
+What stitching returns: one request's timeline as plain values, field by field the JSON of the API.
+
+Units: nanoseconds. Offsets count from `Timeline.start_ns`, on the clock of the outermost thing seen
+(the gateway record, or the first span when there is none).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from collector.model import GatewayRecord, Id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """
+    A source that should know this request.
+
+    `status` is `arrived`, `late` (still possible), `not_sampled` or `never` (too late to hope).
+    """
+
+    source: str
+    status: str
+    deadline_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedRecord:
+    """
+    One request as one gateway saw it, merged from every stored version and source of it.
+
+    `span_id` is the id under which the record stands among `Timeline.spans`.
+    """
+
+    record: GatewayRecord
+    sources: tuple[str, ...]
+    versions: int
+    span_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A slice of the request's total time; all phases of a timeline sum to its duration exactly."""
+
+    name: str
+    duration_ns: int
+    lower_ns: int
+    upper_ns: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """
+    One visit to one service: its client proxy, server proxy and app spans together.
+
+    `parent` is the index of the calling hop (-1: none). `self_ns` is the time on the critical path
+    that is this hop's own, `proxy_ns` its proxies' share of its duration. `attempt` counts the
+    tries of one call from 1. An inferred hop has no span of the service itself.
+    """
+
+    index: int
+    role: str  # gateway, edge, service, dependency
+    service: str
+    name: str
+    parent: int
+    start_offset_ns: int
+    duration_ns: int
+    self_ns: int
+    critical_ns: int
+    proxy_ns: int
+    attempt: int
+    attempts: int
+    status: str
+    instance: str
+    is_inferred: bool
+    is_mirrored: bool
+    is_async: bool
+    span_ids: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineSpan:
+    """
+    A span in its place.
+
+    `parent_span_id` is the parent in this timeline, `raw_parent_span_id` what the sender wrote.
+    `raw_start_ns` is the sender's clock; `adjusted_by_ns` was added to it, give or take
+    `adjusted_bound_ns`, because of `adjusted_reason`. `flags` name what is wrong with the span.
+    """
+
+    span_id: str
+    parent_span_id: str
+    raw_parent_span_id: str
+    trace_id: str
+    hop: int
+    role: str  # gateway, edge, client_proxy, server_proxy, waypoint, app, dependency
+    service: str
+    name: str
+    kind: str
+    start_offset_ns: int
+    raw_start_ns: int
+    adjusted_by_ns: int
+    adjusted_bound_ns: int
+    adjusted_reason: str
+    duration_ns: int
+    self_ns: int
+    is_on_critical_path: bool
+    status: str
+    status_message: str
+    attributes: Mapping[str, str]
+    is_orphan: bool
+    is_inferred: bool
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A stretch of the critical path: this span alone held up the answer."""
+
+    span_id: str
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Two values that were compared, as they stand in the sources."""
+
+    field: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedCandidate:
+    """Something that could have been joined and was not, and why."""
+
+    to: str
+    tier: int
+    confidence: float
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """
+    A joint between two parts of the timeline.
+
+    `from_` and `to` are `<gateway>/<record id>` for a record, a trace id, or `<trace id>/<span id>`.
+    `to` is "" when nothing was joined and only rejected candidates are left.
+    """
+
+    from_: str
+    to: str
+    tier: int
+    confidence: float
+    evidence: tuple[Evidence, ...] = ()
+    rejected: tuple[RejectedCandidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLink:
+    """One step of how a failure travelled, innermost first; `refs` are record and span ids."""
+
+    layer: str
+    component: str
+    what: str
+    offset_ns: int | None = None
+    refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """
+    Who failed first.
+
+    `class_` is a word of a closed set, `reason` what the source said. `outcome` compares what the
+    consumer got with what happened inside: `ok`, `failed`, `masked`, `manufactured`, `phantom`,
+    `abandoned` or `zombie`. `wasted_ns` is work done after nobody waited any more.
+    """
+
+    layer: str  # client, gateway, network, edge, mesh, app, dependency, none
+    component: str
+    class_: str
+    reason: str
+    confidence: float
+    rule: str
+    chain: tuple[ChainLink, ...] = ()
+    hop: int = -1
+    first_offset_ns: int | None = None
+    who_closed: str = ""
+    outcome: str = "ok"
+    wasted_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A rule that fired on this request; `hop` is -1 when it concerns no hop in particular."""
+
+    rule: str
+    hop: int
+    message: str
+    fix: str = ""
+    refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """
+    One request, from the API call to the last internal hop.
+
+    `callers` are spans above the request (an instrumented client), outermost first; they are not
+    part of its time. `others` are further requests found under the same ids: `<gateway>/<record
+    id>`, or a span id for one that no gateway wrote down.
+    """
+
+    id: str
+    trace_id: str
+    trace_ids: tuple[str, ...]
+    ids: tuple[Id, ...]
+    state: str
+    expected: tuple[Expected, ...]
+    revision: int
+    start_ns: int
+    duration_ns: int
+    status: int | None
+    is_error: bool
+    root_span_id: str
+    gateway_records: tuple[MergedRecord, ...]
+    phases: tuple[Phase, ...]
+    hops: tuple[Hop, ...]
+    spans: tuple[TimelineSpan, ...]
+    critical_path: tuple[Section, ...]
+    links: tuple[Link, ...]
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    callers: tuple[TimelineSpan, ...] = ()
+    others: tuple[str, ...] = ()
+    watermarks_ns: Mapping[str, int] = field(default_factory=dict)
