@@ -5,38 +5,33 @@ In: one object of a gateway's log. Out: text, whole numbers, nanoseconds, moment
 Missing is missing whatever a product writes for it: no key, null, "", "-", "None", "null".
 Every error is a `FieldError` that names the field, so that one bad record costs one record.
 
-Read first: `read_text`, then `parse_moment`. Bodies are split into objects by `decode.documents`.
+Read first: `read_text`. Bodies are split into objects by `decode.documents`.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
 from functools import lru_cache
-from typing import Any, NamedTuple
+from hashlib import blake2b
+from typing import Any
 
 import orjson
+
+from collector.decode.moments import Moment as Moment
+from collector.decode.moments import parse_moment as parse_moment
 
 Row = Mapping[str, Any]
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 _MAX_INT = 2**63 - 1
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MISSING = frozenset({"", "-", "None", "null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE", "1", "yes"})
 _FALSE = frozenset({"false", "False", "FALSE", "0", "no"})
 _SHOWN_CHARACTERS = 60
+_LONGEST_KEY = 64
+_PUNCTUATION = re.compile(r"[^a-z0-9]")
 
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
-_RFC3339_REST = re.compile(r"(?:[.,](\d{1,12}))?\s?(Z|z|UTC|[+-]\d\d:?\d\d)?", re.ASCII)
-_SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)", re.ASCII)
-_CLF = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d)(?:\.\d+)? ([+-]\d{4})", re.ASCII)
-_MONTHS = {
-    name: f"{number:02}"
-    for number, name in enumerate(
-        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
-    )
-}
 
 
 class FieldError(ValueError):
@@ -48,15 +43,9 @@ class FieldError(ValueError):
         self.reason = reason
 
 
-class Moment(NamedTuple):
-    """
-    A point in time and how exactly it was written down.
-
-    `resolution_ns` is the step of the notation: a time without a fraction is known to the second.
-    """
-
-    ns: int
-    resolution_ns: int
+def is_missing(value: object) -> bool:
+    """Tell whether *value* is one of the spellings of "not there"."""
+    return value is None or (isinstance(value, str) and value in _MISSING)
 
 
 def read_text(row: Row, *names: str, within: str = "") -> str:
@@ -168,7 +157,7 @@ def read_moment(row: Row, *names: str, within: str = "") -> Moment | None:
         try:
             return parse_moment(value)
         except ValueError as exc:
-            raise FieldError(within + name, str(exc)) from None
+            raise FieldError(within + name, f"{exc}, got {describe(value)}") from None
     return None
 
 
@@ -262,34 +251,6 @@ def require_moment(row: Row, *names: str, within: str = "") -> Moment:
     return moment
 
 
-def parse_moment(value: object) -> Moment:
-    """
-    Read a moment in any of the notations gateways use.
-
-    RFC 3339 with any number of digits, T or blank, with or without zone (UTC then); the common log
-    format (`10/Jul/2024:12:00:00 +0000`); Unix time in s, ms, µs or ns, told apart by size, as a
-    number or as text.
-
-    Raises:
-        ValueError: it is none of these, or not between 1970 and 2262.
-    """
-    if isinstance(value, str):
-        text: str = value
-        match = _SECOND.match(text)
-        if match:
-            return _parse_rfc3339(text)
-        match = _CLF.fullmatch(text)
-        if match:
-            day, month, year, clock, zone = match.groups()
-            if month in _MONTHS:
-                return _parse_rfc3339(f"{year}-{_MONTHS[month]}-{day}T{clock}{zone}")
-        elif _NUMBER.fullmatch(text):
-            return _parse_epoch(float(text) if "." in text or "e" in text.lower() else int(text))
-    elif type(value) is int or type(value) is float:
-        return _parse_epoch(value)
-    raise ValueError(f"expected a time, got {describe(value)}")
-
-
 def parse_number(text: str) -> float:
     """
     Read a plain decimal number; no blanks, underscores, infinities or other alphabets.
@@ -319,6 +280,34 @@ def describe(value: object) -> str:
 def write_raw(row: object) -> str:
     """Return *row* as compact JSON text."""
     return orjson.dumps(row).decode()
+
+
+def derive_record_id(raw: str) -> str:
+    """
+    Return an id for a record whose product gives it none: the same text, the same id.
+
+    The leading `~` tells it from a gateway's own id.
+    """
+    return f"~{blake2b(raw.encode(), digest_size=12).hexdigest()}"
+
+
+def squash_keys(row: Row) -> dict[str, Any]:
+    """
+    Return *row* with keys in lower case and without punctuation, for formats that users write.
+
+    Of keys that become one (`requestId`, `request_id`) the first that is not missing stays.
+    """
+    squashed: dict[str, Any] = {}
+    for key, value in row.items():
+        name = _squash(key) if len(key) <= _LONGEST_KEY else key
+        if is_missing(squashed.get(name)):
+            squashed[name] = value
+    return squashed
+
+
+@lru_cache(maxsize=4096)
+def _squash(key: str) -> str:
+    return _PUNCTUATION.sub("", key.lower())
 
 
 def _as_text(value: object, name: str) -> str:
@@ -379,55 +368,3 @@ def _from_json_text(text: str, name: str) -> object:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         raise FieldError(name, f"expected JSON, got {describe(text)}") from None
-
-
-def _parse_rfc3339(text: str) -> Moment:
-    rest = _RFC3339_REST.fullmatch(text, 19)
-    if rest is None:
-        raise ValueError(f"expected a time, got {describe(text)}")
-    fraction, zone = rest.groups()
-    ns = _second_ns(text[:19])
-    resolution_ns = NS_PER_S
-    if fraction:
-        ns += int(fraction[:9].ljust(9, "0"))
-        resolution_ns = 10 ** max(0, 9 - len(fraction))
-    if zone and zone not in ("Z", "z", "UTC"):
-        offset_s = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
-        ns -= (offset_s if zone[0] == "+" else -offset_s) * NS_PER_S
-    if not 0 < ns <= _MAX_INT:
-        raise ValueError(f"expected a time after 1970, got {describe(text)}")
-    return Moment(ns, resolution_ns)
-
-
-@lru_cache(maxsize=4096)
-def _second_ns(text: str) -> int:
-    """Return the Unix time of `YYYY-MM-DDTHH:MM:SS`; records come in bursts of the same second."""
-    match = _SECOND.fullmatch(text)
-    assert match is not None
-    year, month, day, hour, minute, second = map(int, match.groups())
-    # 60 is a leap second: it counts as the first of the next minute, as Unix time does
-    if not (1970 <= year <= 2261 and hour <= 23 and minute <= 59 and second <= 60):
-        raise ValueError(f"expected a time between 1970 and 2262, got {describe(text)}")
-    try:
-        days = date(year, month, day).toordinal() - _EPOCH_DAY
-    except ValueError:
-        raise ValueError(f"expected a day of the calendar, got {describe(text)}") from None
-    return (days * 86400 + hour * 3600 + minute * 60 + second) * NS_PER_S
-
-
-def _parse_epoch(value: float) -> Moment:
-    """Tell seconds, ms, µs and ns apart by size: 1e11 s is the year 5138, 1e11 ms is 1973."""
-    if not 0 < value <= _MAX_INT:
-        raise ValueError(f"expected a time after 1970, got {describe(value)}")
-    units = ((10**11, NS_PER_S), (10**14, NS_PER_MS), (10**17, 1000))
-    unit_ns = next((unit_ns for limit, unit_ns in units if value < limit), 1)
-    if isinstance(value, int):
-        ns = value * unit_ns
-        resolution_ns = unit_ns
-    else:
-        # a double holds today's Unix time to 0.24 µs: below the microsecond it is noise
-        ns = round(value * unit_ns / 1000) * 1000
-        resolution_ns = unit_ns if value.is_integer() else min(unit_ns, NS_PER_MS)
-    if ns > _MAX_INT:
-        raise ValueError(f"expected a time before 2262, got {describe(value)}")
-    return Moment(ns, resolution_ns)

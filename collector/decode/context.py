@@ -1,0 +1,120 @@
+"""
+The trace context in a log entry whose keys its user chose.
+
+Source: variable names of opentelemetry-cpp-contrib's nginx module, nginx.org's otel module, Envoy's
+`%TRACE_ID%`, Contour's default keys, and Spring's logging MDC.
+"""
+
+from dataclasses import dataclass
+
+from collector.decode.fields import Row, is_missing
+from collector.decode.ids import (
+    TraceContext,
+    normalise_span_id,
+    normalise_trace_id,
+    parse_b3,
+    parse_traceparent,
+    parse_uber,
+    parse_xray,
+)
+
+_WHOLE = (
+    ("traceparent", parse_traceparent),
+    ("trace_parent", parse_traceparent),
+    ("opentelemetry_context_traceparent", parse_traceparent),
+    ("b3", parse_b3),
+    ("opentelemetry_context_b3", parse_b3),
+    ("uber_trace_id", parse_uber),
+    ("uber-trace-id", parse_uber),
+    ("x_amzn_trace_id", parse_xray),
+    ("x-amzn-trace-id", parse_xray),
+)
+_TRACE_ID = (
+    "trace_id",
+    "traceId",
+    "traceID",
+    "trace.id",
+    "opentelemetry_trace_id",
+    "otel_trace_id",
+    "x_b3_traceid",
+    "x-b3-traceid",
+)
+_SPAN_ID = (
+    "span_id",
+    "spanId",
+    "spanID",
+    "span.id",
+    "opentelemetry_span_id",
+    "otel_span_id",
+    "x_b3_spanid",
+    "x-b3-spanid",
+)
+_PARENT_ID = ("parent_span_id", "parentSpanId", "otel_parent_id", "x_b3_parentspanid")
+_SAMPLED = ("otel_parent_sampled", "trace_sampled", "x_b3_sampled")
+_KEYS = frozenset((*(key for key, _ in _WHOLE), *_TRACE_ID))
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedContext:
+    """
+    The trace context a gateway logged.
+
+    `outgoing_span_id` is the span id in a logged header: the gateway's own when it traces, the
+    client's when it only passes the header on. In both cases a span with this parent is the
+    continuation. `source` is the key it was found under.
+    """
+
+    trace_id: str
+    outgoing_span_id: str = ""
+    parent_span_id: str = ""
+    is_sampled: bool | None = None
+    source: str = ""
+
+
+_NONE = LoggedContext("")
+
+
+def read_context(row: Row) -> LoggedContext:
+    """
+    Return the trace context among the keys of *row*; whole headers win over single ids.
+
+    Returns:
+        A context without trace id when there is none, or none that is valid.
+    """
+    if _KEYS.isdisjoint(row):
+        return _NONE
+    for key, parse in _WHOLE:
+        value = row.get(key)
+        if isinstance(value, str) and (context := parse(value)):
+            return from_header(context, key)
+    for key in _TRACE_ID:
+        value = row.get(key)
+        if isinstance(value, str) and (trace_id := normalise_trace_id(value)):
+            return LoggedContext(
+                trace_id,
+                outgoing_span_id=_first_span_id(row, _SPAN_ID),
+                parent_span_id=_first_span_id(row, _PARENT_ID),
+                is_sampled=_first_flag(row),
+                source=key,
+            )
+    return _NONE
+
+
+def from_header(context: TraceContext, source: str) -> LoggedContext:
+    """Return a header's context as the gateway's outgoing one."""
+    return LoggedContext(
+        context.trace_id, context.span_id, is_sampled=context.is_sampled, source=source
+    )
+
+
+def _first_span_id(row: Row, keys: tuple[str, ...]) -> str:
+    for key in keys:
+        value = row.get(key)
+        if isinstance(value, str) and (span_id := normalise_span_id(value)):
+            return span_id
+    return ""
+
+
+def _first_flag(row: Row) -> bool | None:
+    value = next((row[key] for key in _SAMPLED if not is_missing(row.get(key))), None)
+    return {"1": True, "0": False, "true": True, "false": False}.get(str(value).lower())

@@ -1,0 +1,119 @@
+"""
+Moments in every notation that gateways use.
+
+Source: RFC 3339; the common log format of Apache httpd; Unix time.
+"""
+
+import re
+from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+_MAX_INT = 2**63 - 1
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+_NUMBER = re.compile(r"\d{1,19}(\.\d{0,12})?", re.ASCII)
+_SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)", re.ASCII)
+_REST = re.compile(r"(?:[.,](\d{1,12}))?\s?(Z|z|UTC|[+-]\d\d:?\d\d)?", re.ASCII)
+_CLF = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d)(\.\d+)? ([+-]\d{4})", re.ASCII)
+_MONTHS = {
+    name: f"{number:02}"
+    for number, name in enumerate(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
+    )
+}
+_NOT_A_TIME = "expected a time"
+_OUT_OF_RANGE = "expected a time between 1970 and 2262"
+
+
+class Moment(NamedTuple):
+    """
+    A point in time and how exactly it was written down.
+
+    `resolution_ns` is the step of the notation: a time without a fraction is known to the second.
+    """
+
+    ns: int
+    resolution_ns: int
+
+
+def parse_moment(value: object) -> Moment:
+    """
+    Read a moment in any of the notations gateways use.
+
+    RFC 3339 with any number of digits, T or blank, with or without zone (UTC then); the common log
+    format (`10/Jul/2024:12:00:00 +0000`); Unix time in s, ms, µs or ns, told apart by size, as a
+    number or as text.
+
+    Raises:
+        ValueError: it is none of these, or not between 1970 and 2262.
+    """
+    if isinstance(value, str):
+        if _SECOND.match(value):
+            return _parse_rfc3339(value)
+        if match := _CLF.fullmatch(value):
+            day, month, year, clock, fraction, zone = match.groups()
+            number = _MONTHS.get(month.capitalize(), "00")
+            return _parse_rfc3339(f"{year}-{number}-{day}T{clock}{fraction or ''}{zone}")
+        if _NUMBER.fullmatch(value):
+            return _parse_epoch(float(value) if "." in value else int(value))
+    elif type(value) is int or type(value) is float:
+        return _parse_epoch(value)
+    raise ValueError(_NOT_A_TIME)
+
+
+def _parse_rfc3339(text: str) -> Moment:
+    rest = _REST.fullmatch(text, 19)
+    if rest is None:
+        raise ValueError(_NOT_A_TIME)
+    fraction, zone = rest.groups()
+    ns = _second_ns(text[:19])
+    resolution_ns = NS_PER_S
+    if fraction:
+        ns += int(fraction[:9].ljust(9, "0"))
+        resolution_ns = 10 ** max(0, 9 - len(fraction))
+    if zone and zone not in ("Z", "z", "UTC"):
+        offset_s = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
+        ns -= (offset_s if zone[0] == "+" else -offset_s) * NS_PER_S
+    if not 0 < ns <= _MAX_INT:
+        raise ValueError(_OUT_OF_RANGE)
+    return Moment(ns, resolution_ns)
+
+
+@lru_cache(maxsize=4096)
+def _second_ns(text: str) -> int:
+    """Return the Unix time of `YYYY-MM-DDTHH:MM:SS`; records come in bursts of the same second."""
+    match = _SECOND.fullmatch(text)
+    assert match is not None
+    year, month, day, hour, minute, second = map(int, match.groups())
+    if not 1970 <= year <= 2261:
+        raise ValueError(_OUT_OF_RANGE)
+    # 60 is a leap second: it counts as the first of the next minute, as Unix time does
+    if hour > 23 or minute > 59 or second > 60:
+        raise ValueError(_NOT_A_TIME)
+    try:
+        days = date(year, month, day).toordinal() - _EPOCH_DAY
+    except ValueError:
+        raise ValueError("expected a day of the calendar") from None
+    return (days * 86400 + hour * 3600 + minute * 60 + second) * NS_PER_S
+
+
+def _parse_epoch(value: float) -> Moment:
+    """Tell seconds, ms, µs and ns apart by size: 1e11 s is the year 5138, 1e11 ms is 1973."""
+    if not 0 < value <= _MAX_INT:
+        raise ValueError(_OUT_OF_RANGE)
+    units = ((10**11, NS_PER_S), (10**14, NS_PER_MS), (10**17, 1000))
+    unit_ns = next((unit_ns for limit, unit_ns in units if value < limit), 1)
+    if isinstance(value, int):
+        ns = value * unit_ns
+        resolution_ns = unit_ns
+    else:
+        # a double holds today's Unix time to 0.24 µs: below the microsecond it is noise
+        ns = round(value * unit_ns / 1000) * 1000
+        # written with a fraction, even if it was .000 (nginx `$msec`)
+        resolution_ns = min(unit_ns, NS_PER_MS)
+    if ns > _MAX_INT:
+        raise ValueError(_OUT_OF_RANGE)
+    return Moment(ns, resolution_ns)

@@ -1,0 +1,47 @@
+"""
+Where a request went: request targets and URLs taken apart.
+
+Nothing here raises on input; a text that is no URL gives empty parts.
+"""
+
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """The parts of a URL or of a request target; "" for what it does not have."""
+
+    scheme: str
+    host: str
+    path: str
+    query: str
+
+
+def split_target(text: str) -> Target:
+    """
+    Split an absolute URL, a path with query, or `host:port/path`.
+
+    The fragment and user information are cut off: neither is part of what was requested, and the
+    second is a secret.
+    """
+    text = text.partition("#")[0]
+    before, _, query = text.partition("?")
+    if before.startswith("/") or not before:
+        return Target("", "", before, query)
+    scheme, separator, rest = before.partition("://")
+    if not separator:
+        scheme, rest = "", before
+    authority, slash, path = rest.partition("/")
+    host = authority.rpartition("@")[2]
+    return Target(scheme.lower(), host, slash + path, query)
+
+
+def kind_of(content_type: str, upgrade: str = "") -> str:
+    """Return the `GatewayRecord.kind` that a request's content type and upgrade header tell."""
+    if upgrade.lower() == "websocket":
+        return "websocket"
+    return "grpc" if content_type.startswith("application/grpc") else "http"
+
+
+def is_event_stream(content_type: str) -> bool:
+    """Tell whether an answer of this type stays open as long as there is something to say."""
+    return content_type.startswith("text/event-stream")
