@@ -42,7 +42,9 @@ class Pattern:
         spans = [s for r in request.resource_spans for c in r.scope_spans for s in c.spans]
         self.spans = len(spans)
         self._bytes = np.frombuffer(body, dtype=np.uint8)
-        self._traces = self._index(body, {s.trace_id for s in spans}, 16)
+        traces = {s.trace_id for s in spans}
+        self._traces = self._index(body, traces, 16)
+        self._first = np.array([body.find(trace) for trace in traces])[:, None] + np.arange(16)
         self._ids = self._index(body, {s.span_id for s in spans}, 8)
         self._start_ns = min(s.start_time_unix_nano for s in spans)
         times = {s.start_time_unix_nano for s in spans} | {s.end_time_unix_nano for s in spans}
@@ -69,22 +71,30 @@ class Pattern:
             data[self._digits] = _DIGITS[picks]
         return data.tobytes()
 
+    def trace_ids(self, copy: bytes) -> list[str]:
+        """Return the trace ids of a copy, in hex."""
+        return [row.tobytes().hex() for row in np.frombuffer(copy, np.uint8)[self._first]]
+
 
 class Pool:
     """An endless supply of unique requests of about the same size."""
 
     def __init__(self, spans_per_request: int, seed: int, patterns: int = 24) -> None:
         bodies = unique_requests(patterns, spans_per_request, seed)
-        self._patterns = [Pattern(body) for body in bodies]
+        self.patterns = [Pattern(body) for body in bodies]
         self._random = np.random.default_rng(seed)
         self._next = 0
 
     def take(self, start_ns: int | None = None) -> tuple[bytes, int]:
         """Return one request and its number of spans."""
-        pattern = self._patterns[self._next % len(self._patterns)]
+        pattern = self.patterns[self._next % len(self.patterns)]
         self._next += 1
         moment = time.time_ns() - 2_000_000_000 if start_ns is None else start_ns
         return pattern.copy(self._random, moment), pattern.spans
+
+    def trace_ids(self, body: bytes) -> list[str]:
+        """Return the trace ids of the request that was taken last."""
+        return self.patterns[(self._next - 1) % len(self.patterns)].trace_ids(body)
 
 
 @dataclass
@@ -96,6 +106,7 @@ class Ledger:
     seconds: float
     latencies_ms: list[float]
     failures: int
+    traces: list[tuple[str, int]]  # id and start of some traces, for asking about them later
 
 
 def send(
@@ -107,25 +118,30 @@ def send(
     total_spans: int = 0,
     spans_per_second: float = 0,
     spread_s: int = 0,
+    keep_every: int = 0,
 ) -> Ledger:
     """
     Send over one kept-alive HTTP connection until the time or the spans are used up.
 
     With *spans_per_second* the schedule is fixed beforehand (open loop) and latency counts from the
-    planned moment, so a stall is not hidden. With *spread_s* span times are spread over that past.
+    planned moment, so a stall is not hidden. With *spread_s* span times are spread over that past;
+    of each *keep_every*th request the trace ids are kept.
     """
     pool = Pool(spans_per_request, seed)
     random = np.random.default_rng(seed + 1)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Content-Type": "application/x-protobuf"}
-    ledger = Ledger(0, 0, 0.0, [], 0)
+    ledger = Ledger(0, 0, 0.0, [], 0, [])
     begin = time.perf_counter()
     planned = begin
     while (not seconds or planned - begin < seconds) and (
         not total_spans or ledger.spans < total_spans
     ):
         past_ns = int(random.random() * spread_s * 1e9) + 2_000_000_000
-        body, spans = pool.take(time.time_ns() - past_ns)
+        start_ns = time.time_ns() - past_ns
+        body, spans = pool.take(start_ns)
+        if keep_every and ledger.requests % keep_every == 0:
+            ledger.traces += [(trace, start_ns) for trace in pool.trace_ids(body)]
         if spans_per_second:
             planned += spans / spans_per_second
             time.sleep(max(0.0, planned - time.perf_counter()))

@@ -1,0 +1,146 @@
+"""Bytes per span, timeline latency and search latency over a full store."""
+
+import http.client
+import json
+import os
+import random
+import statistics
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+from tests.bench.runs import Row, drain, finish_senders, quantile, start_senders
+from tests.service import Service
+
+_DAY_S = 86_400
+_QUESTIONS = 300
+
+
+def measure_questions(service: Service, spans: int) -> Iterator[Row]:
+    """Fill the store with *spans* over one day and ask it for timelines and slow requests."""
+    begin = time.perf_counter()
+    before = _disk_bytes(service.data_dir)
+    senders = start_senders(
+        service,
+        2,
+        spans_per_request=500,
+        total_spans=spans // 2,
+        spread_s=_DAY_S,
+        keep_every=4,
+    )
+    ledgers = finish_senders(senders)
+    drain(service)
+    sent = sum(ledger["spans"] for ledger in ledgers)
+    filled_s = time.perf_counter() - begin
+    yield Row(
+        f"filling the store with {sent / 1e6:.1f} M spans over one day",
+        f"{filled_s:.0f} s ({sent / filled_s / 1e3:.0f} k spans/s, loading included)",
+    )
+    size = (_settled_disk_bytes(service.data_dir) - before) / sent
+    yield Row("on disk, all tables", f"{size:.0f} bytes a span", "≤ 86", size <= 86)
+    traces = [tuple(each) for ledger in ledgers for each in ledger["traces"]]
+    _push_records(service, traces)
+    yield from _ask_timelines(service, traces)
+    yield from _ask_searches(service, len(traces))
+
+
+def _disk_bytes(folder: Path) -> int:
+    total = 0
+    for root, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += (Path(root) / name).stat().st_size
+            except FileNotFoundError:  # a merge has just replaced this part
+                continue
+    return total
+
+
+def _settled_disk_bytes(folder: Path, limit_s: float = 240) -> int:
+    """Wait until merges have ended and replaced parts are gone."""
+    deadline = time.monotonic() + limit_s
+    last, steady = _disk_bytes(folder), 0
+    while steady < 20 and time.monotonic() < deadline:
+        time.sleep(1)
+        now = _disk_bytes(folder)
+        steady = steady + 1 if abs(now - last) < 1e6 else 0
+        last = now
+    return last
+
+
+def _push_records(service: Service, traces: list[tuple[str, int]]) -> None:
+    """Send an API Management row for each of the traces, some of them slow."""
+    chance = random.Random(7)
+    for first in range(0, len(traces), 2000):
+        rows = [_row(chance, trace, start) for trace, start in traces[first : first + 2000]]
+        status, answer = service.post("/v1/gateway/azure-apim", json.dumps(rows).encode())
+        assert status == 200, answer
+        assert answer["accepted"] == len(rows), answer
+    drain(service)
+
+
+def _row(chance: random.Random, trace: str, start_ns: int) -> dict[str, object]:
+    backend = int(chance.lognormvariate(4, 1))
+    moment = datetime.fromtimestamp(start_ns / 1e9, UTC)
+    number = chance.randrange(12)
+    return {
+        "TimeGenerated": moment.isoformat().replace("+00:00", "Z"),
+        "CorrelationId": f"{chance.getrandbits(128):032x}",
+        "TotalTime": backend + 7,
+        "BackendTime": backend,
+        "ClientTime": 3,
+        "CacheTime": 0,
+        "Cache": "none",
+        "Method": "GET",
+        "Url": f"https://api.example.test/shop{number}/orders/{chance.getrandbits(24)}",
+        "ResponseCode": 500 if chance.random() < 0.02 else 200,
+        "BackendResponseCode": 200,
+        "ApiId": f"shop-{number}",
+        "OperationId": "get-order",
+        "ProductId": "gold",
+        "ApimSubscriptionId": f"team-{chance.randrange(40)}",
+        "IsRequestSuccess": True,
+        "Region": "North Europe",
+        "BackendRequestHeaders": {"traceparent": f"00-{trace}-{chance.getrandbits(64):016x}-01"},
+    }
+
+
+def _ask_timelines(service: Service, traces: list[tuple[str, int]]) -> Iterator[Row]:
+    chance = random.Random(11)
+    paths = [f"/api/v1/requests/{chance.choice(traces)[0]}" for _ in range(_QUESTIONS)]
+    yield _latency_row(service, "timeline over REST, 10 spans and a record", paths, 60)
+
+
+def _ask_searches(service: Service, records: int) -> Iterator[Row]:
+    chance = random.Random(13)
+    now_ms = int(time.time() * 1000)
+    paths = []
+    for _ in range(_QUESTIONS):
+        hours = chance.choice((1, 6, 24))
+        end_ms = now_ms - chance.randrange(_DAY_S - hours * 3600 + 1) * 1000
+        question = {
+            "start": end_ms - hours * 3_600_000,
+            "end": end_ms,
+            "api": f"shop-{chance.randrange(12)}",
+            "min_duration_ms": chance.choice((100, 300, 500)),
+            "limit": 50,
+        }
+        paths.append("/api/v1/requests?" + urlencode(question))
+    what = f"slow-request search, 1 to 24 h, top 50, {records / 1e3:.0f} k gateway records"
+    yield _latency_row(service, what, paths, 100)
+
+
+def _latency_row(service: Service, what: str, paths: list[str], limit_ms: float) -> Row:
+    connection = http.client.HTTPConnection("127.0.0.1", service.api_port, timeout=60)
+    times = []
+    for path in paths:
+        begin = time.perf_counter()
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        times.append((time.perf_counter() - begin) * 1e3)
+        assert response.status == 200, (path, response.status, body[:500])
+    p99 = quantile(times, 0.99)
+    figure = f"p50 {statistics.median(times):.0f} ms, p99 {p99:.0f} ms"
+    return Row(what, figure, f"p99 ≤ {limit_ms:.0f} ms", p99 <= limit_ms)
