@@ -16,8 +16,8 @@ from pathlib import Path
 
 _IS_LINUX = sys.platform == "linux"
 
-# Runs in a fresh interpreter that then becomes the child (15 ms). Not a `preexec_fn`: that forks this
-# process, and gRPC's own fork handlers, if it is loaded here, break the child.
+# Runs in a fresh interpreter that then becomes the child (15 ms). Not a `preexec_fn`: that forks
+# this process, and gRPC's own fork handlers, if it is loaded here, break the child.
 _LAUNCHER = """
 import ctypes, os, signal, sys
 PR_SET_PDEATHSIG = 1

@@ -2,8 +2,8 @@
 Envoy bootstraps from a description, one per proxy, with the names that Istio gives things.
 
 A sidecar has an outbound listener (its application's calls, chosen by Host) and an inbound listener
-(in front of its application). A gateway and a waypoint have one listener each. Real Istio steers
-traffic with iptables and ztunnel; here the application is told its sidecar's port instead.
+(in front of its application). A gateway has one listener, a waypoint one per service. Real Istio
+steers traffic with iptables and ztunnel; here applications are told their sidecar's port instead.
 
 Source: formats.md 8.1; Envoy 1.40 API v3 (config.bootstrap, config.listener, config.route).
 """
@@ -64,7 +64,7 @@ class Ports:
     def entry(self, service: Service) -> int:
         """Return the port that callers of a service use: its waypoint, its sidecar or itself."""
         if service.waypoint:
-            return self.waypoints[service.waypoint]
+            return self.waypoints[service.name]
         return self.inbound[service.name] if service.has_sidecar else self.apps[service.name]
 
 
@@ -121,7 +121,7 @@ class ConfigBuilder:
         for service in self._topology.services:
             if service.has_sidecar:
                 bootstraps[service.name] = self._sidecar(service)
-        for name in self._ports.waypoints:
+        for name in sorted({service.waypoint for service in self._topology.services} - {""}):
             bootstraps[name] = self._waypoint(name)
         return bootstraps
 
@@ -163,13 +163,14 @@ class ConfigBuilder:
         namespace = behind[0].namespace
         pod = f"{name}-7d5c6b8f44-{pod_suffix(name)}"
         identity = Identity("waypoint", name, namespace, pod, "latest")
-        hosts, clusters = [], []
+        listeners, clusters = [], []
         for service in behind:
             name_of_cluster = f"inbound-vip|{SERVICE_PORT}|http|{service.host}"
-            hosts.append({**_inbound_host(service, name_of_cluster), "domains": _domains(service)})
+            hosts = [_inbound_host(service, name_of_cluster)]
+            manager = self._connection_manager(identity, self._topology.tracer, hosts)
+            port = self._ports.waypoints[service.name]
+            listeners.append(_listener(f"main_internal_{service.name}", port, "INBOUND", manager))
             clusters.append(cluster(name_of_cluster, self._ports.apps[service.name]))
-        manager = self._connection_manager(identity, self._topology.tracer, hosts)
-        listeners = [_listener("main_internal", self._ports.waypoints[name], "INBOUND", manager)]
         return self._bootstrap(identity, listeners, clusters)
 
     def _virtual_host(self, callee: str, routes: Sequence[Route]) -> Json:

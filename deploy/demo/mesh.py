@@ -110,8 +110,8 @@ class Mesh:
             if service.has_sidecar:
                 ports.inbound[service.name] = self._pool.take()
                 ports.outbound[service.name] = self._pool.take()
-            if service.waypoint and service.waypoint not in ports.waypoints:
-                ports.waypoints[service.waypoint] = self._pool.take()
+            if service.waypoint:
+                ports.waypoints[service.name] = self._pool.take()
         return ports
 
     def _start_applications(self) -> None:

@@ -4,25 +4,27 @@ A place for a mesh's telemetry that keeps what it gets: OTLP over gRPC and HTTP,
 Shows what real proxies and SDKs send, without Hopline in between.
 """
 
+import base64
 import gzip
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from deploy.demo.envoy_config import Collectors
 
 Json = dict[str, Any]
+
+_ID_FIELDS = ("traceId", "spanId", "parentSpanId")
 
 
 class Sink:
@@ -51,24 +53,46 @@ class Sink:
         self._thread.join()
         self._http.server_close()
 
-    def resource_spans(self, trace_id: str) -> Iterator[tuple[ResourceSpans, Span]]:
-        """Yield the OTLP spans of a trace with their resource."""
-        for request in list(self.traces):
-            for resource_spans in request.resource_spans:
-                for scope_spans in resource_spans.scope_spans:
-                    for span in scope_spans.spans:
-                        if span.trace_id.hex() == trace_id:
-                            yield resource_spans, span
+    def span_count(self) -> int:
+        """Return how many spans arrived, by whichever protocol."""
+        otlp = sum(
+            len(scope.spans)
+            for request in list(self.traces)
+            for group in request.resource_spans
+            for scope in group.scope_spans
+        )
+        return otlp + len(self.zipkin)
 
-    def trace_as_json(self, trace_id: str) -> Json:
-        """Write one trace as OTLP/JSON, one `resourceSpans` entry per received group."""
-        grouped: list[Json] = []
-        for request in list(self.traces):
-            for resource_spans in request.resource_spans:
-                kept = _only_trace(resource_spans, bytes.fromhex(trace_id))
-                if kept is not None:
-                    grouped.append(_to_otlp_json(kept))
-        return {"resourceSpans": grouped}
+    def log_count(self) -> int:
+        """Return how many log records arrived."""
+        return sum(
+            len(scope.log_records)
+            for request in list(self.logs)
+            for group in request.resource_logs
+            for scope in group.scope_logs
+        )
+
+    def clear(self) -> None:
+        """Forget what arrived."""
+        self.traces.clear()
+        self.logs.clear()
+        self.zipkin.clear()
+
+    def traces_as_json(self) -> Json:
+        """Write all spans as one OTLP/JSON request, groups in the order they came."""
+        return _to_otlp_json("resourceSpans", self.traces)
+
+    def logs_as_json(self) -> Json:
+        """Write all log records as one OTLP/JSON request."""
+        return _to_otlp_json("resourceLogs", self.logs)
+
+    def wait_until_quiet(self, quiet_s: float = 0.8) -> None:
+        """Wait until nothing has come for a while: longer than any sender buffers."""
+        count, since = -1, time.monotonic()
+        while time.monotonic() - since < quiet_s:
+            if (now := self.span_count() + self.log_count()) != count:
+                count, since = now, time.monotonic()
+            time.sleep(0.05)
 
     def wait_for(self, is_enough: Callable[[], bool], timeout_s: float = 15) -> None:
         """
@@ -139,37 +163,21 @@ class _HttpHandler(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-def _only_trace(resource_spans: ResourceSpans, trace_id: bytes) -> ResourceSpans | None:
-    kept = ResourceSpans()
-    kept.CopyFrom(resource_spans)
-    for scope_spans in kept.scope_spans:
-        spans = [span for span in scope_spans.spans if span.trace_id == trace_id]
-        del scope_spans.spans[:]
-        scope_spans.spans.extend(spans)
-    return kept if any(scope.spans for scope in kept.scope_spans) else None
+def _to_otlp_json(name: str, requests: Sequence[Message]) -> Json:
+    """Apply OTLP's own JSON rules to protobuf's: ids as hex, enums as numbers."""
+    groups: list[Json] = []
+    for request in list(requests):
+        value = MessageToDict(request, use_integers_for_enums=True)
+        groups.extend(_with_hex_ids(group) for group in value.get(name, []))
+    return {name: groups}
 
 
-def _to_otlp_json(resource_spans: ResourceSpans) -> Json:
-    """Apply OTLP's own JSON rules: ids as hex, enums as numbers."""
-    value: Json = MessageToDict(resource_spans, use_integers_for_enums=True)
-    for scope, scope_json in zip(resource_spans.scope_spans, value["scopeSpans"], strict=True):
-        for span, span_json in zip(scope.spans, scope_json["spans"], strict=True):
-            span_json["traceId"] = span.trace_id.hex()
-            span_json["spanId"] = span.span_id.hex()
-            span_json.pop("parentSpanId", None)
-            if span.parent_span_id:
-                span_json["parentSpanId"] = span.parent_span_id.hex()
-    return value
-
-
-def attribute(pairs: "Iterator[KeyValue] | list[KeyValue]", name: str) -> str:
-    """Return an attribute's text, or "" when it is not there."""
-    for pair in pairs:
-        if pair.key == name:
-            return _text(pair.value)
-    return ""
-
-
-def _text(value: AnyValue) -> str:
-    kind = value.WhichOneof("value")
-    return str(getattr(value, kind)) if kind else ""
+def _with_hex_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_hex_ids(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: base64.b64decode(part).hex() if name in _ID_FIELDS else _with_hex_ids(part)
+        for name, part in value.items()
+    }
