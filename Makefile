@@ -48,7 +48,7 @@ golden: install
 	GOLDEN_WRITE=1 $(BIN)/python -m pytest -q tests -k golden
 
 proto: install
-	$(BIN)/python -m grpc_tools.protoc -Icollector/wire --python_out=collector/wire --pyi_out=collector/wire collector/wire/gateway_record.proto
+	$(BIN)/python -m grpc_tools.protoc -Icollector/wire --python_out=collector/wire --pyi_out=collector/wire $(addprefix collector/wire/,$(addsuffix .proto,gateway_record zipkin jaeger envoy_als))
 
 lock:
 	$(BIN)/python -m pip install --quiet pip-tools
