@@ -5,21 +5,26 @@ Source: variable names of opentelemetry-cpp-contrib's nginx module, nginx.org's 
 `%TRACE_ID%`, Contour's default keys, and Spring's logging MDC.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from collector.decode.fields import Row, is_missing
 from collector.decode.ids import (
+    REQUEST_ID_HEADERS,
     TraceContext,
+    ids_from_headers,
     normalise_span_id,
     normalise_trace_id,
     parse_b3,
     parse_traceparent,
     parse_uber,
     parse_xray,
+    trace_context_from_headers,
 )
+from collector.model import Id
 
 _WHOLE = (
-    ("traceparent", parse_traceparent),
     ("trace_parent", parse_traceparent),
     ("opentelemetry_context_traceparent", parse_traceparent),
     ("b3", parse_b3),
@@ -51,13 +56,28 @@ _SPAN_ID = (
 )
 _PARENT_ID = ("parent_span_id", "parentSpanId", "otel_parent_id", "x_b3_parentspanid")
 _SAMPLED = ("otel_parent_sampled", "trace_sampled", "x_b3_sampled")
-_KEYS = frozenset((*(key for key, _ in _WHOLE), *_TRACE_ID))
+_KEYS = frozenset(("traceparent", *(key for key, _ in _WHOLE), *_TRACE_ID))
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])", re.ASCII)
+_ZERO_TRACE = "0" * 32
+_ZERO_SPAN = "0" * 16
+_CARRIERS = frozenset(
+    (
+        "traceparent",
+        "b3",
+        "x-b3-traceid",
+        "uber-trace-id",
+        "x-amzn-trace-id",
+        "x-cloud-trace-context",
+        "x-datadog-trace-id",
+        "grpc-trace-bin",
+        "request-id",
+    )
+)
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedContext:
+class LoggedContext(NamedTuple):
     """
-    The trace context a gateway logged.
+    The trace context a gateway logged; `trace_id` is "" when it logged none.
 
     `outgoing_span_id` is the span id in a logged header: the gateway's own when it traces, the
     client's when it only passes the header on. In both cases a span with this parent is the
@@ -83,10 +103,15 @@ def read_context(row: Row) -> LoggedContext:
     """
     if _KEYS.isdisjoint(row):
         return _NONE
+    header = row.get("traceparent")
+    if isinstance(header, str):
+        context = context_from_headers({"traceparent": header})
+        if context.trace_id:
+            return context
     for key, parse in _WHOLE:
         value = row.get(key)
-        if isinstance(value, str) and (context := parse(value)):
-            return from_header(context, key)
+        if isinstance(value, str) and (found := parse(value)):
+            return _from_carrier(found, key)
     for key in _TRACE_ID:
         value = row.get(key)
         if isinstance(value, str) and (trace_id := normalise_trace_id(value)):
@@ -100,8 +125,31 @@ def read_context(row: Row) -> LoggedContext:
     return _NONE
 
 
-def from_header(context: TraceContext, source: str) -> LoggedContext:
-    """Return a header's context as the gateway's outgoing one."""
+def context_from_headers(headers: Mapping[str, str], within: str = "") -> LoggedContext:
+    """
+    Return the trace context of *headers* (lower-case names) as the gateway's outgoing one.
+
+    *within* is put before the carrier's name in `source`.
+    """
+    # the test costs 0.2 µs, reading nine carriers in vain 9 µs
+    if _CARRIERS.isdisjoint(headers):
+        return _NONE
+    # the usual form is read here because this is a third of a record's time otherwise
+    if match := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
+        trace_id, span_id, sampled = match.groups()
+        if trace_id != _ZERO_TRACE and span_id != _ZERO_SPAN:
+            return LoggedContext(trace_id, span_id, "", sampled == "1", within + "traceparent")
+    context = trace_context_from_headers(headers)
+    return _from_carrier(context, within + context.carrier) if context else _NONE
+
+
+def find_ids(headers: Mapping[str, str]) -> tuple[Id, ...]:
+    """Return the request ids among *headers* (lower-case names)."""
+    present = REQUEST_ID_HEADERS.keys() & headers.keys()
+    return ids_from_headers({name: headers[name] for name in present}) if present else ()
+
+
+def _from_carrier(context: TraceContext, source: str) -> LoggedContext:
     return LoggedContext(
         context.trace_id, context.span_id, is_sampled=context.is_sampled, source=source
     )

@@ -28,6 +28,7 @@ _MISSING = frozenset({"", "-", "None", "null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE", "1", "yes"})
 _FALSE = frozenset({"false", "False", "FALSE", "0", "no"})
 _SHOWN_CHARACTERS = 60
+_ONLY_TEXT = frozenset({str})
 _LONGEST_KEY = 64
 _PUNCTUATION = re.compile(r"[^a-z0-9]")
 
@@ -213,11 +214,12 @@ def read_headers(row: Row, *names: str, within: str = "") -> dict[str, str]:
         FieldError: it is no header map.
     """
     name = next((name for name in names if row.get(name) is not None), names[0])
+    found = read_object(row, name, within=within)
+    if set(map(type, found.values())) <= _ONLY_TEXT:
+        return {key.lower(): value for key, value in found.items()}
     headers = {}
-    for key, value in read_object(row, name, within=within).items():
-        if isinstance(value, str):
-            headers[key.lower()] = value
-        elif isinstance(value, list):
+    for key, value in found.items():
+        if isinstance(value, list):
             parts = [_as_text(part, f"{within}{name}.{key}") for part in value]
             headers[key.lower()] = ", ".join(parts)
         elif value is not None:

@@ -1,0 +1,240 @@
+"""
+Kong log entries, as http-log, file-log, tcp-log, udp-log and syslog write them.
+
+Source: Kong 3.x log serializer (kong/pdk/log.lua); developer.konghq.com, plugins, log format.
+Times: whole milliseconds. `started_at` is the start. `latencies.request` is the whole, from the
+first byte read to the last byte sent, so it holds the client's sending and receiving.
+`latencies.kong` is Kong's own time up to proxying, with all failed tries in it; `latencies.proxy`
+is from the start of sending upstream to the response headers, with the upload of the request body
+in it, and -1 when nothing was proxied; `latencies.receive` is reading the upstream's body.
+"""
+
+from typing import Any
+
+from collector.decode.context import LoggedContext, context_from_headers, find_ids
+from collector.decode.documents import decode_rows
+from collector.decode.fields import (
+    FieldError,
+    Row,
+    derive_record_id,
+    read_headers,
+    read_int,
+    read_list,
+    read_ns_from_ms,
+    read_object,
+    read_text,
+    require_moment,
+    write_raw,
+)
+from collector.decode.gateways import Adapter
+from collector.decode.ids import hex_from_decimal, normalise_trace_id
+from collector.decode.targets import is_event_stream, kind_of, split_target
+from collector.decode.truth import Profile, check
+from collector.model import Decoded, GatewayRecord, Id
+
+PROFILE = Profile(
+    stamped="start",
+    is_client_in_total=True,
+    are_tries_included=True,
+    is_body_upload_included=True,
+)
+
+_NO_CONTEXT = LoggedContext("")
+# Formats of the `trace_id` object, the unambiguous ones first. `datadog` is decimal, 64 bits.
+_TRACE_FORMATS = ("w3c", "b3", "b3-single", "jaeger", "ot", "aws", "gcp")
+
+
+def decode(body: bytes) -> Decoded:
+    """
+    Decode one http-log body, in the order Kong wrote it.
+
+    Shape: one JSON object, an array of objects when Kong batches, or one object a line.
+
+    Returns:
+        One gateway record per entry; an entry without `request` or `latencies` (a stream session,
+        another product's log) is rejected with its index and reason.
+
+    Raises:
+        Undecodable: the body is not JSON of these shapes. Never retried.
+    """
+    return decode_rows(body, _read)
+
+
+def _read(row: Row) -> GatewayRecord:
+    request = read_object(row, "request")
+    latencies = read_object(row, "latencies")
+    if not request or not latencies:
+        what = "request" if not request else "latencies"
+        reason = "a stream (L4) session is no request" if "session" in row else "is missing"
+        raise FieldError(what, reason)
+    start = require_moment(row, "started_at")
+    response = read_object(row, "response")
+    headers = read_headers(request, "headers", within="request.")
+    answer_headers = read_headers(response, "headers", within="response.")
+    raw = write_raw(row)
+    target = split_target(read_text(request, "url", within="request."))
+    uri = split_target(read_text(request, "uri", within="request."))
+    content_type = headers.get("content-type", "")
+    record = GatewayRecord(
+        gateway="kong",
+        record_id=_record_id(row, request, answer_headers) or derive_record_id(raw),
+        start_ns=start.ns,
+        kind=kind_of(content_type, headers.get("upgrade", "")),
+        method=read_text(request, "method", within="request."),
+        scheme=target.scheme,
+        host=headers.get("host", "") or target.host,
+        path=uri.path or target.path,
+        status=read_int(response, "status", within="response."),
+        consumer=_name(row, "consumer", "username", "custom_id"),
+        user=_name(row, "authenticated_entity", "id"),
+        client_address=read_text(row, "client_ip"),
+        request_bytes=read_int(request, "size", within="request."),
+        response_bytes=read_int(response, "size", within="response."),
+        attributes=_attributes(row, headers, answer_headers, uri.query or target.query),
+        raw=raw,
+    )
+    _read_route(record, row)
+    _read_times(record, latencies)
+    _read_upstream(record, row)
+    _read_ids(record, row, request, headers)
+    _read_error(record, row)
+    is_streaming = is_event_stream(answer_headers.get("content-type", ""))
+    record.quality = check(record, PROFILE, is_streaming=is_streaming)
+    return record
+
+
+def _record_id(row: Row, request: Row, answer_headers: dict[str, str]) -> str:
+    return (
+        read_text(request, "id", within="request.")
+        or answer_headers.get("x-kong-request-id", "")
+        or read_text(row, "correlation_id")
+    )
+
+
+def _read_route(record: GatewayRecord, row: Row) -> None:
+    route = read_object(row, "route")
+    service = read_object(row, "service")
+    paths = read_list(route, "paths", within="route.")
+    record.operation = read_text(route, "name", "id", within="route.")
+    record.route = str(paths[0]) if paths else ""
+    record.api = read_text(service, "name", "id", within="service.")
+    record.backend_id = record.api
+    record.backend_host = read_text(service, "host", within="service.")
+
+
+def _read_times(record: GatewayRecord, latencies: Row) -> None:
+    within = "latencies."
+    duration_ns = read_ns_from_ms(latencies, "request", within=within)
+    if duration_ns is None:
+        raise FieldError("latencies.request", "is missing")
+    gateway_ns = read_ns_from_ms(latencies, "kong", within=within)
+    proxy_ns = read_ns_from_ms(latencies, "proxy", within=within)
+    record.duration_ns = duration_ns
+    record.gateway_ns = gateway_ns
+    if proxy_ns is not None:
+        record.backend_ns = proxy_ns + (read_ns_from_ms(latencies, "receive", within=within) or 0)
+    if gateway_ns is not None:
+        client_ns = duration_ns - gateway_ns - (record.backend_ns or 0)
+        record.client_ns = client_ns if client_ns >= 0 else None
+
+
+def _read_upstream(record: GatewayRecord, row: Row) -> None:
+    tries = read_list(row, "tries")
+    if tries:
+        record.attempts = len(tries)
+        last = tries[-1]
+        if isinstance(last, dict) and not record.backend_host:
+            record.backend_host = read_text(last, "ip", within="tries.")
+    if record.backend_ns is None:
+        return
+    record.backend_method = record.method
+    record.backend_path = split_target(read_text(row, "upstream_uri")).path
+    # one status a try, separated by commas: the last one is what the client's answer is made of
+    last_status = read_text(row, "upstream_status").rpartition(",")[2].strip()
+    record.backend_status = read_int({"upstream_status": last_status}, "upstream_status")
+
+
+def _read_ids(record: GatewayRecord, row: Row, request: Row, headers: dict[str, str]) -> None:
+    context = _context(row, headers)
+    record.trace_id = context.trace_id
+    record.trace_id_source = context.source
+    record.outgoing_span_id = context.outgoing_span_id
+    record.is_sampled = context.is_sampled
+    ids = []
+    if request_id := read_text(request, "id", within="request."):
+        ids.append(Id("kong_request_id", request_id))
+    if correlation_id := read_text(row, "correlation_id"):
+        ids.append(Id("correlation_id", correlation_id))
+    record.ids = tuple(dict.fromkeys((*ids, *find_ids(headers))))
+
+
+def _context(row: Row, headers: dict[str, str]) -> LoggedContext:
+    header = context_from_headers(headers, "request.headers.")
+    formats = read_object(row, "trace_id")
+    for name in _TRACE_FORMATS:
+        value = formats.get(name)
+        if isinstance(value, str) and (trace_id := normalise_trace_id(value)):
+            # the header is what Kong sent upstream if its plugin wrote it before the log was made
+            same = header if header.trace_id == trace_id else _NO_CONTEXT
+            return same._replace(trace_id=trace_id, source=f"trace_id.{name}")
+    if header.trace_id:
+        return header
+    datadog = hex_from_decimal(read_text(formats, "datadog", within="trace_id."))
+    return LoggedContext(normalise_trace_id(datadog), source="trace_id.datadog" if datadog else "")
+
+
+def _read_error(record: GatewayRecord, row: Row) -> None:
+    status = record.status
+    source = read_text(row, "source")
+    record.is_error = status is None or status >= 500
+    if status is not None and status >= 400:
+        record.error_source = {"kong": "gateway", "upstream": "backend"}.get(source, source)
+
+
+def _name(row: Row, entity: str, *names: str) -> str:
+    return read_text(read_object(row, entity), *names, within=f"{entity}.")
+
+
+def _attributes(
+    row: Row, headers: dict[str, str], answer_headers: dict[str, str], query: str
+) -> dict[str, str]:
+    usage = _llm_usage(row)
+    attributes = {
+        "kong.source": read_text(row, "source"),
+        "kong.workspace": read_text(row, "workspace_name", "workspace"),
+        "kong.upstream_status": read_text(row, "upstream_status"),
+        "url.query": query,
+        "user_agent.original": headers.get("user-agent", ""),
+        "cache.status": answer_headers.get("x-cache-status", ""),
+        **usage,
+    }
+    if "traceparent" in headers:
+        attributes["reading.traceparent"] = "as logged: Kong's own if it traces, else the client's"
+    return {key: value for key, value in attributes.items() if value}
+
+
+def _llm_usage(row: Row) -> dict[str, str]:
+    """Return model and tokens that the AI plugins log, one object a plugin under `ai`."""
+    found: dict[str, str] = {}
+    for plugin in read_object(row, "ai").values():
+        if not isinstance(plugin, dict):
+            continue
+        meta: dict[str, Any] = plugin.get("meta") or {}
+        usage: dict[str, Any] = plugin.get("usage") or {}
+        for key, part, name in (
+            ("gen_ai.response.model", meta, "response_model"),
+            ("gen_ai.request.model", meta, "request_model"),
+            ("gen_ai.usage.input_tokens", usage, "prompt_tokens"),
+            ("gen_ai.usage.output_tokens", usage, "completion_tokens"),
+        ):
+            if isinstance(part, dict) and (value := read_text(part, name, within="ai.")):
+                found.setdefault(key, value)
+    return found
+
+
+ADAPTER = Adapter(
+    name="kong",
+    product="Kong Gateway",
+    decode=decode,
+    source="https://developer.konghq.com/gateway/logs/ (log format), Kong 3.x kong/pdk/log.lua",
+)
