@@ -35,8 +35,12 @@ class Sink:
         self.logs: list[logs_service_pb2.ExportLogsServiceRequest] = []
         self.zipkin: list[Json] = []
         self._server = grpc.server(ThreadPoolExecutor(4))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_Traces(self), self._server)
-        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(_Logs(self), self._server)
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(  # type: ignore[no-untyped-call]  # generated
+            _Traces(self), self._server
+        )
+        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(  # type: ignore[no-untyped-call]  # generated
+            _Logs(self), self._server
+        )
         grpc_port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
         handler = type("Handler", (_HttpHandler,), {"sink": self})
