@@ -1,0 +1,55 @@
+"""
+Bodies of answers: JSON by orjson, and the one shape of every error.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from collector.errors import CollectorError
+
+JSON_TYPE = "application/json"
+# What HTTP itself can go wrong with, before a question is asked.
+_HTTP_CODES = {404: "no_such_path", 405: "method_not_allowed"}
+
+
+def json_answer(
+    document: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return *document* as JSON. It is rendered data of ours: nothing validates it again."""
+    body = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+    return Response(body, status_code=status, headers=headers, media_type=JSON_TYPE)
+
+
+def error_document(code: str, message: str, hint: str = "") -> dict[str, Any]:
+    """Return the shape of every error body: a stable word, what happened, what to do."""
+    return {"error": {"code": code, "message": message, "hint": hint}}
+
+
+def error_answer(error: CollectorError) -> Response:
+    """Return the answer that *error* stands for, with Retry-After where asking again helps."""
+    headers = {}
+    if error.retryable:
+        headers["Retry-After"] = str(error.retry_after_s or 1)
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="hopline"'
+    body = error_document(error.code, error.message, error.hint)
+    return json_answer(body, status=error.http_status, headers=headers)
+
+
+def http_error_answer(
+    status: int, path: str, method: str, headers: Mapping[str, str] | None
+) -> Response:
+    """Return the answer to a request that no route takes."""
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        message = f"{method} is not possible on {path}"
+        hint = f"allowed: {headers['Allow']}" if headers and "Allow" in headers else ""
+    elif status == HTTPStatus.NOT_FOUND:
+        message, hint = f"there is no {path}", "GET /openapi.json lists every path"
+    else:
+        message, hint = HTTPStatus(status).phrase, ""
+    code = _HTTP_CODES.get(status, "bad_request")
+    return json_answer(error_document(code, message, hint), status=status, headers=headers)

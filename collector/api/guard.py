@@ -1,0 +1,98 @@
+"""
+What happens around every request of the query API: token, timing, counting, headers.
+
+A plain ASGI middleware: it sees each request once and touches no body.
+"""
+
+import hmac
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from collector.api.answers import error_answer
+from collector.clock import Clock
+from collector.errors import Unauthenticated
+from collector.telemetry import Metrics
+
+# No data behind these: probes, the empty page, and the description of the API.
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/"})
+OPEN_PREFIX = "/page/"
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    b"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Guard:
+    """Refuses requests without a known token, and measures all of them."""
+
+    def __init__(
+        self, app: ASGIApp, *, tokens: tuple[str, ...], metrics: Metrics, clock: Clock
+    ) -> None:
+        self._app = app
+        self._tokens = tuple(token.encode() for token in tokens)
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_ns = self._clock.monotonic_ns()
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *_HEADERS, *_extra(scope)]
+            await send(message)
+
+        try:
+            if self._is_allowed(scope):
+                await self._app(scope, receive, send_with_headers)
+            else:
+                msg = "a bearer token is needed"
+                hint = "send `Authorization: Bearer <one of HOPLINE_QUERY_TOKENS>`"
+                refusal = error_answer(Unauthenticated(msg, hint=hint))
+                await refusal(scope, receive, send_with_headers)
+        finally:
+            route = _route_name(scope)
+            seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
+            self._metrics.count("hopline_api_requests_total", route=route, status=str(status))
+            self._metrics.observe("hopline_api_request_seconds", seconds, route=route)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if not self._tokens or path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
+            return True
+        given = b""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                given = value
+        kind, _, token = given.partition(b" ")
+        # Every token is compared, so the time taken does not tell which one was nearly right.
+        matches = [hmac.compare_digest(token.strip(), known) for known in self._tokens]
+        return kind.lower() == b"bearer" and any(matches)
+
+
+def _extra(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    path = scope["path"]
+    if path == "/" or path.startswith(OPEN_PREFIX):
+        return ((b"content-security-policy", _POLICY), (b"cache-control", b"no-cache"))
+    return (
+        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+        (b"cache-control", b"no-store"),
+    )
+
+
+def _route_name(scope: Scope) -> str:
+    """Return the template of the path: real paths hold ids and would grow the metrics."""
+    route: Any = scope.get("route")
+    return str(getattr(route, "path", "none"))

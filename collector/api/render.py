@@ -1,0 +1,298 @@
+"""
+Timelines and records as the documents of the API: RFC 3339 and milliseconds from nanoseconds.
+
+Everything here is plain building of dictionaries; orjson writes them as they are.
+"""
+
+from dataclasses import fields
+from typing import Any
+
+import orjson
+
+from collector.model import GatewayRecord, Id, LogRecord, Span
+from collector.query.moments import format_moment, to_ms
+from collector.stitch.timeline import (
+    Evidence,
+    Expected,
+    Finding,
+    Hop,
+    Link,
+    MergedRecord,
+    Phase,
+    Section,
+    Timeline,
+    TimelineSpan,
+    Verdict,
+)
+
+Document = dict[str, Any]
+
+_RECORD_MOMENTS = {"start_ns": "start", "received_ns": "received"}
+_RECORD_FIELDS = tuple(
+    field.name for field in fields(GatewayRecord) if field.name not in ("ids", "raw", "quality")
+)
+
+
+def render_timeline(timeline: Timeline) -> Document:
+    """Return the document of `GET /api/v1/requests/{id}`."""
+    return {
+        "id": timeline.id,
+        "trace_id": timeline.trace_id or None,
+        "trace_ids": timeline.trace_ids,
+        "ids": [_render_id(item) for item in timeline.ids],
+        "state": timeline.state,
+        "expected": [_render_expected(item) for item in timeline.expected],
+        "revision": timeline.revision,
+        "start": format_moment(timeline.start_ns),
+        "duration_ms": to_ms(timeline.duration_ns),
+        "status": timeline.status,
+        "error": timeline.is_error,
+        "root_span_id": timeline.root_span_id,
+        "gateway_records": [_render_merged(item) for item in timeline.gateway_records],
+        "phases": [_render_phase(item) for item in timeline.phases],
+        "hops": [_render_hop(item) for item in timeline.hops],
+        "spans": [_render_span(item) for item in timeline.spans],
+        "critical_path": [_render_section(item) for item in timeline.critical_path],
+        "links": [_render_link(item) for item in timeline.links],
+        "verdict": render_verdict(timeline.verdict),
+        "findings": [_render_finding(item) for item in timeline.findings],
+        "callers": [_render_span(item) for item in timeline.callers],
+        "other_matches": timeline.others,
+        "watermarks": {
+            source: format_moment(moment) for source, moment in timeline.watermarks_ns.items()
+        },
+    }
+
+
+def render_verdict(verdict: Verdict) -> Document:
+    """Return the `verdict` of a timeline."""
+    return {
+        "layer": verdict.layer,
+        "component": verdict.component,
+        "class": verdict.class_,
+        "reason": verdict.reason,
+        "confidence": verdict.confidence,
+        "rule": verdict.rule,
+        "hop": verdict.hop,
+        "first_offset_ms": _optional_ms(verdict.first_offset_ns),
+        "who_closed": verdict.who_closed,
+        "outcome": verdict.outcome,
+        "wasted_ms": to_ms(verdict.wasted_ns),
+        "chain": [
+            {
+                "layer": step.layer,
+                "component": step.component,
+                "what": step.what,
+                "offset_ms": _optional_ms(step.offset_ns),
+                "refs": step.refs,
+            }
+            for step in verdict.chain
+        ],
+    }
+
+
+def render_record(record: GatewayRecord) -> Document:
+    """Return a gateway record under its canonical names, `raw` as the object it is."""
+    document: Document = {"ids": [_render_id(item) for item in record.ids]}
+    for name in _RECORD_FIELDS:
+        value = getattr(record, name)
+        if name in _RECORD_MOMENTS:
+            document[_RECORD_MOMENTS[name]] = format_moment(value)
+        elif name.endswith("_ns"):
+            document[f"{name[:-3]}_ms"] = _optional_ms(value)
+        else:
+            document[name] = value
+    document["attributes"] = dict(record.attributes)
+    document["quality"] = record.quality
+    document["raw"] = _parse_raw(record.raw)
+    return document
+
+
+def render_stored_span(span: Span) -> Document:
+    """Return a span as it is stored: raw times, every attribute."""
+    return {
+        "trace_id": span.trace_id,
+        "span_id": span.span_id,
+        "parent_span_id": span.parent_span_id,
+        "name": span.name,
+        "service": span.service,
+        "kind": span.kind,
+        "start": format_moment(span.start_ns),
+        "end": format_moment(span.end_ns),
+        "duration_ms": to_ms(span.end_ns - span.start_ns),
+        "status": span.status,
+        "status_message": span.status_message,
+        "trace_state": span.trace_state,
+        "attributes": dict(span.attributes),
+        "resource": dict(span.resource),
+        "scope": span.scope,
+        "events": [
+            {
+                "time": format_moment(event.time_ns),
+                "name": event.name,
+                "attributes": dict(event.attributes),
+            }
+            for event in span.events
+        ],
+        "links": [
+            {
+                "trace_id": link.trace_id,
+                "span_id": link.span_id,
+                "attributes": dict(link.attributes),
+            }
+            for link in span.links
+        ],
+        "received": format_moment(span.received_ns),
+    }
+
+
+def render_log(log: LogRecord) -> Document:
+    """Return a log record as it is stored."""
+    return {
+        "time": format_moment(log.time_ns),
+        "trace_id": log.trace_id,
+        "span_id": log.span_id,
+        "service": log.service,
+        "severity": log.severity,
+        "body": log.body,
+        "event_name": log.event_name,
+        "attributes": dict(log.attributes),
+        "resource": dict(log.resource),
+        "scope": log.scope,
+        "received": format_moment(log.received_ns),
+    }
+
+
+def _render_id(item: Id) -> Document:
+    return {"kind": item.kind, "value": item.value}
+
+
+def _render_expected(item: Expected) -> Document:
+    deadline = None if item.deadline_ns is None else format_moment(item.deadline_ns)
+    return {"source": item.source, "status": item.status, "deadline": deadline}
+
+
+def _render_merged(item: MergedRecord) -> Document:
+    document = render_record(item.record)
+    document["sources"] = item.sources
+    document["versions"] = item.versions
+    document["span_id"] = item.span_id
+    return document
+
+
+def _render_phase(phase: Phase) -> Document:
+    return {
+        "name": phase.name,
+        "duration_ms": to_ms(phase.duration_ns),
+        "lower_ms": to_ms(phase.lower_ns),
+        "upper_ms": to_ms(phase.upper_ns),
+        "source": phase.source,
+    }
+
+
+def _render_hop(hop: Hop) -> Document:
+    return {
+        "index": hop.index,
+        "role": hop.role,
+        "service": hop.service,
+        "name": hop.name,
+        "parent": hop.parent,
+        "start_offset_ms": to_ms(hop.start_offset_ns),
+        "duration_ms": to_ms(hop.duration_ns),
+        "self_ms": to_ms(hop.self_ns),
+        "critical_ms": to_ms(hop.critical_ns),
+        "proxy_ms": to_ms(hop.proxy_ns),
+        "attempt": hop.attempt,
+        "attempts": hop.attempts,
+        "status": hop.status,
+        "instance": hop.instance,
+        "inferred": hop.is_inferred,
+        "mirrored": hop.is_mirrored,
+        "async": hop.is_async,
+        "span_ids": hop.span_ids,
+        "notes": hop.notes,
+    }
+
+
+def _render_span(span: TimelineSpan) -> Document:
+    return {
+        "span_id": span.span_id,
+        "parent_span_id": span.parent_span_id,
+        "raw_parent_span_id": span.raw_parent_span_id,
+        "trace_id": span.trace_id,
+        "hop": span.hop,
+        "role": span.role,
+        "service": span.service,
+        "name": span.name,
+        "kind": span.kind,
+        "start_offset_ms": to_ms(span.start_offset_ns),
+        "raw_start": format_moment(span.raw_start_ns),
+        "adjusted_by_ms": to_ms(span.adjusted_by_ns),
+        "adjusted_bound_ms": to_ms(span.adjusted_bound_ns),
+        "adjusted_reason": span.adjusted_reason,
+        "duration_ms": to_ms(span.duration_ns),
+        "self_ms": to_ms(span.self_ns),
+        "on_critical_path": span.is_on_critical_path,
+        "status": span.status,
+        "status_message": span.status_message,
+        "attributes": dict(span.attributes),
+        "orphan": span.is_orphan,
+        "inferred": span.is_inferred,
+        "flags": span.flags,
+    }
+
+
+def _render_section(section: Section) -> Document:
+    return {
+        "span_id": section.span_id,
+        "from_ms": to_ms(section.from_ns),
+        "to_ms": to_ms(section.to_ns),
+    }
+
+
+def _render_link(link: Link) -> Document:
+    return {
+        "from": link.from_,
+        "to": link.to,
+        "tier": link.tier,
+        "confidence": link.confidence,
+        "evidence": [_render_evidence(item) for item in link.evidence],
+        "rejected": [
+            {
+                "to": item.to,
+                "tier": item.tier,
+                "confidence": item.confidence,
+                "reason": item.reason,
+                "evidence": [_render_evidence(proof) for proof in item.evidence],
+            }
+            for item in link.rejected
+        ],
+    }
+
+
+def _render_evidence(item: Evidence) -> Document:
+    return {"field": item.field, "left": item.left, "right": item.right}
+
+
+def _render_finding(item: Finding) -> Document:
+    return {
+        "rule": item.rule,
+        "hop": item.hop if item.hop >= 0 else None,
+        "message": item.message,
+        "fix": item.fix,
+        "refs": item.refs,
+    }
+
+
+def _optional_ms(value: int | None) -> float | None:
+    return None if value is None else to_ms(value)
+
+
+def _parse_raw(text: str) -> Any:
+    """Return the original row as JSON; one that is no JSON (a log line) stays text."""
+    if not text:
+        return {}
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text

@@ -1,0 +1,208 @@
+"""
+`hopline explain`: one request as a picture made of characters.
+
+In: the timeline document of `GET /api/v1/requests/{id}`, from the API or from a bundle file. Out:
+lines for a terminal of 80 columns and more. Nothing is computed here that the document does not
+say, so that what is on the screen can be quoted.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from collector.api.ink import Ink, wrap
+from collector.api.waterfall import Document, draw_waterfall, format_ms
+
+_MIN_WIDTH, _MAX_WIDTH = 80, 180
+_STATE_STYLES = {"final": "green", "complete": "green", "provisional": "yellow"}
+_LAYER_STYLES = {
+    "gateway": "magenta",
+    "edge_proxy": "cyan",
+    "mesh_proxy": "blue",
+    "app": "green",
+    "dependency": "yellow",
+    "unexplained": "red",
+}
+
+
+def render_timeline(document: Document, *, width: int = 120, ink: Ink | None = None) -> str:
+    """
+    Draw one timeline.
+
+    Shape: headline, verdict, phases (their sum is the total), waterfall, joins, findings, what is
+    missing; a section with nothing to say is left out.
+    """
+    pen = ink or Ink()
+    columns = max(_MIN_WIDTH, min(width, _MAX_WIDTH))
+    sections = (
+        _draw_head(document, pen),
+        _draw_verdict(document, pen, columns),
+        _draw_phases(document, pen, columns),
+        draw_waterfall(document, pen, columns),
+        _draw_joins(document, pen, columns),
+        _draw_findings(document, pen, columns),
+        _draw_missing(document, pen),
+    )
+    blocks = ["\n".join(lines) for lines in map(list, sections) if lines]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _draw_head(document: Document, ink: Ink) -> Iterator[str]:
+    record: Document = next(iter(document.get("gateway_records") or ()), {})
+    first_span: Document = next(iter(document.get("spans") or ()), {})
+    what = f"{record.get('method') or ''} {record.get('path') or record.get('route') or ''}".strip()
+    what = what or str(first_span.get("name") or "request")
+    status = document.get("status")
+    is_error = bool(record.get("is_error")) or (isinstance(status, int) and status >= 500)
+    outcome = str(status) if status is not None else "no status"
+    total = _duration(document.get("duration_ms"))
+    yield "  ".join(
+        (
+            ink.paint(ink.clean(what), "bold"),
+            ink.paint(f"{ink.pick('→', '->')} {outcome}", "red" if is_error else "green"),
+            ink.paint(total, "bold"),
+        )
+    )
+    facts = [
+        ("", record.get("gateway")),
+        ("api ", record.get("api")),
+        ("revision ", record.get("api_revision")),
+        ("operation ", record.get("operation")),
+        ("consumer ", record.get("consumer")),
+        ("region ", record.get("region")),
+    ]
+    line = ink.pick(" · ", " | ").join(f"{name}{ink.clean(v)}" for name, v in facts if v)
+    if line:
+        yield line
+    state = str(document.get("state") or "")
+    revision = document.get("revision")
+    known = f"{state}, revision {revision}" if revision is not None else state
+    yield "  ".join(
+        part
+        for part in (
+            ink.clean(document.get("start") or ""),
+            f"trace {ink.clean(document.get('trace_id') or 'none')}",
+            ink.paint(ink.clean(known), _STATE_STYLES.get(state, "")),
+        )
+        if part
+    )
+    for entry in document.get("ids", ())[:6]:
+        if entry.get("kind") not in ("trace_id", "span_id"):
+            yield ink.paint(
+                f"{ink.clean(entry.get('kind'))} {ink.clean(entry.get('value'))}", "dim"
+            )
+
+
+def _draw_verdict(document: Document, ink: Ink, width: int) -> Iterator[str]:
+    verdict = document.get("verdict") or {}
+    layer = str(verdict.get("layer") or "none")
+    if layer == "none" and not verdict.get("reason"):
+        return
+    who = ink.pick(" · ", " | ").join(
+        ink.clean(part) for part in (layer, verdict.get("component"), verdict.get("class")) if part
+    )
+    confidence = verdict.get("confidence")
+    sure = f"  ({confidence:.0%} sure)" if isinstance(confidence, (int, float)) else ""
+    style = "green" if layer == "none" else "red"
+    yield f"{ink.paint('VERDICT', 'bold')}  {ink.paint(who, style, 'bold')}{ink.paint(sure, 'dim')}"
+    for line in wrap(ink.clean(verdict.get("reason") or ""), width - 9):
+        if line:
+            yield f"         {line}"
+    for step in verdict.get("chain", ()):
+        arrow = ink.pick("↳", "->")
+        for index, line in enumerate(wrap(ink.clean(_chain_text(step)), width - 12)):
+            yield f"         {arrow if index == 0 else ' ' * len(arrow)} {line}"
+
+
+def _chain_text(step: object) -> str:
+    if isinstance(step, Mapping):
+        return ", ".join(
+            f"{name} {value}" for name, value in step.items() if value not in ("", None)
+        )
+    return str(step)
+
+
+def _draw_phases(document: Document, ink: Ink, width: int) -> Iterator[str]:
+    phases = document.get("phases") or ()
+    if not phases:
+        return
+    total = float(document.get("duration_ms") or 0.0)
+    bar_cells = max(10, min(40, width - 80))
+    yield ink.paint("WHERE THE TIME WENT", "bold")
+    for phase in phases:
+        duration = float(phase.get("duration_ms") or 0.0)
+        share = duration / total if total > 0 else 0.0
+        name = str(phase.get("name") or "")
+        filled = min(max(round(share * bar_cells), 0), bar_cells)
+        bar = ink.pick("█", "#") * filled or (ink.pick("▏", "|") if duration > 0 else "")
+        bar = f"{bar:{ink.pick('░', '.')}<{bar_cells}}"
+        bound = _bounds(phase, duration, ink)
+        source = ink.clean(phase.get("source") or "")
+        yield (
+            f"  {ink.paint(f'{ink.clean(name):12}', _LAYER_STYLES.get(name, ''))}"
+            f" {format_ms(duration):>9} ms {share:>6.1%}  "
+            f"{ink.paint(bar, _LAYER_STYLES.get(name, ''))}  {ink.paint(f'{bound}{source}', 'dim')}"
+        ).rstrip()
+    covered = sum(round(float(phase.get("duration_ms") or 0.0) * 1e6) for phase in phases)
+    share = covered / 1e6 / total if total > 0 else 0.0
+    yield f"  {'total':12} {format_ms(covered / 1e6):>9} ms {share:>6.1%}"
+
+
+def _bounds(phase: Mapping[str, Any], duration: float, ink: Ink) -> str:
+    lower, upper = phase.get("lower_ms"), phase.get("upper_ms")
+    if lower is None or upper is None or lower == upper == duration:
+        return ""
+    return f"{format_ms(float(lower))}{ink.pick('–', ' to ')}{format_ms(float(upper))} ms  "
+
+
+def _draw_joins(document: Document, ink: Ink, width: int) -> Iterator[str]:
+    links = document.get("links") or ()
+    if not links:
+        return
+    yield ink.paint("HOW IT WAS JOINED", "bold")
+    for link in links:
+        confidence = link.get("confidence")
+        sure = f", {confidence:.1%}" if isinstance(confidence, (int, float)) else ""
+        ends = f"{ink.clean(link.get('from'))} {ink.pick('→', '->')} {ink.clean(link.get('to'))}"
+        tier = ink.paint(f"tier {ink.clean(link.get('tier'))}{sure}", "cyan")
+        yield f"  {ends}  {tier}"
+        for proof in link.get("evidence", ()):
+            left, right = ink.clean(proof.get("left")), ink.clean(proof.get("right"))
+            same = left if left == right else f"{left} {ink.pick('↔', '<->')} {right}"
+            for line in wrap(f"{ink.clean(proof.get('field'))}: {same}", width - 4):
+                yield ink.paint(f"    {line}", "dim")
+        rejected = len(link.get("rejected", ()))
+        if rejected:
+            yield ink.paint(f"    {rejected} other candidate(s) rejected", "dim")
+
+
+def _draw_findings(document: Document, ink: Ink, width: int) -> Iterator[str]:
+    findings = document.get("findings") or ()
+    if not findings:
+        return
+    yield ink.paint("FINDINGS", "bold")
+    for finding in findings:
+        yield f"  {ink.paint(ink.clean(finding.get('rule')), 'yellow')}"
+        for name in ("message", "fix"):
+            lead = "fix: " if name == "fix" else ""
+            for line in wrap(ink.clean(finding.get(name) or ""), width - 4 - len(lead)):
+                if line:
+                    yield f"    {lead}{line}"
+                    lead = " " * len(lead)
+
+
+def _draw_missing(document: Document, ink: Ink) -> Iterator[str]:
+    missing = [e for e in document.get("expected", ()) if e.get("status") != "arrived"]
+    if not missing:
+        return
+    yield ink.paint("WHAT IS MISSING", "bold")
+    for entry in missing:
+        deadline = entry.get("deadline")
+        until = f", expected until {ink.clean(deadline)}" if deadline else ""
+        status = str(entry.get("status") or "").replace("_", " ")
+        yield f"  {ink.clean(entry.get('source'))}: {ink.paint(ink.clean(status), 'yellow')}{until}"
+
+
+def _duration(value: object) -> str:
+    if not isinstance(value, (int, float)):
+        return "unknown duration"
+    return f"{value / 1000:.2f} s" if value >= 1000 else f"{format_ms(float(value))} ms"
