@@ -125,6 +125,13 @@ def read_context(row: Row) -> LoggedContext:
     return _NONE
 
 
+def find_context(headers: Mapping[str, str]) -> TraceContext | None:
+    """Return all that *headers* (lower-case names) say of the trace; most records carry nothing."""
+    if _CARRIERS.isdisjoint(headers):
+        return None
+    return parse_traceparent(headers.get("traceparent", "")) or trace_context_from_headers(headers)
+
+
 def context_from_headers(headers: Mapping[str, str], within: str = "") -> LoggedContext:
     """
     Return the trace context of *headers* (lower-case names) as the gateway's outgoing one.

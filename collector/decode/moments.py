@@ -14,6 +14,9 @@ NS_PER_S = 1_000_000_000
 _MAX_INT = 2**63 - 1
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
+# Below this (1973) a number is a duration or a status that was taken for a time.
+_LEAST_EPOCH_S = 10**8
+
 _NUMBER = re.compile(r"\d{1,19}(\.\d{0,12})?", re.ASCII)
 _SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)", re.ASCII)
 _REST = re.compile(r"(?:[.,](\d{1,12}))?\s?(Z|z|UTC|[+-]\d\d:?\d\d)?", re.ASCII)
@@ -102,7 +105,7 @@ def _second_ns(text: str) -> int:
 
 def _parse_epoch(value: float) -> Moment:
     """Tell seconds, ms, µs and ns apart by size: 1e11 s is the year 5138, 1e11 ms is 1973."""
-    if not 0 < value <= _MAX_INT:
+    if not _LEAST_EPOCH_S <= value <= _MAX_INT:
         raise ValueError(_OUT_OF_RANGE)
     units = ((10**11, NS_PER_S), (10**14, NS_PER_MS), (10**17, 1000))
     unit_ns = next((unit_ns for limit, unit_ns in units if value < limit), 1)
