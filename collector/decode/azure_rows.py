@@ -1,0 +1,205 @@
+"""
+Azure's spellings of one row, brought to one.
+
+The same log arrives as `CorrelationId` (Log Analytics), `correlationId` inside `properties` (Event
+Hub, storage), `correlationId_g` or inside `AdditionalFields` (AzureDiagnostics), and with dynamic
+columns as objects or as JSON text. Here every name becomes lower case without suffix and
+underscores, nested objects are laid flat, and the original spelling is found again for errors.
+
+Source: azure-monitor-docs platform/resource-logs-schema.md, reference/tables/azurediagnostics.md;
+azure-docs api-management gateway-log-schema-reference.md.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from collector.decode.documents import Documents
+from collector.decode.fields import (
+    FieldError,
+    Moment,
+    Row,
+    read_object,
+    require_moment,
+    write_raw,
+)
+from collector.model import GatewayRecord, RecordError
+
+_SUFFIX = re.compile(r"_[sdbtg]$")
+_NESTED = ("properties", "additionalfields", "lasterror")
+_YEAR_NS = 366 * 86_400 * 1_000_000_000
+_LOGGED_PARTS = ("headers", "errors", "tracerecords")
+
+
+class FlatRow(dict[str, Any]):
+    """A row under canonical names; `original` is what it was made from."""
+
+    __slots__ = ("original",)
+
+    original: Row
+
+
+@lru_cache(maxsize=4096)
+def canonical_name(name: str) -> str:
+    """Return the one spelling of a column: `lastError_reason_s` and `LastErrorReason` agree."""
+    return _SUFFIX.sub("", name).replace("_", "").lower()
+
+
+def rename(row: Row) -> FlatRow:
+    """Return *row* under canonical names, its objects untouched."""
+    flat = FlatRow(zip(map(canonical_name, row), row.values(), strict=True))
+    flat.original = row
+    return flat
+
+
+def flatten(row: Row) -> FlatRow:
+    """
+    Return *row* under canonical names, with what Azure nests laid beside it.
+
+    Names of `properties` win over those beside it, `AdditionalFields` fill gaps, and the members
+    of `lastError` become `lasterrorreason` and so on.
+
+    Raises:
+        FieldError: one of the three is no object.
+    """
+    flat = rename(row)
+    if flat.get("additionalfields"):
+        extra = read_object(flat, "additionalfields")
+        for name, value in extra.items():
+            if flat.get(canonical_name(name)) is None:
+                flat[canonical_name(name)] = value
+    if flat.get("properties"):
+        for name, value in read_object(flat, "properties").items():
+            flat[canonical_name(name)] = value
+    if flat.get("lasterror"):
+        for name, value in read_object(flat, "lasterror").items():
+            flat["lasterror" + canonical_name(name)] = value
+    return flat
+
+
+def blame(error: FieldError, row: Row) -> FieldError:
+    """Return *error* with the field as this row spells it."""
+    head, dot, rest = error.field.partition(".")
+    for name in _names(row):
+        short = name.rpartition(".")[2]
+        if canonical_name(short) == head or canonical_name(name).replace(".", "") == head:
+            return FieldError(name + dot + rest, error.reason)
+    return error
+
+
+def require_start(flat: Row, *names: str) -> Moment:
+    """
+    Return when the row says its request began; the SDK hands datetimes, every other door text.
+
+    Raises:
+        FieldError: there is none, or it is no moment.
+    """
+    for name in names:
+        value = flat.get(name)
+        if isinstance(value, datetime):
+            seconds = int(value.replace(microsecond=0).timestamp())
+            return Moment(seconds * 1_000_000_000 + value.microsecond * 1_000, 1_000)
+    return require_moment(flat, *names)
+
+
+def bounded(duration_ns: int | None, name: str) -> int | None:
+    """
+    Return a duration that can be one.
+
+    Raises:
+        FieldError: it is longer than a year.
+    """
+    if duration_ns is not None and duration_ns > _YEAR_NS:
+        raise FieldError(name, "no plausible duration: over a year")
+    return duration_ns
+
+
+def raw_text(row: Row, *, without: Sequence[str] = ()) -> str:
+    """
+    Return the row as JSON text: nulls left out, dynamic columns as objects.
+
+    JSON text inside JSON text would hide header names from whoever masks them.
+    """
+    shown = {}
+    for name, value in row.items():
+        if value is None or value == "" or value == "None" or name in without:
+            continue
+        if value.__class__ is str and value[0] in "{[" and _is_dynamic(name):
+            value = _parsed(value)
+        if value.__class__ is dict and canonical_name(name) in _NESTED:
+            value = {key: _parsed_if_dynamic(key, member) for key, member in value.items()}
+        shown[name] = value
+    return write_raw(shown)
+
+
+def expand(documents: Documents) -> Documents:
+    """Lay the `records` arrays of diagnostic envelopes flat; everything else stays in place."""
+    if not any(_is_envelope(entry) for entry in documents.entries):
+        return documents
+    entries: list[Any] = []
+    for entry in documents.entries:
+        if _is_envelope(entry):
+            entries.extend(entry["records"])
+        elif entry.__class__ is RecordError:
+            entries.append(RecordError(len(entries), entry.reason, entry.field, entry.code))
+        else:
+            entries.append(entry)
+    return Documents(entries, documents.is_repaired)
+
+
+def read_named(
+    read: Callable[[FlatRow], GatewayRecord | None], lay: Callable[[Row], FlatRow] = flatten
+) -> Callable[[Row], GatewayRecord | None]:
+    """Wrap a reader of flat rows so that its errors carry the field as the sender spells it."""
+
+    def read_row(row: Row) -> GatewayRecord | None:
+        try:
+            return read(lay(row))
+        except FieldError as exc:
+            raise blame(exc, row) from None
+
+    return read_row
+
+
+def resource_name(resource_id: str) -> str:
+    """Return the last segment of an Azure resource id in lower case: the service's name."""
+    return resource_id.rstrip("/").rpartition("/")[2].lower()
+
+
+def _is_envelope(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("records"), list)
+
+
+def _names(row: Row) -> Iterable[str]:
+    for name, value in row.items():
+        yield name
+        if isinstance(value, str) and canonical_name(name) in _NESTED:
+            value = _parsed(value)
+        if isinstance(value, Mapping):
+            for member in _names(value):
+                yield f"{name}.{member}"
+
+
+def _is_dynamic(name: str) -> bool:
+    short = canonical_name(name)
+    return short in _NESTED or short.endswith(_LOGGED_PARTS) or short == "customdimensions"
+
+
+def _parsed_if_dynamic(name: str, value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("{", "[") and _is_dynamic(name):
+        return _parsed(value)
+    return value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    if isinstance(value, dict):
+        return {name: _parsed_if_dynamic(name, member) for name, member in value.items()}
+    return value

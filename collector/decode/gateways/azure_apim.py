@@ -1,0 +1,370 @@
+"""
+Azure API Management, by every path its records leave it.
+
+Read: rows of `ApiManagementGatewayLogs`, legacy `AzureDiagnostics` rows, the `{"records": […]}`
+envelope of Event Hub and storage (also of 2017, with properties as JSON text), the self-hosted
+gateway's local JSON logs, the event of a `log-to-eventhub` or `send-one-way-request` policy, and
+the WebSocket and LLM logs, which add to the request with the same correlation id.
+
+Times: the time is the start of the request; parts are whole ms. TotalTime holds client, cache and
+backend time; BackendTime holds connecting, sending, receiving, and every attempt.
+CorrelationId is no trace id: that comes from logged headers only.
+
+Source: azure-monitor-docs reference/tables/apimanagementgatewaylogs.md; azure-docs api-management
+gateway-log-schema-reference.md, api-management-howto-use-azure-monitor.md,
+log-to-eventhub-policy.md, self-hosted-gateway-settings-reference.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from collector.decode.azure_rows import (
+    FlatRow,
+    bounded,
+    expand,
+    raw_text,
+    read_named,
+    require_start,
+    resource_name,
+)
+from collector.decode.azure_side_logs import (
+    merge_side_logs,
+    read_llm_usage,
+    read_websocket_event,
+)
+from collector.decode.context import find_context, find_ids
+from collector.decode.documents import Documents, decode_entries, split_documents
+from collector.decode.fields import (
+    FieldError,
+    read_bool,
+    read_headers,
+    read_int,
+    read_list,
+    read_ns_from_ms,
+    read_text,
+    require_text,
+)
+from collector.decode.gateways import Adapter
+from collector.decode.ids import TraceContext, parse_traceparent
+from collector.decode.targets import kind_of, split_target
+from collector.decode.truth import Profile, check
+from collector.model import Decoded, GatewayRecord, Id
+
+GATEWAY = "azure-apim"
+PROFILE = Profile(
+    stamped="start",
+    is_client_in_total=True,
+    are_tries_included=True,
+    is_body_upload_included=True,
+)
+_GATEWAY_LOGS = frozenset({"", "gatewaylogs"})
+_ATTRIBUTES = {
+    "workspaceid": "apim.workspace",
+    "clienttlsversion": "tls.protocol.version",
+    "backendprotocol": "apim.backend_protocol",
+    "lasterrorpath": "apim.last_error_path",
+    "lasterrortransporterrorcode": "apim.transport_error_code",
+    "deploymentversion": "apim.deployment_version",
+    "gatewayid": "apim.gateway_id",
+}
+
+
+def decode(body: bytes) -> Decoded:
+    """
+    Decode one body, in the order Azure wrote it.
+
+    Shape: one JSON object, an array, or JSON lines; each object is a row, a policy event, or an
+    envelope whose `records` count as if they stood there. Records of other categories of the same
+    service (audit, metrics) are passed over.
+
+    Returns:
+        One gateway record per request; an entry that can not be read is rejected with its index
+        and the field's name.
+
+    Raises:
+        Undecodable: nothing in the body is JSON. Never retried.
+    """
+    return _decode(expand(split_documents(body)))
+
+
+def decode_rows(table: str, rows: Sequence[Mapping[str, Any]]) -> Decoded:
+    """
+    Decode rows of one Log Analytics table as the query API returns them.
+
+    Shape: column name to value; datetimes as aware `datetime`, dynamic columns as JSON text, a null
+    guid as "None".
+    """
+    return _decode(Documents([row if "Type" in row else {**row, "Type": table} for row in rows]))
+
+
+def _decode(documents: Documents) -> Decoded:
+    decoded = decode_entries(documents, read_named(_read))
+    return Decoded(merge_side_logs(decoded.records), decoded.rejected, decoded.repaired)
+
+
+def _read(flat: FlatRow) -> GatewayRecord | None:
+    category = read_text(flat, "category").lower()
+    table = read_text(flat, "type").lower()
+    if "websocket" in category or "websocket" in table:
+        return read_websocket_event(flat, GATEWAY)
+    if "llm" in category or "llm" in table:
+        return read_llm_usage(flat, GATEWAY)
+    if category not in _GATEWAY_LOGS or "metricname" in flat:
+        return None
+    if table in ("apprequests", "appdependencies"):
+        raise FieldError("type", f"{table} rows belong to the adapter azure-app-insights")
+    if "correlationid" not in flat and "requestid" in flat:
+        return _read_policy_event(flat)
+    return _read_gateway_log(flat)
+
+
+def _read_gateway_log(flat: FlatRow) -> GatewayRecord:
+    correlation_id = require_text(flat, "correlationid")
+    start = require_start(flat, "timegenerated", "time", "timestamp")
+    url = split_target(read_text(flat, "url", "requesturl"))
+    backend = split_target(read_text(flat, "backendurl"))
+    record = GatewayRecord(
+        gateway=GATEWAY,
+        record_id=correlation_id.lower(),
+        start_ns=start.ns,
+        instance=resource_name(read_text(flat, "resourceid", "servicename")),
+        source=_source(flat),
+        ids=(Id("apim_correlation_id", correlation_id),),
+        method=read_text(flat, "method"),
+        scheme=url.scheme,
+        host=url.host,
+        path=url.path,
+        protocol=read_text(flat, "clientprotocol"),
+        status=_status(flat, "responsecode"),
+        api=read_text(flat, "apiid"),
+        api_revision=read_text(flat, "apirevision"),
+        operation=read_text(flat, "operationid"),
+        product=read_text(flat, "productid"),
+        consumer=read_text(flat, "apimsubscriptionid"),
+        user=read_text(flat, "userid"),
+        region=read_text(flat, "region", "location"),
+        client_address=read_text(flat, "calleripaddress"),
+        backend_method=read_text(flat, "backendmethod"),
+        backend_host=backend.host,
+        backend_path=backend.path,
+        backend_status=_status(flat, "backendresponsecode"),
+        backend_id=read_text(flat, "backendid"),
+        cache=read_text(flat, "cache").lower(),
+        request_bytes=_size(flat, "requestsize"),
+        response_bytes=_size(flat, "responsesize"),
+        attributes=_attributes(flat),
+        raw=raw_text(flat.original),
+    )
+    _set_times(record, flat)
+    _set_error(record, flat)
+    _set_context(record, flat)
+    record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
+    return record
+
+
+def _set_times(record: GatewayRecord, flat: FlatRow) -> None:
+    total_ns = bounded(read_ns_from_ms(flat, "totaltime", "durationms"), "totaltime")
+    client_ns = bounded(read_ns_from_ms(flat, "clienttime"), "clienttime")
+    cache_ns = bounded(read_ns_from_ms(flat, "cachetime"), "cachetime")
+    backend_ns = bounded(read_ns_from_ms(flat, "backendtime", "servicetime"), "backendtime")
+    record.duration_ns = total_ns
+    record.client_ns = client_ns
+    record.cache_ns = cache_ns
+    record.backend_ns = backend_ns
+    # Without the client's share the rest would be gateway and client together: left unsaid.
+    if total_ns is not None and client_ns is not None:
+        record.gateway_ns = max(0, total_ns - client_ns - (cache_ns or 0) - (backend_ns or 0))
+
+
+def _set_error(record: GatewayRecord, flat: FlatRow) -> None:
+    record.error_reason = read_text(flat, "lasterrorreason")
+    record.error_source = read_text(flat, "lasterrorsource")
+    record.error_scope = read_text(flat, "lasterrorscope")
+    record.error_section = read_text(flat, "lasterrorsection")
+    record.error_message = read_text(flat, "lasterrormessage")
+    record.error_elapsed_ns = bounded(read_ns_from_ms(flat, "lasterrorelapsed"), "lasterrorelapsed")
+    if not record.error_reason and flat.get("errors"):
+        for error in reversed(read_list(flat, "errors")):
+            if isinstance(error, dict):
+                record.error_reason = read_text(error, "reason", within="errors.")
+                record.error_source = read_text(error, "source", within="errors.")
+                record.error_message = read_text(error, "message", within="errors.")
+                break
+    is_success = read_bool(flat, "isrequestsuccess")
+    if is_success is None:
+        is_success = record.status is None or record.status < 400
+    record.is_error = record.is_error or not is_success or bool(record.error_reason)
+
+
+def _set_context(record: GatewayRecord, flat: FlatRow) -> None:
+    """
+    Take the trace from what the gateway sent on, else from what it was sent.
+
+    Only the header map of the backend leg shows the span id that the mesh has as its parent.
+    """
+    inbound = read_headers(flat, "requestheaders") if flat.get("requestheaders") else {}
+    outbound = (
+        read_headers(flat, "backendrequestheaders") if flat.get("backendrequestheaders") else {}
+    )
+    answered = read_headers(flat, "responseheaders") if flat.get("responseheaders") else {}
+    received = find_context(inbound) if inbound else None
+    sent = find_context(outbound) if outbound else None
+    if sent:
+        _take_trace(record, sent, "BackendRequestHeaders")
+        record.outgoing_span_id = sent.span_id
+    elif received:
+        _take_trace(record, received, "RequestHeaders")
+    if received and received.trace_id == record.trace_id:
+        # A header passed through unchanged names the client's span, also towards the mesh.
+        record.parent_span_id = received.span_id
+    ids = [*record.ids, *find_ids(answered), *find_ids(inbound), *find_ids(outbound)]
+    if received and sent and received.trace_id != sent.trace_id:
+        ids.append(Id("trace_id", received.trace_id))
+    record.ids = tuple(dict.fromkeys(ids))
+    _set_kind(record, flat, inbound, answered)
+
+
+def _take_trace(record: GatewayRecord, context: TraceContext, where: str) -> None:
+    record.trace_id = context.trace_id
+    record.trace_id_source = f"{where}.{context.carrier}"
+    record.is_sampled = context.is_sampled
+    if context.is_parent_invalid:
+        record.attributes = {**record.attributes, "trace.parent_invalid": "true"}
+
+
+def _set_kind(
+    record: GatewayRecord, flat: FlatRow, inbound: Mapping[str, str], answered: Mapping[str, str]
+) -> None:
+    content_type = inbound.get("content-type", "")
+    record.kind = kind_of(content_type, inbound.get("upgrade", ""))
+    if record.kind == "grpc":
+        grpc_status = answered.get("grpc-status", "")
+        if grpc_status:
+            extra = {"rpc.grpc.status_code": grpc_status}
+            if message := answered.get("grpc-message", ""):
+                extra["rpc.grpc.message"] = message
+            record.attributes = {**record.attributes, **extra}
+            record.is_error = record.is_error or grpc_status != "0"
+    elif record.status == 101 or record.scheme in ("ws", "wss"):
+        record.kind = "websocket"
+    elif content_type.startswith("application/graphql") or record.path.endswith("/graphql"):
+        record.kind = "graphql"
+        record.attributes = {**record.attributes, **_graphql(flat.get("requestbody"))}
+
+
+def _graphql(body: object) -> dict[str, str]:
+    """Return name and type of the GraphQL operation, when request bodies are logged."""
+    if not isinstance(body, str) or not body:
+        return {}
+    query, name = body, ""
+    if body.startswith("{"):
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:  # only the first bytes of a body are logged
+            document = None
+        if isinstance(document, dict):
+            name = str(document.get("operationName") or "")
+            query = str(document.get("query") or "")
+    words = query.replace("{", " { ").replace("(", " ( ").split(maxsplit=2)
+    if not words or words[0] not in ("query", "mutation", "subscription", "{"):
+        return {"graphql.operation.name": name} if name else {}
+    if not name and len(words) > 1 and words[0] != "{" and words[1].isidentifier():
+        name = words[1]
+    kind = "query" if words[0] == "{" else words[0]
+    found = {"graphql.operation.type": kind}
+    return found | {"graphql.operation.name": name} if name else found
+
+
+def _read_policy_event(flat: FlatRow) -> GatewayRecord:
+    """Read the event that Hopline's policy fragment sends, or one much like it."""
+    request_id = require_text(flat, "requestid")
+    start = require_start(flat, "startedat", "timestamp", "ts", "time")
+    url = split_target(read_text(flat, "url", "path"))
+    backend = split_target(read_text(flat, "backendurl"))
+    record = GatewayRecord(
+        gateway=GATEWAY,
+        record_id=request_id.lower(),
+        start_ns=start.ns,
+        instance=resource_name(read_text(flat, "service", "servicename")),
+        source="policy-event",
+        ids=(Id("apim_correlation_id", request_id),),
+        resolution_ns=1_000_000,
+        method=read_text(flat, "method"),
+        scheme=url.scheme,
+        host=url.host,
+        path=url.path,
+        status=_status(flat, "status", "responsecode"),
+        api=read_text(flat, "api"),
+        api_revision=read_text(flat, "revision"),
+        operation=read_text(flat, "operation"),
+        product=read_text(flat, "product"),
+        consumer=read_text(flat, "subscription", "identity"),
+        user=read_text(flat, "user"),
+        region=read_text(flat, "region"),
+        client_address=read_text(flat, "clientip"),
+        backend_host=backend.host,
+        backend_path=backend.path,
+        backend_status=_status(flat, "backendstatus"),
+        attributes=_attributes(flat),
+        raw=raw_text(flat.original),
+    )
+    record.duration_ns = bounded(read_ns_from_ms(flat, "elapsedms"), "elapsedms")
+    record.backend_ns = bounded(read_ns_from_ms(flat, "backendms"), "backendms")
+    _set_error(record, flat)
+    _set_policy_context(record, flat)
+    record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
+    return record
+
+
+def _set_policy_context(record: GatewayRecord, flat: FlatRow) -> None:
+    received = parse_traceparent(read_text(flat, "traceparent"))
+    sent = parse_traceparent(read_text(flat, "backendtraceparent"))
+    if received and sent and received.trace_id == sent.trace_id:
+        record.parent_span_id = received.span_id
+    # With one header only, the policy forwards the very value that it reports.
+    if context := sent or received:
+        _take_trace(record, context, "policy")
+        record.outgoing_span_id = context.span_id
+    if x_request_id := read_text(flat, "xrequestid"):
+        record.ids += (Id("x_request_id", x_request_id),)
+
+
+def _source(flat: FlatRow) -> str:
+    """Name the path by which the record came, as far as its shape tells."""
+    if "properties" in flat:
+        return "diagnostic-envelope"
+    if "resourceprovider" in flat:
+        return "azure-diagnostics"
+    return "gateway-logs" if "timegenerated" in flat else "self-hosted-gateway"
+
+
+def _status(flat: FlatRow, *names: str) -> int | None:
+    status = read_int(flat, *names)
+    if status is None or 0 < status < 1000:
+        return status
+    if status == 0:  # the client was gone before there was a status
+        return None
+    raise FieldError(next(name for name in names if name in flat), f"no HTTP status: {status}")
+
+
+def _size(flat: FlatRow, name: str) -> int | None:
+    size = read_int(flat, name)
+    return size if size is None or size >= 0 else None
+
+
+def _attributes(flat: FlatRow) -> dict[str, str]:
+    return {
+        shown: text
+        for name, shown in _ATTRIBUTES.items()
+        if name in flat and (text := read_text(flat, name))
+    }
+
+
+ADAPTER = Adapter(
+    name="azure-apim",
+    product="Azure API Management",
+    decode=decode,
+    source="https://learn.microsoft.com/azure/api-management/gateway-log-schema-reference",
+)

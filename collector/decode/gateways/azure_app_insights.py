@@ -1,0 +1,312 @@
+"""
+Application Insights telemetry of Azure API Management: the source that knows the trace id.
+
+Read: `AppRequests` and `AppDependencies` rows (workspace names), `requests` and `dependencies`
+(classic names), and both inside a `{"records": […]}` export. A request becomes the gateway record
+of `azure-apim`; a dependency is the call to the backend, and its id is what API Management sends
+on as parent, so the mesh ingress span has it as its parent. Telemetry of other applications in the
+same table is passed over.
+
+Times: start stamped; DurationMs has a fraction, in steps of 100 ns. The parts are not recorded:
+backend is the sum of a request's dependencies, the rest is gateway and client together.
+
+Source: azure-docs api-management-howto-app-insights.md; azure-monitor-docs reference/tables
+apprequests.md, appdependencies.md; ApplicationInsights-Announcements#27 (legacy ids).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from collector.decode.azure_rows import (
+    FlatRow,
+    bounded,
+    expand,
+    raw_text,
+    read_named,
+    rename,
+    require_start,
+)
+from collector.decode.context import find_ids
+from collector.decode.documents import Documents, decode_entries, split_documents
+from collector.decode.fields import (
+    FieldError,
+    Row,
+    read_bool,
+    read_float,
+    read_ns_from_ms,
+    read_object,
+    read_text,
+    require_text,
+)
+from collector.decode.gateways import Adapter
+from collector.decode.ids import normalise_span_id, normalise_trace_id, parse_request_id
+from collector.decode.targets import split_target
+from collector.decode.truth import Profile, check
+from collector.model import Decoded, GatewayRecord, Id
+
+GATEWAY = "azure-apim"
+PROFILE = Profile(
+    stamped="start",
+    is_client_in_total=True,
+    are_tries_included=True,
+    is_body_upload_included=True,
+)
+REQUEST_KEY = "app_insights.request"
+"""The attribute that a request and its dependencies share, whatever table they came by."""
+
+_TICK_NS = 100
+_KINDS = {
+    "apprequests": "request",
+    "appdependencies": "dependency",
+    "request": "request",
+    "dependency": "dependency",
+}
+_OTHER_TELEMETRY = frozenset(
+    ("appexceptions", "apptraces", "appevents", "appmetrics", "apppageviews", "appperformance")
+    + ("appavailabilityresults", "appsystemevents", "appbrowsertimings")
+    + ("exception", "trace", "customevent", "custommetric", "pageview", "availabilityresult")
+)
+_API_KINDS = {"graphql": "graphql", "websocket": "websocket", "grpc": "grpc"}
+_ANONYMOUS = "0.0.0.0"  # noqa: S104 an address that Application Insights writes, not one to bind
+
+
+def decode(body: bytes) -> Decoded:
+    """
+    Decode one export or batch of telemetry, in body order.
+
+    Shape: one JSON object, an array, JSON lines, or an envelope with `records`.
+
+    Returns:
+        One record per request, with its dependencies of the same body merged into it; a dependency
+        whose request is not in the body is a record of its own under the same id.
+
+    Raises:
+        Undecodable: nothing in the body is JSON. Never retried.
+    """
+    return _decode(expand(split_documents(body)))
+
+
+def decode_rows(table: str, rows: Sequence[Mapping[str, Any]]) -> Decoded:
+    """
+    Decode rows of `AppRequests` or `AppDependencies` as the query API returns them.
+
+    Shape: column name to value; datetimes as aware `datetime`, dynamic columns as JSON text.
+    """
+    return _decode(Documents([row if "Type" in row else {**row, "Type": table} for row in rows]))
+
+
+def _decode(documents: Documents) -> Decoded:
+    decoded = decode_entries(documents, read_named(_read, rename))
+    return Decoded(_merge(decoded.records), decoded.rejected, decoded.repaired)
+
+
+def _read(flat: FlatRow) -> GatewayRecord | None:
+    kind_text = read_text(flat, "type", "itemtype").lower()
+    if kind_text in _OTHER_TELEMETRY:
+        return None
+    properties = read_object(flat, "properties", "customdimensions")
+    kind = _KINDS.get(kind_text) or _guess_kind(flat)
+    operation_id = read_text(flat, "operationid")
+    span = require_text(flat, "id")
+    start = require_start(flat, "timegenerated", "time", "timestamp")
+    if not _is_api_management(flat, properties):
+        return None
+    record = GatewayRecord(
+        gateway=GATEWAY,
+        record_id="",
+        start_ns=start.ns,
+        instance=_instance(flat, properties),
+        source="app-requests" if kind == "request" else "app-dependencies",
+        resolution_ns=_TICK_NS,
+        region=read_text(properties, "Region"),
+        weight=_weight(flat),
+        raw=raw_text(flat.original),
+    )
+    own_key = _set_ids(record, flat, properties, kind, operation_id, span)
+    if kind == "request":
+        _set_request(record, flat, properties)
+    else:
+        _set_dependency(record, flat, span)
+    record.attributes = {**record.attributes, REQUEST_KEY: own_key}
+    record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
+    return record
+
+
+def _guess_kind(flat: Row) -> str:
+    names = ("dependencytype", "target", "data")
+    if any(name in flat for name in names):
+        return "dependency"
+    if "operationid" in flat and ("resultcode" in flat or "url" in flat):
+        return "request"
+    raise FieldError("type", "is neither a request nor a dependency")
+
+
+def _is_api_management(flat: FlatRow, properties: Row) -> bool:
+    return (
+        read_text(properties, "Service Type") == "API Management"
+        or "API Name" in properties
+        or read_text(properties, "Service Name").endswith(".azure-api.net")
+        or read_text(flat, "sdkversion").startswith("apim:")
+    )
+
+
+def _instance(flat: FlatRow, properties: Row) -> str:
+    service = read_text(properties, "Service Name").partition(".")[0]
+    return (service or read_text(flat, "approlename", "cloudrolename")).lower()
+
+
+def _set_ids(
+    record: GatewayRecord,
+    flat: FlatRow,
+    properties: Row,
+    kind: str,
+    operation_id: str,
+    span: str,
+) -> str:
+    """
+    Set the ids, and return the key that a request shares with its dependencies.
+
+    Only 32 hex digits are a W3C trace id. A GUID or another root is the Legacy protocol, which
+    sends no traceparent: it is kept as a request id.
+    """
+    ids: list[Id] = []
+    parent = read_text(flat, "parentid", "operationparentid")
+    legacy = read_text(properties, "ai_legacyRequestId")
+    trace_id = "" if "-" in operation_id else normalise_trace_id(operation_id)
+    if len(operation_id) == 32 and trace_id:
+        record.trace_id = trace_id
+        record.trace_id_source = "OperationId"
+    for text in (legacy, span, parent):
+        if text.startswith("|"):
+            ids.append(Id("request_id", text))
+            context = parse_request_id(text)
+            if not record.trace_id and context and not context.is_legacy:
+                record.trace_id = context.trace_id
+                record.trace_id_source = "Request-Id"
+    if not record.trace_id and operation_id:
+        ids.append(Id("request_id", operation_id))
+    own = span if kind == "request" else parent
+    if request_span := normalise_span_id(own):
+        ids.append(Id("span_id", request_span))
+    request_id = read_text(properties, "Request Id")
+    if request_id:
+        ids.insert(0, Id("apim_correlation_id", request_id))
+    own_key = f"{operation_id}-{own}".lower()
+    record.record_id = request_id.lower() or own_key
+    record.ids = tuple(dict.fromkeys((*ids, *find_ids(_logged_headers(properties)))))
+    return own_key
+
+
+def _set_request(record: GatewayRecord, flat: FlatRow, properties: Row) -> None:
+    url = split_target(read_text(flat, "url"))
+    name_method, _, name_path = read_text(flat, "name").partition(" ")
+    api, revision, operation = _split_operation(read_text(flat, "operationname"))
+    parent = normalise_span_id(read_text(flat, "parentid", "operationparentid"))
+    record.parent_span_id = parent
+    record.duration_ns = bounded(read_ns_from_ms(flat, "durationms", "duration"), "durationms")
+    record.method = read_text(properties, "HTTP Method") or name_method
+    record.scheme = url.scheme
+    record.host = url.host
+    record.path = url.path or split_target(name_path).path
+    record.status = _status(flat)
+    record.api = api or read_text(properties, "API Name")
+    record.api_revision = revision or read_text(properties, "API Revision")
+    record.operation = operation or read_text(properties, "Operation Name")
+    record.product = read_text(properties, "Product Name")
+    record.consumer = read_text(properties, "Subscription Name")
+    address = read_text(flat, "clientip")
+    record.client_address = "" if address == _ANONYMOUS else address
+    record.cache = read_text({"Cache": str(properties.get("Cache") or "").lower()}, "Cache")
+    record.kind = _API_KINDS.get(read_text(properties, "API Type").lower(), "http")
+    is_success = read_bool(flat, "success")
+    if is_success is None:
+        is_success = record.status is None or record.status < 400
+    record.is_error = not is_success
+
+
+def _set_dependency(record: GatewayRecord, flat: FlatRow, span: str) -> None:
+    data = split_target(read_text(flat, "data"))
+    context = parse_request_id(span)
+    record.outgoing_span_id = normalise_span_id(span) or (context.span_id if context else "")
+    record.backend_ns = bounded(read_ns_from_ms(flat, "durationms", "duration"), "durationms")
+    record.backend_method = read_text(flat, "name").partition(" ")[0]
+    record.backend_host = data.host or read_text(flat, "target")
+    record.backend_path = data.path
+    record.backend_status = _status(flat)
+    record.attempts = 1
+
+
+def _split_operation(text: str) -> tuple[str, str, str]:
+    """Split `<api id>;rev=<n> - <operation id>`."""
+    head, dash, operation = text.partition(" - ")
+    api, mark, revision = head.partition(";rev=")
+    return (api, revision, operation) if dash or mark else ("", "", "")
+
+
+def _status(flat: FlatRow) -> int | None:
+    """Return the HTTP status; dependencies that never got one say `Canceled` or 0 instead."""
+    text = read_text(flat, "resultcode")
+    return int(text) if len(text) == 3 and text.isascii() and text.isdecimal() else None
+
+
+def _weight(flat: FlatRow) -> float:
+    weight = read_float(flat, "itemcount")
+    if weight is not None and not 1 <= weight <= 1e9:
+        raise FieldError("itemcount", "is no sampling weight")
+    return weight or 1.0
+
+
+def _logged_headers(properties: Row) -> dict[str, str]:
+    headers = {}
+    for prefix in ("Response-", "Request-"):
+        for name, value in properties.items():
+            if name.startswith(prefix) and isinstance(value, str):
+                headers[name.removeprefix(prefix).lower()] = value
+    return headers
+
+
+def _merge(records: Sequence[GatewayRecord]) -> list[GatewayRecord]:
+    """Put the dependencies of one body into their requests, in the order of their start."""
+    requests: dict[str, GatewayRecord] = {}
+    dependencies = []
+    for record in records:
+        if record.source == "app-requests":
+            requests[record.attributes[REQUEST_KEY]] = record
+        elif record.source == "app-dependencies":
+            dependencies.append(record)
+    dependencies.sort(key=lambda record: record.start_ns)
+    for dependency in dependencies:
+        request = requests.get(dependency.attributes[REQUEST_KEY])
+        if request is not None:
+            _add_dependency(request, dependency)
+    for request in requests.values():
+        if request.backend_ns is not None and request.duration_ns is not None:
+            request.gateway_ns = max(0, request.duration_ns - request.backend_ns)
+            request.quality = check(request, PROFILE)
+    return [
+        record
+        for record in records
+        if record.source == "app-requests" or record.attributes[REQUEST_KEY] not in requests
+    ]
+
+
+def _add_dependency(request: GatewayRecord, dependency: GatewayRecord) -> None:
+    """Later calls win: after retries the last one is what the answer was made of."""
+    request.backend_ns = (request.backend_ns or 0) + (dependency.backend_ns or 0)
+    request.attempts = (request.attempts or 0) + 1
+    request.outgoing_span_id = dependency.outgoing_span_id or request.outgoing_span_id
+    request.backend_method = dependency.backend_method
+    request.backend_host = dependency.backend_host
+    request.backend_path = dependency.backend_path
+    request.backend_status = dependency.backend_status
+    known = request.attributes.get("app_insights.dependencies", "")
+    ids = f"{known},{dependency.outgoing_span_id}".strip(",")
+    request.attributes = {**request.attributes, "app_insights.dependencies": ids}
+
+
+ADAPTER = Adapter(
+    name="azure-app-insights",
+    product="Azure API Management through Application Insights",
+    decode=decode,
+    source="https://learn.microsoft.com/azure/api-management/api-management-howto-app-insights",
+)

@@ -1,0 +1,264 @@
+"""
+The Log Analytics poller: gateway records that Azure keeps, fetched a few minutes after the fact.
+
+Each (workspace, table) is a source with a watermark on ingestion time. A poll asks for everything
+ingested since the watermark, minus an overlap because rows become visible a little out of order,
+in windows small enough to be answered whole; it hands the rows to the sink and moves the watermark
+only when they are durable. The overlap's rows are recognised and not taken twice. After a crash
+between the two, rows are taken again: readers see one record, because its id is the same.
+
+What it asks is built in `tables.py`, how it is asked in `log_analytics.py`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from collector.clock import Clock
+from collector.config import AzureSettings
+from collector.errors import CollectorError, SourceDenied, SourceUnavailable
+from collector.model import Decoded, GatewayRecord
+from collector.pull.log_analytics import Answer, LogAnalyticsClient
+from collector.pull.sink import RecordSink
+from collector.pull.tables import INGESTED_AT, PulledTable, get_table, time_span
+from collector.pull.watermarks import NS_PER_S, Progress, WatermarkFile, fingerprint
+from collector.telemetry import Metrics
+
+ROW_LIMIT = 10_000
+"""Rows of one answer. 15 MB of JSON: more would hold up the doors of this process for long."""
+
+_SMALLEST_WINDOW_NS = NS_PER_S
+_CHUNK_ROWS = 500  # 15 ms of decoding: between two chunks the doors get their turn
+_DENIED_INTERVAL_S = 300
+_LONGEST_BACKOFF_S = 300
+_PARALLEL_QUERIES = 4  # Azure runs 5 of a user at once and queues the rest
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Source:
+    workspace: str
+    table: PulledTable
+    file: WatermarkFile
+    progress: Progress
+    window_ns: int
+    due_ns: int = 0
+    failures: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"azure-monitor/{self.workspace}/{self.table.name}"
+
+
+class AzureMonitorPoller:
+    """
+    Polls every table of every workspace.
+
+    `run` goes on until its event is set. `poll_once` asks every source that is due and returns
+    when all are up to date or have failed; failures are kept in the source's watermark file.
+
+    Raises:
+        ConfigError: an unknown table, or an endpoint that is not https.
+    """
+
+    def __init__(
+        self,
+        settings: AzureSettings,
+        intake: RecordSink,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        client: LogAnalyticsClient | None = None,
+        row_limit: int = ROW_LIMIT,
+    ) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._clock = clock
+        self._metrics = metrics
+        self._row_limit = row_limit
+        self._client = client or LogAnalyticsClient(settings)
+        self._permits = asyncio.Semaphore(_PARALLEL_QUERIES)
+        self._stop = asyncio.Event()
+        self._sources = [
+            self._open_source(workspace, get_table(table))
+            for workspace in settings.workspace_ids
+            for table in settings.tables
+        ]
+
+    def _open_source(self, workspace: str, table: PulledTable) -> _Source:
+        file = WatermarkFile(self._settings.state_directory, workspace, table.name)
+        return _Source(
+            workspace=workspace,
+            table=table,
+            file=file,
+            progress=file.load(),
+            window_ns=self._settings.max_window_s * NS_PER_S,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until *stop* is set; an answer that is being stored is stored first."""
+        self._stop = stop
+        try:
+            while not stop.is_set():
+                await self.poll_once()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), self.seconds_until_due())
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End the connections; `run` does so itself."""
+        await self._client.close()
+
+    async def poll_once(self) -> None:
+        """Bring every source that is due up to date."""
+        now_ns = self._clock.monotonic_ns()
+        due = [source for source in self._sources if source.due_ns <= now_ns]
+        await asyncio.gather(*(self._poll(source) for source in due))
+
+    def seconds_until_due(self) -> float:
+        """Return how long nothing is to be asked."""
+        if not self._sources:
+            return float(self._settings.poll_interval_s)
+        first_ns = min(source.due_ns for source in self._sources)
+        return max(0.0, (first_ns - self._clock.monotonic_ns()) / NS_PER_S)
+
+    async def _poll(self, source: _Source) -> None:
+        try:
+            async with self._permits:
+                await self._catch_up(source)
+            source.progress.succeed(self._clock.now_ns())
+            source.failures = 0
+            await self._save(source)
+            self._schedule(source, self._settings.poll_interval_s)
+        except CollectorError as exc:
+            self._note_failure(source, exc)
+        except Exception as exc:  # a bug in one source must not stop the others
+            _log.exception("%s: polling failed", source.name)
+            self._note_failure(source, CollectorError(f"{type(exc).__name__}: {exc}"))
+        self._report_lag(source)
+
+    async def _catch_up(self, source: _Source) -> None:
+        """Read window after window from the watermark, less the overlap, up to now."""
+        progress = source.progress
+        end_ns = self._clock.now_ns()
+        if not progress.watermark_ns:
+            progress.watermark_ns = end_ns - self._settings.lookback_s * NS_PER_S
+        cursor_ns = progress.watermark_ns - self._settings.overlap_s * NS_PER_S
+        while cursor_ns < end_ns and not self._stop.is_set():
+            until_ns = min(cursor_ns + source.window_ns, end_ns)
+            answer = await self._ask(source, cursor_ns, until_ns)
+            if answer is None:
+                continue
+            await self._store(source, answer.rows)
+            # With a clock ahead of Azure's, rows of "the past" would still be ingested.
+            is_ahead = answer.service_now_ns is not None and answer.service_now_ns < until_ns
+            reached_ns = min(until_ns, answer.service_now_ns or until_ns)
+            progress.watermark_ns = max(progress.watermark_ns, reached_ns)
+            progress.forget_before(progress.watermark_ns - self._settings.overlap_s * NS_PER_S)
+            cursor_ns = end_ns if is_ahead else until_ns
+            await self._save(source)
+            self._report_lag(source)
+            if len(answer.rows) < self._row_limit // 2:
+                longest_ns = self._settings.max_window_s * NS_PER_S
+                source.window_ns = min(source.window_ns * 2, longest_ns)
+
+    async def _ask(self, source: _Source, start_ns: int, end_ns: int) -> Answer | None:
+        """Return the rows of one window, or `None` after making the next window smaller."""
+        is_smallest = end_ns - start_ns <= _SMALLEST_WINDOW_NS
+        # In the smallest window the service's own limit is the only one left.
+        text = source.table.query(start_ns, end_ns, None if is_smallest else self._row_limit)
+        answer = await self._client.query(source.workspace, text, time_span(start_ns, end_ns))
+        if not answer.partial_reason and (is_smallest or len(answer.rows) < self._row_limit):
+            return answer
+        if not is_smallest:
+            source.window_ns = max(_SMALLEST_WINDOW_NS, (end_ns - start_ns) // 2)
+            return None
+        self._metrics.count("hopline_pull_failures_total", source=source.name, reason="partial")
+        _log.warning(
+            "%s: rows ingested from %s on are incomplete, and the window can not be smaller: %s",
+            source.name,
+            datetime.fromtimestamp(start_ns / NS_PER_S, UTC).isoformat(),
+            answer.partial_reason,
+        )
+        return answer
+
+    async def _store(self, source: _Source, rows: Sequence[dict[str, Any]]) -> None:
+        """Hand over the rows that are new, chunk by chunk; each is remembered once durable."""
+        progress = source.progress
+        for first in range(0, len(rows), _CHUNK_ROWS):
+            fresh: dict[str, tuple[int, dict[str, Any]]] = {}
+            for row in rows[first : first + _CHUNK_ROWS]:
+                second = _second(row.pop(INGESTED_AT, None))
+                mark = fingerprint(row)
+                if mark in fresh or progress.has_seen(second, mark):
+                    progress.rows_repeated += 1
+                else:
+                    fresh[mark] = (second, row)
+            decoded = source.table.decode([row for _, row in fresh.values()])
+            await self._hand_over(source, decoded)
+            for mark, (second, _) in fresh.items():
+                progress.remember(second, mark)
+
+    async def _hand_over(self, source: _Source, decoded: Decoded) -> None:
+        records: Sequence[GatewayRecord] = decoded.records
+        if records:
+            await self._intake.accept_records(records, door="pull", source=source.name)
+            self._metrics.count(
+                "hopline_pull_records_accepted_total", len(records), source=source.name
+            )
+            source.progress.rows_accepted += len(records)
+        for error in decoded.rejected:
+            self._metrics.count(
+                "hopline_intake_records_rejected_total", door="pull", reason=error.code
+            )
+        if decoded.rejected:
+            source.progress.rows_rejected += len(decoded.rejected)
+            _log.warning(
+                "%s: %d rows can not be read, the first because %s",
+                source.name,
+                len(decoded.rejected),
+                decoded.rejected[0].reason,
+            )
+
+    def _note_failure(self, source: _Source, exc: CollectorError) -> None:
+        source.failures += 1
+        source.progress.fail(exc, self._clock.now_ns())
+        self._metrics.count("hopline_pull_failures_total", source=source.name, reason=exc.code)
+        _log.warning("%s: %s%s", source.name, exc.message, f" ({exc.hint})" if exc.hint else "")
+        if isinstance(exc, SourceDenied):
+            self._schedule(source, max(_DENIED_INTERVAL_S, self._settings.poll_interval_s))
+        elif exc.retry_after_s is not None:
+            # Azure throttles the identity, not the query: the other sources wait as well.
+            throttled = self._sources if isinstance(exc, SourceUnavailable) else [source]
+            for other in throttled:
+                self._schedule(other, max(exc.retry_after_s, 1), is_earliest=True)
+        else:
+            # A window that timed out or broke the connection may be too large.
+            source.window_ns = max(_SMALLEST_WINDOW_NS, source.window_ns // 2)
+            wait_s = self._settings.poll_interval_s * 2 ** min(source.failures - 1, 10)
+            self._schedule(source, min(wait_s, _LONGEST_BACKOFF_S))
+        with contextlib.suppress(OSError):
+            source.file.save(source.progress)
+
+    def _schedule(self, source: _Source, wait_s: int, *, is_earliest: bool = False) -> None:
+        due_ns = self._clock.monotonic_ns() + wait_s * NS_PER_S
+        source.due_ns = max(source.due_ns, due_ns) if is_earliest else due_ns
+
+    async def _save(self, source: _Source) -> None:
+        # An fsync takes as long as the disk likes: the doors go on meanwhile.
+        await asyncio.to_thread(source.file.save, source.progress)
+
+    def _report_lag(self, source: _Source) -> None:
+        if source.progress.watermark_ns:
+            lag_ns = self._clock.now_ns() - source.progress.watermark_ns
+            self._metrics.gauge("hopline_pull_lag_seconds", lag_ns / NS_PER_S, source=source.name)
+
+
+def _second(ingested_at: object) -> int:
+    return int(ingested_at.timestamp()) if isinstance(ingested_at, datetime) else 0
