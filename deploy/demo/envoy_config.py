@@ -5,7 +5,8 @@ A sidecar has an outbound listener (its application's calls, chosen by Host) and
 (in front of its application). A gateway has one listener, a waypoint one per service. Real Istio
 steers traffic with iptables and ztunnel; here applications are told their sidecar's port instead.
 
-Source: formats.md 8.1; Envoy 1.40 API v3 (config.bootstrap, config.listener, config.route).
+Source: Istio pilot/pkg/networking/core/tracing.go for names and tags; Envoy 1.40 API v3
+(config.bootstrap, config.listener, config.route).
 """
 
 from collections.abc import Sequence

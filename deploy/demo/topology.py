@@ -4,7 +4,7 @@ The description of a mesh: services, who calls whom, and how the proxies between
 Plain frozen values without any I/O. `envoy_config` turns them into Envoy bootstraps, `service` into
 running applications, `mesh` starts both.
 
-Source: formats.md 8.1 for Istio's names (service.name `<app>.<namespace>`, node ids, clusters).
+Source: Istio 1.28 for the names (service.name `<app>.<namespace>`, node ids, clusters).
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """
 Keep what real Envoys and OpenTelemetry SDKs send for each topology, as fixtures.
 
-`python -m tests.acceptance.capture_envoy [topology …]` writes one `tests/fixtures/envoy/*.json` each
+`python -m tests.acceptance.capture_envoy [topology …]` writes a `tests/fixtures/envoy/*.json` each
 with the request that was sent, OTLP/JSON traces and logs, and Zipkin v2 JSON as received.
 """
 
