@@ -22,6 +22,9 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "time_missing": ("time_unix_nano", "time_unix_nano is 0"),
     "data_missing": ("data", "the metric has no data of a known kind"),
     "too_large": ("", "larger than 2 MiB"),
+    "trace_id_malformed": ("trace_id", "the trace id is not 1 to 32 hex digits"),
+    "span_id_malformed": ("span_id", "the span id is not 1 to 16 hex digits"),
+    "not_a_span": ("", "a span must be an object, and its tags too"),
 }
 REPAIRS: Mapping[str, str] = {
     "end_before_start": "end_time_unix_nano lies before the start and was set to the start",
@@ -31,6 +34,10 @@ REPAIRS: Mapping[str, str] = {
     "observed_time": "no usable time: the time of arrival was taken",
     "attributes": "attributes above the limits were left out and counted as dropped",
     "text": "text that is not UTF-8 was repaired",
+    "start_derived": "no timestamp: the first annotation's was taken",
+    "parent_id_malformed": "the parent id is not 1 to 16 hex digits and was taken as none",
+    "event_time": "an event without a usable time was put at the start of its span",
+    "link_invalid": "a reference without valid ids was left out",
 }
 
 

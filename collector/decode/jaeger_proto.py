@@ -1,0 +1,86 @@
+"""
+Jaeger's protobuf (`api_v2.PostSpansRequest`) to `jaeger_model` spans.
+
+Source: jaegertracing/jaeger-idl proto/api_v2/model.proto and collector.proto.
+"""
+
+from collections.abc import Iterable
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from collector.decode.jaeger_model import Batch, Binary, JaegerSpan, Process, Reference, Tag
+from collector.errors import Undecodable
+from collector.wire import jaeger_pb2 as wire
+
+_ZERO_ID = bytes(8)
+_S = 1_000_000_000
+
+
+def read_protobuf(body: bytes) -> Batch:
+    """
+    Read a `PostSpansRequest`.
+
+    Raises:
+        Undecodable: the bytes are not that message. Never retried.
+    """
+    try:
+        batch = wire.PostSpansRequest.FromString(body).batch
+    except DecodeError as exc:
+        msg = f"not a Jaeger PostSpansRequest: {exc}"
+        raise Undecodable(msg) from exc
+    process = _process(batch.process) if batch.HasField("process") else None
+    return Batch(process, [_span(span) for span in batch.spans])
+
+
+def _span(span: wire.Span) -> JaegerSpan:
+    return JaegerSpan(
+        trace_id=_sized(span.trace_id, 16),
+        span_id=_sized(span.span_id, 8),
+        parent_id=_ZERO_ID,
+        name=span.operation_name,
+        references=[
+            Reference(_sized(ref.trace_id, 16), _sized(ref.span_id, 8), ref.ref_type)
+            for ref in span.references
+        ],
+        flags=span.flags,
+        start_ns=_ns(span.start_time),
+        duration_ns=_ns(span.duration),
+        tags=_tags(span.tags),
+        logs=[(_ns(log.timestamp), _tags(log.fields)) for log in span.logs],
+        process=_process(span.process) if span.HasField("process") else None,
+        warnings=list(span.warnings),
+    )
+
+
+def _process(process: wire.Process) -> Process:
+    return Process(process.service_name, _tags(process.tags))
+
+
+def _tags(tags: Iterable[wire.KeyValue]) -> list[Tag]:
+    found: list[Tag] = []
+    for tag in tags:
+        kind = tag.v_type
+        if kind == 0:
+            found.append((tag.key, tag.v_str))
+        elif kind == 1:
+            found.append((tag.key, tag.v_bool))
+        elif kind == 2:
+            found.append((tag.key, tag.v_int64))
+        elif kind == 3:
+            found.append((tag.key, tag.v_float64))
+        elif kind == 4:
+            found.append((tag.key, Binary(tag.v_binary)))
+        else:
+            found.append((tag.key, b"<unknown Jaeger tag type %d>" % kind))
+    return found
+
+
+def _sized(value: bytes, width: int) -> bytes:
+    """Pad a short id; one that is too long is none."""
+    return value.rjust(width, b"\0") if len(value) <= width else bytes(width)
+
+
+def _ns(moment: Timestamp | Duration) -> int:
+    return moment.seconds * _S + moment.nanos
