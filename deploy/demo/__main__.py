@@ -1,0 +1,240 @@
+"""
+`make demo`: Hopline, a mesh of real Envoys, a gateway in front of it, and traffic.
+
+Prints the slowest request as a waterfall and keeps serving until Ctrl-C. With `DEMO_SECONDS=N` it
+stops after N seconds; the exit status is 0 only if the demo's own checks held.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.demo.checks import check, is_joined
+from deploy.demo.children import Child, ChildError
+from deploy.demo.hopline import Hopline, choose_doors, explain_command
+from deploy.demo.mesh import Mesh
+from deploy.demo.progress import DemoError, say, step
+from deploy.demo.shop import SHOP, SUBSCRIPTION_KEY
+from deploy.demo.traffic import (
+    Sent,
+    TrafficError,
+    send,
+    send_burst,
+    trickle,
+    unexpected_answers,
+)
+
+FOLDER = Path(__file__).parents[2] / ".demo"
+_ROUNDS = 3
+_TRICKLE_PAUSE_S = 1.5
+_STITCH_TIMEOUT_S = 60.0
+_SHUTDOWN_S = 4.0  # kept back of DEMO_SECONDS for stopping
+
+
+@dataclass(slots=True)
+class Clock:
+    """How long the demo runs. `limit_s` 0: until Ctrl-C."""
+
+    limit_s: float
+    started: float = field(default_factory=time.monotonic)
+
+    def left_s(self) -> float:
+        """Return the seconds until it has to begin to stop."""
+        if not self.limit_s:
+            return float("inf")
+        return self.limit_s - _SHUTDOWN_S - (time.monotonic() - self.started)
+
+
+@dataclass(slots=True)
+class Running:
+    """Everything that was started."""
+
+    hopline: Hopline
+    mesh: Mesh
+    gateway: Child
+    gateway_url: str
+
+    def ended_child(self) -> Child | None:
+        """Return a process that ended by itself, if there is one."""
+        children = [self.hopline.child, self.gateway, *self.mesh.ended_children()]
+        return next((child for child in children if child.exit_code is not None), None)
+
+
+def main() -> int:
+    """Run the demo; return the exit status."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    clock = Clock(float(os.environ.get("DEMO_SECONDS") or 0))
+    try:
+        with ExitStack() as stack:
+            return _run(stack, clock)
+    except (DemoError, ChildError, TrafficError) as exc:
+        say(f"\nThe demo stopped: {exc}\nAll logs are in {_shown(FOLDER / 'logs')}.")
+        return 1
+    except KeyboardInterrupt:
+        say("\nstopped.")
+        return 0 if not clock.limit_s else 130
+
+
+def _run(stack: ExitStack, clock: Clock) -> int:
+    say("Hopline demo: a gateway, a mesh of real Envoys, and one timeline per request\n")
+    running = _start(stack)
+    with step("sending requests, some slow, some failing", "answered") as notes:
+        sent = send_burst(running.gateway_url, _ROUNDS)
+        notes.append(f"{len(sent)} requests")
+        if problems := unexpected_answers(sent):
+            raise DemoError("\n  ".join(["the mesh did not behave as planned:", *problems]))
+    timelines = _wait_until_stitched(running, sent, clock)
+    is_right = _report_checks(sent, timelines)
+    _show_slowest(running, sent, timelines)
+    _say_what_to_try(running, sent, timelines)
+    _keep_serving(running, clock)
+    return 0 if is_right else 1
+
+
+def _start(stack: ExitStack) -> Running:
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    logs = FOLDER / "logs"
+    doors, notes = choose_doors()
+    for note in notes:
+        say(f"  {note}")
+    mesh = Mesh(SHOP, doors.collectors, FOLDER)
+    stack.callback(mesh.stop)
+    with step("starting API Management (a stand-in) and its Log Analytics"):
+        gateway, addresses = _start_gateway(stack, mesh, logs)
+    hopline = Hopline(doors, FOLDER / "data", logs / "hopline.log", addresses["log_analytics"])
+    stack.callback(hopline.child.stop, 15)
+    with step("starting Hopline with the embedded store"):
+        hopline.wait_until_ready()
+    with step("starting the mesh") as told:
+        mesh.start()
+        told.append(f"{mesh.envoy_count} Envoys, {len(SHOP.services)} services")
+    return Running(hopline, mesh, gateway, addresses["gateway"])
+
+
+def _start_gateway(stack: ExitStack, mesh: Mesh, logs: Path) -> tuple[Child, dict[str, str]]:
+    log = logs / "gateway.log"
+    command = [sys.executable, "-m", "deploy.demo.gateway", mesh.gateway_url]
+    child = Child("the API Management stand-in", command, log)
+    stack.callback(child.stop)
+    child.wait_until(lambda: log.read_text().endswith("}\n"), 20)
+    addresses: dict[str, str] = json.loads(log.read_text().splitlines()[-1])
+    return child, addresses
+
+
+def _wait_until_stitched(
+    running: Running, sent: Sequence[Sent], clock: Clock
+) -> dict[str, dict[str, Any]]:
+    """Ask for each request until its timeline is whole, or time is up."""
+    timelines: dict[str, dict[str, Any]] = {}
+    waiting = list(sent)
+    deadline = time.monotonic() + min(_STITCH_TIMEOUT_S, max(0.0, clock.left_s()))
+    with step("waiting for Azure's late log rows, joining them with the spans", "done") as notes:
+        while waiting and time.monotonic() < deadline:
+            if (ended := running.ended_child()) is not None:
+                raise DemoError(f"{ended.name} ended:\n{ended.tail()}")
+            for one in waiting:
+                timeline = running.hopline.timeline(one.correlation_id)
+                if timeline is not None:
+                    timelines[one.correlation_id] = timeline
+            waiting = [one for one in waiting if not _is_whole(one, timelines)]
+            time.sleep(0.5)
+        notes.append(f"{len(sent) - len(waiting)} of {len(sent)} requests are whole")
+    return timelines
+
+
+def _is_whole(one: Sent, timelines: Mapping[str, dict[str, Any]]) -> bool:
+    timeline = timelines.get(one.correlation_id)
+    return timeline is not None and not check(one, timeline)
+
+
+def _report_checks(sent: Sequence[Sent], timelines: Mapping[str, dict[str, Any]]) -> bool:
+    reached = [one for one in sent if one.kind.reaches_mesh]
+    joined = [
+        one
+        for one in reached
+        if one.correlation_id in timelines and is_joined(timelines[one.correlation_id])
+    ]
+    say(f"\n  {len(joined)} of {len(reached)} gateway records that reached the mesh are joined")
+    failed = 0
+    for one in sent:
+        timeline = timelines.get(one.correlation_id)
+        problems = check(one, timeline) if timeline else ["no timeline: its row never arrived"]
+        for problem in problems:
+            say(f"  ✗ {one.kind.name} ({one.correlation_id}): {problem}")
+        failed += bool(problems)
+    if not failed:
+        say(f"  all {len(sent)} timelines show what happened; phases sum to the total in each")
+    return failed == 0
+
+
+def _show_slowest(
+    running: Running, sent: Sequence[Sent], timelines: Mapping[str, dict[str, Any]]
+) -> None:
+    known = [one for one in sent if one.correlation_id in timelines]
+    if not known:
+        return
+    slowest = max(known, key=lambda one: one.duration_ms)
+    say(f"\nThe slowest request ({slowest.kind.name}), as `hopline explain` draws it:\n")
+    command = explain_command(slowest.correlation_id, running.hopline.url)
+    subprocess.run(command, check=False, env={**os.environ, "COLUMNS": _columns()})
+
+
+def _columns() -> str:
+    return os.environ.get("COLUMNS") or str(shutil.get_terminal_size((120, 40)).columns)
+
+
+def _say_what_to_try(
+    running: Running, sent: Sequence[Sent], timelines: Mapping[str, dict[str, Any]]
+) -> None:
+    url = running.hopline.url
+    known = [one for one in sent if one.correlation_id in timelines]
+    slowest = max(known or sent, key=lambda one: one.duration_ms).correlation_id
+    failed = next((one.correlation_id for one in known if one.status >= 500), slowest)
+    say("\nTry it:")
+    markdown = "curl -H 'Accept: text/markdown'"
+    key = f"-H 'Ocp-Apim-Subscription-Key: {SUBSCRIPTION_KEY}'"
+    rows = (
+        ("the page", f"{url}/"),
+        ("slowest first", f"{url}/api/v1/requests?limit=10"),
+        ("one timeline", f"{url}/api/v1/requests/{slowest}"),
+        ("a failed one in words", f"{markdown} {url}/api/v1/requests/{failed}/explain"),
+        ("in the terminal", f".venv/bin/hopline explain {failed} --url {url}"),
+        ("how late sources are", f"{url}/api/v1/sources"),
+        ("send one yourself", f"curl -i {key} {running.gateway_url}/shop/items"),
+    )
+    for name, what in rows:
+        say(f"  {name:<22} {what}")
+
+
+def _keep_serving(running: Running, clock: Clock) -> None:
+    """Send a little traffic until time is up or somebody interrupts."""
+    until = "until Ctrl-C" if not clock.limit_s else f"for {max(0.0, clock.left_s()):.0f} s more"
+    say(f"\nServing {until}, with a request every {_TRICKLE_PAUSE_S:g} s.")
+    for kind in trickle():
+        if clock.left_s() <= 0:
+            return
+        if (ended := running.ended_child()) is not None:
+            raise DemoError(f"{ended.name} ended:\n{ended.tail()}")
+        send(running.gateway_url, kind)
+        time.sleep(min(_TRICKLE_PAUSE_S, max(0.0, clock.left_s())))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
