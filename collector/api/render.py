@@ -4,12 +4,15 @@ Timelines and records as the documents of the API: RFC 3339 and milliseconds fro
 Everything here is plain building of dictionaries; orjson writes them as they are.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
 import orjson
 
 from collector.model import GatewayRecord, Id, LogRecord, Span
+from collector.query.account import Account
+from collector.query.answers import ApiReport, Found, SourceReport, Stored, Summary
 from collector.query.moments import format_moment, to_ms
 from collector.stitch.timeline import (
     Evidence,
@@ -54,17 +57,15 @@ def render_timeline(timeline: Timeline) -> Document:
         "spans": [_render_span(item) for item in timeline.spans],
         "critical_path": [_render_section(item) for item in timeline.critical_path],
         "links": [_render_link(item) for item in timeline.links],
-        "verdict": render_verdict(timeline.verdict),
+        "verdict": _render_verdict(timeline.verdict),
         "findings": [_render_finding(item) for item in timeline.findings],
         "callers": [_render_span(item) for item in timeline.callers],
         "other_matches": timeline.others,
-        "watermarks": {
-            source: format_moment(moment) for source, moment in timeline.watermarks_ns.items()
-        },
+        "watermarks": _render_moments(timeline.watermarks_ns),
     }
 
 
-def render_verdict(verdict: Verdict) -> Document:
+def _render_verdict(verdict: Verdict) -> Document:
     """Return the `verdict` of a timeline."""
     return {
         "layer": verdict.layer,
@@ -91,7 +92,7 @@ def render_verdict(verdict: Verdict) -> Document:
     }
 
 
-def render_record(record: GatewayRecord) -> Document:
+def _render_record(record: GatewayRecord) -> Document:
     """Return a gateway record under its canonical names, `raw` as the object it is."""
     document: Document = {"ids": [_render_id(item) for item in record.ids]}
     for name in _RECORD_FIELDS:
@@ -108,7 +109,7 @@ def render_record(record: GatewayRecord) -> Document:
     return document
 
 
-def render_stored_span(span: Span) -> Document:
+def _render_stored_span(span: Span) -> Document:
     """Return a span as it is stored: raw times, every attribute."""
     return {
         "trace_id": span.trace_id,
@@ -146,7 +147,7 @@ def render_stored_span(span: Span) -> Document:
     }
 
 
-def render_log(log: LogRecord) -> Document:
+def _render_log(log: LogRecord) -> Document:
     """Return a log record as it is stored."""
     return {
         "time": format_moment(log.time_ns),
@@ -163,17 +164,127 @@ def render_log(log: LogRecord) -> Document:
     }
 
 
+def render_found(found: Found) -> Document:
+    """Return the document of `GET /api/v1/requests`."""
+    return {
+        "requests": [_render_summary(item) for item in found.requests],
+        "next_cursor": found.next_cursor or None,
+        "range": {"start": format_moment(found.start_ns), "end": format_moment(found.end_ns)},
+        "watermarks": _render_moments(found.watermarks_ns),
+        "note": found.note,
+    }
+
+
+def render_account(account: Account) -> Document:
+    """Return the document of `GET /api/v1/requests/{id}/explain`."""
+    return {
+        "id": account.id,
+        "title": account.title,
+        "state": account.state,
+        "revision": account.revision,
+        "sentences": [
+            {"section": each.section, "text": each.text, "rule": each.rule, "refs": each.refs}
+            for each in account.sentences
+        ],
+    }
+
+
+def render_stored(stored: Stored) -> Document:
+    """Return the document of `GET /api/v1/requests/{id}/spans`."""
+    return {
+        "id": stored.id,
+        "records": [_render_record(record) for record in stored.records],
+        "spans": [_render_stored_span(span) for span in stored.spans],
+        "logs": [_render_log(log) for log in stored.logs],
+        "cut": stored.is_cut,
+    }
+
+
+def render_sources(sources: Iterable[SourceReport]) -> Document:
+    """Return the document of `GET /api/v1/sources`."""
+    return {
+        "sources": [
+            {
+                "source": item.source,
+                "kind": item.kind,
+                "rows": item.rows,
+                "last_event": _optional_moment(item.last_event_ns),
+                "last_received": _optional_moment(item.last_received_ns),
+                "lag_p50_ms": _optional_ms(item.lag_p50_ns),
+                "lag_p95_ms": _optional_ms(item.lag_p95_ns),
+                "lag_p99_ms": _optional_ms(item.lag_p99_ns),
+                "watermark": _optional_moment(item.watermark_ns),
+                "accepted": item.accepted,
+                "rejected": item.rejected,
+            }
+            for item in sources
+        ]
+    }
+
+
+def render_apis(apis: Iterable[ApiReport]) -> Document:
+    """Return the document of `GET /api/v1/apis`."""
+    return {
+        "apis": [
+            {
+                "gateway": item.gateway,
+                "api": item.api,
+                "requests": item.requests,
+                "requests_per_s": item.requests_per_s,
+                "errors": item.errors,
+                "error_ratio": item.errors / item.requests if item.requests else 0.0,
+                "p50_ms": to_ms(item.p50_ns),
+                "p95_ms": to_ms(item.p95_ns),
+                "p99_ms": to_ms(item.p99_ns),
+                "join_coverage": item.join_coverage,
+            }
+            for item in apis
+        ]
+    }
+
+
+def _render_summary(item: Summary) -> Document:
+    return {
+        "id": item.id,
+        "trace_id": item.trace_id or None,
+        "start": format_moment(item.start_ns),
+        "duration_ms": to_ms(item.duration_ns),
+        "gateway": item.gateway,
+        "api": item.api,
+        "operation": item.operation,
+        "route": item.route,
+        "method": item.method,
+        "status": item.status,
+        "error": item.is_error,
+        "consumer": item.consumer,
+        "backend_ms": _optional_ms(item.backend_ns),
+        "unexplained_ms": _optional_ms(item.unexplained_ns),
+        "hops": item.hops,
+        "services": item.services,
+        "joined": item.is_joined,
+        "state": item.state,
+        "verdict": item.verdict,
+    }
+
+
+def _render_moments(moments: Mapping[str, int]) -> dict[str, str]:
+    return {name: format_moment(moment) for name, moment in sorted(moments.items())}
+
+
 def _render_id(item: Id) -> Document:
     return {"kind": item.kind, "value": item.value}
 
 
 def _render_expected(item: Expected) -> Document:
-    deadline = None if item.deadline_ns is None else format_moment(item.deadline_ns)
-    return {"source": item.source, "status": item.status, "deadline": deadline}
+    return {
+        "source": item.source,
+        "status": item.status,
+        "deadline": _optional_moment(item.deadline_ns),
+    }
 
 
 def _render_merged(item: MergedRecord) -> Document:
-    document = render_record(item.record)
+    document = _render_record(item.record)
     document["sources"] = item.sources
     document["versions"] = item.versions
     document["span_id"] = item.span_id
@@ -286,6 +397,10 @@ def _render_finding(item: Finding) -> Document:
 
 def _optional_ms(value: int | None) -> float | None:
     return None if value is None else to_ms(value)
+
+
+def _optional_moment(value: int | None) -> str | None:
+    return None if value is None else format_moment(value)
 
 
 def _parse_raw(text: str) -> Any:

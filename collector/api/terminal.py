@@ -6,9 +6,15 @@ lines for a terminal of 80 columns and more. Nothing is computed here that the d
 say, so that what is on the screen can be quoted.
 """
 
+import json
+import os
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from collector.api.fetch import fetch, request_path
 from collector.api.ink import Ink, wrap
 from collector.api.waterfall import Document, draw_waterfall, format_ms
 
@@ -22,6 +28,52 @@ _LAYER_STYLES = {
     "dependency": "yellow",
     "unexplained": "red",
 }
+
+
+def explain(
+    request_id: str,
+    *,
+    url: str,
+    token: str = "",
+    width: int | None = None,
+    form: str = "waterfall",
+    bundle: Path | None = None,
+) -> int:
+    """
+    Print the request that *request_id* belongs to; return the exit status.
+
+    Raises:
+        QueryError: the API does not answer, or answers with an error, whose words are passed on.
+    """
+    if form == "markdown":
+        text = fetch(url, request_path(request_id, "/explain"), token=token, accept="text/markdown")
+        _write(text.decode())
+        return 0
+    document = json.loads(fetch(url, request_path(request_id), token=token))
+    if form == "json":
+        _write(json.dumps(document, indent=2, ensure_ascii=not _is_unicode()) + "\n")
+        return 0
+    ink = Ink(is_coloured=_is_coloured(), is_unicode=_is_unicode())
+    columns = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 120)
+    _write(render_timeline(document, width=columns, ink=ink))
+    return 0
+
+
+def _write(text: str) -> None:
+    """Write to stdout, with escapes for what its encoding can not hold."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _is_coloured() -> bool:
+    """Colour is for people: not in pipes, not where NO_COLOR (no-color.org) asks for none."""
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+
+
+def _is_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def render_timeline(document: Document, *, width: int = 120, ink: Ink | None = None) -> str:
@@ -113,12 +165,10 @@ def _draw_verdict(document: Document, ink: Ink, width: int) -> Iterator[str]:
             yield f"         {arrow if index == 0 else ' ' * len(arrow)} {line}"
 
 
-def _chain_text(step: object) -> str:
-    if isinstance(step, Mapping):
-        return ", ".join(
-            f"{name} {value}" for name, value in step.items() if value not in ("", None)
-        )
-    return str(step)
+def _chain_text(step: Mapping[str, Any]) -> str:
+    at = step.get("offset_ms")
+    when = f" at {format_ms(float(at))} ms" if isinstance(at, (int, float)) else ""
+    return f"{step.get('component') or step.get('layer') or ''}{when}: {step.get('what') or ''}"
 
 
 def _draw_phases(document: Document, ink: Ink, width: int) -> Iterator[str]:
@@ -135,13 +185,16 @@ def _draw_phases(document: Document, ink: Ink, width: int) -> Iterator[str]:
         filled = min(max(round(share * bar_cells), 0), bar_cells)
         bar = ink.pick("█", "#") * filled or (ink.pick("▏", "|") if duration > 0 else "")
         bar = f"{bar:{ink.pick('░', '.')}<{bar_cells}}"
-        bound = _bounds(phase, duration, ink)
-        source = ink.clean(phase.get("source") or "")
-        yield (
+        lead = (
             f"  {ink.paint(f'{ink.clean(name):12}', _LAYER_STYLES.get(name, ''))}"
             f" {format_ms(duration):>9} ms {share:>6.1%}  "
-            f"{ink.paint(bar, _LAYER_STYLES.get(name, ''))}  {ink.paint(f'{bound}{source}', 'dim')}"
-        ).rstrip()
+            f"{ink.paint(bar, _LAYER_STYLES.get(name, ''))}  "
+        )
+        indent = 38 + bar_cells
+        source = f"{_bounds(phase, duration, ink)}{ink.clean(phase.get('source') or '')}"
+        for line in wrap(source, width - indent):
+            yield f"{lead}{ink.paint(line, 'dim')}".rstrip()
+            lead = " " * indent
     covered = sum(round(float(phase.get("duration_ms") or 0.0) * 1e6) for phase in phases)
     share = covered / 1e6 / total if total > 0 else 0.0
     yield f"  {'total':12} {format_ms(covered / 1e6):>9} ms {share:>6.1%}"

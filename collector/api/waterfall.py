@@ -127,6 +127,8 @@ def fold(rows: Sequence[Row], limit: int = _MAX_ROWS) -> tuple[list[Row], int]:
 def format_ms(value: float) -> str:
     """Write milliseconds in at most eight characters, to a tenth of a percent or better."""
     size = abs(value)
+    if size >= 8_640_000_000:
+        return f"{value / 86_400_000:.0f} d"
     if size >= 100_000_000:
         return f"{value / 3_600_000:.1f} h"
     if size >= 10_000_000:

@@ -1,0 +1,38 @@
+"""
+An account as Markdown, for a ticket or a chat.
+"""
+
+import re
+
+from collector.query.account import SECTIONS, Account
+
+# Characters that could start markup, a link or a mention inside a name that a sender chose.
+# An underscore inside a word starts nothing and stays readable.
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~]|(?<!\w)_|_(?!\w))")
+
+
+def write_account(account: Account) -> str:
+    """Return the account with a heading per section; each statement ends in its rule and ids."""
+    lines = [f"# {_escape(account.title)}", ""]
+    lines.append(f"Request `{_code(account.id)}`, {account.state}, revision {account.revision}.")
+    for section, heading in SECTIONS.items():
+        told = [sentence for sentence in account.sentences if sentence.section == section]
+        if not told:
+            continue
+        lines += ["", f"## {heading}", ""]
+        for sentence in told:
+            basis = " ".join(f"`{_code(word)}`" for word in (sentence.rule, *sentence.refs))
+            lines.append(f"- {_escape(sentence.text)} ({basis})")
+    return "\n".join(lines) + "\n"
+
+
+def _escape(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", _one_line(text))
+
+
+def _code(text: str) -> str:
+    return _one_line(text).replace("`", "'")
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -1,0 +1,126 @@
+"""
+The questions people ask about requests, each answered from the store by the rules of `stitch`.
+
+In: text as it was written. Out: a `Timeline` or the values of `answers`. Blocking; thread-safe.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from collector.clock import Clock
+from collector.errors import NotFound
+from collector.query.account import Account, build_account
+from collector.query.answers import ApiReport, Found, SourceReport, Stored
+from collector.query.freshness import Freshness
+from collector.query.moments import format_moment, parse_moment
+from collector.query.resolve import Gathered, gather, read_id
+from collector.query.searching import Searching
+from collector.stitch.assemble import stitch
+from collector.stitch.timeline import Finding, Timeline
+from collector.store import Store
+from collector.telemetry import METRICS, Metrics
+
+
+class Questions:
+    """
+    Everything that can be asked.
+
+    Every method raises `BadQuestion` for a parameter that can not be understood, and what the store
+    raises: `StoreUnavailable`, `QueryTimeout` (both retryable), `TooExpensive`.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, freshness: Freshness, *, metrics: Metrics = METRICS
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._freshness = freshness
+        self._metrics = metrics
+        self._searching = Searching(store, clock, freshness)
+
+    def timeline(self, text: str, *, as_of: str = "", raw: bool = False) -> Timeline:
+        """
+        Return the request that the id in *text* belongs to; the newest when there are several.
+
+        *as_of* limits it to what had arrived by then; *raw* leaves every clock as it is.
+
+        Raises:
+            NotFound: nothing is known under this id; the hint says what may still come.
+        """
+        now_ns = self._clock.now_ns()
+        until_ns = parse_moment(as_of, name="as_of", now_ns=now_ns) if as_of else None
+        found = self._gather(text, until_ns)
+        timeline = stitch(
+            found.records,
+            found.spans,
+            found.logs,
+            lags=self._freshness.lags(),
+            now_ns=now_ns if until_ns is None else min(until_ns, now_ns),
+            focus=read_id(text),
+            is_raw=raw,
+        )
+        return _mark_cut(timeline) if found.is_cut else timeline
+
+    def explain(self, text: str, *, as_of: str = "") -> Account:
+        """
+        Return the timeline of an id told in sentences.
+
+        Raises:
+            NotFound: nothing is known under this id.
+        """
+        return build_account(self.timeline(text, as_of=as_of))
+
+    def spans(self, text: str, *, as_of: str = "") -> Stored:
+        """
+        Return what is stored about an id, untouched.
+
+        Raises:
+            NotFound: nothing is known under this id.
+        """
+        now_ns = self._clock.now_ns()
+        until_ns = parse_moment(as_of, name="as_of", now_ns=now_ns) if as_of else None
+        found = self._gather(text, until_ns)
+        return Stored(
+            id=text.strip(),
+            records=tuple(found.records),
+            spans=tuple(found.spans),
+            logs=tuple(found.logs),
+            is_cut=found.is_cut,
+        )
+
+    def search(self, pairs: Iterable[tuple[str, str]]) -> Found:
+        """Return one page of the requests that the parameters in *pairs* describe."""
+        return self._searching.search(pairs)
+
+    def sources(self) -> list[SourceReport]:
+        """Return how fresh and complete each source is, by name."""
+        return self._freshness.reports()
+
+    def apis(self, start: str = "", end: str = "") -> list[ApiReport]:
+        """Return the APIs of the gateways with rate, errors, percentiles and join coverage."""
+        return self._searching.apis(start, end)
+
+    def _gather(self, text: str, until_ns: int | None) -> Gathered:
+        found = gather(self._store, read_id(text), received_until_ns=until_ns)
+        if found.records or found.spans:
+            return found
+        raise self._not_found(text, found, until_ns)
+
+    def _not_found(self, text: str, found: Gathered, until_ns: int | None) -> NotFound:
+        shown = text.strip()[:80]
+        where = "trace ids, gateway record ids, and the request ids in records and spans"
+        if found.hits and until_ns is not None:
+            msg = f"{shown!r} was not known yet at {format_moment(until_ns)}"
+            return NotFound(msg, hint="leave out as_of to see what is known now")
+        msg = f"nothing is stored under {shown!r}; searched: {where}"
+        return NotFound(msg, hint=self._freshness.describe_outstanding())
+
+
+def _mark_cut(timeline: Timeline) -> Timeline:
+    finding = Finding(
+        rule="TOO_MUCH_UNDER_THIS_ID",
+        hop=-1,
+        message="More requests carry this id than are read at once; the newest were taken.",
+        fix="Ask with an id of the single request: its trace id or the gateway's own id.",
+    )
+    return replace(timeline, findings=(*timeline.findings, finding))
