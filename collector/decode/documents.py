@@ -9,6 +9,7 @@ Read first: `decode_rows`.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from collector.model import Decoded, GatewayRecord, RecordError
 _BOM = b"\xef\xbb\xbf"
 _REPLACEMENT = "\ufffd"
 _BLANKS = b" \t\r\n"
+_WRAPPERS = ("log", "message", "MESSAGE", "jsonPayload", "textPayload", "line", "body")
+_RUNTIME_PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT\S{1,40} (?:stdout|stderr) [FP] ", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,35 @@ def decode_entries(
             records.append(record)
             repaired += documents.is_repaired and _REPLACEMENT in record.raw
     return Decoded(records=records, rejected=rejected, repaired=repaired)
+
+
+def unwrap(row: Row) -> tuple[Row | str | None, str]:
+    """
+    Return the log line that a shipper put into an object of its own, and the pod it comes from.
+
+    Shape: `{"log": "…", "kubernetes": {"pod_name": …}}` of Fluent Bit, `message` of Vector and
+    Logstash, `jsonPayload` and `textPayload` of Cloud Logging; a container runtime's prefix
+    (`… stdout F `) is cut off.
+
+    Returns:
+        The object or text inside, `None` when there is none.
+    """
+    kubernetes = row.get("kubernetes")
+    pod = kubernetes.get("pod_name") if isinstance(kubernetes, dict) else ""
+    instance = pod if isinstance(pod, str) else ""
+    for key in _WRAPPERS:
+        inner = row.get(key)
+        if isinstance(inner, str) and inner:
+            line = _RUNTIME_PREFIX.sub("", inner.strip(), count=1)
+            if line.startswith("{"):
+                try:
+                    return orjson.loads(line), instance
+                except orjson.JSONDecodeError:
+                    raise FieldError(key, "holds a line that is no JSON") from None
+            return line, instance
+        if isinstance(inner, dict):
+            return inner, instance
+    return None, instance
 
 
 def split_documents(body: bytes) -> Documents:

@@ -253,18 +253,6 @@ def require_moment(row: Row, *names: str, within: str = "") -> Moment:
     return moment
 
 
-def parse_number(text: str) -> float:
-    """
-    Read a plain decimal number; no blanks, underscores, infinities or other alphabets.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"expected a number, got {describe(text)}")
-    return float(text)
-
-
 def describe(value: object) -> str:
     """Return what *value* is for an error message: its JSON kind, and its start when short."""
     if value is None:

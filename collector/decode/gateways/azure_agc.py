@@ -1,0 +1,137 @@
+"""
+Azure Application Gateway for Containers access logs.
+
+Source: azure-docs application-gateway/for-containers/diagnostics.md (category
+TrafficControllerAccessLog); azure-monitor-docs reference/tables/agcaccesslogs.md.
+Times: the record's time has ms and no documented meaning: it is taken as the end, the start is
+computed (`reading.time`). `timeTaken` is the whole in ms, with the client's sending and receiving;
+`backendTimeTaken` is the backend in ms. When that is "-", `backendResponseLatency` stands in, which
+ends at the backend's first byte (`reading.backend` keeps which was seen).
+"""
+
+from collector.decode.azure_rows import (
+    FlatRow,
+    expand,
+    raw_text,
+    read_named,
+    require_start,
+    resource_name,
+)
+from collector.decode.documents import decode_entries, split_documents
+from collector.decode.fields import (
+    FieldError,
+    read_int,
+    read_ns_from_ms,
+    read_text,
+    require_text,
+)
+from collector.decode.gateways import Adapter
+from collector.decode.targets import split_target
+from collector.decode.truth import Profile, check
+from collector.model import Decoded, GatewayRecord, Id
+
+PROFILE = Profile(
+    stamped="end",
+    is_client_in_total=True,
+    are_tries_included=True,
+    is_body_upload_included=True,
+)
+
+_CATEGORIES = frozenset({"", "trafficcontrolleraccesslog"})
+_OTHER_CATEGORIES = frozenset({"trafficcontrollerfirewalllog"})
+_ATTRIBUTES = {
+    "agc.frontend": ("frontendname",),
+    "agc.frontend_port": ("frontendport",),
+    "tls.protocol": ("tlsprotocol",),
+    "user_agent.original": ("useragent",),
+}
+
+
+def decode(body: bytes) -> Decoded:
+    """
+    Decode one body, in the order Azure wrote it.
+
+    Shape: rows of `AGCAccessLogs` or diagnostic records (every property is text, "-" is missing),
+    alone, in an array, one a line, or in a `{"records": […]}` envelope. Firewall records of the
+    same gateway are passed over.
+
+    Returns:
+        One gateway record per access-log entry; another category's record is rejected by name.
+
+    Raises:
+        Undecodable: nothing in the body is JSON. Never retried.
+    """
+    return decode_entries(expand(split_documents(body)), read_named(_read))
+
+
+def _read(flat: FlatRow) -> GatewayRecord | None:
+    category = read_text(flat, "category").lower()
+    if category in _OTHER_CATEGORIES:
+        return None
+    if category not in _CATEGORIES:
+        reason = f"{category!r} is not an Application Gateway for Containers access log"
+        raise FieldError("category", reason)
+    tracking_id = require_text(flat, "trackingid")
+    stamp = require_start(flat, "timegenerated", "time")
+    duration_ns = read_ns_from_ms(flat, "timetaken")
+    if duration_ns is not None and duration_ns >= stamp.ns:
+        raise FieldError("timetaken", "is longer than the time since 1970")
+    client_address = read_text(flat, "clientip").rpartition(":")
+    status = read_int(flat, "httpstatuscode")
+    record = GatewayRecord(
+        gateway="azure-agc",
+        record_id=tracking_id,
+        start_ns=stamp.ns - (duration_ns or 0),
+        source=resource_name(read_text(flat, "resourceid")),
+        # the tracking id is what the client is sent as x-request-id
+        ids=(Id("tracking_id", tracking_id), Id("x_request_id", tracking_id)),
+        duration_ns=duration_ns,
+        method=read_text(flat, "httpmethod"),
+        host=read_text(flat, "hostname"),
+        protocol=read_text(flat, "httpversion"),
+        status=status,
+        is_error=status is not None and status >= 500,
+        region=read_text(flat, "location"),
+        client_address=client_address[0] or client_address[2],
+        backend_host=read_text(flat, "backendhost", "backendip"),
+        request_bytes=read_int(flat, "requestbodybytes"),
+        response_bytes=read_int(flat, "responsebodybytes"),
+        raw=raw_text(flat.original),
+    )
+    record.api = read_text(flat, "frontendname")
+    target = split_target(read_text(flat, "requesturi"))
+    record.path = target.path
+    record.attributes = _attributes(flat, target.query)
+    _read_backend(record, flat)
+    record.quality = check(record, PROFILE, start_resolution_ns=stamp.resolution_ns)
+    return record
+
+
+def _read_backend(record: GatewayRecord, flat: FlatRow) -> None:
+    reading = "backendTimeTaken"
+    record.backend_ns = read_ns_from_ms(flat, "backendtimetaken")
+    if record.backend_ns is None:
+        reading = "backendResponseLatency"
+        record.backend_ns = read_ns_from_ms(flat, "backendresponselatency")
+    if record.backend_ns is not None:
+        record.attributes = {**record.attributes, "reading.backend": reading}
+    if record.status is not None and record.status >= 400 and record.backend_ns is None:
+        record.error_source = "gateway"
+
+
+def _attributes(flat: FlatRow, query: str) -> dict[str, str]:
+    attributes = {
+        name: value for name, keys in _ATTRIBUTES.items() if (value := read_text(flat, *keys))
+    }
+    attributes["reading.time"] = "end"
+    if query:
+        attributes["url.query"] = query
+    return attributes
+
+
+ADAPTER = Adapter(
+    name="azure-agc",
+    product="Azure Application Gateway for Containers",
+    decode=decode,
+    source="https://learn.microsoft.com/azure/application-gateway/for-containers/diagnostics",
+)

@@ -1,0 +1,204 @@
+"""
+Azure Application Gateway access logs, v1 and v2.
+
+Source: azure-monitor-docs reference/tables/agwaccesslogs.md; azure-docs application-gateway,
+"Diagnostic logs" (access log, v1 and v2 columns).
+Times: the record's time is when it was written, to the second mostly, and its meaning is not
+documented: it is taken as the end, the start is computed (`reading.time`). `timeTaken` is the
+whole, from the client's first byte to the last byte sent, so it holds the client's sending and
+receiving: in seconds on v2, in ms on v1 (`reading.timeTaken` keeps which was seen).
+`serverResponseLatency` is the backend in seconds; `clientResponseTime` is the sending of the
+response to the client. The gateway does not retry what reached a backend.
+"""
+
+from collector.decode.azure_rows import (
+    FlatRow,
+    expand,
+    raw_text,
+    read_named,
+    require_start,
+    resource_name,
+)
+from collector.decode.documents import decode_entries, split_documents
+from collector.decode.fields import (
+    FieldError,
+    derive_record_id,
+    is_missing,
+    read_float,
+    read_int,
+    read_ns_from_ms,
+    read_ns_from_s,
+    read_text,
+)
+from collector.decode.gateways import Adapter
+from collector.decode.targets import split_target
+from collector.decode.truth import Profile, check
+from collector.model import Decoded, GatewayRecord, Id
+
+PROFILE = Profile(
+    stamped="end",
+    is_client_in_total=True,
+    are_tries_included=False,
+    is_body_upload_included=True,
+)
+
+_CATEGORIES = frozenset({"", "applicationgatewayaccesslog"})
+_OTHER_CATEGORIES = frozenset({"applicationgatewayfirewalllog", "applicationgatewayperformancelog"})
+# Columns that only v2 writes; a v1 record has its ids in the query instead.
+_V2_COLUMNS = frozenset({"transactionid", "serverresponselatency", "serverrouted", "errorinfo"})
+_V1_MARK = "X-AzureApplicationGateway-"
+_NO_ERROR = "ERRORINFO_NO_ERROR"
+_ATTRIBUTES = {
+    "agw.listener": ("listenername",),
+    "agw.rule": ("rulename",),
+    "agw.backend_setting": ("backendsettingname",),
+    "agw.waf_mode": ("wafmode",),
+    "agw.waf_evaluation_time_s": ("wafevaluationtime",),
+    "agw.server_connect_time_s": ("serverconnecttime",),
+    "agw.server_header_time_s": ("serverheadertime",),
+    "tls.protocol": ("sslprotocol",),
+    "user_agent.original": ("useragent",),
+}
+
+
+def decode(body: bytes) -> Decoded:
+    """
+    Decode one body, in the order Azure wrote it.
+
+    Shape: rows of `AGWAccessLogs`, legacy `AzureDiagnostics` rows, or diagnostic records, alone,
+    in an array, one a line, or in a `{"records": […]}` envelope. Firewall and performance records
+    of the same gateway are passed over.
+
+    Returns:
+        One gateway record per access-log entry; another category's record is rejected by name.
+
+    Raises:
+        Undecodable: nothing in the body is JSON. Never retried.
+    """
+    return decode_entries(expand(split_documents(body)), read_named(_read))
+
+
+def _read(flat: FlatRow) -> GatewayRecord | None:
+    category = read_text(flat, "category").lower()
+    if category in _OTHER_CATEGORIES:
+        return None
+    if category not in _CATEGORIES:
+        raise FieldError("category", f"{category!r} is not an Application Gateway access log")
+    if "timetaken" not in flat or "httpstatus" not in flat:
+        raise FieldError("timetaken" if "timetaken" not in flat else "httpstatus", "is missing")
+    stamp = require_start(flat, "timegenerated", "time", "timestamp")
+    is_v1 = _is_v1(flat)
+    duration_ns = (read_ns_from_ms if is_v1 else read_ns_from_s)(flat, "timetaken")
+    if duration_ns is not None and duration_ns >= stamp.ns:
+        raise FieldError("timetaken", "is longer than the time since 1970")
+    raw = raw_text(flat.original)
+    transaction_id = read_text(flat, "transactionid")
+    record = GatewayRecord(
+        gateway="azure-application-gateway",
+        record_id=transaction_id or _log_id(flat) or derive_record_id(raw),
+        start_ns=stamp.ns - (duration_ns or 0),
+        instance=read_text(flat, "instanceid"),
+        source=resource_name(read_text(flat, "resourceid")),
+        ids=(Id("transaction_id", transaction_id),) if transaction_id else (),
+        duration_ns=duration_ns,
+        client_ns=None if is_v1 else read_ns_from_s(flat, "clientresponsetime"),
+        backend_ns=read_ns_from_s(flat, "serverresponselatency"),
+        method=read_text(flat, "httpmethod"),
+        scheme=_scheme(flat),
+        host=read_text(flat, "originalhost", "host"),
+        protocol=read_text(flat, "httpversion"),
+        status=read_int(flat, "httpstatus"),
+        api=read_text(flat, "rulename", "listenername"),
+        client_address=read_text(flat, "clientip"),
+        backend_host=read_text(flat, "serverrouted", "host"),
+        backend_status=read_int(flat, "serverstatus"),
+        backend_id=read_text(flat, "backendpoolname"),
+        request_bytes=read_int(flat, "receivedbytes"),
+        response_bytes=read_int(flat, "sentbytes"),
+        attributes=_attributes(flat, is_v1),
+        raw=raw,
+    )
+    _read_target(record, flat)
+    _read_error(record, flat)
+    record.quality = check(record, PROFILE, start_resolution_ns=stamp.resolution_ns)
+    return record
+
+
+def _is_v1(flat: FlatRow) -> bool:
+    """Tell the two SKUs apart: their records have the same category and other units."""
+    # the legacy table has every column for every row: only a value tells
+    if any(not is_missing(flat.get(column)) for column in _V2_COLUMNS):
+        return False
+    if _V1_MARK in read_text(flat, "requestquery"):
+        return True
+    if read_text(flat, "instanceid").startswith("ApplicationGatewayRole_IN"):
+        return True
+    # neither mark: whole numbers are milliseconds, a second with decimals is v2's
+    taken = read_float(flat, "timetaken")
+    return taken is not None and taken == int(taken)
+
+
+def _v1_parts(flat: FlatRow) -> dict[str, str]:
+    """Return what v1 appends to the logged query: LOG-ID, SERVER-ROUTED, SERVER-STATUS."""
+    pairs = (part.partition("=") for part in read_text(flat, "requestquery").split("&"))
+    return {
+        name.removeprefix(_V1_MARK): value
+        for name, _, value in pairs
+        if name.startswith(_V1_MARK) or name in ("SERVER-ROUTED", "SERVER-STATUS")
+    }
+
+
+def _log_id(flat: FlatRow) -> str:
+    return _v1_parts(flat).get("LOG-ID", "")
+
+
+def _read_target(record: GatewayRecord, flat: FlatRow) -> None:
+    original = split_target(read_text(flat, "originalrequesturiwithargs"))
+    sent = split_target(read_text(flat, "requesturi"))
+    record.path = original.path or sent.path
+    record.backend_path = sent.path
+    query = original.query or sent.query or read_text(flat, "requestquery")
+    if _V1_MARK in query:
+        parts = _v1_parts(flat)
+        record.backend_host = parts.get("SERVER-ROUTED", record.backend_host)
+        status = {"SERVER-STATUS": parts.get("SERVER-STATUS")}
+        record.backend_status = read_int(status, "SERVER-STATUS")
+        is_hit = parts.get("CACHE-HIT") == "1"
+        record.cache = "hit" if is_hit else ""
+    elif query:
+        record.attributes = {**record.attributes, "url.query": query}
+
+
+def _read_error(record: GatewayRecord, flat: FlatRow) -> None:
+    reason = read_text(flat, "errorinfo")
+    record.error_reason = "" if reason == _NO_ERROR else reason
+    status = record.status
+    # 0 and 499: the client closed the connection before the answer
+    record.is_error = status is not None and status >= 500
+    if status is None or status >= 400:
+        is_backend = record.backend_status is not None and record.backend_status >= 400
+        if status == 499:
+            record.error_source = "client"
+        else:
+            record.error_source = "backend" if is_backend else "gateway"
+
+
+def _scheme(flat: FlatRow) -> str:
+    return {"on": "https", "off": "http"}.get(read_text(flat, "sslenabled").lower(), "")
+
+
+def _attributes(flat: FlatRow, is_v1: bool) -> dict[str, str]:
+    attributes = {
+        name: value for name, keys in _ATTRIBUTES.items() if (value := read_text(flat, *keys))
+    }
+    attributes["reading.timeTaken"] = "ms" if is_v1 else "s"
+    attributes["reading.time"] = "end"
+    return attributes
+
+
+ADAPTER = Adapter(
+    name="azure-application-gateway",
+    product="Azure Application Gateway",
+    decode=decode,
+    source="https://learn.microsoft.com/azure/azure-monitor/reference/tables/agwaccesslogs",
+)

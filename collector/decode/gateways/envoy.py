@@ -1,0 +1,237 @@
+"""
+Access logs of Envoy-based gateways: Envoy Gateway, Istio's ingress gateway, Contour, plain Envoy.
+
+Source: Envoy substitution formatter and its default text format; envoyproxy/gateway
+internal/xds/translator/accesslog.go; istio pilot/pkg/model/telemetry_logging.go; Contour's default
+JSON fields.
+Times: `start_time` is the start of the request, to the ms. `duration` is the whole in ms, from
+there to the last byte sent downstream, so it holds the client's sending and receiving.
+`x-envoy-upstream-service-time` is from the request's last byte sent upstream (its upload is not in
+it) to the first byte of the response, across all tries.
+"""
+
+import re
+
+from collector.decode.context import read_context
+from collector.decode.documents import decode_rows, unwrap
+from collector.decode.fields import (
+    FieldError,
+    Row,
+    derive_record_id,
+    read_int,
+    read_ns_from_ms,
+    read_text,
+    require_moment,
+    write_raw,
+)
+from collector.decode.gateways import Adapter
+from collector.decode.response_flags import primary_flag
+from collector.decode.targets import kind_of, split_target
+from collector.decode.truth import Profile, check
+from collector.model import Decoded, GatewayRecord, Id
+
+PROFILE = Profile(
+    stamped="start",
+    is_client_in_total=True,
+    are_tries_included=True,
+    is_body_upload_included=False,
+)
+
+# Envoy's and Istio's default text formats; Istio's has three values more before the byte counts.
+_HEAD = re.compile(
+    r'\[(?P<start_time>[^\]]*)\] "(?P<method>\S*) (?P<path>\S*) (?P<protocol>[^"]*)" '
+    r"(?P<response_code>\d+) (?P<response_flags>\S+) "
+    r"(?:(?P<response_code_details>\S+) (?P<connection_termination_details>\S+) "
+    r'"(?P<upstream_transport_failure_reason>[^"]*)" )?'
+    r"(?P<bytes_received>\d+|-) (?P<bytes_sent>\d+|-) (?P<duration>\d+|-) "
+    r'(?P<upstream_service_time>\d+|-) "(?P<x_forwarded_for>[^"]*)" ',
+    re.ASCII,
+)
+# The user agent is the client's own text and may hold quotes: the fields after it are counted from
+# the right.
+_TAIL = re.compile(
+    r'"(?P<user_agent>.*)" "(?P<request_id>[^"]*)" "(?P<authority>[^"]*)" '
+    r'"(?P<upstream_host>[^"]*)"'
+    r"(?: (?P<upstream_cluster>\S+) (?P<upstream_local_address>\S+)"
+    r" (?P<downstream_local_address>\S+) (?P<downstream_remote_address>\S+)"
+    r" (?P<requested_server_name>\S+) (?P<route_name>\S+))?"
+    # what users append to either format: %TRACE_ID% or %REQ(TRACEPARENT)%
+    r'(?: "?(?:(?P<traceparent>00-[0-9a-f-]{52})|(?P<trace_id>[0-9a-f]{16,32})|-?)"?)?'
+)
+_LONGEST_LINE = 32_768
+_DURATION = ("duration", "duration_ms")
+_FLAVOURS = (
+    ("x-envoy-origin-path", "Envoy Gateway"),
+    ("@timestamp", "Contour"),
+    ("request_id", "Istio"),
+)
+_ATTRIBUTES = {
+    "envoy.response_flags": ("response_flags",),
+    "envoy.response_code_details": ("response_code_details",),
+    "envoy.connection_termination_details": ("connection_termination_details",),
+    "envoy.upstream_cluster": ("upstream_cluster",),
+    "envoy.route_name": ("route_name",),
+    "grpc.status": ("grpc_status", "grpc_status_number", "grpc-status"),
+    "user_agent.original": ("user_agent", "user-agent"),
+    "x_forwarded_for": ("x_forwarded_for", "x-forwarded-for"),
+}
+_CONTINUED = "as logged: Envoy's own if it traces, else the client's"
+
+
+def decode(body: bytes) -> Decoded:
+    """
+    Decode access-log lines, in their order.
+
+    Shape: default JSON of Envoy Gateway, Istio or Contour, or the default text formats; one line
+    each, an array, or inside a log shipper's objects (`log`, `message`).
+
+    Returns:
+        One gateway record per line; an inbound line of a sidecar, which is no gateway, and a line
+        without start or duration are rejected.
+
+    Raises:
+        Undecodable: nothing in the body can be read. Never retried.
+    """
+    return decode_rows(body, _read, read_line=_read_line)
+
+
+def _read_line(line: str) -> GatewayRecord:
+    head = _HEAD.match(line) if len(line) <= _LONGEST_LINE else None
+    tail = _TAIL.fullmatch(line, head.end()) if head else None
+    if head is None or tail is None:
+        raise FieldError("", "expected JSON or Envoy's default text format")
+    row: dict[str, str | None] = {**head.groupdict(), **tail.groupdict()}
+    return _build(row, write_raw(line), "")
+
+
+def _read(row: Row) -> GatewayRecord:
+    if all(name not in row for name in _DURATION):
+        inner, instance = unwrap(row)
+        if isinstance(inner, str):
+            record = _read_line(inner)
+            record.instance = instance
+            return record
+        if inner is not None:
+            return _build(inner, write_raw(inner), instance)
+    return _build(row, write_raw(row), "")
+
+
+def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
+    cluster = read_text(row, "upstream_cluster")
+    if cluster.startswith("inbound"):
+        raise FieldError("upstream_cluster", "an inbound line is a sidecar's, not a gateway's")
+    if "response_flags" not in row and "response_code" not in row:
+        raise FieldError("response_code", "is missing, and so is response_flags")
+    start = require_moment(row, "start_time", "@timestamp", "timestamp")
+    duration_ns = read_ns_from_ms(row, *_DURATION)
+    if duration_ns is None:
+        raise FieldError("duration", "is missing")
+    request_id = read_text(row, "x-request-id", "request_id", "x_request_id")
+    target = split_target(
+        read_text(row, "path", "x-envoy-origin-path", "x_envoy_original_path", ":path")
+    )
+    grpc_status = read_text(row, "grpc_status", "grpc_status_number", "grpc-status")
+    content_type = "application/grpc" if grpc_status else read_text(row, "content_type")
+    record = GatewayRecord(
+        gateway="envoy",
+        record_id=request_id or derive_record_id(raw),
+        start_ns=start.ns,
+        instance=instance or read_text(row, "node_id", "pod_name", "hostname"),
+        kind=kind_of(content_type, read_text(row, "upgrade")),
+        duration_ns=duration_ns,
+        backend_ns=read_ns_from_ms(row, "x-envoy-upstream-service-time", "upstream_service_time"),
+        method=read_text(row, "method", ":method"),
+        scheme=read_text(row, "scheme", ":scheme", "x-forwarded-proto"),
+        host=read_text(row, ":authority", "authority", "host"),
+        path=target.path,
+        protocol=read_text(row, "protocol"),
+        status=_status(row),
+        route=read_text(row, "route_name"),
+        api=_api(cluster),
+        backend_host=read_text(row, "upstream_host"),
+        backend_id=cluster,
+        attempts=read_int(row, "upstream_request_attempt_count", "x-envoy-attempt-count"),
+        client_address=_client(row),
+        request_bytes=read_int(row, "bytes_received"),
+        response_bytes=read_int(row, "bytes_sent"),
+        attributes=_attributes(row, target.query),
+        raw=raw,
+    )
+    record.operation = record.route
+    _read_ids(record, row, request_id)
+    _read_error(record, row)
+    record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
+    return record
+
+
+def _status(row: Row) -> int | None:
+    # Envoy writes 0 when no response was sent
+    return read_int(row, "response_code", "status") or None
+
+
+def _api(cluster: str) -> str:
+    """Return the service or the route a cluster stands for: the nearest thing to an API's name."""
+    parts = cluster.split("|")
+    if len(parts) == 4:
+        return parts[3]
+    # Envoy Gateway: httproute/<namespace>/<name>/rule/<n>
+    parts = cluster.split("/")
+    return "/".join(parts[1:3]) if len(parts) >= 4 and parts[0].endswith("route") else cluster
+
+
+def _client(row: Row) -> str:
+    forwarded = read_text(row, "x-forwarded-for", "x_forwarded_for").partition(",")[0].strip()
+    return forwarded or read_text(row, "downstream_remote_address")
+
+
+def _read_ids(record: GatewayRecord, row: Row, request_id: str) -> None:
+    context = read_context(row)
+    record.trace_id = context.trace_id
+    record.trace_id_source = context.source
+    record.outgoing_span_id = context.outgoing_span_id
+    record.parent_span_id = context.parent_span_id
+    record.is_sampled = context.is_sampled
+    if request_id:
+        record.ids = (Id("x_request_id", request_id),)
+
+
+def _read_error(record: GatewayRecord, row: Row) -> None:
+    written = read_text(row, "response_flags")
+    flag = primary_flag(part.strip() for part in written.split(",")) if written else None
+    status = record.status
+    record.is_error = status is None or status >= 500
+    record.error_message = read_text(row, "upstream_transport_failure_reason")
+    details = read_text(row, "response_code_details")
+    is_upstreams_answer = details == "via_upstream" or (not details and flag is None)
+    if is_upstreams_answer:
+        record.backend_status = status
+    if flag is not None and flag.side != "none":
+        record.error_reason = flag.name
+        record.error_source = {"client": "client", "upstream": "backend"}.get(flag.side, "gateway")
+        # a client that went away before the answer is nobody's failure
+        record.is_error = record.is_error and (flag.side != "client" or status is not None)
+    elif status is not None and status >= 400:
+        record.error_source = "backend" if is_upstreams_answer else "gateway"
+        record.error_reason = "" if is_upstreams_answer else details
+    if flag is not None and flag.flag == "RFCF":
+        record.cache = "hit"
+
+
+def _attributes(row: Row, query: str) -> dict[str, str]:
+    attributes = {"url.query": query} if query else {}
+    for name, keys in _ATTRIBUTES.items():
+        if value := read_text(row, *keys):
+            attributes[name] = value
+    flavour = next((name for key, name in _FLAVOURS if key in row), "Envoy")
+    attributes["envoy.flavour"] = flavour
+    if row.get("traceparent"):
+        attributes["reading.traceparent"] = _CONTINUED
+    return attributes
+
+
+ADAPTER = Adapter(
+    name="envoy",
+    product="Envoy Gateway, Istio ingress gateway, Contour",
+    decode=decode,
+    source="https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage",
+)

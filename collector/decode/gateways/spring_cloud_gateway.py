@@ -1,0 +1,128 @@
+"""
+Spring Cloud Gateway's access log, as reactor-netty writes it.
+
+Its spans come by OTLP or Zipkin and hold more: `decode.gateway_spans` makes the record of them.
+
+Source: reactor-netty BaseAccessLogHandler and AccessLogFactory (default and error formats); Spring
+Boot's structured logging for the JSON around a line.
+Times: the time in brackets is the start of the request, to the second (`dd/MMM/yyyy:HH:mm:ss Z`;
+older documents show RFC 3339 with ms: both are read). The duration is the whole in ms, up to the
+last byte handed to the socket, so it holds the client's receiving. There is no backend time.
+"""
+
+import re
+from typing import Any
+
+from collector.decode.context import read_context
+from collector.decode.documents import decode_rows, unwrap
+from collector.decode.fields import (
+    FieldError,
+    Row,
+    derive_record_id,
+    read_int,
+    read_ns_from_ms,
+    read_text,
+    require_moment,
+    write_raw,
+)
+from collector.decode.gateways import Adapter
+from collector.decode.ids import parse_traceparent
+from collector.decode.targets import split_target
+from collector.decode.truth import Profile, check
+from collector.model import Decoded, GatewayRecord
+
+PROFILE = Profile(
+    stamped="start",
+    is_client_in_total=True,
+    are_tries_included=True,
+    is_body_upload_included=True,
+)
+
+# A logger's own layout may stand before the line; starting after a blank keeps the search linear.
+# Older versions put the port and "ms" around the duration.
+_LINE = re.compile(
+    r'(?:^|(?<=\s))(?P<remote>\S{1,128}) - (?P<user>\S{1,128}) \[(?P<time>[^\]"]{1,64})\] '
+    r'"(?P<method>[A-Z]{1,16}) (?P<uri>[^" ]*) (?P<protocol>[^" ]{1,16})" '
+    r"(?P<status>\d{3}) (?P<bytes>\d+|-)(?: (?P<port>\d{1,5})(?= \d+ ms))?"
+    r" (?P<duration>\d+)(?: ms)?(?: (?P<traceparent>\S{1,64}))?$",
+    re.ASCII,
+)
+_LONGEST_LINE = 32_768
+
+
+def decode(body: bytes) -> Decoded:
+    """
+    Decode access-log lines, in their order.
+
+    Shape: reactor-netty's line, with or without a logger's layout before it, or inside the objects
+    of structured logging or a log shipper (`message`, `log`), whose `traceId` is then read too.
+
+    Returns:
+        One gateway record per line; anything else is rejected with its index.
+
+    Raises:
+        Undecodable: nothing in the body can be read. Never retried.
+    """
+    return decode_rows(body, _read, read_line=_read_line)
+
+
+def _read(row: Row) -> GatewayRecord:
+    inner, instance = unwrap(row)
+    if not isinstance(inner, str):
+        raise FieldError("message", "holds no access-log line")
+    record = _read_line(inner)
+    record.instance = instance or read_text(row, "host", "hostname")
+    mdc = row.get("mdc")
+    context = read_context(row)
+    if not context.trace_id and isinstance(mdc, dict):
+        context = read_context(mdc)
+    if context.trace_id:
+        record.trace_id = context.trace_id
+        record.trace_id_source = context.source
+        record.outgoing_span_id = context.outgoing_span_id
+    return record
+
+
+def _read_line(line: str) -> GatewayRecord:
+    match = _LINE.search(line) if len(line) <= _LONGEST_LINE else None
+    if match is None:
+        raise FieldError("", "expected reactor-netty's access-log format")
+    row: dict[str, Any] = match.groupdict()
+    start = require_moment(row, "time")
+    target = split_target(row["uri"])
+    raw = write_raw(line)
+    status = read_int(row, "status")
+    assert status is not None
+    record = GatewayRecord(
+        gateway="spring-cloud-gateway",
+        record_id=derive_record_id(raw),
+        start_ns=start.ns,
+        kind="websocket" if status == 101 else "http",
+        duration_ns=read_ns_from_ms(row, "duration"),
+        method=row["method"],
+        path=target.path,
+        protocol=row["protocol"],
+        status=status,
+        is_error=status >= 500,
+        user=read_text(row, "user"),
+        client_address=row["remote"],
+        response_bytes=read_int(row, "bytes"),
+        attributes={"url.query": target.query} if target.query else {},
+        raw=raw,
+    )
+    if context := parse_traceparent(row["traceparent"] or ""):
+        record.trace_id = context.trace_id
+        record.trace_id_source = "traceparent"
+        record.outgoing_span_id = context.span_id
+        record.is_sampled = context.is_sampled
+    record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
+    return record
+
+
+ADAPTER = Adapter(
+    name="spring-cloud-gateway",
+    product="Spring Cloud Gateway",
+    decode=decode,
+    source="https://docs.spring.io/projectreactor/reactor-netty/docs/current/reference/"
+    "http-server.html (access log)",
+)
