@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -35,6 +35,13 @@ _YEAR_NS = 366 * 86_400 * 1_000_000_000
 _LOGGED_PARTS = ("headers", "errors", "tracerecords")
 
 
+class _Shape(NamedTuple):
+    """What the column names of a row tell, worked out once for all rows that have the same."""
+
+    names: tuple[str, ...]
+    dynamic: frozenset[str]
+
+
 class FlatRow(dict[str, Any]):
     """A row under canonical names; `original` is what it was made from."""
 
@@ -51,9 +58,16 @@ def canonical_name(name: str) -> str:
 
 def rename(row: Row) -> FlatRow:
     """Return *row* under canonical names, its objects untouched."""
-    flat = FlatRow(zip(map(canonical_name, row), row.values(), strict=True))
+    flat = FlatRow(zip(_shape(tuple(row)).names, row.values(), strict=True))
     flat.original = row
     return flat
+
+
+@lru_cache(maxsize=256)
+def _shape(columns: tuple[str, ...]) -> _Shape:
+    names = tuple(map(canonical_name, columns))
+    dynamic = frozenset(column for column in columns if _is_dynamic(column))
+    return _Shape(names, dynamic)
 
 
 def flatten(row: Row) -> FlatRow:
@@ -124,12 +138,13 @@ def raw_text(row: Row, *, without: Sequence[str] = ()) -> str:
 
     JSON text inside JSON text would hide header names from whoever masks them.
     """
-    shown = {}
-    for name, value in row.items():
-        if value is None or value == "" or value == "None" or name in without:
-            continue
-        if value.__class__ is str and value[0] in "{[" and _is_dynamic(name):
-            value = _parsed(value)
+    shown = {
+        name: value
+        for name, value in row.items()
+        if value is not None and value != "" and name not in without
+    }
+    for name in _shape(tuple(row)).dynamic & shown.keys():
+        value = _parsed_if_dynamic(name, shown[name])
         if value.__class__ is dict and canonical_name(name) in _NESTED:
             value = {key: _parsed_if_dynamic(key, member) for key, member in value.items()}
         shown[name] = value

@@ -9,6 +9,7 @@ learn.microsoft.com/azure/azure-monitor/logs/api (errors, timeouts).
 """
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,7 +97,7 @@ class LogAnalyticsClient:
                 server_timeout=_SERVER_TIMEOUT_S,
                 raw_response_hook=seen.note,
             )
-        except (AzureError, ValueError) as exc:
+        except (AzureError, ValueError, zlib.error) as exc:  # the SDK inflates and parses itself
             if seen.status == 204:  # the workspace has no data for the table
                 return Answer((), service_now_ns=seen.date_ns)
             raise _translate(exc, workspace, seen) from exc
@@ -153,7 +154,7 @@ def _rows(tables: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def _translate(exc: Exception, workspace: str, seen: _Seen) -> PullError:
-    if isinstance(exc, HttpResponseError) and exc.status_code:
+    if isinstance(exc, HttpResponseError) and exc.status_code and exc.status_code >= 300:
         return _translate_status(exc, exc.status_code, workspace)
     if isinstance(exc, ClientAuthenticationError):
         return SourceDenied(f"no Azure credential: {_short(exc)}", hint=_HINTS[401])

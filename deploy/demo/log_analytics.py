@@ -303,7 +303,8 @@ class LogAnalytics:
         now = datetime.fromtimestamp(self._clock.now_ns() // 1_000_000_000, UTC)
         response.headers["Date"] = format_datetime(now, usegmt=True)
         if response.body:
-            response.enable_compression()
+            # azure-core inflates by itself and does not read the deflate that aiohttp prefers
+            response.enable_compression(web.ContentCoding.gzip)
         return response
 
 
