@@ -1,0 +1,13 @@
+"""
+ClickHouse: tables, loading of journal segments, named reads.
+
+In: segments (files of length-delimited messages), keys and filters. Out: rows of `model` and
+`rows`. May import: `config`, `clock`, `telemetry`, `wire`, `errors`, `model`. Never: HTTP, the
+journal, another room; SQL and the driver live here and nowhere else. Read first: `store.py`, then
+`schema/`.
+"""
+
+from collector.store.rows import IdHit, LoadableSegment
+from collector.store.store import Store, open_store
+
+__all__ = ["IdHit", "LoadableSegment", "Store", "open_store"]

@@ -1,0 +1,139 @@
+"""
+Connections to ClickHouse: embedded or a server, the same client class either way.
+
+The one place where the driver's exceptions become ours.
+"""
+
+import queue
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import clickhouse_connect
+from clickhouse_connect.driver import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+
+from collector.config import StoreSettings
+from collector.errors import (
+    CollectorError,
+    QueryTimeout,
+    StoreRejectedRows,
+    StoreUnavailable,
+    TooExpensive,
+)
+
+# system.errors of ClickHouse 26.9: what the bytes of a segment can cause, now and for ever
+_ROW_CODES = frozenset({
+    6, 20, 26, 27, 32, 33, 38, 41, 49, 53, 56, 69, 70, 72, 115, 117, 128, 131, 169, 190, 321, 349,
+    361, 407, 433, 434, 436, 443, 444, 500, 700,
+})  # fmt: skip
+_MEMORY_CODE = 241
+_TIME_CODES = frozenset({159, 160, 209})
+_SIZE_CODES = frozenset({158, 191, 241, 307, 396})
+READERS = 4
+
+
+class Connections:
+    """A few clients to one ClickHouse, handed out one per use. Thread-safe."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._readers: queue.LifoQueue[Client] = queue.LifoQueue()
+        self._writers: queue.LifoQueue[Client] = queue.LifoQueue()
+        self._clients: list[Client] = []
+        self._dsn = settings.url or f"chdb://{settings.directory.resolve()}"
+        self.is_embedded = not settings.url
+        with _translated("connect"):
+            self._writers.put(self._connect(self._write_settings()))
+            for _ in range(READERS):
+                self._readers.put(self._connect(self._read_settings()))
+
+    @contextmanager
+    def reading(self) -> Iterator[Client]:
+        """
+        Lend a client for one read.
+
+        Raises:
+            QueryTimeout: over the time limit. Retryable.
+            TooExpensive: over the memory limit. Never retried.
+            StoreUnavailable: anything else. Retryable.
+        """
+        with self._lent(self._readers) as client, _translated("read"):
+            yield client
+
+    @contextmanager
+    def writing(self) -> Iterator[Client]:
+        """
+        Lend the client that changes things.
+
+        Raises:
+            StoreRejectedRows: ClickHouse refuses the bytes for good. Never retried.
+            StoreUnavailable: anything else. Retryable.
+        """
+        with self._lent(self._writers) as client, _translated("load"):
+            yield client
+
+    def close(self) -> None:
+        """Close every client; the embedded engine ends with the last one."""
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+
+    @contextmanager
+    def _lent(self, pool: "queue.LifoQueue[Client]") -> Iterator[Client]:
+        client = pool.get()
+        try:
+            yield client
+        finally:
+            pool.put(client)
+
+    def _connect(self, client_settings: Mapping[str, Any]) -> Client:
+        options: dict[str, Any] = {"dsn": self._dsn, "settings": dict(client_settings)}
+        if not self.is_embedded:
+            options |= {
+                "autogenerate_session_id": False,
+                "connect_timeout": 5,
+                "send_receive_timeout": 300,
+            }
+        else:
+            self._settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        client: Client = clickhouse_connect.get_client(**options)
+        self._clients.append(client)
+        return client
+
+    def _read_settings(self) -> dict[str, Any]:
+        return {
+            "max_execution_time": self._settings.query_timeout_s,
+            "max_memory_usage": self._settings.memory_bytes,
+            "readonly": 2,
+        }
+
+    def _write_settings(self) -> dict[str, Any]:
+        return {"max_memory_usage": self._settings.memory_bytes}
+
+
+@contextmanager
+def _translated(action: str) -> Iterator[None]:
+    try:
+        yield
+    except CollectorError:
+        raise
+    except (ClickHouseError, OSError, RuntimeError) as exc:
+        raise _translate(exc, action) from exc
+
+
+def _translate(exc: Exception, action: str) -> CollectorError:
+    code = getattr(exc, "code", None)
+    text = f"ClickHouse could not {action}: {str(exc)[:500]}"
+    if not isinstance(exc, DatabaseError | OperationalError) or code is None:
+        return StoreUnavailable(text)
+    if action == "read":
+        if code in _TIME_CODES:
+            return QueryTimeout(text, hint="narrow the time range or add a filter")
+        if code in _SIZE_CODES:
+            return TooExpensive(text, hint="narrow the time range or add a filter")
+    # "(total)" is the machine's memory, which is not the segment's fault
+    is_own_memory = code == _MEMORY_CODE and "(total)" not in str(exc)
+    if action == "load" and (code in _ROW_CODES or is_own_memory):
+        return StoreRejectedRows(text)
+    return StoreUnavailable(text)

@@ -1,0 +1,108 @@
+"""
+SQL and wire schemas as text: read from their files, macros expanded, names filled in.
+
+`{{name}}` is a value of the environment (database, engines, cluster) or, failing that, the file
+`schema/macros/name.sql`; `{{name:argument}}` puts the argument in place of `$1` there.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from collector.config import StoreSettings
+
+SCHEMA_DIR = Path(__file__).parent / "schema"
+QUERY_DIR = Path(__file__).parent / "queries"
+WIRE_DIR = Path(__file__).parent.parent / "wire"
+_PLACE = re.compile(r"\{\{(\w+)(?::([^{}]*))?\}\}")
+_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# A window of loads per table, far more than the journal can hold unreleased segments of.
+_TOKENS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names that differ between one node and a cluster."""
+
+    values: Mapping[str, str]
+    is_cluster: bool
+
+
+def build_names(settings: StoreSettings) -> Names:
+    """
+    Return the names for these settings.
+
+    Raises:
+        ValueError: the database or the cluster is not a plain identifier.
+    """
+    for word in (settings.database, settings.cluster or "none"):
+        if not _WORD.fullmatch(word):
+            msg = f"{word!r} is not a plain name (letters, digits and underscores)"
+            raise ValueError(msg)
+    is_cluster = bool(settings.cluster)
+    replica = "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')"
+    prefix, arguments = ("Replicated", replica) if is_cluster else ("", "")
+    window = (
+        "replicated_deduplication_window" if is_cluster else "non_replicated_deduplication_window"
+    )
+    values = {
+        "database": settings.database,
+        "cluster": settings.cluster,
+        "on_cluster": f"ON CLUSTER {settings.cluster}" if is_cluster else "",
+        "local": "_local" if is_cluster else "",
+        "merge_tree": f"{prefix}MergeTree{arguments}",
+        "aggregating_merge_tree": f"{prefix}AggregatingMergeTree{arguments}",
+        "replacing_merge_tree": f"{prefix}ReplacingMergeTree{arguments}",
+        "durable": (
+            f"{window} = {_TOKENS}, fsync_after_insert = 1, fsync_part_directory = 1, "
+            "ttl_only_drop_parts = 1"
+        ),
+    }
+    return Names(values, is_cluster)
+
+
+def expand(text: str, names: Names) -> str:
+    """Fill in every `{{…}}` of *text*, macros within macros included."""
+
+    def fill(match: re.Match[str]) -> str:
+        name, argument = match[1], match[2]
+        if name in names.values:
+            return names.values[name]
+        return _macro(name).replace("$1", argument or "")
+
+    while _PLACE.search(text):
+        text = _PLACE.sub(fill, text)
+    return text
+
+
+def strip_comments(sql: str) -> str:
+    """Drop whole-line comments: they are for the reader of the file."""
+    return _COMMENT.sub("", sql)
+
+
+@cache
+def read_query(name: str) -> str:
+    """Return the text of `queries/<name>.sql` without its comments."""
+    return strip_comments((QUERY_DIR / f"{name}.sql").read_text()).strip()
+
+
+@cache
+def read_wire_schema(name: str) -> str:
+    """Return `wire/<name>.proto` as one line, its imports put in place."""
+    text = (WIRE_DIR / f"{name}.proto").read_text()
+
+    def inline(match: re.Match[str]) -> str:
+        imported = (WIRE_DIR / match[1]).read_text()
+        return imported.split("package hopline.landing;", 1)[1]
+
+    text = re.sub(r'import "([a-z_.]+)";', inline, text)
+    lines = (line.split("//", 1)[0].strip() for line in text.splitlines())
+    return " ".join(line for line in lines if line)
+
+
+@cache
+def _macro(name: str) -> str:
+    return strip_comments((SCHEMA_DIR / "macros" / f"{name}.sql").read_text()).strip()

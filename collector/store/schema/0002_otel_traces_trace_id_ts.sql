@@ -1,0 +1,13 @@
+-- From a trace id to when it was: the exporter's lookup table, read by Grafana and by us.
+-- Source: opentelemetry-collector-contrib sqltemplates/traces_id_ts_lookup_table.sql.
+-- ttl: toDateTime(Received)
+CREATE TABLE IF NOT EXISTS {{database}}.otel_traces_trace_id_ts{{local}} {{on_cluster}} (
+    TraceId String CODEC(ZSTD(1)),
+    Start SimpleAggregateFunction(min, DateTime) CODEC(ZSTD(1)),
+    End SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1)),
+    Received SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1))
+)
+ENGINE = {{aggregating_merge_tree}}
+PARTITION BY toStartOfWeek(Received)
+ORDER BY TraceId
+SETTINGS index_granularity = 8192, {{durable}}

@@ -1,0 +1,15 @@
+-- From any id a person has to the trace or the gateway record that carries it.
+-- ttl: toDateTime(intDiv(received_ns, 1000000000))
+CREATE TABLE IF NOT EXISTS {{database}}.id_index{{local}} {{on_cluster}} (
+    key String CODEC(ZSTD(1)),
+    kind LowCardinality(String) CODEC(ZSTD(1)),
+    trace_id String CODEC(ZSTD(1)),
+    gateway LowCardinality(String) CODEC(ZSTD(1)),
+    record_id String CODEC(ZSTD(1)),
+    start_ns SimpleAggregateFunction(min, Int64) CODEC(Delta(8), ZSTD(1)),
+    received_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1))
+)
+ENGINE = {{aggregating_merge_tree}}
+PARTITION BY toStartOfWeek(fromUnixTimestamp64Nano(received_ns))
+ORDER BY (key, kind, trace_id, gateway, record_id)
+SETTINGS index_granularity = 1024, {{durable}}

@@ -1,0 +1,1 @@
+Array(Tuple(key LowCardinality(String), value {{attribute_value}}))

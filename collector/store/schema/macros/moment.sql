@@ -1,0 +1,1 @@
+fromUnixTimestamp64Nano(toInt64($1))

@@ -1,0 +1,144 @@
+"""
+The store: one object over one ClickHouse database.
+"""
+
+from collections.abc import Sequence
+from time import perf_counter
+
+from collector.clock import Clock
+from collector.config import StoreSettings
+from collector.errors import ConfigError
+from collector.model import GatewayRecord, LogRecord, Span
+from collector.store import reads
+from collector.store.connections import Connections
+from collector.store.loading import load_file
+from collector.store.migrations import migrate
+from collector.store.rendering import build_names
+from collector.store.rows import IdHit, LoadableSegment
+from collector.telemetry import Metrics
+
+
+def open_store(settings: StoreSettings, clock: Clock, metrics: Metrics) -> "Store":
+    """
+    Connect; the tables are there after `Store.migrate`.
+
+    Raises:
+        StoreUnavailable: the engine or the server does not answer. Retryable.
+        ConfigError: the database or cluster name can not be used.
+    """
+    return Store(settings, clock, metrics)
+
+
+class Store:
+    """
+    Loads of segments, and the named reads. Thread-safe.
+
+    Every read raises `StoreUnavailable` (retryable), `QueryTimeout` (retryable) or `TooExpensive`
+    (never retried). An unknown id gives an empty list, never an error.
+    """
+
+    def __init__(self, settings: StoreSettings, clock: Clock, metrics: Metrics) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        try:
+            self._names = build_names(settings)
+        except ValueError as exc:
+            raise ConfigError(str(exc)) from exc
+        self._connections = Connections(settings)
+
+    def migrate(self) -> None:
+        """
+        Create what is missing.
+
+        Raises:
+            ConfigError: a schema file was changed after it was applied.
+            StoreUnavailable: the engine or the server does not answer. Retryable.
+        """
+        with self._connections.writing() as client:
+            migrate(client, self._names, self._settings.ttl_days)
+
+    def ping(self) -> None:
+        """
+        Ask ClickHouse for an answer.
+
+        Raises:
+            StoreUnavailable: there is none. Retryable.
+        """
+        with self._connections.reading() as client:
+            client.command("SELECT 1")
+
+    def close(self) -> None:
+        """Let the connections go; the embedded engine ends."""
+        self._connections.close()
+
+    def load(self, segment: LoadableSegment) -> None:
+        """
+        Load *segment*; when this returns, its rows are on disk. Loading it again changes nothing.
+
+        Raises:
+            StoreRejectedRows: ClickHouse refuses the bytes for good; no row of it is stored.
+            StoreUnavailable: anything else; it may be stored or not. Load it again.
+        """
+        began = perf_counter()
+        with self._connections.writing() as client:
+            load_file(
+                client,
+                self._settings.database,
+                segment.stream,
+                segment.path,
+                segment.id,
+                is_embedded=self._connections.is_embedded,
+            )
+        stream = str(segment.stream)
+        self._metrics.observe("hopline_store_load_seconds", perf_counter() - began, stream=stream)
+        self._metrics.count("hopline_store_segments_loaded_total", stream=stream)
+
+    def find_ids(self, keys: Sequence[str]) -> list[IdHit]:
+        """Return every trace and gateway record that carries one of *keys*, newest first."""
+        if not keys:
+            return []
+        with self._connections.reading() as client:
+            return reads.find_ids(client, self._settings.database, keys)
+
+    def get_spans(
+        self,
+        trace_ids: Sequence[str],
+        *,
+        received_until_ns: int | None = None,
+        limit: int = 200_000,
+    ) -> list[Span]:
+        """Return the spans of *trace_ids* by trace and start, exact duplicates dropped."""
+        if not trace_ids:
+            return []
+        with self._connections.reading() as client:
+            until = reads.LATEST_NS if received_until_ns is None else received_until_ns
+            return reads.get_spans(client, self._settings.database, trace_ids, until, limit)
+
+    def get_logs(
+        self,
+        trace_ids: Sequence[str],
+        *,
+        received_until_ns: int | None = None,
+        limit: int = 50_000,
+    ) -> list[LogRecord]:
+        """Return the log records that name one of *trace_ids*, by time."""
+        if not trace_ids:
+            return []
+        with self._connections.reading() as client:
+            until = reads.LATEST_NS if received_until_ns is None else received_until_ns
+            return reads.get_logs(client, self._settings.database, trace_ids, until, limit)
+
+    def get_records(
+        self,
+        *,
+        trace_ids: Sequence[str] = (),
+        record_keys: Sequence[tuple[str, str]] = (),
+        received_until_ns: int | None = None,
+    ) -> list[GatewayRecord]:
+        """Return all stored versions of the records of *trace_ids* or (gateway, record id) keys."""
+        if not trace_ids and not record_keys:
+            return []
+        with self._connections.reading() as client:
+            until = reads.LATEST_NS if received_until_ns is None else received_until_ns
+            return reads.get_records(client, self._settings.database, trace_ids, record_keys, until)
