@@ -29,6 +29,16 @@ class JournalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """What happens to a request between decoding and the journal, and where counters are shown."""
+
+    is_redacting: bool
+    redact_keys: tuple[str, ...]
+    resend_window_s: int
+    status_path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiveSettings:
     """Sockets of the ingest process. A port of 0 turns a door off."""
 
@@ -231,6 +241,14 @@ class Settings(BaseSettings):
             max_bytes=self.journal_max_bytes,
             segment_bytes=self.journal_segment_bytes,
             segment_age_ms=self.flush_interval_ms,
+        )
+
+    def intake(self) -> IntakeSettings:
+        return IntakeSettings(
+            is_redacting=self.redact,
+            redact_keys=_split(self.redact_keys),
+            resend_window_s=self.resend_window_s,
+            status_path=self.data_dir / "status" / "ingest.json",
         )
 
     def receive(self) -> ReceiveSettings:

@@ -57,9 +57,14 @@ _CHECKSUM_TAG = encode_varint(2047 << 3 | 5)
 _CHECKSUM_BYTES = len(_CHECKSUM_TAG) + 4
 
 
-def add_checksum(message: bytes) -> bytes:
-    """Return *message* with its CRC-32 appended as fixed32 field 2047, which decoders skip."""
-    return b"%b%b%b" % (message, _CHECKSUM_TAG, zlib.crc32(message).to_bytes(4, "little"))
+def add_checksum(message: bytes, trailer: bytes = b"") -> bytes:
+    """
+    Return *message* and *trailer* as one message that ends with its checksum.
+
+    The checksum is the CRC-32 of all before it, as fixed32 field 2047: decoders skip it.
+    """
+    checksum = zlib.crc32(trailer, zlib.crc32(message))
+    return b"".join((message, trailer, _CHECKSUM_TAG, checksum.to_bytes(4, "little")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ class Canonical:
     `message` is the canonical protobuf request of the accepted items; a large request goes on in
     `others`, messages of the same type. `errors` holds one entry per kind of fault, with the index
     of its first item; `rejected_by` counts items per fault code. `repaired` counts strings that
-    were not UTF-8, `warnings` tells the sender what was changed in accepted items.
+    were not UTF-8, `warnings` tells the sender what was changed in accepted items. `is_timeless`
+    says that an item got its time of arrival: equal bytes are then not one and the same event.
     """
 
     message: bytes
@@ -60,6 +61,7 @@ class Canonical:
     warnings: tuple[str, ...] = ()
     others: tuple[bytes, ...] = ()
     rejected_by: Mapping[str, int] = field(default_factory=dict)
+    is_timeless: bool = False
 
     @property
     def messages(self) -> tuple[bytes, ...]:
@@ -96,6 +98,7 @@ class Tally:
             repaired=self._repaired.get("text", (0, 0))[0],
             warnings=tuple(self._warning(code) for code in self._repaired),
             rejected_by={code: count for code, (count, _) in self._rejected.items()},
+            is_timeless="observed_time" in self._repaired,
         )
 
     def _error(self, code: str) -> RecordError:

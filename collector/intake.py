@@ -1,0 +1,284 @@
+"""
+The one that acknowledges: decode, check, redact, journal, count.
+
+Whatever the door, an envelope takes this path, and a `Receipt` exists only once what it accepts is
+durable. Transport ends before it, storage begins behind it.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from collector.clock import Clock
+from collector.config import IntakeSettings, Settings
+from collector.decode.canonical import Canonical
+from collector.decode.formats import canonicalise_records, decode_envelope
+from collector.decode.redact import Redactor
+from collector.errors import CollectorError
+from collector.journal import Journal, add_checksum, encode_varint
+from collector.model import Decoded, Envelope, GatewayRecord, Receipt, Stream
+from collector.telemetry import Metrics
+
+# above this a request is decoded on a thread, so that small ones need not wait for it
+_LARGE_BYTES = 512 * 1024
+_MAX_REMEMBERED = 200_000
+_MAX_SOURCES = 500
+_STATUS_INTERVAL_S = 2.0
+_RECEIVED_TAG = encode_varint(2001 << 3 | 1)
+_DOOR_TAG = encode_varint(2002 << 3 | 2)
+_TENANT_TAG = encode_varint(2003 << 3 | 2)
+_log = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def build_intake(
+    settings: Settings, clock: Clock, metrics: Metrics
+) -> AsyncIterator["Intake"]:
+    """
+    Open the journal and the intake over it; on leaving, finish what is under way and seal.
+
+    Raises:
+        JournalError: the data folder can not be used. Retryable.
+    """
+    journal = Journal(settings.journal(), clock, metrics)
+    journal.open()
+    intake = Intake(settings.intake(), journal, clock, metrics)
+    reporter = asyncio.create_task(intake.report())
+    try:
+        yield intake
+    finally:
+        reporter.cancel()
+        await intake.close()
+        await journal.close()
+
+
+@dataclass(slots=True)
+class _SourceCount:
+    """What one source sent through one door since the process started."""
+
+    accepted: int = 0
+    rejected: int = 0
+    refused: int = 0
+    resent: int = 0
+    last_seen_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A decoded envelope, ready for the journal."""
+
+    canonical: Canonical
+    messages: list[bytes] = field(repr=False)
+    redacted: dict[str, int]
+
+
+class Intake:
+    """Takes envelopes and records; used from one event loop."""
+
+    def __init__(
+        self, settings: IntakeSettings, journal: Journal, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._clock = clock
+        self._metrics = metrics
+        self._redactor = Redactor(settings.redact_keys) if settings.is_redacting else None
+        self._large = ThreadPoolExecutor(1, "decode")
+        self._resends = _Resends(settings.resend_window_s)
+        self._sources: dict[tuple[str, str, str], _SourceCount] = {}
+        self._started_ns = clock.now_ns()
+
+    async def accept(self, envelope: Envelope) -> Receipt:
+        """
+        Make the usable part of an envelope durable and say what became of it.
+
+        Bytes that were accepted within the resend window are acknowledged again, not stored again.
+
+        Raises:
+            Refused: nothing of it is taken; its class says whether the sender may retry.
+            JournalError: it can not be made durable now. Retryable.
+        """
+        key = hash(
+            (envelope.body, envelope.signal, envelope.format, envelope.adapter, envelope.tenant)
+        )
+        known = self._resends.find(key, self._clock.monotonic_ns())
+        source = self._source(envelope.door, _name_source(envelope), envelope.signal)
+        source.last_seen_ns = envelope.received_ns
+        if known is not None:
+            source.resent += 1
+            self._metrics.count("hopline_intake_envelopes_resent_total", door=envelope.door)
+            return known
+        try:
+            prepared = await self._prepare_anywhere(envelope)
+            receipt = await self._store(prepared, envelope.signal, envelope.door, source)
+        except CollectorError as exc:
+            source.refused += 1
+            self._metrics.count(
+                "hopline_intake_envelopes_refused_total", door=envelope.door, reason=exc.code
+            )
+            raise
+        if not prepared.canonical.is_timeless:
+            self._resends.add(key, receipt, self._clock.monotonic_ns())
+        waited_ns = self._clock.now_ns() - envelope.received_ns
+        self._metrics.observe(
+            "hopline_intake_acknowledge_seconds", max(waited_ns, 0) / 1e9, door=envelope.door
+        )
+        return receipt
+
+    async def accept_records(
+        self, records: Sequence[GatewayRecord], *, door: str, source: str
+    ) -> Receipt:
+        """
+        Make gateway records durable that a poller or consumer has already decoded.
+
+        Raises:
+            JournalError: nothing was taken; ask again after `retry_after_s`. Retryable.
+        """
+        received_ns = self._clock.now_ns()
+        canonical = canonicalise_records(Decoded(records), received_ns)
+        prepared = self._finish(canonical, Stream.RECORD, received_ns, door, "")
+        counted = self._source(door, source, Stream.RECORD)
+        counted.last_seen_ns = received_ns
+        return await self._store(prepared, Stream.RECORD, door, counted)
+
+    def refuse(self, door: str, source: str, signal: Stream, error: CollectorError) -> None:
+        """Count a request that its door turned away before there was an envelope."""
+        counted = self._source(door, source, signal)
+        counted.refused += 1
+        counted.last_seen_ns = self._clock.now_ns()
+        self._metrics.count("hopline_intake_envelopes_refused_total", door=door, reason=error.code)
+
+    async def report(self) -> None:
+        """Write the counters for the query side every two seconds, until cancelled."""
+        while True:
+            await asyncio.to_thread(self._write_status)
+            await asyncio.sleep(_STATUS_INTERVAL_S)
+
+    async def close(self) -> None:
+        """Write the counters a last time. Call it when no envelope is under way any more."""
+        self._large.shutdown()
+        await asyncio.to_thread(self._write_status)
+
+    async def _prepare_anywhere(self, envelope: Envelope) -> _Prepared:
+        if len(envelope.body) < _LARGE_BYTES:
+            return self._prepare(envelope)
+        # one thread: large requests take turns, so their memory does not add up
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._large, self._prepare, envelope)
+
+    def _prepare(self, envelope: Envelope) -> _Prepared:
+        canonical = decode_envelope(envelope)
+        return self._finish(
+            canonical, envelope.signal, envelope.received_ns, envelope.door, envelope.tenant
+        )
+
+    def _finish(
+        self, canonical: Canonical, stream: Stream, received_ns: int, door: str, tenant: str
+    ) -> _Prepared:
+        trailer = _RECEIVED_TAG + received_ns.to_bytes(8, "little") + _encode_origin(door, tenant)
+        messages: list[bytes] = []
+        redacted: dict[str, int] = {}
+        for message in canonical.messages:
+            if self._redactor is not None:
+                message, found = self._redactor.redact_message(stream, message)
+                for kind, count in found.items():
+                    redacted[kind] = redacted.get(kind, 0) + count
+            messages.append(add_checksum(message, trailer))
+        return _Prepared(canonical, messages, redacted)
+
+    async def _store(
+        self, prepared: _Prepared, stream: Stream, door: str, source: _SourceCount
+    ) -> Receipt:
+        canonical = prepared.canonical
+        if prepared.messages:
+            await self._journal.append([(stream, message) for message in prepared.messages])
+        count = self._metrics.count
+        source.accepted += canonical.accepted
+        source.rejected += canonical.rejected
+        count("hopline_intake_records_accepted_total", canonical.accepted, door=door, stream=stream)
+        for reason, number in canonical.rejected_by.items():
+            count("hopline_intake_records_rejected_total", number, door=door, reason=reason)
+        for kind, number in prepared.redacted.items():
+            count("hopline_intake_values_redacted_total", number, what=kind)
+        if canonical.repaired:
+            count("hopline_intake_strings_repaired_total", canonical.repaired, door=door)
+        return Receipt(
+            canonical.accepted, canonical.rejected, canonical.errors, "; ".join(canonical.warnings)
+        )
+
+    def _source(self, door: str, name: str, signal: Stream) -> _SourceCount:
+        key = (door, name, signal.value)
+        found = self._sources.get(key)
+        if found is None:
+            if len(self._sources) >= _MAX_SOURCES:
+                key = (door, "(others)", signal.value)
+            found = self._sources.setdefault(key, _SourceCount())
+        return found
+
+    def _write_status(self) -> None:
+        status = {
+            "written_ns": self._clock.now_ns(),
+            "started_ns": self._started_ns,
+            "journal_pending_bytes": self._journal.pending_bytes,
+            "sources": [
+                {
+                    "door": door,
+                    "source": name,
+                    "stream": signal,
+                    "accepted": count.accepted,
+                    "rejected": count.rejected,
+                    "refused": count.refused,
+                    "resent": count.resent,
+                    "last_seen_ns": count.last_seen_ns,
+                }
+                for (door, name, signal), count in list(self._sources.items())
+            ],
+        }
+        try:
+            _replace_file(self._settings.status_path, json.dumps(status))
+        except OSError:  # a full disk: the counters are in /metrics as well
+            _log.warning("can not write %s", self._settings.status_path.name)
+
+
+class _Resends:
+    """The receipts of the last requests by the keyed hash of their bytes, bounded in number."""
+
+    def __init__(self, window_s: int) -> None:
+        self._window_ns = window_s * 1_000_000_000
+        self._receipts: dict[int, tuple[int, Receipt]] = {}
+
+    def find(self, key: int, now_ns: int) -> Receipt | None:
+        found = self._receipts.get(key)
+        return found[1] if found is not None and found[0] > now_ns else None
+
+    def add(self, key: int, receipt: Receipt, now_ns: int) -> None:
+        if not self._window_ns:
+            return
+        self._receipts[key] = (now_ns + self._window_ns, receipt)
+        if len(self._receipts) > _MAX_REMEMBERED:
+            del self._receipts[next(iter(self._receipts))]
+
+
+def _name_source(envelope: Envelope) -> str:
+    return envelope.source or envelope.adapter or envelope.format.partition("-")[0]
+
+
+@lru_cache(maxsize=1000)
+def _encode_origin(door: str, tenant: str) -> bytes:
+    parts = [_DOOR_TAG, encode_varint(len(door.encode())), door.encode()]
+    if tenant:
+        parts += [_TENANT_TAG, encode_varint(len(tenant.encode())), tenant.encode()]
+    return b"".join(parts)
+
+
+def _replace_file(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
