@@ -7,7 +7,23 @@ journal, another room; SQL and the driver live here and nowhere else. Read first
 `schema/`.
 """
 
-from collector.store.rows import IdHit, LoadableSegment
+from collector.store.rows import (
+    IdHit,
+    LoadableSegment,
+    RequestFilter,
+    RequestRow,
+    SourceStat,
+    TraceSummary,
+)
 from collector.store.store import Store, open_store
 
-__all__ = ["IdHit", "LoadableSegment", "Store", "open_store"]
+__all__ = [
+    "IdHit",
+    "LoadableSegment",
+    "RequestFilter",
+    "RequestRow",
+    "SourceStat",
+    "Store",
+    "TraceSummary",
+    "open_store",
+]

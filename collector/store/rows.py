@@ -2,9 +2,10 @@
 What the store takes and gives beside the values of `model`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from collector.model import Stream
 
@@ -36,3 +37,118 @@ class IdHit:
     gateway: str
     record_id: str
     start_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFilter:
+    """
+    Which requests are looked for: those that started in [start_ns, end_ns) and fit every field.
+
+    "" and `None` do not restrict. Texts are compared whole; `text` is looked for inside path,
+    route, operation, API and span name, whatever the case. What only a gateway knows (gateway,
+    api, operation, consumer, revision) restricts to requests that have a gateway record.
+    `is_joined`: has both a gateway record and spans. `status_class` is 1 to 5.
+    """
+
+    start_ns: int
+    end_ns: int
+    gateway: str = ""
+    api: str = ""
+    operation: str = ""
+    route: str = ""
+    method: str = ""
+    host: str = ""
+    status: int | None = None
+    status_class: int | None = None
+    is_error: bool | None = None
+    service: str = ""
+    consumer: str = ""
+    revision: str = ""
+    min_duration_ns: int | None = None
+    max_duration_ns: int | None = None
+    is_joined: bool | None = None
+    text: str = ""
+    order: Literal["-duration", "-start"] = "-duration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRow:
+    """
+    One request found by a search: a gateway record, or a trace that has none (`record_id` is "").
+
+    `trace_id` is "" when no spans are known. Without a gateway record the values are those of the
+    edge span. `cursor` continues the search behind this row.
+    """
+
+    start_ns: int
+    duration_ns: int | None
+    gateway: str = ""
+    record_id: str = ""
+    trace_id: str = ""
+    is_joined: bool = False
+    api: str = ""
+    operation: str = ""
+    route: str = ""
+    method: str = ""
+    host: str = ""
+    path: str = ""
+    status: int | None = None
+    is_error: bool = False
+    consumer: str = ""
+    revision: str = ""
+    backend_ns: int | None = None
+    services: Sequence[str] = ()
+    spans: int = 0
+    errors: int = 0
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSummary:
+    """
+    What the spans of one trace add up to, from whatever has arrived.
+
+    `end_ns` is the latest end of a span. The edge span is the earliest root, and without a root
+    the earliest span.
+    """
+
+    trace_id: str
+    start_ns: int
+    end_ns: int
+    spans: int
+    errors: int
+    services: Sequence[str]
+    edge_span_id: str
+    edge_parent_span_id: str
+    edge_service: str
+    edge_name: str
+    edge_kind: str
+    edge_start_ns: int
+    edge_duration_ns: int
+    edge_is_error: bool
+    method: str = ""
+    host: str = ""
+    path: str = ""
+    status: int | None = None
+    request_key: str = ""
+    received_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStat:
+    """
+    What one source has delivered lately.
+
+    `source` is a gateway record's source, or the service of spans and logs. Lag is from the event
+    to its reception.
+    """
+
+    stream: str
+    source: str
+    rows: int
+    first_event_ns: int
+    last_event_ns: int
+    last_received_ns: int
+    lag_p50_ns: int
+    lag_p90_ns: int
+    lag_p99_ns: int
