@@ -204,8 +204,8 @@ def _micros(value: Any) -> int:
     """Return a count of microseconds, 0 for anything that is none."""
     if type(value) is int:
         return min(value, _MAX_US) if value > 0 else 0
-    if isinstance(value, float) and 0 < value < _MAX_US:
-        return int(value)
+    if isinstance(value, float) and value > 0:
+        return int(min(value, _MAX_US))
     if isinstance(value, str) and value.isdecimal() and len(value) < 20:
         return min(int(value), _MAX_US)
     return 0
@@ -339,8 +339,8 @@ def _own_id(trace_id: bytes, span_id: bytes, start_ns: int, span: dict[str, Any]
     # them apart.
     endpoint = span.get("localEndpoint")
     local = endpoint if isinstance(endpoint, dict) else {}
-    who = f"{start_ns}|{local.get('serviceName')}|{local.get('ipv4')}|{local.get('ipv6')}"
-    key = who.encode("utf-8", "replace")
+    who = (local.get("serviceName"), local.get("ipv4") or local.get("ipv6"), start_ns)
+    key = "|".join(str(part or "") for part in who).encode("utf-8", "replace")
     return blake2b(trace_id + span_id + key, digest_size=8, person=b"zipkin-shared").digest()
 
 
