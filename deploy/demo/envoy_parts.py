@@ -140,12 +140,9 @@ def _otlp_log(service: str) -> Json:
     values = [{"key": key, "value": {"string_value": text}} for key, text in labels.items()]
     config = {
         "@type": TYPE + name,
-        "common_config": {
-            "log_name": "otel_envoy_accesslog",
-            "transport_api_version": "V3",
-            "grpc_service": _grpc_service(OTLP_CLUSTER),
-            "buffer_flush_interval": f"{_FLUSH_MS / 1000}s",
-        },
+        "log_name": "otel_envoy_accesslog",
+        "grpc_service": _grpc_service(OTLP_CLUSTER),
+        "buffer_flush_interval": f"{_FLUSH_MS / 1000}s",
         "disable_builtin_labels": True,  # as Istio does: the resource stays empty
         "body": {"string_value": TEXT_LOG_FORMAT},
         "attributes": {"values": values},

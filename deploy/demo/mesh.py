@@ -36,7 +36,7 @@ class Mesh:
         self.folder = folder
         self._collectors = collectors
         self._pool = PortPool()
-        self._children: list[Child] = []
+        self.children: list[Child] = []
         self._envoys: list[tuple[Child, Path]] = []
         self.ports = self._take_ports()
 
@@ -86,7 +86,7 @@ class Mesh:
                     lambda path=address_path: _is_envoy_ready(path),  # type: ignore[misc]
                     max(1.0, deadline - time.monotonic()),
                 )
-            applications = self._children[0]
+            applications = self.children[0]
             applications.wait_until(lambda: _has_line(applications, "ready"), _READY_TIMEOUT_S)
         except BaseException:
             self.stop()
@@ -94,14 +94,14 @@ class Mesh:
 
     def stop(self) -> None:
         """Stop all processes: proxies first, so that they still export. Idempotent."""
-        stop_all(self._children)
-        self._children.clear()
+        stop_all(self.children)
+        self.children.clear()
         self._envoys.clear()
         self._pool.close()
 
     def ended_children(self) -> list[Child]:
         """Return the processes that ended by themselves."""
-        return [child for child in self._children if child.exit_code is not None]
+        return [child for child in self.children if child.exit_code is not None]
 
     def _take_ports(self) -> Ports:
         ports = Ports(gateway=self._pool.take() if self.topology.gateway else 0)
@@ -123,7 +123,7 @@ class Mesh:
         path = self._write("services.json", plans)
         command = [sys.executable, "-m", "deploy.demo.service", str(path)]
         log = self.folder / "logs" / "services.log"
-        self._children.append(Child("the demo services", command, log))
+        self.children.append(Child("the demo services", command, log))
 
     def _plan(self, service: Service) -> ServicePlan:
         is_http = service.export == "http"
@@ -159,7 +159,7 @@ class Mesh:
                 [*envoy_command(config), "--admin-address-path", str(address_path)],
                 logs / f"envoy-{name}.log",
             )
-            self._children.append(child)
+            self.children.append(child)
             self._envoys.append((child, address_path))
 
     def _write(self, name: str, value: object) -> Path:
