@@ -31,6 +31,15 @@ from collector.model import GatewayRecord, RecordError
 
 _SUFFIX = re.compile(r"_[sdbtg]$")
 _NESTED = ("properties", "additionalfields", "lasterror")
+# how a field that is not there would be spelled
+_DOCUMENTED = {
+    "correlationid": "CorrelationId",
+    "timegenerated": "TimeGenerated",
+    "requestid": "requestId",
+    "startedat": "startedAt",
+    "id": "Id",
+    "type": "Type",
+}
 _YEAR_NS = 366 * 86_400 * 1_000_000_000
 _LOGGED_PARTS = ("headers", "errors", "tracerecords")
 
@@ -102,7 +111,7 @@ def blame(error: FieldError, row: Row) -> FieldError:
         short = name.rpartition(".")[2]
         if canonical_name(short) == head or canonical_name(name).replace(".", "") == head:
             return FieldError(name + dot + rest, error.reason)
-    return error
+    return FieldError(_DOCUMENTED.get(error.field, error.field), error.reason)
 
 
 def require_start(flat: Row, *names: str) -> Moment:

@@ -133,11 +133,9 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
 
 
 def _guess_kind(flat: Row) -> str:
-    names = ("dependencytype", "target", "data")
-    if any(name in flat for name in names):
-        return "dependency"
-    if "operationid" in flat and ("resultcode" in flat or "url" in flat):
-        return "request"
+    if "operationid" in flat or "operationname" in flat:
+        is_dependency = any(name in flat for name in ("dependencytype", "target", "data"))
+        return "dependency" if is_dependency else "request"
     raise FieldError("type", "is neither a request nor a dependency")
 
 
@@ -186,12 +184,12 @@ def _set_ids(
     if not record.trace_id and operation_id:
         ids.append(Id("request_id", operation_id))
     own = span if kind == "request" else parent
-    if request_span := normalise_span_id(own):
+    if request_span := _span_id(own):
         ids.append(Id("span_id", request_span))
     request_id = read_text(properties, "Request Id")
     if request_id:
         ids.insert(0, Id("apim_correlation_id", request_id))
-    own_key = f"{operation_id}-{own}".lower()
+    own_key = f"{operation_id}-{request_span or own}".lower()
     record.record_id = request_id.lower() or own_key
     record.ids = tuple(dict.fromkeys((*ids, *find_ids(_logged_headers(properties)))))
     return own_key
@@ -201,8 +199,7 @@ def _set_request(record: GatewayRecord, flat: FlatRow, properties: Row) -> None:
     url = split_target(read_text(flat, "url"))
     name_method, _, name_path = read_text(flat, "name").partition(" ")
     api, revision, operation = _split_operation(read_text(flat, "operationname"))
-    parent = normalise_span_id(read_text(flat, "parentid", "operationparentid"))
-    record.parent_span_id = parent
+    record.parent_span_id = _span_id(read_text(flat, "parentid", "operationparentid"))
     record.duration_ns = bounded(read_ns_from_ms(flat, "durationms", "duration"), "durationms")
     record.method = read_text(properties, "HTTP Method") or name_method
     record.scheme = url.scheme
@@ -226,14 +223,19 @@ def _set_request(record: GatewayRecord, flat: FlatRow, properties: Row) -> None:
 
 def _set_dependency(record: GatewayRecord, flat: FlatRow, span: str) -> None:
     data = split_target(read_text(flat, "data"))
-    context = parse_request_id(span)
-    record.outgoing_span_id = normalise_span_id(span) or (context.span_id if context else "")
+    record.outgoing_span_id = _span_id(span)
     record.backend_ns = bounded(read_ns_from_ms(flat, "durationms", "duration"), "durationms")
     record.backend_method = read_text(flat, "name").partition(" ")[0]
     record.backend_host = data.host or read_text(flat, "target")
     record.backend_path = data.path
     record.backend_status = _status(flat)
     record.attempts = 1
+
+
+def _span_id(text: str) -> str:
+    """Return the span id in a W3C id, or in a Request-Id that was made from one."""
+    context = parse_request_id(text)
+    return context.span_id if context else normalise_span_id(text)
 
 
 def _split_operation(text: str) -> tuple[str, str, str]:
@@ -299,9 +301,10 @@ def _add_dependency(request: GatewayRecord, dependency: GatewayRecord) -> None:
     request.backend_host = dependency.backend_host
     request.backend_path = dependency.backend_path
     request.backend_status = dependency.backend_status
-    known = request.attributes.get("app_insights.dependencies", "")
-    ids = f"{known},{dependency.outgoing_span_id}".strip(",")
-    request.attributes = {**request.attributes, "app_insights.dependencies": ids}
+    if dependency.outgoing_span_id:
+        known = request.attributes.get("app_insights.dependencies", "")
+        ids = f"{known},{dependency.outgoing_span_id}".strip(",")
+        request.attributes = {**request.attributes, "app_insights.dependencies": ids}
 
 
 ADAPTER = Adapter(
