@@ -127,6 +127,21 @@ def move_to_dead_letter(directory: Path, stream: Stream, message: bytes, reason:
     return path
 
 
+def replay_dead_letters(directory: Path, now_ns: int) -> int:
+    """Make sealed segments of the dead letters again, under new ids, and return how many."""
+    folder = directory / DEAD_LETTER
+    letters = sorted(folder.glob(f"*{_SEALED}")) if folder.exists() else []
+    for number, letter in enumerate(letters):
+        stream = directory / letter.stem.partition("-")[0]
+        _make_folder(stream)
+        letter.rename(stream / f"{now_ns + number:020d}-{secrets.token_hex(4)}{_SEALED}")
+        letter.with_suffix(".json").unlink(missing_ok=True)
+        _sync_directory(stream)
+    if letters:
+        _sync_directory(folder)
+    return len(letters)
+
+
 @dataclass(slots=True, eq=False)
 class _OpenSegment:
     """The segment of a stream that is being written. `size` counts durable bytes only."""

@@ -1,0 +1,226 @@
+"""
+The composition root: which processes there are, and what each one is built from.
+
+`hopline serve` runs a supervisor with two children, the ingest process and the store process. They
+share the journal folder and nothing else: a crash of the engine never stops ingestion, and a query
+never slows an acknowledgement. `--role` runs one part in this process.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from collector.clock import SystemClock
+from collector.config import Settings
+from collector.errors import ConfigError, StoreUnavailable
+from collector.supervisor import READY_FD, Supervisor, log, tell_ready
+from collector.telemetry import METRICS
+
+if TYPE_CHECKING:
+    from collector.intake import Intake
+    from collector.store import Store
+
+_Ready = Callable[[], None]
+_Main = Callable[[Settings, asyncio.Event, _Ready], Awaitable[None]]
+_PARENT_CHECK_S = 0.5
+_CONNECT_RETRY_S = 2.0
+
+
+def run(settings: Settings, role: str) -> int:
+    """
+    Run *role* until SIGTERM or SIGINT and return the exit status.
+
+    Raises:
+        ConfigError: a port is taken, or the role can not work with these settings.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    if role == "all":
+        _check_ports(settings)
+        announce = lambda: _announce(settings)  # noqa: E731 - one line, used once
+        return Supervisor(settings.data_dir, ("ingest", "store"), announce).run()
+    if role == "query" and not settings.store().url:
+        raise ConfigError(
+            "role query needs a ClickHouse server",
+            hint="set HOPLINE_CLICKHOUSE_URL; the embedded engine belongs to role store",
+        )
+    mains: dict[str, _Main] = {"ingest": run_ingest, "store": run_store, "query": run_query}
+    with asyncio.Runner(loop_factory=_make_loop) as runner:
+        runner.run(_until_signal(mains[role], settings))
+    return 0
+
+
+async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
+    """Serve the doors and run the pollers in front of one journal; drain before returning."""
+    from collector.intake import build_intake
+    from collector.receive.serve import run_doors
+
+    async with (
+        build_intake(settings, SystemClock(), METRICS) as intake,
+        _pollers(settings, intake, stop),
+    ):
+        await run_doors(settings, intake, METRICS, stop, ready)
+
+
+@asynccontextmanager
+async def _pollers(
+    settings: Settings, intake: "Intake", stop: asyncio.Event
+) -> AsyncIterator[None]:
+    """Run the pollers that are configured; a broken one is logged and ends nothing else."""
+    tasks = []
+    if settings.azure().workspace_ids:
+        from collector.pull.azure_monitor import AzureMonitorPoller
+
+        poller = AzureMonitorPoller(settings.azure(), intake, SystemClock(), METRICS)
+        tasks.append(asyncio.create_task(poller.run(stop), name="azure-monitor"))
+    try:
+        yield
+    finally:
+        stop.set()
+        for task, result in zip(
+            tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True
+        ):
+            if isinstance(result, BaseException):
+                log(f"the {task.get_name()} poller ended: {result!r}")
+
+
+async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
+    """Load the journal and answer questions over one ClickHouse."""
+    from collector.journal import find_sealed
+    from collector.store.loader import Loader
+
+    store = await _open_store(settings, stop)
+    if store is None:
+        return
+    halt = threading.Event()
+    loader = Loader(store, settings.journal().directory, halt)
+    thread = threading.Thread(target=loader.run, name="loader")
+    thread.start()
+    try:
+        await _serve_api(settings, store, stop, ready)
+    finally:
+        halt.set()
+        await asyncio.to_thread(thread.join)
+        store.close()
+
+
+async def run_query(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
+    """Answer questions over a ClickHouse server that other processes load."""
+    store = await _open_store(settings, stop)
+    if store is not None:
+        await _serve_api(settings, store, stop, ready)
+        store.close()
+
+
+async def _open_store(settings: Settings, stop: asyncio.Event) -> "Store | None":
+    """Connect and migrate; wait for a server that is not there yet."""
+    from collector.store import open_store
+
+    def open_and_migrate() -> "Store":
+        store = open_store(settings.store(), SystemClock(), METRICS)
+        try:
+            store.migrate()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    while not stop.is_set():
+        try:
+            return await asyncio.to_thread(open_and_migrate)
+        except StoreUnavailable as exc:
+            log(f"{exc.message}; trying again in {_CONNECT_RETRY_S:g} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _CONNECT_RETRY_S)
+    return None
+
+
+async def _serve_api(
+    settings: Settings, store: "Store", stop: asyncio.Event, ready: _Ready
+) -> None:
+    from collector.api.serve import run_api
+    from collector.query.freshness import Freshness
+    from collector.query.questions import Questions
+
+    freshness = Freshness(store, SystemClock(), settings.data_dir)
+    questions = Questions(store, SystemClock(), freshness)
+    health = lambda: _check_health(settings, store)  # noqa: E731 - one line, used once
+    await run_api(questions, settings.api(), health, stop, ready)
+
+
+def _check_health(settings: Settings, store: "Store") -> dict[str, str]:
+    """Return what each component says: `ok`, or what is wrong with it."""
+    journal = settings.journal().directory
+    answers = {"store": "ok", "journal": "ok" if os.access(journal, os.W_OK) else "not writable"}
+    try:
+        store.ping()
+    except StoreUnavailable as exc:
+        answers["store"] = exc.message
+    return answers
+
+
+def _make_loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+async def _until_signal(main: _Main, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    watcher = asyncio.create_task(_stop_with_parent(stop))
+    try:
+        await main(settings, stop, tell_ready)
+    finally:
+        watcher.cancel()
+
+
+async def _stop_with_parent(stop: asyncio.Event) -> None:
+    """Notice that the supervisor was killed: it can not pass that signal on."""
+    if READY_FD not in os.environ:
+        return
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's end
+        await asyncio.sleep(_PARENT_CHECK_S)
+    stop.set()
+
+
+def _check_ports(settings: Settings) -> None:
+    """Find a taken port before anything starts, and name the setting that moves it."""
+    for name in ("otlp_grpc_port", "ingest_port", "api_port"):
+        port = getattr(settings, name)
+        family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.bind, port))
+            except OSError as exc:
+                raise ConfigError(
+                    f"port {port} on {settings.bind} can not be used: {exc.strerror}",
+                    hint=f"set HOPLINE_{name.upper()} to another port, or stop what listens there",
+                ) from exc
+
+
+def _announce(settings: Settings) -> None:
+    lines = ["ready"]
+    doors = (
+        ("OTLP/gRPC", settings.otlp_grpc_port, "{}:{}"),
+        ("OTLP/HTTP", settings.ingest_port, "http://{}:{}"),
+        ("questions", settings.api_port, "http://{}:{}"),
+    )
+    lines += [f"  {name}  {form.format(settings.bind, port)}" for name, port, form in doors if port]
+    sys.stderr.write("hopline: " + "\n".join(lines) + "\n")
+    sys.stderr.flush()

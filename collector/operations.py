@@ -1,0 +1,96 @@
+"""
+What an operator does beside running the service: migrate, verify, replay.
+
+Each function prints what it found and returns the exit status.
+"""
+
+import sys
+from collections.abc import Iterator
+
+from collector.clock import SystemClock
+from collector.config import Settings
+from collector.errors import JournalError, StoreUnavailable
+from collector.journal import find_sealed, read_messages, replay_dead_letters
+from collector.model import Stream
+from collector.store import Store, open_store
+from collector.telemetry import METRICS
+
+
+def migrate(settings: Settings) -> int:
+    """
+    Bring the tables up to date.
+
+    Raises:
+        StoreUnavailable: the server does not answer, or the embedded engine is in use.
+        ConfigError: a schema file was changed after it was applied.
+    """
+    store = _open(settings)
+    try:
+        store.migrate()
+    finally:
+        store.close()
+    _say(f"the tables of database {settings.clickhouse_database} are up to date")
+    return 0
+
+
+def replay(settings: Settings) -> int:
+    """Put every dead letter back into the journal; a running service loads them at once."""
+    count = replay_dead_letters(settings.journal().directory, SystemClock().now_ns())
+    _say(f"{count} dead letters are back in the journal")
+    return 0
+
+
+def verify(settings: Settings) -> int:
+    """
+    Check each sealed segment's checksums, list dead letters, and ask the store for an answer.
+
+    Returns:
+        0 when all is well, 1 when something is damaged or waits in the dead letter.
+    """
+    problems = 0
+    for line, is_bad in (*_check_journal(settings), *_check_store(settings)):
+        problems += is_bad
+        _say(line)
+    return int(problems > 0)
+
+
+def _check_journal(settings: Settings) -> Iterator[tuple[str, bool]]:
+    directory = settings.journal().directory
+    for stream in Stream:
+        segments = find_sealed(directory, stream)
+        messages = size = 0
+        for segment in segments:
+            size += segment.size_bytes
+            try:
+                messages += sum(1 for _ in read_messages(segment.path))
+            except JournalError as exc:
+                yield exc.message, True
+        if segments:
+            line = f"{stream}: {len(segments)} segments to load, {messages} messages, {size} bytes"
+            yield line, False
+    letters = sorted((directory / "dead-letter").glob("*.json"))
+    for letter in letters:
+        yield f"dead letter {letter.stem}: {letter.read_text()}", True
+    if not letters:
+        yield "no dead letters", False
+
+
+def _check_store(settings: Settings) -> Iterator[tuple[str, bool]]:
+    try:
+        store = _open(settings)
+    except StoreUnavailable as exc:
+        yield f"store: {exc.message}", bool(settings.store().url)
+        return
+    try:
+        store.ping()
+        yield "store: answers", False
+    finally:
+        store.close()
+
+
+def _open(settings: Settings) -> Store:
+    return open_store(settings.store(), SystemClock(), METRICS)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
