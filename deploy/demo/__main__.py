@@ -2,7 +2,8 @@
 `make demo`: Hopline, a mesh of real Envoys, a gateway in front of it, and traffic.
 
 Prints the slowest request as a waterfall and keeps serving until Ctrl-C. With `DEMO_SECONDS=N` it
-stops after N seconds; the exit status is 0 only if the demo's own checks held.
+stops after N seconds; the exit status is 0 only if the demo's own checks held. `DEMO_DIR` is where
+data and logs go, `DEMO_LOG_DELAY_S` ("8 15") how late Azure's log rows are.
 """
 
 import json
@@ -16,9 +17,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from deploy.demo.checks import check, is_joined
+from deploy.demo.checks import Document, check, is_joined
 from deploy.demo.children import Child, ChildError
 from deploy.demo.hopline import Hopline, choose_doors, explain_command
 from deploy.demo.mesh import Mesh
@@ -32,11 +32,13 @@ from deploy.demo.traffic import (
     trickle,
     unexpected_answers,
 )
+from deploy.demo.waiting import wait_until_whole
 
-FOLDER = Path(__file__).parents[2] / ".demo"
+FOLDER = Path(os.environ.get("DEMO_DIR") or Path(__file__).parents[2] / ".demo")
 _ROUNDS = 3
 _TRICKLE_PAUSE_S = 1.5
 _STITCH_TIMEOUT_S = 60.0
+_PATIENCE_S = 15.0  # how long a timeline that is wrong may stay so
 _SHUTDOWN_S = 4.0  # kept back of DEMO_SECONDS for stopping
 
 
@@ -63,15 +65,22 @@ class Running:
     gateway: Child
     gateway_url: str
 
-    def ended_child(self) -> Child | None:
-        """Return a process that ended by itself, if there is one."""
-        children = [self.hopline.child, self.gateway, *self.mesh.ended_children()]
-        return next((child for child in children if child.exit_code is not None), None)
+    def check_children(self) -> None:
+        """
+        Make sure that all processes run.
+
+        Raises:
+            DemoError: one of them ended by itself.
+        """
+        for child in (self.hopline.child, self.gateway, *self.mesh.children):
+            if child.exit_code is not None:
+                raise DemoError(f"{child.name} ended with {child.exit_code}:\n{child.tail()}")
 
 
 def main() -> int:
     """Run the demo; return the exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     clock = Clock(float(os.environ.get("DEMO_SECONDS") or 0))
     try:
         with ExitStack() as stack:
@@ -122,7 +131,8 @@ def _start(stack: ExitStack) -> Running:
 
 def _start_gateway(stack: ExitStack, mesh: Mesh, logs: Path) -> tuple[Child, dict[str, str]]:
     log = logs / "gateway.log"
-    command = [sys.executable, "-m", "deploy.demo.gateway", mesh.gateway_url]
+    delay = (os.environ.get("DEMO_LOG_DELAY_S") or "").split()
+    command = [sys.executable, "-m", "deploy.demo.gateway", mesh.gateway_url, *delay]
     child = Child("the API Management stand-in", command, log)
     stack.callback(child.stop)
     child.wait_until(lambda: log.read_text().endswith("}\n"), 20)
@@ -132,31 +142,19 @@ def _start_gateway(stack: ExitStack, mesh: Mesh, logs: Path) -> tuple[Child, dic
 
 def _wait_until_stitched(
     running: Running, sent: Sequence[Sent], clock: Clock
-) -> dict[str, dict[str, Any]]:
-    """Ask for each request until its timeline is whole, or time is up."""
-    timelines: dict[str, dict[str, Any]] = {}
-    waiting = list(sent)
+) -> dict[str, Document]:
+    def ask(correlation_id: str) -> Document | None:
+        running.check_children()
+        return running.hopline.timeline(correlation_id)
+
     deadline = time.monotonic() + min(_STITCH_TIMEOUT_S, max(0.0, clock.left_s()))
     with step("waiting for Azure's late log rows, joining them with the spans", "done") as notes:
-        while waiting and time.monotonic() < deadline:
-            if (ended := running.ended_child()) is not None:
-                raise DemoError(f"{ended.name} ended:\n{ended.tail()}")
-            for one in waiting:
-                timeline = running.hopline.timeline(one.correlation_id)
-                if timeline is not None:
-                    timelines[one.correlation_id] = timeline
-            waiting = [one for one in waiting if not _is_whole(one, timelines)]
-            time.sleep(0.5)
-        notes.append(f"{len(sent) - len(waiting)} of {len(sent)} requests are whole")
+        timelines = wait_until_whole(sent, ask, deadline=deadline, patience_s=_PATIENCE_S)
+        notes.append(f"{len(timelines)} of {len(sent)} requests are known")
     return timelines
 
 
-def _is_whole(one: Sent, timelines: Mapping[str, dict[str, Any]]) -> bool:
-    timeline = timelines.get(one.correlation_id)
-    return timeline is not None and not check(one, timeline)
-
-
-def _report_checks(sent: Sequence[Sent], timelines: Mapping[str, dict[str, Any]]) -> bool:
+def _report_checks(sent: Sequence[Sent], timelines: Mapping[str, Document]) -> bool:
     reached = [one for one in sent if one.kind.reaches_mesh]
     joined = [
         one
@@ -177,7 +175,7 @@ def _report_checks(sent: Sequence[Sent], timelines: Mapping[str, dict[str, Any]]
 
 
 def _show_slowest(
-    running: Running, sent: Sequence[Sent], timelines: Mapping[str, dict[str, Any]]
+    running: Running, sent: Sequence[Sent], timelines: Mapping[str, Document]
 ) -> None:
     known = [one for one in sent if one.correlation_id in timelines]
     if not known:
@@ -193,7 +191,7 @@ def _columns() -> str:
 
 
 def _say_what_to_try(
-    running: Running, sent: Sequence[Sent], timelines: Mapping[str, dict[str, Any]]
+    running: Running, sent: Sequence[Sent], timelines: Mapping[str, Document]
 ) -> None:
     url = running.hopline.url
     known = [one for one in sent if one.correlation_id in timelines]
@@ -222,8 +220,7 @@ def _keep_serving(running: Running, clock: Clock) -> None:
     for kind in trickle():
         if clock.left_s() <= 0:
             return
-        if (ended := running.ended_child()) is not None:
-            raise DemoError(f"{ended.name} ended:\n{ended.tail()}")
+        running.check_children()
         send(running.gateway_url, kind)
         time.sleep(min(_TRICKLE_PAUSE_S, max(0.0, clock.left_s())))
 

@@ -63,10 +63,12 @@ def _check_parallel(timeline: Document) -> Iterator[str]:
         yield "the parallel calls do not overlap"
 
 
-def _check_retry(timeline: Document) -> Iterator[str]:
+def _check_order(timeline: Document) -> Iterator[str]:
     attempts = sorted(hop["attempt"] for hop in _visits(timeline, "payments"))
     if attempts != [1, 2]:
         yield f"payments was tried twice, the timeline shows attempts {attempts}"
+    if not _visits(timeline, "loyalty"):
+        yield "the service that speaks B3 and Zipkin is missing"
 
 
 def _check_slow_dependency(timeline: Document) -> Iterator[str]:
@@ -106,7 +108,7 @@ def _check_gateway_alone(timeline: Document) -> Iterator[str]:
 PICTURES: Mapping[str, Callable[[Document], Iterator[str]]] = {
     "joined": _check_joined,
     "parallel": _check_parallel,
-    "retry": _check_retry,
+    "order": _check_order,
     "slow-dependency": _check_slow_dependency,
     "timeout": _check_timeout,
     "refused": _check_refused,

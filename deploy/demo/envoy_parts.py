@@ -18,7 +18,7 @@ OTLP_CLUSTER = "opentelemetry-collector"
 OTLP_HTTP_CLUSTER = "opentelemetry-collector-http"
 ZIPKIN_CLUSTER = "zipkin"
 ALS_CLUSTER = "access-log-service"
-_FLUSH_MS = 200  # Envoy's own default is 5,000 ms
+FLUSH_MS = 200  # Envoy's own default is 5,000 ms
 
 # Istio's default JSON keys, plus the trace id that its default lacks.
 JSON_LOG_FORMAT = {
@@ -59,7 +59,7 @@ def runtime() -> Json:
     values = {
         f"tracing.{tracer}.{name}": value
         for tracer in ("opentelemetry", "zipkin")
-        for name, value in (("flush_interval_ms", _FLUSH_MS), ("min_flush_spans", 5))
+        for name, value in (("flush_interval_ms", FLUSH_MS), ("min_flush_spans", 5))
     }
     return {"layers": [{"name": "static", "static_layer": values}]}
 
@@ -142,7 +142,7 @@ def _otlp_log(service: str) -> Json:
         "@type": TYPE + name,
         "log_name": "otel_envoy_accesslog",
         "grpc_service": _grpc_service(OTLP_CLUSTER),
-        "buffer_flush_interval": f"{_FLUSH_MS / 1000}s",
+        "buffer_flush_interval": f"{FLUSH_MS / 1000}s",
         "disable_builtin_labels": True,  # as Istio does: the resource stays empty
         "body": {"string_value": TEXT_LOG_FORMAT},
         "attributes": {"values": values},
@@ -157,7 +157,7 @@ def _grpc_log() -> Json:
             "log_name": "http_envoy_accesslog",
             "transport_api_version": "V3",
             "grpc_service": _grpc_service(ALS_CLUSTER),
-            "buffer_flush_interval": f"{_FLUSH_MS / 1000}s",
+            "buffer_flush_interval": f"{FLUSH_MS / 1000}s",
         },
         "additional_request_headers_to_log": ["traceparent", "x-b3-traceid", "x-b3-spanid"],
     }

@@ -17,11 +17,12 @@ from types import TracebackType
 
 from deploy.demo.children import Child, ChildError, PortPool, stop_all
 from deploy.demo.envoy_config import Collectors, ConfigBuilder, Ports
-from deploy.demo.envoy_parts import Json
+from deploy.demo.envoy_parts import FLUSH_MS, Json
 from deploy.demo.service import ServicePlan
 from deploy.demo.topology import Service, Topology, endpoint_to_json
 
 _READY_TIMEOUT_S = 30
+EXPORT_PAUSE_S = 3 * FLUSH_MS / 1000
 
 
 class Mesh:
@@ -99,9 +100,9 @@ class Mesh:
         self._envoys.clear()
         self._pool.close()
 
-    def ended_children(self) -> list[Child]:
-        """Return the processes that ended by themselves."""
-        return [child for child in self.children if child.exit_code is not None]
+    def wait_until_exported(self) -> None:
+        """Wait as long as proxies hold spans and log lines back; applications send on stopping."""
+        time.sleep(EXPORT_PAUSE_S)
 
     def _take_ports(self) -> Ports:
         ports = Ports(gateway=self._pool.take() if self.topology.gateway else 0)

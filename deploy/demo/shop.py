@@ -1,8 +1,9 @@
 """
-The demo's shop: five services behind a mesh ingress, published as one API.
+The demo's shop: six services behind a mesh ingress, published as one API.
 
 Behind each path of the API lies one thing that people look for in a timeline: parallel calls, a
-retry that works, a slow query two hops in, a backend slower than the gateway waits for.
+retry that works, a slow query two hops in, a backend slower than the gateway waits for. One
+service is still on Zipkin and B3; its caller sends W3C and B3 side by side.
 """
 
 from deploy.demo.apim import Api, Operation
@@ -15,6 +16,7 @@ from deploy.demo.topology import (
     Service,
     Together,
     Topology,
+    Tracer,
     Work,
 )
 
@@ -49,6 +51,7 @@ _CATALOG = Service(
 _ORDERS = Service(
     "orders",
     routes=(Route("payments", retries=2),),
+    propagation="w3c+b3",
     endpoints=(
         Endpoint(
             "/orders",
@@ -56,6 +59,7 @@ _ORDERS = Service(
                 Work(4, "validate"),
                 Call("inventory", "/stock"),
                 Call("payments", "/charges"),
+                Call("loyalty", "/points"),
                 Query("INSERT INTO orders", 7),
             ),
         ),
@@ -82,9 +86,16 @@ _PAYMENTS = Service(
     ),
 )
 
+_LOYALTY = Service(
+    "loyalty",
+    endpoints=(Endpoint("/points", (Work(3), Query("UPDATE points", 4))),),
+    tracer=Tracer("zipkin-json"),
+    propagation="b3-multi",
+)
+
 SHOP = Topology(
     "shop",
-    (_STOREFRONT, _CATALOG, _ORDERS, _INVENTORY, _PAYMENTS),
+    (_STOREFRONT, _CATALOG, _ORDERS, _INVENTORY, _PAYMENTS, _LOYALTY),
     Gateway((Route("storefront"),)),
     access_logs=("otlp",),
 )

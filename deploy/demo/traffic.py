@@ -41,7 +41,7 @@ BROWSE = Kind("two parallel calls", "GET", "/shop/items?page=1", 200, "parallel"
 BROWSE_UNTRACED = Kind(
     "a caller without traceparent", "GET", "/shop/items?page=2", 200, "parallel", is_traced=False
 )
-ORDER = Kind("a retry that succeeds", "POST", "/shop/orders", 200, "retry")
+ORDER = Kind("a retry that succeeds", "POST", "/shop/orders", 200, "order")
 REPORT = Kind("a slow query two hops in", "GET", "/shop/reports/stock", 200, "slow-dependency")
 REFUND = Kind("a backend timeout", "POST", "/shop/refunds", 504, "timeout")
 NO_KEY = Kind(

@@ -34,14 +34,13 @@ class Sent:
 def send(url: str, carrier: str, patience_s: float) -> Sent:
     """Send one request with a fresh trace context; status 0 means no answer in time."""
     trace_id, span_id = secrets.token_hex(16), secrets.token_hex(8)
+    if carrier == "b3-multi-64":
+        trace_id = trace_id[16:].rjust(32, "0")
+    b3 = {"x-b3-traceid": trace_id, "x-b3-spanid": span_id, "x-b3-sampled": "1"}
     headers = {
         "traceparent": {"traceparent": f"00-{trace_id}-{span_id}-01"},
-        "b3-multi": {
-            "x-b3-traceid": trace_id,
-            "x-b3-spanid": span_id,
-            "x-b3-sampled": "1",
-        },
-        "none": {},
+        "b3-multi": b3,
+        "b3-multi-64": b3 | {"x-b3-traceid": trace_id[16:]},
     }[carrier]
     request = urllib.request.Request(url, headers=headers)
     try:

@@ -30,7 +30,7 @@ class Battle:
     """
     One topology with the request that is sent through it.
 
-    `carrier` is how the client sends its trace context, `traceparent`, `b3-multi` or `none`.
+    `carrier` is how the client sends its trace context: `traceparent`, `b3-multi`, `b3-multi-64`.
     `times` requests are sent one after the other; only the last counts. `patience_s` is the
     client's timeout; a `status` of 0 means no answer. `spans` and `logs` count what arrives of the
     last request, in all its traces.
@@ -306,7 +306,7 @@ BATTLES = (
             tracer=Tracer("zipkin-json", is_trace_id_128_bit=False, is_span_shared=True),
         ),
         "Zipkin with shared spans and 64-bit trace ids, as Envoy Gateway defaults to",
-        carrier="none",
+        carrier="b3-multi-64",
         spans=5,
     ),
     Battle(

@@ -1,0 +1,105 @@
+"""
+Topologies of real Envoys come back from the running service as the hops that were run.
+
+The meshes run first, a few at a time, and stop; the tests then ask for their timelines.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from deploy.demo.envoy_config import Collectors
+from deploy.demo.mesh import Mesh
+from tests.acceptance.capture_envoy import Sent, send
+from tests.acceptance.mesh_topologies import BATTLES, Battle
+from tests.service import Service, free_ports, start_service
+
+_AT_ONCE = 3
+
+# What each topology has to look like: one line a hop, indented under its caller.
+PICTURES = {
+    "edge-and-sidecars": """
+        edge istio-ingressgateway
+          service shop-front
+            service basket
+              dependency postgresql
+        """,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fought:
+    """The running service, and the last request of each topology."""
+
+    service: Service
+    sent: Mapping[str, Sent]
+
+
+@pytest.fixture(scope="module")
+def fought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fought]:
+    """Run all topologies against one service."""
+    folder = tmp_path_factory.mktemp("meshes")
+    [zipkin_port] = free_ports(1)
+    with start_service(folder, zipkin_port=str(zipkin_port)) as service:
+        collectors = Collectors(service.grpc_port, service.http_port, zipkin_port)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            sent = pool.map(lambda battle: _fight(battle, collectors, folder), BATTLES)
+            by_name = {battle.topology.name: one for battle, one in zip(BATTLES, sent, strict=True)}
+        yield Fought(service, by_name)
+
+
+def _fight(battle: Battle, collectors: Collectors, folder: Path) -> Sent:
+    with Mesh(battle.topology, collectors, folder / battle.topology.name) as mesh:
+        url = mesh.gateway_url + battle.path
+        for _ in range(battle.times):
+            sent = send(url, battle.carrier, battle.patience_s)
+        mesh.wait_until_exported()
+    return sent
+
+
+@pytest.mark.parametrize("battle", BATTLES, ids=lambda battle: battle.topology.name)
+def test_topology_comes_back_as_its_hops(fought: Fought, battle: Battle) -> None:
+    """Each visit to a service is one hop under its caller, with tries and copies marked."""
+    name = battle.topology.name
+    sent = fought.sent[name]
+    assert sent.status == battle.status
+    expected = dedent(PICTURES[name]).strip()
+    timeline = fought.service.wait_for(
+        f"/api/v1/requests/{sent.trace_id}",
+        lambda status, answer: status == 200 and draw(answer) == expected,
+        limit_s=float(os.environ.get("BATTLE_LIMIT_S", "20")),
+    )
+    total_ns = round(timeline["duration_ms"] * 1e6)
+    assert sum(round(phase["duration_ms"] * 1e6) for phase in timeline["phases"]) == total_ns
+
+
+def draw(timeline: Mapping[str, Any]) -> str:
+    """Draw the hops of a timeline as an indented list, callees in the order of their names."""
+    hops = timeline["hops"]
+    known = {hop["index"] for hop in hops}
+
+    def below(parent: int, depth: int) -> Iterator[str]:
+        children = [
+            hop
+            for hop in hops
+            if hop["parent"] == parent or (parent == -1 and hop["parent"] not in known)
+        ]
+        for hop in sorted(children, key=lambda hop: (_title(hop), hop["start_offset_ms"])):
+            yield "  " * depth + _title(hop)
+            yield from below(hop["index"], depth + 1)
+
+    return "\n".join(below(-1, 0))
+
+
+def _title(hop: Mapping[str, Any]) -> str:
+    words = [hop["role"], hop["service"].split(".")[0]]
+    if hop["attempts"] > 1:
+        words.append(f"try {hop['attempt']} of {hop['attempts']}")
+    words += [name for name in ("mirrored", "inferred") if hop[name]]
+    return " ".join(words)
