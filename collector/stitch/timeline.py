@@ -85,13 +85,15 @@ class TimelineSpan:
     """
     A span in its place.
 
-    `parent_span_id` is the parent in this timeline, `raw_parent_span_id` what the sender wrote.
+    `parent_span_id` is the parent in this timeline, `raw_parent_span_id` what the sender wrote. The
+    same goes for `span_id` and `raw_span_id`, which differ only where two spans share an id.
     `raw_start_ns` is the sender's clock; `adjusted_by_ns` was added to it, give or take
     `adjusted_bound_ns`, because of `adjusted_reason`. `flags` name what is wrong with the span.
     """
 
     span_id: str
     parent_span_id: str
+    raw_span_id: str
     raw_parent_span_id: str
     trace_id: str
     hop: int
@@ -149,8 +151,8 @@ class Link:
     """
     A joint between two parts of the timeline.
 
-    `from_` and `to` are `<gateway>/<record id>` for a record, a trace id, or `<trace id>/<span id>`.
-    `to` is "" when nothing was joined and only rejected candidates are left.
+    `from_` and `to` are `<gateway>/<record id>` for a record, and `<trace id>/<span id>` or a trace
+    id alone for the mesh. `to` is "" when only rejected candidates are left.
     """
 
     from_: str

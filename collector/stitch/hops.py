@@ -1,0 +1,266 @@
+"""
+Nodes to hops: everything that belongs to one visit to one service.
+
+A visit begins where the caller sends (its client span, its sidecar's client span) and ends in the
+callee's own spans. A gateway record is a hop, the mesh's edge proxy is one, a call to a database or
+to something without spans of its own is drawn from the client span that made it.
+
+Source: Istio pilot tracing.go (sidecars emit one span a traversal, gateways one server span and a
+client span a try since 1.28, a single client span before), linkerd2-proxy (a server and a client
+span in each proxy), envoy router (`retry.count`, `-shadow` authorities).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from collector.stitch.identify import dependency_system, is_external_cluster
+from collector.stitch.nodes import Node
+
+_RETRY_KEYS = ("retry.count", "http.request.resend_count", "http.resend_count")
+# Suffixes by which people name a sidecar after its service.
+_PROXY_SUFFIXES = ("-envoy", "-proxy", "-sidecar", "-linkerd-proxy", "-istio")
+
+
+@dataclass(slots=True, eq=False)
+class HopDraft:
+    """
+    A hop while it is being put together.
+
+    `nodes` are in tree order, so the first is the outermost. `callee` are those of the service that
+    was called: its proxy's and its own.
+    """
+
+    index: int
+    role: str
+    parent: "HopDraft | None"
+    nodes: list[Node] = field(default_factory=list)
+    children: list["HopDraft"] = field(default_factory=list)
+    service: str = ""
+    attempt: int = 1
+    attempts: int = 1
+    is_inferred: bool = False
+    is_mirrored: bool = False
+    is_async: bool = False
+    notes: list[str] = field(default_factory=list)
+    callee: list[Node] = field(default_factory=list)
+
+    @property
+    def top(self) -> Node:
+        return self.nodes[0]
+
+    def add(self, node: Node) -> None:
+        if not _is_caller_side(node) and node.role != "waypoint":
+            parent = node.parent
+            is_client_internal = (
+                node.side == ""
+                and parent is not None
+                and parent.hop == self.index
+                and not self.callee
+                and parent.service == node.service
+            )
+            if not is_client_internal:
+                self.callee.append(node)
+        self.nodes.append(node)
+        node.hop = self.index
+
+
+def group_hops(members: Sequence[Node]) -> list[HopDraft]:
+    """
+    Return the hops of a tree, in tree order; each node of *members* gets its `hop` and final role.
+
+    *members* has each parent before its children.
+    """
+    hops: list[HopDraft] = []
+    by_node: dict[int, HopDraft] = {}
+    _promote_edge(members)
+    for node in members:
+        above = by_node[id(node.parent)] if node.parent is not None else None
+        hop = above if above is not None and _continues(above, node) else None
+        if hop is None:
+            hop = HopDraft(len(hops), "", above)
+            hops.append(hop)
+            if above is not None:
+                above.children.append(hop)
+        hop.add(node)
+        by_node[id(node)] = hop
+    _finish(hops)
+    return hops
+
+
+def _continues(hop: HopDraft, node: Node) -> bool:
+    """Tell whether *node* belongs to the same visit as its parent."""
+    parent = node.parent
+    assert parent is not None
+    if node.is_gateway or parent.is_gateway:
+        return node.role == "gateway" and not node.is_gateway
+    if node.is_async or parent.kind == "Producer":
+        return False
+    for role in ("gateway", "edge"):
+        if role in (node.role, parent.role):
+            return node.role == parent.role and node.service == parent.service
+    if node.role == "waypoint":
+        return parent.role == "waypoint" or (_is_caller_side(parent) and not hop.callee)
+    if parent.role == "waypoint":
+        return not _is_caller_side(node) and not hop.callee
+    if _is_caller_side(node):
+        return _continues_call(hop, parent, node)
+    if _is_caller_side(parent):
+        return not hop.callee or (node.side == "" and node.service == parent.service)
+    if node.role == "server_proxy":
+        # Linkerd's inbound proxy has a client span below its server span.
+        return parent.role == "server_proxy" and parent.proxy == node.proxy == "linkerd"
+    return parent.role == "server_proxy" or node.service == parent.service
+
+
+def _continues_call(hop: HopDraft, parent: Node, node: Node) -> bool:
+    """
+    A client side below a client side is the same call on its way out: application, then sidecar.
+
+    With several tries below it, a client side stays in its caller's hop and each try is a hop.
+    """
+    if not _is_caller_side(parent):
+        return sum(1 for child in node.children if _is_caller_side(child)) > 1
+    tries = sum(1 for child in parent.children if _is_caller_side(child))
+    return tries == 1 and not hop.callee
+
+
+def _is_caller_side(node: Node) -> bool:
+    # Each Linkerd proxy has a server span too; in the caller's pod it is on the caller's side.
+    return node.role == "client_proxy" or (node.side == "client" and node.role != "server_proxy")
+
+
+def _promote_edge(members: Sequence[Node]) -> None:
+    """
+    Find the plain Envoy that lets requests into the mesh: it has no `router~` in its name.
+
+    It is the outermost proxy, and what is below it belongs to other services.
+    """
+    for node in members:
+        parent = node.parent
+        if not node.is_proxy or node.role not in ("server_proxy", "client_proxy"):
+            continue
+        if parent is not None and not parent.is_gateway:
+            if parent.role == "edge" and parent.service == node.service and node.side == "client":
+                continue
+            if _has_mesh_above(node):
+                continue
+        if node.proxy in ("envoy", "router") and not _serves_its_own(node):
+            node.role = "edge"
+    for node in members:
+        parent = node.parent
+        if node.role != "edge" or node.side != "client" or parent is None:
+            continue
+        # One of the tries that the gateway proxy made: it belongs to the call, not to the edge.
+        if parent.role == "edge" and parent.service == node.service:
+            node.role = "client_proxy"
+
+
+def _has_mesh_above(node: Node) -> bool:
+    step = node.parent
+    while step is not None and not step.is_gateway:
+        if step.is_proxy or step.side == "server":
+            return True
+        step = step.parent
+    return False
+
+
+def _serves_its_own(node: Node) -> bool:
+    cluster = node.attributes.get("upstream_cluster", "")
+    if cluster.startswith("inbound") or "local" in cluster.partition(".")[0]:
+        return True
+    own = _bare(node.service)
+    return any(
+        not child.is_proxy and child.side != "client" and _bare(child.service) == own
+        for child in node.children
+    )
+
+
+def _bare(name: str) -> str:
+    name = name.partition(".")[0].lower()
+    for suffix in _PROXY_SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _finish(hops: Sequence[HopDraft]) -> None:
+    known = {node.service for hop in hops for node in hop.nodes if node.service}
+    for hop in hops:
+        _name(hop, known)
+    for hop in hops:
+        hop.is_mirrored = any(node.is_mirrored for node in hop.nodes) or (
+            hop.parent is not None and hop.parent.is_mirrored
+        )
+        hop.is_async = any(node.is_async for node in hop.nodes) or (
+            hop.parent is not None and hop.parent.is_async
+        )
+        _number_attempts(hop)
+
+
+def _name(hop: HopDraft, known: set[str]) -> None:
+    """Settle role and service of a hop from the most telling of its nodes."""
+    top = hop.top
+    if top.role in ("gateway", "edge"):
+        hop.role, hop.service = top.role, top.service
+        if top.role == "edge" and top.side == "client":
+            hop.notes.append("the server side of the edge proxy is inferred from its client span")
+        return
+    inside = [node for node in hop.callee if not node.is_proxy and not node.is_inferred]
+    served = inside or [node for node in hop.callee if not node.is_inferred]
+    if served:
+        hop.role, hop.service = "service", served[0].service
+        return
+    last = hop.nodes[-1]
+    hop.service = next((n.callee for n in reversed(hop.nodes) if n.callee), "") or last.service
+    hop.role = "dependency" if _is_dependency(hop, known) else "service"
+    hop.is_inferred = True
+    if top.is_inferred:
+        hop.role, hop.notes = "service", ["the first span of this trace never arrived"]
+    elif hop.role == "service":
+        hop.notes.append("no span of this service arrived: drawn from its caller's client span")
+    else:
+        for node in hop.nodes:
+            if not node.is_proxy:
+                node.role = "dependency"
+
+
+def _is_dependency(hop: HopDraft, known: set[str]) -> bool:
+    if any(dependency_system(node.attributes) for node in hop.nodes):
+        return True
+    if hop.service in known:
+        return False
+    proxies = [node for node in hop.nodes if node.is_proxy]
+    if not proxies:
+        return True
+    cluster = proxies[-1].attributes.get("upstream_cluster", "")
+    return is_external_cluster(cluster) or not proxies[-1].callee
+
+
+def _number_attempts(hop: HopDraft) -> None:
+    """Number the tries of each call made by *hop*: one after the other, the earlier ones failed."""
+    calls: dict[tuple[str, str, str], list[HopDraft]] = {}
+    for child in sorted(hop.children, key=lambda h: h.top.order()):
+        if child.is_mirrored or any(n.is_mirrored for n in child.nodes) or child.top.is_gateway:
+            continue
+        key = (child.service, child.top.name, child.top.attributes.get("http.url", ""))
+        calls.setdefault(key, []).append(child)
+    for tries in calls.values():
+        group = tries[:1]
+        for earlier, later in zip(tries, tries[1:], strict=False):
+            if _retries(earlier.top, later.top):
+                group.append(later)
+            else:
+                _close_group(group)
+                group = [later]
+        _close_group(group)
+
+
+def _retries(earlier: Node, later: Node) -> bool:
+    if any(later.attributes.get(key, "0") not in ("", "0") for key in _RETRY_KEYS):
+        return True
+    failed = earlier.is_error or (earlier.status_code or 0) in (408, 425, 429)
+    return failed and later.raw_start >= earlier.raw_end
+
+
+def _close_group(group: list[HopDraft]) -> None:
+    for number, hop in enumerate(group, start=1):
+        hop.attempt, hop.attempts = number, len(group)

@@ -1,0 +1,136 @@
+"""
+Several stored versions and sources of one gateway request, merged into one record.
+
+API Management writes the same request to Log Analytics, Application Insights and an event hub, each
+with fields that the others lack. They share (gateway, record id) and are counted once.
+
+Source: formats.md 1 (paths out of API Management).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from collector.decode.truth import MEANINGS as TIME_FLAGS
+from collector.model import GatewayRecord, Id
+from collector.stitch.nodes import derived_span_id
+from collector.stitch.timeline import MergedRecord
+
+_TIMES = ("duration_ns", "client_ns", "gateway_ns", "cache_ns", "backend_ns")
+# Merged by rules of their own below, or part of the identity.
+_SPECIAL = frozenset(
+    {
+        *_TIMES,
+        "gateway",
+        "record_id",
+        "start_ns",
+        "resolution_ns",
+        "ids",
+        "trace_id",
+        "trace_id_source",
+        "parent_span_id",
+        "outgoing_span_id",
+        "is_error",
+        "quality",
+        "attributes",
+        "weight",
+        "received_ns",
+        "kind",
+    }
+)
+_PLAIN = tuple(f.name for f in fields(GatewayRecord) if f.name not in _SPECIAL)
+
+
+def merge_records(records: Iterable[GatewayRecord]) -> list[MergedRecord]:
+    """
+    Return one merged record per (gateway, record id), in order of start.
+
+    The order of *records* and the time they arrived make no difference. Times are taken together
+    from the version that has most of them, so that parts and total stay of one measurement; the
+    trace context is taken together as well. Other fields: the first version that says something,
+    the most complete version first.
+    """
+    groups: dict[tuple[str, str], list[GatewayRecord]] = {}
+    for record in records:
+        key = (record.gateway, record.record_id.lower())
+        groups.setdefault(key, []).append(record)
+    merged = [_merge(group) for group in groups.values()]
+    return sorted(merged, key=lambda m: (m.record.start_ns, m.record.gateway, m.record.record_id))
+
+
+def _merge(group: list[GatewayRecord]) -> MergedRecord:
+    versions = sorted(group, key=_completeness, reverse=True)
+    first = versions[0]
+    merged = replace(first)
+    for name in _PLAIN:
+        setattr(merged, name, _first_said(versions, name))
+    _merge_times(merged, versions)
+    _merge_context(merged, versions)
+    merged.kind = next((v.kind for v in versions if v.kind != "http"), first.kind)
+    merged.is_error = any(v.is_error for v in versions)
+    merged.weight = max(v.weight for v in versions)
+    merged.received_ns = max(v.received_ns for v in versions)
+    merged.ids = tuple(
+        sorted({(i.kind, i.value): i for v in versions for i in v.ids}.values(), key=_id_order)
+    )
+    merged.attributes = _merged_attributes(versions)
+    return MergedRecord(
+        record=merged,
+        sources=tuple(sorted({v.source or v.gateway for v in versions})),
+        versions=len(versions),
+        span_id=derived_span_id(first.gateway, first.record_id.lower()),
+    )
+
+
+def _merge_times(merged: GatewayRecord, versions: list[GatewayRecord]) -> None:
+    # Durations of two clocks mixed would contradict each other by their rounding alone.
+    timed = min(versions, key=lambda v: (-_count_times(v), v.resolution_ns))
+    for name in _TIMES:
+        setattr(merged, name, getattr(timed, name))
+    if merged.duration_ns is None:
+        merged.duration_ns = _first_said(versions, "duration_ns")
+    merged.resolution_ns = timed.resolution_ns
+    # A flag about times belongs to the version whose times are used.
+    others = {flag for v in versions for flag in v.quality if flag not in TIME_FLAGS}
+    merged.quality = tuple(sorted(others | set(timed.quality)))
+    merged.start_ns = min(versions, key=lambda v: (v.resolution_ns, -_count_times(v))).start_ns
+
+
+def _merge_context(merged: GatewayRecord, versions: list[GatewayRecord]) -> None:
+    traced = max(
+        versions,
+        key=lambda v: (bool(v.trace_id), bool(v.outgoing_span_id), bool(v.parent_span_id)),
+    )
+    merged.trace_id, merged.trace_id_source = traced.trace_id, traced.trace_id_source
+    merged.parent_span_id = traced.parent_span_id
+    merged.outgoing_span_id = traced.outgoing_span_id
+    for version in versions:
+        if version.trace_id == merged.trace_id:
+            merged.parent_span_id = merged.parent_span_id or version.parent_span_id
+            merged.outgoing_span_id = merged.outgoing_span_id or version.outgoing_span_id
+
+
+def _merged_attributes(versions: list[GatewayRecord]) -> Mapping[str, str]:
+    merged: dict[str, str] = {}
+    for version in reversed(versions):
+        merged.update(version.attributes)
+    return dict(sorted(merged.items()))
+
+
+def _first_said(versions: list[GatewayRecord], name: str) -> Any:
+    values = [getattr(version, name) for version in versions]
+    return next((value for value in values if value not in (None, "")), values[0])
+
+
+def _count_times(record: GatewayRecord) -> int:
+    return sum(getattr(record, name) is not None for name in _TIMES)
+
+
+def _completeness(record: GatewayRecord) -> tuple[int, int, str]:
+    said = sum(getattr(record, name) not in (None, "") for name in _PLAIN)
+    # The representation breaks ties, so that the order of arrival never does.
+    return (_count_times(record), said, repr(replace(record, received_ns=0)))
+
+
+def _id_order(found: Id) -> tuple[str, str]:
+    return (found.kind, found.value)

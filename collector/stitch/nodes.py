@@ -1,0 +1,132 @@
+"""
+The working copy of a span or gateway record while a timeline is stitched.
+
+A `Node` is mutable on purpose: each rule writes its own fields, and the fields say which rule that
+is. Nothing outside `stitch/` sees one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from collector.model import Span
+from collector.stitch.timeline import MergedRecord
+
+NO_ATTRIBUTES: Mapping[str, str] = {}
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """
+    One span or one gateway record in the tree.
+
+    `start` and `end` are on the timeline's clock once `placement` has run (`raw_start` plus
+    `shift`), `end` is never before `start`. `side` is `client` or `server` for the two ends of a
+    call and "" for anything inside a service. `callee` is whom a client side says it calls.
+    """
+
+    span_id: str
+    trace_id: str
+    raw_start: int
+    raw_end: int
+    span: Span | None = None
+    record: MergedRecord | None = None
+
+    # identify
+    role: str = "app"
+    side: str = ""
+    service: str = ""
+    instance: str = ""
+    host: str = ""
+    callee: str = ""
+    proxy: str = ""  # sidecar, router, waypoint, envoy, linkerd or "" for no proxy
+    status_code: int | None = None
+    is_error: bool = False
+    is_mirrored: bool = False
+    is_async: bool = False
+
+    # tree
+    parent: "Node | None" = None
+    children: list["Node"] = field(default_factory=list)
+    is_orphan: bool = False
+    is_inferred: bool = False
+    flags: list[str] = field(default_factory=list)
+
+    # hops
+    hop: int = -1
+
+    # placement
+    start: int = 0
+    end: int = 0
+    shift: int = 0
+    bound: int = 0
+    shift_reason: str = ""
+
+    # critical path
+    self_time: int = 0
+    critical_time: int = 0
+
+    @property
+    def duration(self) -> int:
+        return self.end - self.start
+
+    @property
+    def is_gateway(self) -> bool:
+        return self.record is not None
+
+    @property
+    def is_proxy(self) -> bool:
+        return self.proxy != ""
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        return self.span.attributes if self.span is not None else NO_ATTRIBUTES
+
+    @property
+    def kind(self) -> str:
+        return self.span.kind if self.span is not None else "Server"
+
+    @property
+    def name(self) -> str:
+        if self.span is not None:
+            return self.span.name
+        if self.record is not None:
+            record = self.record.record
+            return f"{record.method} {record.route or record.path}".strip() or record.gateway
+        return ""
+
+    @property
+    def reference(self) -> str:
+        """The id under which links and findings speak of this node."""
+        if self.record is not None:
+            return record_reference(self.record)
+        return f"{self.trace_id}/{self.span_id}"
+
+    def flag(self, name: str) -> None:
+        if name not in self.flags:
+            self.flags.append(name)
+
+    def order(self) -> tuple[int, int, str, str, str]:
+        """Sort key that does not depend on the order of arrival."""
+        return (self.raw_start, -self.raw_end, self.span_id, self.kind, self.service)
+
+
+def record_reference(merged: MergedRecord) -> str:
+    """Return `<gateway>/<record id>`."""
+    return f"{merged.record.gateway}/{merged.record.record_id}"
+
+
+def derived_span_id(*parts: str) -> str:
+    """Return a 16-digit id for something that has none of its own, the same one every time."""
+    return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def walk_down(root: Node) -> list[Node]:
+    """Return *root* and everything below it, each subtree in one piece, parents first."""
+    found: list[Node] = []
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        stack.extend(reversed(node.children))
+    return found

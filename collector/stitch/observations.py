@@ -1,0 +1,115 @@
+"""
+What is wrong with the data of one request, in sentences.
+
+These findings need no population: the span or record at hand shows them.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from collector.stitch.hops import HopDraft
+from collector.stitch.nodes import Node
+from collector.stitch.roots import Rooted
+from collector.stitch.timeline import Finding
+
+_DAY_NS = 86_400_000_000_000
+_MAX_REFS = 5
+_FLAG_FINDINGS = {
+    "negative_duration": ("NEGATIVE_DURATION", "ended before they began; shown without length"),
+    "no_start": ("NO_START", "have no start time"),
+    "cycle": ("PARENT_CYCLE", "are their own ancestors; the circle was cut"),
+    "duplicate": ("DUPLICATE_SPAN", "were sent more than once with different content"),
+    "duplicate_id": ("DUPLICATE_ID", "share their id with a span of something else"),
+    "shared_id": ("SHARED_ID", "share their id with the other side of the call (Zipkin)"),
+    "missing_parent": ("MISSING_ROOT", "stand in for a span that never arrived"),
+    "several_roots": ("SEVERAL_ROOTS", "stand in for a common parent that nobody sent"),
+}
+
+
+def observe(
+    rooted: Rooted, hops: Sequence[HopDraft], contradictions: Sequence[tuple[Node, str]]
+) -> list[Finding]:
+    """Return the findings on one tree, in a fixed order of rules."""
+    found = [
+        *_flagged(rooted.members),
+        *_orphans(rooted.members),
+        *_outside(rooted.members),
+        *_clock(rooted.members),
+        *_quality(rooted.members),
+    ]
+    for node, message in contradictions:
+        found.append(_finding("TIMES_CONTRADICT", [node], message))
+    if rooted.extra_roots:
+        message = f"{len(rooted.extra_roots)} more spans of this trace have no parent"
+        found.append(_finding("SEVERAL_ROOTS", rooted.extra_roots, message))
+    return found
+
+
+def _finding(rule: str, nodes: Sequence[Node], message: str, fix: str = "") -> Finding:
+    hops = {node.hop for node in nodes}
+    return Finding(
+        rule=rule,
+        hop=hops.pop() if len(hops) == 1 else -1,
+        message=message,
+        fix=fix,
+        refs=tuple(sorted(node.reference for node in nodes)[:_MAX_REFS]),
+    )
+
+
+def _flagged(members: Sequence[Node]) -> Iterator[Finding]:
+    for flag, (rule, words) in _FLAG_FINDINGS.items():
+        nodes = [node for node in members if flag in node.flags]
+        if nodes:
+            yield _finding(rule, nodes, f"{len(nodes)} {_plural(nodes)} {words}")
+    long = [n for n in members if n.raw_end - n.raw_start > _DAY_NS]
+    if long:
+        yield _finding(
+            "IMPLAUSIBLE_DURATION", long, f"{len(long)} {_plural(long)} last longer than a day"
+        )
+
+
+def _orphans(members: Sequence[Node]) -> Iterator[Finding]:
+    missing: dict[str, list[Node]] = {}
+    for node in members:
+        if node.is_orphan and node.span is not None and "cycle" not in node.flags:
+            missing.setdefault(node.span.parent_span_id, []).append(node)
+    for parent_id, nodes in sorted(missing.items()):
+        parent = nodes[0].parent
+        where = f"; placed under {parent.service} by time" if parent is not None else ""
+        what = f"span {parent_id} never arrived" if parent_id else "they have no parent"
+        yield _finding(
+            "ORPHAN", nodes, f"{len(nodes)} {_plural(nodes)} without parent: {what}{where}"
+        )
+
+
+def _outside(members: Sequence[Node]) -> Iterator[Finding]:
+    outside = [
+        node
+        for node in members
+        if node.parent is not None
+        and not node.is_async
+        and (node.start < node.parent.start or node.end > node.parent.end)
+    ]
+    if outside:
+        message = f"{len(outside)} {_plural(outside)} reach outside of their parent's time"
+        yield _finding("OUTSIDE_PARENT", outside, message)
+
+
+def _clock(members: Sequence[Node]) -> Iterator[Finding]:
+    moved: dict[tuple[str, int], list[Node]] = {}
+    for node in members:
+        if node.shift and node.shift_reason:
+            moved.setdefault((node.shift_reason, node.shift), []).append(node)
+    for (reason, shift), nodes in sorted(moved.items(), key=lambda item: item[0]):
+        message = f"{len(nodes)} {_plural(nodes)} moved by {shift / 1e6:.3f} ms: {reason}"
+        yield _finding("CLOCK", nodes, message, "keep the hosts' clocks with NTP or PTP")
+
+
+def _quality(members: Sequence[Node]) -> Iterator[Finding]:
+    for node in members:
+        if node.record is not None:
+            for flag in node.record.record.quality:
+                yield _finding(flag, [node], f"the record's times are flagged {flag}")
+
+
+def _plural(nodes: Sequence[Node]) -> str:
+    return "span" if len(nodes) == 1 else "spans"

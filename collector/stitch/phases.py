@@ -1,0 +1,234 @@
+"""
+The request's total time cut into phases that sum to it exactly.
+
+Only durations are used, never a difference between two clocks: inside the mesh the sections of the
+critical path, at a gateway the parts that its record reports. A value in whole milliseconds stands
+for the interval around it; the intervals are carried along. What nobody claims is `unexplained`.
+
+Source: algorithms.md 4.3; formats.md 1a (TotalTime holds ClientTime, CacheTime and BackendTime) and
+8.1 (what a client span minus the callee's server span is).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from collector.model import GatewayRecord
+from collector.stitch.critical_path import is_waited_for
+from collector.stitch.hops import HopDraft
+from collector.stitch.identify import response_flags
+from collector.stitch.nodes import Node, walk_down
+from collector.stitch.timeline import Phase
+
+PHASES = (
+    "client",
+    "gateway",
+    "cache",
+    "network",
+    "edge_proxy",
+    "mesh_proxy",
+    "app",
+    "dependency",
+    "unexplained",
+)
+PROXY_PHASES = ("edge_proxy", "mesh_proxy")
+# What gives way first when the reported parts are longer than the whole: derived values, then
+# reported ones.
+_YIELDING = ("gateway", "network", "unexplained", "client", "cache")
+
+
+@dataclass(slots=True)
+class Part:
+    """A slice on its way to a phase."""
+
+    name: str
+    value: int
+    lower: int
+    upper: int
+    source: str
+
+
+@dataclass(slots=True)
+class Split:
+    """The phases, and the sentences about parts that can not all be true."""
+
+    phases: list[Phase] = field(default_factory=list)
+    contradictions: list[tuple[Node, str]] = field(default_factory=list)
+
+
+def split_into_phases(
+    root: Node, hops: Sequence[HopDraft], sections: Sequence[tuple[Node, int, int]]
+) -> Split:
+    """Return the phases in their fixed order, without empty ones; they sum to the root's time."""
+    split = Split()
+    parts: list[Part] = []
+    own: dict[int, int] = {}
+    gateways: dict[int, Node] = {}
+    for node, low, high in sections:
+        if node.is_gateway:
+            own[id(node)] = own.get(id(node), 0) + high - low
+            gateways[id(node)] = node
+        else:
+            parts.append(_mesh_part(node, hops[node.hop], high - low))
+    for key, node in gateways.items():
+        parts += _gateway_parts(node, own[key], split, is_outermost=node is root)
+    split.phases = _summed(parts)
+    return split
+
+
+def _mesh_part(node: Node, hop: HopDraft, value: int) -> Part:
+    name, source = phase_of(node, hop)
+    return Part(name, value, value, value, source)
+
+
+def phase_of(node: Node, hop: HopDraft) -> tuple[str, str]:
+    """Return which phase a node's own time on the critical path is, and of which spans it is."""
+    if node.is_inferred:
+        return "unexplained", "time of a span that never arrived"
+    if node.role == "gateway":
+        return "gateway", "gateway spans"
+    if node.role == "edge":
+        return "edge_proxy", f"edge proxy {node.kind.lower()} span without the call below it"
+    if node.role == "waypoint":
+        return "mesh_proxy", "waypoint spans"
+    if node.role == "server_proxy":
+        return _phase_of_server_proxy(node, hop)
+    if node.side == "client" or node.role in ("client_proxy", "dependency"):
+        return _phase_of_client_side(node, hop)
+    return "app", "application spans"
+
+
+def _phase_of_server_proxy(node: Node, hop: HopDraft) -> tuple[str, str]:
+    has_application = any(not other.is_proxy for other in hop.callee)
+    calls_inward = any(child.role == "server_proxy" for child in node.children)
+    if has_application or calls_inward or _was_answered_by_proxy(node):
+        return "mesh_proxy", "server proxy spans without the application's"
+    return "app", "server proxy spans without outbound calls: the application has no spans"
+
+
+def _phase_of_client_side(node: Node, hop: HopDraft) -> tuple[str, str]:
+    below = [child for child in node.children if is_waited_for(child) and child.hop == node.hop]
+    below = below or [child for child in node.children if is_waited_for(child)]
+    if not below:
+        if node.is_proxy and _was_answered_by_proxy(node):
+            return "mesh_proxy", "client proxy spans that reached nobody"
+        return "dependency", "client spans without a callee's spans (call and network)"
+    if not node.is_proxy:
+        if any(child.is_proxy and child.role == "client_proxy" for child in below):
+            return "app", "application client spans without their sidecar's"
+        return "network", "application client spans without the callee's server spans"
+    if node.parent is not None and node.parent.role == "edge":
+        return "network", "edge proxy client spans without the callee's server spans"
+    return "mesh_proxy", "client proxy spans without the callee's (proxies and network)"
+
+
+def _was_answered_by_proxy(node: Node) -> bool:
+    return bool(response_flags(node.attributes))
+
+
+def _gateway_parts(node: Node, own: int, split: Split, *, is_outermost: bool) -> list[Part]:
+    """Cut a gateway's own share of the critical path by what its record reports."""
+    assert node.record is not None
+    record = node.record.record
+    name, half = record.gateway, (record.resolution_ns + 1) // 2
+    # What an inner gateway calls its client is the outer gateway, over the network.
+    parts = [
+        Part(phase, value, max(value - half, 0), value + half, f"{name} {field_name}")
+        for phase, value, field_name in (
+            ("client" if is_outermost else "network", record.client_ns, "client_ns"),
+            ("cache", record.cache_ns, "cache_ns"),
+        )
+        if value is not None and value >= 0
+    ]
+    backend = record.backend_ns if (record.backend_ns or 0) >= 0 else None
+    has_callee = any(is_waited_for(child) for child in node.children)
+    is_known = backend is not None or not (
+        has_callee or record.backend_host or record.backend_status
+    )
+    parts += _gateway_itself(record, parts, backend, half, is_known=is_known)
+    if backend is not None:
+        inside = sum(below.critical_time for below in walk_down(node)[1:])
+        parts += _around_callee(node, backend, inside, half, split, has_callee=has_callee)
+    return _fit(parts, own, f"{name} duration_ns less all reported parts")
+
+
+def _gateway_itself(
+    record: GatewayRecord, parts: Sequence[Part], backend: int | None, half: int, *, is_known: bool
+) -> list[Part]:
+    """
+    The gateway's own work: the rest of its total, if that agrees with what it reports.
+
+    *is_known*: the backend's share is known, so that the rest is the gateway's alone.
+    """
+    rest = (record.duration_ns or 0) - sum(part.value for part in parts) - (backend or 0)
+    spread = half * (len(parts) + 1 + (backend is not None))
+    low, high = max(rest - spread, 0), max(rest + spread, 0)
+    reported = record.gateway_ns
+    if reported is not None and (not is_known or not low <= reported <= high):
+        source = f"{record.gateway} gateway_ns"
+        value = max(reported, 0)
+        return [Part("gateway", value, max(value - half, 0), value + half, source)]
+    if not is_known:
+        return []
+    known = _names_of(parts, backend)
+    source = f"{record.gateway} duration_ns" + (f" less {known}" if known else "")
+    return [Part("gateway", max(rest, 0), low, high, source)]
+
+
+def _names_of(parts: Sequence[Part], backend: int | None) -> str:
+    names = [part.source.partition(" ")[2] for part in parts]
+    return ", ".join(names + ["backend_ns"] * (backend is not None))
+
+
+def _around_callee(
+    node: Node, backend: int, inside: int, half: int, split: Split, *, has_callee: bool
+) -> list[Part]:
+    """The backend's time as the gateway saw it, less what its callee accounts for."""
+    assert node.record is not None
+    name = node.record.record.gateway
+    if not has_callee:
+        if backend == 0:
+            return []
+        source = f"{name} backend_ns: no span of the backend is here"
+        return [Part("unexplained", backend, max(backend - half, 0), backend + half, source)]
+    gap = backend - inside
+    if gap + half < 0:
+        split.contradictions.append(
+            (node, f"the backend time of {name} is shorter than what its callee measured")
+        )
+    source = f"{name} backend_ns less the spans below it"
+    return [Part("network", max(gap, 0), max(gap - half, 0), max(gap + half, 0), source)]
+
+
+def _fit(parts: list[Part], total: int, rest_source: str) -> list[Part]:
+    """Make the parts sum to *total*: the rest is unexplained, an excess is taken from the parts."""
+    excess = sum(part.value for part in parts) - total
+    if excess < 0:
+        parts.append(Part("unexplained", -excess, 0, -excess, rest_source))
+        return parts
+    ordered = sorted(parts, key=lambda part: _YIELDING.index(part.name))
+    for to_lower_bound in (True, False):
+        for part in ordered:
+            floor = min(part.lower, part.value) if to_lower_bound else 0
+            taken = min(excess, part.value - floor)
+            part.value -= taken
+            excess -= taken
+    return parts
+
+
+def _summed(parts: Sequence[Part]) -> list[Phase]:
+    phases = []
+    for name in PHASES:
+        same = [part for part in parts if part.name == name]
+        value = sum(part.value for part in same)
+        if value == 0:
+            continue
+        phases.append(
+            Phase(
+                name=name,
+                duration_ns=value,
+                lower_ns=min(value, sum(part.lower for part in same)),
+                upper_ns=max(value, sum(part.upper for part in same)),
+                source="; ".join(sorted({part.source for part in same})),
+            )
+        )
+    return phases

@@ -1,0 +1,177 @@
+"""
+Where each node lies on the timeline's clock.
+
+A call bounds the offset between two hosts: the callee can not have started before the caller sent,
+nor ended after the caller had the answer. A host is moved only when every offset within the bounds
+is different from zero; it is then moved to their middle, and the half-width is published. Raw times
+stay. Spans of one pod share a clock, and so do all spans of one host in one request.
+
+Source: algorithms.md 3b ("Better") and 4.7; jaegertracing/jaeger#1459 (what a guess does).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from collector.stitch.nodes import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """How far the second host's clock is ahead of the first's: `offset_ns` ± `bound_ns`."""
+
+    offset_ns: int
+    bound_ns: int
+
+    @property
+    def lower_ns(self) -> int:
+        return self.offset_ns - self.bound_ns
+
+    @property
+    def upper_ns(self) -> int:
+        return self.offset_ns + self.bound_ns
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOffsets:
+    """Offsets learned over many requests, by (caller's host, callee's host)."""
+
+    by_pair: Mapping[tuple[str, str], Offset] = field(default_factory=dict)
+
+    def get(self, first: str, second: str) -> Offset | None:
+        """Return the offset of *second* ahead of *first*, whichever way round it was learned."""
+        known = self.by_pair.get((first, second))
+        if known is not None:
+            return known
+        reverse = self.by_pair.get((second, first))
+        return Offset(-reverse.offset_ns, reverse.bound_ns) if reverse is not None else None
+
+
+NO_OFFSETS = ClockOffsets()
+
+
+@dataclass(slots=True)
+class _Bounds:
+    lower: int
+    upper: int
+    is_learned: bool = False
+
+
+def place(members: Sequence[Node], offsets: ClockOffsets = NO_OFFSETS) -> None:
+    """
+    Set `start`, `end` and `shift` of every node; *members* has each parent before its children.
+
+    The root stays where it is.
+    """
+    bounds = _collect_bounds(members, offsets)
+    host_shifts: dict[str, tuple[int, int, str]] = {}
+    for node in members:
+        parent = node.parent
+        if parent is None:
+            shift, bound, reason = 0, 0, ""
+        else:
+            shift, bound, reason = _shift_of(node, parent, bounds, host_shifts)
+        if node.host and not node.is_gateway:
+            host_shifts.setdefault(node.host, (shift, bound, reason))
+        node.shift, node.bound, node.shift_reason = shift, bound, reason
+        node.start = node.raw_start + shift
+        node.end = node.raw_end + shift
+
+
+def call_bounds(caller: Node, callee: Node) -> tuple[int, int] | None:
+    """
+    Return how far the callee's clock can be ahead of the caller's: lower and upper bound.
+
+    `None` when the pair says nothing: asynchronous, or the callee went on after the caller left.
+    """
+    if callee.is_async or caller.kind == "Producer" or callee.is_mirrored or callee.is_orphan:
+        return None
+    lower, upper = callee.raw_end - caller.raw_end, callee.raw_start - caller.raw_start
+    if caller.record is not None:
+        # A time in whole milliseconds stands for an interval around it.
+        slack = (caller.record.record.resolution_ns + 1) // 2
+        lower, upper = lower - slack, upper + slack
+    return (lower, upper) if lower <= upper else None
+
+
+def _shift_of(
+    node: Node,
+    parent: Node,
+    bounds: Mapping[tuple[str, str], _Bounds],
+    host_shifts: Mapping[str, tuple[int, int, str]],
+) -> tuple[int, int, str]:
+    inherited = (parent.shift, parent.bound, parent.shift_reason)
+    if _share_clock(parent, node):
+        return inherited
+    known = host_shifts.get(node.host)
+    if known is not None:
+        return known
+    found = bounds.get((_clock(parent), _clock(node)))
+    if found is None:
+        return _moved_to_start(node, parent) if parent.is_gateway else inherited
+    if found.lower <= 0 <= found.upper:
+        return inherited
+    offset = (found.lower + found.upper) // 2
+    half_width = (found.upper - found.lower + 1) // 2
+    source = "learned over many requests" if found.is_learned else "from this request"
+    reason = f"the clock of {_name(node)} is ahead of {_name(parent)} by {offset} ns, {source}"
+    return parent.shift - offset, half_width, reason
+
+
+def _moved_to_start(node: Node, gateway: Node) -> tuple[int, int, str]:
+    """
+    Place what outlasted its gateway: only its start is bounded.
+
+    This is work that went on after the gateway gave up.
+    """
+    if node.is_gateway or gateway.raw_start <= node.raw_start <= gateway.raw_end:
+        return gateway.shift, 0, ""
+    shift = gateway.start - node.raw_start
+    reason = f"it started outside of {gateway.service}'s record, whose clock is the timeline's"
+    return shift, (gateway.raw_end - gateway.raw_start + 1) // 2, reason
+
+
+def _collect_bounds(
+    members: Sequence[Node], offsets: ClockOffsets
+) -> dict[tuple[str, str], _Bounds]:
+    found: dict[tuple[str, str], _Bounds] = {}
+    for node in members:
+        parent = node.parent
+        if parent is None or _share_clock(parent, node):
+            continue
+        pair = call_bounds(parent, node)
+        if pair is None:
+            continue
+        key = (_clock(parent), _clock(node))
+        held = found.get(key)
+        if held is None:
+            found[key] = _Bounds(*pair)
+        elif max(held.lower, pair[0]) <= min(held.upper, pair[1]):
+            held.lower, held.upper = max(held.lower, pair[0]), min(held.upper, pair[1])
+    for (first, second), bounds in found.items():
+        learned = offsets.get(first, second)
+        if learned is None:
+            continue
+        lower = max(bounds.lower, learned.lower_ns)
+        upper = min(bounds.upper, learned.upper_ns)
+        if lower <= upper:
+            bounds.lower, bounds.upper, bounds.is_learned = lower, upper, True
+    return found
+
+
+def _share_clock(parent: Node, node: Node) -> bool:
+    if parent.is_gateway or node.is_gateway or node.is_orphan:
+        return node.is_orphan or node.role == parent.role == "gateway"
+    if parent.host and parent.host == node.host:
+        return True
+    # A sidecar and its application run in one pod, even if only one of them says which.
+    return parent.hop == node.hop and (parent.role == "server_proxy" or parent.side != "client")
+
+
+def _clock(node: Node) -> str:
+    if node.is_gateway or node.host:
+        return node.host
+    return f"?{node.service}"
+
+
+def _name(node: Node) -> str:
+    return node.service or node.host or "the caller"
