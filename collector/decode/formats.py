@@ -25,6 +25,7 @@ _DECODERS: Mapping[tuple[str, Stream], str] = {
     ("jaeger-thrift-binary", Stream.TRACE): "jaeger.decode_thrift_binary",
     ("jaeger-thrift-compact", Stream.TRACE): "jaeger.decode_thrift_compact",
     ("jaeger-protobuf", Stream.TRACE): "jaeger.decode_protobuf",
+    ("envoy-als", Stream.LOG): "envoy_als.decode_access_logs",
 }
 # a message of records is one row of the landing table: this keeps it to a few MiB
 _RECORDS_PER_MESSAGE = 2000
