@@ -23,13 +23,75 @@ from tests.service import Service, free_ports, start_service
 _AT_ONCE = 3
 
 # What each topology has to look like: one line a hop, indented under its caller.
+_TWO_SERVICES = """
+    edge istio-ingressgateway
+      service shop-front
+        service basket
+    """
+_ONE_SERVICE = """
+    edge istio-ingressgateway
+      service shop-front
+    """
+_TWO_TRIES = """
+    edge istio-ingressgateway
+      service shop-front
+        service basket try 1 of 2
+        service basket try 2 of 2
+    """
 PICTURES = {
     "edge-and-sidecars": """
         edge istio-ingressgateway
           service shop-front
             service basket
-              dependency postgresql
+              dependency postgresql/shop inferred
         """,
+    "old-gateway": _TWO_SERVICES,
+    "retry-that-succeeds": _TWO_TRIES,
+    "retry-with-attempt-spans": _TWO_TRIES,
+    "parallel-calls": """
+        edge istio-ingressgateway
+          service shop-front
+            service basket
+            service prices
+        """,
+    "mirrored": """
+        edge istio-ingressgateway
+          service shop-front
+            service basket
+            service basket-next mirrored
+        """,
+    "delay-injected": _TWO_SERVICES,
+    "abort-injected": _TWO_SERVICES,
+    "upstream-timeout": _TWO_SERVICES,
+    "circuit-open": """
+        edge istio-ingressgateway
+          service shop-front
+            service basket
+            service basket inferred
+            service basket inferred
+        """,
+    "rate-limited": _TWO_SERVICES,
+    "application-down": _TWO_SERVICES,
+    "client-gone": _ONE_SERVICE,
+    "applications-without-spans": _TWO_SERVICES,
+    "context-dropped": _ONE_SERVICE,
+    "callee-without-proxy": _TWO_SERVICES,
+    "waypoint": _TWO_SERVICES,
+    "hedged": _TWO_TRIES,
+    "otlp-over-http": _TWO_SERVICES,
+    "zipkin-b3": _TWO_SERVICES,
+    "zipkin-shared-64-bit": _TWO_SERVICES,
+    "w3c-into-zipkin": _TWO_SERVICES,
+    "b3-island": _TWO_SERVICES,
+    "access-logs-only": _TWO_SERVICES,
+}
+# The verdict's layer and class, where something went wrong on purpose.
+VERDICTS = {
+    "abort-injected": ("mesh", "fault_injection"),
+    "upstream-timeout": ("mesh", "timeout"),
+    "circuit-open": ("mesh", "overload"),
+    "application-down": ("mesh", "unreachable"),
+    "client-gone": ("client", "client_abort"),
 }
 
 
@@ -75,6 +137,9 @@ def test_topology_comes_back_as_its_hops(fought: Fought, battle: Battle) -> None
         lambda status, answer: status == 200 and draw(answer) == expected,
         limit_s=float(os.environ.get("BATTLE_LIMIT_S", "20")),
     )
+    verdict = timeline["verdict"]
+    if name in VERDICTS:
+        assert (verdict["layer"], verdict["class"]) == VERDICTS[name]
     total_ns = round(timeline["duration_ms"] * 1e6)
     assert sum(round(phase["duration_ms"] * 1e6) for phase in timeline["phases"]) == total_ns
 
