@@ -27,7 +27,8 @@ class Envelope:
 
     `format` is `otlp-protobuf`, `otlp-json`, `zipkin-json`, `zipkin-protobuf`, `jaeger-thrift-binary`,
     `jaeger-thrift-compact`, `jaeger-protobuf`, `envoy-als` or `gateway`; `adapter` names the
-    gateway for the last. `source` is what `/api/v1/sources` counts under when the records themselves do not say.
+    gateway for the last. `source` is what `/api/v1/sources` counts under when the records
+    themselves do not say.
     `delivery_id` is the sender's own id of the delivery, the same when it sends it again; without
     one, equal bytes mean a resend.
     """

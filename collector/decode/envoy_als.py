@@ -128,10 +128,11 @@ def decode_access_logs(body: bytes, received_ns: int) -> Canonical:
     except DecodeError as exc:
         msg = f"not an Envoy StreamAccessLogsMessage: {exc}"
         raise Undecodable(msg) from exc
-    entries: list[Any] = [*message.http_logs.log_entry, *message.tcp_logs.log_entry]
-    if len(entries) > len(body) // _MIN_ENTRY_BYTES + 16:
-        msg = f"{len(entries)} access log entries in {len(body)} bytes"
+    count = len(message.http_logs.log_entry) + len(message.tcp_logs.log_entry)
+    if count > len(body) // _MIN_ENTRY_BYTES + 16:
+        msg = f"{count} access log entries in {len(body)} bytes"
         raise Undecodable(msg)
+    entries: list[Any] = [*message.http_logs.log_entry, *message.tcp_logs.log_entry]
     tally = Tally("log records")
     reader = _Reader(tally)
     request = ExportLogsServiceRequest()
