@@ -5,6 +5,7 @@ The errors, and what each one tells the other side.
     ├─ Refused (the sender's envelope)
     │   ├─ Unauthenticated               401   UNAUTHENTICATED      no
     │   ├─ UnknownDoor                   404   UNIMPLEMENTED        no
+    │   ├─ WrongMethod                   405   UNIMPLEMENTED        no
     │   ├─ UnsupportedFormat             415   UNIMPLEMENTED        no
     │   ├─ TooLarge                      413   RESOURCE_EXHAUSTED   no
     │   ├─ Undecodable                   400   INVALID_ARGUMENT     no
@@ -35,6 +36,7 @@ class CollectorError(Exception):
     Everything Hopline raises on purpose.
 
     `code` is the stable word in REST error bodies and metric labels; `hint` says what to do.
+    `is_counted` is set by whoever counts it, so that no refusal is counted twice.
     """
 
     code: ClassVar[str] = "internal"
@@ -47,6 +49,7 @@ class CollectorError(Exception):
         self.message = message
         self.hint = hint
         self.retry_after_s = retry_after_s
+        self.is_counted = False
 
 
 class Refused(CollectorError):
@@ -70,6 +73,14 @@ class UnknownDoor(Refused):
 
     code = "unknown_door"
     http_status = 404
+    grpc_status = "UNIMPLEMENTED"
+
+
+class WrongMethod(Refused):
+    """The path exists, but not for this HTTP method. Never retried."""
+
+    code = "wrong_method"
+    http_status = 405
     grpc_status = "UNIMPLEMENTED"
 
 

@@ -209,6 +209,7 @@ class Journal:
         self._is_closed = False
         self._ticker: asyncio.Task[None] | None = None
         self._queued_bytes = 0
+        self._trouble = ""
         # the rest belongs to the journal thread; the loop only reads the two numbers
         self._stored_bytes = 0
         self._scanned_ns = 0
@@ -220,6 +221,14 @@ class Journal:
     def pending_bytes(self) -> int:
         """Bytes written and not yet released by the store, plus those on their way to the disk."""
         return self._stored_bytes + self._queued_bytes
+
+    def check_health(self) -> str:
+        """Return why an append would fail at the moment, "" when all is well."""
+        if self._is_closed:
+            return "the journal is closed"
+        if self.pending_bytes >= self._settings.max_bytes:
+            return f"the journal holds {self.pending_bytes} of {self._settings.max_bytes} bytes"
+        return self._trouble
 
     def open(self) -> None:
         """
@@ -300,6 +309,7 @@ class Journal:
         self, loop: asyncio.AbstractEventLoop, group: list[_Call], done: asyncio.Future[None]
     ) -> None:
         error = done.exception()
+        self._trouble = "" if error is None else str(error)
         for call in group:
             self._queued_bytes -= call.size
             if call.done.done():  # its caller was cancelled

@@ -1,0 +1,143 @@
+"""
+Gateway records pushed over HTTP: `POST /v1/gateway/{adapter}`.
+
+What a product needs differently (its token header, its answer) is its adapter's `Manners`.
+"""
+
+import logging
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from collector.clock import Clock
+from collector.config import ReceiveSettings
+from collector.decode.gateways import Adapter, get_adapter
+from collector.errors import CollectorError
+from collector.intake import Intake
+from collector.model import Envelope, Receipt, Stream
+from collector.receive.auth import Tokens
+from collector.receive.body import Admission, inflate, read_body
+from collector.receive.otlp_http import (
+    Headers,
+    content_encoding,
+    content_length,
+    peer,
+    refusal_headers,
+)
+
+DOOR = "gateway-http"
+_MAX_ERRORS = 100
+_EXAMPLE = {"accepted": 2, "rejected": 1, "errors": [{"index": 2, "reason": "no start time"}]}
+_log = logging.getLogger(__name__)
+
+
+class GatewayPush:
+    """The route and what it needs."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        settings: ReceiveSettings,
+        admission: Admission,
+        tokens: Tokens,
+        clock: Clock,
+    ) -> None:
+        self._intake = intake
+        self._max_body_bytes = settings.max_body_bytes
+        self._admission = admission
+        self._tokens = tokens
+        self._clock = clock
+        self.router = APIRouter()
+        self.router.add_api_route(
+            "/v1/gateway/{adapter}",
+            self.push,
+            methods=["POST"],
+            summary="Take gateway records",
+            responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
+        )
+
+    async def push(self, adapter: str, request: Request) -> Response:
+        """
+        Take one body in the gateway product's own format.
+
+        The answer counts what is durable; records that can not be used are listed with their index
+        and do not cost the others.
+        """
+        headers: Headers = dict(request.scope["headers"])
+        known: Adapter | None = None
+        body = b""
+        outcome: Receipt | CollectorError
+        try:
+            known = get_adapter(adapter)
+            self._check_token(known, headers)
+            length = content_length(headers)
+            async with self._admission.claim(length) as claim:
+                body = await read_body(request.receive, claim, length, self._max_body_bytes)
+                received_ns = self._clock.now_ns()
+                encoding = content_encoding(headers)
+                body = await inflate(body, encoding, claim, self._max_body_bytes)
+                envelope = self._envelope(known, headers, body, received_ns, request)
+                outcome = await self._intake.accept(envelope)
+        except CollectorError as exc:
+            self._intake.refuse(DOOR, known.name if known else "unknown", Stream.RECORD, exc)
+            outcome = exc
+        return self._answer(known, headers, body, outcome)
+
+    def _check_token(self, adapter: Adapter, headers: Headers) -> None:
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        own = adapter.manners.token_header.encode()
+        if own and own in headers and not authorization:
+            self._tokens.check(headers[own].decode("latin-1"))
+        else:
+            self._tokens.check_header(authorization)
+
+    def _envelope(
+        self, adapter: Adapter, headers: Headers, body: bytes, received_ns: int, request: Request
+    ) -> Envelope:
+        delivery = adapter.manners.delivery_header.encode()
+        return Envelope(
+            signal=Stream.RECORD,
+            format="gateway",
+            body=body,
+            received_ns=received_ns,
+            door=DOOR,
+            source=adapter.name,
+            adapter=adapter.name,
+            peer=peer(request.scope),
+            delivery_id=headers.get(delivery, b"").decode("latin-1") if delivery else "",
+        )
+
+    def _answer(
+        self,
+        adapter: Adapter | None,
+        headers: Headers,
+        body: bytes,
+        outcome: Receipt | CollectorError,
+    ) -> Response:
+        extra: dict[str, str] = {}
+        if isinstance(outcome, CollectorError):
+            refusal = refusal_headers(outcome, headers)
+            extra = {name.decode(): value.decode() for name, value in refusal}
+        if adapter is not None and adapter.manners.respond is not None:
+            plain = {name.decode("latin-1"): v.decode("latin-1") for name, v in headers.items()}
+            own = adapter.manners.respond(plain, body, outcome, self._clock.now_ns())
+            if own is not None:
+                return Response(own.body, own.status, extra, own.content_type)
+        if isinstance(outcome, CollectorError):
+            return JSONResponse(encode_error(outcome), outcome.http_status, extra)
+        return JSONResponse(
+            {
+                "accepted": outcome.accepted,
+                "rejected": outcome.rejected,
+                "errors": [
+                    {"index": error.index, "reason": error.reason}
+                    for error in outcome.errors[:_MAX_ERRORS]
+                ],
+            }
+        )
+
+
+def encode_error(error: CollectorError) -> dict[str, Any]:
+    """Return the error body of everything that is not OTLP."""
+    return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}

@@ -1,0 +1,98 @@
+"""
+The HTTP application of the ingest port: OTLP, gateway push, health and metrics.
+"""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.exceptions import HTTPException
+
+from collector.clock import Clock, SystemClock
+from collector.config import ReceiveSettings
+from collector.errors import CollectorError, UnknownDoor, WrongMethod
+from collector.intake import Intake
+from collector.receive.auth import Tokens
+from collector.receive.body import Admission, Receive
+from collector.receive.gateway_push import GatewayPush, encode_error
+from collector.receive.otlp_http import OtlpHttp, Scope, Send
+from collector.telemetry import Metrics
+
+_OTLP_PREFIXES = ("/v1/", "/v1development/")
+_GATEWAY_PREFIX = "/v1/gateway"
+_log = logging.getLogger(__name__)
+
+
+class IngestApp:
+    """
+    ASGI: OTLP paths go straight to their handler, everything else to FastAPI.
+
+    `pages` is the FastAPI application.
+    """
+
+    def __init__(self, otlp: OtlpHttp, pages: FastAPI) -> None:
+        self._otlp = otlp
+        self.pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith(_OTLP_PREFIXES) and not path.startswith(_GATEWAY_PREFIX):
+                await self._otlp(scope, receive, send)
+                return
+        await self.pages(scope, receive, send)  # type: ignore[arg-type]  # Starlette's narrower type
+
+
+def build_http_app(
+    intake: Intake,
+    settings: ReceiveSettings,
+    metrics: Metrics,
+    admission: Admission | None = None,
+    clock: Clock | None = None,
+) -> IngestApp:
+    """Build the application; *admission* is given when other doors share the memory."""
+    clock = clock or SystemClock()
+    admission = admission or Admission(settings.max_inflight_bytes, metrics)
+    tokens = Tokens(settings.tokens)
+    otlp = OtlpHttp(intake, settings, admission, tokens, clock)
+    pages = FastAPI(title="Hopline ingest", docs_url=None, redoc_url=None)
+    pages.include_router(GatewayPush(intake, settings, admission, tokens, clock).router)
+    _add_health(pages, intake, metrics)
+    _add_error_handlers(pages)
+    return IngestApp(otlp, pages)
+
+
+def _add_health(pages: FastAPI, intake: Intake, metrics: Metrics) -> None:
+    @pages.get("/healthz", summary="Tell that the process runs")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @pages.get("/readyz", summary="Tell whether requests would be accepted")
+    async def readyz() -> JSONResponse:
+        trouble = intake.check_health()
+        component = {"status": "failing", "reason": trouble} if trouble else {"status": "ok"}
+        body = {"status": component["status"], "components": {"journal": component}}
+        return JSONResponse(body, 503 if trouble else 200)
+
+    @pages.get("/metrics", summary="Show the counters as Prometheus text")
+    async def show_metrics() -> PlainTextResponse:
+        return PlainTextResponse(metrics.prometheus_text(), media_type="text/plain; version=0.0.4")
+
+
+def _add_error_handlers(pages: FastAPI) -> None:
+    @pages.exception_handler(HTTPException)
+    async def on_http_error(request: Request, exc: HTTPException) -> JSONResponse:
+        error: CollectorError
+        if exc.status_code == 405:
+            error = WrongMethod(f"{request.url.path} does not take {request.method}")
+        else:
+            error = UnknownDoor(
+                "there is nothing under this path",
+                hint="OTLP: /v1/traces, /v1/logs, /v1/metrics; gateways: /v1/gateway/{adapter}",
+            )
+        return JSONResponse(encode_error(error), error.http_status, dict(exc.headers or {}))
+
+    @pages.exception_handler(Exception)
+    async def on_bug(request: Request, exc: Exception) -> JSONResponse:
+        error = CollectorError("an internal error; the request was not accepted")
+        return JSONResponse(encode_error(error), error.http_status)

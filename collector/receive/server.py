@@ -1,0 +1,107 @@
+"""
+uvicorn inside our own event loop, with caps that it lacks.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from collector.errors import ConfigError
+
+_MAX_HEADER_BYTES = 64 * 1024
+_MAX_HEADERS = 200
+_KEEP_ALIVE_S = 75
+_DRAIN_S = 10
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """
+    HTTP/1.1 with a cap on what comes before the body.
+
+    The parser underneath has none: a sender that never ends its headers would fill the memory.
+    """
+
+    _head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > _MAX_HEADER_BYTES or len(self.headers) >= _MAX_HEADERS:
+            raise ValueError("the head of the request is too large")
+
+
+class _Server(uvicorn.Server):
+    """A server whose process handles the signals itself."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def open_http_server(app: Any, bind: str, port: int) -> AsyncIterator[int]:
+    """
+    Serve *app* until the block is left, then finish the requests under way.
+
+    Returns:
+        The port, chosen by the system when *port* is 0.
+
+    Raises:
+        ConfigError: the address can not be bound.
+    """
+    listener = bind_tcp(bind, port)
+    config = uvicorn.Config(
+        app,
+        http=LimitedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
+def bind_tcp(bind: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises `ConfigError` when the address is taken or unknown."""
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((bind, port))
+    except OSError as exc:
+        listener.close()
+        raise ConfigError(
+            f"can not listen on {bind} port {port}: {exc.strerror}",
+            hint="set another port; 0 turns a door off",
+        ) from exc
+    listener.setblocking(False)
+    return listener
