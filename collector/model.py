@@ -25,10 +25,10 @@ class Envelope:
     """
     One received request, as its door hands it to intake: decompressed, not yet decoded.
 
-    `format` is `otlp-protobuf`, `otlp-json`, `zipkin-json`, `zipkin-protobuf`, `jaeger-thrift-binary`,
-    `jaeger-thrift-compact`, `jaeger-protobuf`, `envoy-als` or `gateway`; `adapter` names the
-    gateway for the last. `source` is what `/api/v1/sources` counts under when the records
-    themselves do not say.
+    `format` is `otlp-protobuf`, `otlp-json`, `zipkin-json`, `zipkin-protobuf`,
+    `jaeger-thrift-binary`, `jaeger-thrift-compact`, `jaeger-protobuf`, `envoy-als` or `gateway`;
+    `adapter` names the gateway for the last. `source` is what `/api/v1/sources` counts under when
+    the records themselves do not say.
     `delivery_id` is the sender's own id of the delivery, the same when it sends it again; without
     one, equal bytes mean a resend.
     """
