@@ -147,16 +147,16 @@ def split_lines(body: bytes) -> Documents:
     Split a body of text lines, of JSON, or of both mixed (a container's log).
 
     Raises:
-        Undecodable: it is empty. Never retried.
+        Undecodable: it is empty, or broken JSON throughout. Never retried.
     """
     body = _strip(body)
+    text, is_repaired = _as_text(body)
     try:
-        value = orjson.loads(body)
+        value = orjson.loads(text if is_repaired else body)
         if isinstance(value, dict | list):
-            return Documents(_as_entries(value))
+            return Documents(_as_entries(value), is_repaired)
     except orjson.JSONDecodeError:
         pass
-    text, is_repaired = _as_text(body)
     if text.startswith("{"):
         entries = _split_objects(text)
         if any(entry.__class__ is dict for entry in entries):
@@ -166,6 +166,8 @@ def split_lines(body: bytes) -> Documents:
         line = line.strip(" \t\r")
         if line:
             entries.extend(_split_line(line, len(entries)) if line[0] == "{" else (line,))
+    if all(entry.__class__ is RecordError for entry in entries):
+        raise Undecodable(f"the body is neither JSON nor text lines: {entries[0].reason}")
     return Documents(entries, is_repaired)
 
 

@@ -9,7 +9,7 @@ Read first: `read_text`. Bodies are split into objects by `decode.documents`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -18,6 +18,7 @@ import orjson
 
 from collector.decode.moments import Moment as Moment
 from collector.decode.moments import parse_moment as parse_moment
+from collector.model import GatewayRecord
 
 Row = Mapping[str, Any]
 
@@ -295,6 +296,21 @@ def squash_keys(row: Row) -> dict[str, Any]:
     return squashed
 
 
+def read_squashed(
+    read: Callable[[dict[str, Any], Row], GatewayRecord],
+) -> Callable[[Row], GatewayRecord]:
+    """Wrap a reader of squashed rows so that its errors carry the field as the sender spells it."""
+
+    def read_row(row: Row) -> GatewayRecord:
+        try:
+            return read(squash_keys(row), row)
+        except FieldError as exc:
+            name = next((key for key in row if _squash(key[:_LONGEST_KEY]) == exc.field), exc.field)
+            raise FieldError(name, exc.reason) from None
+
+    return read_row
+
+
 @lru_cache(maxsize=4096)
 def _squash(key: str) -> str:
     return _PUNCTUATION.sub("", key.lower())
@@ -344,10 +360,9 @@ def _read_duration(row: Row, names: Sequence[str], within: str, unit_ns: int) ->
             value = _as_float(value, within + name)
         if value < 0:
             return None
-        ns = round(value * unit_ns)
-        if ns > _MAX_INT:
+        if value > _MAX_INT // unit_ns:
             raise FieldError(within + name, f"no plausible duration: {describe(value)}")
-        return ns
+        return round(value * unit_ns)
     return None
 
 

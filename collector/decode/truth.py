@@ -39,7 +39,6 @@ LEFT_OUT_OF_PERCENTILES = frozenset({BACKEND_GT_TOTAL, NEGATIVE_SELF, STREAMING}
 
 # A body up to ten segments of 1460 bytes leaves in one flight (RFC 6928): no round trip is added.
 _SMALL_BODY_BYTES = 14_600
-_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 # Two clocks kept by NTP agree within this.
 _CLOCK_TOLERANCE_NS = 2_000_000_000
 _SECOND_NS = 1_000_000_000
@@ -119,10 +118,10 @@ def _excess_ns(record: GatewayRecord, duration_ns: int) -> int:
         if part_ns is not None:
             total_ns += part_ns
             values += 1
-    return total_ns - duration_ns - (values + 1) * record.resolution_ns // 2
+    # each part and the whole may be off by half a step, and a part may itself be a sum of two
+    return total_ns - duration_ns - (values + 2) * record.resolution_ns // 2
 
 
 def _has_large_body(record: GatewayRecord) -> bool:
-    if record.request_bytes is None:
-        return record.method in _METHODS_WITH_BODY
-    return record.request_bytes > _SMALL_BODY_BYTES
+    # an unknown size says nothing: flagging every POST of a product would hide the true cases
+    return record.request_bytes is not None and record.request_bytes > _SMALL_BODY_BYTES

@@ -26,6 +26,7 @@ from collector.decode.fields import (
     read_int,
     read_moment,
     read_ns_from_ms,
+    read_squashed,
     read_text,
     squash_keys,
     write_raw,
@@ -98,7 +99,7 @@ def decode(body: bytes) -> Decoded:
     Raises:
         Undecodable: nothing in the body can be read. Never retried.
     """
-    return decode_rows(body, _read, read_line=_read_line)
+    return decode_rows(body, _read_row, read_line=_read_line)
 
 
 def _read_line(line: str) -> GatewayRecord:
@@ -109,20 +110,22 @@ def _read_line(line: str) -> GatewayRecord:
         except orjson.JSONDecodeError:
             row = None
         if isinstance(row, dict):
-            return _read(row)
+            return _read_row(row)
     raise FieldError("", "expected a JSON object, possibly after a syslog header")
 
 
-def _read(row: Row) -> GatewayRecord:
-    squashed = squash_keys(row)
-    if not _has_moment(squashed):
-        inner, _ = unwrap(row)
-        if isinstance(inner, str):
-            return _read_line(inner)
-        if inner is None or not _has_moment(squash_keys(inner)):
-            raise FieldError("client.received.start.timestamp", "is missing")
-        row, squashed = inner, squash_keys(inner)
-    return _build(squashed, write_raw(row))
+def _read(squashed: dict[str, Any], row: Row) -> GatewayRecord:
+    if _has_moment(squashed):
+        return _build(squashed, write_raw(row))
+    inner, _ = unwrap(row)
+    if isinstance(inner, str):
+        return _read_line(inner)
+    if inner is None or not _has_moment(squash_keys(inner)):
+        raise FieldError("client.received.start.timestamp", "is missing")
+    return _read_row(inner)
+
+
+_read_row = read_squashed(_read)
 
 
 def _has_moment(row: Row) -> bool:
@@ -193,7 +196,8 @@ def _read_times(record: GatewayRecord, row: Row) -> None:
         assert sent_start is not None and end_ns is not None
         receiving = (received_start, received_end)
         record.client_ns = _outside([receiving, (sent_start, end_ns)], backend)
-        record.gateway_ns = end_ns - start_ns - record.client_ns - (record.backend_ns or 0)
+        own_ns = end_ns - start_ns - record.client_ns - (record.backend_ns or 0)
+        record.gateway_ns = own_ns if own_ns >= 0 else None
     _refuse_backwards(record)
 
 
@@ -220,7 +224,7 @@ def _outside(intervals: Sequence[Interval], other: Interval | None) -> int:
 
 def _refuse_backwards(record: GatewayRecord) -> None:
     """Take back times that run backwards: clocks of message processors differ."""
-    for name in ("duration_ns", "backend_ns", "client_ns", "gateway_ns"):
+    for name in ("duration_ns", "backend_ns", "client_ns"):
         value = getattr(record, name)
         if value is not None and value < 0:
             setattr(record, name, None)

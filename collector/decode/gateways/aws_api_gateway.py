@@ -22,9 +22,9 @@ from collector.decode.fields import (
     read_int,
     read_moment,
     read_ns_from_ms,
+    read_squashed,
     read_text,
     require_text,
-    squash_keys,
     write_raw,
 )
 from collector.decode.firehose import (
@@ -89,18 +89,18 @@ def decode(body: bytes) -> Decoded:
         Undecodable: nothing in the body can be read. Never retried.
         TooLarge: compressed records inside are too large. Never retried.
     """
-    return decode_entries(split_delivery(body), _read, read_line=_read_line)
+    return decode_entries(split_delivery(body), read_squashed(_read), read_line=_read_line)
 
 
 def _read_line(line: str) -> GatewayRecord:
     match = _CLF.fullmatch(line) if len(line) <= _LONGEST_LINE else None
     if match is None:
         raise FieldError("", "expected a JSON object or the common log format")
-    return _build(match.groupdict(), {}, line)
+    return _build(match.groupdict(), {}, write_raw(line))
 
 
-def _read(row: Row) -> GatewayRecord:
-    return _build(squash_keys(row), row, write_raw(row))
+def _read(row: dict[str, Any], original: Row) -> GatewayRecord:
+    return _build(row, original, write_raw(original))
 
 
 def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:

@@ -85,7 +85,7 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
     if category not in _CATEGORIES:
         raise FieldError("category", f"{category!r} is not an Application Gateway access log")
     if "timetaken" not in flat or "httpstatus" not in flat:
-        raise FieldError("timetaken" if "timetaken" not in flat else "httpstatus", "is missing")
+        raise FieldError("timeTaken" if "timetaken" not in flat else "httpStatus", "is missing")
     stamp = require_start(flat, "timegenerated", "time", "timestamp")
     is_v1 = _is_v1(flat)
     duration_ns = (read_ns_from_ms if is_v1 else read_ns_from_s)(flat, "timetaken")
@@ -110,7 +110,7 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
         status=read_int(flat, "httpstatus"),
         api=read_text(flat, "rulename", "listenername"),
         client_address=read_text(flat, "clientip"),
-        backend_host=read_text(flat, "serverrouted", "host"),
+        backend_host=read_text(flat, "serverrouted"),
         backend_status=read_int(flat, "serverstatus"),
         backend_id=read_text(flat, "backendpoolname"),
         request_bytes=read_int(flat, "receivedbytes"),
@@ -156,11 +156,12 @@ def _read_target(record: GatewayRecord, flat: FlatRow) -> None:
     original = split_target(read_text(flat, "originalrequesturiwithargs"))
     sent = split_target(read_text(flat, "requesturi"))
     record.path = original.path or sent.path
-    record.backend_path = sent.path
+    record.backend_path = sent.path if record.backend_host else ""
     query = original.query or sent.query or read_text(flat, "requestquery")
     if _V1_MARK in query:
         parts = _v1_parts(flat)
-        record.backend_host = parts.get("SERVER-ROUTED", record.backend_host)
+        record.backend_host = parts.get("SERVER-ROUTED", "")
+        record.backend_path = sent.path if record.backend_host else ""
         status = {"SERVER-STATUS": parts.get("SERVER-STATUS")}
         record.backend_status = read_int(status, "SERVER-STATUS")
         is_hit = parts.get("CACHE-HIT") == "1"

@@ -47,16 +47,15 @@ _HEAD = re.compile(
     r'(?P<upstream_service_time>\d+|-) "(?P<x_forwarded_for>[^"]*)" ',
     re.ASCII,
 )
-# The user agent is the client's own text and may hold quotes: the fields after it are counted from
-# the right.
+# The user agent is the client's own text and may hold quotes: it ends where all that follows fits.
 _TAIL = re.compile(
-    r'"(?P<user_agent>.*)" "(?P<request_id>[^"]*)" "(?P<authority>[^"]*)" '
+    r'"(?P<user_agent>.*?)" "(?P<request_id>[^"]*)" "(?P<authority>[^"]*)" '
     r'"(?P<upstream_host>[^"]*)"'
     r"(?: (?P<upstream_cluster>\S+) (?P<upstream_local_address>\S+)"
     r" (?P<downstream_local_address>\S+) (?P<downstream_remote_address>\S+)"
     r" (?P<requested_server_name>\S+) (?P<route_name>\S+))?"
     # what users append to either format: %TRACE_ID% or %REQ(TRACEPARENT)%
-    r'(?: "?(?:(?P<traceparent>00-[0-9a-f-]{52})|(?P<trace_id>[0-9a-f]{16,32})|-?)"?)?'
+    r'(?: "?(?:(?P<traceparent>00-[0-9a-f-]{52})|(?P<trace_id>[0-9a-f]{16,32})|-?)"?)?\s*'
 )
 _LONGEST_LINE = 32_768
 _DURATION = ("duration", "duration_ms")
@@ -101,7 +100,10 @@ def _read_line(line: str) -> GatewayRecord:
     if head is None or tail is None:
         raise FieldError("", "expected JSON or Envoy's default text format")
     row: dict[str, str | None] = {**head.groupdict(), **tail.groupdict()}
-    return _build(row, write_raw(line), "")
+    record = _build(row, write_raw(line), "")
+    flavour = "Envoy" if row["route_name"] is None else "Istio"
+    record.attributes = {**record.attributes, "envoy.flavour": flavour}
+    return record
 
 
 def _read(row: Row) -> GatewayRecord:
@@ -132,12 +134,14 @@ def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
     )
     grpc_status = read_text(row, "grpc_status", "grpc_status_number", "grpc-status")
     content_type = "application/grpc" if grpc_status else read_text(row, "content_type")
+    status = _status(row)
+    upgrade = "websocket" if status == 101 else read_text(row, "upgrade")
     record = GatewayRecord(
         gateway="envoy",
         record_id=request_id or derive_record_id(raw),
         start_ns=start.ns,
         instance=instance or read_text(row, "node_id", "pod_name", "hostname"),
-        kind=kind_of(content_type, read_text(row, "upgrade")),
+        kind=kind_of(content_type, upgrade),
         duration_ns=duration_ns,
         backend_ns=read_ns_from_ms(row, "x-envoy-upstream-service-time", "upstream_service_time"),
         method=read_text(row, "method", ":method"),
@@ -145,7 +149,7 @@ def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
         host=read_text(row, ":authority", "authority", "host"),
         path=target.path,
         protocol=read_text(row, "protocol"),
-        status=_status(row),
+        status=status,
         route=read_text(row, "route_name"),
         api=_api(cluster),
         backend_host=read_text(row, "upstream_host"),

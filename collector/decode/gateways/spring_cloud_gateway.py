@@ -95,7 +95,8 @@ def _read_line(line: str) -> GatewayRecord:
     assert status is not None
     record = GatewayRecord(
         gateway="spring-cloud-gateway",
-        record_id=derive_record_id(raw),
+        # without what a logger put before it, so that two shippers of one line agree
+        record_id=derive_record_id(match[0]),
         start_ns=start.ns,
         kind="websocket" if status == 101 else "http",
         duration_ns=read_ns_from_ms(row, "duration"),
