@@ -17,11 +17,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from azure.core.credentials import AccessToken
+from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.policies import AsyncRetryPolicy, SansIOHTTPPolicy
 from azure.identity.aio import DefaultAzureCredential
-from azure.monitor.query import LogsQueryPartialResult
+from azure.monitor.query import LogsQueryError, LogsQueryPartialResult
 from azure.monitor.query.aio import LogsQueryClient
 
 from collector.config import AzureSettings
@@ -58,11 +59,15 @@ class LogAnalyticsClient:
     """
     A thin client; one for all workspaces of an endpoint. `close` ends its connections.
 
+    *credential* is `DefaultAzureCredential` unless given.
+
     Raises:
         ConfigError: the endpoint is not https and that was not allowed.
     """
 
-    def __init__(self, settings: AzureSettings) -> None:
+    def __init__(
+        self, settings: AzureSettings, credential: AsyncTokenCredential | None = None
+    ) -> None:
         is_secure = settings.endpoint.startswith("https://")
         if not is_secure and not settings.is_insecure_endpoint_allowed:
             raise ConfigError(
@@ -71,7 +76,9 @@ class LogAnalyticsClient:
             )
         # The SDK refuses to send a bearer token over plain http, and a double needs none.
         options = {} if is_secure else {"authentication_policy": SansIOHTTPPolicy[Any, Any]()}
-        self._credential = DefaultAzureCredential() if is_secure else _NoCredential()
+        self._credential = credential or (
+            DefaultAzureCredential() if is_secure else _NoCredential()
+        )
         # Our own back-off sees the stop signal and shows in the status; the SDK's would hide there.
         self._client = LogsQueryClient(
             self._credential,
@@ -102,8 +109,7 @@ class LogAnalyticsClient:
                 return Answer((), service_now_ns=seen.date_ns)
             raise _translate(exc, workspace, seen) from exc
         if isinstance(result, LogsQueryPartialResult):
-            error = result.partial_error
-            reason = (error and error.message) or "partial result"
+            reason = _partial_reason(result.partial_error)
             return Answer(_rows(result.partial_data or ()), reason, seen.date_ns)
         if not result.tables:
             raise SourceUnavailable(f"workspace {workspace} answered without a table")
@@ -156,7 +162,8 @@ def _rows(tables: Sequence[Any]) -> list[dict[str, Any]]:
 def _translate(exc: Exception, workspace: str, seen: _Seen) -> PullError:
     if isinstance(exc, HttpResponseError) and exc.status_code and exc.status_code >= 300:
         return _translate_status(exc, exc.status_code, workspace)
-    if isinstance(exc, ClientAuthenticationError):
+    # The SDK wraps whatever comes out of its pipeline; what it was stands in the context.
+    if not seen.status and isinstance(exc.__context__ or exc, ClientAuthenticationError):
         return SourceDenied(f"no Azure credential: {_short(exc)}", hint=_HINTS[401])
     if seen.status == 200:
         return SourceUnavailable(f"workspace {workspace} answered what is no result: {_short(exc)}")
@@ -182,6 +189,17 @@ def _reason(exc: HttpResponseError) -> str:
         return f"{code} {error.get('message', '')}"[:_MESSAGE_CHARACTERS].strip()
     except (ValueError, KeyError, TypeError, AttributeError):
         return _short(exc)
+
+
+def _partial_reason(error: LogsQueryError | None) -> str:
+    """Return why a result is partial: the SDK's own message stops short of the details."""
+    if error is None:
+        return "partial result"
+    inner: Any = (error.details or [{}])[0]
+    while isinstance(inner, Mapping) and isinstance(inner.get("innererror"), Mapping):
+        inner = inner["innererror"]
+    detail = inner.get("message") if isinstance(inner, Mapping) else ""
+    return str(detail or error.message or error.code)[:_MESSAGE_CHARACTERS]
 
 
 def _retry_after_s(exc: HttpResponseError) -> int | None:

@@ -117,7 +117,9 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
         start_ns=start.ns,
         instance=_instance(flat, properties),
         source="app-requests" if kind == "request" else "app-dependencies",
-        resolution_ns=_TICK_NS,
+        # The start of a dependency is not the start of its request: at this resolution it never
+        # wins against one that is.
+        resolution_ns=_TICK_NS if kind == "request" else 1_000_000,
         region=read_text(properties, "Region"),
         weight=_weight(flat),
         raw=raw_text(flat.original),

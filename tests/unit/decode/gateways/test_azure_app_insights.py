@@ -1,0 +1,99 @@
+"""How telemetry of API Management becomes the same record that its gateway log becomes."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from collector.decode.gateways.azure_app_insights import REQUEST_KEY, decode, decode_rows
+
+OPERATION_ID = "0c1d" * 8
+REQUEST_SPAN, DEPENDENCY_SPAN = "ab" * 8, "cd" * 8
+PROPERTIES = {
+    "Service Type": "API Management",
+    "Request Id": "0BADCAFE-0000-4000-8000-000000000001",
+}
+
+
+def _request(**changes: Any) -> dict[str, Any]:
+    return {
+        "TimeGenerated": "2032-01-02T03:04:05.0070000Z",
+        "Type": "AppRequests",
+        "Id": REQUEST_SPAN,
+        "OperationId": OPERATION_ID,
+        "ParentId": "",
+        "DurationMs": 100.5,
+        "ResultCode": "200",
+        "Success": True,
+        "Properties": PROPERTIES,
+    } | changes
+
+
+def _dependency(**changes: Any) -> dict[str, Any]:
+    return (
+        _request(
+            Type="AppDependencies",
+            Id=DEPENDENCY_SPAN,
+            ParentId=REQUEST_SPAN,
+            DurationMs=80.25,
+            TimeGenerated="2032-01-02T03:04:05.0100000Z",
+        )
+        | changes
+    )
+
+
+def test_request_and_dependency_of_two_tables_share_their_record_id() -> None:
+    """Polled apart, they are merged by (gateway, record id) like any two sources."""
+    (request,) = decode_rows("AppRequests", [_request()]).records
+    (dependency,) = decode_rows("AppDependencies", [_dependency()]).records
+    assert request.record_id == dependency.record_id == PROPERTIES["Request Id"].lower()
+    assert request.attributes[REQUEST_KEY] == dependency.attributes[REQUEST_KEY]
+    assert request.gateway == dependency.gateway == "azure-apim"
+    assert dependency.outgoing_span_id == DEPENDENCY_SPAN
+
+
+def test_start_of_a_dependency_does_not_pass_for_the_start_of_the_request() -> None:
+    """Merging takes the start of the finest resolution, which is the request's."""
+    (request,) = decode_rows("AppRequests", [_request()]).records
+    (dependency,) = decode_rows("AppDependencies", [_dependency()]).records
+    assert request.resolution_ns < dependency.resolution_ns
+
+
+def test_backend_time_is_the_sum_of_all_dependencies() -> None:
+    """Two calls to the backend add up, and the rest of the total is the gateway's."""
+    rows = [_request(), _dependency(DurationMs=30.0), _dependency(DurationMs=40.0)]
+    (record,) = decode(json.dumps(rows).encode()).records
+    assert (record.backend_ns, record.gateway_ns) == (70_000_000, 30_500_000)
+    assert record.attempts == 2
+
+
+def test_dependencies_of_another_request_are_left_alone() -> None:
+    """A dependency goes to the request whose span is its parent, within the same trace only."""
+    other = _dependency(ParentId="12" * 8)
+    same_span = _dependency(OperationId="ff" * 16)
+    records = decode(json.dumps([_request(), other, same_span]).encode()).records
+    assert [record.backend_ns for record in records] == [None, 80_250_000, 80_250_000]
+
+
+def test_item_count_is_the_weight() -> None:
+    """A sampled request stands for as many as its ItemCount says."""
+    (record,) = decode(json.dumps(_request(ItemCount=25)).encode()).records
+    assert record.weight == 25
+
+
+def test_typed_rows_of_the_query_client_are_read() -> None:
+    """Datetimes, fractional durations and Properties as JSON text, as the SDK returns them."""
+    row = _request(
+        TimeGenerated=datetime(2032, 1, 2, 3, 4, 5, 7001, UTC), Properties=json.dumps(PROPERTIES)
+    )
+    del row["Type"]
+    (record,) = decode_rows("AppRequests", [row]).records
+    assert record.start_ns == 1_956_625_445_007_001_000
+    assert json.loads(record.raw)["Properties"] == PROPERTIES
+
+
+def test_legacy_guid_is_no_trace_id() -> None:
+    """A GUID as operation id was never sent as traceparent, so it is kept as a request id."""
+    guid = "7f0e1d2c-3b4a-4596-8788-99aabbccddee"
+    (record,) = decode(json.dumps(_request(OperationId=guid)).encode()).records
+    assert record.trace_id == ""
+    assert ("request_id", guid) in [(each.kind, each.value) for each in record.ids]
