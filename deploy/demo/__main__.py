@@ -121,11 +121,11 @@ def _start(stack: ExitStack) -> Running:
         gateway, addresses = _start_gateway(stack, mesh, logs)
     hopline = Hopline(doors, FOLDER / "data", logs / "hopline.log", addresses["log_analytics"])
     stack.callback(hopline.child.stop, 15)
-    with step("starting Hopline with the embedded store"):
-        hopline.wait_until_ready()
     with step("starting the mesh") as told:
         mesh.start()
         told.append(f"{mesh.envoy_count} Envoys, {len(SHOP.services)} services")
+    with step("starting Hopline with the embedded store"):
+        hopline.wait_until_ready()
     return Running(hopline, mesh, gateway, addresses["gateway"])
 
 
