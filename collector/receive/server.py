@@ -47,7 +47,15 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """A server whose process handles the signals itself."""
+    """A server whose process handles the signals itself. `is_up` is set once it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -81,8 +89,7 @@ async def open_http_server(app: Any, bind: str, port: int) -> AsyncIterator[int]
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.005)
+        await server.is_up.wait()
         yield listener.getsockname()[1]
     finally:
         server.should_exit = True
