@@ -68,6 +68,8 @@ POLICY_PROFILE = Profile(
     are_tries_included=True,
     is_body_upload_included=True,
 )
+# What the event of a policy has and no other log with a request id does.
+_POLICY_SIGNS = frozenset({"startedat", "elapsedms", "phase"})
 _TICK_NS = 100
 _ERROR_COLUMNS = (
     "lasterrorreason",
@@ -135,7 +137,7 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
         return None
     if table in ("apprequests", "appdependencies"):
         raise FieldError("type", f"{table} rows belong to the adapter azure-app-insights")
-    if "correlationid" not in flat and "requestid" in flat:
+    if "requestid" in flat and not _POLICY_SIGNS.isdisjoint(flat):
         return _read_policy_event(flat)
     return _read_gateway_log(flat)
 
