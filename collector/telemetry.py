@@ -27,6 +27,8 @@ Counter = Literal[
     "hopline_intake_values_redacted_total",
     # attribute strings repaired because they were not UTF-8, by door
     "hopline_intake_strings_repaired_total",
+    # UDP datagrams lost before they could be accepted (UDP is not acknowledged), by door and reason
+    "hopline_receive_datagrams_dropped_total",
     # bytes of canonical messages made durable, by stream
     "hopline_journal_bytes_total",
     # fdatasync calls; each may acknowledge many requests
@@ -90,9 +92,7 @@ class Metrics:
     def observe(self, name: Histogram, seconds: float, **labels: str) -> None:
         with self._lock:
             series = self._histograms.setdefault(name, {})
-            cells = series.setdefault(
-                self._key(series, labels), [0.0] * (len(_BUCKETS_S) + 2)
-            )
+            cells = series.setdefault(self._key(series, labels), [0.0] * (len(_BUCKETS_S) + 2))
             cells[bisect_left(_BUCKETS_S, seconds)] += 1
             cells[-1] += seconds
 

@@ -1,0 +1,120 @@
+"""
+HTTP doors of the span protocols that are older than OTLP: one path, 202, plain text.
+
+Their senders look at the status alone, so an answer has text only when there is something to say:
+what was rejected or repaired, or why nothing was taken.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from collector.clock import Clock
+from collector.config import ReceiveSettings
+from collector.errors import CollectorError, UnknownDoor, UnsupportedFormat, WrongMethod
+from collector.intake import Intake
+from collector.model import Envelope, Receipt, Stream
+from collector.receive.auth import Tokens
+from collector.receive.body import Admission, Receive, inflate, read_body
+from collector.receive.otlp_http import (
+    Headers,
+    Scope,
+    Send,
+    content_encoding,
+    content_length,
+    media_type,
+    peer,
+    refusal_headers,
+    send_answer,
+)
+from collector.receive.status import describe
+
+_TEXT = b"text/plain; charset=utf-8"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRoute:
+    """
+    One protocol over HTTP.
+
+    `formats` maps content types to envelope formats; "" stands for none given. `check_query` may
+    refuse a query string. `hint` is added where somebody asks for another path.
+    """
+
+    door: str
+    source: str
+    path: str
+    formats: Mapping[str, str]
+    hint: str
+    check_query: Callable[[str], None] = lambda query: None
+
+
+class SpanHttp:
+    """The ASGI application of one such protocol."""
+
+    def __init__(
+        self,
+        route: SpanRoute,
+        intake: Intake,
+        settings: ReceiveSettings,
+        admission: Admission,
+        clock: Clock,
+    ) -> None:
+        self._route = route
+        self._intake = intake
+        self._max_body_bytes = settings.max_body_bytes
+        self._admission = admission
+        self._tokens = Tokens(settings.tokens)
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: Headers = dict(scope["headers"])
+        extra: list[tuple[bytes, bytes]] = []
+        try:
+            receipt = await self._accept(scope, receive, headers)
+            status, text = 202, describe(receipt)
+        except Exception as exc:
+            error = exc if isinstance(exc, CollectorError) else _unexpected(exc)
+            if not error.is_counted:
+                self._intake.refuse(self._route.door, self._route.source, Stream.TRACE, error)
+            status = error.http_status
+            text = error.message if not error.hint else f"{error.message} ({error.hint})"
+            extra = refusal_headers(error, headers)
+        await send_answer(send, status, text.encode("utf-8", "replace"), _TEXT, extra)
+
+    async def _accept(self, scope: Scope, receive: Receive, headers: Headers) -> Receipt:
+        route = self._route
+        if scope["path"].rstrip("/") != route.path:
+            msg = f"nothing here; send spans to {route.path}"
+            raise UnknownDoor(msg, hint=route.hint)
+        if scope["method"] != "POST":
+            msg = f"{route.path} takes POST only"
+            raise WrongMethod(msg)
+        self._tokens.check_header(headers.get(b"authorization", b"").decode("latin-1"))
+        route.check_query(scope["query_string"].decode("latin-1"))
+        name = route.formats.get(media_type(headers))
+        if name is None:
+            msg = f"content type {media_type(headers)[:80]!r} is not read here"
+            raise UnsupportedFormat(msg, hint=f"send {', '.join(filter(None, route.formats))}")
+        length = content_length(headers)
+        async with self._admission.claim(length) as claim:
+            body = await read_body(receive, claim, length, self._max_body_bytes)
+            received_ns = self._clock.now_ns()
+            body = await inflate(body, content_encoding(headers), claim, self._max_body_bytes)
+            return await self._intake.accept(
+                Envelope(
+                    signal=Stream.TRACE,
+                    format=name,
+                    body=body,
+                    received_ns=received_ns,
+                    door=route.door,
+                    source=route.source,
+                    peer=peer(scope),
+                )
+            )
+
+
+def _unexpected(exc: Exception) -> CollectorError:
+    _log.error("a request failed", exc_info=exc)
+    return CollectorError("an internal error; the request was not accepted")
