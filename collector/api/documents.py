@@ -154,6 +154,7 @@ class SpanItem(Document):
 
     span_id: str
     parent_span_id: str
+    raw_span_id: str
     raw_parent_span_id: str
     trace_id: str
     hop: int
@@ -408,16 +409,18 @@ class SourceItem(Document):
     """How fresh and complete one source is."""
 
     source: str
-    kind: str
+    stream: str = Field(description="trace, log, metric, record; or pull for a polled source.")
+    doors: list[str]
     rows: int
     last_event: Moment | None
     last_received: Moment | None
     lag_p50_ms: Milliseconds | None
-    lag_p95_ms: Milliseconds | None
+    lag_p90_ms: Milliseconds | None
     lag_p99_ms: Milliseconds | None
     watermark: Moment | None
     accepted: int
     rejected: int
+    last_error: str = Field(description="Why a polled source can not be read; empty: it can.")
 
 
 class SourcesDocument(Document):

@@ -94,6 +94,7 @@ _GATEWAY_RECORD: dict[str, Any] = {
 _SPAN: dict[str, Any] = {
     "span_id": "2b3c4d5e6f708192",
     "parent_span_id": "1a2b3c4d5e6f7081",
+    "raw_span_id": "2b3c4d5e6f708192",
     "raw_parent_span_id": "1a2b3c4d5e6f7081",
     "trace_id": _TRACE,
     "hop": 1,
@@ -290,17 +291,19 @@ STORED: dict[str, Any] = {
 SOURCES: dict[str, Any] = {
     "sources": [
         {
-            "source": "azure-apim",
-            "kind": "record",
+            "source": "log-analytics",
+            "stream": "record",
+            "doors": ["azure-monitor"],
             "rows": 10_420,
             "last_event": "2026-03-01T09:36:00.000000000Z",
             "last_received": "2026-03-01T09:39:02.000000000Z",
             "lag_p50_ms": 95_000.0,
-            "lag_p95_ms": 180_000.0,
+            "lag_p90_ms": 180_000.0,
             "lag_p99_ms": 240_000.0,
             "watermark": "2026-03-01T09:32:00.000000000Z",
             "accepted": 10_420,
             "rejected": 3,
+            "last_error": "",
         }
     ]
 }

@@ -14,8 +14,8 @@ from collector.clock import Clock
 from collector.errors import Unauthenticated
 from collector.telemetry import Metrics
 
-# No data behind these: probes, the empty page, and the description of the API.
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/"})
+# No data behind these: probes, the empty pages, and the description of the API.
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/", "/docs"})
 OPEN_PREFIX = "/page/"
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -84,7 +84,7 @@ class Guard:
 
 def _extra(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
     path = scope["path"]
-    if path == "/" or path.startswith(OPEN_PREFIX):
+    if path in ("/", "/docs") or path.startswith(OPEN_PREFIX):
         return ((b"content-security-policy", _POLICY), (b"cache-control", b"no-cache"))
     return (
         (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),

@@ -3,8 +3,10 @@ An account as Markdown, for a ticket or a chat.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from collector.query.account import SECTIONS, Account
+from collector.query.account import SECTIONS, Account, Sentence
 
 # Characters that could start markup, a link or a mention inside a name that a sender chose.
 # An underscore inside a word starts nothing and stays readable.
@@ -24,6 +26,20 @@ def write_account(account: Account) -> str:
             basis = " ".join(f"`{_code(word)}`" for word in (sentence.rule, *sentence.refs))
             lines.append(f"- {_escape(sentence.text)} ({basis})")
     return "\n".join(lines) + "\n"
+
+
+def read_account(document: Mapping[str, Any]) -> Account:
+    """Return the account of a document of `GET /api/v1/requests/{id}/explain`."""
+    return Account(
+        id=document["id"],
+        title=document["title"],
+        state=document["state"],
+        revision=document["revision"],
+        sentences=tuple(
+            Sentence(each["section"], each["text"], each["rule"], tuple(each["refs"]))
+            for each in document["sentences"]
+        ),
+    )
 
 
 def _escape(text: str) -> str:

@@ -206,16 +206,18 @@ def render_sources(sources: Iterable[SourceReport]) -> Document:
         "sources": [
             {
                 "source": item.source,
-                "kind": item.kind,
+                "stream": item.stream,
+                "doors": item.doors,
                 "rows": item.rows,
                 "last_event": _optional_moment(item.last_event_ns),
                 "last_received": _optional_moment(item.last_received_ns),
                 "lag_p50_ms": _optional_ms(item.lag_p50_ns),
-                "lag_p95_ms": _optional_ms(item.lag_p95_ns),
+                "lag_p90_ms": _optional_ms(item.lag_p90_ns),
                 "lag_p99_ms": _optional_ms(item.lag_p99_ns),
                 "watermark": _optional_moment(item.watermark_ns),
                 "accepted": item.accepted,
                 "rejected": item.rejected,
+                "last_error": item.last_error,
             }
             for item in sources
         ]
@@ -329,6 +331,7 @@ def _render_span(span: TimelineSpan) -> Document:
     return {
         "span_id": span.span_id,
         "parent_span_id": span.parent_span_id,
+        "raw_span_id": span.raw_span_id,
         "raw_parent_span_id": span.raw_parent_span_id,
         "trace_id": span.trace_id,
         "hop": span.hop,

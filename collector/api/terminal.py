@@ -14,10 +14,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from collector.api.bundle import PARTS, read_bundle, write_bundle
 from collector.api.fetch import fetch, request_path
 from collector.api.ink import Ink, wrap
+from collector.api.markdown import read_account, write_account
 from collector.api.waterfall import Document, draw_waterfall, format_ms
 
+_SUFFIXES = {"timeline": "", "account": "/explain", "stored": "/spans"}
 _MIN_WIDTH, _MAX_WIDTH = 80, 180
 _STATE_STYLES = {"final": "green", "complete": "green", "provisional": "yellow"}
 _LAYER_STYLES = {
@@ -42,21 +45,37 @@ def explain(
     """
     Print the request that *request_id* belongs to; return the exit status.
 
+    *request_id* may be the file of a bundle: then nobody is asked. With *bundle* that file is
+    written instead of printing.
+
     Raises:
+        BadQuestion: the file is no bundle, or was changed.
         QueryError: the API does not answer, or answers with an error, whose words are passed on.
     """
+    path = Path(request_id)
+    if bundle is not None:
+        write_bundle(bundle, {part: _fetch(part, request_id, url, token) for part in PARTS})
+        _write(f"{bundle}: redacted; open it with hopline explain {bundle}\n")
+        return 0
+    part = "account" if form == "markdown" else "timeline"
+    is_file = path.suffix and path.is_file()
+    document = read_bundle(path)[part] if is_file else _fetch(part, request_id, url, token)
     if form == "markdown":
-        text = fetch(url, request_path(request_id, "/explain"), token=token, accept="text/markdown")
-        _write(text.decode())
-        return 0
-    document = json.loads(fetch(url, request_path(request_id), token=token))
-    if form == "json":
+        _write(write_account(read_account(document)))
+    elif form == "json":
         _write(json.dumps(document, indent=2, ensure_ascii=not _is_unicode()) + "\n")
-        return 0
-    ink = Ink(is_coloured=_is_coloured(), is_unicode=_is_unicode())
-    columns = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 120)
-    _write(render_timeline(document, width=columns, ink=ink))
+    else:
+        ink = Ink(is_coloured=_is_coloured(), is_unicode=_is_unicode())
+        columns = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 120)
+        _write(render_timeline(document, width=columns, ink=ink))
     return 0
+
+
+def _fetch(part: str, request_id: str, url: str, token: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(
+        fetch(url, request_path(request_id, _SUFFIXES[part]), token=token)
+    )
+    return document
 
 
 def _write(text: str) -> None:

@@ -130,7 +130,7 @@ def format_ms(value: float) -> str:
     if size >= 8_640_000_000:
         return f"{value / 86_400_000:.0f} d"
     if size >= 100_000_000:
-        return f"{value / 3_600_000:.1f} h"
+        return f"{value / 3_600_000:.{0 if size >= 1_000_000_000 else 1}f} h"
     if size >= 10_000_000:
         return f"{value / 1000:.0f} s"
     if size >= 10_000:

@@ -66,20 +66,24 @@ class SourceReport:
     """
     How fresh and complete one source is.
 
-    `watermark_ns`: events before it are almost surely here. `lag_*_ns` is reception minus event.
+    `stream` is the kind of what it sends, or `pull` for a source that is polled. `watermark_ns`:
+    events before it are almost surely here. `lag_*_ns` is reception minus event. Counts are of
+    this ingest process's life. `last_error` says why a polled source could not be read.
     """
 
     source: str
-    kind: str
-    rows: int
-    last_event_ns: int | None
-    last_received_ns: int | None
-    lag_p50_ns: int | None
-    lag_p95_ns: int | None
-    lag_p99_ns: int | None
-    watermark_ns: int | None
+    stream: str
+    doors: tuple[str, ...] = ()
+    rows: int = 0
+    last_event_ns: int | None = None
+    last_received_ns: int | None = None
+    lag_p50_ns: int | None = None
+    lag_p90_ns: int | None = None
+    lag_p99_ns: int | None = None
+    watermark_ns: int | None = None
     accepted: int = 0
     rejected: int = 0
+    last_error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

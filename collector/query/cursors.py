@@ -1,9 +1,10 @@
 """
 Cursors: where the next page of a search begins, as one opaque word.
 
-A cursor holds the last row's sort key and the range, fixed on the first page: pages of a search
-"until now" would otherwise overlap. It is bound to the other parameters by a fingerprint, and a
-digest tells a cut or edited cursor from a whole one; it is no secret and grants nothing.
+A cursor holds the store's own cursor of the last row and the range, fixed on the first page: pages
+of a search "until now" would otherwise overlap. It is bound to the other parameters by a
+fingerprint, and a digest tells a cut or edited cursor from a whole one; it is no secret and grants
+nothing.
 """
 
 import base64
@@ -24,25 +25,15 @@ _HINT = "take next_cursor of the page before as it is, and keep the other parame
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The range of the first page, and the sort key of the last row seen: (value, start, id)."""
+    """The range of the first page, and the store's cursor of the last row seen."""
 
     start_ns: int
     end_ns: int
-    sort_value: int
-    row_start_ns: int
-    row_key: str
+    row: str
 
 
 def encode_cursor(cursor: Cursor, search: Search) -> str:
-    body = orjson.dumps(
-        [
-            cursor.start_ns,
-            cursor.end_ns,
-            cursor.sort_value,
-            cursor.row_start_ns,
-            cursor.row_key,
-        ]
-    )
+    body = orjson.dumps([cursor.start_ns, cursor.end_ns, cursor.row])
     return base64.urlsafe_b64encode(_digest(body, search) + body).decode().rstrip("=")
 
 
@@ -54,8 +45,8 @@ def decode_cursor(search: Search) -> Cursor:
         BadQuestion: it was cut, edited, or made for other parameters. Never retried.
     """
     match orjson.loads(body) if (body := _open(search)) else None:
-        case [int(start), int(end), int(value), int(row_start), str(row_key)]:
-            return Cursor(start, end, value, row_start, row_key)
+        case [int(start), int(end), str(row)]:
+            return Cursor(start, end, row)
     msg = "cursor: is not one that this search has given out"
     raise BadQuestion(msg, hint=_HINT)
 

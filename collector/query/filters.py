@@ -23,7 +23,6 @@ STATES = ("provisional", "complete", "final")
 ORDERS = ("-duration", "-start")
 _T = TypeVar("_T")
 _MAX_TEXT = 512
-_MAX_STATUSES = 20
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ns|us|µs|ms|s|m|h)?", re.ASCII)
 _UNITS_NS = {
     "ns": 1,
@@ -51,8 +50,7 @@ class Search:
     """
     A search that makes sense.
 
-    The range is [start_ns, end_ns). `statuses` and `status_classes` are alternatives of each other:
-    a request matches when its status is one of the former or of a class of the latter.
+    The range is [start_ns, end_ns); a request matches when every field that is set fits.
     """
 
     start_ns: int
@@ -68,8 +66,8 @@ class Search:
     consumer: str = ""
     revision: str = ""
     q: str = ""
-    statuses: tuple[int, ...] = ()
-    status_classes: tuple[int, ...] = ()
+    status: int | None = None
+    status_class: int | None = None
     is_error: bool | None = None
     is_joined: bool | None = None
     state: str = ""
@@ -99,8 +97,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("end", f"End of the range, exclusive. {_MOMENT_HELP} Default: now.", example="now"),
     *(Parameter(name, text, example=example) for name, (text, example) in _TEXTS.items()),
-    Parameter("status", "Status code, or several with commas.", example="502,504"),
-    Parameter("status_class", "`2xx` to `5xx`, or several with commas.", example="5xx"),
+    Parameter("status", "Status code.", {"type": "integer"}, 504),
+    Parameter("status_class", "`1xx` to `5xx`.", example="5xx"),
     Parameter(
         "error", "Only failed (`true`) or only good (`false`) requests.", {"type": "boolean"}, True
     ),
@@ -150,13 +148,13 @@ def parse_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
         BadQuestion: a parameter is unknown, given twice, or not what it should be.
     """
     given = collect_pairs(pairs, _NAMES)
-    start_ns, end_ns = _read_range(given, now_ns)
+    start_ns, end_ns = parse_range(given, now_ns)
     search = Search(
         start_ns=start_ns,
         end_ns=end_ns,
         is_default_range="start" not in given,
-        statuses=_read_statuses(given.get("status", "")),
-        status_classes=_read_status_classes(given.get("status_class", "")),
+        status=_read(given, "status", _read_status),
+        status_class=_read(given, "status_class", _read_status_class),
         is_error=_read(given, "error", read_boolean),
         is_joined=_read(given, "joined", read_boolean),
         state=_read_choice(given, "state", STATES),
@@ -191,7 +189,7 @@ def collect_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> dic
             raise BadQuestion(msg, hint=hint)
         if name in given:
             msg = f"{name}: given more than once"
-            raise BadQuestion(msg, hint="several status codes are written with commas: 502,504")
+            raise BadQuestion(msg)
         if value.strip():
             given[name] = value.strip()
     return given
@@ -211,7 +209,13 @@ def _read(given: Mapping[str, str], name: str, reader: Callable[[str, str], _T])
     return reader(name, given[name]) if name in given else None
 
 
-def _read_range(given: Mapping[str, str], now_ns: int) -> tuple[int, int]:
+def parse_range(given: Mapping[str, str], now_ns: int) -> tuple[int, int]:
+    """
+    Read `start` and `end`; without them the hour up to `end` or now.
+
+    Raises:
+        BadQuestion: one of them is no moment, or they are in the wrong order.
+    """
     end_ns = parse_moment(given["end"], name="end", now_ns=now_ns) if "end" in given else now_ns
     start_ns = max(end_ns - DEFAULT_RANGE_NS, 0)
     if "start" in given:
@@ -237,32 +241,18 @@ def _read_text(name: str, text: str) -> str:
     return text
 
 
-def _read_statuses(text: str) -> tuple[int, ...]:
-    statuses = []
-    for part in _split_list("status", text):
-        if not (part.isascii() and part.isdecimal() and 0 <= int(part) <= 999):
-            msg = f"status: {_shorten(part)} is not a status code"
-            raise BadQuestion(msg, hint="write 504, or 502,504; whole classes are status_class=5xx")
-        statuses.append(int(part))
-    return tuple(dict.fromkeys(statuses))
+def _read_status(name: str, text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) <= 3:
+        return int(text)
+    msg = f"{name}: {_shorten(text)} is not a status code"
+    raise BadQuestion(msg, hint="write 504; whole classes are status_class=5xx")
 
 
-def _read_status_classes(text: str) -> tuple[int, ...]:
-    classes = []
-    for part in _split_list("status_class", text):
-        if not re.fullmatch(r"[1-5](xx)?", part.lower()):
-            msg = f"status_class: {_shorten(part)} is not 1xx to 5xx"
-            raise BadQuestion(msg, hint="write 5xx, or 4xx,5xx")
-        classes.append(int(part[0]))
-    return tuple(dict.fromkeys(classes))
-
-
-def _split_list(name: str, text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")] if text else []
-    if len(parts) > _MAX_STATUSES:
-        msg = f"{name}: more than {_MAX_STATUSES} values"
-        raise BadQuestion(msg)
-    return parts
+def _read_status_class(name: str, text: str) -> int:
+    if re.fullmatch(r"[1-5](xx)?", text.lower()):
+        return int(text[0])
+    msg = f"{name}: {_shorten(text)} is not 1xx to 5xx"
+    raise BadQuestion(msg, hint="write status_class=5xx")
 
 
 def _read_choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

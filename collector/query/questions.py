@@ -11,6 +11,7 @@ from collector.clock import Clock
 from collector.errors import NotFound
 from collector.query.account import Account, build_account
 from collector.query.answers import ApiReport, Found, SourceReport, Stored
+from collector.query.expectations import Expectations
 from collector.query.freshness import Freshness
 from collector.query.moments import format_moment, parse_moment
 from collector.query.resolve import Gathered, gather, read_id
@@ -36,7 +37,8 @@ class Questions:
         self._clock = clock
         self._freshness = freshness
         self._metrics = metrics
-        self._searching = Searching(store, clock, freshness)
+        self._expectations = Expectations(freshness)
+        self._searching = Searching(store, clock, freshness, self._expectations)
 
     def timeline(self, text: str, *, as_of: str = "", raw: bool = False) -> Timeline:
         """
@@ -54,11 +56,12 @@ class Questions:
             found.records,
             found.spans,
             found.logs,
-            lags=self._freshness.lags(),
             now_ns=now_ns if until_ns is None else min(until_ns, now_ns),
-            focus=read_id(text),
+            lags=self._expectations.lags_for(found.records, found.spans),
+            subject=_subject(found),
             is_raw=raw,
         )
+        self._expectations.learn(timeline)
         return _mark_cut(timeline) if found.is_cut else timeline
 
     def explain(self, text: str, *, as_of: str = "") -> Account:
@@ -100,6 +103,10 @@ class Questions:
         """Return the APIs of the gateways with rate, errors, percentiles and join coverage."""
         return self._searching.apis(start, end)
 
+    def close(self) -> None:
+        """Wait for what runs in the background; the store may be closed afterwards."""
+        self._freshness.close()
+
     def _gather(self, text: str, until_ns: int | None) -> Gathered:
         found = gather(self._store, read_id(text), received_until_ns=until_ns)
         if found.records or found.spans:
@@ -114,6 +121,16 @@ class Questions:
             return NotFound(msg, hint="leave out as_of to see what is known now")
         msg = f"nothing is stored under {shown!r}; searched: {where}"
         return NotFound(msg, hint=self._freshness.describe_outstanding())
+
+
+def _subject(found: Gathered) -> str:
+    """Return the newest request that the id itself was seen in, by its record if it has one."""
+    records = {(record.gateway, record.record_id) for record in found.records}
+    for hit in found.hits:
+        if (hit.gateway, hit.record_id) in records:
+            return hit.record_id
+    traces = {span.trace_id for span in found.spans}
+    return next((hit.trace_id for hit in found.hits if hit.trace_id in traces), "")
 
 
 def _mark_cut(timeline: Timeline) -> Timeline:

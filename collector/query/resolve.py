@@ -142,7 +142,7 @@ def gather(reads: Reads, keys: Sequence[str], *, received_until_ns: int | None =
         found.records += rows
         for row in rows:
             records.setdefault((row.gateway, row.record_id))
-        further = _ids_in(rows, spans) - known_keys
+        further = ids_in(rows, spans) - known_keys
         known_keys |= further
         hits = _telling(reads.find_ids(sorted(further)) if further else [], found)
     found.records = _distinct(found.records)
@@ -175,7 +175,8 @@ def _take(
     return new_traces, new_records
 
 
-def _ids_in(rows: Iterable[GatewayRecord], spans: Iterable[Span]) -> set[str]:
+def ids_in(rows: Iterable[GatewayRecord], spans: Iterable[Span]) -> set[str]:
+    """Return the keys of all ids that records and spans carry beside their own."""
     keys = set()
     for row in rows:
         keys.add(row.trace_id)
@@ -195,12 +196,17 @@ def _ids_in(rows: Iterable[GatewayRecord], spans: Iterable[Span]) -> set[str]:
     return keys
 
 
+def is_telling(hits: Sequence[IdHit]) -> bool:
+    """Tell whether the hits of one key are few enough to be of one request."""
+    return len({(hit.trace_id, hit.record_id) for hit in hits}) <= _MAX_HITS_OF_A_KEY
+
+
 def _telling(hits: Sequence[IdHit], found: Gathered) -> list[IdHit]:
     """Drop the hits of keys that lead to too many requests to mean one."""
-    requests: dict[str, set[tuple[str, str]]] = {}
+    groups: dict[str, list[IdHit]] = {}
     for hit in hits:
-        requests.setdefault(hit.key, set()).add((hit.trace_id, hit.record_id))
-    vague = {key for key, group in requests.items() if len(group) > _MAX_HITS_OF_A_KEY}
+        groups.setdefault(hit.key, []).append(hit)
+    vague = {key for key, group in groups.items() if not is_telling(group)}
     found.is_cut |= bool(vague)
     return [hit for hit in hits if hit.key not in vague]
 

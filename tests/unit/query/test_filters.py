@@ -39,8 +39,8 @@ def test_every_documented_parameter_is_read() -> None:
         if p.example is not None
     }
     search = parse(**examples)
-    assert search.statuses == (502, 504)
-    assert search.status_classes == (5,)
+    assert search.status == 504
+    assert search.status_class == 5
     assert search.is_error is True
     assert search.is_joined is False
     assert search.min_duration_ns == 250_000_000
@@ -70,10 +70,9 @@ def test_durations_are_milliseconds_unless_they_say_otherwise(text: str, duratio
         ("start", "now"),
         ("start", "2020-01-01T00:00:00Z"),
         ("status", "5xx"),
-        ("status", "200,,500"),
         ("status", "-1"),
         ("status", "1000"),
-        ("status", ",".join(["200"] * 21)),
+        ("status", "200,500"),
         ("status_class", "500"),
         ("status_class", "6xx"),
         ("error", "maybe"),
@@ -117,7 +116,7 @@ def test_a_shortest_above_the_longest_is_refused() -> None:
         parse(min_duration_ms="10", max_duration_ms="5")
 
 
-CURSOR = Cursor(NOW - HOUR, NOW, 1_234, NOW - 5, "azure-apim/0b1c")
+CURSOR = Cursor(NOW - HOUR, NOW, "1234|azure-apim/0b1c")
 
 
 def test_a_cursor_reads_back() -> None:

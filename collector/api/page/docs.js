@@ -1,0 +1,56 @@
+// The API's description, drawn from openapi.json. Text nodes only.
+"use strict";
+
+function make(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+function kind(schema) {
+  if (!schema) return "";
+  const limits = ["minimum", "maximum", "default"].filter((key) => schema[key] !== undefined)
+    .map((key) => key + " " + schema[key]);
+  return [(schema.enum || [schema.type || ""]).join(" | "), ...limits].join(", ");
+}
+
+function parameters(items) {
+  if (!items || !items.length) return [];
+  const rows = items.map((item) => make("tr", {},
+    make("td", { class: "mono" }, item.name), make("td", {}, item.in), make("td", {}, kind(item.schema)),
+    make("td", {}, item.description || ""),
+    make("td", { class: "mono" }, item.example === undefined ? "" : String(item.example))));
+  const titles = ["parameter", "in", "type", "meaning", "example"];
+  return [make("table", {}, make("thead", {}, make("tr", {}, ...titles.map((t) => make("th", {}, t)))),
+    make("tbody", {}, ...rows))];
+}
+
+function answers(responses) {
+  return Object.entries(responses || {}).map(([status, response]) => {
+    const content = (response.content || {})["application/json"] || {};
+    const box = make("details", {}, make("summary", {}, status + " " + (response.description || "")));
+    if (content.example !== undefined)
+      box.append(make("pre", { class: "mono scroll" }, JSON.stringify(content.example, null, 2)));
+    return box;
+  });
+}
+
+async function load() {
+  const page = document.getElementById("docs");
+  try {
+    const api = await (await fetch("openapi.json")).json();
+    const parts = [make("p", {}, api.info.description || "")];
+    for (const [path, methods] of Object.entries(api.paths)) {
+      for (const [method, route] of Object.entries(methods)) {
+        parts.push(make("h2", {}, make("span", { class: "mono" }, method.toUpperCase() + " " + path)),
+          make("p", {}, make("strong", {}, (route.summary || "") + ". "), route.description || ""),
+          ...parameters(route.parameters), ...answers(route.responses));
+      }
+    }
+    page.replaceChildren(...parts);
+  } catch (error) {
+    page.replaceChildren(make("p", { class: "bad" }, "openapi.json: " + error.message));
+  }
+}
+load();
