@@ -13,6 +13,7 @@ from collector.decode.canonical import Canonical
 from collector.decode.gateways import get_adapter
 from collector.decode.otlp import MAX_AHEAD_NS, MIN_TIME_NS
 from collector.decode.records import encode_records
+from collector.decode.truth import check_clock
 from collector.errors import UnsupportedFormat
 from collector.model import Decoded, Envelope, GatewayRecord, RecordError, Stream
 
@@ -65,6 +66,7 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> Canonical:
                 RecordError(index, "it begins over a day from now", "start_ns", "start_future")
             )
         else:
+            record.quality = check_clock(record, received_ns)
             kept.append(record)
     messages = [
         encode_records(kept[at : at + _RECORDS_PER_MESSAGE])
@@ -80,6 +82,7 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> Canonical:
         rejected=len(errors),
         errors=tuple(sorted(errors, key=lambda error: error.index)),
         rejected_by=rejected_by,
+        repaired=decoded.repaired,
     )
 
 
