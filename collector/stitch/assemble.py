@@ -302,7 +302,7 @@ def _span(node: Node, root: Node, *, is_raw: bool) -> TimelineSpan:
         attributes=node.attributes,
         is_orphan=node.is_orphan,
         is_inferred=node.is_inferred,
-        flags=tuple(node.flags),
+        flags=node.flags,
     )
 
 

@@ -20,6 +20,8 @@ from collector.stitch.timeline import Evidence, Link, MergedRecord, RejectedCand
 from collector.stitch.tree import Forest, attach
 
 _NEAR_NS = 2_000_000_000
+# How many spans are tried as the caller of a gateway; each costs a walk to the top of its tree.
+_MAX_CALLERS = 32
 
 
 @dataclass(slots=True)
@@ -87,7 +89,9 @@ def _attach_known_children(joint: Joint, forest: Forest) -> None:
             span = node.span
             if span is None or span.parent_span_id != joint.record.outgoing_span_id:
                 continue
-            if node.parent is not None and node.parent.is_gateway:
+            if node.parent is not None and node.parent.role == "gateway" and node.parent.span:
+                _wrap(joint, node.parent, match)
+            elif node.parent is not None and node.parent.is_gateway:
                 reason = f"claimed by {node.parent.reference}"
                 joint.matches.rejected.append(_refused(node, match, reason))
             else:
@@ -191,6 +195,8 @@ def _share_tops(trace: TraceView, joints: Sequence[Joint]) -> None:
     """Give the trace's entries that nobody claimed by id to the records that match the trace."""
     owners = [(j, m) for j in joints for m in j.matches.accepted if m.trace is trace]
     for joint, match in owners:
+        if match.entry is not None and match.entry.role == "gateway" and match.entry.span:
+            _wrap(joint, match.entry, match)
         if joint.node.parent is None:
             _attach_to_caller(joint, match)
     known = [node for joint, _ in owners for node in joint.node.children if not node.is_gateway]
@@ -260,18 +266,29 @@ def _attach_to_caller(joint: Joint, match: Match) -> None:
         and node.raw_end - node.raw_start >= least
         and node.raw_start <= joint.node.raw_start + _NEAR_NS
         and node.raw_end >= joint.node.raw_end - _NEAR_NS
-        and not _top_of(node).is_orphan
     ]
-    if not callers:
+    callers.sort(key=lambda n: (n.callee != record.host, n.raw_end - n.raw_start, n.span_id))
+    rooted = (n for n in callers[:_MAX_CALLERS] if not _top_of(n).is_orphan)
+    caller = next(rooted, None)
+    if caller is None:
         return
-    caller = min(
-        callers, key=lambda n: (n.callee != record.host, n.raw_end - n.raw_start, n.span_id)
-    )
     passed_on = [n for n in caller.children if _is_entry(n) and _fits(n, joint)]
     attach(joint.node, caller)
     _link_caller(joint, caller, match.tier, match.confidence)
     for node in passed_on:
         _adopt(joint, node, match)
+
+
+def _wrap(joint: Joint, inner: Node, match: Match) -> None:
+    """Put the record around the spans that the same gateway wrote of the same request."""
+    while inner.parent is not None and inner.parent.role == "gateway":
+        if inner.parent.is_gateway:
+            return
+        inner = inner.parent
+    caller = inner.parent
+    if caller is not None and joint.node.parent is None:
+        attach(joint.node, caller)
+    _adopt(joint, inner, match)
 
 
 def _link_caller(joint: Joint, caller: Node, tier: int, confidence: float) -> None:

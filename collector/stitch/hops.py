@@ -74,6 +74,9 @@ def group_hops(members: Sequence[Node]) -> list[HopDraft]:
     by_node: dict[int, HopDraft] = {}
     _promote_edge(members)
     for node in members:
+        if node.parent is not None and _is_caller_side(node):
+            node.parent.calls += 1
+    for node in members:
         above = by_node[id(node.parent)] if node.parent is not None else None
         hop = above if above is not None and _continues(above, node) else None
         if hop is None:
@@ -119,9 +122,8 @@ def _continues_call(hop: HopDraft, parent: Node, node: Node) -> bool:
     With several tries below it, a client side stays in its caller's hop and each try is a hop.
     """
     if not _is_caller_side(parent):
-        return sum(1 for child in node.children if _is_caller_side(child)) > 1
-    tries = sum(1 for child in parent.children if _is_caller_side(child))
-    return tries == 1 and not hop.callee
+        return node.calls > 1
+    return parent.calls == 1 and not hop.callee
 
 
 def _is_caller_side(node: Node) -> bool:
@@ -135,16 +137,15 @@ def _promote_edge(members: Sequence[Node]) -> None:
 
     It is the outermost proxy, and what is below it belongs to other services.
     """
+    inside: set[int] = set()
     for node in members:
         parent = node.parent
-        if not node.is_proxy or node.role not in ("server_proxy", "client_proxy"):
+        is_below = parent is not None and not parent.is_gateway
+        # Below a proxy or a server we are in the mesh already.
+        if parent is not None and is_below and (id(parent) in inside or _opens_mesh(parent)):
+            inside.add(id(node))
             continue
-        if parent is not None and not parent.is_gateway:
-            if parent.role == "edge" and parent.service == node.service and node.side == "client":
-                continue
-            if _has_mesh_above(node):
-                continue
-        if node.proxy in ("envoy", "router") and not _serves_its_own(node):
+        if node.proxy == "envoy" and node.role.endswith("_proxy") and not _serves_its_own(node):
             node.role = "edge"
     for node in members:
         parent = node.parent
@@ -155,13 +156,8 @@ def _promote_edge(members: Sequence[Node]) -> None:
             node.role = "client_proxy"
 
 
-def _has_mesh_above(node: Node) -> bool:
-    step = node.parent
-    while step is not None and not step.is_gateway:
-        if step.is_proxy or step.side == "server":
-            return True
-        step = step.parent
-    return False
+def _opens_mesh(node: Node) -> bool:
+    return node.is_proxy or node.side == "server"
 
 
 def _serves_its_own(node: Node) -> bool:

@@ -31,6 +31,7 @@ _WORKLOAD_KEYS = (
     "app",
 )
 _STATUS_KEYS = ("http.response.status_code", "http.status_code", "status")
+_CODES = {str(code): code for code in range(1000)}
 _GRPC_KEYS = ("rpc.grpc.status_code", "grpc.status_code", "rpc.response.status_code")
 _GRPC_SERVER_FAULTS = frozenset({"2", "4", "12", "13", "14", "15"})
 _DATABASE_KEYS = ("db.system", "db.system.name", "db.type")
@@ -117,8 +118,10 @@ def status_code(attributes: Mapping[str, str]) -> int | None:
     """Return the HTTP status, 0 when a proxy saw no response, `None` when none is recorded."""
     for key in _STATUS_KEYS:
         text = attributes.get(key)
-        if text and text.isascii() and text.isdigit() and len(text) <= 3:
-            return int(text)
+        if text:
+            known = _CODES.get(text)
+            if known is not None:
+                return known
     return None
 
 

@@ -50,10 +50,11 @@ class Node:
     children: list["Node"] = field(default_factory=list)
     is_orphan: bool = False
     is_inferred: bool = False
-    flags: list[str] = field(default_factory=list)
+    flags: tuple[str, ...] = ()
 
     # hops
     hop: int = -1
+    calls: int = 0
 
     # placement
     start: int = 0
@@ -104,7 +105,7 @@ class Node:
 
     def flag(self, name: str) -> None:
         if name not in self.flags:
-            self.flags.append(name)
+            self.flags = (*self.flags, name)
 
     def order(self) -> tuple[int, int, str, str, str]:
         """Sort key that does not depend on the order of arrival."""
@@ -128,5 +129,6 @@ def walk_down(root: Node) -> list[Node]:
     while stack:
         node = stack.pop()
         found.append(node)
-        stack.extend(reversed(node.children))
+        if node.children:
+            stack.extend(reversed(node.children))
     return found

@@ -64,9 +64,11 @@ def split_into_phases(
     own: dict[int, int] = {}
     gateways: dict[int, Node] = {}
     for node, low, high in sections:
-        if node.is_gateway:
-            own[id(node)] = own.get(id(node), 0) + high - low
-            gateways[id(node)] = node
+        top = hops[node.hop].top
+        if node.role == "gateway" and top.is_gateway:
+            # Spans of the gateway itself are inside of what its record reports.
+            own[id(top)] = own.get(id(top), 0) + high - low
+            gateways[id(top)] = top
         else:
             parts.append(_mesh_part(node, hops[node.hop], high - low))
     for key, node in gateways.items():
@@ -146,7 +148,8 @@ def _gateway_parts(node: Node, own: int, split: Split, *, is_outermost: bool) ->
     )
     parts += _gateway_itself(record, parts, backend, half, is_known=is_known)
     if backend is not None:
-        inside = sum(below.critical_time for below in walk_down(node)[1:])
+        below = walk_down(node)[1:]
+        inside = sum(n.critical_time for n in below if n.hop != node.hop)
         parts += _around_callee(node, backend, inside, half, split, has_callee=has_callee)
     return _fit(parts, own, f"{name} duration_ns less all reported parts")
 

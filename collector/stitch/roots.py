@@ -45,12 +45,24 @@ def choose_root(joints: Sequence[Joint], traces: dict[str, TraceView], subject: 
     rooted.callers = _ancestors(root)
     _detach(root)
     _place_rest(rooted, joints, traces)
-    for node in walk_down(root):
-        node.children.sort(key=Node.order)
-    rooted.members = walk_down(root)
+    rooted.members = _in_order(root)
     held = {id(node) for node in rooted.members}
     rooted.others += sorted(j.node.reference for j in joints if id(j.node) not in held)
     return rooted
+
+
+def _in_order(root: Node) -> list[Node]:
+    """Return the tree depth first, the children of each node in order of start."""
+    found: list[Node] = []
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        children = node.children
+        if len(children) > 1:
+            children.sort(key=Node.order)
+        stack.extend(reversed(children))
+    return found
 
 
 def _subject_node(
@@ -146,8 +158,11 @@ def _detach(root: Node) -> None:
 def _place_rest(rooted: Rooted, joints: Sequence[Joint], traces: dict[str, TraceView]) -> None:
     """Place what is left of the request's traces, and traces that continue them."""
     members = walk_down(rooted.root)
+    held = {id(node) for node in members}
     own = sorted({n.trace_id for n in members if n.span is not None})
-    elsewhere = {id(n) for j in joints for n in walk_down(_top(j.node))} - {id(n) for n in members}
+    tops = {id(top): top for top in (_top(joint.node) for joint in joints)}
+    tops.pop(id(rooted.root), None)
+    elsewhere = {id(node) for top in tops.values() for node in walk_down(top)}
     views = [traces[trace_id] for trace_id in own if trace_id in traces]
     for view in traces.values():
         if view.trace_id in own:
@@ -160,7 +175,6 @@ def _place_rest(rooted: Rooted, joints: Sequence[Joint], traces: dict[str, Trace
             )
         elif not any(match.trace is view for joint in joints for match in joint.matches.accepted):
             rooted.others.append(view.trace_id)
-    held = {id(node) for node in members}
     callers = {id(node) for node in rooted.callers[:1]}
     loose = [
         top for view in views for top in view.tops if not {id(top)} & (held | elsewhere | callers)

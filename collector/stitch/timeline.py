@@ -2,7 +2,9 @@
 What stitching returns: one request's timeline as plain values, field by field the JSON of the API.
 
 Units: nanoseconds. Offsets count from `Timeline.start_ns`, on the clock of the outermost thing seen
-(the gateway record, or the first span when there is none).
+(the gateway record, or the first span when there is none). Nothing changes a value once it is
+returned; the three classes of which there is one a span are not frozen because that alone would
+take 6 µs a span.
 """
 
 from collections.abc import Mapping
@@ -49,7 +51,7 @@ class Phase:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Hop:
     """
     One visit to one service: its client proxy, server proxy and app spans together.
@@ -80,7 +82,7 @@ class Hop:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TimelineSpan:
     """
     A span in its place.
@@ -117,7 +119,7 @@ class TimelineSpan:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Section:
     """A stretch of the critical path: this span alone held up the answer."""
 

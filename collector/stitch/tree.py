@@ -73,6 +73,8 @@ def place_orphans(root: Node, orphans: Sequence[Node]) -> None:
     else a call to its service, else any; under the root if nothing encloses it. Raw times: what
     lost its parent is compared within one mesh, whose clocks are mostly one.
     """
+    if not orphans:
+        return
     tree = walk_down(root)
     in_tree = {id(node) for node in tree}
     waiting = {id(node) for node in orphans}
