@@ -1,0 +1,215 @@
+"""
+Unary gRPC calls that carry telemetry: OTLP's three services, and whatever another door registers.
+
+Messages arrive as bytes and compressed: our own inflation is counted, capped and twice as fast.
+
+Source: OTLP specification 1.11.0, OTLP/gRPC; gRPC over HTTP/2 (message encoding).
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from collector.clock import Clock, SystemClock
+from collector.config import ReceiveSettings
+from collector.errors import CollectorError, ConfigError
+from collector.intake import Intake
+from collector.model import Envelope, Receipt, Stream
+from collector.receive.auth import Tokens
+from collector.receive.body import Admission, inflate
+from collector.receive.status import PROTOBUF, build_status, encode_receipt
+from collector.telemetry import Metrics
+
+DOOR = "otlp-grpc"
+_PACKAGE = "/opentelemetry.proto.collector"
+_MAX_METADATA_BYTES = 16 * 1024
+_MAX_CONCURRENT_STREAMS = 256
+_log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    RpcHandler = grpc.GenericRpcHandler[bytes, bytes]
+else:
+    RpcHandler = grpc.GenericRpcHandler
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Behavior = Callable[[object, Context], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcMethod:
+    """What one method takes, and the response message for a receipt."""
+
+    signal: Stream
+    format: str
+    door: str
+    source: str
+    answer: Callable[[Receipt], bytes]
+
+
+OTLP_METHODS: Mapping[str, GrpcMethod] = {
+    f"{_PACKAGE}.{package}.v1.{service}/Export": GrpcMethod(
+        signal=signal,
+        format="otlp-protobuf",
+        door=DOOR,
+        source="otlp",
+        answer=partial(encode_receipt, signal, content_type=PROTOBUF),
+    )
+    for package, service, signal in (
+        ("trace", "TraceService", Stream.TRACE),
+        ("logs", "LogsService", Stream.LOG),
+        ("metrics", "MetricsService", Stream.METRIC),
+    )
+}
+
+
+class GrpcDoor(RpcHandler):
+    """
+    Serves *methods*. Calls without a known token end before their message is read.
+
+    The methods are registered as client-streaming ones, which is the same on the wire for one
+    message: only then is it ours to say when the message is read.
+    """
+
+    def __init__(
+        self,
+        methods: Mapping[str, GrpcMethod],
+        intake: Intake,
+        settings: ReceiveSettings,
+        admission: Admission,
+        clock: Clock,
+    ) -> None:
+        self._intake = intake
+        self._max_body_bytes = settings.max_body_bytes
+        self._admission = admission
+        self._tokens = Tokens(settings.tokens)
+        self._clock = clock
+        self._handlers = {
+            path: grpc.stream_unary_rpc_method_handler(self._behavior(method))
+            for path, method in methods.items()
+        }
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+        return self._handlers.get(handler_call_details.method)
+
+    def _behavior(self, method: GrpcMethod) -> Behavior:
+        async def export(_: object, context: Context) -> bytes:
+            try:
+                return method.answer(await self._accept(method, context))
+            except Exception as exc:
+                error = exc if isinstance(exc, CollectorError) else _unexpected(exc)
+                self._intake.refuse(method.door, method.source, method.signal, error)
+            await refuse(context, error)
+            raise AssertionError("abort raises")
+
+        return export
+
+    async def _accept(self, method: GrpcMethod, context: Context) -> Receipt:
+        self._tokens.check_header(authorization(context))
+        async with self._admission.claim(None) as claim:
+            message = await context.read()
+            body = message if isinstance(message, bytes) else b""  # EOF: an empty request
+            received_ns = self._clock.now_ns()
+            await claim.grow_to(len(body))
+            body = await inflate(body, sniff_encoding(body), claim, self._max_body_bytes)
+            envelope = Envelope(
+                signal=method.signal,
+                format=method.format,
+                body=body,
+                received_ns=received_ns,
+                door=method.door,
+                source=method.source,
+                peer=context.peer(),
+            )
+            return await self._intake.accept(envelope)
+
+
+async def start_grpc(
+    intake: Intake,
+    settings: ReceiveSettings,
+    metrics: Metrics,
+    admission: Admission | None = None,
+    clock: Clock | None = None,
+) -> tuple[grpc.aio.Server, int]:
+    """
+    Start OTLP/gRPC; stop it with `server.stop(grace)`, which lets calls under way finish.
+
+    Returns:
+        The server and its port, which the system chooses when the setting is 0.
+
+    Raises:
+        ConfigError: the address can not be bound.
+    """
+    admission = admission or Admission(settings.max_inflight_bytes, metrics)
+    door = GrpcDoor(OTLP_METHODS, intake, settings, admission, clock or SystemClock())
+    return await start_grpc_server(settings, settings.otlp_grpc_port, [door])
+
+
+async def start_grpc_server(
+    settings: ReceiveSettings, port: int, handlers: Sequence[RpcHandler]
+) -> tuple[grpc.aio.Server, int]:
+    """Start a server of any handlers with our caps; see `start_grpc`."""
+    server = grpc.aio.server(
+        options=(
+            ("grpc.max_receive_message_length", settings.max_body_bytes),
+            ("grpc.per_message_decompression", 0),
+            ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+            ("grpc.max_concurrent_streams", _MAX_CONCURRENT_STREAMS),
+            # two processes on one port would each get half of the calls
+            ("grpc.so_reuseport", 0),
+            # exporters ping idle connections; the default answer to that is to close them
+            ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+        )
+    )
+    server.add_generic_rpc_handlers(handlers)
+    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as exc:
+        raise ConfigError(
+            f"can not listen on {settings.bind} port {port}",
+            hint="set another port; 0 turns a door off",
+        ) from exc
+    await server.start()
+    return server, bound
+
+
+async def refuse(context: Context, error: CollectorError) -> None:
+    """End a call with an error: code, text, and the details that say whether to retry."""
+    status = build_status(error)
+    await context.abort(
+        grpc.StatusCode[error.grpc_status],
+        status.message,
+        trailing_metadata=(("grpc-status-details-bin", status.SerializeToString()),),
+    )
+
+
+def authorization(context: Context) -> str:
+    """Return the call's `authorization` metadata, "" when there is none."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization":
+            return value if isinstance(value, str) else value.decode("latin-1")
+    return ""
+
+
+def sniff_encoding(message: bytes) -> str:
+    """
+    Tell a compressed message by its first bytes; the call's own header is not handed out.
+
+    No export request begins like that: 1f is no valid tag, 78 would be a field 15 that none has.
+    """
+    if message[:2] == b"\x1f\x8b":
+        return "gzip"
+    if message[:1] == b"\x78" and len(message) > 6 and int.from_bytes(message[:2]) % 31 == 0:
+        return "deflate"
+    return "identity"
+
+
+def _unexpected(exc: Exception) -> CollectorError:
+    _log.error("a call failed", exc_info=exc)
+    return CollectorError("an internal error; the request was not accepted")

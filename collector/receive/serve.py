@@ -1,0 +1,104 @@
+"""
+All doors of the ingest process, opened and closed together.
+
+A door is an async context manager; to add one, write its module and put it into `_DOORS`.
+"""
+
+import asyncio
+import contextlib
+import gc
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+from collector.clock import Clock, SystemClock
+from collector.config import ReceiveSettings, Settings
+from collector.intake import Intake, build_intake
+from collector.receive.body import Admission
+from collector.receive.grpc import start_grpc
+from collector.receive.http import build_http_app
+from collector.receive.server import open_http_server
+from collector.telemetry import METRICS, Metrics
+
+# the journal's thread must not wait 5 ms for the interpreter behind a busy event loop
+_SWITCH_INTERVAL_S = 0.0005
+# requests make thousands of short-lived tuples and no cycles: collect rarely
+_GC_THRESHOLD = 50_000
+_DRAIN_S = 10
+
+Door = Callable[
+    [ReceiveSettings, Intake, Metrics, Admission, Clock], AbstractAsyncContextManager[None]
+]
+
+
+@contextlib.asynccontextmanager
+async def open_otlp_grpc(
+    settings: ReceiveSettings, intake: Intake, metrics: Metrics, admission: Admission, clock: Clock
+) -> AsyncIterator[None]:
+    """OTLP/gRPC."""
+    if not settings.otlp_grpc_port:
+        yield
+        return
+    server, _ = await start_grpc(intake, settings, metrics, admission, clock)
+    try:
+        yield
+    finally:
+        await server.stop(_DRAIN_S)
+
+
+@contextlib.asynccontextmanager
+async def open_ingest_http(
+    settings: ReceiveSettings, intake: Intake, metrics: Metrics, admission: Admission, clock: Clock
+) -> AsyncIterator[None]:
+    """OTLP/HTTP, gateway push, health and metrics."""
+    if not settings.ingest_port:
+        yield
+        return
+    app = build_http_app(intake, settings, metrics, admission, clock)
+    async with open_http_server(app, settings.bind, settings.ingest_port):
+        yield
+
+
+_DOORS: tuple[Door, ...] = (open_otlp_grpc, open_ingest_http)
+
+
+async def run_doors(
+    settings: Settings,
+    intake: Intake,
+    metrics: Metrics,
+    stop: asyncio.Event,
+    ready: Callable[[], None] | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """
+    Open every door that has a port, call *ready*, wait for *stop*, finish requests under way.
+
+    Raises:
+        ConfigError: a port can not be bound; doors already open are closed again.
+    """
+    receive = settings.receive()
+    admission = Admission(receive.max_inflight_bytes, metrics)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.set_threshold(_GC_THRESHOLD)
+    async with contextlib.AsyncExitStack() as doors:
+        for door in _DOORS:
+            await doors.enter_async_context(
+                door(receive, intake, metrics, admission, clock or SystemClock())
+            )
+        if ready is not None:
+            ready()
+        await stop.wait()
+
+
+async def run_ingest(
+    settings: Settings, stop: asyncio.Event, ready: Callable[[], None] | None = None
+) -> None:
+    """
+    Run the ingest process without pollers: journal, intake, doors, until *stop*; then drain.
+
+    Raises:
+        JournalError: the data folder can not be used. Retryable.
+        ConfigError: a port can not be bound.
+    """
+    async with build_intake(settings, SystemClock(), METRICS) as intake:
+        await run_doors(settings, intake, METRICS, stop, ready)
