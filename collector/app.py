@@ -46,6 +46,8 @@ def run(settings: Settings, role: str) -> int:
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    # its start and stop lines say nothing that ours do not
+    logging.getLogger("uvicorn").setLevel("WARNING")
     if role == "all":
         _check_ports(settings)
         announce = lambda: _announce(settings)  # noqa: E731 - one line, used once
@@ -97,15 +99,15 @@ async def _pollers(
 
 async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
     """Load the journal and answer questions over one ClickHouse."""
-    from collector.journal import find_sealed
+    from collector.journal import JournalFolder
     from collector.store.loader import Loader
 
     store = await _open_store(settings, stop)
     if store is None:
         return
     halt = threading.Event()
-    loader = Loader(store, settings.journal().directory, halt)
-    thread = threading.Thread(target=loader.run, name="loader")
+    loader = Loader(store, JournalFolder(settings.journal().directory), METRICS)
+    thread = threading.Thread(target=loader.run, args=(halt,), name="loader")
     thread.start()
     try:
         await _serve_api(settings, store, stop, ready)

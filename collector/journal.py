@@ -142,6 +142,34 @@ def replay_dead_letters(directory: Path, now_ns: int) -> int:
     return len(letters)
 
 
+class JournalFolder:
+    """The journal as the process that loads it sees it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def find_sealed(self) -> list[Segment]:
+        """Return the segments to load, oldest first."""
+        return find_sealed(self._directory)
+
+    def read_messages(self, path: Path) -> Iterator[tuple[int, bytes]]:
+        """Yield offset and bytes of each message; see the function of the same name."""
+        return read_messages(path)
+
+    def write_messages(self, path: Path, messages: Sequence[bytes]) -> None:
+        """Write a file of the segments' form; nothing is synced."""
+        path.write_bytes(b"".join(encode_varint(len(each)) + each for each in messages))
+
+    def release(self, path: Path) -> None:
+        """Delete the segment; its rows are safe."""
+        path.unlink(missing_ok=True)
+        _sync_directory(path.parent)
+
+    def bury(self, stream: Stream, message: bytes, reason: str) -> None:
+        """Keep a message that can not be loaded, with the reason."""
+        move_to_dead_letter(self._directory, stream, message, reason)
+
+
 @dataclass(slots=True, eq=False)
 class _OpenSegment:
     """The segment of a stream that is being written. `size` counts durable bytes only."""
