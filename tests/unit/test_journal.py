@@ -1,0 +1,336 @@
+"""The journal: what is acknowledged is on the disk, whole, until it is released."""
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.clock import ManualClock, SystemClock
+from collector.config import JournalSettings
+from collector.errors import JournalError
+from collector.journal import (
+    Journal,
+    add_checksum,
+    encode_varint,
+    find_sealed,
+    move_to_dead_letter,
+    read_messages,
+    release,
+)
+from collector.model import Stream
+from collector.telemetry import Metrics
+
+MESSAGES = [add_checksum(bytes([number]) * (number * 40)) for number in range(1, 9)]
+
+
+def make_journal(
+    folder: Path,
+    *,
+    max_bytes: int = 1 << 30,
+    segment_bytes: int = 1 << 20,
+    age_ms: int = 60_000,
+    metrics: Metrics | None = None,
+) -> Journal:
+    limits = JournalSettings(folder / "journal", max_bytes, segment_bytes, age_ms)
+    journal = Journal(limits, SystemClock(), metrics or Metrics())
+    journal.open()
+    return journal
+
+
+def messages_in(folder: Path, stream: Stream = Stream.TRACE) -> list[bytes]:
+    segments = find_sealed(folder / "journal", stream)
+    return [message for segment in segments for _, message in read_messages(segment.path)]
+
+
+async def until(condition: object, deadline_s: float = 5.0) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(deadline_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_appended_messages_come_back_in_order(tmp_path: Path) -> None:
+    """What was appended is read from the sealed segment, byte for byte and in order."""
+    journal = make_journal(tmp_path)
+    for message in MESSAGES:
+        await journal.append([(Stream.TRACE, message)])
+    await journal.close()
+    assert messages_in(tmp_path) == MESSAGES
+
+
+async def test_message_is_on_disk_when_append_returns(tmp_path: Path) -> None:
+    """An acknowledged message is in the open segment before anything is sealed."""
+    journal = make_journal(tmp_path)
+    await journal.append([(Stream.LOG, MESSAGES[0])])
+    (path,) = (tmp_path / "journal" / "log").iterdir()
+    assert path.suffix == ".open"
+    assert [message for _, message in read_messages(path)] == MESSAGES[:1]
+    await journal.close()
+
+
+async def test_concurrent_appends_share_syncs(tmp_path: Path) -> None:
+    """A hundred callers at once need far fewer than a hundred syncs, and all are stored."""
+    metrics = Metrics()
+    journal = make_journal(tmp_path, metrics=metrics)
+    many = [add_checksum(b"message %d" % number) for number in range(100)]
+    await asyncio.gather(*(journal.append([(Stream.TRACE, each)]) for each in many))
+    await journal.close()
+    assert sorted(messages_in(tmp_path)) == sorted(many)
+    assert metrics.value("hopline_journal_syncs_total") <= 10
+
+
+async def test_items_of_one_call_go_to_their_streams(tmp_path: Path) -> None:
+    """One call may carry messages of several streams; each lands in its own segment."""
+    journal = make_journal(tmp_path)
+    await journal.append([(Stream.TRACE, MESSAGES[0]), (Stream.RECORD, MESSAGES[1])])
+    await journal.close()
+    assert messages_in(tmp_path, Stream.TRACE) == [MESSAGES[0]]
+    assert messages_in(tmp_path, Stream.RECORD) == [MESSAGES[1]]
+
+
+async def test_segment_is_sealed_by_size(tmp_path: Path) -> None:
+    """A segment that has reached its size is sealed at once and the next one begins."""
+    journal = make_journal(tmp_path, segment_bytes=100)
+    for message in MESSAGES[2:5]:
+        await journal.append([(Stream.TRACE, message)])
+    assert len(find_sealed(tmp_path / "journal")) == 3
+    await journal.close()
+
+
+async def test_idle_segment_is_sealed_by_age(tmp_path: Path) -> None:
+    """A segment with data is sealed after its age although nothing more arrives."""
+    journal = make_journal(tmp_path, age_ms=50)
+    await journal.append([(Stream.TRACE, MESSAGES[0])])
+    await until(lambda: find_sealed(tmp_path / "journal"))
+    await journal.close()
+
+
+async def test_no_empty_segments(tmp_path: Path) -> None:
+    """A journal that never got a message leaves no file."""
+    journal = make_journal(tmp_path, age_ms=50)
+    await journal.append([])
+    await journal.close()
+    assert not [path for path in (tmp_path / "journal").rglob("*") if path.is_file()]
+
+
+async def test_folders_are_private(tmp_path: Path) -> None:
+    """Folders are 0700 and files 0600: telemetry is nobody else's business."""
+    journal = make_journal(tmp_path)
+    await journal.append([(Stream.TRACE, MESSAGES[0])])
+    for path in (tmp_path / "journal").rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600)
+    await journal.close()
+
+
+async def test_full_quota_refuses_with_a_retry_hint(tmp_path: Path) -> None:
+    """Above the quota an append is refused with a hint, and nothing of it is stored."""
+    journal = make_journal(tmp_path, max_bytes=600)
+    await journal.append([(Stream.TRACE, MESSAGES[7])])
+    with pytest.raises(JournalError) as refused:
+        await journal.append([(Stream.TRACE, MESSAGES[7])])
+    assert refused.value.retry_after_s
+    assert journal.check_health() == ""
+    await journal.close()
+    assert messages_in(tmp_path) == [MESSAGES[7]]
+
+
+async def test_quota_counts_sealed_segments_until_they_are_released(tmp_path: Path) -> None:
+    """Sealed segments use the quota; deleting one, by whatever process, makes room again."""
+    journal = make_journal(tmp_path, max_bytes=600, segment_bytes=100)
+    await journal.append([(Stream.TRACE, MESSAGES[7])])
+    with pytest.raises(JournalError):
+        await journal.append([(Stream.LOG, MESSAGES[7])])
+    (segment,) = find_sealed(tmp_path / "journal")
+    release(segment)
+    await until(lambda: journal.pending_bytes == 0)
+    await journal.append([(Stream.LOG, MESSAGES[7])])
+    await journal.close()
+    assert messages_in(tmp_path, Stream.LOG) == [MESSAGES[7]]
+
+
+async def test_quota_counts_what_an_earlier_process_left(tmp_path: Path) -> None:
+    """Segments found at start count from the first append on."""
+    first = make_journal(tmp_path)
+    await first.append([(Stream.TRACE, MESSAGES[7])])
+    await first.close()
+    second = make_journal(tmp_path, max_bytes=600)
+    assert second.pending_bytes > 300
+    with pytest.raises(JournalError):
+        await second.append([(Stream.TRACE, MESSAGES[7])])
+    await second.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+async def test_failed_sync_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """When the disk fails, the append fails, its bytes are cut away and earlier ones stay."""
+    journal = make_journal(tmp_path)
+    await journal.append([(Stream.TRACE, MESSAGES[0])])
+    real = os.fdatasync
+    fails = [True]
+
+    def fail_once(fd: int) -> None:
+        if fails and fails.pop():
+            raise OSError(number, "the disk says no")
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", fail_once)
+    with pytest.raises(JournalError) as refused:
+        await journal.append([(Stream.TRACE, MESSAGES[1]), (Stream.LOG, MESSAGES[2])])
+    assert refused.value.retry_after_s
+    assert journal.check_health()
+    await journal.append([(Stream.TRACE, MESSAGES[3])])
+    assert not journal.check_health()
+    await journal.close()
+    assert messages_in(tmp_path) == [MESSAGES[0], MESSAGES[3]]
+    assert messages_in(tmp_path, Stream.LOG) == []
+
+
+async def test_segment_that_can_not_be_cut_back_yet_is_cut_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If cutting fails as well, the segment is not handed to the store before it succeeds."""
+    journal = make_journal(tmp_path)
+    await journal.append([(Stream.TRACE, MESSAGES[0])])
+    is_broken = [True]
+    real_sync, real_cut = os.fdatasync, os.ftruncate
+
+    def sync(fd: int) -> None:
+        if is_broken[0]:
+            raise OSError(errno.EIO, "the disk says no")
+        real_sync(fd)
+
+    def cut(fd: int, size: int) -> None:
+        if is_broken[0]:
+            raise OSError(errno.EIO, "the disk says no")
+        real_cut(fd, size)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    monkeypatch.setattr(os, "ftruncate", cut)
+    with pytest.raises(JournalError):
+        await journal.append([(Stream.TRACE, MESSAGES[1])])
+    assert not find_sealed(tmp_path / "journal")
+    is_broken[0] = False
+    await until(lambda: find_sealed(tmp_path / "journal"))
+    await journal.close()
+    assert messages_in(tmp_path) == MESSAGES[:1]
+
+
+async def test_cancelled_caller_does_not_disturb_its_group(tmp_path: Path) -> None:
+    """A sender that goes away while its group is written costs no other sender anything."""
+    journal = make_journal(tmp_path)
+    gone = asyncio.create_task(journal.append([(Stream.TRACE, MESSAGES[0])]))
+    stays = asyncio.create_task(journal.append([(Stream.TRACE, MESSAGES[1])]))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await stays
+    await journal.append([(Stream.TRACE, MESSAGES[2])])
+    await journal.close()
+    assert MESSAGES[1] in messages_in(tmp_path)
+
+
+async def test_closed_journal_refuses(tmp_path: Path) -> None:
+    """After close nothing is taken any more."""
+    journal = make_journal(tmp_path)
+    await journal.close()
+    with pytest.raises(JournalError):
+        await journal.append([(Stream.TRACE, MESSAGES[0])])
+
+
+async def test_segment_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
+    """A second journal on the same folder does not take over what the first one still writes."""
+    first = make_journal(tmp_path)
+    await first.append([(Stream.TRACE, MESSAGES[0])])
+    second = make_journal(tmp_path)
+    await first.append([(Stream.TRACE, MESSAGES[1])])
+    await second.close()
+    await first.close()
+    assert messages_in(tmp_path) == MESSAGES[:2]
+
+
+def test_dead_letter_is_kept_once_with_its_reason(tmp_path: Path) -> None:
+    """A refused message is kept in a folder of its own, readable as a segment, however often."""
+    paths = {
+        move_to_dead_letter(tmp_path, Stream.TRACE, MESSAGES[0], "no such column") for _ in "12"
+    }
+    (path,) = paths
+    assert [message for _, message in read_messages(path)] == MESSAGES[:1]
+    assert "no such column" in path.with_suffix(".json").read_text()
+    assert find_sealed(tmp_path) == []
+
+
+def test_find_sealed_orders_all_streams_by_age(tmp_path: Path) -> None:
+    """Segments of all streams come oldest first."""
+    for name in ("trace/3-a", "log/1-a", "record/2-a"):
+        path = tmp_path / f"{name}.seg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    assert [segment.id for segment in find_sealed(tmp_path)] == ["1-a", "2-a", "3-a"]
+
+
+def test_damaged_segment_is_reported(tmp_path: Path) -> None:
+    """A sealed segment with a wrong byte yields what came before it, then an error."""
+    content = b"".join(encode_varint(len(each)) + each for each in MESSAGES[:3])
+    damaged = bytearray(content)
+    damaged[len(MESSAGES[0]) + 20] ^= 1
+    path = tmp_path / "x.seg"
+    path.write_bytes(damaged)
+    reading = read_messages(path)
+    assert next(reading)[1] == MESSAGES[0]
+    with pytest.raises(JournalError):
+        list(reading)
+
+
+def recover(folder: Path, content: bytes) -> tuple[list[bytes], float]:
+    metrics = Metrics()
+    stream = folder / "journal" / "trace"
+    stream.mkdir(parents=True, exist_ok=True)
+    for old in stream.iterdir():
+        old.unlink()
+    (stream / "00000000000000000001-00000000.open").write_bytes(content)
+    limits = JournalSettings(folder / "journal", 1 << 30, 1 << 20, 60_000)
+    Journal(limits, ManualClock(), metrics).open()
+    return messages_in(folder), metrics.value("hopline_journal_torn_bytes_total")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 300), max_size=6),
+    cut=st.integers(0, 2000),
+    noise=st.binary(max_size=40),
+)
+def test_recovery_keeps_whole_messages_and_nothing_else(
+    tmp_path: Path, sizes: list[int], cut: int, noise: bytes
+) -> None:
+    """Cut anywhere, with noise behind: every fully written message comes back, nothing else."""
+    messages = [add_checksum(os.urandom(size)) for size in sizes]
+    content, ends = b"", []
+    for message in messages:
+        content += encode_varint(len(message)) + message
+        ends.append(len(content))
+    kept = content[:cut]
+    whole = [message for message, end in zip(messages, ends, strict=True) if end <= len(kept)]
+    found, torn = recover(tmp_path, kept + noise if cut < len(content) else kept)
+    if cut < len(content) and noise:
+        # noise may happen to finish the torn message; then it is whole, and equal to what was sent
+        assert found[: len(whole)] == whole
+        assert all(each in messages for each in found)
+    else:
+        assert found == whole
+        assert torn == len(kept) - (ends[len(whole) - 1] if whole else 0)
+
+
+def test_every_cut_of_a_small_segment(tmp_path: Path) -> None:
+    """All cuts of a three-message segment, byte by byte."""
+    content, ends = b"", [0]
+    for message in MESSAGES[:3]:
+        content += encode_varint(len(message)) + message
+        ends.append(len(content))
+    for cut in range(len(content) + 1):
+        expected = MESSAGES[: sum(end <= cut for end in ends[1:])]
+        assert recover(tmp_path, content[:cut])[0] == expected
