@@ -31,7 +31,7 @@ def load_file(
         "format_schema_source": "string",
         "format_schema": read_wire_schema(schema),
         "format_schema_message_name": message,
-        "input_format_protobuf_oneof_presence": "1",
+        "output_format_json_escape_forward_slashes": "0",
         "insert_deduplication_token": f"{token}/{SCHEMA_VERSION}",
         "deduplicate_blocks_in_dependent_materialized_views": "1",
         # One block a segment: the token then stands for all of it, whatever the machine.

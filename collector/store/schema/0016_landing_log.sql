@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.landing_log {{on_cluster}} (
             log_records Array(Tuple(
                 time_unix_nano UInt64, observed_time_unix_nano UInt64,
                 severity_number Int32, severity_text LowCardinality(String),
-                body {{attribute_value}},
+                body String,
                 attributes {{attribute_list}},
                 flags UInt32, trace_id String, span_id String, event_name String
             ))

@@ -1,1 +1,1 @@
-Array(Tuple(key LowCardinality(String), value {{attribute_value}}))
+Array(Tuple(key LowCardinality(String), value String))

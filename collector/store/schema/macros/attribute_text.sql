@@ -1,9 +1,14 @@
-multiIf(
-    $1.value = 'string_value', $1.string_value,
-    $1.value = 'int_value', toString($1.int_value),
-    $1.value = 'bool_value', if($1.bool_value, 'true', 'false'),
-    $1.value = 'double_value', toString($1.double_value),
-    $1.value = 'array_value', concat('otlp-array:', base64Encode($1.array_value)),
-    $1.value = 'kvlist_value', concat('otlp-kvlist:', base64Encode($1.kvlist_value)),
-    $1.value = 'bytes_value', base64Encode($1.bytes_value),
-    '')
+-- $1: the bytes of an AnyValue. Its text, as the OpenTelemetry exporter for ClickHouse would write it.
+-- The canonical encoding is one tag, a length or varint, and nothing behind it. Texts under 128
+-- bytes come first because nearly all are. A list with a list inside, or of many items, is kept
+-- whole as base64 behind a marker and becomes JSON when it is read (store/values.py).
+if(startsWith($1, '\n') AND length($1) <= 129, substring($1, 3), multiIf(
+    startsWith($1, '\n'), substring($1, multiIf(length($1) <= 16386, 4, length($1) <= 2097155, 5, 6)),
+    startsWith($1, '\x18'), {{varint_text:$1}},
+    startsWith($1, '\x10'), if(endsWith($1, '\x01'), 'true', 'false'),
+    startsWith($1, '!'), toString(reinterpretAsFloat64(substring($1, 2, 8))),
+    startsWith($1, ':'), base64Encode(substring($1, multiIf(length($1) <= 129, 3, length($1) <= 16386, 4, length($1) <= 2097155, 5, 6))),
+    match($1, '^[*2]'), arrayMap(
+        json -> if(json = '', concat('data:application/x-otlp-value;base64,', base64Encode($1)), json),
+        [if(length($1) <= 16384, {{list_json:$1}}, '')])[1],
+    ''))
