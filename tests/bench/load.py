@@ -82,7 +82,8 @@ class Pool:
     def __init__(self, spans_per_request: int, seed: int, patterns: int = 24) -> None:
         bodies = unique_requests(patterns, spans_per_request, seed)
         self.patterns = [Pattern(body) for body in bodies]
-        self._random = np.random.default_rng(seed)
+        # a stream of its own: the patterns' ids come from default_rng(seed)
+        self._random = np.random.default_rng((seed, 1))
         self._next = 0
 
     def take(self, start_ns: int | None = None) -> tuple[bytes, int]:
