@@ -1,0 +1,208 @@
+"""Reading JSON fields: what counts as missing, what is taken, and which field an error names."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from collector.decode.fields import (
+    FieldError,
+    Row,
+    derive_record_id,
+    describe,
+    read_bool,
+    read_float,
+    read_headers,
+    read_int,
+    read_list,
+    read_moment,
+    read_ns_from_ms,
+    read_ns_from_s,
+    read_object,
+    read_squashed,
+    read_text,
+    require_moment,
+    require_text,
+    squash_keys,
+)
+
+MISSING = [None, "", "-", "None", "null"]
+READERS: list[Callable[..., Any]] = [
+    read_int,
+    read_float,
+    read_bool,
+    read_moment,
+    read_ns_from_ms,
+    read_ns_from_s,
+]
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("spelling", MISSING)
+def test_every_spelling_of_missing_is_none(read: Callable[..., Any], spelling: object) -> None:
+    """No key, null, "", "-", "None" and "null" all mean that the product has no value."""
+    assert read({"a": spelling}, "a") is None
+    assert read({}, "a") is None
+
+
+@pytest.mark.parametrize("spelling", MISSING)
+def test_missing_text_is_empty(spelling: object) -> None:
+    """Text has no None: missing is ""."""
+    assert read_text({"a": spelling}, "a") == ""
+
+
+def test_the_first_name_that_is_there_wins() -> None:
+    """Names are tried in order, and a missing spelling does not stop at the first."""
+    row = {"a": "-", "b": None, "c": 7, "d": 8}
+    assert read_int(row, "a", "b", "c", "d") == 7
+    assert read_text(row, "a", "b", "c") == "7"
+
+
+@pytest.mark.parametrize("read", [*READERS, read_text, read_object, read_list, read_headers])
+def test_errors_name_the_field_with_its_parents(read: Callable[..., Any]) -> None:
+    """An error says which field of which object it is about."""
+    wrong = [1] if read in (read_object, read_headers) else {"x": 1}
+    with pytest.raises(FieldError) as caught:
+        read({"a": wrong}, "a", within="outer.")
+    assert caught.value.field == "outer.a"
+    assert caught.value.reason
+    assert "outer.a" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(7, 7), ("7", 7), (" 7 ", 7), (7.0, 7), ("7.0", 7), ("-3", -3), ("1e3", 1000), (2**62, 2**62)],
+)
+def test_whole_numbers_are_read_in_every_notation(value: object, number: int) -> None:
+    """Text, floats without a fraction and exponents give the same whole number."""
+    assert read_int({"a": value}, "a") == number
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1.5,
+        "1.5",
+        "seven",
+        True,
+        2**63,
+        -(2**63) - 1,
+        "9" * 5000,
+        "1e999",
+        "٣",
+        "1_000",
+        "0x10",
+        "inf",
+        "nan",
+    ],
+)
+def test_what_is_no_64_bit_whole_number_is_refused(value: object) -> None:
+    """Fractions, booleans, other alphabets, underscores and too large numbers are errors."""
+    with pytest.raises(FieldError):
+        read_int({"a": value}, "a")
+
+
+def test_a_number_of_64_bits_keeps_every_digit() -> None:
+    """A large id written as text does not pass through a float."""
+    assert read_int({"a": "9007199254740993"}, "a") == 9_007_199_254_740_993
+
+
+@pytest.mark.parametrize(
+    ("value", "ns"), [(1.5, 1_500_000), ("41", 41_000_000), (0, 0), (-1, None), ("-1", None)]
+)
+def test_milliseconds_become_nanoseconds_and_negative_ones_none(
+    value: object, ns: int | None
+) -> None:
+    """Kong's -1 means that it did not happen."""
+    assert read_ns_from_ms({"a": value}, "a") == ns
+
+
+def test_seconds_become_nanoseconds_without_noise() -> None:
+    """0.243 s is 243 ms exactly although no double is 0.243."""
+    assert read_ns_from_s({"a": 0.243}, "a") == 243_000_000
+    assert read_ns_from_s({"a": "0.001"}, "a") == 1_000_000
+
+
+@pytest.mark.parametrize("value", [1e300, "1e300", 2**63, 1e308])
+def test_durations_over_64_bits_are_refused(value: object) -> None:
+    """No request takes 292 years; infinity does not crash either."""
+    for read in (read_ns_from_ms, read_ns_from_s):
+        with pytest.raises(FieldError, match="duration"):
+            read({"a": value}, "a")
+
+
+@pytest.mark.parametrize(
+    ("value", "is_true"),
+    [(True, True), ("true", True), (1, True), ("0", False), (False, False), ("no", False)],
+)
+def test_flags_are_read_in_every_notation(value: object, is_true: bool) -> None:
+    """JSON booleans, words and 0/1 agree."""
+    assert read_bool({"a": value}, "a") is is_true
+
+
+def test_objects_and_arrays_may_be_text_and_lua_s_empty_table_is_both() -> None:
+    """Products write nested JSON as text; Lua can not tell an empty array from an empty object."""
+    assert read_object({"a": '{"b":1}'}, "a") == {"b": 1}
+    assert read_list({"a": "[1,2]"}, "a") == [1, 2]
+    assert read_object({"a": []}, "a") == {}
+    assert read_list({"a": {}}, "a") == []
+    assert read_object({"a": "-"}, "a") == {}
+    with pytest.raises(FieldError, match="JSON"):
+        read_object({"a": "{broken"}, "a")
+
+
+def test_headers_have_lower_case_names_and_one_value_each() -> None:
+    """Names in any case, arrays of repeated headers, numbers and nulls become a flat map."""
+    written = {"X-Request-ID": "a", "accept": ["b", "c"], "content-length": 12, "empty": None}
+    expected = {"x-request-id": "a", "accept": "b, c", "content-length": "12"}
+    assert read_headers({"h": written}, "h") == expected
+    assert read_headers({"h": '{"X-Request-ID":"a"}'}, "h") == {"x-request-id": "a"}
+    assert read_headers({}, "h", "g") == {}
+    with pytest.raises(FieldError) as caught:
+        read_headers({"h": {"x": {"y": 1}}}, "h")
+    assert caught.value.field == "h.x"
+
+
+def test_required_fields_are_required() -> None:
+    """A missing required field is an error that names the first of its names."""
+    with pytest.raises(FieldError, match="a: is missing"):
+        require_text({"b": "-"}, "a", "b")
+    with pytest.raises(FieldError, match="a: is missing"):
+        require_moment({}, "a", "b")
+
+
+def test_keys_in_any_spelling_meet_and_errors_keep_the_sender_s() -> None:
+    """`request.Id` and `request_id` are one key, the first that says something stays."""
+    assert squash_keys({"request.Id": "-", "request_id": "x", "K": 1}) == {
+        "requestid": "x",
+        "k": 1,
+    }
+
+    def read(row: dict[str, Any], original: Row) -> Any:
+        return read_int(row, "requestid")
+
+    with pytest.raises(FieldError) as caught:
+        read_squashed(read)({"request_Id": "x"})
+    assert caught.value.field == "request_Id"
+
+
+def test_very_long_keys_are_left_as_they_are() -> None:
+    """A hostile key does not end up in the cache of known spellings."""
+    key = "K" * 65
+    assert squash_keys({key: 1}) == {key: 1}
+
+
+def test_a_derived_id_is_stable_and_marked() -> None:
+    """The same text has the same id, another text another, and `~` tells it from a real one."""
+    assert derive_record_id("a") == derive_record_id("a") != derive_record_id("b")
+    assert derive_record_id("a").startswith("~")
+
+
+def test_descriptions_are_short() -> None:
+    """An error message never repeats a megabyte of input."""
+    assert len(describe("x" * 10**6)) < 80
+    assert len(describe(10**4000)) < 80
+    assert describe(None) == "null"
+    assert describe([1]) == "an array"
+    assert describe({"a": 1}) == "an object"
+    assert describe(False) == "false"
