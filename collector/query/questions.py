@@ -5,6 +5,7 @@ In: text as it was written. Out: a `Timeline` or the values of `answers`. Blocki
 """
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from collector.clock import Clock
@@ -20,6 +21,9 @@ from collector.stitch.assemble import stitch
 from collector.stitch.timeline import Finding, Timeline
 from collector.store import Store
 from collector.telemetry import METRICS, Metrics
+
+# One read beside the own one of each thread that asks; more only wait for a core.
+_ASIDE_THREADS = 4
 
 
 class Questions:
@@ -37,6 +41,7 @@ class Questions:
         self._clock = clock
         self._freshness = freshness
         self._metrics = metrics
+        self._aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
         self._expectations = Expectations(freshness)
         self._searching = Searching(store, clock, freshness, self._expectations)
 
@@ -105,10 +110,11 @@ class Questions:
 
     def close(self) -> None:
         """Wait for what runs in the background; the store may be closed afterwards."""
+        self._aside.shutdown()
         self._freshness.close()
 
     def _gather(self, text: str, until_ns: int | None) -> Gathered:
-        found = gather(self._store, read_id(text), received_until_ns=until_ns)
+        found = gather(self._store, read_id(text), self._aside, received_until_ns=until_ns)
         if found.records or found.spans:
             return found
         raise self._not_found(text, found, until_ns)

@@ -8,6 +8,7 @@ thousands of requests (a session's correlation id) can not pull them all in.
 
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote
@@ -120,24 +121,40 @@ def clean_id(text: str) -> str:
     return cleaned.strip(" \t\r\n,;<>`\"'")
 
 
-def gather(reads: Reads, keys: Sequence[str], *, received_until_ns: int | None = None) -> Gathered:
-    """Collect what belongs to *keys*; nothing found gives an empty `Gathered`."""
+def gather(
+    reads: Reads,
+    keys: Sequence[str],
+    aside: Executor,
+    *,
+    received_until_ns: int | None = None,
+) -> Gathered:
+    """
+    Collect what belongs to *keys*; nothing found gives an empty `Gathered`.
+
+    Reads that do not need each other run at the same time, one of them on *aside*: each costs a few
+    milliseconds whatever it returns, and together they decide how long a timeline takes.
+    """
     found = Gathered(hits=reads.find_ids(keys))
     known_keys = set(keys)
     traces: dict[str, None] = {}
     records: dict[tuple[str, str], None] = {}
     # What an asked-for id leads to comes newest first, so a cap keeps the newest.
-    hits: Iterable[IdHit] = found.hits
+    hits: Sequence[IdHit] = found.hits
     for _ in range(_MAX_ROUNDS):
         new_traces, new_records = _take(hits, traces, records, found)
         if not new_traces and not new_records:
             break
+        reading_rows = aside.submit(
+            reads.get_records,
+            trace_ids=new_traces,
+            record_keys=new_records,
+            received_until_ns=received_until_ns,
+        )
         room = MAX_SPANS - len(found.spans)
         spans = reads.get_spans(new_traces, received_until_ns=received_until_ns, limit=room)
         found.is_cut |= len(spans) >= room
-        rows = reads.get_records(
-            trace_ids=new_traces, record_keys=new_records, received_until_ns=received_until_ns
-        )
+        reading_logs = aside.submit(reads.get_logs, new_traces, received_until_ns=received_until_ns)
+        rows = reading_rows.result()
         found.spans += spans
         found.records += rows
         for row in rows:
@@ -145,8 +162,8 @@ def gather(reads: Reads, keys: Sequence[str], *, received_until_ns: int | None =
         further = ids_in(rows, spans) - known_keys
         known_keys |= further
         hits = _telling(reads.find_ids(sorted(further)) if further else [], found)
+        found.logs += reading_logs.result()
     found.records = _distinct(found.records)
-    found.logs = reads.get_logs(list(traces), received_until_ns=received_until_ns)
     return found
 
 
