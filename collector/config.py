@@ -100,6 +100,16 @@ class EventHubSettings:
     connection_string: str
     topics: tuple[str, ...]
     group: str
+    state_directory: Path
+    dead_letter_directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLogSettings:
+    """The UDP socket for a self-hosted gateway's own logs. A port of 0 turns it off."""
+
+    bind: str
+    port: int
 
 
 class Settings(BaseSettings):
@@ -214,6 +224,13 @@ class Settings(BaseSettings):
     )
     eventhub_topics: str = Field("", description="Event hubs to read, comma separated.")
     eventhub_group: str = Field("hopline", description="Consumer group.")
+    gateway_log_udp_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="UDP for a self-hosted API Management gateway's JSON logs, usually 8888. "
+        "0: off.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe message that is logged."
     )
@@ -299,7 +316,12 @@ class Settings(BaseSettings):
             connection_string=self.eventhub_connection_string.get_secret_value(),
             topics=_split(self.eventhub_topics),
             group=self.eventhub_group,
+            state_directory=self.data_dir / "pull",
+            dead_letter_directory=self.data_dir / "journal" / "dead-letter" / "events",
         )
+
+    def gateway_log(self) -> GatewayLogSettings:
+        return GatewayLogSettings(bind=self.bind, port=self.gateway_log_udp_port)
 
 
 def load_settings(**overrides: object) -> Settings:
