@@ -312,13 +312,15 @@ def _links(writer: SpanWriter, tags: dict[str, Any]) -> Iterator[bytes]:
             return
         parts = _text(tags[key]).split("|")
         packed = _packed("|".join(parts[3:-1]), parts[-1]) if len(parts) >= 5 else None
+        if packed is None:
+            # It stays a tag: nothing is lost, and the next one may be in order.
+            continue
         try:
             trace_id, span_id = _id(parts[0], 16, "trace_id"), _id(parts[1], 8, "span_id")
         except UnusableSpanError:
-            # It stays a tag: nothing is lost, and the next one may be in order.
             continue
         del tags[key]
-        attributes, dropped = packed or (_NOTHING, 0)
+        attributes, dropped = packed
         encoded = [writer.attribute(name, item) for name, item in attributes.items()]
         yield encode_link(trace_id, span_id, writer.text(parts[2]), encoded, dropped)
 

@@ -135,9 +135,10 @@ async def start_grpc(
     metrics: Metrics,
     admission: Admission | None = None,
     clock: Clock | None = None,
+    others: Sequence[RpcHandler] = (),
 ) -> tuple[grpc.aio.Server, int]:
     """
-    Start OTLP/gRPC; stop it with `server.stop(grace)`, which lets calls under way finish.
+    Start OTLP/gRPC, and *others* on the same port; stop it with `server.stop(grace)`, which lets calls under way finish.
 
     Returns:
         The server and its port, which the system chooses when the setting is 0.
@@ -147,7 +148,7 @@ async def start_grpc(
     """
     admission = admission or Admission(settings.max_inflight_bytes, metrics)
     door = GrpcDoor(OTLP_METHODS, intake, settings, admission, clock or SystemClock())
-    return await start_grpc_server(settings, settings.otlp_grpc_port, [door])
+    return await start_grpc_server(settings, settings.otlp_grpc_port, [door, *others])
 
 
 async def start_grpc_server(

@@ -14,10 +14,13 @@ from contextlib import AbstractAsyncContextManager
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings, Settings
 from collector.intake import Intake, build_intake
+from collector.receive.als import AccessLogDoor
 from collector.receive.body import Admission
 from collector.receive.grpc import start_grpc
 from collector.receive.http import build_http_app
+from collector.receive.jaeger import open_jaeger_grpc, open_jaeger_http, open_jaeger_udp
 from collector.receive.server import open_http_server
+from collector.receive.zipkin import open_zipkin
 from collector.telemetry import METRICS, Metrics
 
 # the journal's thread must not wait 5 ms for the interpreter behind a busy event loop
@@ -35,11 +38,12 @@ Door = Callable[
 async def open_otlp_grpc(
     settings: ReceiveSettings, intake: Intake, metrics: Metrics, admission: Admission, clock: Clock
 ) -> AsyncIterator[None]:
-    """OTLP/gRPC."""
+    """OTLP/gRPC and Envoy's access log service."""
     if not settings.otlp_grpc_port:
         yield
         return
-    server, _ = await start_grpc(intake, settings, metrics, admission, clock)
+    access_logs = AccessLogDoor(intake, settings, admission, clock)
+    server, _ = await start_grpc(intake, settings, metrics, admission, clock, [access_logs])
     try:
         yield
     finally:
@@ -59,7 +63,14 @@ async def open_ingest_http(
         yield
 
 
-_DOORS: tuple[Door, ...] = (open_otlp_grpc, open_ingest_http)
+_DOORS: tuple[Door, ...] = (
+    open_otlp_grpc,
+    open_ingest_http,
+    open_zipkin,
+    open_jaeger_http,
+    open_jaeger_grpc,
+    open_jaeger_udp,
+)
 
 
 async def run_doors(

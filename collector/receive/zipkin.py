@@ -5,11 +5,16 @@ Source: openzipkin/zipkin-api zipkin2-api.yaml (202, empty body); openzipkin/zip
 ZipkinHttpCollector (a body without content type is JSON).
 """
 
+import contextlib
+from collections.abc import AsyncIterator
+
 from collector.clock import Clock
 from collector.config import ReceiveSettings
 from collector.intake import Intake
 from collector.receive.body import Admission
+from collector.receive.server import open_http_server
 from collector.receive.span_http import SpanHttp, SpanRoute
+from collector.telemetry import Metrics
 
 ROUTE = SpanRoute(
     door="zipkin-http",
@@ -25,8 +30,14 @@ ROUTE = SpanRoute(
 )
 
 
-def build_zipkin_app(
-    intake: Intake, settings: ReceiveSettings, admission: Admission, clock: Clock
-) -> SpanHttp:
-    """Build the ASGI application of the Zipkin port."""
-    return SpanHttp(ROUTE, intake, settings, admission, clock)
+@contextlib.asynccontextmanager
+async def open_zipkin(
+    settings: ReceiveSettings, intake: Intake, metrics: Metrics, admission: Admission, clock: Clock
+) -> AsyncIterator[None]:
+    """Serve the Zipkin port, if it has a number."""
+    if not settings.zipkin_port:
+        yield
+        return
+    app = SpanHttp(ROUTE, intake, settings, admission, clock)
+    async with open_http_server(app, settings.bind, settings.zipkin_port):
+        yield

@@ -1,0 +1,99 @@
+"""
+Envoy's gRPC access log service, beside OTLP on the same port.
+
+A stream carries messages for as long as the proxy lives and is never answered: Envoy drops what it
+can not send, so a message that can not be stored now waits here, and the stream behind it.
+
+Source: envoy/service/accesslog/v3/als.proto (the identifier comes with the first message only).
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, cast
+
+import grpc
+import grpc.aio
+
+from collector.clock import Clock
+from collector.config import ReceiveSettings
+from collector.decode.envoy_als import read_identifier
+from collector.errors import CollectorError
+from collector.intake import Intake
+from collector.model import Envelope, Stream
+from collector.receive.auth import Tokens
+from collector.receive.body import Admission, inflate
+from collector.receive.grpc import Context, authorization, refuse, sniff_encoding
+
+DOOR = "envoy-als"
+METHOD = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
+_RETRY_S = 1.0
+_log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    RpcHandler = grpc.GenericRpcHandler[bytes, bytes]
+else:
+    RpcHandler = grpc.GenericRpcHandler
+
+
+class AccessLogDoor(RpcHandler):
+    """Serves the one method of the service."""
+
+    def __init__(
+        self, intake: Intake, settings: ReceiveSettings, admission: Admission, clock: Clock
+    ) -> None:
+        self._intake = intake
+        self._max_body_bytes = settings.max_body_bytes
+        self._admission = admission
+        self._tokens = Tokens(settings.tokens)
+        self._clock = clock
+        self._handler = grpc.stream_unary_rpc_method_handler(self._stream)
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+        return self._handler if handler_call_details.method == METHOD else None
+
+    async def _stream(self, _: object, context: Context) -> bytes:
+        try:
+            self._tokens.check_header(authorization(context))
+        except CollectorError as exc:
+            self._intake.refuse(DOOR, "envoy", Stream.LOG, exc)
+            await refuse(context, exc)
+        identifier = b""
+        while True:
+            message = cast(object, await context.read())  # EOF at the end of the stream
+            if not isinstance(message, bytes):
+                return b""
+            try:
+                identifier = await self._take(message, identifier, context.peer())
+            except CollectorError as exc:
+                # intake has counted it; the messages that follow may be in order
+                _log.warning("%s: %s", DOOR, exc)
+            except Exception:
+                _log.exception("%s: a message failed", DOOR)
+
+    async def _take(self, message: bytes, identifier: bytes, peer: str) -> bytes:
+        async with self._admission.claim(len(message)) as claim:
+            received_ns = self._clock.now_ns()
+            encoding = sniff_encoding(message)
+            body = await inflate(message, encoding, claim, self._max_body_bytes)
+            identifier = read_identifier(body) or identifier
+            envelope = Envelope(
+                signal=Stream.LOG,
+                format="envoy-als",
+                # fields of one message merge, so the stream's identifier can stand before any
+                body=identifier + body,
+                received_ns=received_ns,
+                door=DOOR,
+                source="envoy",
+                peer=peer,
+            )
+            while True:
+                try:
+                    await self._intake.accept(envelope)
+                    return identifier
+                except CollectorError as exc:
+                    if not exc.retryable:
+                        _log.warning("%s: %s", DOOR, exc)
+                        return identifier
+                    await asyncio.sleep(exc.retry_after_s or _RETRY_S)
