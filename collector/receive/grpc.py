@@ -138,7 +138,9 @@ async def start_grpc(
     others: Sequence[RpcHandler] = (),
 ) -> tuple[grpc.aio.Server, int]:
     """
-    Start OTLP/gRPC, and *others* on the same port; stop it with `server.stop(grace)`, which lets calls under way finish.
+    Start OTLP/gRPC, and *others* on the same port.
+
+    Stop it with `server.stop(grace)`, which lets calls under way finish.
 
     Returns:
         The server and its port, which the system chooses when the setting is 0.
