@@ -46,6 +46,7 @@ def choose_root(joints: Sequence[Joint], traces: dict[str, TraceView], subject: 
     _detach(root)
     _place_rest(rooted, joints, traces)
     rooted.members = _in_order(root)
+    _tell_apart(rooted.members)
     held = {id(node) for node in rooted.members}
     rooted.others += sorted(j.node.reference for j in joints if id(j.node) not in held)
     return rooted
@@ -63,6 +64,16 @@ def _in_order(root: Node) -> list[Node]:
             children.sort(key=Node.order)
         stack.extend(reversed(children))
     return found
+
+
+def _tell_apart(members: Sequence[Node]) -> None:
+    """Give a span whose id another trace of this request uses as well an id of its own."""
+    seen: set[str] = set()
+    for node in members:
+        if node.span_id in seen:
+            node.flag("duplicate_id")
+            node.span_id = derived_span_id(node.trace_id, node.span_id, str(len(seen)))
+        seen.add(node.span_id)
 
 
 def _subject_node(

@@ -132,7 +132,7 @@ def _add(forest: Forest, span: Span) -> None:
         node.flag("no_start")
     same_id = forest.by_id.setdefault((span.trace_id, span.span_id), [])
     for other in same_id:
-        if other.kind == node.kind and other.service == node.service:
+        if other.kind == node.kind and other.span and other.span.service == span.service:
             _keep_fuller(other, span)
             return
     if same_id or not node.span_id:
@@ -220,6 +220,11 @@ def _content(span: Span) -> tuple[object, ...]:
         span.status,
         span.status_message,
         sorted(span.attributes.items()),
+        sorted(span.resource.items()),
+        span.trace_state,
+        span.scope,
+        repr(span.events),
+        repr(span.links),
     )
 
 
