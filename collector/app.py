@@ -14,8 +14,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from collector.clock import SystemClock
@@ -25,7 +24,6 @@ from collector.supervisor import READY_FD, Supervisor, log, tell_ready
 from collector.telemetry import METRICS
 
 if TYPE_CHECKING:
-    from collector.intake import Intake
     from collector.store import Store
 
 _Ready = Callable[[], None]
@@ -66,35 +64,23 @@ def run(settings: Settings, role: str) -> int:
 async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
     """Serve the doors and run the pollers in front of one journal; drain before returning."""
     from collector.intake import build_intake
+    from collector.pull.pollers import run_pollers
     from collector.receive.serve import run_doors
 
+    clock = SystemClock()
     async with (
-        build_intake(settings, SystemClock(), METRICS) as intake,
-        _pollers(settings, intake, stop),
+        build_intake(settings, clock, METRICS) as intake,
+        run_pollers(
+            settings.azure(),
+            settings.event_hub(),
+            settings.gateway_log(),
+            intake=intake,
+            clock=clock,
+            metrics=METRICS,
+            stop=stop,
+        ),
     ):
         await run_doors(settings, intake, METRICS, stop, ready)
-
-
-@asynccontextmanager
-async def _pollers(
-    settings: Settings, intake: "Intake", stop: asyncio.Event
-) -> AsyncIterator[None]:
-    """Run the pollers that are configured; a broken one is logged and ends nothing else."""
-    tasks = []
-    if settings.azure().workspace_ids:
-        from collector.pull.azure_monitor import AzureMonitorPoller
-
-        poller = AzureMonitorPoller(settings.azure(), intake, SystemClock(), METRICS)
-        tasks.append(asyncio.create_task(poller.run(stop), name="azure-monitor"))
-    try:
-        yield
-    finally:
-        stop.set()
-        for task, result in zip(
-            tasks, await asyncio.gather(*tasks, return_exceptions=True), strict=True
-        ):
-            if isinstance(result, BaseException):
-                log(f"the {task.get_name()} poller ended: {result!r}")
 
 
 async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:

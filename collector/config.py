@@ -110,6 +110,7 @@ class GatewayLogSettings:
 
     bind: str
     port: int
+    are_tokens_asked: bool
 
 
 class Settings(BaseSettings):
@@ -321,7 +322,11 @@ class Settings(BaseSettings):
         )
 
     def gateway_log(self) -> GatewayLogSettings:
-        return GatewayLogSettings(bind=self.bind, port=self.gateway_log_udp_port)
+        return GatewayLogSettings(
+            bind=self.bind,
+            port=self.gateway_log_udp_port,
+            are_tokens_asked=bool(_split(self.ingest_tokens)),
+        )
 
 
 def load_settings(**overrides: object) -> Settings:
