@@ -13,6 +13,7 @@ from typing import Any
 from deploy.demo.apim import WORKSPACE
 from deploy.demo.children import Child, PortPool, is_port_free
 from deploy.demo.envoy_config import Collectors
+from deploy.demo.progress import DemoError
 
 _READY_TIMEOUT_S = 40
 _ANSWER_TIMEOUT_S = 20
@@ -79,9 +80,19 @@ class Hopline:
         self.child.wait_until(lambda: self._status("/readyz") == 200, _READY_TIMEOUT_S)
 
     def timeline(self, request_id: str) -> dict[str, Any] | None:
-        """Return the timeline of a request, or None while nothing is known of it."""
-        status, body = self._get(f"/api/v1/requests/{request_id}")
-        return body if status == 200 else None
+        """
+        Return the timeline of a request, or None while nothing is known of it.
+
+        Raises:
+            DemoError: Hopline answers neither with a timeline nor that there is none yet.
+        """
+        path = f"/api/v1/requests/{request_id}"
+        status, body = self._get(path)
+        if status in (404, 503, 504):
+            return None
+        if status != 200:
+            raise DemoError(f"GET {self.url}{path} answered {status}: {body}")
+        return body
 
     def _status(self, path: str) -> int:
         try:
