@@ -57,8 +57,8 @@ def build_api(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        workers.close()
-        probes.close()
+        await workers.close()
+        await probes.close()
 
     app = FastAPI(
         title="Hopline",

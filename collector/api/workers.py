@@ -48,8 +48,9 @@ class Workers:
             msg = f"no answer within {self._timeout_s:g} s"
             raise QueryTimeout(msg, hint="narrow the range or add a filter") from exc
 
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """Drop what waits and see the rest to its end: the store is closed next."""
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
 
     def _release_in(self, loop: asyncio.AbstractEventLoop, _: "Future[_T]") -> None:
         if not loop.is_closed():

@@ -110,7 +110,6 @@ class Questions:
 
     def close(self) -> None:
         """Wait for what runs in the background; the store may be closed afterwards."""
-        self._aside.shutdown()
         self._freshness.close()
 
     def _gather(self, text: str, until_ns: int | None) -> Gathered:

@@ -98,8 +98,8 @@ def read_id(text: str) -> tuple[str, ...]:
     if not cleaned.isprintable() or len(text) > _MAX_LENGTH:
         msg = "id: is not an id: unprintable or far too long"
         raise BadQuestion(msg, hint=_EXAMPLES)
-    if len(cleaned) < _MIN_LENGTH or not any(c.isalnum() for c in cleaned):
-        msg = f"id: {cleaned!r} is too short to be an id"
+    if len(cleaned) < _MIN_LENGTH or not any(c.isalnum() for c in cleaned.replace("0", "")):
+        msg = f"id: {cleaned[:80]!r} is too short or too empty to be an id"
         raise BadQuestion(msg, hint=_EXAMPLES)
     keys = tuple(candidate.key for candidate in ids.trace_id_candidates(cleaned))
     if not keys:
