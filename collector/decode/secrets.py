@@ -58,6 +58,7 @@ _CREDENTIAL = r"(?:[-\w.~+/]*\d[-\w.~+/=]*|[-\w.~+/]{16,}=*)"
 _PRIVATE_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
 # the length of a value in 1 to 4 bytes, then the tag of a text, array, list or bytes AnyValue
 _LENGTH = r"[\x80-\xff]{0,3}[\x00-\x7f]"
+_COLON = r"\\{0,2}\" {0,2}: {0,2}\\{0,2}\""
 _TAIL = r"[-\w.%\[\]]{0,48}"
 _MAX_JSON_CHARS = 1024 * 1024
 _KEY_CACHE = 10_000
@@ -94,6 +95,8 @@ class Secrets:
             rf"(?:bearer|basic) +{_CREDENTIAL}",
             rf"(?:^|[^-\w.])(?:{_CARD}|{_AMEX})(?:[^-0-9a-f.]|$)",
             r"PRIVATE KEY-----",
+            # headers as a list of JSON objects with a name and a value
+            rf"\"(?:name|key){_COLON}[-\w.]{{0,60}}(?:{exact}|{words})",
         )
         query = rf"query\x12{_LENGTH}\x0a{_LENGTH}(?:{_PARAMETERS})="
         key_end = r"[-\w.]{0,48}\x12"
