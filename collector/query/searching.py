@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from collector.clock import Clock
 from collector.query.answers import ApiReport, Found, Summary
+from collector.query.batch import RowStitching
 from collector.query.cursors import Cursor, decode_cursor, encode_cursor
 from collector.query.expectations import Expectations
 from collector.query.filters import Search, parse_range, parse_search
@@ -31,7 +32,7 @@ class Searching:
         self._store = store
         self._clock = clock
         self._freshness = freshness
-        self._outlines = Outlines(store, expectations)
+        self._outlines = Outlines(RowStitching(store, expectations))
 
     def search(self, pairs: Iterable[tuple[str, str]]) -> Found:
         """

@@ -1,0 +1,97 @@
+"""What copying does to an id is undone; what is no id is said so."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.errors import BadQuestion
+from collector.model import GatewayRecord, Id, Span
+from collector.query.resolve import clean_id, ids_in, read_id
+
+TRACE = "6e0c1d2f3a4b5968778695a4b3c2d1e0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TRACE,
+        f"  {TRACE}\t\n",
+        f'"{TRACE}"',
+        f"'{TRACE}',",
+        f"<{TRACE}>",
+        f"`{TRACE}`;",
+        f"trace_id={TRACE}",
+        f"TraceId: {TRACE}",
+        f'"trace_id": "{TRACE}",',
+        f"%22{TRACE}%22",
+        f"%2522{TRACE}%2522",
+    ],
+)
+def test_copied_ids_lose_what_is_around_them(text: str) -> None:
+    """Quotes, white space, names of fields and URL escapes, even doubled, are no part of an id."""
+    assert clean_id(text) == TRACE
+    assert read_id(text)[0] == TRACE
+
+
+def test_the_dot_of_a_hierarchical_id_stays() -> None:
+    """`|root.span.` ends in a dot that belongs to it."""
+    assert clean_id(f" |{TRACE}.1f2e3d4c5b6a7980. ") == f"|{TRACE}.1f2e3d4c5b6a7980."
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "abc", "0" * 32, "00000000-0000-0000-0000-000000000000", "----", "\x1b[2J", "null"],
+)
+def test_what_can_not_be_an_id_is_a_bad_question(text: str) -> None:
+    """Too short, empty, all zeros or unprintable: the hint shows what an id looks like."""
+    with pytest.raises(BadQuestion, match="^id: ") as caught:
+        read_id(text)
+    assert "32 or 16 hex digits" in caught.value.hint
+
+
+@given(st.text(max_size=200) | st.binary(max_size=100).map(lambda b: b.decode("latin-1")))
+def test_any_text_has_keys_or_is_a_bad_question(text: str) -> None:
+    """No text makes reading an id fail in any other way."""
+    try:
+        keys = read_id(text)
+    except BadQuestion:
+        return
+    assert keys
+    assert all(key and key.isprintable() for key in keys)
+
+
+@given(
+    st.integers(1, 2**128 - 1),
+    st.sampled_from(["{}", "{:032x}", "{:032X}", "00-{:032x}-1122334455667788-00"]),
+)
+def test_hexadecimal_ids_lead_to_their_trace(number: int, form: str) -> None:
+    """Every 128-bit number written as a trace id is searched as its 32 digits."""
+    if form == "{}":
+        form = "{:032x}"
+    assert f"{number:032x}" in read_id(form.format(number))
+
+
+def test_records_and_spans_name_further_ids() -> None:
+    """Ids of a record and the request id of a proxy are searched next; span ids are not."""
+    record = GatewayRecord(
+        gateway="kong",
+        record_id="a1b2c3d4e5f60718293a4b5c6d7e8f90",
+        start_ns=1,
+        trace_id=TRACE,
+        ids=(Id("correlation_id", "Order-77"), Id("span_id", "1122334455667788")),
+    )
+    span = Span(
+        trace_id=TRACE,
+        span_id="1122334455667788",
+        parent_span_id="",
+        name="x",
+        service="y",
+        start_ns=1,
+        end_ns=2,
+        attributes={"guid:x-request-id": "0d0c0b0a-0908-9706-8504-030201000f0e"},
+    )
+    keys = ids_in([record], [span])
+    assert {TRACE, "order-77", "0d0c0b0a0908*7068504030201000f0e"} <= keys
+    assert "a1b2c3d4e5f60718293a4b5c6d7e8f90" in keys
+    assert "1122334455667788" not in keys
+    assert "" not in keys
