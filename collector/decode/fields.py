@@ -9,8 +9,7 @@ Read first: `read_text`. Bodies are split into objects by `decode.documents`.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -18,7 +17,6 @@ import orjson
 
 from collector.decode.moments import Moment as Moment
 from collector.decode.moments import parse_moment as parse_moment
-from collector.model import GatewayRecord
 
 Row = Mapping[str, Any]
 
@@ -30,8 +28,6 @@ _TRUE = frozenset({"true", "True", "TRUE", "1", "yes"})
 _FALSE = frozenset({"false", "False", "FALSE", "0", "no"})
 _SHOWN_CHARACTERS = 60
 _ONLY_TEXT = frozenset({str})
-_LONGEST_KEY = 64
-_PUNCTUATION = re.compile(r"[^a-z0-9]")
 
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -282,40 +278,6 @@ def derive_record_id(raw: str) -> str:
     return f"~{blake2b(raw.encode(), digest_size=12).hexdigest()}"
 
 
-def squash_keys(row: Row) -> dict[str, Any]:
-    """
-    Return *row* with keys in lower case and without punctuation, for formats that users write.
-
-    Of keys that become one (`requestId`, `request_id`) the first that is not missing stays.
-    """
-    squashed: dict[str, Any] = {}
-    for key, value in row.items():
-        name = _squash(key) if len(key) <= _LONGEST_KEY else key
-        if is_missing(squashed.get(name)):
-            squashed[name] = value
-    return squashed
-
-
-def read_squashed(
-    read: Callable[[dict[str, Any], Row], GatewayRecord],
-) -> Callable[[Row], GatewayRecord]:
-    """Wrap a reader of squashed rows so that its errors carry the field as the sender spells it."""
-
-    def read_row(row: Row) -> GatewayRecord:
-        try:
-            return read(squash_keys(row), row)
-        except FieldError as exc:
-            name = next((key for key in row if _squash(key[:_LONGEST_KEY]) == exc.field), exc.field)
-            raise FieldError(name, exc.reason) from None
-
-    return read_row
-
-
-@lru_cache(maxsize=4096)
-def _squash(key: str) -> str:
-    return _PUNCTUATION.sub("", key.lower())
-
-
 def _as_text(value: object, name: str) -> str:
     if value is True or value is False:
         return "true" if value else "false"
@@ -338,8 +300,17 @@ def _as_float(value: object, name: str) -> float:
     raise FieldError(name, f"expected a number, got {describe(value)}")
 
 
+def _as_number(value: object, name: str) -> float:
+    """Return a number without rounding whole ones to the 53 bits of a float."""
+    if isinstance(value, str) and len(value) < 19 and value.isdigit() and value.isascii():
+        return int(value)
+    return _as_float(value, name)
+
+
 def _as_whole(value: object, name: str) -> int:
     if isinstance(value, str):
+        if len(value) < 19 and value.isdigit() and value.isascii():
+            return int(value)
         text = value.strip()
         match = _NUMBER.fullmatch(text)
         # 19 digits hold every 64-bit number; int() of megabytes of digits is slow
@@ -357,7 +328,7 @@ def _read_duration(row: Row, names: Sequence[str], within: str, unit_ns: int) ->
         if value is None or (isinstance(value, str) and value in _MISSING):
             continue
         if type(value) is not int:
-            value = _as_float(value, within + name)
+            value = _as_number(value, within + name)
         if value < 0:
             return None
         if value > _MAX_INT // unit_ns:

@@ -107,8 +107,12 @@ def _parse_epoch(value: float) -> Moment:
     """Tell seconds, ms, µs and ns apart by size: 1e11 s is the year 5138, 1e11 ms is 1973."""
     if not _LEAST_EPOCH_S <= value <= _MAX_INT:
         raise ValueError(_OUT_OF_RANGE)
-    units = ((10**11, NS_PER_S), (10**14, NS_PER_MS), (10**17, 1000))
-    unit_ns = next((unit_ns for limit, unit_ns in units if value < limit), 1)
+    if value < 10**11:
+        unit_ns = NS_PER_S
+    elif value < 10**14:
+        unit_ns = NS_PER_MS
+    else:
+        unit_ns = 1000 if value < 10**17 else 1
     if isinstance(value, int):
         ns = value * unit_ns
         resolution_ns = unit_ns

@@ -26,14 +26,13 @@ from collector.decode.fields import (
     read_int,
     read_moment,
     read_ns_from_ms,
-    read_squashed,
     read_text,
-    squash_keys,
     write_raw,
 )
 from collector.decode.gateways import Adapter
 from collector.decode.targets import split_target
 from collector.decode.truth import NEGATIVE_SELF, Profile, check
+from collector.decode.vocabulary import Vocabulary
 from collector.model import Decoded, GatewayRecord, Id
 
 PROFILE = Profile(
@@ -43,44 +42,68 @@ PROFILE = Profile(
     is_body_upload_included=True,
 )
 
-# Each moment by its squashed names: the flow variable, then what public policies call it.
-_RECEIVED_START = ("clientreceivedstarttimestamp", "httpclientstarttimems", "clientreceivedstart")
-_RECEIVED_END = (
-    "clientreceivedendtimestamp",
-    "proxyrequestreceived",
-    "httpclientendtimems",
-    "clientreceivedend",
-)
-_TARGET_SENT_START = ("targetsentstarttimestamp", "targetsentstart")
-_TARGET_SENT_END = ("targetsentendtimestamp", "targetrequestsent", "targetsentend")
-_TARGET_RECEIVED_START = ("targetreceivedstarttimestamp", "targetreceivedstart")
-_TARGET_RECEIVED_END = (
-    "targetreceivedendtimestamp",
-    "targetresponsereceived",
-    "targetreceivedend",
-)
-_SENT_START = ("clientsentstarttimestamp", "clientsentstart")
-_SENT_END = ("clientsentendtimestamp", "proxyresponsesent", "clientsentend")
-_LOGGED = ("systemtimestamp",)
-
-_MESSAGE_ID = ("messageid", "correlationid", "gatewayflowid")
-_STATUS = ("responsestatuscode", "messagestatuscode", "proxyresponsecode", "httpstatuscode")
-_TARGET_STATUS = ("targetstatuscode", "targetresponsecode")
 _HEADERS = {
-    "traceparent": ("requestheadertraceparent", "traceparent"),
-    "x-cloud-trace-context": ("requestheaderxcloudtracecontext", "xcloudtracecontext"),
-    "b3": ("requestheaderb3", "b3"),
-    "x-b3-traceid": ("requestheaderxb3traceid", "xb3traceid"),
-    "x-b3-spanid": ("requestheaderxb3spanid", "xb3spanid"),
-    "x-request-id": ("requestheaderxrequestid", "xrequestid"),
-    "x-correlation-id": ("requestheaderxcorrelationid", "xcorrelationid"),
+    "request.header.traceparent": "traceparent",
+    "request.header.x-cloud-trace-context": "x-cloud-trace-context",
+    "request.header.b3": "b3",
+    "request.header.x-b3-traceid": "x-b3-traceid",
+    "request.header.x-b3-spanid": "x-b3-spanid",
+    "request.header.x-request-id": "x-request-id",
+    "request.header.x-correlation-id": "x-correlation-id",
 }
 _ATTRIBUTES = {
-    "apigee.organization": ("organizationname", "organization"),
-    "apigee.environment": ("environmentname", "environment", "env"),
-    "apigee.gateway_flow_id": ("gatewayflowid",),
-    "user_agent.original": ("requestheaderuseragent", "useragent", "httpuseragent"),
+    "organization.name": "apigee.organization",
+    "environment.name": "apigee.environment",
+    "gateway_flow_id": "apigee.gateway_flow_id",
+    "request.header.user-agent": "user_agent.original",
 }
+# Each flow variable with what public policies call it.
+_VOCABULARY = Vocabulary(
+    {
+        "client.received.start.timestamp": ("http.client.start_time_ms", "client.received.start"),
+        "client.received.end.timestamp": (
+            "client.received.end",
+            "proxyRequestReceived",
+            "http.client.end_time_ms",
+        ),
+        "target.sent.start.timestamp": ("target.sent.start",),
+        "target.sent.end.timestamp": ("target.sent.end", "targetRequestSent"),
+        "target.received.start.timestamp": ("target.received.start",),
+        "target.received.end.timestamp": ("target.received.end", "targetResponseReceived"),
+        "client.sent.start.timestamp": ("client.sent.start",),
+        "client.sent.end.timestamp": ("client.sent.end", "proxyResponseSent"),
+        "system.timestamp": (),
+        "totalLatency": (),
+        "targetLatency": (),
+        "messageid": ("correlationId", "gateway_flow_id"),
+        "response.status.code": ("message.status.code", "proxyResponseCode", "http.status_code"),
+        "target.status.code": ("targetResponseCode",),
+        "request.url": ("http.url", "request.uri", "request.path"),
+        "request.verb": ("verb", "http.method"),
+        "client.scheme": (),
+        "request.header.host": ("host",),
+        "proxy.basepath": (),
+        "apiproxy.name": ("apiProxy", "apigee_proxy.name"),
+        "apiproxy.revision": ("apigee_proxy.revision",),
+        "current.flow.name": ("flow.name",),
+        "apiproduct.name": ("apiProduct",),
+        "developer.app.name": ("service",),
+        "developer.email": (),
+        "system.region.name": ("region",),
+        "client.ip": ("proxy.client.ip", "network.client.ip"),
+        "target.host": ("target.ip",),
+        "target.url": (),
+        "target.name": (),
+        "fault.name": (),
+        "error.message": (),
+        "trace_id": (),
+        "span_id": (),
+        **{name: (header,) for name, header in _HEADERS.items()},
+        "organization.name": ("organization",),
+        "environment.name": ("environment", "env"),
+        "request.header.user-agent": ("useragent", "http.useragent"),
+    }
+)
 
 Interval = tuple[int, int]
 
@@ -114,99 +137,100 @@ def _read_line(line: str) -> GatewayRecord:
     raise FieldError("", "expected a JSON object, possibly after a syslog header")
 
 
-def _read(squashed: dict[str, Any], row: Row) -> GatewayRecord:
-    if _has_moment(squashed):
-        return _build(squashed, write_raw(row))
+def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
+    if _has_moment(facts):
+        return _build(facts, write_raw(row))
     inner, _ = unwrap(row)
     if isinstance(inner, str):
         return _read_line(inner)
-    if inner is None or not _has_moment(squash_keys(inner)):
+    if inner is None or not _has_moment(_VOCABULARY.lay(inner)):
         raise FieldError("client.received.start.timestamp", "is missing")
     return _read_row(inner)
 
 
-_read_row = read_squashed(_read)
+_read_row = _VOCABULARY.reader(_read)
 
 
-def _has_moment(row: Row) -> bool:
-    return any(name in row for name in (*_RECEIVED_START, *_RECEIVED_END))
+def _has_moment(facts: Row) -> bool:
+    return "client.received.start.timestamp" in facts or "client.received.end.timestamp" in facts
 
 
 def _build(row: dict[str, Any], raw: str) -> GatewayRecord:
-    target = split_target(read_text(row, "requesturl", "httpurl", "requesturi", "requestpath"))
-    message_id = read_text(row, *_MESSAGE_ID)
+    target = split_target(read_text(row, "request.url"))
+    message_id = read_text(row, "messageid")
     record = GatewayRecord(
         gateway="apigee",
         record_id=message_id or derive_record_id(raw),
         start_ns=0,
-        method=read_text(row, "requestverb", "verb", "httpmethod"),
-        scheme=target.scheme or read_text(row, "clientscheme"),
-        host=target.host or read_text(row, "requestheaderhost", "host"),
+        method=read_text(row, "request.verb"),
+        scheme=target.scheme or read_text(row, "client.scheme"),
+        host=target.host or read_text(row, "request.header.host"),
         path=target.path,
-        route=read_text(row, "proxybasepath"),
-        status=read_int(row, *_STATUS),
-        api=read_text(row, "apiproxyname", "apiproxy", "apigeeproxyname"),
-        api_revision=read_text(row, "apiproxyrevision", "apigeeproxyrevision"),
-        operation=read_text(row, "currentflowname", "flowname"),
-        product=read_text(row, "apiproductname", "apiproduct"),
-        consumer=read_text(row, "developerappname", "service"),
-        user=read_text(row, "developeremail"),
-        region=read_text(row, "systemregionname", "region"),
-        client_address=read_text(row, "clientip", "proxyclientip", "networkclientip"),
-        backend_host=read_text(row, "targethost", "targetip"),
-        backend_path=split_target(read_text(row, "targeturl")).path,
-        backend_id=read_text(row, "targetname"),
+        route=read_text(row, "proxy.basepath"),
+        status=read_int(row, "response.status.code"),
+        api=read_text(row, "apiproxy.name"),
+        api_revision=read_text(row, "apiproxy.revision"),
+        operation=read_text(row, "current.flow.name"),
+        product=read_text(row, "apiproduct.name"),
+        consumer=read_text(row, "developer.app.name"),
+        user=read_text(row, "developer.email"),
+        region=read_text(row, "system.region.name"),
+        client_address=read_text(row, "client.ip"),
+        backend_host=read_text(row, "target.host"),
+        backend_path=split_target(read_text(row, "target.url")).path,
+        backend_id=read_text(row, "target.name"),
         raw=raw,
     )
-    record.attributes = {
-        name: value for name, keys in _ATTRIBUTES.items() if (value := read_text(row, *keys))
+    record.attributes = attributes = {
+        attribute: value
+        for name, attribute in _ATTRIBUTES.items()
+        if name in row and (value := read_text(row, name))
     }
     if target.query:
-        record.attributes["url.query"] = target.query
-    _read_times(record, row)
+        attributes["url.query"] = target.query
+    _read_times(record, row, attributes)
     _read_ids(record, row, message_id)
     _read_error(record, row)
     record.quality = check(record, PROFILE)
     return record
 
 
-def _read_times(record: GatewayRecord, row: Row) -> None:
-    received_start = _moment(row, _RECEIVED_START)
-    received_end = _moment(row, _RECEIVED_END)
+def _read_times(record: GatewayRecord, row: Row, notes: dict[str, str]) -> None:
+    received_start = _moment(row, "client.received.start.timestamp")
+    received_end = _moment(row, "client.received.end.timestamp")
+    sent_start = _moment(row, "client.sent.start.timestamp")
+    sent_end = _moment(row, "client.sent.end.timestamp")
     start_ns = received_start or received_end
     if start_ns is None:
         raise FieldError("client.received.start.timestamp", "is missing")
     record.start_ns = start_ns
-    notes = {}
     if received_start is None:
         notes["reading.start"] = "client.received.end"
-    end_ns = _moment(row, _SENT_END)
-    if end_ns is None and (end_ns := _moment(row, _LOGGED)) is not None:
+    end_ns = sent_end
+    if end_ns is None and (end_ns := _moment(row, "system.timestamp")) is not None:
         notes["reading.end"] = "system.timestamp"
     if end_ns is not None:
         record.duration_ns = end_ns - start_ns
     else:
-        record.duration_ns = read_ns_from_ms(row, "totallatency")
+        record.duration_ns = read_ns_from_ms(row, "totalLatency")
         notes["reading.duration"] = "totalLatency" if record.duration_ns is not None else "missing"
-    record.attributes = {**record.attributes, **notes}
     backend = _backend(record, row)
-    sent_start = _moment(row, _SENT_START)
-    is_sending_known = sent_start is not None and _moment(row, _SENT_END) is not None
-    if received_start is not None and received_end is not None and is_sending_known:
-        assert sent_start is not None and end_ns is not None
-        receiving = (received_start, received_end)
-        record.client_ns = _outside([receiving, (sent_start, end_ns)], backend)
-        own_ns = end_ns - start_ns - record.client_ns - (record.backend_ns or 0)
+    if received_start and received_end and sent_start and sent_end:
+        client = [(received_start, received_end), (sent_start, sent_end)]
+        record.client_ns = _outside(client, backend)
+        own_ns = sent_end - start_ns - record.client_ns - (record.backend_ns or 0)
         record.gateway_ns = own_ns if own_ns >= 0 else None
     _refuse_backwards(record)
 
 
 def _backend(record: GatewayRecord, row: Row) -> Interval | None:
     """Set the backend's time; return its interval if both ends are known."""
-    sent = _moment(row, _TARGET_SENT_START) or _moment(row, _TARGET_SENT_END)
-    received = _moment(row, _TARGET_RECEIVED_END) or _moment(row, _TARGET_RECEIVED_START)
+    sent = _moment(row, "target.sent.start.timestamp")
+    sent = sent or _moment(row, "target.sent.end.timestamp")
+    received = _moment(row, "target.received.end.timestamp")
+    received = received or _moment(row, "target.received.start.timestamp")
     if sent is None or received is None:
-        record.backend_ns = read_ns_from_ms(row, "targetlatency")
+        record.backend_ns = read_ns_from_ms(row, "targetLatency")
         return None
     record.backend_ns = received - sent
     return (sent, received)
@@ -231,21 +255,23 @@ def _refuse_backwards(record: GatewayRecord) -> None:
             record.quality = (NEGATIVE_SELF,)
 
 
-def _moment(row: Row, names: tuple[str, ...]) -> int | None:
-    for name in names:
-        # a variable that was never set may render as 0
-        if row.get(name) in (0, "0"):
-            continue
-        if moment := read_moment(row, name):
-            return moment.ns
-    return None
+def _moment(row: Row, name: str) -> int | None:
+    # a variable that was never set may render as 0
+    if row.get(name) in (None, 0, "0"):
+        return None
+    moment = read_moment(row, name)
+    return moment.ns if moment else None
 
 
 def _read_ids(record: GatewayRecord, row: Row, message_id: str) -> None:
-    headers = {name: value for name, keys in _HEADERS.items() if (value := read_text(row, *keys))}
+    headers = {
+        header: value
+        for name, header in _HEADERS.items()
+        if name in row and (value := read_text(row, name))
+    }
     context = context_from_headers(headers, "request.header.")
-    if not context.trace_id and "traceid" in row:
-        context = read_context({"trace_id": row["traceid"], "span_id": row.get("spanid")})
+    if not context.trace_id and "trace_id" in row:
+        context = read_context({"trace_id": row["trace_id"], "span_id": row.get("span_id")})
     record.trace_id = context.trace_id
     record.trace_id_source = context.source
     record.outgoing_span_id = context.outgoing_span_id
@@ -255,17 +281,17 @@ def _read_ids(record: GatewayRecord, row: Row, message_id: str) -> None:
 
 
 def _read_error(record: GatewayRecord, row: Row) -> None:
-    record.backend_status = read_int(row, *_TARGET_STATUS)
-    record.error_reason = read_text(row, "faultname")
-    record.error_message = read_text(row, "errormessage")
+    record.backend_status = read_int(row, "target.status.code")
+    record.error_reason = read_text(row, "fault.name")
+    record.error_message = read_text(row, "error.message")
     status = record.status
     record.is_error = status >= 500 if status is not None else bool(record.error_reason)
-    if status is None or status >= 400:
-        is_backend = record.backend_status is not None and record.backend_status >= 400
-        if is_backend:
-            record.error_source = "backend"
-        elif record.error_reason or record.is_error:
-            record.error_source = "gateway"
+    if status is not None and status < 400:
+        return
+    if record.backend_status is not None and record.backend_status >= 400:
+        record.error_source = "backend"
+    elif record.error_reason or record.is_error:
+        record.error_source = "gateway"
 
 
 ADAPTER = Adapter(

@@ -22,7 +22,6 @@ from collector.decode.fields import (
     read_int,
     read_moment,
     read_ns_from_ms,
-    read_squashed,
     read_text,
     require_text,
     write_raw,
@@ -37,6 +36,7 @@ from collector.decode.gateways import Adapter, Answer, Manners
 from collector.decode.ids import parse_xray
 from collector.decode.moments import NS_PER_MS, Moment
 from collector.decode.truth import Profile, check
+from collector.decode.vocabulary import Vocabulary
 from collector.errors import CollectorError
 from collector.model import Decoded, GatewayRecord, Id, Receipt
 
@@ -49,28 +49,60 @@ PROFILE = Profile(
 
 # The common log format of the developer guide; its example has no blank before the first quote.
 _CLF = re.compile(
-    r'(?P<ip>\S+) (?P<caller>\S+) (?P<user>\S+) \[(?P<requesttime>[^\]"]+)\] ?'
-    r'"(?P<httpmethod>[A-Z-]+) (?P<resourcepath>[^" ]*) (?P<protocol>[^" ]*)" '
-    r"(?P<status>\d{3}|-) (?P<responselength>\d+|-) (?P<requestid>[\w=-]{10,64})"
-    r"(?: (?P<extendedrequestid>[\w=-]{10,64}))?",
+    r'(?P<ip>\S+) (?P<caller>\S+) (?P<user>\S+) \[(?P<requestTime>[^\]"]+)\] ?'
+    r'"(?P<httpMethod>[A-Z-]+) (?P<resourcePath>[^" ]*) (?P<protocol>[^" ]*)" '
+    r"(?P<status>\d{3}|-) (?P<responseLength>\d+|-) (?P<requestId>[\w=-]{10,64})"
+    r"(?: (?P<extendedRequestId>[\w=-]{10,64}))?",
     re.ASCII,
 )
 _LONGEST_LINE = 16_384
 _REGION = re.compile(r"\.execute-api\.([a-z0-9-]{1,30})\.", re.ASCII)
-# `$context` variables by their squashed names that have no field of their own.
+# `$context` variables that become attributes.
 _ATTRIBUTES = {
-    "aws.stage": ("stage", "contextstage"),
-    "aws.account_id": ("accountid", "contextaccountid"),
-    "aws.event_type": ("eventtype", "contexteventtype"),
-    "aws.connection_id": ("connectionid", "contextconnectionid"),
-    "aws.integration_request_id": ("integrationrequestid", "contextintegrationrequestid"),
-    "aws.authorizer_latency_ms": ("authorizerlatency", "contextauthorizerlatency"),
-    "aws.authorize_latency_ms": ("authorizelatency", "contextauthorizelatency"),
-    "aws.authenticate_latency_ms": ("authenticatelatency", "contextauthenticatelatency"),
-    "aws.waf_response_code": ("wafresponsecode", "contextwafresponsecode"),
-    "aws.error_response_type": ("errorresponsetype", "contexterrorresponsetype"),
-    "user_agent.original": ("useragent", "identityuseragent", "contextidentityuseragent"),
+    "stage": "aws.stage",
+    "accountId": "aws.account_id",
+    "eventType": "aws.event_type",
+    "connectionId": "aws.connection_id",
+    "integration.requestId": "aws.integration_request_id",
+    "authorizer.latency": "aws.authorizer_latency_ms",
+    "authorize.latency": "aws.authorize_latency_ms",
+    "authenticate.latency": "aws.authenticate_latency_ms",
+    "wafResponseCode": "aws.waf_response_code",
+    "error.responseType": "aws.error_response_type",
+    "identity.userAgent": "user_agent.original",
 }
+# Each variable with other keys that users give it.
+_VOCABULARY = Vocabulary(
+    {
+        "requestId": (),
+        "extendedRequestId": (),
+        "requestTime": (),
+        "requestTimeEpoch": (),
+        "xrayTraceId": (),
+        "authorizer.traceparent": ("traceparent",),
+        "status": ("statusCode",),
+        "httpMethod": ("method",),
+        "resourcePath": ("routeKey", "resource"),
+        "path": (),
+        "domainName": (),
+        "protocol": (),
+        "apiName": (),
+        "apiId": (),
+        "responseLatency": (),
+        # `integration.latency` is the same value
+        "integrationLatency": (),
+        "integrationStatus": ("integration.integrationStatus",),
+        "integrationErrorMessage": ("integration.error",),
+        "error.message": ("error.messageString",),
+        "responseLength": ("dataProcessed",),
+        "identity.apiKeyId": ("apiKeyId",),
+        "identity.user": ("user", "authorizer.principalId", "principalId"),
+        "identity.sourceIp": ("ip", "sourceIp"),
+        **dict.fromkeys(_ATTRIBUTES, ()),
+        "identity.userAgent": ("userAgent",),
+    },
+    prefixes=("context.",),
+)
 
 
 def decode(body: bytes) -> Decoded:
@@ -89,59 +121,63 @@ def decode(body: bytes) -> Decoded:
         Undecodable: nothing in the body can be read. Never retried.
         TooLarge: compressed records inside are too large. Never retried.
     """
-    return decode_entries(split_delivery(body), read_squashed(_read), read_line=_read_line)
+    return decode_entries(split_delivery(body), _read_row, read_line=_read_line)
 
 
 def _read_line(line: str) -> GatewayRecord:
     match = _CLF.fullmatch(line) if len(line) <= _LONGEST_LINE else None
     if match is None:
         raise FieldError("", "expected a JSON object or the common log format")
-    return _build(match.groupdict(), {}, write_raw(line))
+    row = match.groupdict()
+    return _build(_VOCABULARY.lay(row), row, write_raw(line))
 
 
 def _read(row: dict[str, Any], original: Row) -> GatewayRecord:
     return _build(row, original, write_raw(original))
 
 
+_read_row = _VOCABULARY.reader(_read)
+
+
 def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
-    request_id = read_text(row, "requestid", "contextrequestid")
-    extended_id = read_text(row, "extendedrequestid", "contextextendedrequestid")
+    request_id = read_text(row, "requestId")
+    extended_id = read_text(row, "extendedRequestId")
     start, attributes = _start(row)
-    status = read_int(row, "status", "statuscode", "contextstatus")
-    route = read_text(row, "resourcepath", "routekey", "contextresourcepath", "contextroutekey")
-    method = read_text(row, "httpmethod", "method", "contexthttpmethod")
+    route = read_text(row, "resourcePath")
+    method = read_text(row, "httpMethod")
     record = GatewayRecord(
         gateway="aws-api-gateway",
         # a client may choose `requestId` itself, the extended one it can not
         record_id=extended_id or request_id or require_text(row, "requestId"),
         start_ns=start.ns,
+        duration_ns=read_ns_from_ms(row, "responseLatency"),
+        backend_ns=read_ns_from_ms(row, "integrationLatency"),
         method=method,
-        host=read_text(row, "domainname", "contextdomainname"),
-        path=read_text(row, "path", "contextpath"),
+        host=read_text(row, "domainName"),
+        path=read_text(row, "path"),
         # the route key of an HTTP API starts with the method: "GET /pets/{id}"
         route=route.removeprefix(f"{method} ") if method else route,
-        protocol=read_text(row, "protocol", "contextprotocol"),
-        status=status,
-        api=read_text(row, "apiname", "apiid", "contextapiid"),
+        protocol=read_text(row, "protocol"),
+        status=read_int(row, "status"),
+        api=read_text(row, "apiName", "apiId"),
         operation=route,
-        consumer=read_text(row, "apikeyid", "identityapikeyid", "contextidentityapikeyid"),
-        user=read_text(row, "user", "identityuser", "contextidentityuser", "principalid"),
-        client_address=read_text(
-            row, "ip", "sourceip", "identitysourceip", "contextidentitysourceip"
-        ),
-        response_bytes=read_int(row, "responselength", "contextresponselength", "dataprocessed"),
+        consumer=read_text(row, "identity.apiKeyId"),
+        user=read_text(row, "identity.user"),
+        client_address=read_text(row, "identity.sourceIp"),
+        response_bytes=read_int(row, "responseLength"),
+        attributes=attributes,
         raw=raw,
     )
     if match := _REGION.search(record.host):
         record.region = match[1]
-    for name, keys in _ATTRIBUTES.items():
-        if value := read_text(row, *keys):
-            attributes[name] = value
-    record.attributes = attributes
-    _read_times(record, row)
-    _read_backend(record, row, original)
+    if record.duration_ns is not None and record.backend_ns is not None:
+        own_ns = record.duration_ns - record.backend_ns
+        record.gateway_ns = own_ns if own_ns >= 0 else None
+    for name, attribute in _ATTRIBUTES.items():
+        if name in row and (value := read_text(row, name)):
+            attributes[attribute] = value
     _read_ids(record, row, request_id, extended_id)
-    _read_error(record, row)
+    _read_error(record, row, original)
     record.quality = check(
         record, PROFILE, start_resolution_ns=start.resolution_ns, is_streaming=False
     )
@@ -149,66 +185,54 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
 
 
 def _start(row: Row) -> tuple[Moment, dict[str, str]]:
-    epoch = read_moment(row, "requesttimeepoch", "contextrequesttimeepoch")
+    epoch = read_moment(row, "requestTimeEpoch")
     if epoch is not None:
         unit = "ms" if epoch.resolution_ns <= NS_PER_MS else "s"
         return epoch, {"reading.requestTimeEpoch": unit}
-    start = read_moment(row, "requesttime", "contextrequesttime")
+    start = read_moment(row, "requestTime")
     if start is None:
         raise FieldError("requestTime", "is missing, and so is requestTimeEpoch")
     return start, {}
 
 
-def _read_times(record: GatewayRecord, row: Row) -> None:
-    record.duration_ns = read_ns_from_ms(row, "responselatency", "contextresponselatency")
-    record.backend_ns = read_ns_from_ms(row, "integrationlatency", "contextintegrationlatency")
-    if record.duration_ns is not None and record.backend_ns is not None:
-        own_ns = record.duration_ns - record.backend_ns
-        record.gateway_ns = own_ns if own_ns >= 0 else None
-
-
-def _read_backend(record: GatewayRecord, row: Row, original: Row) -> None:
-    # `integration.status` is what a Lambda function answered, `integrationStatus` what the Lambda
-    # service answered about it: the first is the backend's, and both squash to one name
-    record.backend_status = read_int(original, "integration.status", "$context.integration.status")
-    if record.backend_status is None:
-        record.backend_status = read_int(row, "integrationstatus", "contextintegrationstatus")
-
-
 def _read_ids(record: GatewayRecord, row: Row, request_id: str, extended_id: str) -> None:
-    context = _context(row)
+    xray_id = read_text(row, "xrayTraceId")
+    context = _context(row, xray_id)
     record.trace_id = context.trace_id
     record.trace_id_source = context.source
     record.outgoing_span_id = context.outgoing_span_id
     record.is_sampled = context.is_sampled
-    xray_id = read_text(row, "xraytraceid", "contextxraytraceid")
     written = (
         ("aws_request_id", request_id),
         ("aws_extended_request_id", extended_id),
         ("xray_trace_id", xray_id),
     )
-    record.ids = tuple(Id(kind, value) for kind, value in written if value)
+    record.ids = tuple([Id(kind, value) for kind, value in written if value])
 
 
-def _context(row: Row) -> LoggedContext:
-    header = read_text(row, "traceparent", "authorizertraceparent", "contextauthorizertraceparent")
-    if header:
+def _context(row: Row, xray_id: str) -> LoggedContext:
+    if header := read_text(row, "authorizer.traceparent"):
         context = context_from_headers({"traceparent": header}, "authorizer.")
         if context.trace_id:
             # an authorizer sees what the client sent; API Gateway passes it on unchanged
             return context
-    xray = parse_xray(read_text(row, "xraytraceid", "contextxraytraceid"))
+    xray = parse_xray(xray_id) if xray_id else None
     if xray is None:
         return LoggedContext("")
     return LoggedContext(xray.trace_id, is_sampled=xray.is_sampled, source="xrayTraceId")
 
 
-def _read_error(record: GatewayRecord, row: Row) -> None:
-    message = read_text(row, "errormessage", "contexterrormessage", "errormessagestring")
-    backend_message = read_text(row, "integrationerrormessage", "integrationerror")
+def _read_error(record: GatewayRecord, row: Row, original: Row) -> None:
+    # `integration.status` is what a Lambda function answered, `integrationStatus` what the Lambda
+    # service answered about it: the first is the backend's, and they differ by a dot only
+    record.backend_status = read_int(original, "integration.status", "$context.integration.status")
+    if record.backend_status is None:
+        record.backend_status = read_int(row, "integrationStatus")
+    message = read_text(row, "error.message")
+    backend_message = read_text(row, "integrationErrorMessage")
     status, backend_status = record.status, record.backend_status
     record.error_message = backend_message or message
-    record.error_reason = read_text(row, "errorresponsetype", "contexterrorresponsetype")
+    record.error_reason = read_text(row, "error.responseType")
     record.is_error = bool(record.error_message) if status is None else status >= 500
     if status is not None and status < 400:
         return

@@ -12,7 +12,6 @@ ends at the backend's first byte (`reading.backend` keeps which was seen).
 from collector.decode.azure_rows import (
     FlatRow,
     expand,
-    raw_text,
     read_named,
     require_start,
     resource_name,
@@ -24,6 +23,7 @@ from collector.decode.fields import (
     read_ns_from_ms,
     read_text,
     require_text,
+    write_raw,
 )
 from collector.decode.gateways import Adapter
 from collector.decode.targets import split_target
@@ -96,7 +96,7 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
         backend_host=read_text(flat, "backendhost", "backendip"),
         request_bytes=read_int(flat, "requestbodybytes"),
         response_bytes=read_int(flat, "responsebodybytes"),
-        raw=raw_text(flat.original),
+        raw=write_raw(flat.original),
     )
     record.api = read_text(flat, "frontendname")
     target = split_target(read_text(flat, "requesturi"))

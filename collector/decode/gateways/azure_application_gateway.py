@@ -14,7 +14,6 @@ response to the client. The gateway does not retry what reached a backend.
 from collector.decode.azure_rows import (
     FlatRow,
     expand,
-    raw_text,
     read_named,
     require_start,
     resource_name,
@@ -29,6 +28,7 @@ from collector.decode.fields import (
     read_ns_from_ms,
     read_ns_from_s,
     read_text,
+    write_raw,
 )
 from collector.decode.gateways import Adapter
 from collector.decode.targets import split_target
@@ -91,7 +91,7 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
     duration_ns = (read_ns_from_ms if is_v1 else read_ns_from_s)(flat, "timetaken")
     if duration_ns is not None and duration_ns >= stamp.ns:
         raise FieldError("timetaken", "is longer than the time since 1970")
-    raw = raw_text(flat.original)
+    raw = write_raw(flat.original)
     transaction_id = read_text(flat, "transactionid")
     record = GatewayRecord(
         gateway="azure-application-gateway",

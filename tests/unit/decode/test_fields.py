@@ -7,7 +7,6 @@ import pytest
 
 from collector.decode.fields import (
     FieldError,
-    Row,
     derive_record_id,
     describe,
     read_bool,
@@ -19,11 +18,9 @@ from collector.decode.fields import (
     read_ns_from_ms,
     read_ns_from_s,
     read_object,
-    read_squashed,
     read_text,
     require_moment,
     require_text,
-    squash_keys,
 )
 
 MISSING = [None, "", "-", "None", "null"]
@@ -169,27 +166,6 @@ def test_required_fields_are_required() -> None:
         require_text({"b": "-"}, "a", "b")
     with pytest.raises(FieldError, match="a: is missing"):
         require_moment({}, "a", "b")
-
-
-def test_keys_in_any_spelling_meet_and_errors_keep_the_sender_s() -> None:
-    """`request.Id` and `request_id` are one key, the first that says something stays."""
-    assert squash_keys({"request.Id": "-", "request_id": "x", "K": 1}) == {
-        "requestid": "x",
-        "k": 1,
-    }
-
-    def read(row: dict[str, Any], original: Row) -> Any:
-        return read_int(row, "requestid")
-
-    with pytest.raises(FieldError) as caught:
-        read_squashed(read)({"request_Id": "x"})
-    assert caught.value.field == "request_Id"
-
-
-def test_very_long_keys_are_left_as_they_are() -> None:
-    """A hostile key does not end up in the cache of known spellings."""
-    key = "K" * 65
-    assert squash_keys({key: 1}) == {key: 1}
 
 
 def test_a_derived_id_is_stable_and_marked() -> None:

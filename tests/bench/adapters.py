@@ -1,0 +1,108 @@
+"""
+Records a second per adapter: decoded alone, and all the way into the journal.
+
+Run with `python -m tests.bench.adapters`, also part of `make bench`. Bodies hold 500 records, every
+one with ids of its own, of the adapter's first fixture case. Figures are per CPU-second of this
+process, which other processes disturb less than the wall clock.
+"""
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from collector.clock import SystemClock
+from collector.config import load_settings
+from collector.decode.gateways import Adapter, find_adapters
+from collector.intake import Intake, build_intake
+from collector.model import Envelope, Stream
+from collector.telemetry import Metrics
+from tests.bench.runs import Row
+from tests.gateway_fixtures import read_cases
+
+TARGET = 30_000
+_RECORDS = 500
+_BODIES = 30
+_ROUNDS = 3
+
+
+def bodies(adapter: Adapter) -> list[bytes]:
+    """Return bodies of unique records, as the product would batch them."""
+    case = next(each for each in read_cases(adapter) if each.name.startswith("plain"))
+    (record,) = adapter.decode(case.body).records
+    text = case.body.decode()
+    if text.startswith("{"):
+        text = json.dumps(json.loads(text))
+    marks = [text_id for text_id in {record.record_id, record.trace_id} if text_id in text]
+    made = []
+    for body in range(_BODIES):
+        lines = []
+        for number in range(body * _RECORDS, (body + 1) * _RECORDS):
+            line = text
+            for mark in marks:
+                line = line.replace(mark, f"{mark[:-8]}{number:08x}" if len(mark) > 8 else mark)
+            lines.append(line if marks else line.replace("/orders/", f"/orders/{number}/"))
+        made.append("\n".join(lines).encode())
+    return made
+
+
+def decoding_rate(adapter: Adapter, made: list[bytes]) -> float:
+    """Return records decoded per CPU-second, the best of a few rounds."""
+    best = float("inf")
+    for _ in range(_ROUNDS):
+        begin = time.process_time()
+        for body in made:
+            assert len(adapter.decode(body).records) == _RECORDS
+        best = min(best, time.process_time() - begin)
+    return _RECORDS * len(made) / best
+
+
+async def journaling_rate(adapter: Adapter, made: list[bytes], folder: Path) -> float:
+    """Return records accepted (decoded, redacted, journaled, synced) per CPU-second."""
+    settings = load_settings(data_dir=folder)
+    async with build_intake(settings, SystemClock(), Metrics()) as intake:
+        begin = time.process_time()
+        for at in range(0, len(made), 10):
+            await asyncio.gather(*(_accept(intake, adapter, body) for body in made[at : at + 10]))
+        return _RECORDS * len(made) / (time.process_time() - begin)
+
+
+async def _accept(intake: Intake, adapter: Adapter, body: bytes) -> None:
+    envelope = Envelope(
+        signal=Stream.RECORD,
+        format="gateway",
+        adapter=adapter.name,
+        body=body,
+        received_ns=time.time_ns(),
+        door="bench",
+    )
+    receipt = await intake.accept(envelope)
+    assert receipt.accepted == _RECORDS
+
+
+def measure_adapters() -> Iterator[Row]:
+    """Give one row per adapter."""
+    for adapter in find_adapters().values():
+        made = bodies(adapter)
+        decoded = decoding_rate(adapter, made)
+        folder = Path(tempfile.mkdtemp(prefix="hopline-bench-"))
+        try:
+            journaled = asyncio.run(journaling_rate(adapter, made, folder))
+        finally:
+            shutil.rmtree(folder)
+        yield Row(
+            f"`{adapter.name}` records, per CPU-second",
+            f"{decoded / 1e3:.0f} k decoded, {journaled / 1e3:.0f} k journaled",
+            f"≥ {TARGET // 1000} k decoded",
+            decoded >= TARGET,
+        )
+
+
+if __name__ == "__main__":
+    for row in measure_adapters():
+        sys.stdout.write(f"{row.what:50} {row.figure:40} {row.target} {row.reached}\n")
+        sys.stdout.flush()
