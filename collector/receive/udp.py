@@ -29,7 +29,7 @@ _QUEUE_BYTES = 16 * 1024 * 1024
 # Workers share the journal's group commit: with one, each datagram would wait for its own fsync.
 _WORKERS = 16
 _SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
-_DRAIN_S = 5.0
+_DRAIN_S = 2.0
 _RETRY_S = 1.0
 _SYSTEM_DROPS_EVERY_S = 1.0
 _SO_MEMINFO = 55
