@@ -21,6 +21,10 @@ _Decoder = Callable[[bytes, int], Canonical]
 _DECODERS: Mapping[tuple[str, Stream], str] = {
     ("otlp-protobuf", Stream.TRACE): "otlp.decode_traces",
     ("otlp-protobuf", Stream.LOG): "otlp.decode_logs",
+    ("otlp-protobuf", Stream.METRIC): "otlp_metrics.decode_metrics",
+    ("otlp-json", Stream.TRACE): "otlp_json.decode_traces",
+    ("otlp-json", Stream.LOG): "otlp_json.decode_logs",
+    ("otlp-json", Stream.METRIC): "otlp_json.decode_metrics",
     ("zipkin-json", Stream.TRACE): "zipkin.decode_json",
     ("zipkin-protobuf", Stream.TRACE): "zipkin.decode_protobuf",
     ("jaeger-thrift-binary", Stream.TRACE): "jaeger.decode_thrift_binary",

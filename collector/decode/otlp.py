@@ -52,15 +52,16 @@ class Signal:
     How one kind of request is handled.
 
     `check` looks at all items of a parsed request, rejects and repairs, and returns their number.
+    `find_items` yields what a scope counts and what carries attributes: spans, log records, points.
     """
 
     request: type[Any]
     noun: str
     groups: str
     scopes: str
-    items: str
     shape: ItemShape
     check: Callable[[Any, Tally, int], int]
+    find_items: Callable[[Any], Iterable[Any]]
 
 
 def decode_traces(body: bytes, received_ns: int) -> Canonical:
@@ -165,7 +166,7 @@ def _check_spans(request: ExportTraceServiceRequest, tally: Tally, received_ns: 
         index = tally.seen
         for group in request.resource_spans:
             for scope in group.scope_spans:
-                index += _sift(
+                index += sift(
                     scope.spans,
                     index,
                     tally,
@@ -227,7 +228,7 @@ def _check_logs(request: ExportLogsServiceRequest, tally: Tally, received_ns: in
         index = tally.seen
         for group in request.resource_logs:
             for scope in group.scope_logs:
-                index += _sift(
+                index += sift(
                     scope.log_records,
                     index,
                     tally,
@@ -273,7 +274,7 @@ def _judge_log(record: LogRecord, index: int, tally: Tally, received_ns: int) ->
     return ""
 
 
-def _sift(items: Any, first: int, tally: Tally, judge: Callable[[Any, int], str]) -> int:
+def sift(items: Any, first: int, tally: Tally, judge: Callable[[Any, int], str]) -> int:
     """Remove the *items* that *judge* finds fault with; return how many came."""
     kept = []
     for index, item in enumerate(items, first):
@@ -300,8 +301,7 @@ def _cap_attributes(signal: Signal, request: Any, tally: Tally) -> None:
         lost += _cap(group.resource)
         for scope in scopes:
             lost += _cap(scope.scope)
-            if signal.shape.attributes:
-                lost += sum(map(_cap, getattr(scope, signal.items)))
+            lost += sum(map(_cap, signal.find_items(scope)))
     if lost:
         tally.repair("attributes", tally.seen, lost)
 
@@ -311,17 +311,20 @@ def _cap(owner: Any) -> int:
     if lost <= 0:
         return 0
     del owner.attributes[MAX_ATTRIBUTES:]
-    owner.dropped_attributes_count = min(owner.dropped_attributes_count + lost, 0xFFFFFFFF)
+    _count_dropped(owner, lost)
     return lost
+
+
+def _count_dropped(owner: Any, lost: int) -> None:
+    if hasattr(owner, "dropped_attributes_count"):  # data points have no such field
+        owner.dropped_attributes_count = min(owner.dropped_attributes_count + lost, 0xFFFFFFFF)
 
 
 def _cap_repetition(signal: Signal, request: Any, tally: Tally) -> None:
     for group, scopes in _scopes(signal, request):
-        count = sum(len(getattr(scope, signal.items)) for scope in scopes)
-        for owner, repeats in [
-            (group.resource, count),
-            *((scope.scope, len(getattr(scope, signal.items))) for scope in scopes),
-        ]:
+        counts = [sum(1 for _ in signal.find_items(scope)) for scope in scopes]
+        owners = [group.resource, *(scope.scope for scope in scopes)]
+        for owner, repeats in zip(owners, [sum(counts), *counts], strict=True):
             budget = max(_MAX_REPEATED_BYTES // max(repeats, 1), _MIN_RESOURCE_BYTES)
             if owner.ByteSize() > budget:
                 tally.repair("attributes", tally.seen, _shrink(owner, budget))
@@ -339,7 +342,7 @@ def _shrink(owner: Any, budget: int) -> int:
         dropped.add(at)
     del owner.attributes[:]
     owner.attributes.extend(each for at, each in enumerate(attributes) if at not in dropped)
-    owner.dropped_attributes_count = min(owner.dropped_attributes_count + len(dropped), 0xFFFFFFFF)
+    _count_dropped(owner, len(dropped))
     return len(dropped)
 
 
@@ -348,16 +351,16 @@ TRACES = Signal(
     noun="spans",
     groups="resource_spans",
     scopes="scope_spans",
-    items="spans",
     shape=ItemShape(attributes=9, dropped=10),
     check=_check_spans,
+    find_items=operator.attrgetter("spans"),
 )
 LOGS = Signal(
     request=ExportLogsServiceRequest,
     noun="log records",
     groups="resource_logs",
     scopes="scope_logs",
-    items="log_records",
     shape=ItemShape(attributes=6, dropped=7),
     check=_check_logs,
+    find_items=operator.attrgetter("log_records"),
 )

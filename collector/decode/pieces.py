@@ -28,10 +28,15 @@ _SCOPE_ATTRIBUTES, _SCOPE_DROPPED = 3, 4
 
 @dataclass(frozen=True, slots=True)
 class ItemShape:
-    """Where an item (span, log record) of a signal keeps its attributes; 0: it has none."""
+    """
+    Where an item (span, log record, metric) keeps its attributes; 0: it has none.
+
+    `data` are the fields of a metric that hold data points, each as a repeated field 1.
+    """
 
     attributes: int
     dropped: int
+    data: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +184,8 @@ def _split_items(
 ) -> Iterator[Piece | TooLargeItem]:
     waiting: list[bytes] = []
     size = trimmed = 0
-    for at, end in items:
-        item = body[at:end]
-        if len(item) > _ITEM_BYTES and shape.attributes:
+    for item in _fit_items(body, items, shape):
+        if shape.attributes and len(item) > _ITEM_BYTES:
             item, lost = trim(item, shape.attributes, shape.dropped, _ITEM_BYTES)
             trimmed += lost
         if size + len(item) > limit and waiting:
@@ -194,6 +198,41 @@ def _split_items(
         size += len(item)
     if waiting:
         yield Piece(b"".join(waiting), trimmed)
+
+
+def _fit_items(body: bytes, items: list[tuple[int, int]], shape: ItemShape) -> Iterator[bytes]:
+    """Yield the items; a metric with very many data points becomes several of the same name."""
+    for at, end in items:
+        if end - at <= _ITEM_BYTES or not shape.data:
+            yield body[at:end]
+        else:
+            yield from _split_metric(body, at, end, shape)
+
+
+def _split_metric(body: bytes, at: int, end: int, shape: ItemShape) -> Iterator[bytes]:
+    head: list[bytes] = []
+    data: tuple[int, int, int] | None = None
+    for number, wire_type, start, value_at, stop in read_fields(body, at, end):
+        if number in shape.data and wire_type == 2:
+            data = (number, value_at, stop)
+        else:
+            head.append(body[start:stop])
+    if data is None:
+        yield body[at:end]
+        return
+    points: list[bytes] = []
+    rest: list[bytes] = []
+    for number, _, start, _, stop in read_fields(body, data[1], data[2]):
+        (points if number == 1 else rest).append(body[start:stop])
+    waiting: list[bytes] = []
+    size = 0
+    for point in points:
+        if size + len(point) > _ITEM_BYTES and waiting:
+            yield b"".join(head) + write_field(data[0], b"".join(rest + waiting))
+            waiting, size = [], 0
+        waiting.append(point)
+        size += len(point)
+    yield b"".join(head) + write_field(data[0], b"".join(rest + waiting))
 
 
 def trim(message: bytes, attributes: int, dropped: int, max_bytes: int) -> tuple[bytes, int]:
