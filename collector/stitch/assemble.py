@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from collector.decode.ids import request_id_key
 from collector.model import GatewayRecord, Id, LogRecord, Span
+from collector.stitch.access_logs import add_evidence, read_entries, spans_from_entries
 from collector.stitch.completeness import SPAN_SOURCE, SourceLags, judge_completeness
 from collector.stitch.critical_path import find_critical_path, is_waited_for, measure_self_times
 from collector.stitch.gateways import Joint, join_gateways
@@ -53,7 +54,7 @@ def stitch(
     Args:
         records: Every stored version of the records that may belong to it.
         spans: Every span of the traces that may belong to it.
-        logs: Access logs of the same traces.
+        logs: Access logs of the same request; where no span arrived they stand in for spans.
         now_ns: The moment at which the question is asked.
         lags: How late the sources are, and which of them should know this request.
         subject: The id that was asked for, of a record, a trace or a span; "" for the first.
@@ -62,11 +63,15 @@ def stitch(
         is_raw: Show every start as its sender wrote it. Phases and path stay as they are.
 
     Raises:
-        ValueError: there is neither a record nor a span.
+        ValueError: there is neither a record nor a span nor an access log.
     """
+    entries = read_entries(logs)
+    if not spans:
+        spans = spans_from_entries(entries, subject)
     if not records and not spans:
-        raise ValueError("nothing to stitch: no record and no span")
+        raise ValueError("nothing to stitch: no record, no span and no access log")
     forest = build_forest(spans)
+    add_evidence(forest.nodes, entries)
     traces = view_traces(forest.nodes)
     merged = merge_records(records)
     matched = [(m, match_record(m, traces, population=population)) for m in merged]

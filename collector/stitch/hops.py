@@ -13,6 +13,7 @@ span in each proxy), envoy router (`retry.count`, `-shadow` authorities).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from collector.stitch.critical_path import is_waited_for
 from collector.stitch.identify import dependency_system, is_external_cluster
 from collector.stitch.nodes import Node
 
@@ -60,6 +61,7 @@ class HopDraft:
             )
             if not is_client_internal:
                 self.callee.append(node)
+        node.is_inside = bool(self.callee)
         self.nodes.append(node)
         node.hop = self.index
 
@@ -73,21 +75,46 @@ def group_hops(members: Sequence[Node]) -> list[HopDraft]:
     hops: list[HopDraft] = []
     by_node: dict[int, HopDraft] = {}
     _promote_edge(members)
-    for node in members:
-        if node.parent is not None and _is_caller_side(node):
-            node.parent.calls += 1
+    _find_tries(members)
     for node in members:
         above = by_node[id(node.parent)] if node.parent is not None else None
         hop = above if above is not None and _continues(above, node) else None
         if hop is None:
-            hop = HopDraft(len(hops), "", above)
+            caller = _caller_of(above, node)
+            hop = HopDraft(len(hops), "", caller)
             hops.append(hop)
-            if above is not None:
-                above.children.append(hop)
+            if caller is not None:
+                caller.children.append(hop)
         hop.add(node)
         by_node[id(node)] = hop
     _finish(hops)
     return hops
+
+
+def _find_tries(members: Sequence[Node]) -> None:
+    """
+    Mark the client sides that lead to several tries: `fans_out`.
+
+    Each try is a hop of its own, so whatever client side is above them is their caller's.
+    """
+    for node in reversed(members):
+        onward = [c for c in node.children if is_waited_for(c) and _leads_onward(node, c)]
+        node.fans_out = len(onward) > 1 or (len(onward) == 1 and onward[0].fans_out)
+
+
+def _leads_onward(node: Node, child: Node) -> bool:
+    return _is_caller_side(node) and (
+        _is_caller_side(child) or child.side == "server" or child.role == "waypoint"
+    )
+
+
+def _caller_of(above: HopDraft | None, node: Node) -> HopDraft | None:
+    """Return the hop that calls the one which *node* opens."""
+    parent = node.parent
+    if above is None or parent is None:
+        return None
+    # A copy, or one more try, leaves from the client side of another call: both have one caller.
+    return above if parent.is_inside or above.parent is None else above.parent
 
 
 def _continues(hop: HopDraft, node: Node) -> bool:
@@ -96,39 +123,34 @@ def _continues(hop: HopDraft, node: Node) -> bool:
     assert parent is not None
     if node.is_gateway or parent.is_gateway:
         return node.role == "gateway" and not node.is_gateway
-    if node.is_async or parent.kind == "Producer":
+    if node.is_async or parent.kind == "Producer" or node.is_mirrored > parent.is_mirrored:
         return False
     for role in ("gateway", "edge"):
         if role in (node.role, parent.role):
             return node.role == parent.role and node.service == parent.service
+    if parent.fans_out and _leads_onward(parent, node):
+        # A chain of client sides above the tries is the caller's, link by link.
+        return node.fans_out
     if node.role == "waypoint":
         return parent.role == "waypoint" or (_is_caller_side(parent) and not hop.callee)
     if parent.role == "waypoint":
         return not _is_caller_side(node) and not hop.callee
     if _is_caller_side(node):
-        return _continues_call(hop, parent, node)
+        # A client side below a client side is the same call on its way out: application, sidecar.
+        return node.fans_out or (_is_caller_side(parent) and not hop.callee)
     if _is_caller_side(parent):
         return not hop.callee or (node.side == "" and node.service == parent.service)
     if node.role == "server_proxy":
-        # Linkerd's inbound proxy has a client span below its server span.
-        return parent.role == "server_proxy" and parent.proxy == node.proxy == "linkerd"
+        # Linkerd's inbound proxy, and an Envoy with upstream spans, has a client span inside.
+        return parent.role == "server_proxy" and (parent.side, node.side) == ("server", "client")
     return parent.role == "server_proxy" or node.service == parent.service
-
-
-def _continues_call(hop: HopDraft, parent: Node, node: Node) -> bool:
-    """
-    A client side below a client side is the same call on its way out: application, then sidecar.
-
-    With several tries below it, a client side stays in its caller's hop and each try is a hop.
-    """
-    if not _is_caller_side(parent):
-        return node.calls > 1
-    return parent.calls == 1 and not hop.callee
 
 
 def _is_caller_side(node: Node) -> bool:
     # Each Linkerd proxy has a server span too; in the caller's pod it is on the caller's side.
-    return node.role == "client_proxy" or (node.side == "client" and node.role != "server_proxy")
+    if node.side == "client":
+        return node.role not in ("server_proxy", "edge", "gateway")
+    return node.role == "client_proxy"
 
 
 def _promote_edge(members: Sequence[Node]) -> None:
@@ -242,7 +264,7 @@ def _number_attempts(hop: HopDraft) -> None:
     for tries in calls.values():
         group = tries[:1]
         for earlier, later in zip(tries, tries[1:], strict=False):
-            if _retries(earlier.top, later.top):
+            if _retries(earlier.top, later.top) or _is_one_call(earlier.top, later.top):
                 group.append(later)
             else:
                 _close_group(group)
@@ -255,6 +277,12 @@ def _retries(earlier: Node, later: Node) -> bool:
         return True
     failed = earlier.is_error or (earlier.status_code or 0) in (408, 425, 429)
     return failed and later.raw_start >= earlier.raw_end
+
+
+def _is_one_call(earlier: Node, later: Node) -> bool:
+    # Hedged tries overlap and none of them failed, but one client side made them all.
+    parent = earlier.parent
+    return parent is later.parent and parent is not None and parent.fans_out
 
 
 def _close_group(group: list[HopDraft]) -> None:

@@ -55,20 +55,19 @@ def identify(node: Node) -> None:
     span = node.span
     if span is None:
         return
-    attributes, resource = span.attributes, span.resource
+    attributes, resource = node.attributes, span.resource
     node.proxy = _proxy_kind(span)
     node.service = service_name(span)
     node.instance = _instance(attributes, resource)
     node.host = resource.get("k8s.node.name") or resource.get("host.id") or node.instance
     node.status_code = status_code(attributes)
-    node.is_error = _is_error(span, node.status_code)
+    node.is_error = _is_error(span, attributes, node.status_code)
     node.is_async = span.kind == "Consumer"
     if node.proxy:
         _identify_proxy(node, span)
     else:
         _identify_app(node, span)
-    host = attributes.get("http.url", "") if node.proxy else ""
-    node.is_mirrored = "-shadow" in host and _is_shadow_host(host)
+    node.is_mirrored = node.is_proxy and _is_mirrored(span)
 
 
 def service_name(span: Span) -> str:
@@ -167,6 +166,12 @@ def _identify_proxy(node: Node, span: Span) -> None:
         node.role = "waypoint"
     elif node.proxy == "router":
         node.role = "edge"
+    elif cluster.startswith("inbound"):
+        # With an upstream span of its own the inbound proxy has a client span to its application.
+        node.role = "server_proxy"
+    elif cluster.startswith("outbound"):
+        # And the outbound proxy a server span, above one client span a try.
+        node.role = "client_proxy"
     node.callee = callee_of_cluster(cluster)
     if node.proxy == "linkerd" and node.role == "client_proxy":
         node.callee = attributes.get("server.address", "").partition(".svc.")[0]
@@ -197,12 +202,12 @@ def _identify_app(node: Node, span: Span) -> None:
         node.role = "gateway"
 
 
-def _is_error(span: Span, code: int | None) -> bool:
-    if span.status == "Error" or span.attributes.get("error") == "true":
+def _is_error(span: Span, attributes: Mapping[str, str], code: int | None) -> bool:
+    if span.status == "Error" or attributes.get("error") == "true":
         return True
-    if code is not None and (code >= 500 or (code == 0 and response_flags(span.attributes))):
+    if code is not None and (code >= 500 or (code == 0 and response_flags(attributes))):
         return True
-    grpc = next((span.attributes[key] for key in _GRPC_KEYS if span.attributes.get(key)), "")
+    grpc = next((attributes[key] for key in _GRPC_KEYS if attributes.get(key)), "")
     return grpc in _GRPC_SERVER_FAULTS
 
 
@@ -239,7 +244,11 @@ def _is_generic(name: str) -> bool:
     return lower in _GENERIC_NAMES or lower.startswith("unknown_service")
 
 
-def _is_shadow_host(url: str) -> bool:
-    # Envoy appends `-shadow` to the authority of a mirrored request.
-    host = url.partition("://")[2].partition("/")[0].partition(":")[0]
-    return host.endswith("-shadow")
+def _is_mirrored(span: Span) -> bool:
+    # Envoy names its span of the copy `mirror` and appends `-shadow` to the copy's authority.
+    if span.name == "mirror":
+        return True
+    url = span.attributes.get("http.url", "")
+    if "-shadow" not in url:
+        return False
+    return url.partition("://")[2].partition("/")[0].partition(":")[0].endswith("-shadow")

@@ -45,6 +45,9 @@ class Node:
     is_mirrored: bool = False
     is_async: bool = False
 
+    # access logs
+    logged: Mapping[str, str] | None = None
+
     # tree
     parent: "Node | None" = None
     children: list["Node"] = field(default_factory=list)
@@ -54,7 +57,8 @@ class Node:
 
     # hops
     hop: int = -1
-    calls: int = 0
+    fans_out: bool = False
+    is_inside: bool = False
 
     # placement
     start: int = 0
@@ -81,6 +85,8 @@ class Node:
 
     @property
     def attributes(self) -> Mapping[str, str]:
+        if self.logged:
+            return self.logged
         return self.span.attributes if self.span is not None else NO_ATTRIBUTES
 
     @property

@@ -20,6 +20,8 @@ _FLAG_FINDINGS = {
     "duplicate": ("DUPLICATE_SPAN", "were sent more than once with different content"),
     "duplicate_id": ("DUPLICATE_ID", "share their id with a span of something else"),
     "shared_id": ("SHARED_ID", "share their id with the other side of the call (Zipkin)"),
+    "sibling": ("SIBLING_NOT_CHILD", "name their parent's parent; placed by callee and time"),
+    "access_log": ("ONLY_ACCESS_LOGS", "are drawn from access logs: no span of them arrived"),
     "missing_parent": ("MISSING_ROOT", "stand in for a span that never arrived"),
     "several_roots": ("SEVERAL_ROOTS", "stand in for a common parent that nobody sent"),
 }

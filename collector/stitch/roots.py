@@ -13,6 +13,7 @@ from collector.decode.ids import Candidate, request_id_key, trace_id_candidates
 from collector.stitch.gateways import Joint, matches_subject
 from collector.stitch.join import TraceView, continuation_of
 from collector.stitch.nodes import Node, derived_span_id, walk_down
+from collector.stitch.siblings import adopt_siblings
 from collector.stitch.timeline import Link
 from collector.stitch.tree import attach, place_orphans
 
@@ -45,6 +46,7 @@ def choose_root(joints: Sequence[Joint], traces: dict[str, TraceView], subject: 
     rooted.callers = _ancestors(root)
     _detach(root)
     _place_rest(rooted, joints, traces)
+    adopt_siblings(walk_down(root))
     rooted.members = _in_order(root)
     _tell_apart(rooted.members)
     held = {id(node) for node in rooted.members}

@@ -11,7 +11,9 @@ sent more than once).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from collector.decode.zipkin import SHARED_ID
 from collector.model import Span
+from collector.stitch.access_logs import FROM_ACCESS_LOG
 from collector.stitch.identify import identify
 from collector.stitch.nodes import Node, derived_span_id, walk_down
 
@@ -24,12 +26,14 @@ class Forest:
     """
     The nodes of every trace at hand.
 
-    `by_id` finds the nodes of a span id within a trace: usually one, two for a shared id. `tops`
+    `by_id` finds the nodes of a span id within a trace: usually one, two for a shared id. `shared`
+    finds the server sides that were sent under their client's id and stored under another. `tops`
     are the nodes without a parent, orphans among them, in order of start.
     """
 
     nodes: list[Node] = field(default_factory=list)
     by_id: dict[tuple[str, str], list[Node]] = field(default_factory=dict)
+    shared: dict[tuple[str, str], list[Node]] = field(default_factory=dict)
     tops: list[Node] = field(default_factory=list)
 
     def find(self, trace_id: str, span_id: str) -> Node | None:
@@ -130,6 +134,8 @@ def _add(forest: Forest, span: Span) -> None:
         node.flag("negative_duration")
     if span.start_ns <= 0:
         node.flag("no_start")
+    if FROM_ACCESS_LOG in span.attributes:
+        node.flag("access_log")
     same_id = forest.by_id.setdefault((span.trace_id, span.span_id), [])
     for other in same_id:
         if other.kind == node.kind and other.span and other.span.service == span.service:
@@ -139,6 +145,8 @@ def _add(forest: Forest, span: Span) -> None:
         _give_own_id(node, same_id)
     same_id.append(node)
     forest.nodes.append(node)
+    if (sent_as := span.attributes.get(SHARED_ID)) is not None:
+        forest.shared.setdefault((span.trace_id, sent_as), []).append(node)
 
 
 def _give_own_id(node: Node, same_id: list[Node]) -> None:
@@ -175,9 +183,27 @@ def _connect(forest: Forest, node: Node) -> None:
         return
     if not span.parent_span_id:
         return
-    node.parent = forest.find(span.trace_id, span.parent_span_id)
+    key = (span.trace_id, span.parent_span_id)
+    servers = forest.shared.get(key)
+    if servers and SHARED_ID not in span.attributes:
+        # What names a shared id as its parent was caused by the server, not by its caller.
+        node.parent = _server_of(node, servers)
+    else:
+        node.parent = parent_among(forest.by_id.get(key, ()))
     if node.parent is None:
         node.is_orphan = True
+
+
+def _server_of(node: Node, servers: Sequence[Node]) -> Node:
+    """Return the server side that made a call: the same service, running at that time."""
+    return min(
+        servers,
+        key=lambda s: (
+            s.service != node.service,
+            not s.raw_start <= node.raw_start <= s.raw_end,
+            s.order(),
+        ),
+    )
 
 
 def _cut_cycles(nodes: list[Node]) -> None:
