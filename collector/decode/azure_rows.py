@@ -20,15 +20,20 @@ import orjson
 
 from collector.decode.documents import Documents
 from collector.decode.fields import (
+    NS_PER_MS,
     FieldError,
     Moment,
     Row,
+    read_ns_from_ms,
     read_object,
+    read_text,
     require_moment,
     write_raw,
 )
 from collector.model import GatewayRecord, RecordError
 
+MISSING = frozenset({"-", "None", "null", "NULL"})
+_TEXT = frozenset({str})
 _SUFFIX = re.compile(r"_[sdbtg]$")
 _NESTED = ("properties", "additionalfields", "lasterror")
 # how a field that is not there would be spelled
@@ -40,7 +45,7 @@ _DOCUMENTED = {
     "id": "Id",
     "type": "Type",
 }
-_YEAR_NS = 366 * 86_400 * 1_000_000_000
+_YEAR_MS = 366 * 86_400 * 1_000
 _LOGGED_PARTS = ("headers", "errors", "tracerecords")
 
 
@@ -96,12 +101,27 @@ def flatten(row: Row) -> FlatRow:
             if flat.get(canonical_name(name)) is None:
                 flat[canonical_name(name)] = value
     if flat.get("properties"):
-        for name, value in read_object(flat, "properties").items():
-            flat[canonical_name(name)] = value
+        properties = read_object(flat, "properties")
+        flat.update(zip(_shape(tuple(properties)).names, properties.values(), strict=True))
     if flat.get("lasterror"):
         for name, value in read_object(flat, "lasterror").items():
             flat["lasterror" + canonical_name(name)] = value
     return flat
+
+
+def read_texts(flat: FlatRow, columns: Mapping[str, str]) -> dict[str, Any]:
+    """
+    Return the texts of many columns at once, under the keys of *columns*; missing ones left out.
+
+    Five times as fast as a `read_text` each, when all are text as they nearly always are.
+
+    Raises:
+        FieldError: one is an object or an array.
+    """
+    found = {key: value for key, name in columns.items() if (value := flat.get(name))}
+    if _TEXT.issuperset(map(type, found.values())) and MISSING.isdisjoint(found.values()):
+        return found
+    return {key: text for key, name in columns.items() if (text := read_text(flat, name))}
 
 
 def blame(error: FieldError, row: Row) -> FieldError:
@@ -129,14 +149,19 @@ def require_start(flat: Row, *names: str) -> Moment:
     return require_moment(flat, *names)
 
 
-def bounded(duration_ns: int | None, name: str) -> int | None:
+def read_duration_ns(flat: FlatRow, *names: str) -> int | None:
     """
-    Return a duration that can be one.
+    Return a duration in milliseconds as ns; `None` when missing or negative.
 
     Raises:
-        FieldError: it is longer than a year.
+        FieldError: it is no number, or longer than a year.
     """
-    if duration_ns is not None and duration_ns > _YEAR_NS:
+    value = flat.get(names[0])
+    if value.__class__ is int and 0 <= value <= _YEAR_MS:
+        return int(value) * NS_PER_MS
+    duration_ns = read_ns_from_ms(flat, *names)
+    if duration_ns is not None and duration_ns > _YEAR_MS * NS_PER_MS:
+        name = next(name for name in names if flat.get(name) is not None)
         raise FieldError(name, "no plausible duration: over a year")
     return duration_ns
 
@@ -147,15 +172,14 @@ def raw_text(row: Row, *, without: Sequence[str] = ()) -> str:
 
     JSON text inside JSON text would hide header names from whoever masks them.
     """
-    shown = {
-        name: value
-        for name, value in row.items()
-        if value is not None and value != "" and name not in without
-    }
+    shown = {name: value for name, value in row.items() if value is not None and value != ""}
+    for name in without:
+        shown.pop(name, None)
     for name in _shape(tuple(row)).dynamic & shown.keys():
         value = _parsed_if_dynamic(name, shown[name])
         if value.__class__ is dict and canonical_name(name) in _NESTED:
-            value = {key: _parsed_if_dynamic(key, member) for key, member in value.items()}
+            dynamic = _shape(tuple(value)).dynamic
+            value = value | {key: _parsed_if_dynamic(key, value[key]) for key in dynamic}
         shown[name] = value
     return write_raw(shown)
 

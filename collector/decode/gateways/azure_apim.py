@@ -22,10 +22,11 @@ import orjson
 
 from collector.decode.azure_rows import (
     FlatRow,
-    bounded,
     expand,
     raw_text,
+    read_duration_ns,
     read_named,
+    read_texts,
     require_start,
     resource_name,
 )
@@ -43,7 +44,6 @@ from collector.decode.fields import (
     read_headers,
     read_int,
     read_list,
-    read_ns_from_ms,
     read_text,
     require_text,
 )
@@ -80,14 +80,28 @@ _ERROR_COLUMNS = (
     "lasterrorelapsed",
     "errors",
 )
+_COLUMNS = {
+    "method": "method",
+    "protocol": "clientprotocol",
+    "api": "apiid",
+    "api_revision": "apirevision",
+    "operation": "operationid",
+    "product": "productid",
+    "consumer": "apimsubscriptionid",
+    "user": "userid",
+    "client_address": "calleripaddress",
+    "backend_method": "backendmethod",
+    "backend_id": "backendid",
+    "cache": "cache",
+}
 _ATTRIBUTES = {
-    "workspaceid": "apim.workspace",
-    "clienttlsversion": "tls.protocol.version",
-    "backendprotocol": "apim.backend_protocol",
-    "lasterrorpath": "apim.last_error_path",
-    "lasterrortransporterrorcode": "apim.transport_error_code",
-    "deploymentversion": "apim.deployment_version",
-    "gatewayid": "apim.gateway_id",
+    "apim.workspace": "workspaceid",
+    "tls.protocol.version": "clienttlsversion",
+    "apim.backend_protocol": "backendprotocol",
+    "apim.last_error_path": "lasterrorpath",
+    "apim.transport_error_code": "lasterrortransporterrorcode",
+    "apim.deployment_version": "deploymentversion",
+    "apim.gateway_id": "gatewayid",
 }
 
 
@@ -154,31 +168,21 @@ def _read_gateway_log(flat: FlatRow) -> GatewayRecord:
         instance=resource_name(read_text(flat, "resourceid", "servicename")),
         source=_source(flat),
         ids=(Id("apim_correlation_id", correlation_id),),
-        method=read_text(flat, "method"),
         scheme=url.scheme,
         host=url.host,
         path=url.path,
-        protocol=read_text(flat, "clientprotocol"),
         status=_status(flat, "responsecode"),
-        api=read_text(flat, "apiid"),
-        api_revision=read_text(flat, "apirevision"),
-        operation=read_text(flat, "operationid"),
-        product=read_text(flat, "productid"),
-        consumer=read_text(flat, "apimsubscriptionid"),
-        user=read_text(flat, "userid"),
         region=read_text(flat, "region", "location"),
-        client_address=read_text(flat, "calleripaddress"),
-        backend_method=read_text(flat, "backendmethod"),
         backend_host=backend.host,
         backend_path=backend.path,
         backend_status=_status(flat, "backendresponsecode"),
-        backend_id=read_text(flat, "backendid"),
-        cache=read_text(flat, "cache").lower(),
         request_bytes=_size(flat, "requestsize"),
         response_bytes=_size(flat, "responsesize"),
-        attributes=_attributes(flat),
+        attributes=read_texts(flat, _ATTRIBUTES),
         raw=raw_text(flat.original),
+        **read_texts(flat, _COLUMNS),
     )
+    record.cache = record.cache.lower()
     _set_times(record, flat)
     _set_error(record, flat)
     _set_context(record, flat)
@@ -187,10 +191,10 @@ def _read_gateway_log(flat: FlatRow) -> GatewayRecord:
 
 
 def _set_times(record: GatewayRecord, flat: FlatRow) -> None:
-    total_ns = bounded(read_ns_from_ms(flat, "totaltime", "durationms"), "totaltime")
-    client_ns = bounded(read_ns_from_ms(flat, "clienttime"), "clienttime")
-    cache_ns = bounded(read_ns_from_ms(flat, "cachetime"), "cachetime")
-    backend_ns = bounded(read_ns_from_ms(flat, "backendtime", "servicetime"), "backendtime")
+    total_ns = read_duration_ns(flat, "totaltime", "durationms")
+    client_ns = read_duration_ns(flat, "clienttime")
+    cache_ns = read_duration_ns(flat, "cachetime")
+    backend_ns = read_duration_ns(flat, "backendtime", "servicetime")
     record.duration_ns = total_ns
     record.client_ns = client_ns
     record.cache_ns = cache_ns
@@ -215,8 +219,7 @@ def _set_last_error(record: GatewayRecord, flat: FlatRow) -> None:
     record.error_scope = read_text(flat, "lasterrorscope")
     record.error_section = read_text(flat, "lasterrorsection")
     record.error_message = read_text(flat, "lasterrormessage")
-    elapsed_ns = read_ns_from_ms(flat, "lasterrorelapsed")
-    record.error_elapsed_ns = bounded(elapsed_ns, "lasterrorelapsed")
+    record.error_elapsed_ns = read_duration_ns(flat, "lasterrorelapsed")
     if record.error_reason:
         return
     for error in reversed(read_list(flat, "errors")):
@@ -246,15 +249,15 @@ def _set_context(record: GatewayRecord, flat: FlatRow) -> None:
     if received.trace_id == record.trace_id:
         # A header passed through unchanged names the client's span, also towards the mesh.
         record.parent_span_id = received.outgoing_span_id
-    ids = list(record.ids)
-    for headers in (answered, inbound, outbound):
-        for name, value in headers.items():
-            if name in REQUEST_ID_HEADERS and not is_missing(value):
-                ids.append(Id(REQUEST_ID_HEADERS[name], value))
+    found = {
+        (REQUEST_ID_HEADERS[name], value): None
+        for headers in (answered, inbound, outbound)
+        for name, value in headers.items()
+        if name in REQUEST_ID_HEADERS and not is_missing(value)
+    }
     if received.trace_id and received.trace_id != record.trace_id:
-        ids.append(Id("trace_id", received.trace_id))
-    if len(ids) > 1:
-        record.ids = tuple(dict.fromkeys(ids))
+        found["trace_id", received.trace_id] = None
+    record.ids += tuple(Id(kind, value) for kind, value in found)
     _set_kind(record, flat, inbound, answered)
 
 
@@ -344,11 +347,11 @@ def _read_policy_event(flat: FlatRow) -> GatewayRecord:
         backend_host=backend.host,
         backend_path=backend.path,
         backend_status=_status(flat, "backendstatus"),
-        attributes=_attributes(flat),
+        attributes=read_texts(flat, _ATTRIBUTES),
         raw=raw_text(flat.original),
     )
-    record.duration_ns = bounded(read_ns_from_ms(flat, "elapsedms"), "elapsedms")
-    record.backend_ns = bounded(read_ns_from_ms(flat, "backendms"), "backendms")
+    record.duration_ns = read_duration_ns(flat, "elapsedms")
+    record.backend_ns = read_duration_ns(flat, "backendms")
     if record.duration_ns is not None and record.backend_ns is not None:
         record.gateway_ns = max(0, record.duration_ns - record.backend_ns)
     _set_error(record, flat)
@@ -395,14 +398,6 @@ def _status(flat: FlatRow, *names: str) -> int | None:
 def _size(flat: FlatRow, name: str) -> int | None:
     size = read_int(flat, name)
     return size if size is None or size >= 0 else None
-
-
-def _attributes(flat: FlatRow) -> dict[str, str]:
-    return {
-        shown: text
-        for name, shown in _ATTRIBUTES.items()
-        if name in flat and (text := read_text(flat, name))
-    }
 
 
 ADAPTER = Adapter(

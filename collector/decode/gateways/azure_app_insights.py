@@ -19,9 +19,9 @@ from typing import Any
 
 from collector.decode.azure_rows import (
     FlatRow,
-    bounded,
     expand,
     raw_text,
+    read_duration_ns,
     read_named,
     rename,
     require_start,
@@ -33,7 +33,6 @@ from collector.decode.fields import (
     Row,
     read_bool,
     read_float,
-    read_ns_from_ms,
     read_object,
     read_text,
     require_text,
@@ -202,7 +201,7 @@ def _set_request(record: GatewayRecord, flat: FlatRow, properties: Row) -> None:
     name_method, _, name_path = read_text(flat, "name").partition(" ")
     api, revision, operation = _split_operation(read_text(flat, "operationname"))
     record.parent_span_id = _span_id(read_text(flat, "parentid", "operationparentid"))
-    record.duration_ns = bounded(read_ns_from_ms(flat, "durationms", "duration"), "durationms")
+    record.duration_ns = read_duration_ns(flat, "durationms", "duration")
     record.method = read_text(properties, "HTTP Method") or name_method
     record.scheme = url.scheme
     record.host = url.host
@@ -226,7 +225,7 @@ def _set_request(record: GatewayRecord, flat: FlatRow, properties: Row) -> None:
 def _set_dependency(record: GatewayRecord, flat: FlatRow, span: str) -> None:
     data = split_target(read_text(flat, "data"))
     record.outgoing_span_id = _span_id(span)
-    record.backend_ns = bounded(read_ns_from_ms(flat, "durationms", "duration"), "durationms")
+    record.backend_ns = read_duration_ns(flat, "durationms", "duration")
     record.backend_method = read_text(flat, "name").partition(" ")[0]
     record.backend_host = data.host or read_text(flat, "target")
     record.backend_path = data.path
