@@ -13,13 +13,13 @@ from collector.decode.fields import Row, is_missing
 from collector.decode.ids import (
     REQUEST_ID_HEADERS,
     TraceContext,
-    ids_from_headers,
     normalise_span_id,
     normalise_trace_id,
     parse_b3,
     parse_traceparent,
     parse_uber,
     parse_xray,
+    request_id_key,
     trace_context_from_headers,
 )
 from collector.model import Id
@@ -152,8 +152,13 @@ def context_from_headers(headers: Mapping[str, str], within: str = "") -> Logged
 
 def find_ids(headers: Mapping[str, str]) -> tuple[Id, ...]:
     """Return the request ids among *headers* (lower-case names)."""
-    present = REQUEST_ID_HEADERS.keys() & headers.keys()
-    return ids_from_headers({name: headers[name] for name in present}) if present else ()
+    return tuple(
+        [
+            Id(kind, headers[name].strip())
+            for name, kind in REQUEST_ID_HEADERS.items()
+            if name in headers and request_id_key(headers[name])
+        ]
+    )
 
 
 def _from_carrier(context: TraceContext, source: str) -> LoggedContext:

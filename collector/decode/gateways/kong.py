@@ -170,6 +170,8 @@ def _read_ids(record: GatewayRecord, row: Row, request: Row, headers: dict[str, 
 
 def _context(row: Row, headers: dict[str, str]) -> LoggedContext:
     header = context_from_headers(headers, "request.headers.")
+    if "trace_id" not in row:
+        return header
     formats = read_object(row, "trace_id")
     for name in _TRACE_FORMATS:
         value = formats.get(name)
@@ -192,13 +194,14 @@ def _read_error(record: GatewayRecord, row: Row) -> None:
 
 
 def _name(row: Row, entity: str, *names: str) -> str:
+    if entity not in row:
+        return ""
     return read_text(read_object(row, entity), *names, within=f"{entity}.")
 
 
 def _attributes(
     row: Row, headers: dict[str, str], answer_headers: dict[str, str], query: str
 ) -> dict[str, str]:
-    usage = _llm_usage(row)
     attributes = {
         "kong.source": read_text(row, "source"),
         "kong.workspace": read_text(row, "workspace_name", "workspace"),
@@ -206,8 +209,9 @@ def _attributes(
         "url.query": query,
         "user_agent.original": headers.get("user-agent", ""),
         "cache.status": answer_headers.get("x-cache-status", ""),
-        **usage,
     }
+    if "ai" in row:
+        attributes.update(_llm_usage(row))
     if "traceparent" in headers:
         attributes["reading.traceparent"] = "as logged: Kong's own if it traces, else the client's"
     return {key: value for key, value in attributes.items() if value}
