@@ -57,7 +57,8 @@ def varint(number: int) -> bytes:
 
 def delimited(data: bytes) -> bytes:
     """Put the length in front."""
-    return varint(len(data)) + data
+    size = len(data)
+    return _ONE_BYTE[size] + data if size < 128 else varint(size) + data
 
 
 class SpanWriter:
@@ -73,6 +74,7 @@ class SpanWriter:
         self._received_ns = received_ns
         self._tally = Tally("spans")
         self._rejected = 0
+        self._keys: dict[Text, bytes] = {}
         self._texts: dict[tuple[Text, Text], bytes] = {}
         self._values: dict[tuple[Text, type, Value], bytes] = {}
         self._groups: dict[bytes, dict[bytes, list[bytes]]] = {}
@@ -108,8 +110,17 @@ class SpanWriter:
         """Encode a text attribute: the KeyValue with its length, without a field tag."""
         known = self._texts.get((key, value))
         if known is None:
-            body = b"\x0a" + delimited(self.text(value))
-            known = self._texts[key, value] = self._key_value(key, body)
+            text = self.text(value)
+            size = len(text)
+            head = self._key(key)
+            if size + len(head) < 122:
+                # all four lengths take one byte: put together without a call for each
+                total = _ONE_BYTE[len(head) + size + 4]
+                parts = (total, head, b"\x12", _ONE_BYTE[size + 2], b"\x0a", _ONE_BYTE[size], text)
+                known = b"".join(parts)
+            else:
+                known = delimited(head + b"\x12" + delimited(b"\x0a" + delimited(text)))
+            self._texts[key, value] = known
         return known
 
     def attribute(self, key: Text, value: Value) -> bytes:
@@ -120,7 +131,7 @@ class SpanWriter:
         # True == 1 and 0.0 == -0.0, so the type is part of the key and floats are not kept.
         known = None if kind is float else self._values.get((key, kind, value))
         if known is None:
-            known = self._key_value(key, _any_value(value))
+            known = delimited(self._key(key) + b"\x12" + delimited(_any_value(value)))
             if kind is not float:
                 self._values[key, kind, value] = known
         return known
@@ -167,8 +178,11 @@ class SpanWriter:
             self._pieces.append(b"".join(parts))
         self._groups, self._size = {}, 0
 
-    def _key_value(self, key: Text, any_value: bytes) -> bytes:
-        return delimited(b"\x0a" + delimited(self.text(key)) + b"\x12" + delimited(any_value))
+    def _key(self, key: Text) -> bytes:
+        known = self._keys.get(key)
+        if known is None:
+            known = self._keys[key] = b"\x0a" + delimited(self.text(key))
+        return known
 
 
 def encode_resource(attributes: Iterable[bytes]) -> bytes:
