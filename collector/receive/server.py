@@ -4,6 +4,7 @@ uvicorn inside our own event loop, with caps that it lacks.
 
 import asyncio
 import contextlib
+import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -17,6 +18,7 @@ _MAX_HEADER_BYTES = 64 * 1024
 _MAX_HEADERS = 200
 _KEEP_ALIVE_S = 75
 _DRAIN_S = 10
+_TICK_S = 0.1
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -52,10 +54,25 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_up = asyncio.Event()
+        self._is_stopping = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.is_up.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn's own loop sleeps 100 ms at a time, which each stop would have to wait for
+        for counter in itertools.count():
+            await self.on_tick(counter % 864_000)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._is_stopping.wait()
+                    return
+
+    def stop(self) -> None:
+        """Take no more connections and finish what is under way."""
+        self.should_exit = True
+        self._is_stopping.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -92,7 +109,7 @@ async def open_http_server(app: Any, bind: str, port: int) -> AsyncIterator[int]
         await server.is_up.wait()
         yield listener.getsockname()[1]
     finally:
-        server.should_exit = True
+        server.stop()
         await serving
         listener.close()
 
