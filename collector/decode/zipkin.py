@@ -8,6 +8,11 @@ the same each time it is sent; its parent is the shared id. The id as reported s
 attribute `zipkin.shared_id`, the parent as reported in `zipkin.shared_parent_id`. Children of the
 server's half still name the shared id as their parent.
 
+Envoy's byte order: in protobuf Envoy writes a span's id and its parent's with their bytes reversed
+on the usual processors (seen in 1.40; `Util::toByteString` since 2019), the trace id rightly. They
+would fit each other, but no id in a header and no span of an application, so they are turned round;
+`zipkin.id_as_sent` keeps the first form.
+
 Source: openzipkin/zipkin-api zipkin2-api.yaml and zipkin.proto; OpenTelemetry specification
 trace/sdk_exporters/zipkin.md; contrib pkg/translator/zipkin/zipkinv2/to_translator.go. Departures
 from the latter: a missing start is taken from the first annotation or refused (never 1970), and an
@@ -41,6 +46,7 @@ from collector.wire import zipkin_pb2 as wire
 
 SHARED_ID = "zipkin.shared_id"
 SHARED_PARENT_ID = "zipkin.shared_parent_id"
+ID_AS_SENT = "zipkin.id_as_sent"
 _KINDS = {"SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
 _KIND_NAMES = {1: "CLIENT", 2: "SERVER", 3: "PRODUCER", 4: "CONSUMER"}
 _STATUS_CODES = {"OK": 1, "STATUS_CODE_OK": 1, "ERROR": 2, "STATUS_CODE_ERROR": 2}
@@ -379,10 +385,15 @@ class _Plain:
 
 
 def _plain_span(span: wire.Span) -> dict[str, Any]:
+    tags = {_repaired_text(tag.key): _repaired_text(tag.value) for tag in span.tags}
+    span_id, parent_id = span.id, span.parent_id
+    if tags.get("component") == "proxy" and "response_flags" in tags:
+        tags[ID_AS_SENT] = span_id.hex()
+        span_id, parent_id = span_id[::-1], parent_id[::-1]
     return {
         "traceId": span.trace_id.hex(),
-        "id": span.id.hex(),
-        "parentId": span.parent_id.hex(),
+        "id": span_id.hex(),
+        "parentId": parent_id.hex(),
         "kind": _KIND_NAMES.get(span.kind),
         "name": _repaired_text(span.name),
         "timestamp": span.timestamp,
@@ -393,7 +404,7 @@ def _plain_span(span: wire.Span) -> dict[str, Any]:
             {"timestamp": item.timestamp, "value": _repaired_text(item.value)}
             for item in span.annotations
         ],
-        "tags": {_repaired_text(tag.key): _repaired_text(tag.value) for tag in span.tags},
+        "tags": tags,
         "debug": span.debug,
         "shared": span.shared,
     }

@@ -33,6 +33,28 @@ def test_fixture(case: dict[str, Any]) -> None:
     assert {**read, "flags": list(entry.flags)} == {"flags": list(entry.flags), **case["entry"]}
 
 
+def test_log_records_captured_from_envoy_are_all_read() -> None:
+    """Each access log record of real Envoys gives status, path, direction and timings."""
+    count = 0
+    for path in sorted((FIXTURE.parents[2] / "envoy").glob("*.json")):
+        for group in json.loads(path.read_text())["logs"]["resourceLogs"]:
+            for log in group["scopeLogs"][0]["logRecords"]:
+                attributes = {a["key"]: a["value"]["stringValue"] for a in log["attributes"]}
+                record = LogRecord(
+                    time_ns=int(log["timeUnixNano"]),
+                    body=log["body"]["stringValue"],
+                    attributes=attributes,
+                )
+                entry = entry_from_log(record)
+                assert entry is not None
+                assert (entry.service, entry.path[:1]) == (attributes["service"], "/")
+                assert entry.direction and entry.request_id and entry.status is not None
+                assert entry.start_ns // 1_000_000 == record.time_ns // 1_000_000
+                assert entry.duration_ns is not None
+                count += 1
+    assert count >= 30
+
+
 def test_every_documented_flag_says_whose_fault_it_is() -> None:
     """The table holds the thirty flags of Envoy with closed words for side and fault."""
     assert len(RESPONSE_FLAGS) == 30

@@ -8,12 +8,19 @@ from typing import Any
 
 import pytest
 
-from collector.decode.zipkin import SHARED_ID, SHARED_PARENT_ID, decode_json, decode_protobuf
+from collector.decode.zipkin import (
+    ID_AS_SENT,
+    SHARED_ID,
+    SHARED_PARENT_ID,
+    decode_json,
+    decode_protobuf,
+)
 from collector.errors import Undecodable
 from collector.wire import zipkin_pb2 as wire
 from tests.flat_spans import flat_spans
 
 FIXTURE = Path(__file__).parents[2] / "fixtures/formats/zipkin/spans.json"
+ENVOY = Path(__file__).parents[2] / "fixtures/envoy"
 CASES: list[dict[str, Any]] = json.loads(FIXTURE.read_text())["cases"]
 NOW_NS = 1_767_348_060_000_000_000
 START_US = 1_767_348_001_000_000
@@ -96,6 +103,39 @@ def test_protobuf_ids_of_odd_lengths() -> None:
         "span_id_malformed": 2,
     }
     assert [span["trace_id"] for span in flat_spans(canonical.message)] == [f"{1:032x}"]
+
+
+def test_reversed_ids_of_envoy_are_turned_round() -> None:
+    """Envoy's protobuf has the bytes of both span ids in the wrong order; what it sent is kept."""
+    span = wire.Span(
+        trace_id=bytes.fromhex("8d0f2b64c7a19e35d2846b0fe1937ac5"),
+        id=bytes.fromhex("58d2c4b7930a6e1f"),
+        parent_id=bytes.fromhex("6fb35a98124c7de0"),
+        timestamp=START_US,
+        tags=[
+            wire.Tag(key=b"component", value=b"proxy"),
+            wire.Tag(key=b"response_flags", value=b"-"),
+        ],
+    )
+    other = wire.Span(trace_id=span.trace_id, id=span.id, timestamp=START_US)
+    body = wire.ListOfSpans(spans=[span, other]).SerializeToString()
+    first, second = flat_spans(decode_protobuf(body, NOW_NS).message)
+    assert first["trace_id"] == "8d0f2b64c7a19e35d2846b0fe1937ac5"
+    assert (first["span_id"], first["parent_span_id"]) == ("1f6e0a93b7c4d258", "e07d4c12985ab36f")
+    assert first["attributes"][ID_AS_SENT] == "58d2c4b7930a6e1f"
+    assert second["span_id"] == "58d2c4b7930a6e1f"
+
+
+def test_spans_captured_from_envoy_survive_one_and_all() -> None:
+    """What real Envoys sent, shared spans and 64-bit ids among it, is taken whole."""
+    names = sorted(ENVOY.glob("*.json"))
+    bodies = [json.loads(name.read_text())["zipkin"] for name in names]
+    assert sum(map(bool, bodies)) >= 3
+    for body in filter(None, bodies):
+        latest_ns = max(span["timestamp"] for span in body) * 1000
+        canonical = decode_json(json.dumps(body).encode(), latest_ns)
+        assert (canonical.accepted, canonical.warnings) == (len(body), ())
+        assert len({span["span_id"] for span in flat_spans(canonical.message)}) == len(body)
 
 
 def test_shared_span_keeps_both_halves() -> None:
