@@ -36,6 +36,8 @@ _OPEN = ".open"
 _SEALED = ".seg"
 # long enough for one load to free room, short enough that senders keep the data (OTLP O-14)
 _RETRY_AFTER_S = 5
+# a request of ordinary size may already be refused here
+_FULL_RATIO = 0.95
 _RESCAN_AGE_NS = 1_000_000_000
 _REFUSAL_RESCAN_AGE_NS = 200_000_000
 _TICK_S = 0.1
@@ -254,7 +256,7 @@ class Journal:
         """Return why an append would fail at the moment, "" when all is well."""
         if self._is_closed:
             return "the journal is closed"
-        if self.pending_bytes >= self._settings.max_bytes:
+        if self.pending_bytes >= self._settings.max_bytes * _FULL_RATIO:
             return f"the journal holds {self.pending_bytes} of {self._settings.max_bytes} bytes"
         return self._trouble
 

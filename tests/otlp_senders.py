@@ -1,6 +1,7 @@
 """One way to send OTLP over each door, so that one battery can test them all."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 from collections.abc import Mapping
@@ -250,11 +251,14 @@ def read_status(status: Status, code: str = "") -> Answer:
 
 
 async def send_raw(port: int, content: bytes) -> bytes:
-    """Write bytes to a port and return everything that comes back until it closes."""
+    """Write bytes to a port and return everything that comes back until it closes or resets."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(content)
     await writer.drain()
     async with asyncio.timeout(20):
-        answer = await reader.read()
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := await reader.read(65536):
+                answer += chunk
     writer.close()
     return answer

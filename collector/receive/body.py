@@ -30,6 +30,7 @@ _INFLATE_STEP_BYTES = 4 * 1024 * 1024
 _THREAD_BYTES = 256 * 1024
 # RFC 8878 asks decoders for 8 MiB; more is only useful for archives
 _ZSTD_WINDOW_BYTES = 8 * 1024 * 1024
+_ZSTD_STEP_BYTES = 1024
 _GZIP_WBITS, _ZLIB_WBITS, _RAW_WBITS = 31, 15, -15
 # isal's stub calls its error a text
 _DAMAGED: tuple[type[Exception], ...] = (IsalError, zstandard.ZstdError)  # type: ignore[assignment]
@@ -214,10 +215,7 @@ class _Reader(Protocol):
 
 def _open_reader(body: bytes, encoding: str) -> _Reader:
     if encoding == "zstd":
-        # inflates on demand, so a bomb is never inflated further than asked for
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
-        reader: _Reader = decompressor.stream_reader(body, read_across_frames=True)
-        return reader
+        return _ZstdReader(body)
     if encoding == "gzip":
         return _Inflater(body, _GZIP_WBITS)
     # HTTP means the zlib format, some senders send the bare one
@@ -246,6 +244,37 @@ class _Inflater:
                 return out
             if not self._inner.eof and not self._rest:
                 raise Undecodable("the compressed body is cut off")
+
+
+class _ZstdReader:
+    """
+    zstd frames, fed little by little.
+
+    The library has no cap on the output of a step, but a block of 4 bytes makes 128 KiB at most,
+    so a step makes 32 MiB at most. Its own reader has a cap, and takes a body that is cut off for
+    a whole one.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = memoryview(body)
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
+        self._inner = self._decompressor.decompressobj()
+
+    def read(self, _: int, /) -> bytes:
+        while True:
+            if self._inner.eof:
+                unused = len(self._inner.unused_data)
+                if not unused and not self._rest:
+                    return b""
+                start = len(self._rest) + unused
+                self._rest = memoryview(self._rest.obj)[-start:]
+                self._inner = self._decompressor.decompressobj()
+            if not self._rest:
+                raise Undecodable("the compressed body is cut off")
+            out = self._inner.decompress(self._rest[:_ZSTD_STEP_BYTES])
+            self._rest = self._rest[_ZSTD_STEP_BYTES:]
+            if out:
+                return out
 
 
 def _too_large(max_bytes: int) -> TooLarge:
