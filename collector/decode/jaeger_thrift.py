@@ -17,8 +17,8 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from jaeger_client.thrift_gen.agent.Agent import emitBatch_args
-from jaeger_client.thrift_gen.jaeger import ttypes
+from jaeger_client.thrift_gen.agent import Agent
+from jaeger_client.thrift_gen.jaeger import ttypes as generated
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
 from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolAccelerated
 from thrift.protocol.TProtocol import TProtocolException
@@ -28,6 +28,9 @@ from thrift.transport.TTransport import TMemoryBuffer
 from collector.decode.jaeger_model import Batch, Binary, JaegerSpan, Process, Reference, Tag
 from collector.errors import Undecodable
 
+# the generated code has no types
+_agent: Any = Agent
+ttypes: Any = generated
 # A tag with one letter as key and an empty value has 8 bytes in the compact form; 2 million structs
 # are the tags of 200,000 ordinary spans, more than a message of 64 MiB holds.
 _MIN_STRUCT_BYTES = 4
@@ -76,7 +79,7 @@ def _read(body: bytes, is_call: bool, plain: type[Any], accelerated: type[Any]) 
             protocol.structs_left = budget
         if is_call:
             _read_call(protocol)
-        target = emitBatch_args() if is_call else ttypes.Batch()
+        target = _agent.emitBatch_args() if is_call else ttypes.Batch()
         if protocol._fast_decode is None:
             target.read(protocol)
         else:
@@ -154,16 +157,38 @@ _THRIFT_ERRORS = (
 )
 
 
-def _fields(*fields: tuple[int, str, Any]) -> _Spec:
-    rows = [(number, kind, name, "BINARY", None) for number, name, kind in fields]
-    return (None, *rows)
+def _fields(*fields: tuple[int, str, Any]) -> dict[int, Any]:
+    # "BINARY" makes the C decoder leave text as bytes; it means nothing to the other types.
+    return {number: (number, kind, name, "BINARY", None) for number, name, kind in fields}
 
 
-def _nested(spec: _Spec, *fields: tuple[int, int, str, Any]) -> _Spec:
-    rows = {row[0]: row for row in spec if row}
-    for number, kind, name, arguments in fields:
-        rows[number] = (number, kind, name, arguments, None)
-    return (None, *(rows[number] for number in sorted(rows)))
+_TAG = _fields(
+    (1, "key", TType.STRING),
+    (2, "vType", TType.I32),
+    (3, "vStr", TType.STRING),
+    (4, "vDouble", TType.DOUBLE),
+    (5, "vBool", TType.BOOL),
+    (6, "vLong", TType.I64),
+    (7, "vBinary", TType.STRING),
+)
+_LOG = _fields((1, "timestamp", TType.I64))
+_REFERENCE = _fields(
+    (1, "refType", TType.I32),
+    (2, "traceIdLow", TType.I64),
+    (3, "traceIdHigh", TType.I64),
+    (4, "spanId", TType.I64),
+)
+_SPAN = _fields(
+    (1, "traceIdLow", TType.I64),
+    (2, "traceIdHigh", TType.I64),
+    (3, "spanId", TType.I64),
+    (4, "parentSpanId", TType.I64),
+    (5, "operationName", TType.STRING),
+    (7, "flags", TType.I32),
+    (8, "startTime", TType.I64),
+    (9, "duration", TType.I64),
+)
+_PROCESS = _fields((1, "serviceName", TType.STRING))
 
 
 def _types(make: Any) -> tuple[type[Any], _Spec]:
@@ -174,46 +199,26 @@ def _types(make: Any) -> tuple[type[Any], _Spec]:
     each struct's type from the generated one.
     """
 
-    def list_of(base: type[Any], spec: _Spec) -> Any:
-        return (TType.STRUCT, [make(base), spec], False)
+    def list_of(number: int, name: str, base: type[Any], spec: _Spec) -> Any:
+        return (number, TType.LIST, name, (TType.STRUCT, [make(base), spec], False), None)
 
-    tag = _fields(
-        (1, "key", TType.STRING),
-        (2, "vType", TType.I32),
-        (3, "vStr", TType.STRING),
-        (4, "vDouble", TType.DOUBLE),
-        (5, "vBool", TType.BOOL),
-        (6, "vLong", TType.I64),
-        (7, "vBinary", TType.STRING),
+    def spec(plain: dict[int, Any], *nested: Any) -> _Spec:
+        fields = {**plain, **{field[0]: field for field in nested}}
+        return (None, *(fields[number] for number in sorted(fields)))
+
+    tag = spec(_TAG)
+    log = spec(_LOG, list_of(2, "fields", ttypes.Tag, tag))
+    span = spec(
+        _SPAN,
+        list_of(6, "references", ttypes.SpanRef, spec(_REFERENCE)),
+        list_of(10, "tags", ttypes.Tag, tag),
+        list_of(11, "logs", ttypes.Log, log),
     )
-    tags = list_of(ttypes.Tag, tag)
-    log = _nested(_fields((1, "timestamp", TType.I64)), (2, TType.LIST, "fields", tags))
-    reference = _fields(
-        (1, "refType", TType.I32),
-        (2, "traceIdLow", TType.I64),
-        (3, "traceIdHigh", TType.I64),
-        (4, "spanId", TType.I64),
-    )
-    span = _nested(
-        _fields(
-            (1, "traceIdLow", TType.I64),
-            (2, "traceIdHigh", TType.I64),
-            (3, "spanId", TType.I64),
-            (4, "parentSpanId", TType.I64),
-            (5, "operationName", TType.STRING),
-            (7, "flags", TType.I32),
-            (8, "startTime", TType.I64),
-            (9, "duration", TType.I64),
-        ),
-        (6, TType.LIST, "references", list_of(ttypes.SpanRef, reference)),
-        (10, TType.LIST, "tags", tags),
-        (11, TType.LIST, "logs", list_of(ttypes.Log, log)),
-    )
-    process = _nested(_fields((1, "serviceName", TType.STRING)), (2, TType.LIST, "tags", tags))
-    batch = _nested(
-        (None,),
-        (1, TType.STRUCT, "process", [make(ttypes.Process), process]),
-        (2, TType.LIST, "spans", list_of(ttypes.Span, span)),
+    process = spec(_PROCESS, list_of(2, "tags", ttypes.Tag, tag))
+    batch = spec(
+        {},
+        (1, TType.STRUCT, "process", [make(ttypes.Process), process], None),
+        list_of(2, "spans", ttypes.Span, span),
     )
     return make(ttypes.Batch), batch
 

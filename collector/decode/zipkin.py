@@ -48,6 +48,7 @@ SHARED_ID = "zipkin.shared_id"
 SHARED_PARENT_ID = "zipkin.shared_parent_id"
 ID_AS_SENT = "zipkin.id_as_sent"
 _KINDS = {"SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
+_CLIENT = 3
 _KIND_NAMES = {1: "CLIENT", 2: "SERVER", 3: "PRODUCER", 4: "CONSUMER"}
 _STATUS_CODES = {"OK": 1, "STATUS_CODE_OK": 1, "ERROR": 2, "STATUS_CODE_ERROR": 2}
 _RESOURCE_KEYS = (
@@ -120,28 +121,20 @@ def _write_span(writer: SpanWriter, span: Any) -> None:
     start_ns, end_ns, is_start_derived = _times(writer, span)
     tags = _tags(span.get("tags"))
     kind = _kind(span.get("kind"), tags)
+    if is_start_derived:
+        tags["zipkin.start_derived"] = True
+    if span.get("debug") is True:
+        tags["zipkin.debug"] = True
+    if span.get("shared") is True and kind != _CLIENT:
+        tags[SHARED_ID] = span_id.hex()
+        if parent_id:
+            tags[SHARED_PARENT_ID] = parent_id.hex()
+        parent_id, span_id = span_id, _own_id(trace_id, span_id, start_ns, span)
     status_code, status_message = _status(writer, tags)
-    trace_state = writer.text(str(tags.pop("w3c.tracestate", "")))
+    trace_state = writer.text(_text(tags.pop("w3c.tracestate", "")))
     scope = _scope(writer, tags)
     links = list(_links(writer, tags))
     resource = _resource(writer, span.get("localEndpoint"), tags)
-    attributes: dict[Text, bytes] = {
-        key: writer.text_attribute(key, value)
-        if type(value) is str
-        else writer.attribute(key, _plain_value(value))
-        for key, value in tags.items()
-    }
-    _add_endpoints(writer, attributes, span)
-    if is_start_derived:
-        attributes["zipkin.start_derived"] = writer.attribute("zipkin.start_derived", True)
-    if span.get("debug") is True:
-        attributes["zipkin.debug"] = writer.attribute("zipkin.debug", True)
-    if span.get("shared") is True and kind != 3:
-        attributes[SHARED_ID] = writer.text_attribute(SHARED_ID, span_id.hex())
-        if parent_id:
-            reported = writer.text_attribute(SHARED_PARENT_ID, parent_id.hex())
-            attributes[SHARED_PARENT_ID] = reported
-        parent_id, span_id = span_id, _own_id(trace_id, span_id, start_ns, span)
     encoded = encode_span(
         trace_id=trace_id,
         span_id=span_id,
@@ -150,7 +143,7 @@ def _write_span(writer: SpanWriter, span: Any) -> None:
         kind=kind,
         start_ns=start_ns,
         end_ns=end_ns,
-        attributes=attributes,
+        attributes=_attributes(writer, span, tags),
         events=_events(writer, span.get("annotations"), start_ns),
         links=links,
         status_code=status_code,
@@ -272,7 +265,15 @@ def _resource(writer: SpanWriter, endpoint: Any, tags: dict[str, Any]) -> bytes:
     return encode_resource(attributes.values())
 
 
-def _add_endpoints(writer: SpanWriter, attributes: dict[Text, bytes], span: dict[str, Any]) -> None:
+def _attributes(
+    writer: SpanWriter, span: dict[str, Any], tags: dict[str, Any]
+) -> dict[Text, bytes]:
+    attributes: dict[Text, bytes] = {
+        key: writer.text_attribute(key, value)
+        if type(value) is str
+        else writer.attribute(key, _plain_value(value))
+        for key, value in tags.items()
+    }
     for name, prefix in (("localEndpoint", "net.host"), ("remoteEndpoint", "net.peer")):
         endpoint = span.get(name)
         if not isinstance(endpoint, dict):
@@ -287,6 +288,7 @@ def _add_endpoints(writer: SpanWriter, attributes: dict[Text, bytes], span: dict
         port = endpoint.get("port")
         if type(port) is int and 0 < port < 65536:
             attributes[f"{prefix}.port"] = writer.attribute(f"{prefix}.port", port)
+    return attributes
 
 
 def _annotations(value: Any) -> Iterator[tuple[int, str]]:
