@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from collector.model import GatewayRecord
 from collector.stitch.critical_path import is_waited_for
 from collector.stitch.hops import HopDraft
-from collector.stitch.identify import response_flags
 from collector.stitch.nodes import Node, walk_down
+from collector.stitch.replies import own_reply
 from collector.stitch.timeline import Phase
 
 PHASES = (
@@ -124,7 +124,8 @@ def _phase_of_client_side(node: Node, hop: HopDraft) -> tuple[str, str]:
 
 
 def _was_answered_by_proxy(node: Node) -> bool:
-    return bool(response_flags(node.attributes))
+    reply = own_reply(node)
+    return reply is not None and reply.class_ != "client_abort"
 
 
 def _gateway_parts(node: Node, own: int, split: Split, *, is_outermost: bool) -> list[Part]:

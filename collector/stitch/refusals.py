@@ -6,7 +6,6 @@ gateway-log-schema-reference.md; nginx 499; Kong `response.source`; AWS `error.r
 """
 
 import re
-from collections.abc import Sequence
 
 from collector.model import GatewayRecord
 from collector.stitch.nodes import Node
@@ -41,11 +40,9 @@ _CLASS_OF_STATUS = {
 }
 
 
-def judge_gateway(node: Node, path: Sequence[Node]) -> Verdict | None:
+def judge_gateway(node: Node) -> Verdict | None:
     """
     Judge one gateway record, or return `None` when its failure came from behind it.
-
-    *path* leads from the outermost record to this one.
     """
     assert node.record is not None
     record = node.record.record
@@ -55,13 +52,16 @@ def judge_gateway(node: Node, path: Sequence[Node]) -> Verdict | None:
     if _was_refused(node, record):
         class_ = _class_of(record, said)
         return _verdict("gateway", node.service, class_, record, 0.95, "GATEWAY_REFUSED", "gateway")
-    if _TIMEOUT.search(said):
+    if _TIMEOUT.search(said) or (record.status == 504 and record.backend_status is None):
         return _verdict(
             "gateway", node.service, "timeout", record, 0.9, "GATEWAY_TIMEOUT", "gateway"
         )
-    if _UNREACHABLE.search(said) and not node.children:
+    if _UNREACHABLE.search(said) and not _was_reached(node, record):
         component = record.backend_host or "backend"
         return _verdict("network", component, "unreachable", record, 0.9, "BACKEND_UNREACHABLE", "")
+    if record.status in (502, 503) and record.backend_host and not _was_reached(node, record):
+        component = record.backend_host
+        return _verdict("network", component, "unreachable", record, 0.7, "BACKEND_SILENT", "")
     if _failed_after_backend(node, record):
         class_ = "policy" if record.error_section else "response"
         return _verdict("gateway", node.service, class_, record, 0.9, "GATEWAY_AFTER_BACKEND", "")
@@ -75,6 +75,10 @@ def _was_refused(node: Node, record: GatewayRecord) -> bool:
     if record.error_section.lower() == "inbound":
         return True
     return record.status is not None and 400 <= record.status < 500 and record.status != 408
+
+
+def _was_reached(node: Node, record: GatewayRecord) -> bool:
+    return bool(node.children) or record.backend_status is not None
 
 
 def _failed_after_backend(node: Node, record: GatewayRecord) -> bool:

@@ -201,6 +201,22 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """
+    Something that a layer did to the request, of the kind that several layers can do.
+
+    `feature` is `retry`, `timeout`, `rate_limit`, `authorization`, `circuit_breaker`, `cache`,
+    `mirror`, `traffic_split` or `fault_injection`; `layer` is `gateway`, `edge`, `mesh` or `app`.
+    """
+
+    feature: str
+    layer: str
+    component: str
+    detail: str
+    refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A rule that fired on this request; `hop` is -1 when it concerns no hop in particular."""
 
@@ -243,4 +259,5 @@ class Timeline:
     findings: tuple[Finding, ...]
     callers: tuple[TimelineSpan, ...] = ()
     others: tuple[str, ...] = ()
+    acts: tuple[Act, ...] = ()
     watermarks_ns: Mapping[str, int] = field(default_factory=dict)

@@ -3,45 +3,48 @@ Who failed first: one verdict from gateway error fields, Envoy's flags and span 
 
 The gateway's own word is heard first: it may have refused the request, or failed after a good
 answer of the backend. Otherwise the failure is followed inwards, from each failing node to the
-failing node below it, until nothing below failed. A caller that stopped waiting did not fail
-because of what its callee logged when the connection closed.
+failing node below it, until nothing below failed. A callee whose caller stopped waiting did not
+fail: what it logged when the connection closed is a consequence.
 
 Source: algorithms.md 4.6; Envoy response flags (`decode.response_flags`); Azure API Management
 error reference (LastErrorReason, LastErrorSection).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from collector.decode.response_flags import ResponseFlag, primary_flag
 from collector.stitch.critical_path import is_waited_for
 from collector.stitch.hops import HopDraft
 from collector.stitch.identify import response_flags
 from collector.stitch.nodes import Node
 from collector.stitch.refusals import judge_gateway
+from collector.stitch.replies import VIA_UPSTREAM, OwnReply, own_reply, reply_details
 from collector.stitch.timeline import ChainLink, Verdict
+from collector.stitch.timeouts import name_shortest_limit
 
-_FAULT_WORDS = {
-    "aborted": "client_abort",
-    "denied": "authorization",
-    "rate_limited": "rate_limit",
-    "injected": "fault_injection",
-    "retries_exhausted": "retries_exhausted",
-}
+NO_FAILURE = Verdict(
+    layer="none", component="", class_="", reason="", confidence=1.0, rule="NO_FAILURE"
+)
+# Answers by which a proxy refuses, if no span of a service says that it was the service.
+_REFUSALS = {401: "authentication", 403: "authorization", 429: "rate_limit"}
 
 
 def judge(root: Node, hops: Sequence[HopDraft]) -> Verdict:
-    """Return the verdict on the tree of *root*; layer `none` when nothing failed."""
-    if not is_failing(root):
-        return Verdict(
-            layer="none", component="", class_="", reason="", confidence=1.0, rule="NO_FAILURE"
-        )
-    path = [root]
+    """Return the verdict on the tree of *root*; layer `none` when the request did not fail."""
+    return judge_below(root, hops) if is_failing(root) else NO_FAILURE
+
+
+def judge_below(start: Node, hops: Sequence[HopDraft]) -> Verdict:
+    """Follow the failure of *start* inwards to where it began."""
+    path = [start]
     while True:
         node = path[-1]
-        verdict = judge_gateway(node, path) if node.is_gateway else _judge_own_flags(node)
-        below = None if verdict is not None else _failing_below(node, hops)
+        verdict = judge_gateway(node) if node.is_gateway else _judge_own_reply(node)
+        below = None if verdict is not None else failing_below(node, hops)
         if below is None:
             verdict = verdict or _judge_last(node, hops[node.hop])
+            if verdict.class_ == "timeout":
+                verdict = name_shortest_limit(verdict, path)
             return _with_chain(verdict, path, hops)
         path.append(below)
 
@@ -51,48 +54,54 @@ def is_failing(node: Node) -> bool:
     return node.is_error or (node.status_code is not None and node.status_code >= 400)
 
 
-def _failing_below(node: Node, hops: Sequence[HopDraft]) -> Node | None:
+def failing_below(node: Node, hops: Sequence[HopDraft]) -> Node | None:
     """Return the child that failed first, without tries that a later try made good."""
-    failing = []
-    for child in node.children:
-        if not is_waited_for(child) or not is_failing(child):
-            continue
-        hop = hops[child.hop]
-        if hop.attempt < hop.attempts and child is hop.top:
-            continue
-        if _gave_up_by_caller(child):
-            continue
-        failing.append(child)
+    failing = [child for child in node.children if _counts(child, hops)]
     return min(failing, key=lambda c: (c.end, c.order()), default=None)
 
 
-def _gave_up_by_caller(node: Node) -> bool:
-    flag = primary_flag(response_flags(node.attributes))
-    return flag is not None and flag.side == "client" and flag.fault == "aborted"
+def is_abandoned(node: Node) -> bool:
+    """Tell whether a proxy's own words are that its caller went away."""
+    reply = own_reply(node)
+    return reply is not None and reply.class_ == "client_abort"
 
 
-def _judge_own_flags(node: Node) -> Verdict | None:
+def _counts(child: Node, hops: Sequence[HopDraft]) -> bool:
+    if not is_waited_for(child) or not is_failing(child) or is_abandoned(child):
+        return False
+    hop = hops[child.hop]
+    return hop.attempt == hop.attempts or child is not hop.top
+
+
+def _judge_own_reply(node: Node) -> Verdict | None:
     """Judge a proxy that says itself why there was no answer from further on."""
-    flag = primary_flag(response_flags(node.attributes))
-    if flag is None or flag.side == "none" or flag.fault == "retries_exhausted":
+    reply = own_reply(node)
+    if reply is None:
         return None
-    layer, component = _layer_of_flag(node, flag)
+    layer, component = _layer_of(node, reply)
     return Verdict(
         layer=layer,
         component=component,
-        class_=_FAULT_WORDS.get(flag.fault, flag.fault),
-        reason=f"{flag.flag} ({flag.name}): {flag.meaning}",
+        class_=reply.class_,
+        reason=reply.reason,
         confidence=0.95,
-        rule=f"ENVOY_{flag.flag}",
+        rule=reply.rule,
+        who_closed=_who_closed(node, reply),
     )
 
 
-def _layer_of_flag(node: Node, flag: ResponseFlag) -> tuple[str, str]:
-    if flag.side == "client":
+def _layer_of(node: Node, reply: OwnReply) -> tuple[str, str]:
+    if reply.side == "client":
         return "client", _caller_name(node)
-    if flag.side == "proxy":
+    if reply.side == "proxy":
         return ("edge" if node.role == "edge" else "mesh"), node.service
     return "mesh", node.callee or node.service
+
+
+def _who_closed(node: Node, reply: OwnReply) -> str:
+    if reply.side == "client":
+        return _caller_name(node)
+    return node.service if reply.class_ == "timeout" else ""
 
 
 def _caller_name(node: Node) -> str:
@@ -105,48 +114,38 @@ def _caller_name(node: Node) -> str:
 def _judge_last(node: Node, hop: HopDraft) -> Verdict:
     """Judge the innermost failing node: nothing below it failed."""
     code = node.status_code
+    layer, component, confidence, rule = _place_of(node, hop)
+    class_ = "client_error" if code is not None and 400 <= code < 500 else "server_error"
+    if rule == "PROXY_REFUSED":
+        class_ = _REFUSALS[code or 0]
     what = f"status {code}" if code else "span status Error"
     if node.span is not None and node.span.status_message:
         what += f": {node.span.status_message}"
-    is_answer = code is not None and 400 <= code < 500
-    class_ = "client_error" if is_answer else "server_error"
-    if node.is_gateway:
-        return Verdict(
-            layer="gateway",
-            component=node.service,
-            class_=class_,
-            reason=what,
-            confidence=0.6,
-            rule="GATEWAY_STATUS",
-        )
-    if hop.role == "dependency":
-        return Verdict(
-            layer="dependency",
-            component=hop.service,
-            class_=class_,
-            reason=what,
-            confidence=0.9,
-            rule="DEPENDENCY_FAILED",
-        )
-    if node.role == "edge":
-        return Verdict(
-            layer="edge",
-            component=node.service,
-            class_=class_,
-            reason=what,
-            confidence=0.6,
-            rule="EDGE_STATUS",
-        )
-    # A proxy without a flag passed on what the service behind it answered.
-    confidence = 0.9 if not node.is_proxy else 0.7
     return Verdict(
-        layer="app",
-        component=hop.service,
+        layer=layer,
+        component=component,
         class_=class_,
         reason=what,
         confidence=confidence,
-        rule="APP_FAILED",
+        rule=rule,
     )
+
+
+def _place_of(node: Node, hop: HopDraft) -> tuple[str, str, float, str]:
+    """Return layer, component, confidence and rule for a failure without words of its own."""
+    if node.is_gateway:
+        return "gateway", node.service, 0.6, "GATEWAY_STATUS"
+    if hop.role == "dependency":
+        return "dependency", hop.service, 0.9, "DEPENDENCY_FAILED"
+    if node.role == "edge":
+        return "edge", node.service, 0.6, "EDGE_STATUS"
+    if not node.is_proxy:
+        return "app", hop.service, 0.9, "APP_FAILED"
+    if node.status_code in _REFUSALS and reply_details(node) != VIA_UPSTREAM:
+        # An application answers 401, 403 and 429 as well, but then it usually has a span.
+        return "mesh", hop.service, 0.6, "PROXY_REFUSED"
+    # A proxy without a flag passed on what the service behind it answered.
+    return "app", hop.service, 0.8 if reply_details(node) == VIA_UPSTREAM else 0.7, "APP_FAILED"
 
 
 def _with_chain(verdict: Verdict, path: Sequence[Node], hops: Sequence[HopDraft]) -> Verdict:
@@ -155,31 +154,32 @@ def _with_chain(verdict: Verdict, path: Sequence[Node], hops: Sequence[HopDraft]
         ChainLink(
             layer=hops[node.hop].role,
             component=node.service,
-            what=_said(node),
-            offset_ns=node.end - root.start,
+            what=said_by(node),
+            offset_ns=node.end - _origin(root),
             refs=(node.reference,),
         )
         for node in reversed(path)
     )
-    return Verdict(
-        layer=verdict.layer,
-        component=verdict.component,
-        class_=verdict.class_,
-        reason=verdict.reason,
-        confidence=verdict.confidence,
-        rule=verdict.rule,
+    return replace(
+        verdict,
         chain=chain,
         hop=last.hop,
-        first_offset_ns=last.end - root.start,
-        who_closed=verdict.who_closed,
+        first_offset_ns=last.end - _origin(root),
         outcome="failed",
     )
 
 
-def _said(node: Node) -> str:
+def _origin(node: Node) -> int:
+    while node.parent is not None:
+        node = node.parent
+    return node.start
+
+
+def said_by(node: Node) -> str:
+    """Return in a few words what a node reported of how it ended."""
     parts = []
     if node.status_code is not None:
-        parts.append(f"status {node.status_code}")
+        parts.append(f"status {node.status_code}" if node.status_code else "no response")
     flags = response_flags(node.attributes)
     if flags:
         parts.append(f"flags {','.join(flags)}")
