@@ -2,9 +2,11 @@
 Keep what real Envoys and OpenTelemetry SDKs send for each topology, as fixtures.
 
 `python -m tests.acceptance.capture_envoy [topology …]` writes a `tests/fixtures/envoy/*.json` each
-with the request that was sent, OTLP/JSON traces and logs, and Zipkin v2 JSON as received.
+with the request that was sent, OTLP/JSON traces and logs, Zipkin v2 JSON, and in base64 the bodies
+of Zipkin's protobuf.
 """
 
+import base64
 import json
 import secrets
 import sys
@@ -100,6 +102,7 @@ def _render(battle: Battle, sent: Sent, sink: Sink) -> str:
         "traces": sink.traces_as_json(),
         "logs": sink.logs_as_json(),
         "zipkin": sink.zipkin,
+        "zipkin_protobuf": [base64.b64encode(body).decode() for body in sink.zipkin_protobuf],
     }
     lines = [f'"{name}": {_one_per_line(value)}' for name, value in parts.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"

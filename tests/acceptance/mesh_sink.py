@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from collector.wire.zipkin_pb2 import ListOfSpans
 from deploy.demo.envoy_config import Collectors
 
 Json = dict[str, Any]
@@ -34,6 +35,7 @@ class Sink:
         self.traces: list[trace_service_pb2.ExportTraceServiceRequest] = []
         self.logs: list[logs_service_pb2.ExportLogsServiceRequest] = []
         self.zipkin: list[Json] = []
+        self.zipkin_protobuf: list[bytes] = []
         self._server = grpc.server(ThreadPoolExecutor(4))
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(  # type: ignore[no-untyped-call]  # generated
             _Traces(self), self._server
@@ -65,7 +67,8 @@ class Sink:
             for group in request.resource_spans
             for scope in group.scope_spans
         )
-        return otlp + len(self.zipkin)
+        protobuf = sum(len(ListOfSpans.FromString(body).spans) for body in self.zipkin_protobuf)
+        return otlp + len(self.zipkin) + protobuf
 
     def log_count(self) -> int:
         """Return how many log records arrived."""
@@ -81,6 +84,7 @@ class Sink:
         self.traces.clear()
         self.logs.clear()
         self.zipkin.clear()
+        self.zipkin_protobuf.clear()
 
     def traces_as_json(self) -> Json:
         """Write all spans as one OTLP/JSON request, groups in the order they came."""
@@ -144,7 +148,9 @@ class _HttpHandler(BaseHTTPRequestHandler):
         body = b"".join(self._read_body())
         if self.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
-        if self.path == "/api/v2/spans":
+        if self.path == "/api/v2/spans" and "protobuf" in self.headers["content-type"]:
+            self.sink.zipkin_protobuf.append(body)
+        elif self.path == "/api/v2/spans":
             self.sink.zipkin.extend(json.loads(body))
         elif self.path == "/v1/traces":
             request = trace_service_pb2.ExportTraceServiceRequest.FromString(body)

@@ -311,6 +311,20 @@ BATTLES = (
     ),
     Battle(
         Topology(
+            "zipkin-protobuf",
+            (
+                _front(Call("basket"), instrumentation="headers"),
+                _callee("basket", instrumentation="headers"),
+            ),
+            _EDGE,
+            tracer=Tracer("zipkin-protobuf"),
+        ),
+        "Zipkin's protobuf encoding, in which Envoy writes span ids the wrong way round",
+        carrier="b3-multi",
+        spans=5,
+    ),
+    Battle(
+        Topology(
             "w3c-into-zipkin",
             (_front(Call("basket"), propagation="w3c+b3"), _callee("basket", propagation="b3")),
             _EDGE,

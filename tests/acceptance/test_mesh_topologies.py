@@ -81,6 +81,7 @@ PICTURES = {
     "otlp-over-http": _TWO_SERVICES,
     "zipkin-b3": _TWO_SERVICES,
     "zipkin-shared-64-bit": _TWO_SERVICES,
+    "zipkin-protobuf": _TWO_SERVICES,
     "w3c-into-zipkin": _TWO_SERVICES,
     "b3-island": _TWO_SERVICES,
     "access-logs-only": _TWO_SERVICES,
