@@ -4,7 +4,8 @@ The Log Analytics tables that can be polled: what is asked of each, and who read
 `narrowing` is KQL that keeps the rows of other resources out; it is the only text that differs
 between tables. Times are bound as literals that this file writes itself.
 
-Source: azure-monitor-docs reference/tables; logs/data-ingestion-time.md for ingestion_time().
+Source: azure-monitor-docs reference/tables; logs/data-ingestion-time.md for ingestion_time();
+kusto/query pack-all-function (applies to Azure Monitor).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +19,9 @@ from collector.model import Decoded
 
 INGESTED_AT = "HoplineIngestedAt"
 """The column that carries a row's ingestion time; it is not part of the row."""
+
+ROW = "HoplineRow"
+"""The column that carries the row as one JSON object, without its nulls."""
 
 # Azure replaces a TimeGenerated older than two days or more than a day ahead by the receive time,
 # so no row of a window of ingestion time lies outside this window of TimeGenerated.
@@ -39,6 +43,9 @@ class PulledTable:
 
         Where a table's ingestion time policy is off, ingestion_time() is null: TimeGenerated then
         stands in for it, and late rows are found only as far as the overlap reaches.
+
+        Rows come packed: the SDK spends 70 µs on a row of 50 typed columns, on the event loop and
+        in one piece, and cuts datetimes to the microsecond; on a packed one it spends 6 µs.
         """
         lines = [
             f"let start=datetime({_literal(start_ns)});",
@@ -55,6 +62,7 @@ class PulledTable:
         ]
         if limit is not None:
             lines.append(f"| take {limit}")
+        lines.append(f"| project {INGESTED_AT}=tostring({INGESTED_AT}), {ROW}=pack_all(true)")
         return "\n".join(lines)
 
 

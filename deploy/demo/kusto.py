@@ -1,11 +1,11 @@
 """
 The small part of the Kusto query language that the local Log Analytics speaks.
 
-`let NAME = datetime(...)`, a table, and the stages `where`, `extend`, `project-away`, `order by`,
-`take`. Anything else raises `KustoError`, which the server answers as Azure does: 400.
+`let NAME = datetime(...)`, a table, and the stages `where`, `extend`, `project`, `project-away`,
+`order by`, `take`. Anything else raises `KustoError`, which the server answers as Azure does: 400.
 
-Source: learn.microsoft.com/kusto/query (let, where, extend, project-away, sort, take, between,
-ingestion_time, coalesce).
+Source: learn.microsoft.com/kusto/query (let, where, extend, project, project-away, sort, take,
+between, ingestion_time, coalesce, pack_all).
 """
 
 import re
@@ -30,6 +30,7 @@ _TEXT_TEST = re.compile(r"(.+?)\s*(==|!=|\bhas\b|\bstartswith\b)\s*\"([^\"]*)\""
 _TIME_TEST = re.compile(rf"({_NAME})\s*(>=|<=|<|>)\s*({_NAME}|datetime\([^)]*\))")
 _INGESTION_CALL = re.compile(r"ingestion_time\(\s*\)")
 _COALESCE = re.compile(rf"coalesce\(\s*ingestion_time\(\s*\)\s*,\s*({_NAME})\s*\)")
+_PACK_ALL = re.compile(r"pack_all\(\s*true\s*\)")
 _TOSTRING = re.compile(rf"tostring\(\s*({_NAME})(?:\[\"([^\"]+)\"\])?\s*\)")
 _UNIT_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
@@ -50,6 +51,8 @@ class Query:
     predicates: list[Predicate] = field(default_factory=list)
     computed: dict[str, Value] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
+    projected: dict[str, Value] = field(default_factory=dict)
+    projections: dict[str, str] = field(default_factory=dict)
     order_by: str = ""
     is_descending: bool = False
     limit: int | None = None
@@ -65,10 +68,13 @@ class Query:
                 found.append(extended)
         if self.order_by:
             found.sort(key=lambda row: str(row.get(self.order_by)), reverse=self.is_descending)
-        return [
+        kept = [
             {name: value for name, value in row.items() if name not in self.removed}
             for row in found[: self.limit]
         ]
+        if not self.projected:
+            return kept
+        return [{name: compute(row) for name, compute in self.projected.items()} for row in kept]
 
 
 def read_query(text: str) -> Query:
@@ -103,6 +109,13 @@ def time_ns(text: str) -> int:
     return seconds * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
 
 
+def kusto_time(moment_ns: int) -> str:
+    """Return a moment as Log Analytics writes it: UTC with seven fraction digits."""
+    seconds, rest = divmod(moment_ns, 1_000_000_000)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest // 100:07d}Z"
+
+
 def _read_stage(query: Query, stage: str, names: Mapping[str, int]) -> None:
     operator, _, rest = stage.partition(" ")
     rest = rest.strip()
@@ -112,6 +125,11 @@ def _read_stage(query: Query, stage: str, names: Mapping[str, int]) -> None:
         case "extend":
             name, _, expression = rest.partition("=")
             query.computed[name.strip()] = _read_value(expression.strip())
+        case "project":
+            for part in _split_list(rest):
+                name, _, expression = part.partition("=")
+                query.projections[name.strip()] = text = (expression or name).strip()
+                query.projected[name.strip()] = _read_value(text)
         case "project-away":
             query.removed |= {name.strip() for name in rest.split(",")}
         case "order" | "sort":
@@ -129,9 +147,11 @@ def _read_stage(query: Query, stage: str, names: Mapping[str, int]) -> None:
 def _read_value(text: str) -> Value:
     if match := _COALESCE.fullmatch(text):
         fallback = match[1]
-        return lambda row: row[INGESTION] if row[INGESTION] is not None else row.get(fallback)
+        return lambda row: _ingestion_time(row) or row.get(fallback)
     if _INGESTION_CALL.fullmatch(text):
-        return lambda row: row[INGESTION]
+        return _ingestion_time
+    if _PACK_ALL.fullmatch(text):
+        return _packed
     if match := _TOSTRING.fullmatch(text):
         column, key = match[1], match[2]
         return lambda row: _as_text(_member(row.get(column), key))
@@ -207,3 +227,27 @@ def _member(value: Any, key: str | None) -> Any:
 
 def _as_text(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def _ingestion_time(row: Row) -> str | None:
+    return None if row[INGESTION] is None else kusto_time(row[INGESTION])
+
+
+def _packed(row: Row) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in row.items()
+        if name != INGESTION and value is not None and value != ""
+    }
+
+
+def _split_list(text: str) -> list[str]:
+    """Split at the commas that stand in no parentheses."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts

@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 
 from collector.clock import Clock, SystemClock
-from deploy.demo.kusto import INGESTION, KustoError, read_query, time_ns
+from deploy.demo.kusto import INGESTION, KustoError, Query, kusto_time, read_query, time_ns
 
 _DAY_NS = 86_400 * 1_000_000_000
 _ID_LIKE = re.compile(r"[0-9a-fA-F-]{36}|[A-Za-z0-9._-]+")
@@ -259,24 +259,25 @@ class LogAnalytics:
             if row.visible_ns <= now_ns
             and low_ns <= time_ns(row.values["TimeGenerated"]) <= high_ns
         ]
-        columns = self._columns(query.table, visible, query.computed)
+        found = query.run(visible)
+        columns = self._columns(query, visible)
         shown = [name for name in columns if name not in query.removed]
-        rows = [
-            [_wire_value(row.get(name), columns[name]) for name in shown]
-            for row in query.run(visible)
-        ]
+        rows = [[_wire_value(row.get(name), columns[name]) for name in shown] for row in found]
         return self._table(shown, columns, rows, keep)
 
-    def _columns(
-        self, table: str, rows: Sequence[Mapping[str, Any]], computed: Mapping[str, Any]
-    ) -> dict[str, str]:
-        columns = dict(KNOWN_TABLES.get(table, {}))
+    def _columns(self, query: Query, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        if query.projected:
+            return {
+                name: "dynamic" if text.startswith("pack_all") else "string"
+                for name, text in query.projections.items()
+            }
+        columns = dict(KNOWN_TABLES.get(query.table, {}))
         columns.setdefault("TimeGenerated", "datetime")
         for row in rows:
             for name, value in row.items():
                 if name != INGESTION and value is not None:
                     columns.setdefault(name, _infer_type(name, value))
-        return columns | dict.fromkeys(computed, "datetime")
+        return columns | dict.fromkeys(query.computed, "datetime")
 
     def _table(
         self,
@@ -306,13 +307,6 @@ class LogAnalytics:
             # azure-core inflates by itself and does not read the deflate that aiohttp prefers
             response.enable_compression(web.ContentCoding.gzip)
         return response
-
-
-def kusto_time(moment_ns: int) -> str:
-    """Return a moment as Log Analytics writes it: UTC with seven fraction digits."""
-    seconds, rest = divmod(moment_ns, 1_000_000_000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{rest // 100:07d}Z"
 
 
 async def _read_body(request: web.Request) -> dict[str, Any] | None:

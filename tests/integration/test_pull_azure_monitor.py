@@ -14,7 +14,8 @@ from collector.clock import ManualClock
 from collector.config import AzureSettings
 from collector.pull.azure_monitor import AzureMonitorPoller
 from collector.telemetry import Metrics
-from deploy.demo.log_analytics import Fault, LogAnalytics, kusto_time
+from deploy.demo.kusto import kusto_time
+from deploy.demo.log_analytics import Fault, LogAnalytics
 from tests.doubles.record_sink import RecordSinkDouble
 
 WORKSPACE = "5b0cf1a3-6b1e-4a52-9d0e-3a8de3c06f11"
@@ -92,13 +93,14 @@ async def test_rows_become_records(scene: Scene) -> None:
     """A row's values arrive as a gateway record, dynamic columns read from their JSON text."""
     trace_id, span_id = "7d" * 16, "c4" * 8
     correlation_id = scene.add(
-        BackendRequestHeaders={"traceparent": f"00-{trace_id}-{span_id}-01"}, ago_s=10
+        BackendRequestHeaders={"traceparent": f"00-{trace_id}-{span_id}-01"},
+        TimeGenerated=kusto_time(scene.clock.now_ns() - 10 * S + 100),
     )
     await scene.poller().poll_once()
     (record,) = scene.sink.records
     assert record.record_id == correlation_id
     assert (record.trace_id, record.outgoing_span_id) == (trace_id, span_id)
-    assert record.start_ns == scene.clock.now_ns() - 10 * S
+    assert record.start_ns == scene.clock.now_ns() - 10 * S + 100, "all seven digits are kept"
     assert (record.duration_ns, record.gateway_ns) == (120_000_000, 20_000_000)
     assert scene.sink.calls == [("pull", SOURCE, 1)]
 
@@ -405,6 +407,23 @@ async def test_bad_row_costs_only_itself(scene: Scene) -> None:
     assert set(scene.sink.record_ids) == good
     assert scene.state()["rows_rejected"] == 1
     assert scene.metrics.value("hopline_intake_records_rejected_total", door="pull") == 1
+
+
+async def test_unreadable_row_costs_only_itself(scene: Scene) -> None:
+    """Kusto makes null of a packed row above 1 MB: it is counted, and the source goes on."""
+    columns = [
+        {"name": "HoplineIngestedAt", "type": "string"},
+        {"name": "HoplineRow", "type": "dynamic"},
+    ]
+    row = json.dumps({"CorrelationId": "c-1", "TimeGenerated": kusto_time(scene.clock.now_ns())})
+    now = kusto_time(scene.clock.now_ns())
+    rows = [[now, None], ["", row], [now, "[1]"], [now, "{"], [now, row]]
+    tables = [{"name": "PrimaryResult", "columns": columns, "rows": rows}]
+    scene.azure.script(Fault(body=json.dumps({"tables": tables}).encode()))
+    await scene.poller().poll_once()
+    assert scene.sink.record_ids == ["c-1"]
+    state = scene.state()
+    assert (state["rows_rejected"], state["last_error"]) == (4, None)
 
 
 async def test_clock_ahead_of_azure_skips_nothing(scene: Scene) -> None:

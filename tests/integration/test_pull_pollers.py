@@ -22,7 +22,8 @@ from collector.journal import find_sealed, read_messages
 from collector.model import GatewayRecord
 from collector.pull.pollers import run_pollers
 from collector.telemetry import Metrics
-from deploy.demo.log_analytics import LogAnalytics, kusto_time
+from deploy.demo.kusto import kusto_time
+from deploy.demo.log_analytics import LogAnalytics
 
 WORKSPACE = "9d1b7c52-2f0e-4c0b-8a71-6c3f5e2d4b18"
 TABLE = "ApiManagementGatewayLogs"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from collector.pull.tables import TABLES
+from collector.pull.tables import ROW, TABLES
 from deploy.demo.kusto import INGESTION, KustoError, read_query, time_ns
 
 S = 1_000_000_000
@@ -30,7 +30,7 @@ def test_window_of_ingestion_time_is_half_open() -> None:
     """A row ingested at the start is in, one at the end is not."""
     query = read_query(TABLES["ApiManagementGatewayLogs"].query(T0, T0 + 60 * S, None))
     rows = [_row(0, second, n=second) for second in (-1, 0, 59, 60)]
-    assert [row["n"] for row in query.run(rows)] == [0, 59]
+    assert [row[ROW]["n"] for row in query.run(rows)] == [0, 59]
 
 
 def test_row_without_ingestion_time_counts_by_its_own_time() -> None:
@@ -70,6 +70,13 @@ def test_order_take_and_project_away() -> None:
         ("c", False),
         ("b", False),
     ]
+
+
+def test_projected_columns_are_the_only_ones() -> None:
+    """project names its columns; pack_all(true) leaves nulls and empty texts out."""
+    query = read_query("T\n| project a, At=tostring(ingested), All=pack_all(true)")
+    row = {"a": 1, "b": None, "c": "", "ingested": "x", INGESTION: None}
+    assert query.run([row]) == [{"a": 1, "At": "x", "All": {"a": 1, "ingested": "x"}}]
 
 
 @pytest.mark.parametrize(
