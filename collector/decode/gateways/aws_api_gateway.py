@@ -170,17 +170,13 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
     )
     if match := _REGION.search(record.host):
         record.region = match[1]
-    if record.duration_ns is not None and record.backend_ns is not None:
-        own_ns = record.duration_ns - record.backend_ns
-        record.gateway_ns = own_ns if own_ns >= 0 else None
     for name, attribute in _ATTRIBUTES.items():
         if name in row and (value := read_text(row, name)):
             attributes[attribute] = value
+    _derive_own_time(record)
     _read_ids(record, row, request_id, extended_id)
     _read_error(record, row, original)
-    record.quality = check(
-        record, PROFILE, start_resolution_ns=start.resolution_ns, is_streaming=False
-    )
+    record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
     return record
 
 
@@ -193,6 +189,13 @@ def _start(row: Row) -> tuple[Moment, dict[str, str]]:
     if start is None:
         raise FieldError("requestTime", "is missing, and so is requestTimeEpoch")
     return start, {}
+
+
+def _derive_own_time(record: GatewayRecord) -> None:
+    """Give the gateway what is not the backend's: nothing else is in the whole."""
+    if record.duration_ns is not None and record.backend_ns is not None:
+        own_ns = record.duration_ns - record.backend_ns
+        record.gateway_ns = own_ns if own_ns >= 0 else None
 
 
 def _read_ids(record: GatewayRecord, row: Row, request_id: str, extended_id: str) -> None:

@@ -9,6 +9,9 @@ computed (`reading.time`). `timeTaken` is the whole in ms, with the client's sen
 ends at the backend's first byte (`reading.backend` keeps which was seen).
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from collector.decode.azure_rows import (
     FlatRow,
     expand,
@@ -16,7 +19,7 @@ from collector.decode.azure_rows import (
     require_start,
     resource_name,
 )
-from collector.decode.documents import decode_entries, split_documents
+from collector.decode.documents import Documents, decode_entries, split_documents
 from collector.decode.fields import (
     FieldError,
     read_int,
@@ -62,6 +65,11 @@ def decode(body: bytes) -> Decoded:
         Undecodable: nothing in the body is JSON. Never retried.
     """
     return decode_entries(expand(split_documents(body)), read_named(_read))
+
+
+def decode_rows(rows: Sequence[Mapping[str, Any]]) -> Decoded:
+    """Decode rows of `AGCAccessLogs` as the query API returns them: names to values, typed."""
+    return decode_entries(Documents(rows), read_named(_read))
 
 
 def _read(flat: FlatRow) -> GatewayRecord | None:

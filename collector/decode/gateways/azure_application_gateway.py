@@ -11,6 +11,9 @@ receiving: in seconds on v2, in ms on v1 (`reading.timeTaken` keeps which was se
 response to the client. The gateway does not retry what reached a backend.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from collector.decode.azure_rows import (
     FlatRow,
     expand,
@@ -18,7 +21,7 @@ from collector.decode.azure_rows import (
     require_start,
     resource_name,
 )
-from collector.decode.documents import decode_entries, split_documents
+from collector.decode.documents import Documents, decode_entries, split_documents
 from collector.decode.fields import (
     FieldError,
     derive_record_id,
@@ -78,14 +81,24 @@ def decode(body: bytes) -> Decoded:
     return decode_entries(expand(split_documents(body)), read_named(_read))
 
 
+def decode_rows(rows: Sequence[Mapping[str, Any]]) -> Decoded:
+    """Decode rows of `AGWAccessLogs` as the query API returns them: names to values, typed."""
+    return decode_entries(Documents(rows), read_named(_read))
+
+
 def _read(flat: FlatRow) -> GatewayRecord | None:
     category = read_text(flat, "category").lower()
     if category in _OTHER_CATEGORIES:
         return None
     if category not in _CATEGORIES:
         raise FieldError("category", f"{category!r} is not an Application Gateway access log")
-    if "timetaken" not in flat or "httpstatus" not in flat:
-        raise FieldError("timeTaken" if "timetaken" not in flat else "httpStatus", "is missing")
+    for column, written in (("timetaken", "timeTaken"), ("httpstatus", "httpStatus")):
+        if column not in flat:
+            raise FieldError(written, "is missing")
+    return _build(flat)
+
+
+def _build(flat: FlatRow) -> GatewayRecord:
     stamp = require_start(flat, "timegenerated", "time", "timestamp")
     is_v1 = _is_v1(flat)
     duration_ns = (read_ns_from_ms if is_v1 else read_ns_from_s)(flat, "timetaken")

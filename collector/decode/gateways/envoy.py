@@ -58,6 +58,8 @@ _TAIL = re.compile(
     r'(?: "?(?:(?P<traceparent>00-[0-9a-f-]{52})|(?P<trace_id>[0-9a-f]{16,32})|-?)"?)?\s*'
 )
 _LONGEST_LINE = 32_768
+# Istio's names for what comes in to the proxy's own application.
+_INBOUND = ("inbound|", "inbound-vip|", "InboundPassthroughCluster")
 _DURATION = ("duration", "duration_ms")
 _FLAVOURS = (
     ("x-envoy-origin-path", "Envoy Gateway"),
@@ -119,11 +121,7 @@ def _read(row: Row) -> GatewayRecord:
 
 
 def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
-    cluster = read_text(row, "upstream_cluster")
-    if cluster.startswith("inbound"):
-        raise FieldError("upstream_cluster", "an inbound line is a sidecar's, not a gateway's")
-    if "response_flags" not in row and "response_code" not in row:
-        raise FieldError("response_code", "is missing, and so is response_flags")
+    cluster = _cluster(row)
     start = require_moment(row, "start_time", "@timestamp", "timestamp")
     duration_ns = read_ns_from_ms(row, *_DURATION)
     if duration_ns is None:
@@ -132,16 +130,13 @@ def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
     target = split_target(
         read_text(row, "path", "x-envoy-origin-path", "x_envoy_original_path", ":path")
     )
-    grpc_status = read_text(row, "grpc_status", "grpc_status_number", "grpc-status")
-    content_type = "application/grpc" if grpc_status else read_text(row, "content_type")
     status = _status(row)
-    upgrade = "websocket" if status == 101 else read_text(row, "upgrade")
     record = GatewayRecord(
         gateway="envoy",
         record_id=request_id or derive_record_id(raw),
         start_ns=start.ns,
         instance=instance or read_text(row, "node_id", "pod_name", "hostname"),
-        kind=kind_of(content_type, upgrade),
+        kind=_kind(row, status),
         duration_ns=duration_ns,
         backend_ns=read_ns_from_ms(row, "x-envoy-upstream-service-time", "upstream_service_time"),
         method=read_text(row, "method", ":method"),
@@ -166,6 +161,21 @@ def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
     _read_error(record, row)
     record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
     return record
+
+
+def _cluster(row: Row) -> str:
+    if "response_flags" not in row and "response_code" not in row:
+        raise FieldError("response_code", "is missing, and so is response_flags")
+    cluster = read_text(row, "upstream_cluster")
+    if cluster.startswith(_INBOUND):
+        raise FieldError("upstream_cluster", "an inbound line is a sidecar's, not a gateway's")
+    return cluster
+
+
+def _kind(row: Row, status: int | None) -> str:
+    grpc_status = read_text(row, "grpc_status", "grpc_status_number", "grpc-status")
+    content_type = "application/grpc" if grpc_status else read_text(row, "content_type")
+    return kind_of(content_type, "websocket" if status == 101 else read_text(row, "upgrade"))
 
 
 def _status(row: Row) -> int | None:
