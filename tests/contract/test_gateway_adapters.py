@@ -7,6 +7,7 @@ shape that `tests/gateway_fixtures.py` describes. Opt-outs are named here, with 
 
 import copy
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,13 @@ import pytest
 from collector.decode.documents import split_documents
 from collector.decode.gateways import Adapter, find_adapters, get_adapter
 from collector.decode.records import decode_records, encode_records
-from collector.decode.truth import BACKEND_GT_TOTAL, MEANINGS, SECOND_GRANULARITY, is_measurement
+from collector.decode.truth import (
+    BACKEND_GT_TOTAL,
+    MEANINGS,
+    SECOND_GRANULARITY,
+    Profile,
+    is_measurement,
+)
 from collector.errors import Undecodable, UnknownDoor
 from collector.model import Decoded, GatewayRecord
 from tests.gateway_fixtures import Case, all_cases, body_of, fixture_path, shown
@@ -126,6 +133,15 @@ def test_every_adapter_has_a_fixture_with_the_required_cases(name: str) -> None:
     assert any(each.get("is_error") for each in records)
     answered = [each for each in records if each.get("status", 0) >= 400]
     assert any("backend_ns" not in each for each in answered)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_adapter_states_its_source_and_what_its_times_mean(name: str) -> None:
+    """The module says where the format is written down, and its profile what the times hold."""
+    module = sys.modules[get_adapter(name).decode.__module__]
+    assert "Source: " in (module.__doc__ or "")
+    assert "Times: " in (module.__doc__ or "")
+    assert isinstance(module.PROFILE, Profile)
 
 
 @pytest.mark.parametrize("case", CASES, ids=_case_id)

@@ -195,7 +195,9 @@ def _api(cluster: str) -> str:
 
 def _client(row: Row) -> str:
     forwarded = read_text(row, "x-forwarded-for", "x_forwarded_for").partition(",")[0].strip()
-    return forwarded or read_text(row, "downstream_remote_address")
+    # the direct peer is an address with its port
+    direct = read_text(row, "downstream_remote_address").rpartition(":")[0]
+    return forwarded or direct.strip("[]")
 
 
 def _read_ids(record: GatewayRecord, row: Row, request_id: str) -> None:
