@@ -107,10 +107,7 @@ class AzureMonitorPoller:
         """Poll until *stop* is set; an answer that is being stored is stored first."""
         self._stop = stop
         try:
-            while not stop.is_set():
-                await self.poll_once()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self.seconds_until_due())
+            await asyncio.gather(*(self._follow(source) for source in self._sources))
         finally:
             await self.close()
 
@@ -131,10 +128,19 @@ class AzureMonitorPoller:
         first_ns = min(source.due_ns for source in self._sources)
         return max(0.0, (first_ns - self._clock.monotonic_ns()) / NS_PER_S)
 
+    async def _follow(self, source: _Source) -> None:
+        """Poll one source for ever: one that catches up on hours holds up no other."""
+        while not self._stop.is_set():
+            wait_ns = source.due_ns - self._clock.monotonic_ns()
+            if wait_ns <= 0:
+                await self._poll(source)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), wait_ns / NS_PER_S)
+
     async def _poll(self, source: _Source) -> None:
         try:
-            async with self._permits:
-                await self._catch_up(source)
+            await self._catch_up(source)
             source.progress.succeed(self._clock.now_ns())
             source.failures = 0
             await self._save(source)
@@ -176,7 +182,8 @@ class AzureMonitorPoller:
         is_smallest = end_ns - start_ns <= _SMALLEST_WINDOW_NS
         # In the smallest window the service's own limit is the only one left.
         text = source.table.query(start_ns, end_ns, None if is_smallest else self._row_limit)
-        answer = await self._client.query(source.workspace, text, time_span(start_ns, end_ns))
+        async with self._permits:
+            answer = await self._client.query(source.workspace, text, time_span(start_ns, end_ns))
         if not answer.partial_reason and (is_smallest or len(answer.rows) < self._row_limit):
             return answer
         if not is_smallest:
