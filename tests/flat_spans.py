@@ -83,6 +83,9 @@ def _span(span: Any) -> dict[str, Any]:
         "status": span.status.code,
         "status_message": span.status.message,
         "flags": span.flags,
+        "dropped_attributes": span.dropped_attributes_count,
+        "dropped_events": span.dropped_events_count,
+        "dropped_links": span.dropped_links_count,
     }
 
 

@@ -34,6 +34,7 @@ REPAIRS: Mapping[str, str] = {
     "observed_time": "no usable time: the time of arrival was taken",
     "attributes": "attributes above the limits were left out and counted as dropped",
     "text": "text that is not UTF-8 was repaired",
+    "events": "events or links above the limits were left out and counted as dropped",
     "start_derived": "no timestamp: the first annotation's was taken",
     "parent_id_malformed": "the parent id is not 1 to 16 hex digits and was taken as none",
     "event_time": "an event without a usable time was put at the start of its span",

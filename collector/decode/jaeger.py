@@ -7,6 +7,7 @@ OpenTelemetry specification trace/sdk_exporters/jaeger.md. Departures: an `error
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from collector.decode.canonical import Canonical
 from collector.decode.jaeger_model import (
@@ -21,6 +22,8 @@ from collector.decode.jaeger_proto import read_protobuf
 from collector.decode.jaeger_thrift import read_binary, read_compact
 from collector.decode.otlp import MIN_TIME_NS
 from collector.decode.otlp_writer import (
+    MAX_EVENTS,
+    MAX_LINKS,
     MAX_TIME_NS,
     SpanWriter,
     Text,
@@ -31,6 +34,7 @@ from collector.decode.otlp_writer import (
     encode_scope,
     encode_span,
 )
+from collector.decode.pieces import MAX_ATTRIBUTES
 
 _KINDS: dict[Value, int] = {
     b"internal": 1,
@@ -82,6 +86,8 @@ def _convert(batch: Batch, received_ns: int) -> Canonical:
     resource = _resource(writer, batch.process)
     for writer.index, span in enumerate(batch.spans):
         try:
+            if span is None:
+                raise UnusableSpanError("too_large")
             own = _resource(writer, span.process) if span.process else resource
             _write_span(writer, own, span)
         except UnusableSpanError as exc:
@@ -95,7 +101,7 @@ def _write_span(writer: SpanWriter, resource: bytes, span: JaegerSpan) -> None:
     if span.duration_ns < 0:
         writer.repair("end_before_start")
     parent_id = _parent_id(span)
-    tags: dict[bytes, Value] = dict(span.tags)
+    tags: dict[bytes, Value] = dict(islice(span.tags, MAX_ATTRIBUTES))
     kind = _KINDS.get(tags.pop(b"span.kind", b""), 0)
     status_code, status_message = _status(writer, tags, kind)
     trace_state = writer.text(_text(tags.pop(b"w3c.tracestate", b"")))
@@ -126,8 +132,20 @@ def _write_span(writer: SpanWriter, resource: bytes, span: JaegerSpan) -> None:
         status_message=status_message,
         trace_state=trace_state,
         flags=span.flags & 1,
+        dropped=_count_dropped(writer, span),
     )
     writer.add(resource, scope, encoded)
+
+
+def _count_dropped(writer: SpanWriter, span: JaegerSpan) -> tuple[int, int, int]:
+    tags = max(len(span.tags) - MAX_ATTRIBUTES, 0)
+    events = max(len(span.logs) - MAX_EVENTS, 0)
+    links = max(len(span.references) - MAX_LINKS, 0)
+    if tags:
+        writer.repair("attributes", tags)
+    if events or links:
+        writer.repair("events", events + links)
+    return tags, events, links
 
 
 def _check(span: JaegerSpan) -> None:
@@ -208,7 +226,7 @@ def _resource(writer: SpanWriter, process: Process | None) -> bytes:
 
 
 def _events(writer: SpanWriter, span: JaegerSpan) -> Iterator[bytes]:
-    for time_ns, fields in span.logs:
+    for time_ns, fields in islice(span.logs, MAX_EVENTS):
         values = dict(fields)
         name = writer.text(_text(values.pop(b"event", b"")))
         if not MIN_TIME_NS <= time_ns < MAX_TIME_NS:
@@ -218,7 +236,7 @@ def _events(writer: SpanWriter, span: JaegerSpan) -> Iterator[bytes]:
 
 
 def _links(writer: SpanWriter, span: JaegerSpan, parent_id: bytes) -> Iterator[bytes]:
-    for ref in span.references:
+    for ref in islice(span.references, MAX_LINKS):
         if ref.kind == CHILD_OF and ref.span_id == parent_id:
             continue
         if not any(ref.trace_id) or not any(ref.span_id):

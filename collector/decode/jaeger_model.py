@@ -4,7 +4,7 @@ Jaeger spans as read from either encoding, before they are mapped.
 Text is bytes as received, which may not be UTF-8. `Binary` marks the values that are no text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 CHILD_OF = 0
@@ -58,7 +58,11 @@ class JaegerSpan(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The spans of one message, and who sent those that do not say it themselves."""
+    """
+    The spans of one message, and who sent those that do not say it themselves.
+
+    A span that is too large to be read is `None`.
+    """
 
     process: Process | None
-    spans: Sequence[JaegerSpan]
+    spans: Iterable[JaegerSpan | None]

@@ -4,34 +4,56 @@ Jaeger's protobuf (`api_v2.PostSpansRequest`) to `jaeger_model` spans.
 Source: jaegertracing/jaeger-idl proto/api_v2/model.proto and collector.proto.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from collector.decode.jaeger_model import Batch, Binary, JaegerSpan, Process, Reference, Tag
-from collector.errors import Undecodable
+from collector.decode.span_slices import MAX_SPAN_BYTES, find_slices
+from collector.errors import TooLarge, Undecodable
 from collector.wire import jaeger_pb2 as wire
 
+_Message = TypeVar("_Message", bound=Message)
 _ZERO_ID = bytes(8)
 _S = 1_000_000_000
 
 
 def read_protobuf(body: bytes) -> Batch:
     """
-    Read a `PostSpansRequest`.
+    Read a `PostSpansRequest`; its spans are parsed as they are asked for.
 
     Raises:
-        Undecodable: the bytes are not that message. Never retried.
+        TooLarge: its process alone is larger than a mebibyte. Never retried.
+        Undecodable: the bytes are not that message; also later, by its spans. Never retried.
     """
+    process: wire.Process | None = None
+    spans: list[tuple[int, int]] = []
+    for start, end in find_slices(body, 0, len(body)).get(1, ()):
+        fields = find_slices(body, start, end)
+        spans += fields.get(1, ())
+        for at, stop in fields.get(2, ()):
+            if stop - at > MAX_SPAN_BYTES:
+                msg = f"the process of a Jaeger batch has {stop - at} bytes"
+                raise TooLarge(msg)
+            process = _parse(wire.Process, body[at:stop])
+    return Batch(_process(process) if process is not None else None, _spans(body, spans))
+
+
+def _spans(body: bytes, slices: Iterable[tuple[int, int]]) -> Iterator[JaegerSpan | None]:
+    for at, stop in slices:
+        is_small = stop - at <= MAX_SPAN_BYTES
+        yield _span(_parse(wire.Span, body[at:stop])) if is_small else None
+
+
+def _parse(kind: type[_Message], data: bytes) -> _Message:
     try:
-        batch = wire.PostSpansRequest.FromString(body).batch
+        return kind.FromString(data)
     except DecodeError as exc:
         msg = f"not a Jaeger PostSpansRequest: {exc}"
         raise Undecodable(msg) from exc
-    process = _process(batch.process) if batch.HasField("process") else None
-    return Batch(process, [_span(span) for span in batch.spans])
 
 
 def _span(span: wire.Span) -> JaegerSpan:

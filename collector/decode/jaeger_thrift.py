@@ -31,10 +31,10 @@ from collector.errors import Undecodable
 # the generated code has no types
 _agent: Any = Agent
 ttypes: Any = generated
-# A tag with one letter as key and an empty value has 8 bytes in the compact form; 2 million structs
-# are the tags of 200,000 ordinary spans, more than a message of 64 MiB holds.
-_MIN_STRUCT_BYTES = 4
-_MAX_STRUCTS = 2_000_000
+# A tag with one letter as key and an empty value has 8 bytes in the compact form. Half a million
+# structs are 50,000 ordinary spans in one batch, and 100 MB as objects.
+_MIN_STRUCT_BYTES = 8
+_MAX_STRUCTS = 500_000
 # Below this size even a message of nothing but empty structs is small in memory.
 _UNCOUNTED_BYTES = 262_144
 _BINARY_MESSAGE = b"\x80\x01"

@@ -22,6 +22,11 @@ from collector.decode.pieces import PIECE_BYTES
 Text = str | bytes
 Value = str | bytes | bool | int | float
 MAX_TIME_NS = (1 << 63) - 1
+MAX_EVENTS = 1024
+MAX_LINKS = 128
+# What repeats is short; long values would only be held twice.
+_MAX_KNOWN = 50_000
+_MAX_KNOWN_CHARS = 200
 # Above this an encoded resource or span is refused alone: it must fit a piece with room to spare.
 _MAX_PART_BYTES = PIECE_BYTES // 2
 _TWO_64 = 1 << 64
@@ -120,7 +125,8 @@ class SpanWriter:
                 known = b"".join(parts)
             else:
                 known = delimited(head + b"\x12" + delimited(b"\x0a" + delimited(text)))
-            self._texts[key, value] = known
+            if size <= _MAX_KNOWN_CHARS and len(self._texts) < _MAX_KNOWN:
+                self._texts[key, value] = known
         return known
 
     def attribute(self, key: Text, value: Value) -> bytes:
@@ -132,7 +138,7 @@ class SpanWriter:
         known = None if kind is float else self._values.get((key, kind, value))
         if known is None:
             known = delimited(self._key(key) + b"\x12" + delimited(_any_value(value)))
-            if kind is not float:
+            if kind is not float and len(self._values) < _MAX_KNOWN:
                 self._values[key, kind, value] = known
         return known
 
@@ -227,12 +233,14 @@ def encode_span(
     status_message: bytes = b"",
     trace_state: bytes = b"",
     flags: int = 0,
+    dropped: tuple[int, int, int] = (0, 0, 0),
 ) -> bytes:
     """
     Encode a Span as a field of ScopeSpans, tag and length included.
 
     *attributes* maps each key to its encoded attribute: a key that came twice counts once, with
-    its last value, because OTLP wants keys to be unique.
+    its last value, because OTLP wants keys to be unique. *dropped* counts the attributes, events
+    and links that were left out.
     """
     parts = [b"\x0a\x10", trace_id, b"\x12\x08", span_id, _field(b"\x1a", trace_state)]
     if parent_id:
@@ -244,6 +252,9 @@ def encode_span(
     parts.append(b"\x4a".join((b"", *attributes.values())))
     parts += [b"\x5a" + delimited(event) for event in events]
     parts += [b"\x6a" + delimited(link) for link in links]
+    if any(dropped):
+        counts = zip((b"\x50", b"\x60", b"\x70"), dropped, strict=True)
+        parts += [tag + varint(count) for tag, count in counts if count > 0]
     if status_code or status_message:
         code = b"\x18" + _ONE_BYTE[status_code] if status_code else b""
         parts += (b"\x7a", delimited(_field(b"\x12", status_message) + code))

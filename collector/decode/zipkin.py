@@ -23,6 +23,7 @@ import json
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from ipaddress import ip_address
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -31,6 +32,8 @@ from google.protobuf.message import DecodeError
 from collector.decode.canonical import Canonical
 from collector.decode.otlp import MIN_TIME_NS
 from collector.decode.otlp_writer import (
+    MAX_EVENTS,
+    MAX_LINKS,
     MAX_TIME_NS,
     SpanWriter,
     Text,
@@ -41,11 +44,15 @@ from collector.decode.otlp_writer import (
     encode_scope,
     encode_span,
 )
-from collector.errors import Undecodable
+from collector.decode.pieces import MAX_ATTRIBUTES
+from collector.decode.span_slices import MAX_SPAN_BYTES, count_most_spans, find_slices
+from collector.errors import TooLarge, Undecodable
 from collector.wire import zipkin_pb2 as wire
 
 SHARED_ID = "zipkin.shared_id"
 SHARED_PARENT_ID = "zipkin.shared_parent_id"
+# JSON of empty objects becomes twenty times its size in memory.
+MAX_JSON_BYTES = 8 * 1024 * 1024
 ID_AS_SENT = "zipkin.id_as_sent"
 _KINDS = {"SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
 _CLIENT = 3
@@ -63,7 +70,9 @@ _RESOURCE_KEYS = (
     "process.",
 )
 _SERVICE_NAME_SOURCE = "otlp.service.name.source"
-_MAX_LINKS = 128
+_TOO_LARGE = object()
+# not a text, so no JSON can hold it
+_DROPPED: Any = ("dropped",)
 _NOTHING: dict[str, Any] = {}
 _US = 1000
 _MAX_US = MAX_TIME_NS // _US
@@ -76,12 +85,19 @@ def decode_json(body: bytes, received_ns: int) -> Canonical:
     Shape: `[{"traceId", "id", ...}]`, of any number of traces and services, in any order.
 
     Raises:
+        TooLarge: above 8 MiB, which can take twenty times that in memory. Never retried.
         Undecodable: the body is not a JSON array. Never retried.
     """
+    if len(body) > MAX_JSON_BYTES:
+        msg = f"a JSON request may have {MAX_JSON_BYTES} bytes"
+        raise TooLarge(msg, hint="send smaller batches, or protobuf")
     spans, repaired = _load_json(body)
     if not isinstance(spans, list):
         msg = "a JSON array of Zipkin v2 spans was expected"
         raise Undecodable(msg, hint="POST /api/v2/spans takes [{...}, ...]")
+    if len(spans) > count_most_spans(len(body)):
+        msg = f"{len(spans)} spans in {len(body)} bytes"
+        raise Undecodable(msg)
     return _convert(spans, received_ns, repaired)
 
 
@@ -92,12 +108,8 @@ def decode_protobuf(body: bytes, received_ns: int) -> Canonical:
     Raises:
         Undecodable: the body is not that message. Never retried.
     """
-    try:
-        spans = wire.ListOfSpans.FromString(body).spans
-    except DecodeError as exc:
-        msg = f"not a Zipkin ListOfSpans: {exc}"
-        raise Undecodable(msg) from exc
-    return _convert(_Plain(spans), received_ns, 0)
+    slices = find_slices(body, 0, len(body)).get(1, [])
+    return _convert(_plain_spans(body, slices), received_ns, 0)
 
 
 def _convert(spans: Iterable[Any], received_ns: int, repaired: int) -> Canonical:
@@ -114,7 +126,7 @@ def _convert(spans: Iterable[Any], received_ns: int, repaired: int) -> Canonical
 
 def _write_span(writer: SpanWriter, span: Any) -> None:
     if not isinstance(span, dict):
-        raise UnusableSpanError("not_a_span")
+        raise UnusableSpanError("too_large" if span is _TOO_LARGE else "not_a_span")
     trace_id = _id(span.get("traceId"), 16, "trace_id")
     span_id = _id(span.get("id"), 8, "span_id")
     parent_id = _parent_id(writer, span, span_id)
@@ -149,6 +161,7 @@ def _write_span(writer: SpanWriter, span: Any) -> None:
         status_code=status_code,
         status_message=status_message,
         trace_state=trace_state,
+        dropped=_count_dropped(writer, span),
     )
     writer.add(resource, scope, encoded)
 
@@ -215,7 +228,20 @@ def _tags(value: Any) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise UnusableSpanError("not_a_span")
-    return {key: item for key, item in value.items() if item is not None}
+    return {key: item for key, item in islice(value.items(), MAX_ATTRIBUTES) if item is not None}
+
+
+def _count_dropped(writer: SpanWriter, span: dict[str, Any]) -> tuple[int, int, int]:
+    tags, annotations = span.get("tags"), span.get("annotations")
+    lost_tags = len(tags) - MAX_ATTRIBUTES if isinstance(tags, dict) else 0
+    lost_events = len(annotations) - MAX_EVENTS if isinstance(annotations, list) else 0
+    if _DROPPED in span:
+        lost_tags, lost_events = span[_DROPPED]
+    if lost_tags > 0:
+        writer.repair("attributes", lost_tags)
+    if lost_events > 0:
+        writer.repair("events", lost_events)
+    return max(lost_tags, 0), max(lost_events, 0), 0
 
 
 def _plain_value(value: Any) -> str | bool | int | float:
@@ -294,7 +320,7 @@ def _attributes(
 def _annotations(value: Any) -> Iterator[tuple[int, str]]:
     if not isinstance(value, list):
         return
-    for item in value:
+    for item in islice(value, MAX_EVENTS):
         if isinstance(item, dict):
             us = _micros(item.get("timestamp"))
             yield us if MIN_TIME_NS <= us * _US < MAX_TIME_NS else 0, _text(item.get("value"))
@@ -314,7 +340,7 @@ def _events(writer: SpanWriter, annotations: Any, start_ns: int) -> Iterator[byt
 
 
 def _links(writer: SpanWriter, tags: dict[str, Any]) -> Iterator[bytes]:
-    for number in range(_MAX_LINKS):
+    for number in range(MAX_LINKS):
         key = f"otlp.link.{number}"
         if key not in tags:
             return
@@ -376,18 +402,25 @@ def _load_json(body: bytes) -> tuple[Any, int]:
         raise Undecodable(msg) from exc
 
 
-class _Plain:
-    """Protobuf spans in the shape that the JSON has, made one at a time."""
+def _plain_spans(body: bytes, slices: Iterable[tuple[int, int]]) -> Iterator[object]:
+    """Give protobuf spans in the shape that the JSON has, one at a time."""
+    for at, stop in slices:
+        if stop - at > MAX_SPAN_BYTES:
+            yield _TOO_LARGE
+            continue
+        try:
+            span = wire.Span.FromString(body[at:stop])
+        except DecodeError as exc:
+            msg = f"not a Zipkin ListOfSpans: {exc}"
+            raise Undecodable(msg) from exc
+        yield _plain_span(span)
 
-    def __init__(self, spans: Iterable[wire.Span]) -> None:
-        self._spans = spans
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return map(_plain_span, self._spans)
-
-
-def _plain_span(span: wire.Span) -> dict[str, Any]:
-    tags = {_repaired_text(tag.key): _repaired_text(tag.value) for tag in span.tags}
+def _plain_span(span: wire.Span) -> dict[Any, Any]:
+    tags: dict[str, Any] = {
+        _repaired_text(tag.key): _repaired_text(tag.value)
+        for tag in islice(span.tags, MAX_ATTRIBUTES)
+    }
     span_id, parent_id = span.id, span.parent_id
     if tags.get("component") == "proxy" and "response_flags" in tags:
         tags[ID_AS_SENT] = span_id.hex()
@@ -404,9 +437,10 @@ def _plain_span(span: wire.Span) -> dict[str, Any]:
         "remoteEndpoint": _plain_endpoint(span.remote_endpoint),
         "annotations": [
             {"timestamp": item.timestamp, "value": _repaired_text(item.value)}
-            for item in span.annotations
+            for item in islice(span.annotations, MAX_EVENTS)
         ],
         "tags": tags,
+        _DROPPED: (len(span.tags) - MAX_ATTRIBUTES, len(span.annotations) - MAX_EVENTS),
         "debug": span.debug,
         "shared": span.shared,
     }

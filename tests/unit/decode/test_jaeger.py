@@ -16,7 +16,7 @@ from thrift.Thrift import TMessageType
 from collector.decode import jaeger_thrift
 from collector.decode.canonical import Canonical
 from collector.decode.jaeger import decode_protobuf, decode_thrift_binary, decode_thrift_compact
-from collector.errors import Undecodable
+from collector.errors import TooLarge, Undecodable
 from tests.flat_spans import flat_spans
 from tests.jaeger_messages import proto_request, thrift_batch, written, written_call
 
@@ -222,6 +222,52 @@ def test_compact_bomb_is_refused_at_once(name: str, decoder: str) -> None:
     finally:
         tracemalloc.stop()
     assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("decode", [_binary, _proto])
+def test_too_many_tags_logs_and_references_are_capped(
+    decode: Callable[[Any, list[Any]], Canonical],
+) -> None:
+    """A span with very many of anything is taken with as many as the limits allow."""
+    span = {
+        **SPAN,
+        "tags": {f"{n:x}": n for n in range(3000)},
+        "logs": [{"timestamp": SPAN["startTime"], "fields": {}}] * 3000,
+        "references": [{**SPAN, "refType": "FOLLOWS_FROM", "spanId": "0" * 15 + "c"}] * 3000,
+    }
+    canonical = decode(None, [span])
+    (flat,) = flat_spans(canonical.message)
+    kept = (len(flat["attributes"]), len(flat["events"]), len(flat["links"]))
+    dropped = (flat["dropped_attributes"], flat["dropped_events"], flat["dropped_links"])
+    assert kept == (1024, 1024, 128)
+    assert dropped == (1976, 1976, 2872)
+    assert len(canonical.warnings) == 2
+
+
+def test_protobuf_of_empty_spans_is_refused_in_time() -> None:
+    """Millions of spans of no bytes are refused before they become objects."""
+    spans = b"\x0a\x00" * 4_000_000
+    started = time.perf_counter()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Undecodable):
+            decode_protobuf(b"\x0a\x80\xa4\xe8\x03" + spans, NOW_NS)
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+    assert time.perf_counter() - started < 5
+
+
+def test_protobuf_span_too_large_to_read_is_rejected_alone() -> None:
+    """A span of more than a mebibyte costs only itself; such a process costs the batch."""
+    request = proto_request(
+        {"serviceName": "s"}, [{**SPAN, "operationName": "n" * 1_100_000}, SPAN]
+    )
+    canonical = decode_protobuf(request.SerializeToString(), NOW_NS)
+    assert (canonical.accepted, canonical.rejected_by) == (1, {"too_large": 1})
+    request = proto_request({"serviceName": "s" * 1_100_000}, [SPAN])
+    with pytest.raises(TooLarge):
+        decode_protobuf(request.SerializeToString(), NOW_NS)
 
 
 @pytest.mark.parametrize("size", [200_000, 4_000_000])

@@ -1,7 +1,9 @@
 """Zipkin v2 to canonical OTLP: JSON and protobuf give the same spans."""
 
+import contextlib
 import gzip
 import json
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from collector.decode.zipkin import (
     decode_json,
     decode_protobuf,
 )
-from collector.errors import Undecodable
+from collector.errors import TooLarge, Undecodable
 from collector.wire import zipkin_pb2 as wire
 from tests.flat_spans import flat_spans
 
@@ -261,10 +263,46 @@ def test_span_too_large_to_store_is_rejected_alone() -> None:
     assert (canonical.accepted, canonical.rejected_by) == (1, {"too_large": 1})
 
 
-def test_million_tags_are_capped() -> None:
-    """A span with a million tags is taken with as many as the limit allows."""
-    tags = {f"{n:x}": "" for n in range(50_000)}
-    canonical = decode_json(json.dumps([_span(tags=tags)]).encode(), NOW_NS)
-    (span,) = flat_spans(canonical.message)
-    assert len(span["attributes"]) == 1024
-    assert canonical.warnings
+@pytest.mark.parametrize("is_json", [True, False])
+def test_too_many_tags_and_annotations_are_capped(is_json: bool) -> None:
+    """A span with very many tags is taken with as many as the limit allows, the rest counted."""
+    count = 50_000
+    if is_json:
+        tags = {f"{n:x}": "" for n in range(count)}
+        annotations = [{"timestamp": START_US, "value": "a"}] * count
+        body = json.dumps([_span(tags=tags, annotations=annotations)]).encode()
+        canonical = decode_json(body, NOW_NS)
+    else:
+        span = wire.Span(trace_id=b"\1" * 16, id=b"\2" * 8, timestamp=START_US)
+        span.tags.extend(wire.Tag(key=b"%x" % n) for n in range(count))
+        span.annotations.extend(wire.Annotation(timestamp=START_US) for _ in range(count))
+        canonical = decode_protobuf(wire.ListOfSpans(spans=[span]).SerializeToString(), NOW_NS)
+    (flat,) = flat_spans(canonical.message)
+    assert len(flat["attributes"]) == len(flat["events"]) == 1024
+    assert (flat["dropped_attributes"], flat["dropped_events"]) == (count - 1024, count - 1024)
+    assert len(canonical.warnings) == 2
+
+
+HUNGRY = {
+    "empty objects": b"[" + b"{}," * 2_700_000 + b"{}]",
+    "empty lists": b"[" + b"[]," * 2_700_000 + b"[]]",
+    "more than the limit": b"[" + b" " * 9_000_000 + b"]",
+    "empty spans": b"\x0a\x00" * 8_000_000,
+    "a span of empty tags": wire.ListOfSpans().SerializeToString()
+    + b"\x0a\x80\x80\x80\x01"
+    + b"\x5a\x00" * 1_048_576,
+}
+
+
+@pytest.mark.parametrize("name", HUNGRY)
+def test_bodies_made_to_fill_the_memory(name: str) -> None:
+    """A few megabytes of nothings are refused without taking hundreds of them."""
+    body = HUNGRY[name]
+    decode = decode_json if body.startswith(b"[") else decode_protobuf
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
+    with contextlib.suppress(TooLarge, Undecodable):
+        assert decode(body, NOW_NS).accepted == 0
+    assert time.perf_counter() - started < 2
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 260 * 1024
