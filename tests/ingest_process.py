@@ -24,6 +24,10 @@ class IngestProcess:
     grpc_port: int
 
     @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
     def journal(self) -> Path:
         return self.folder / "journal"
 

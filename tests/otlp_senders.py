@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
@@ -28,7 +28,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from collector.model import Stream
-from tests.ingest import Ingest
 from tests.unit.decode.test_otlp_json import with_hex_ids
 
 REQUESTS: Mapping[Stream, type[Any]] = {
@@ -72,6 +71,15 @@ class Answer:
     http_headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Target(Protocol):
+    """Where to send to."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def grpc_port(self) -> int: ...
+
+
 class GrpcSender:
     """OTLP/gRPC."""
 
@@ -79,7 +87,7 @@ class GrpcSender:
 
     async def send(
         self,
-        ingest: Ingest,
+        ingest: Target,
         body: bytes,
         signal: Stream = Stream.TRACE,
         *,
@@ -124,7 +132,7 @@ class HttpSender:
 
     async def send(
         self,
-        ingest: Ingest,
+        ingest: Target,
         body: bytes,
         signal: Stream = Stream.TRACE,
         *,

@@ -132,13 +132,16 @@ def _decode_pieces(
         if piece.trimmed:
             tally.repair("attributes", tally.seen, piece.trimmed)
         request = _parse_repaired(signal, piece.message, tally)
+        before = tally.seen
         message = canonicalise(signal, request, len(piece.message), tally, received_ns)
+        if tally.seen == before:
+            continue
         if size + len(message) > PIECE_BYTES and small:
             messages.append(b"".join(small))
             small, size = [], 0
         small.append(message)
         size += len(message)
-    return [*messages, b"".join(small)]
+    return [*messages, b"".join(small)] if small else messages
 
 
 def _parse_repaired(signal: Signal, message: bytes, tally: Tally) -> Any:
