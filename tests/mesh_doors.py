@@ -5,7 +5,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -169,7 +169,7 @@ async def stream_logs(port: int, *messages: bytes, token: str = "") -> None:
         await call(sent(), metadata=metadata)
 
 
-def access_log(path: str, cluster: str = "") -> bytes:
+def access_log(path: str, cluster: str = "", headers: Mapping[str, str] | None = None) -> bytes:
     """Return an access log message of one entry; with *cluster* it names its proxy."""
     message = als.StreamAccessLogsMessage()
     if cluster:
@@ -179,4 +179,6 @@ def access_log(path: str, cluster: str = "") -> bytes:
     entry.common_properties.start_time.seconds = START_US // 1_000_000
     entry.common_properties.upstream_cluster = b"outbound|80||stock.depot.svc.cluster.local"
     entry.request.path = path.encode()
+    for name, value in (headers or {}).items():
+        entry.request.request_headers.add(key=name.encode(), value=value.encode())
     return message.SerializeToString()

@@ -28,6 +28,7 @@ from collector.intake import build_intake
 from collector.receive.serve import run_doors
 from collector.receive.udp import UdpDoor, open_udp
 from collector.telemetry import Metrics
+from tests.ingest import journaled_bytes
 from tests.jaeger_messages import proto_request, thrift_batch, written, written_call
 from tests.mesh_doors import (
     NOW_NS,
@@ -132,6 +133,22 @@ async def test_the_same_span_over_every_protocol(name: str, doors: Doors) -> Non
         "start_ns": START_US * 1000,
         "end_ns": START_US * 1000,
     }
+
+
+async def test_secrets_do_not_reach_the_disk_by_any_door(doors: Doors) -> None:
+    """A token in a tag or a logged header is masked before the journal sees it."""
+    secret = "Bearer abcdefSECRETghijkl"
+    tags = {"http.request.header.authorization": secret}
+    await post(doors.zipkin, zipkin_body(tags=tags), "application/json")
+    spans = [{**jaeger_spans()[0], "tags": tags}]
+    await post_spans(doors.grpc_port, proto_request(None, spans).SerializeToString())
+    send_datagram(doors.udp["compact"], thrift_batch(None, spans), "compact")
+    log = access_log("/a", "orders", {"authorization": secret})
+    await stream_logs(doors.grpc_port, log)
+    await eventually(lambda: len(doors.spans()) == 3 and len(doors.logs()) == 1)
+    assert b"SECRET" not in journaled_bytes(doors.journal)
+    kept = [each["attributes"]["http.request.header.authorization"] for each in doors.spans()]
+    assert kept == ["[REDACTED]"] * 3
 
 
 async def test_real_jaeger_client_over_udp(tmp_path: Path) -> None:
