@@ -8,6 +8,7 @@ journal, another room; SQL and the driver live here and nowhere else. Read first
 """
 
 from collector.store.rows import (
+    ApiStat,
     IdHit,
     LoadableSegment,
     RequestFilter,
@@ -18,6 +19,7 @@ from collector.store.rows import (
 from collector.store.store import Store, open_store
 
 __all__ = [
+    "ApiStat",
     "IdHit",
     "LoadableSegment",
     "RequestFilter",

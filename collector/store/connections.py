@@ -7,13 +7,14 @@ The one place where the driver's exceptions become ours.
 import queue
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
-from collector.config import StoreSettings
+from collector.config import MIB, StoreSettings
 from collector.errors import (
     CollectorError,
     QueryTimeout,
@@ -97,6 +98,7 @@ class Connections:
             }
         else:
             self._settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            options["chdb_options"] = _engine_options(self._settings.directory.resolve())
         client: Client = clickhouse_connect.get_client(**options)
         self._clients.append(client)
         return client
@@ -110,6 +112,28 @@ class Connections:
 
     def _write_settings(self) -> dict[str, Any]:
         return {"max_memory_usage": self._settings.memory_bytes}
+
+
+def _engine_options(directory: Path) -> dict[str, str]:
+    """Keep the embedded engine's files in its folder, and its caches and threads small."""
+    folders = {
+        "format_schema_path": "format_schemas",
+        "tmp_path": "tmp",
+        "user_files_path": "user_files",
+    }
+    sizes = {
+        "mark_cache_size": 64 * MIB,
+        "primary_index_cache_size": 32 * MIB,
+        "index_mark_cache_size": 16 * MIB,
+        "query_condition_cache_size": 16 * MIB,
+        "compiled_expression_cache_size": 16 * MIB,
+        "uncompressed_cache_size": 0,
+        "mmap_cache_size": 0,
+        "max_thread_pool_free_size": 16,
+    }
+    return {name: f"{directory}/{folder}/" for name, folder in folders.items()} | {
+        name: str(size) for name, size in sizes.items()
+    }
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from clickhouse_connect.driver import Client
 
 from collector.model import Stream
-from collector.store.rendering import read_wire_schema
+from collector.store.rendering import WIRE_DIR, read_wire_schema
 
 # Part of every token: rows that a changed schema reads differently are different rows.
 SCHEMA_VERSION = 1
@@ -28,9 +28,6 @@ def load_file(
     """
     table, schema, message = _LANDING[stream]
     options = {
-        "format_schema_source": "string",
-        "format_schema": read_wire_schema(schema),
-        "format_schema_message_name": message,
         "output_format_json_escape_forward_slashes": "0",
         "insert_deduplication_token": f"{token}/{SCHEMA_VERSION}",
         "deduplicate_blocks_in_dependent_materialized_views": "1",
@@ -40,12 +37,17 @@ def load_file(
         "min_insert_block_size_bytes": "0",
     }
     if is_embedded:
+        # As text the embedded engine would write it to `__cache__` in the working directory.
+        options["format_schema"] = f"{WIRE_DIR / schema}.proto:{message}"
         clause = ", ".join(f"{name} = {_quoted(value)}" for name, value in options.items())
         client.command(
             f"INSERT INTO {database}.{table} FROM INFILE {_quoted(str(path))} "
             f"SETTINGS {clause} FORMAT Protobuf"
         )
         return
+    options["format_schema_source"] = "string"
+    options["format_schema"] = read_wire_schema(schema)
+    options["format_schema_message_name"] = message
     with path.open("rb") as file:
         client.raw_insert(
             f"{database}.{table}", insert_block=file, settings=options, fmt="Protobuf"

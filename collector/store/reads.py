@@ -1,8 +1,11 @@
 """
-Rows of the tables as values of `model`.
+Spans, log records, gateway records and ids by key.
+
+Tables that are ordered by time first are read in two steps: an index says in which five minutes the
+rows lie, then exactly those are read. So no caller has to know a time range.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from clickhouse_connect.driver import Client
@@ -11,9 +14,16 @@ from clickhouse_connect.driver.query import QueryResult
 from collector.model import GatewayRecord, Id, LogRecord, Span, SpanEvent, SpanLink
 from collector.store.rendering import read_query
 from collector.store.rows import IdHit
+from collector.store.values import read_attributes, read_text
 
 LATEST_NS = (1 << 63) - 1
+BUCKET_S = 300
 _MAX_HITS = 10_000
+# A trace in more than a day's worth of buckets is looked for in all of them.
+_MAX_BUCKETS = 288
+
+TraceKey = tuple[int, str]
+RecordKey = tuple[int, str, str]
 
 
 def query(client: Client, name: str, **parameters: Any) -> QueryResult:
@@ -26,21 +36,51 @@ def ask(client: Client, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in query(client, name, **parameters).result_rows]
 
 
-def find_ids(client: Client, database: str, keys: Sequence[str]) -> list[IdHit]:
+def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
     """Return where *keys* were seen, newest first."""
-    rows = ask(client, "find_ids", database=database, keys=list(keys), limit=_MAX_HITS)
+    wanted = sorted(set(keys))
+    rows = ask(
+        client,
+        "find_ids",
+        database=database,
+        keys=wanted,
+        half_keys=[key for key in wanted if len(key) == 16],
+        limit=_MAX_HITS,
+    )
     return [IdHit(*row) for row in rows]
+
+
+def locate_traces(
+    client: Client, database: str, trace_ids: Iterable[str]
+) -> tuple[list[TraceKey], list[str]]:
+    """Return the (bucket, trace id) keys of traces, and the ids of those with too many buckets."""
+    keys: list[TraceKey] = []
+    long_ids = []
+    wanted = sorted(set(trace_ids))
+    for trace_id, first_s, last_s in ask(
+        client, "locate_traces", database=database, trace_ids=wanted
+    ):
+        first, last = first_s // BUCKET_S, last_s // BUCKET_S
+        if last - first >= _MAX_BUCKETS:
+            long_ids.append(trace_id)
+        else:
+            keys += [(bucket * BUCKET_S, trace_id) for bucket in range(first, last + 1)]
+    return keys, long_ids
 
 
 def get_spans(
     client: Client, database: str, trace_ids: Sequence[str], received_until_ns: int, limit: int
 ) -> list[Span]:
     """Return the spans of *trace_ids* in order of trace and start."""
+    keys, long_ids = locate_traces(client, database, trace_ids)
+    if not keys and not long_ids:
+        return []
     rows = ask(
         client,
         "get_spans",
         database=database,
-        trace_ids=list(trace_ids),
+        keys=keys,
+        long_ids=long_ids,
         received_until_ns=received_until_ns,
         limit=limit,
     )
@@ -70,20 +110,26 @@ def get_records(
     received_until_ns: int,
 ) -> list[GatewayRecord]:
     """Return every stored version of the records, in order of start and reception."""
-    result = query(
+    keys = ask(
         client,
-        "get_records",
+        "locate_records",
         database=database,
-        trace_ids=list(trace_ids),
+        trace_ids=[trace_id for trace_id in trace_ids if trace_id],
         record_ids=[record_id for _, record_id in record_keys],
         record_keys=[tuple(key) for key in record_keys],
-        received_until_ns=received_until_ns,
+    )
+    if not keys:
+        return []
+    result = query(
+        client, "get_records", database=database, keys=keys, received_until_ns=received_until_ns
     )
     return [_record(values) for values in result.named_results()]
 
 
 def _span(row: tuple[Any, ...]) -> Span:
     start_ns = row[5]
+    events = zip(*row[14:17], strict=True)
+    links = zip(*row[17:20], strict=True)
     return Span(
         trace_id=row[0],
         span_id=row[1],
@@ -96,11 +142,11 @@ def _span(row: tuple[Any, ...]) -> Span:
         status=row[8],
         status_message=row[9],
         trace_state=row[10],
-        attributes=row[11],
-        resource=row[12],
+        attributes=read_attributes(row[11]),
+        resource=read_attributes(row[12]),
         scope=row[13],
-        events=[SpanEvent(*each) for each in zip(*row[14:17], strict=True)],
-        links=[SpanLink(*each) for each in zip(*row[17:20], strict=True)],
+        events=[SpanEvent(at, name, read_attributes(each)) for at, name, each in events],
+        links=[SpanLink(trace, span, read_attributes(each)) for trace, span, each in links],
         received_ns=row[20],
     )
 
@@ -112,9 +158,9 @@ def _log_record(row: tuple[Any, ...]) -> LogRecord:
         span_id=row[2],
         service=row[3],
         severity=row[4],
-        body=row[5],
-        attributes=row[6],
-        resource=row[7],
+        body=read_text(row[5]),
+        attributes=read_attributes(row[6]),
+        resource=read_attributes(row[7]),
         scope=row[8],
         event_name=row[9],
         received_ns=row[10],

@@ -2,7 +2,7 @@
 SQL and wire schemas as text: read from their files, macros expanded, names filled in.
 
 `{{name}}` is a value of the environment (database, engines, cluster) or, failing that, the file
-`schema/macros/name.sql`; `{{name:argument}}` puts the argument in place of `$1` there.
+`macros/name.sql`; `{{name:argument}}` puts the argument in place of `$1` there.
 """
 
 import re
@@ -14,9 +14,11 @@ from pathlib import Path
 from collector.config import StoreSettings
 
 SCHEMA_DIR = Path(__file__).parent / "schema"
+MACRO_DIR = Path(__file__).parent / "macros"
 QUERY_DIR = Path(__file__).parent / "queries"
 WIRE_DIR = Path(__file__).parent.parent / "wire"
-_PLACE = re.compile(r"\{\{(\w+)(?::([^{}]*))?\}\}")
+# An argument may hold bound parameters, `{name:Type}`.
+_PLACE = re.compile(r"\{\{(\w+)(?::((?:[^{}]|\{[^{}]*\})*))?\}\}")
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 # A window of loads per table, far more than the journal can hold unreleased segments of.
@@ -85,8 +87,9 @@ def strip_comments(sql: str) -> str:
 
 @cache
 def read_query(name: str) -> str:
-    """Return the text of `queries/<name>.sql` without its comments."""
-    return strip_comments((QUERY_DIR / f"{name}.sql").read_text()).strip()
+    """Return `queries/<name>.sql`, macros expanded, without its comments."""
+    text = strip_comments((QUERY_DIR / f"{name}.sql").read_text()).strip()
+    return expand(text, Names({}, is_cluster=False))
 
 
 @cache
@@ -105,4 +108,4 @@ def read_wire_schema(name: str) -> str:
 
 @cache
 def _macro(name: str) -> str:
-    return strip_comments((SCHEMA_DIR / "macros" / f"{name}.sql").read_text()).strip()
+    return strip_comments((MACRO_DIR / f"{name}.sql").read_text()).strip()

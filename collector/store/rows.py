@@ -129,12 +129,13 @@ class TraceSummary:
     method: str = ""
     host: str = ""
     path: str = ""
+    route: str = ""
     status: int | None = None
     request_key: str = ""
     received_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class SourceStat:
     """
     What one source has delivered lately.
@@ -152,3 +153,21 @@ class SourceStat:
     lag_p50_ns: int
     lag_p90_ns: int
     lag_p99_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiStat:
+    """
+    The requests of one API of one gateway in a range.
+
+    `joined` is estimated from a sample of at least a few hundred records.
+    """
+
+    gateway: str
+    api: str
+    requests: int
+    errors: int
+    p50_ns: int
+    p95_ns: int
+    p99_ns: int
+    joined: int

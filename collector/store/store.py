@@ -9,12 +9,21 @@ from collector.clock import Clock
 from collector.config import StoreSettings
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
-from collector.store import reads
+from collector.store import reads, summaries
 from collector.store.connections import Connections
 from collector.store.loading import load_file
 from collector.store.migrations import migrate
 from collector.store.rendering import build_names
-from collector.store.rows import IdHit, LoadableSegment
+from collector.store.requests import find_requests
+from collector.store.rows import (
+    ApiStat,
+    IdHit,
+    LoadableSegment,
+    RequestFilter,
+    RequestRow,
+    SourceStat,
+    TraceSummary,
+)
 from collector.telemetry import Metrics
 
 
@@ -142,3 +151,34 @@ class Store:
         with self._connections.reading() as client:
             until = reads.LATEST_NS if received_until_ns is None else received_until_ns
             return reads.get_records(client, self._settings.database, trace_ids, record_keys, until)
+
+    def find_requests(
+        self, wanted: RequestFilter, limit: int = 50, cursor: str = ""
+    ) -> list[RequestRow]:
+        """
+        Return at most *limit* requests that fit, in the filter's order.
+
+        Each row's `cursor` continues behind it. Fewer rows than *limit* mean: there are no more.
+
+        Raises:
+            BadQuestion: the cursor is not one of this search. Never retried.
+        """
+        with self._connections.reading() as client:
+            return find_requests(client, self._settings.database, wanted, limit, cursor)
+
+    def get_trace_summaries(self, trace_ids: Sequence[str]) -> list[TraceSummary]:
+        """Return what the spans of *trace_ids* add up to; unknown ones are left out."""
+        if not trace_ids:
+            return []
+        with self._connections.reading() as client:
+            return summaries.get_trace_summaries(client, self._settings.database, trace_ids)
+
+    def get_source_stats(self) -> list[SourceStat]:
+        """Return what each source has delivered, the most recently heard of first."""
+        with self._connections.reading() as client:
+            return summaries.get_source_stats(client, self._settings.database, self._clock.now_ns())
+
+    def get_api_stats(self, start_ns: int, end_ns: int) -> list[ApiStat]:
+        """Return the APIs that had requests in [start_ns, end_ns), the busiest first."""
+        with self._connections.reading() as client:
+            return summaries.get_api_stats(client, self._settings.database, start_ns, end_ns)

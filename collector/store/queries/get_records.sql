@@ -1,4 +1,4 @@
--- Every stored version of some gateway records, found by their traces or by their own ids.
+-- Every stored version of some gateway records; `keys` is the table's order.
 SELECT
     gateway, record_id, start_ns, instance, source, kind, ids, trace_id, trace_id_source,
     parent_span_id, outgoing_span_id, is_sampled, duration_ns, client_ns, gateway_ns, cache_ns,
@@ -8,6 +8,6 @@ SELECT
     response_bytes, error_source, error_scope, error_section, error_reason, error_message,
     error_elapsed_ns, weight, quality, attributes, raw, received_ns
 FROM {database:Identifier}.gateway_record
-WHERE received_ns <= {received_until_ns:Int64} AND ((trace_id IN {trace_ids:Array(String)} AND trace_id != '')
-    OR (record_id IN {record_ids:Array(String)} AND (gateway, record_id) IN {record_keys:Array(Tuple(String, String))}))
+WHERE (bucket, record_id, gateway) IN {keys:Array(Tuple(DateTime, String, String))}
+    AND received_ns <= {received_until_ns:Int64}
 ORDER BY start_ns, gateway, record_id, received_ns

@@ -1,17 +1,17 @@
--- The spans of some traces. The lookup table bounds the time, so the caller needs to know none.
-WITH
-    (SELECT min(Start) FROM {database:Identifier}.otel_traces_trace_id_ts WHERE TraceId IN {trace_ids:Array(String)}) AS first,
-    (SELECT max(End) + 1 FROM {database:Identifier}.otel_traces_trace_id_ts WHERE TraceId IN {trace_ids:Array(String)}) AS last
+-- The spans of some traces: `keys` are (five minutes, trace id), the beginning of the table's order.
+-- Without the five minutes a list of traces would be looked for in every five minutes of the range.
+-- A trace that is spread over too many of them for that (`long_ids`) is looked for in all.
 SELECT
-    TraceId, SpanId, ParentSpanId, SpanName, ServiceName, toUnixTimestamp64Nano(Timestamp), Duration,
+    TraceId, SpanId, ParentSpanId, SpanName, ServiceName, toUnixTimestamp64Nano(Timestamp) AS start_ns, Duration,
     SpanKind, StatusCode, StatusMessage, TraceState, SpanAttributes, ResourceAttributes, ScopeName,
     arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`), `Events.Name`, `Events.Attributes`,
     `Links.TraceId`, `Links.SpanId`, `Links.Attributes`, toUnixTimestamp64Nano(Received) AS received_ns
 FROM {database:Identifier}.otel_traces
-WHERE TraceId IN {trace_ids:Array(String)}
-    AND toStartOfFiveMinutes(Timestamp) >= toStartOfFiveMinutes(first)
-    AND toStartOfFiveMinutes(Timestamp) <= toStartOfFiveMinutes(last)
+WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime, String))}
+        OR TraceId IN {long_ids:Array(String)})
     AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64})
-ORDER BY TraceId, Timestamp, SpanId, received_ns
-LIMIT 1 BY TraceId, SpanId, ParentSpanId, SpanName, Timestamp, Duration, StatusCode, cityHash64(SpanAttributes)
+ORDER BY TraceId, start_ns, SpanId, received_ns
+LIMIT 1 BY
+    TraceId, SpanId, ParentSpanId, SpanName, start_ns, Duration, StatusCode, StatusMessage,
+    cityHash64(SpanAttributes, ResourceAttributes, `Events.Timestamp`)
 LIMIT {limit:UInt32}

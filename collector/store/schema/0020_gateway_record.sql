@@ -2,6 +2,7 @@
 -- Source: wire/gateway_record.proto; columns are called as its fields.
 -- ttl: toDateTime(intDiv(received_ns, 1000000000))
 CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
+    bucket DateTime CODEC(Delta(4), ZSTD(1)),
     gateway LowCardinality(String) CODEC(ZSTD(1)),
     record_id String CODEC(ZSTD(1)),
     start_ns Int64 CODEC(Delta(8), ZSTD(1)),
@@ -58,11 +59,9 @@ CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
     received_ns Int64 CODEC(Delta(8), ZSTD(1)),
     door LowCardinality(String) CODEC(ZSTD(1)),
     tenant LowCardinality(String) CODEC(ZSTD(1)),
-    start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns),
-    INDEX by_trace_id trace_id TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX by_record_id record_id TYPE bloom_filter(0.01) GRANULARITY 1
+    start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns)
 )
 ENGINE = {{merge_tree}}
 PARTITION BY toDate(fromUnixTimestamp64Nano(received_ns))
-ORDER BY (start_ns, gateway, record_id)
+ORDER BY (bucket, record_id, gateway)
 SETTINGS index_granularity = 1024, {{durable}}

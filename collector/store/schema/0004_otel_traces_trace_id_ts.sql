@@ -1,11 +1,14 @@
 -- From a trace id to when it was: the exporter's lookup table, read by Grafana and by us.
+-- Received is ours: rows live as long as the spans they point to.
+-- The bloom filter is for ids of which a sender kept only the lower 64 bits.
 -- Source: opentelemetry-collector-contrib sqltemplates/traces_id_ts_lookup_table.sql.
 -- ttl: toDateTime(Received)
 CREATE TABLE IF NOT EXISTS {{database}}.otel_traces_trace_id_ts{{local}} {{on_cluster}} (
     TraceId String CODEC(ZSTD(1)),
     Start SimpleAggregateFunction(min, DateTime) CODEC(ZSTD(1)),
     End SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1)),
-    Received SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1))
+    Received SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1)),
+    INDEX by_low_half substring(TraceId, 17) TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = {{aggregating_merge_tree}}
 PARTITION BY toStartOfWeek(Received)

@@ -1,0 +1,8 @@
+-- Which of some trace ids and request ids are carried by a gateway record. An id that many records
+-- carry (a session's) says nothing about any of them.
+SELECT key
+FROM {database:Identifier}.id_index
+WHERE key IN {keys:Array(String)} AND record_id != ''
+GROUP BY key
+HAVING uniq(gateway, record_id) <= 16
+ORDER BY key

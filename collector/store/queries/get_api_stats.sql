@@ -1,0 +1,11 @@
+-- Requests, errors and durations of each API of each gateway in a range.
+-- A record that was delivered twice is counted once by its id; its durations count as often as it came.
+SELECT
+    gateway, api, uniq(record_id) AS requests, uniqIf(record_id, is_error) AS errors,
+    quantilesTDigestIf(0.5, 0.95, 0.99)(ifNull(duration_ns, 0), isNotNull(duration_ns)) AS durations
+FROM {database:Identifier}.gateway_record
+WHERE bucket >= {{five_minutes:{start_ns:Int64}}} AND bucket <= {{five_minutes:{end_ns:Int64}}}
+    AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
+GROUP BY gateway, api
+ORDER BY requests DESC, gateway, api
+LIMIT {limit:UInt32}

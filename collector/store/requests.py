@@ -1,0 +1,355 @@
+"""
+The search: gateway records and traces that have none, as one ordered list of requests.
+
+Each kind is read in its own order, a batch of candidates at a time. A candidate is a stored row; it
+is settled when it is known whether it stands for a request of the result (the newest version of its
+record; the edge of its trace, which no record claims). The two lists are merged as far as both are
+settled, so nothing is read that the page does not need.
+
+Source: algorithms.md 3g rule 6: a search without a total order pages over an unstable set.
+"""
+
+import base64
+import binascii
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from clickhouse_connect.driver import Client
+
+from collector.errors import BadQuestion
+from collector.store.reads import BUCKET_S, ask, find_ids, query
+from collector.store.rows import IdHit, RequestFilter, RequestRow, TraceSummary
+from collector.store.summaries import get_trace_summaries
+
+_LATEST = (1 << 63) - 1
+_MAX_BATCH = 4_000
+# An id that more traces carry than this does not say which of them a record belongs to.
+_MAX_TRACES_OF_KEY = 16
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Position:
+    """A place in the total order of a search; greater comes first."""
+
+    value: int
+    start_ns: int
+    gateway: str
+    id: str
+
+
+_BEGINNING = _Position(_LATEST, _LATEST, "\U0010ffff", "\U0010ffff")
+
+
+class _Candidates(Protocol):
+    """One kind of row, in the order of the search."""
+
+    def read(self, after: _Position, limit: int) -> "tuple[list[_Placed], _Position | None]":
+        """Return the settled rows behind *after*, and where they ended; `None` at the end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A row of the result at its place, and the trace that belongs to it if there is one."""
+
+    position: _Position
+    row: RequestRow
+    trace: TraceSummary | None
+
+
+def find_requests(
+    client: Client, database: str, wanted: RequestFilter, limit: int, cursor: str
+) -> list[RequestRow]:
+    """
+    Return at most *limit* requests behind *cursor*.
+
+    Raises:
+        BadQuestion: the cursor is not one of this search. Never retried.
+    """
+    after = _read_cursor(cursor, wanted) if cursor else _BEGINNING
+    lists = [_List(_Records(client, database, wanted), after, limit)]
+    if not _needs_record(wanted):
+        lists.append(_List(_Traces(client, database, wanted), after, limit))
+    return [
+        replace(placed.row, cursor=_write_cursor(placed.position, wanted))
+        for placed in _merge(lists, limit)
+    ]
+
+
+class _List:
+    """The settled rows of one kind, read as they are needed in batches of growing size."""
+
+    def __init__(self, candidates: _Candidates, after: _Position, limit: int) -> None:
+        self._candidates = candidates
+        self._after = after
+        self._size = limit + 8
+        self._rows: deque[_Placed] = deque()
+        self._is_exhausted = False
+
+    @property
+    def reach(self) -> _Position | None:
+        """The best place that the next row can have; `None` when there is no next row."""
+        if self._rows:
+            return self._rows[0].position
+        return None if self._is_exhausted else self._after
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether `reach` is the place of a row that is here."""
+        return bool(self._rows)
+
+    def read(self) -> None:
+        rows, end = self._candidates.read(self._after, self._size)
+        self._rows.extend(rows)
+        self._is_exhausted = end is None
+        self._after = end or self._after
+        self._size = min(self._size * 2, _MAX_BATCH)
+
+    def pop(self) -> _Placed:
+        return self._rows.popleft()
+
+
+def _merge(lists: Sequence[_List], limit: int) -> list[_Placed]:
+    merged: list[_Placed] = []
+    while len(merged) < limit:
+        reaches = [(each.reach, each) for each in lists]
+        best = max(
+            ((reach, each) for reach, each in reaches if reach is not None),
+            key=lambda pair: pair[0],
+            default=None,
+        )
+        if best is None:
+            break
+        if best[1].is_settled:
+            merged.append(best[1].pop())
+        else:
+            best[1].read()
+    return merged
+
+
+class _Records:
+    """Gateway records that fit."""
+
+    def __init__(self, client: Client, database: str, wanted: RequestFilter) -> None:
+        self._client = client
+        self._database = database
+        self._wanted = wanted
+
+    def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
+        found = ask(
+            self._client,
+            "find_records",
+            **_parameters(self._database, self._wanted, after, limit),
+        )
+        if not found:
+            return [], None
+        newest = self._read_newest(found)
+        candidates: dict[_Position, Mapping[str, Any]] = {}
+        for value, start_ns, gateway, record_id, _, received_ns in found:
+            row = newest.get((gateway, record_id))
+            if row and (row["received_ns"], row["start_ns"]) == (received_ns, start_ns):
+                candidates[_Position(value, start_ns, gateway, record_id)] = row
+        traces = self._resolve_traces(candidates.values())
+        placed = [
+            _Placed(
+                position,
+                _record_row(row, traces.get((row["gateway"], row["record_id"]))),
+                traces.get((row["gateway"], row["record_id"])),
+            )
+            for position, row in candidates.items()
+        ]
+        end = _Position(*found[-1][:4]) if len(found) == limit else None
+        return [each for each in placed if self._fits(each)], end
+
+    def _read_newest(self, found: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], Any]:
+        """Read each record's newest version; versions may start a little apart."""
+        keys = {
+            (bucket + step, record_id, gateway)
+            for _, _, gateway, record_id, bucket, _ in found
+            for step in (-BUCKET_S, 0, BUCKET_S)
+        }
+        result = query(self._client, "get_request_rows", database=self._database, keys=sorted(keys))
+        return {(row["gateway"], row["record_id"]): row for row in result.named_results()}
+
+    def _resolve_traces(
+        self, rows: Iterable[Mapping[str, Any]]
+    ) -> dict[tuple[str, str], TraceSummary]:
+        rows = list(rows)
+        keys = {key for row in rows if not row["trace_id"] for key in row["keys"]}
+        hits: dict[str, list[IdHit]] = {}
+        for hit in find_ids(self._client, self._database, keys) if keys else ():
+            if hit.trace_id and not hit.record_id:
+                hits.setdefault(hit.key, []).append(hit)
+        ids = {
+            (row["gateway"], row["record_id"]): row["trace_id"] or _closest_trace(row, hits)
+            for row in rows
+        }
+        known = {
+            each.trace_id: each
+            for each in get_trace_summaries(self._client, self._database, set(ids.values()) - {""})
+        }
+        return {key: known[trace_id] for key, trace_id in ids.items() if trace_id in known}
+
+    def _fits(self, placed: _Placed) -> bool:
+        wanted, trace = self._wanted, placed.trace
+        if wanted.is_joined is not None and wanted.is_joined != (trace is not None):
+            return False
+        return not wanted.service or (trace is not None and wanted.service in trace.services)
+
+
+class _Traces:
+    """Traces that fit and that no gateway record claims."""
+
+    def __init__(self, client: Client, database: str, wanted: RequestFilter) -> None:
+        self._client = client
+        self._database = database
+        self._wanted = wanted
+
+    def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
+        found = ask(
+            self._client,
+            "find_traces",
+            **_parameters(self._database, self._wanted, after, limit),
+        )
+        if not found:
+            return [], None
+        claimed = self._find_claimed(found)
+        known = {
+            each.trace_id: each
+            for each in get_trace_summaries(
+                self._client, self._database, {row[2] for row in found} - claimed
+            )
+        }
+        placed: dict[str, _Placed] = {}
+        for value, start_ns, trace_id, span_id, _ in found:
+            trace = known.get(trace_id)
+            if trace and (trace.edge_span_id, trace.edge_start_ns) == (span_id, start_ns):
+                position = _Position(value, start_ns, "", trace_id)
+                placed.setdefault(trace_id, _Placed(position, _trace_row(trace), trace))
+        value, start_ns, trace_id = found[-1][:3]
+        end = _Position(value, start_ns, "", trace_id) if len(found) == limit else None
+        return list(placed.values()), end
+
+    def _find_claimed(self, found: Sequence[tuple[Any, ...]]) -> set[str]:
+        """Return the traces that a gateway record names, by trace id or by request id."""
+        keys = {key for row in found for key in (row[2], row[4]) if key}
+        rows = ask(self._client, "find_recorded_keys", database=self._database, keys=sorted(keys))
+        recorded = {row[0] for row in rows}
+        return {row[2] for row in found if row[2] in recorded or row[4] in recorded}
+
+
+def _needs_record(wanted: RequestFilter) -> bool:
+    only_in_records = (
+        wanted.gateway, wanted.api, wanted.operation, wanted.consumer, wanted.revision,
+    )  # fmt: skip
+    return wanted.is_joined is True or any(only_in_records)
+
+
+def _parameters(
+    database: str, wanted: RequestFilter, after: _Position, limit: int
+) -> dict[str, Any]:
+    def number(value: int | None) -> int:
+        return -1 if value is None else int(value)
+
+    return {
+        "database": database,
+        # five-minute buckets are counted from 1970
+        "start_ns": max(wanted.start_ns, 86_400 * 1_000_000_000),
+        "end_ns": min(max(wanted.end_ns, 0), 4_000_000_000 * 1_000_000_000),
+        "gateway": wanted.gateway,
+        "api": wanted.api,
+        "operation": wanted.operation,
+        "route": wanted.route,
+        "method": wanted.method,
+        "host": wanted.host,
+        "service": wanted.service,
+        "consumer": wanted.consumer,
+        "revision": wanted.revision,
+        "status": number(wanted.status),
+        "status_class": number(wanted.status_class),
+        "error": number(wanted.is_error),
+        "min_duration_ns": number(wanted.min_duration_ns),
+        "max_duration_ns": number(wanted.max_duration_ns),
+        "text": wanted.text,
+        "order": wanted.order,
+        "after_value": after.value,
+        "after_start_ns": after.start_ns,
+        "after_gateway": after.gateway,
+        "after_id": after.id,
+        "limit": limit,
+    }
+
+
+def _closest_trace(row: Mapping[str, Any], hits: Mapping[str, Sequence[IdHit]]) -> str:
+    groups = (hits.get(key, ()) for key in row["keys"])
+    telling = [hit for group in groups if len(group) <= _MAX_TRACES_OF_KEY for hit in group]
+    if not telling:
+        return ""
+    return min(
+        telling, key=lambda hit: (abs(hit.start_ns - row["start_ns"]), hit.trace_id)
+    ).trace_id
+
+
+def _record_row(row: Mapping[str, Any], trace: TraceSummary | None) -> RequestRow:
+    return RequestRow(
+        start_ns=row["start_ns"],
+        duration_ns=row["duration_ns"],
+        gateway=row["gateway"],
+        record_id=row["record_id"],
+        trace_id=trace.trace_id if trace else row["trace_id"],
+        is_joined=trace is not None,
+        api=row["api"],
+        operation=row["operation"],
+        route=row["route"],
+        method=row["method"],
+        host=row["host"],
+        path=row["path"],
+        status=row["status"],
+        is_error=row["is_error"],
+        consumer=row["consumer"],
+        revision=row["api_revision"],
+        backend_ns=row["backend_ns"],
+        services=trace.services if trace else (),
+        spans=trace.spans if trace else 0,
+        errors=trace.errors if trace else 0,
+    )
+
+
+def _trace_row(trace: TraceSummary) -> RequestRow:
+    return RequestRow(
+        start_ns=trace.edge_start_ns,
+        duration_ns=trace.edge_duration_ns,
+        trace_id=trace.trace_id,
+        route=trace.route or trace.edge_name,
+        method=trace.method,
+        host=trace.host,
+        path=trace.path,
+        status=trace.status,
+        is_error=trace.edge_is_error,
+        services=trace.services,
+        spans=trace.spans,
+        errors=trace.errors,
+    )
+
+
+def _write_cursor(position: _Position, wanted: RequestFilter) -> str:
+    text = json.dumps(
+        [wanted.order, position.value, position.start_ns, position.gateway, position.id]
+    )
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, wanted: RequestFilter) -> _Position:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        order, value, start_ns, gateway, id_ = json.loads(base64.urlsafe_b64decode(padded))
+        position = _Position(int(value), int(start_ns), str(gateway), str(id_))
+    except (binascii.Error, ValueError, TypeError) as exc:
+        raise BadQuestion("cursor: not a cursor of this service") from exc
+    if order != wanted.order or not -1 <= position.value <= _LATEST:
+        msg = "cursor: it belongs to a search with another order"
+        raise BadQuestion(msg, hint="start again without a cursor")
+    return position

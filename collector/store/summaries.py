@@ -1,0 +1,115 @@
+"""
+What traces, sources and APIs add up to.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from clickhouse_connect.driver import Client
+
+from collector.store.reads import ask, locate_traces
+from collector.store.rows import ApiStat, SourceStat, TraceSummary
+
+_MAX_SOURCES = 5_000
+_MAX_APIS = 1_000
+# So many records in all, and of one API, tell its share of joined ones within a few percent.
+_SAMPLE = 4_000
+_SAMPLE_OF_API = 200
+_LAG_WINDOW_S = 24 * 3600
+
+
+def get_trace_summaries(
+    client: Client, database: str, trace_ids: Iterable[str]
+) -> list[TraceSummary]:
+    """Return the summaries of *trace_ids*, by trace id; unknown ones are left out."""
+    keys, long_ids = locate_traces(client, database, trace_ids)
+    if not keys and not long_ids:
+        return []
+    rows = ask(client, "get_trace_summaries", database=database, keys=keys, long_ids=long_ids)
+    return [_summary(row) for row in rows]
+
+
+def get_source_stats(client: Client, database: str, now_ns: int) -> list[SourceStat]:
+    """Return what each source has delivered, the most recently heard of first."""
+    since_s = max(now_ns // 1_000_000_000 - _LAG_WINDOW_S, 0)
+    rows = ask(
+        client, "get_source_stats", database=database, lag_since_s=since_s, limit=_MAX_SOURCES
+    )
+    return [SourceStat(*row[:6], *(_whole(lag) for lag in row[6])) for row in rows]
+
+
+def get_api_stats(client: Client, database: str, start_ns: int, end_ns: int) -> list[ApiStat]:
+    """Return the APIs with requests in [start_ns, end_ns), the busiest first."""
+    span = {"database": database, "start_ns": start_ns, "end_ns": end_ns}
+    rows = ask(client, "get_api_stats", **span, limit=_MAX_APIS)
+    total = sum(row[2] for row in rows)
+    sample = ask(
+        client,
+        "sample_records",
+        **span,
+        one_in=max(total // _SAMPLE, 1),
+        each=_SAMPLE_OF_API,
+        limit=_SAMPLE,
+    )
+    shares = _joined_shares(client, database, sample)
+    return [
+        ApiStat(
+            gateway=gateway,
+            api=api,
+            requests=requests,
+            errors=errors,
+            p50_ns=_whole(durations[0]),
+            p95_ns=_whole(durations[1]),
+            p99_ns=_whole(durations[2]),
+            joined=round(shares.get((gateway, api), 0.0) * requests),
+        )
+        for gateway, api, requests, errors, durations in rows
+    ]
+
+
+def _joined_shares(
+    client: Client, database: str, sample: Sequence[tuple[Any, ...]]
+) -> Mapping[tuple[str, str], float]:
+    keys = [(bucket, record_id, gateway) for gateway, _, record_id, bucket in sample]
+    joined = {
+        tuple(row) for row in ask(client, "find_joined", database=database, keys=keys) if keys
+    }
+    seen: Counter[tuple[str, str]] = Counter()
+    found: Counter[tuple[str, str]] = Counter()
+    for gateway, api, record_id, _ in sample:
+        seen[gateway, api] += 1
+        found[gateway, api] += (gateway, record_id) in joined
+    return {key: found[key] / count for key, count in seen.items()}
+
+
+def _summary(row: tuple[Any, ...]) -> TraceSummary:
+    trace_id, start_ns, end_ns, spans, errors, services, edge, received_ns = row
+    return TraceSummary(
+        trace_id=trace_id,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        spans=spans,
+        errors=errors,
+        services=tuple(services),
+        edge_span_id=edge["span_id"],
+        edge_parent_span_id=edge["parent_span_id"],
+        edge_service=edge["service"],
+        edge_name=edge["name"],
+        edge_kind=edge["kind"],
+        edge_start_ns=edge["start_ns"],
+        edge_duration_ns=edge["duration_ns"],
+        edge_is_error=bool(edge["is_error"]),
+        method=edge["method"],
+        host=edge["host"],
+        path=edge["path"],
+        route=edge["route"],
+        status=edge["status"] or None,
+        request_key=edge["request_key"],
+        received_ns=received_ns,
+    )
+
+
+def _whole(value: float) -> int:
+    return int(value) if isfinite(value) else 0
