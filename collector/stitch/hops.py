@@ -49,6 +49,10 @@ class HopDraft:
     def top(self) -> Node:
         return self.nodes[0]
 
+    @property
+    def record_node(self) -> Node | None:
+        return next((node for node in self.nodes if node.is_gateway), None)
+
     def add(self, node: Node) -> None:
         if not _is_caller_side(node) and node.role != "waypoint":
             parent = node.parent
@@ -113,6 +117,8 @@ def _caller_of(above: HopDraft | None, node: Node) -> HopDraft | None:
     parent = node.parent
     if above is None or parent is None:
         return None
+    if node.is_async:
+        return above
     # A copy, or one more try, leaves from the client side of another call: both have one caller.
     return above if parent.is_inside or above.parent is None else above.parent
 
@@ -121,12 +127,12 @@ def _continues(hop: HopDraft, node: Node) -> bool:
     """Tell whether *node* belongs to the same visit as its parent."""
     parent = node.parent
     assert parent is not None
-    if node.is_gateway or parent.is_gateway:
+    if parent.is_gateway:
         return node.role == "gateway" and not node.is_gateway
     if node.is_async or parent.kind == "Producer" or node.is_mirrored > parent.is_mirrored:
         return False
     for role in ("gateway", "edge"):
-        if role in (node.role, parent.role):
+        if parent.role == role or (node.role == role and not _is_caller_side(parent)):
             return node.role == parent.role and node.service == parent.service
     if parent.fans_out and _leads_onward(parent, node):
         # A chain of client sides above the tries is the caller's, link by link.
@@ -217,9 +223,10 @@ def _finish(hops: Sequence[HopDraft]) -> None:
 def _name(hop: HopDraft, known: set[str]) -> None:
     """Settle role and service of a hop from the most telling of its nodes."""
     top = hop.top
-    if top.role in ("gateway", "edge"):
-        hop.role, hop.service = top.role, top.service
-        if top.role == "edge" and top.side == "client":
+    first = hop.callee[0] if hop.callee else top
+    if first.role in ("gateway", "edge"):
+        hop.role, hop.service = first.role, first.service
+        if first.role == "edge" and first.side == "client":
             hop.notes.append("the server side of the edge proxy is inferred from its client span")
         return
     inside = [node for node in hop.callee if not node.is_proxy and not node.is_inferred]

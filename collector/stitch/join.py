@@ -142,11 +142,6 @@ def windows_meet(record: GatewayRecord, start_ns: int, end_ns: int, slack_ns: in
     return start_ns <= record_end + slack_ns and end_ns >= record.start_ns - slack_ns
 
 
-def same_text(left: str, right: str) -> bool:
-    """Tell whether two texts are the same or one of them is missing: no contradiction."""
-    return not left or not right or left.lower() == right.lower()
-
-
 def continuation_of(piece: TraceView, whole: Sequence[TraceView]) -> tuple[Evidence, ...]:
     """
     Return why *piece* is the rest of one of *whole* under a new trace id, or () if it is not.
@@ -252,16 +247,21 @@ def _shared_request_id(record: GatewayRecord, trace: TraceView) -> Match | Rejec
 def _objection(record: GatewayRecord, node: Node) -> str:
     attributes = node.attributes
     method = attributes.get("http.request.method") or attributes.get("http.method", "")
-    if not (same_text(method, record.method) or same_text(method, record.backend_method)):
+    if _contradicts(method, record.method, record.backend_method):
         return f"the method differs: {record.method} and {method}"
     if not windows_meet(record, node.raw_start, node.raw_end, _REQUEST_ID_SLACK_NS):
         return "the same request id, but at another time: it was used again"
     host, path = _place(attributes)
-    is_host_known = any(same_text(host, known) for known in (record.host, record.backend_host))
-    is_path_known = any(same_text(path, known) for known in (record.path, record.backend_path))
-    if not is_host_known and not is_path_known:
+    is_elsewhere = _contradicts(host, record.host, record.backend_host)
+    if is_elsewhere and _contradicts(path, record.path, record.backend_path):
         return f"neither host nor path are the same: {host}{path}"
     return ""
+
+
+def _contradicts(seen: str, *written: str) -> bool:
+    """Tell whether something was written down, and it is not what was seen."""
+    known = {text.lower() for text in written if text}
+    return bool(seen and known) and seen.lower() not in known
 
 
 def _place(attributes: Mapping[str, str]) -> tuple[str, str]:

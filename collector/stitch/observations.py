@@ -72,7 +72,10 @@ def _flagged(members: Sequence[Node]) -> Iterator[Finding]:
 def _orphans(members: Sequence[Node]) -> Iterator[Finding]:
     missing: dict[str, list[Node]] = {}
     for node in members:
-        if node.is_orphan and node.span is not None and "cycle" not in node.flags:
+        # The first span's caller is the request's, and need not report to us.
+        if node.parent is None or node.span is None or "cycle" in node.flags:
+            continue
+        if node.is_orphan:
             missing.setdefault(node.span.parent_span_id, []).append(node)
     for parent_id, nodes in sorted(missing.items()):
         parent = nodes[0].parent

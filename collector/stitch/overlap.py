@@ -91,6 +91,8 @@ def _retries(members: Sequence[Node], hops: Sequence[HopDraft]) -> Iterator[Act]
     for hop in hops:
         if hop.attempts > 1 and hop.attempt == hop.attempts:
             caller = _trying_node(hop)
+            if caller.is_gateway:
+                continue
             detail = f"{hop.attempts} tries of {hop.service}"
             yield _act("retry", _retrying_layer(caller), caller, detail)
 

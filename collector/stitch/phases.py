@@ -64,11 +64,11 @@ def split_into_phases(
     own: dict[int, int] = {}
     gateways: dict[int, Node] = {}
     for node, low, high in sections:
-        top = hops[node.hop].top
-        if node.role == "gateway" and top.is_gateway:
+        gateway = hops[node.hop].record_node if node.role == "gateway" else None
+        if gateway is not None:
             # Spans of the gateway itself are inside of what its record reports.
-            own[id(top)] = own.get(id(top), 0) + high - low
-            gateways[id(top)] = top
+            own[id(gateway)] = own.get(id(gateway), 0) + high - low
+            gateways[id(gateway)] = gateway
         else:
             parts.append(_mesh_part(node, hops[node.hop], high - low))
     for key, node in gateways.items():

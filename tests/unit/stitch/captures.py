@@ -1,6 +1,7 @@
 """What real proxies and SDKs sent, as stored spans and logs: `tests/fixtures/envoy`."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ def load_capture(name: str) -> Capture:
     if content["zipkin"]:
         sent = zipkin.decode_json(json.dumps(content["zipkin"]).encode(), _FAR_FUTURE_NS)
         flat += flat_spans(*sent.messages)
+    for body in content.get("zipkin_protobuf", ()):
+        flat += flat_spans(*zipkin.decode_protobuf(b64decode(body), _FAR_FUTURE_NS).messages)
     trace_id = content["request"]["headers"].get("traceparent", "--").split("-")[1]
     return Capture(
         name=name,

@@ -81,7 +81,7 @@ records = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(
     st.lists(spans, max_size=14),
     st.lists(records, max_size=4),
@@ -102,7 +102,7 @@ def test_every_timeline_holds_together(
     assert stitch(some_records, some_spans, now_ns=LONG_AFTER, subject=subject) == timeline
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(st.lists(spans, min_size=1, max_size=14), st.lists(records, max_size=1))
 def test_no_span_of_the_trace_is_dropped(
     some_spans: list[Span], some_records: list[GatewayRecord]

@@ -1,0 +1,98 @@
+"""Every story comes back as it is told to end."""
+
+import random
+
+import pytest
+
+from collector.stitch.timeline import Timeline
+from tests.unit.stitch.building import MS
+from tests.unit.stitch.stories import Story, load_stories, picture
+from tests.unit.stitch.test_bad_input import check_invariants
+
+STORIES = load_stories()
+
+
+def ends_as(timeline: Timeline) -> dict[str, object]:
+    """Return a timeline in the words in which stories end."""
+    verdict = timeline.verdict
+    return {
+        "id": timeline.id,
+        "hops": picture(timeline),
+        "duration_ms": timeline.duration_ns / MS,
+        "status": timeline.status,
+        "state": timeline.state,
+        "expected": {e.source: e.status for e in timeline.expected},
+        "phases": {p.name: p.duration_ns / MS for p in timeline.phases},
+        "phase_bounds": {p.name: [p.lower_ns / MS, p.upper_ns / MS] for p in timeline.phases},
+        "links": [[k.from_, k.to, k.tier, k.confidence] for k in timeline.links if k.to],
+        "rejected": [[r.to, r.tier, r.reason] for k in timeline.links for r in k.rejected],
+        "evidence": [[e.field, e.left, e.right] for k in timeline.links for e in k.evidence],
+        "verdict": [verdict.layer, verdict.component, verdict.class_],
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "who_closed": verdict.who_closed,
+        "chain": [[step.component, step.what] for step in verdict.chain],
+        "outcome": verdict.outcome,
+        "wasted_ms": verdict.wasted_ns / MS,
+        "findings": sorted({finding.rule for finding in timeline.findings}),
+        "messages": [finding.message for finding in timeline.findings],
+        "acts": [[act.feature, act.layer, act.component] for act in timeline.acts],
+        "orphans": [span.raw_span_id.lstrip("0") for span in timeline.spans if span.is_orphan],
+        "adjusted_ms": {
+            span.raw_span_id.lstrip("0"): span.adjusted_by_ns / MS
+            for span in timeline.spans
+            if span.adjusted_by_ns
+        },
+        "offsets_ms": {
+            span.raw_span_id.lstrip("0"): span.start_offset_ns / MS
+            for span in timeline.spans
+            if span.raw_span_id
+        },
+        "critical_ms": {
+            hop.service: hop.critical_ns / MS for hop in timeline.hops if hop.critical_ns
+        },
+        "callers": [span.service for span in timeline.callers],
+        "others": list(timeline.others),
+        "sources": [list(merged.sources) for merged in timeline.gateway_records],
+        "trace_id": timeline.trace_id,
+    }
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_a_story_ends_as_told(story: Story) -> None:
+    """What the story expects is what the timeline says; what it does not mention is free."""
+    timeline = story.stitch()
+    check_invariants(timeline)
+    ends = ends_as(timeline)
+    assert {name: ends[name] for name in story.expect} == story.expect
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_a_story_does_not_depend_on_the_order_of_arrival(story: Story) -> None:
+    """Records and spans in any order make the same timeline."""
+    expected = story.stitch()
+    shuffled = random.Random(11)
+    for _ in range(3):
+        told = {**story.told}
+        for name in ("records", "spans", "logs"):
+            told[name] = list(told.get(name, ()))
+            shuffled.shuffle(told[name])
+        assert Story(story.name, told).stitch() == expected
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_a_story_is_prose_with_a_source(story: Story) -> None:
+    """A story says what happened and where the case comes from."""
+    assert len(story.told["story"]) > 60
+    assert story.told["source"]
+    assert story.expect
+
+
+def test_raw_starts_are_shown_on_request() -> None:
+    """With raw times nothing is moved, and phases and path stay as they were."""
+    story = next(story for story in STORIES if story.name == "clock-ahead")
+    adjusted, raw = story.stitch(), story.stitch(is_raw=True)
+    assert any(span.adjusted_by_ns for span in adjusted.spans)
+    assert not any(span.adjusted_by_ns for span in raw.spans)
+    assert raw.phases == adjusted.phases
+    assert raw.critical_path == adjusted.critical_path
