@@ -2,7 +2,8 @@
 Sends spans with the real jaeger-client library; run as a program of its own.
 
 `python -m tests.jaeger_sender PORT COUNT`: COUNT requests of a client and a server span each to the
-agent's compact port. A process apart, because the library leaves sockets and threads behind.
+agent's compact port; prints their trace ids. A process apart, because the library leaves sockets
+and threads behind.
 """
 
 import sys
@@ -35,6 +36,7 @@ def main(port: int, count: int) -> None:
         ):
             scope.span.set_tag(tags.HTTP_STATUS_CODE, 200 if number % 2 else 503)
             scope.span.set_tag("number", number)
+            sys.stdout.write(f"{scope.span.trace_id:032x}\n")
             scope.span.log_kv({"event": "retry", "attempt": 2})
     closed = tracer.close()
     deadline = time.monotonic() + 10

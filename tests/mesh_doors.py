@@ -182,3 +182,18 @@ def access_log(path: str, cluster: str = "", headers: Mapping[str, str] | None =
     for name, value in (headers or {}).items():
         entry.request.request_headers.add(key=name.encode(), value=value.encode())
     return message.SerializeToString()
+
+
+def free_udp_pair() -> int:
+    """Return a port that is free for UDP together with the one above."""
+    for _ in range(50):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second,
+        ):
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
+    raise AssertionError("no two neighbouring ports are free")

@@ -6,7 +6,6 @@ protocols can promise is named at the test.
 """
 
 import asyncio
-import contextlib
 import gzip
 import json
 import socket
@@ -37,6 +36,7 @@ from tests.mesh_doors import (
     Doors,
     access_log,
     eventually,
+    free_udp_pair,
     jaeger_spans,
     open_doors,
     post,
@@ -406,7 +406,7 @@ async def test_serving_opens_what_has_a_port(tmp_path: Path) -> None:
     ports = free_ports(5)
     names = ("otlp_grpc_port", "ingest_port", "zipkin_port", "jaeger_http_port", "jaeger_grpc_port")
     settings = load_settings(
-        data_dir=tmp_path, jaeger_udp_port=_free_udp_pair(), **dict(zip(names, ports, strict=True))
+        data_dir=tmp_path, jaeger_udp_port=free_udp_pair(), **dict(zip(names, ports, strict=True))
     )
     stop, ready = asyncio.Event(), asyncio.Event()
     clock, metrics = ManualClock(NOW_NS), Metrics()
@@ -425,18 +425,3 @@ async def test_serving_opens_what_has_a_port(tmp_path: Path) -> None:
         await eventually(lambda: metrics.value("hopline_intake_records_accepted_total") == 6)
         stop.set()
         await serving
-
-
-def _free_udp_pair() -> int:
-    """Return a port that is free for UDP together with the one above."""
-    for _ in range(50):
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second,
-        ):
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            with contextlib.suppress(OSError, OverflowError):
-                second.bind(("127.0.0.1", port + 1))
-                return port
-    raise AssertionError("no two neighbouring ports are free")
