@@ -83,6 +83,23 @@ def read_int(row: Row, *names: str, within: str = "") -> int | None:
     return None
 
 
+def read_status(row: Row, *names: str, within: str = "") -> int | None:
+    """
+    Return the first of *names* that is there as a status code.
+
+    Raises:
+        FieldError: it is no whole number between 0 and 999.
+    """
+    for name in names:
+        status = read_int(row, name, within=within)
+        if status is None:
+            continue
+        if 0 <= status <= 999:
+            return status
+        raise FieldError(within + name, f"expected a status code, got {describe(row[name])}")
+    return None
+
+
 def read_float(row: Row, *names: str, within: str = "") -> float | None:
     """
     Return the first of *names* that is there as a number, also when written as text.

@@ -23,9 +23,9 @@ from collector.decode.fields import (
     FieldError,
     Row,
     derive_record_id,
-    read_int,
     read_moment,
     read_ns_from_ms,
+    read_status,
     read_text,
     write_raw,
 )
@@ -167,7 +167,7 @@ def _build(row: dict[str, Any], raw: str) -> GatewayRecord:
         host=target.host or read_text(row, "request.header.host"),
         path=target.path,
         route=read_text(row, "proxy.basepath"),
-        status=read_int(row, "response.status.code"),
+        status=read_status(row, "response.status.code"),
         api=read_text(row, "apiproxy.name"),
         api_revision=read_text(row, "apiproxy.revision"),
         operation=read_text(row, "current.flow.name"),
@@ -281,7 +281,7 @@ def _read_ids(record: GatewayRecord, row: Row, message_id: str) -> None:
 
 
 def _read_error(record: GatewayRecord, row: Row) -> None:
-    record.backend_status = read_int(row, "target.status.code")
+    record.backend_status = read_status(row, "target.status.code")
     record.error_reason = read_text(row, "fault.name")
     record.error_message = read_text(row, "error.message")
     status = record.status

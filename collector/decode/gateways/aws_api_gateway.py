@@ -22,6 +22,7 @@ from collector.decode.fields import (
     read_int,
     read_moment,
     read_ns_from_ms,
+    read_status,
     read_text,
     require_text,
     write_raw,
@@ -158,7 +159,7 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
         # the route key of an HTTP API starts with the method: "GET /pets/{id}"
         route=route.removeprefix(f"{method} ") if method else route,
         protocol=read_text(row, "protocol"),
-        status=read_int(row, "status"),
+        status=read_status(row, "status"),
         api=read_text(row, "apiName", "apiId"),
         operation=route,
         consumer=read_text(row, "identity.apiKeyId"),
@@ -228,9 +229,11 @@ def _context(row: Row, xray_id: str) -> LoggedContext:
 def _read_error(record: GatewayRecord, row: Row, original: Row) -> None:
     # `integration.status` is what a Lambda function answered, `integrationStatus` what the Lambda
     # service answered about it: the first is the backend's, and they differ by a dot only
-    record.backend_status = read_int(original, "integration.status", "$context.integration.status")
+    record.backend_status = read_status(
+        original, "integration.status", "$context.integration.status"
+    )
     if record.backend_status is None:
-        record.backend_status = read_int(row, "integrationStatus")
+        record.backend_status = read_status(row, "integrationStatus")
     message = read_text(row, "error.message")
     backend_message = read_text(row, "integrationErrorMessage")
     status, backend_status = record.status, record.backend_status

@@ -24,6 +24,7 @@ from collector.decode.fields import (
     FieldError,
     read_int,
     read_ns_from_ms,
+    read_status,
     read_text,
     require_text,
     write_raw,
@@ -85,7 +86,7 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
     if duration_ns is not None and duration_ns >= stamp.ns:
         raise FieldError("timetaken", "is longer than the time since 1970")
     client_address = read_text(flat, "clientip").rpartition(":")
-    status = read_int(flat, "httpstatuscode")
+    status = read_status(flat, "httpstatuscode")
     record = GatewayRecord(
         gateway="azure-agc",
         record_id=tracking_id,

@@ -30,6 +30,7 @@ from collector.decode.fields import (
     read_int,
     read_ns_from_ms,
     read_ns_from_s,
+    read_status,
     read_text,
     write_raw,
 )
@@ -120,11 +121,11 @@ def _build(flat: FlatRow) -> GatewayRecord:
         scheme=_scheme(flat),
         host=read_text(flat, "originalhost", "host"),
         protocol=read_text(flat, "httpversion"),
-        status=read_int(flat, "httpstatus"),
+        status=read_status(flat, "httpstatus"),
         api=read_text(flat, "rulename", "listenername"),
         client_address=read_text(flat, "clientip"),
         backend_host=read_text(flat, "serverrouted"),
-        backend_status=read_int(flat, "serverstatus"),
+        backend_status=read_status(flat, "serverstatus"),
         backend_id=read_text(flat, "backendpoolname"),
         request_bytes=read_int(flat, "receivedbytes"),
         response_bytes=read_int(flat, "sentbytes"),
@@ -176,7 +177,7 @@ def _read_target(record: GatewayRecord, flat: FlatRow) -> None:
         record.backend_host = parts.get("SERVER-ROUTED", "")
         record.backend_path = sent.path if record.backend_host else ""
         status = {"SERVER-STATUS": parts.get("SERVER-STATUS")}
-        record.backend_status = read_int(status, "SERVER-STATUS")
+        record.backend_status = read_status(status, "SERVER-STATUS")
         is_hit = parts.get("CACHE-HIT") == "1"
         record.cache = "hit" if is_hit else ""
     elif query:

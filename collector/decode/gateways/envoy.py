@@ -20,6 +20,7 @@ from collector.decode.fields import (
     derive_record_id,
     read_int,
     read_ns_from_ms,
+    read_status,
     read_text,
     require_moment,
     write_raw,
@@ -58,6 +59,7 @@ _TAIL = re.compile(
     r'(?: "?(?:(?P<traceparent>00-[0-9a-f-]{52})|(?P<trace_id>[0-9a-f]{16,32})|-?)"?)?\s*'
 )
 _LONGEST_LINE = 32_768
+_MOST_ATTEMPTS = 10_000
 # Istio's names for what comes in to the proxy's own application.
 _INBOUND = ("inbound|", "inbound-vip|", "InboundPassthroughCluster")
 _DURATION = ("duration", "duration_ms")
@@ -149,7 +151,7 @@ def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
         api=_api(cluster),
         backend_host=read_text(row, "upstream_host"),
         backend_id=cluster,
-        attempts=read_int(row, "upstream_request_attempt_count", "x-envoy-attempt-count"),
+        attempts=_attempts(row),
         client_address=_client(row),
         request_bytes=read_int(row, "bytes_received"),
         response_bytes=read_int(row, "bytes_sent"),
@@ -180,7 +182,15 @@ def _kind(row: Row, status: int | None) -> str:
 
 def _status(row: Row) -> int | None:
     # Envoy writes 0 when no response was sent
-    return read_int(row, "response_code", "status") or None
+    return read_status(row, "response_code", "status") or None
+
+
+def _attempts(row: Row) -> int | None:
+    name = "upstream_request_attempt_count"
+    attempts = read_int(row, name, "x-envoy-attempt-count")
+    if attempts is not None and not 0 <= attempts <= _MOST_ATTEMPTS:
+        raise FieldError(name, "is no plausible number of tries")
+    return attempts
 
 
 def _api(cluster: str) -> str:

@@ -22,6 +22,7 @@ from collector.decode.fields import (
     read_int,
     read_moment,
     read_ns_from_s,
+    read_status,
     read_text,
     require_moment,
     write_raw,
@@ -117,7 +118,7 @@ def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
     duration_ns = read_ns_from_s(row, *_REQUEST_TIME)
     if duration_ns is None:
         raise FieldError("request_time", "is missing")
-    status = read_int(row, "status")
+    status = read_status(row, "status")
     if status is None:
         raise FieldError("status", "is missing")
     # $msec first: the other notations stop at the second
@@ -164,7 +165,7 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
     if any(each is not None for each in tries_ns):
         record.backend_ns = sum(each for each in tries_ns if each is not None)
     last_status = statuses[-1] if statuses else ""
-    record.backend_status = read_int({"upstream_status": last_status}, "upstream_status")
+    record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
     record.backend_host = addresses[-1] if addresses and addresses[-1] != "-" else ""
     record.backend_id = read_text(row, "proxy_upstream_name", "service_name")
     cache = read_text(row, "upstream_cache_status").lower()

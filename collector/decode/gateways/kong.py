@@ -22,6 +22,7 @@ from collector.decode.fields import (
     read_list,
     read_ns_from_ms,
     read_object,
+    read_status,
     read_text,
     require_moment,
     write_raw,
@@ -84,7 +85,7 @@ def _read(row: Row) -> GatewayRecord:
         scheme=target.scheme,
         host=headers.get("host", "") or target.host,
         path=uri.path or target.path,
-        status=read_int(response, "status", within="response."),
+        status=read_status(response, "status", within="response."),
         consumer=_name(row, "consumer", "username", "custom_id"),
         user=_name(row, "authenticated_entity", "id"),
         client_address=read_text(row, "client_ip"),
@@ -151,7 +152,7 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
     record.backend_path = split_target(read_text(row, "upstream_uri")).path
     # one status a try, separated by commas: the last one is what the client's answer is made of
     last_status = read_text(row, "upstream_status").rpartition(",")[2].strip()
-    record.backend_status = read_int({"upstream_status": last_status}, "upstream_status")
+    record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
 
 
 def _read_ids(record: GatewayRecord, row: Row, request: Row, headers: dict[str, str]) -> None:

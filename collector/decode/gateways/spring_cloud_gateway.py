@@ -21,6 +21,7 @@ from collector.decode.fields import (
     derive_record_id,
     read_int,
     read_ns_from_ms,
+    read_status,
     read_text,
     require_moment,
     write_raw,
@@ -91,7 +92,7 @@ def _read_line(line: str) -> GatewayRecord:
     start = require_moment(row, "time")
     target = split_target(row["uri"])
     raw = write_raw(line)
-    status = read_int(row, "status")
+    status = read_status(row, "status")
     assert status is not None
     record = GatewayRecord(
         gateway="spring-cloud-gateway",

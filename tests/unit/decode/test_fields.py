@@ -18,6 +18,7 @@ from collector.decode.fields import (
     read_ns_from_ms,
     read_ns_from_s,
     read_object,
+    read_status,
     read_text,
     require_moment,
     require_text,
@@ -102,6 +103,22 @@ def test_what_is_no_64_bit_whole_number_is_refused(value: object) -> None:
 def test_a_number_of_64_bits_keeps_every_digit() -> None:
     """A large id written as text does not pass through a float."""
     assert read_int({"a": "9007199254740993"}, "a") == 9_007_199_254_740_993
+
+
+@pytest.mark.parametrize(
+    ("value", "status"), [(200, 200), ("404", 404), (0, 0), ("-", None), (599.0, 599)]
+)
+def test_status_codes_are_read_in_every_notation(value: object, status: int | None) -> None:
+    """0 is a status: Envoy writes it when there was no answer."""
+    assert read_status({"a": value}, "a") == status
+
+
+@pytest.mark.parametrize("value", [1000, -1, "2000000000000000000", "OK", 200.5])
+def test_what_is_no_status_code_is_refused(value: object) -> None:
+    """A number that no protocol has is a damaged record."""
+    with pytest.raises(FieldError) as caught:
+        read_status({"a": value}, "a", within="response.")
+    assert caught.value.field == "response.a"
 
 
 @pytest.mark.parametrize(
