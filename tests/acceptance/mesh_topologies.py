@@ -172,7 +172,7 @@ BATTLES = (
                     Together((Call("basket"), Call("basket"), Call("basket"))),
                     routes=(Route("basket", max_requests=1, max_pending=1, max_connections=1),),
                 ),
-                _callee("basket", Work(40)),
+                _callee("basket", Work(300)),
             ),
             _EDGE,
             access_logs=("otlp",),
