@@ -87,6 +87,7 @@ class AzureMonitorPoller:
         self._client = client or LogAnalyticsClient(settings)
         self._permits = asyncio.Semaphore(_PARALLEL_QUERIES)
         self._stop = asyncio.Event()
+        self._quiet_until_ns = 0
         self._sources = [
             self._open_source(workspace, get_table(table))
             for workspace in settings.workspace_ids
@@ -250,10 +251,9 @@ class AzureMonitorPoller:
         if isinstance(exc, SourceDenied):
             self._schedule(source, max(_DENIED_INTERVAL_S, self._settings.poll_interval_s))
         elif exc.retry_after_s is not None:
-            # Azure throttles the identity, not the query: the other sources wait as well.
-            throttled = self._sources if isinstance(exc, SourceUnavailable) else [source]
-            for other in throttled:
-                self._schedule(other, max(exc.retry_after_s, 1), is_earliest=True)
+            if isinstance(exc, SourceUnavailable):
+                self._keep_quiet(exc.retry_after_s)
+            self._schedule(source, max(exc.retry_after_s, 1))
         else:
             # A window that timed out or broke the connection may be too large.
             source.window_ns = max(_SMALLEST_WINDOW_NS, source.window_ns // 2)
@@ -262,9 +262,16 @@ class AzureMonitorPoller:
         with contextlib.suppress(OSError):
             source.file.save(source.progress)
 
-    def _schedule(self, source: _Source, wait_s: int, *, is_earliest: bool = False) -> None:
+    def _keep_quiet(self, seconds: int) -> None:
+        """Ask nothing for a while: Azure throttles the identity, not the one query."""
+        until_ns = self._clock.monotonic_ns() + seconds * NS_PER_S
+        self._quiet_until_ns = max(self._quiet_until_ns, until_ns)
+        for source in self._sources:
+            source.due_ns = max(source.due_ns, self._quiet_until_ns)
+
+    def _schedule(self, source: _Source, wait_s: int) -> None:
         due_ns = self._clock.monotonic_ns() + wait_s * NS_PER_S
-        source.due_ns = max(source.due_ns, due_ns) if is_earliest else due_ns
+        source.due_ns = max(due_ns, self._quiet_until_ns)
 
     async def _save(self, source: _Source) -> None:
         # An fsync takes as long as the disk likes: the doors go on meanwhile.

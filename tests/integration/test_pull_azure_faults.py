@@ -2,15 +2,16 @@
 
 import json
 import random
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deploy.demo.kusto import kusto_time
+from deploy.demo.kusto import kusto_time, time_ns
 from deploy.demo.log_analytics import Fault
-from tests.doubles.azure_scene import SOURCE, TABLE, WORKSPACE, Scene, open_scene
+from tests.doubles.azure_scene import SOURCE, TABLE, WORKSPACE, S, Scene, open_scene
 
 
 @pytest.fixture
@@ -64,13 +65,28 @@ async def test_throttling_waits_as_long_as_azure_says(scene: Scene) -> None:
 
 
 async def test_throttling_holds_back_every_source(scene: Scene) -> None:
-    """Azure throttles the identity: the other tables wait as well."""
+    """Azure throttles the identity: a table whose query went through waits as well."""
     scene.settings = replace(scene.settings, tables=(TABLE, "AppRequests"))
-    fault = Fault.error(429, "TooManyRequests", "slow down", retry_after_s=50)
-    scene.azure.script(fault, fault)
+    scene.azure.script(Fault.error(429, "TooManyRequests", "slow down", retry_after_s=50))
     poller = scene.poller()
     await poller.poll_once()
     assert poller.seconds_until_due() == 50
+
+
+async def test_window_that_failed_is_asked_in_halves(scene: Scene) -> None:
+    """A query that timed out may have asked for too much; after a success windows grow again."""
+    scene.settings = replace(scene.settings, max_window_s=1200)
+    scene.azure.script(Fault.error(504, "GatewayTimeout", "too slow"))
+    poller = scene.poller()
+    await poller.poll_once()
+    scene.clock.advance(s=30)
+    await poller.poll_once()
+    lengths_s = [
+        (time_ns(end) - time_ns(start)) // S
+        for query in scene.azure.queries
+        for start, end in [re.findall(r"=datetime\((.+?)\)", query.text)]
+    ]
+    assert lengths_s == [1200, 600, 1200, 1200, 690]
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])

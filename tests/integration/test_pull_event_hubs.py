@@ -21,6 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from collector.clock import SystemClock
 from collector.config import EventHubSettings
 from collector.errors import ConfigError
+from collector.model import Receipt
 from collector.pull.event_hubs import EventHubConsumer
 from collector.telemetry import Metrics
 from tests.doubles.kafka_broker import (
@@ -170,6 +171,29 @@ async def test_nothing_is_committed_before_the_journal_has_it(hub: Hub) -> None:
     async with hub.consuming():
         await _until(lambda: len(hub.sink.records) == 2)
     assert await hub.committed() == 2
+
+
+async def test_events_under_way_in_a_crash_are_read_again(hub: Hub) -> None:
+    """A consumer that dies while the journal works has committed nothing."""
+    await hub.send(_event(1), _event(2))
+    waiting = asyncio.Event()
+    accept_records = hub.sink.accept_records
+
+    async def never(records: Any, *, door: str, source: str) -> Receipt:
+        waiting.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    hub.sink.accept_records = never  # type: ignore[method-assign]  # a journal that hangs
+    consumer = EventHubConsumer(hub.settings, hub.sink, SystemClock(), hub.metrics)
+    task = asyncio.create_task(consumer.run(asyncio.Event()))
+    await asyncio.wait_for(waiting.wait(), _LIMIT_S)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await hub.committed() <= 0
+    hub.sink.accept_records = accept_records  # type: ignore[method-assign]  # the journal is back
+    async with hub.consuming():
+        await _until(lambda: len(hub.sink.records) == 2)
 
 
 async def test_refused_events_are_fetched_again_without_a_restart(hub: Hub) -> None:
