@@ -1,0 +1,326 @@
+"""Each gateway's records and the mesh's spans come back as one timeline with the right phases."""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.service import Service
+
+MS = 10**6
+
+
+class Call(NamedTuple):
+    """One request: its ids and when the gateway received it."""
+
+    trace_id: str
+    client_span: str
+    gateway_span: str
+    request_id: str
+    start_ms: int
+
+    @property
+    def traceparent(self) -> str:
+        return f"00-{self.trace_id}-{self.gateway_span}-01"
+
+    def moment(self, after_ms: int = 0) -> str:
+        """Return the start, or a moment after it, in RFC 3339 with ms."""
+        moment = datetime.fromtimestamp((self.start_ms + after_ms) / 1000, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Gateway(NamedTuple):
+    """What one product logs of a call of 100 ms of which 80 ms are the backend's."""
+
+    adapter: str
+    body: Callable[[Call], object]
+    tier: int
+    phases: dict[str, float]
+    is_parent_known: bool = True
+
+
+def _kong(call: Call) -> object:
+    return {
+        "started_at": call.start_ms,
+        "latencies": {"request": 100, "kong": 12, "proxy": 76, "receive": 4},
+        "request": {
+            "id": secrets.token_hex(16),
+            "method": "GET",
+            "uri": "/orders/7",
+            "size": 200,
+            "headers": {"host": "shop.test", "traceparent": call.traceparent},
+        },
+        "response": {"status": 200, "size": 300, "headers": {}},
+        "upstream_status": "200",
+        "tries": [{"ip": "10.0.0.1", "port": 80}],
+        "trace_id": {"w3c": call.trace_id},
+        "source": "upstream",
+    }
+
+
+def _aws_line(call: Call) -> dict[str, str]:
+    return {
+        "requestId": call.request_id,
+        "extendedRequestId": secrets.token_urlsafe(12),
+        "requestTimeEpoch": str(call.start_ms),
+        "httpMethod": "GET",
+        "resourcePath": "/orders/{id}",
+        "path": "/orders/7",
+        "status": "200",
+        "responseLatency": "100",
+        "integrationLatency": "80",
+        "integrationStatus": "200",
+    }
+
+
+def _aws(call: Call) -> object:
+    trace = f"1-{call.trace_id[:8]}-{call.trace_id[8:]}"
+    return {**_aws_line(call), "xrayTraceId": trace}
+
+
+def _apigee(call: Call) -> object:
+    names = {
+        "client.received.start": 0,
+        "client.received.end": 3,
+        "target.sent.start": 10,
+        "target.sent.end": 11,
+        "target.received.start": 80,
+        "target.received.end": 90,
+        "client.sent.start": 95,
+        "client.sent.end": 100,
+    }
+    moments = {f"{name}.timestamp": call.start_ms + after for name, after in names.items()}
+    return {
+        "messageid": f"rrt-{secrets.token_hex(8)}",
+        "request.verb": "GET",
+        "request.url": "https://shop.test/orders/7",
+        "response.status.code": "200",
+        "request.header.traceparent": call.traceparent,
+        **moments,
+    }
+
+
+def _spring(call: Call) -> object:
+    return f'10.0.0.9 - - [{call.moment()}] "GET /orders/7 HTTP/1.1" 200 99 100 {call.traceparent}'
+
+
+def _nginx(call: Call) -> object:
+    return {
+        "msec": f"{(call.start_ms + 100) / 1000:.3f}",
+        "request_id": secrets.token_hex(16),
+        "traceparent": call.traceparent,
+        "method": "GET",
+        "path": "/orders/7",
+        "status": 200,
+        "request_time": 0.1,
+        "upstream_addr": "10.0.0.1:80",
+        "upstream_status": "200",
+        "upstream_response_time": "0.080",
+    }
+
+
+def _envoy(call: Call) -> object:
+    return {
+        "start_time": call.moment(),
+        "method": "GET",
+        "path": "/orders/7",
+        "response_code": 200,
+        "response_flags": "-",
+        "response_code_details": "via_upstream",
+        "duration": 100,
+        "upstream_service_time": "80",
+        "request_id": call.request_id,
+        "trace_id": call.trace_id,
+        "authority": "shop.test",
+        "upstream_cluster": "httproute/shop/orders/rule/0",
+    }
+
+
+def _containers(call: Call) -> object:
+    properties = {
+        "trackingId": call.request_id,
+        "httpMethod": "GET",
+        "httpStatusCode": "200",
+        "hostName": "shop.test",
+        "requestUri": "/orders/7",
+        "timeTaken": "100",
+        "backendTimeTaken": "80",
+        "backendHost": "10.0.0.1:80",
+    }
+    record = {
+        "category": "TrafficControllerAccessLog",
+        "time": call.moment(100),
+        "properties": properties,
+    }
+    return {"records": [record]}
+
+
+TOTAL_AND_BACKEND = {"gateway": 20.0, "edge_proxy": 20.0, "app": 50.0}
+GATEWAYS = {
+    "kong": Gateway("kong", _kong, 0, {"gateway": 12.0, "client": 8.0}),
+    "aws-rest": Gateway("aws-api-gateway", _aws, 1, {"gateway": 20.0}, False),
+    "aws-http": Gateway("aws-api-gateway", _aws_line, 3, {"gateway": 20.0}, False),
+    "apigee": Gateway("apigee", _apigee, 0, {"gateway": 12.0, "client": 8.0}),
+    "spring-cloud-gateway": Gateway("spring-cloud-gateway", _spring, 0, {}),
+    "ingress-nginx": Gateway("ingress-nginx", _nginx, 0, {"gateway": 20.0}),
+    "envoy": Gateway("envoy", _envoy, 1, {"gateway": 20.0}, False),
+    "azure-agc": Gateway("azure-agc", _containers, 3, {"gateway": 20.0}, False),
+}
+
+
+def _call() -> Call:
+    return Call(
+        trace_id=secrets.token_hex(16),
+        client_span=secrets.token_hex(8),
+        gateway_span=secrets.token_hex(8),
+        request_id=f"{secrets.token_hex(4)}-1111-4222-8333-{secrets.token_hex(6)}",
+        start_ms=int(time.time() * 1000) - 5000,
+    )
+
+
+def _send_spans(service: Service, call: Call, parent: str) -> None:
+    """Send the mesh's side: an edge proxy for 70 ms, the application for 50 of them."""
+    edge, app = secrets.token_bytes(8), secrets.token_bytes(8)
+    request = ExportTraceServiceRequest()
+    for name, span_id, parent_id, begin, length, attributes in (
+        ("edge", edge, bytes.fromhex(parent), 15, 70, {"component": "proxy"}),
+        ("orders", app, edge, 25, 50, {}),
+    ):
+        resource = request.resource_spans.add()
+        resource.resource.attributes.add(key="service.name").value.string_value = name
+        span = resource.scope_spans.add().spans.add(
+            trace_id=bytes.fromhex(call.trace_id),
+            span_id=span_id,
+            parent_span_id=parent_id,
+            name="GET /orders/{id}",
+            kind=Span.SPAN_KIND_SERVER,
+            start_time_unix_nano=(call.start_ms + begin) * MS,
+            end_time_unix_nano=(call.start_ms + begin + length) * MS,
+        )
+        values = {"http.method": "GET", "http.status_code": "200", **attributes}
+        if name == "edge":
+            values["guid:x-request-id"] = call.request_id
+        for key, value in values.items():
+            span.attributes.add(key=key).value.string_value = value
+    body = request.SerializeToString()
+    status, _ = service.post("/v1/traces", body, "application/x-protobuf")
+    assert status == 200
+
+
+def _push(service: Service, adapter: str, body: object, **headers: str) -> Any:
+    data = (body if isinstance(body, str) else json.dumps(body)).encode()
+    status, answer = service.post(f"/v1/gateway/{adapter}", data, **headers)
+    assert status == 200, answer
+    return answer
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_record_and_spans_become_one_timeline(service: Service, name: str) -> None:
+    """The record is joined to its spans by the best key it has, and its parts are the phases."""
+    gateway, call = GATEWAYS[name], _call()
+    _send_spans(service, call, call.gateway_span if gateway.is_parent_known else "")
+    answer = _push(service, gateway.adapter, gateway.body(call))
+    assert (answer["accepted"], answer["rejected"]) == (1, 0)
+    timeline = service.wait_for(
+        f"/api/v1/requests/{call.trace_id}",
+        lambda s, t: s == 200 and len(t["gateway_records"]) == 1 and len(t["spans"]) >= 3,
+    )
+    assert timeline["gateway_records"][0]["gateway"] == gateway.adapter
+    assert timeline["duration_ms"] == 100.0
+    assert [link["tier"] for link in timeline["links"]][0] == gateway.tier
+    assert [hop["service"] for hop in timeline["hops"]][-1] == "orders"
+    assert sum(phase["duration_ms"] for phase in timeline["phases"]) == pytest.approx(100.0)
+    found = {phase["name"]: phase["duration_ms"] for phase in timeline["phases"]}
+    for phase, expected_ms in gateway.phases.items():
+        assert found[phase] == pytest.approx(expected_ms, abs=1.0), found
+    assert found["app"] == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_every_id_of_the_record_finds_it(service: Service, name: str) -> None:
+    """Whatever id of the gateway a person holds leads to the request."""
+    gateway, call = GATEWAYS[name], _call()
+    _send_spans(service, call, "")
+    _push(service, gateway.adapter, gateway.body(call))
+    timeline = service.wait_for(
+        f"/api/v1/requests/{call.trace_id}",
+        lambda s, t: s == 200 and len(t["gateway_records"]) == 1,
+    )
+    ids = [each["value"] for each in timeline["ids"] if each["kind"] != "span_id"]
+    for value in ids:
+        status, found = service.get(f"/api/v1/requests/{value}")
+        assert status == 200, value
+        assert found["trace_id"] == call.trace_id
+
+
+def test_application_gateway_without_a_shared_id_stands_alone(service: Service) -> None:
+    """Its log has no id that the mesh knows: the record is found by its own, nothing guessed."""
+    call = _call()
+    _send_spans(service, call, "")
+    transaction_id = secrets.token_hex(16)
+    row = {
+        "time": call.moment(100),
+        "category": "ApplicationGatewayAccessLog",
+        "properties": {
+            "transactionId": transaction_id,
+            "httpMethod": "GET",
+            "requestUri": "/orders/7",
+            "httpStatus": 200,
+            "timeTaken": 0.1,
+            "serverResponseLatency": "0.080",
+            "serverStatus": "200",
+            "serverRouted": "10.0.0.1:80",
+        },
+    }
+    _push(service, "azure-application-gateway", {"records": [row]})
+    timeline = service.wait_for(f"/api/v1/requests/{transaction_id}", lambda s, _: s == 200)
+    assert timeline["gateway_records"][0]["gateway"] == "azure-application-gateway"
+    assert sum(phase["duration_ms"] for phase in timeline["phases"]) == pytest.approx(100.0)
+
+
+def test_a_firehose_delivery_is_answered_in_its_own_shape_and_taken_once(service: Service) -> None:
+    """The same delivery sent again, with another time in it, is the same delivery."""
+    call = _call()
+    data = base64.b64encode((json.dumps(_aws(call)) * 2).encode()).decode()
+    delivery = secrets.token_hex(16)
+    for attempt in (1, 2):
+        body = {"requestId": delivery, "timestamp": attempt, "records": [{"data": data}]}
+        answer = _push(
+            service,
+            "aws-api-gateway",
+            body,
+            **{"X-Amz-Firehose-Request-Id": delivery, "X-Amz-Firehose-Protocol-Version": "1.0"},
+        )
+        assert answer["requestId"] == delivery
+        assert set(answer) == {"requestId", "timestamp"}
+    stored = service.wait_for(f"/api/v1/requests/{call.request_id}/spans", lambda s, _: s == 200)
+    assert len({json.dumps(record["record_id"]) for record in stored["records"]}) == 1
+
+
+def test_a_body_of_another_gateway_is_refused_with_its_fields(service: Service) -> None:
+    """Kong's entries sent to AWS's door are listed as rejected, nothing is stored."""
+    status, answer = service.post(
+        "/v1/gateway/aws-api-gateway", json.dumps(_kong(_call())).encode()
+    )
+    assert status in (200, 400)
+    if status == 200:
+        assert (answer["accepted"], answer["rejected"]) == (0, 1)
+        assert answer["errors"][0]["reason"]
+
+
+def test_apis_show_each_gateway(service: Service) -> None:
+    """The overview lists what was pushed, by gateway."""
+    call = _call()
+    _push(service, "kong", _kong(call))
+    answer = service.wait_for(
+        "/api/v1/apis",
+        lambda s, a: s == 200 and any(each["gateway"] == "kong" for each in a["apis"]),
+    )
+    assert all("gateway" in each for each in answer["apis"])
