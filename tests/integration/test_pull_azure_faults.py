@@ -73,6 +73,19 @@ async def test_throttling_holds_back_every_source(scene: Scene) -> None:
     assert poller.seconds_until_due() == 50
 
 
+async def test_throttling_holds_back_a_source_that_is_done(scene: Scene) -> None:
+    """A table that was up to date before the other one was throttled waits as well."""
+    scene.settings = replace(scene.settings, tables=("AppRequests",))
+    await scene.poller().poll_once()
+    scene.clock.advance(s=30)
+    scene.settings = replace(scene.settings, tables=(TABLE, "AppRequests"), max_window_s=600)
+    throttled = Fault.error(429, "TooManyRequests", "slow down", retry_after_s=50)
+    scene.azure.script(Fault(), Fault(), Fault(), Fault(), throttled)
+    poller = scene.poller()
+    await poller.poll_once()
+    assert poller.seconds_until_due() == 50
+
+
 async def test_window_that_failed_is_asked_in_halves(scene: Scene) -> None:
     """A query that timed out may have asked for too much; after a success windows grow again."""
     scene.settings = replace(scene.settings, max_window_s=1200)
