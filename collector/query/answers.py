@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from collector.model import GatewayRecord, LogRecord, Span
+from collector.stitch.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,14 @@ class Stored:
     spans: tuple[Span, ...]
     logs: tuple[LogRecord, ...]
     is_cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stitched:
+    """A timeline and the stored spans it was made of, which hold events, links and resources."""
+
+    timeline: Timeline
+    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,10 @@ class Freshness:
             if stat.stream == Stream.RECORD and _is_sending(stat, now_ns)
         )
 
+    def names(self, stream: Stream) -> list[str]:
+        """Return the names of the sources that sent this kind of data."""
+        return [stat.source for stat in self._current().stats if stat.stream == stream]
+
     def reports(self) -> list[SourceReport]:
         """Return what is known of each source, by stream and name."""
         now_ns = self._clock.now_ns()

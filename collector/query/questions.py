@@ -11,12 +11,14 @@ from dataclasses import replace
 from collector.clock import Clock
 from collector.errors import NotFound
 from collector.query.account import Account, build_account
-from collector.query.answers import ApiReport, Found, SourceReport, Stored
+from collector.query.answers import ApiReport, Found, SourceReport, Stitched, Stored
+from collector.query.batch import RowStitching
 from collector.query.expectations import Expectations
 from collector.query.freshness import Freshness
 from collector.query.moments import format_moment, parse_moment
 from collector.query.resolve import Gathered, gather, read_id
 from collector.query.searching import Searching
+from collector.query.traces import Traces
 from collector.stitch.assemble import stitch
 from collector.stitch.timeline import Finding, Timeline
 from collector.store import Store
@@ -31,7 +33,8 @@ class Questions:
     Everything that can be asked.
 
     Every method raises `BadQuestion` for a parameter that can not be understood, and what the store
-    raises: `StoreUnavailable`, `QueryTimeout` (both retryable), `TooExpensive`.
+    raises: `StoreUnavailable`, `QueryTimeout` (both retryable), `TooExpensive`. `traces` answers in
+    the terms of tracing tools.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class Questions:
         self._metrics = metrics
         self._aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
         self._expectations = Expectations(freshness)
-        self._searching = Searching(store, clock, freshness, self._expectations)
+        rows = RowStitching(store, self._expectations)
+        self._searching = Searching(store, clock, freshness, rows)
+        self.traces = Traces(store, clock, freshness, rows)
 
     def timeline(self, text: str, *, as_of: str = "", raw: bool = False) -> Timeline:
         """
@@ -53,6 +58,15 @@ class Questions:
 
         Raises:
             NotFound: nothing is known under this id; the hint says what may still come.
+        """
+        return self.stitched(text, as_of=as_of, raw=raw).timeline
+
+    def stitched(self, text: str, *, as_of: str = "", raw: bool = False) -> Stitched:
+        """
+        Return the timeline of an id together with the stored spans behind it.
+
+        Raises:
+            NotFound: nothing is known under this id.
         """
         now_ns = self._clock.now_ns()
         until_ns = parse_moment(as_of, name="as_of", now_ns=now_ns) if as_of else None
@@ -67,7 +81,9 @@ class Questions:
             is_raw=raw,
         )
         self._expectations.learn(timeline)
-        return _mark_cut(timeline) if found.is_cut else timeline
+        if found.is_cut:
+            timeline = _mark_cut(timeline)
+        return Stitched(timeline=timeline, spans=tuple(found.spans))
 
     def explain(self, text: str, *, as_of: str = "") -> Account:
         """
@@ -107,6 +123,10 @@ class Questions:
     def apis(self, start: str = "", end: str = "") -> list[ApiReport]:
         """Return the APIs of the gateways with rate, errors, percentiles and join coverage."""
         return self._searching.apis(start, end)
+
+    def now_ns(self) -> int:
+        """Return the moment that relative times count from."""
+        return self._clock.now_ns()
 
     def close(self) -> None:
         """Wait for what runs in the background; the store may be closed afterwards."""

@@ -12,7 +12,6 @@ from collector.clock import Clock
 from collector.query.answers import ApiReport, Found, Summary
 from collector.query.batch import RowStitching
 from collector.query.cursors import Cursor, decode_cursor, encode_cursor
-from collector.query.expectations import Expectations
 from collector.query.filters import Search, parse_range, parse_search
 from collector.query.freshness import Freshness
 from collector.query.moments import NS_PER_S, format_moment
@@ -27,12 +26,12 @@ class Searching:
     """Answers searches. Thread-safe."""
 
     def __init__(
-        self, store: Store, clock: Clock, freshness: Freshness, expectations: Expectations
+        self, store: Store, clock: Clock, freshness: Freshness, rows: RowStitching
     ) -> None:
         self._store = store
         self._clock = clock
         self._freshness = freshness
-        self._outlines = Outlines(RowStitching(store, expectations))
+        self._outlines = Outlines(rows)
 
     def search(self, pairs: Iterable[tuple[str, str]]) -> Found:
         """

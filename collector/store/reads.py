@@ -19,6 +19,7 @@ from collector.store.values import read_attributes, read_text
 LATEST_NS = (1 << 63) - 1
 BUCKET_S = 300
 _MAX_HITS = 10_000
+_MAX_OPERATIONS = 5_000
 # A trace in more than a day's worth of buckets is looked for in all of them.
 _MAX_BUCKETS = 288
 
@@ -48,6 +49,22 @@ def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
         limit=_MAX_HITS,
     )
     return [IdHit(*row) for row in rows]
+
+
+def find_operations(
+    client: Client, database: str, service: str, start_ns: int, end_ns: int
+) -> list[tuple[str, str]]:
+    """Return the names and kinds of a service's spans in a range, by name."""
+    rows = ask(
+        client,
+        "find_operations",
+        database=database,
+        service=service,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        limit=_MAX_OPERATIONS,
+    )
+    return [(name, kind) for name, kind in rows]
 
 
 def locate_traces(

@@ -178,6 +178,11 @@ class Store:
         with self._connections.reading() as client:
             return summaries.get_source_stats(client, self._settings.database, self._clock.now_ns())
 
+    def find_operations(self, service: str, start_ns: int, end_ns: int) -> list[tuple[str, str]]:
+        """Return name and kind of the spans that *service* sent in [start_ns, end_ns)."""
+        with self._connections.reading() as client:
+            return reads.find_operations(client, self._settings.database, service, start_ns, end_ns)
+
     def get_api_stats(self, start_ns: int, end_ns: int) -> list[ApiStat]:
         """Return the APIs that had requests in [start_ns, end_ns), the busiest first."""
         with self._connections.reading() as client:

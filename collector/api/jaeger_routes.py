@@ -1,0 +1,135 @@
+"""
+The paths of Jaeger's query API.
+
+Source: jaegertracing/jaeger v2.20 jaegerquery http_handler.go and query_parser.go; Grafana's data
+source reads `data[0]` without a length check, so an unknown trace has to be 404; formats.md 10.3.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from collector.api.answers import json_answer
+from collector.api.jaeger import (
+    envelope,
+    error_envelope,
+    render_dependencies,
+    render_operations,
+    render_trace,
+)
+from collector.api.workers import Workers
+from collector.errors import BadQuestion, CollectorError, NotFound
+from collector.query.filters import read_boolean
+from collector.query.moments import NS_PER_MS
+from collector.query.questions import Questions
+from collector.query.traces import parse_trace_search
+
+_DAY_MS = 86_400_000
+_MAX_MS = 9_223_372_036_000
+
+
+def build_jaeger_routes(questions: Questions, workers: Workers) -> APIRouter:
+    """Return the routes below `/api`."""
+    router = APIRouter(tags=["jaeger"], include_in_schema=False)
+    traces = questions.traces
+
+    async def answer(ask: Callable[[], Any]) -> Response:
+        try:
+            body = await workers.run(lambda: orjson.dumps(ask()))
+        except CollectorError as error:
+            return json_answer(
+                error_envelope(error.http_status, error.message), status=error.http_status
+            )
+        return Response(body, media_type="application/json")
+
+    @router.get("/api/services")
+    async def services() -> Response:
+        return await answer(lambda: envelope(traces.services()))
+
+    @router.get("/api/services/{service:path}/operations")
+    async def operations_of_service(request: Request) -> Response:
+        service = str(request.path_params["service"])
+        return await answer(
+            lambda: envelope(sorted({name for name, _ in traces.operations(service)}))
+        )
+
+    @router.get("/api/operations")
+    async def operations(request: Request) -> Response:
+        return await answer(lambda: envelope(_find_operations(questions, request)))
+
+    @router.get("/api/dependencies")
+    async def dependencies(request: Request) -> Response:
+        return await answer(lambda: envelope(_find_calls(questions, request)))
+
+    @router.get("/api/traces")
+    async def search(request: Request) -> Response:
+        return await answer(lambda: _find_traces(questions, request))
+
+    @router.get("/api/traces/{trace_id:path}")
+    async def trace(request: Request) -> Response:
+        trace_id = str(request.path_params["trace_id"])
+        raw = request.query_params.get("raw", "")
+        try:
+            body = await workers.run(lambda: _write_trace(questions, trace_id, raw))
+        except (NotFound, BadQuestion):
+            return json_answer(error_envelope(404, "trace not found", trace_id), status=404)
+        except CollectorError as error:
+            document = error_envelope(error.http_status, error.message, trace_id)
+            return json_answer(document, status=error.http_status)
+        return Response(body, media_type="application/json")
+
+    return router
+
+
+def _write_trace(questions: Questions, trace_id: str, raw: str) -> bytes:
+    stitched = questions.stitched(trace_id)
+    is_raw = bool(raw) and read_boolean("raw", raw)
+    return orjson.dumps(envelope([render_trace(stitched, is_raw=is_raw)]))
+
+
+def _find_traces(questions: Questions, request: Request) -> dict[str, Any]:
+    pairs = request.query_params.multi_items()
+    wanted = [value for name, value in pairs if name == "traceID"]
+    if wanted:
+        found = []
+        for trace_id in wanted[:100]:
+            try:
+                found.append(render_trace(questions.stitched(trace_id)))
+            except (NotFound, BadQuestion):
+                continue
+        return envelope(found)
+    search = parse_trace_search(pairs, now_ns=questions.now_ns())
+    found = [render_trace(stitched) for stitched in questions.traces.find(search)]
+    return envelope(found, limit=search.limit)
+
+
+def _find_operations(questions: Questions, request: Request) -> list[dict[str, Any]]:
+    service = request.query_params.get("service", "")
+    if not service:
+        msg = "service: is needed"
+        raise BadQuestion(msg)
+    kind = request.query_params.get("spanKind", "").lower()
+    operations = questions.traces.operations(service)
+    return render_operations(each for each in operations if not kind or each[1].lower() == kind)
+
+
+def _find_calls(questions: Questions, request: Request) -> list[dict[str, Any]]:
+    now_ms = questions.now_ns() // NS_PER_MS
+    end_ms = _read_ms("endTs", request.query_params.get("endTs", ""), now_ms)
+    lookback_ms = _read_ms("lookback", request.query_params.get("lookback", ""), _DAY_MS)
+    service = request.query_params.get("service", "")
+    start_ms = max(end_ms - lookback_ms, 0)
+    calls = questions.traces.calls(start_ms * NS_PER_MS, end_ms * NS_PER_MS)
+    return render_dependencies(each for each in calls if not service or service in each[:2])
+
+
+def _read_ms(name: str, text: str, default: int) -> int:
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        msg = f"{name}: {text[:80]!r} is not a number of milliseconds"
+        raise BadQuestion(msg)
+    return min(int(text), _MAX_MS)
