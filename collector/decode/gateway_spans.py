@@ -25,7 +25,8 @@ new names.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from collector.decode.fields import write_raw
 from collector.decode.ids import request_id_key
@@ -43,6 +44,8 @@ PROFILE = Profile(
 
 _ROUTE_ID = "spring.cloud.gateway.route.id"
 _ROUTES = ("httproute/", "grpcroute/")
+# One process wrote both, but its log may know its start to the second only.
+_SAME_CLOCK_NS = 1_000_000_000
 _ENTRY_KINDS = ("Server", "Client")
 # Each fact under its attribute names: current semantic conventions, old ones, Spring's.
 _METHOD = ("http.request.method", "http.method", "method")
@@ -89,29 +92,63 @@ def parse_service_rules(text: str) -> tuple[ServiceRule, ...]:
     return tuple(rules)
 
 
-def records_from_spans(
-    spans: Sequence[Span], rules: Sequence[ServiceRule] = ()
-) -> list[GatewayRecord]:
+class GatewayView(NamedTuple):
+    """A gateway's view of one request in spans: the record made of them, and which they are."""
+
+    record: GatewayRecord
+    span_ids: frozenset[tuple[str, str]]  # trace id and span id
+
+
+def views_from_spans(spans: Sequence[Span], rules: Sequence[ServiceRule] = ()) -> list[GatewayView]:
     """
-    Return one record for each span of one trace that is a gateway's view of a request.
+    Return one view for each span that is a gateway's view of a request.
 
     The spans a gateway sent upstream give the backend's time, its address, the tries, and the span
     id that went out. Order: by start.
     """
-    children: dict[str, list[Span]] = {}
+    children: dict[tuple[str, str], list[Span]] = {}
     for span in spans:
-        children.setdefault(span.parent_span_id, []).append(span)
-    parents = {span.span_id: span for span in spans}
-    records = []
+        children.setdefault((span.trace_id, span.parent_span_id), []).append(span)
+    parents = {(span.trace_id, span.span_id): span for span in spans}
+    views = []
     for span in spans:
-        parent = parents.get(span.parent_span_id)
-        if parent is not None and parent.service == span.service:
+        parent = parents.get((span.trace_id, span.parent_span_id))
+        if span.kind not in _ENTRY_KINDS or (parent and parent.service == span.service):
             continue
-        calls = _calls(span, children)
+        own = _own(span, children)
+        calls = _calls(own)
         gateway = _gateway_of(span, rules, calls)
         if gateway:
-            records.append(_build(span, gateway, calls))
-    return sorted(records, key=lambda record: (record.start_ns, record.record_id))
+            span_ids = frozenset((each.trace_id, each.span_id) for each in own)
+            views.append(GatewayView(_build(span, gateway, calls), span_ids))
+    return sorted(views, key=lambda view: (view.record.start_ns, view.record.record_id))
+
+
+def records_from_spans(
+    spans: Sequence[Span], rules: Sequence[ServiceRule] = ()
+) -> list[GatewayRecord]:
+    """Return the records of `views_from_spans`."""
+    return [view.record for view in views_from_spans(spans, rules)]
+
+
+def adopt_identity(record: GatewayRecord, others: Sequence[GatewayRecord]) -> GatewayRecord:
+    """
+    Give a record made of spans the identity of the log record of the same request.
+
+    Same gateway, same trace, and either the same span went upstream or the two meet in time with no
+    fact against it. When several could be meant, none is.
+    """
+    same = [
+        other
+        for other in others
+        if other.gateway == record.gateway and other.trace_id == record.trace_id
+    ]
+    if not same or any(other.record_id == record.record_id for other in same):
+        return record
+    sent = [other for other in same if other.outgoing_span_id == record.outgoing_span_id]
+    fitting = sent or [other for other in same if _agree(other, record)]
+    ids = {other.record_id for other in fitting}
+    return replace(record, record_id=ids.pop()) if len(ids) == 1 else record
 
 
 def record_from_span(span: Span, rules: Sequence[ServiceRule] = ()) -> GatewayRecord | None:
@@ -142,27 +179,51 @@ def _gateway_of(span: Span, rules: Sequence[ServiceRule], calls: Sequence[Span])
     return ""
 
 
-def _calls(span: Span, children: Mapping[str, Sequence[Span]]) -> list[Span]:
+def _own(span: Span, children: Mapping[tuple[str, str], Sequence[Span]]) -> list[Span]:
+    """Return the entry span and all below it that the same service wrote without a break."""
+    own = [span]
+    seen = {span.span_id}
+    for each in own:
+        for child in children.get((each.trace_id, each.span_id), ()):
+            if child.service == span.service and child.span_id not in seen:
+                seen.add(child.span_id)
+                own.append(child)
+    return own
+
+
+def _calls(own: Sequence[Span]) -> list[Span]:
     """
     Return the CLIENT spans through which the service passed the request on, in order of start.
 
     They may lie under INTERNAL spans of the same service (plugins, filters), at any depth.
     """
     found = []
-    seen = {span.span_id}
-    pending = list(children.get(span.span_id, ()))
-    while pending:
-        child = pending.pop()
-        if child.service != span.service or child.span_id in seen:
-            continue
-        seen.add(child.span_id)
-        if child.kind == "Client":
-            # Kong resolves names in CLIENT spans as well: only the balancer's leaves the gateway
-            if child.scope != "kong-internal" or child.name == "kong.balancer":
-                found.append(child)
-        else:
-            pending.extend(children.get(child.span_id, ()))
+    below: set[str] = set()
+    for span in own[1:]:
+        if span.parent_span_id in below:
+            below.add(span.span_id)
+        # Kong resolves names in CLIENT spans as well: only the balancer's leaves the gateway
+        elif span.kind == "Client" and (
+            span.scope != "kong-internal" or span.name == "kong.balancer"
+        ):
+            below.add(span.span_id)
+            found.append(span)
     return sorted(found, key=lambda call: (call.start_ns, call.span_id))
+
+
+def _agree(log: GatewayRecord, span: GatewayRecord) -> bool:
+    """Tell whether a log record and a span's record can be of one request."""
+    for mine, theirs in ((log.method, span.method), (log.path, span.path)):
+        if mine and theirs and mine != theirs:
+            return False
+    if log.status is not None and span.status is not None and log.status != span.status:
+        return False
+    log_end_ns = log.start_ns + (log.duration_ns or 0)
+    span_end_ns = span.start_ns + (span.duration_ns or 0)
+    return (
+        log.start_ns - _SAME_CLOCK_NS <= span_end_ns
+        and span.start_ns - _SAME_CLOCK_NS <= log_end_ns
+    )
 
 
 def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:

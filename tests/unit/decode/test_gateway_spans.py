@@ -1,14 +1,17 @@
 """Gateway records made of spans: which spans are a gateway's, and what is read from them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from collector.decode.gateway_spans import (
     ServiceRule,
+    adopt_identity,
     parse_service_rules,
     record_from_span,
     records_from_spans,
+    views_from_spans,
 )
 from collector.errors import ConfigError
 from collector.model import Id, Span
@@ -207,3 +210,44 @@ def test_a_cycle_of_parents_ends() -> None:
     orphan = _span(1, "", 0, 9, service="nginx")
     itself = _span(3, f"{3:016x}", 0, 9, service="nginx", kind="Internal")
     assert len(records_from_spans([orphan, itself])) == 1
+
+
+def test_a_view_names_the_spans_it_stands_for() -> None:
+    """The gateway's own spans, its plugins and calls included, and nothing of the next service."""
+    mesh = _span(30, f"{5:016x}", 50, 90, service="edge")
+    (view,) = views_from_spans([*_kong(), mesh])
+    assert view.span_ids == {(TRACE, f"{number:016x}") for number in range(1, 6)}
+
+
+def test_a_call_inside_a_call_is_one_call() -> None:
+    """A client library's own span under the call is no second try."""
+    server, client = _spring()
+    inner = _span(9, client.span_id, 2, 38, kind="Client")
+    (record,) = records_from_spans([inner, client, server])
+    assert (record.attempts, record.outgoing_span_id) == (1, client.span_id)
+
+
+def test_a_record_of_spans_takes_the_identity_of_its_log_record() -> None:
+    """nginx logs its request id, its span has none: trace and time make them one."""
+    span = _span(1, "", 0, 148, service="nginx", attributes={"http.status_code": "200"})
+    (made,) = records_from_spans([span])
+    log = replace(made, record_id="6e1f0a2b", outgoing_span_id="", start_ns=T - 500 * MS)
+    assert adopt_identity(made, [log]).record_id == "6e1f0a2b"
+    assert adopt_identity(made, []).record_id == made.record_id
+    for other in (
+        replace(log, gateway="kong"),
+        replace(log, trace_id="ab" * 16),
+        replace(log, status=404),
+        replace(log, start_ns=T + 60_000 * MS),
+    ):
+        assert adopt_identity(made, [other]) is made
+
+
+def test_of_two_log_records_the_one_that_sent_the_span_is_meant() -> None:
+    """Without that, two equally good ones leave the span's record alone."""
+    (made,) = records_from_spans([_span(1, "", 0, 9, service="nginx")])
+    first = replace(made, record_id="a", outgoing_span_id="")
+    second = replace(made, record_id="b", outgoing_span_id="")
+    assert adopt_identity(made, [first, second]) is made
+    sent = replace(second, outgoing_span_id=made.outgoing_span_id)
+    assert adopt_identity(made, [first, sent]).record_id == "b"
