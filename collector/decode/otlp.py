@@ -38,7 +38,7 @@ _NO_SPAN_ID = bytes(8)
 # requests that are cut finely so that only the parts with bad text are repaired
 _REPAIR_PIECE_BYTES = 16 * 1024
 # a resource is stored with each of its items: this bounds what a small request can become
-_MAX_REPEATED_BYTES = 64 * 1024 * 1024
+_MAX_REPEATED_BYTES = 16 * 1024 * 1024
 _MIN_RESOURCE_BYTES = 4096
 _get_span = operator.attrgetter(
     "trace_id", "span_id", "parent_span_id", "start_time_unix_nano", "end_time_unix_nano"

@@ -113,6 +113,7 @@ def media_type(headers: Headers) -> str:
 
 
 def content_encoding(headers: Headers) -> str:
+    """Return how the body is compressed, "" when it is not."""
     return headers.get(b"content-encoding", b"").strip().lower().decode("latin-1")
 
 
@@ -123,6 +124,7 @@ def content_length(headers: Headers) -> int | None:
 
 
 def peer(scope: Scope) -> str:
+    """Return the address of the sender, "" when it is not known."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 

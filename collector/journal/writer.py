@@ -1,39 +1,34 @@
 """
-Segments on disk: the only thing the ingest process and the store process share.
-
-A segment is `journal/<stream>/<id>.open` while it is written and `<id>.seg` once it is sealed. The
-id is its creation time in 20 digits of nanoseconds, a dash and 8 random hex digits, so names sort
-by age. A file is a run of length-delimited protobuf messages, which is ClickHouse's `Protobuf`
-format: the file that was synced is the file that is loaded. Every message ends with a checksum
-field (`add_checksum`), so what a crash left half-written is found by walking lengths and checksums.
-
-The process that writes a segment holds a lock on it: recovery takes over only abandoned ones.
+The writing side of the journal: group commit, seal, quota, recovery.
 """
 
 import asyncio
 import errno
 import fcntl
-import json
 import logging
 import mmap
 import os
 import secrets
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 from collector.clock import Clock
 from collector.config import JournalSettings
 from collector.errors import JournalError
+from collector.journal.segments import (
+    OPEN,
+    SEALED,
+    encode_varint,
+    make_folder,
+    scan_folder,
+    sync_directory,
+    walk_messages,
+)
 from collector.model import Stream
 from collector.telemetry import Metrics
 
-DEAD_LETTER = "dead-letter"
-_OPEN = ".open"
-_SEALED = ".seg"
 # long enough for one load to free room, short enough that senders keep the data (OTLP O-14)
 _RETRY_AFTER_S = 5
 # a request of ordinary size may already be refused here
@@ -43,133 +38,6 @@ _REFUSAL_RESCAN_AGE_NS = 200_000_000
 _TICK_S = 0.1
 _IOV_MAX = 1024
 _log = logging.getLogger(__name__)
-
-
-def encode_varint(value: int) -> bytes:
-    """Return *value*, which is not negative, as a protobuf varint."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_CHECKSUM_TAG = encode_varint(2047 << 3 | 5)
-_CHECKSUM_BYTES = len(_CHECKSUM_TAG) + 4
-
-
-def add_checksum(message: bytes, trailer: bytes = b"") -> bytes:
-    """
-    Return *message* and *trailer* as one message that ends with its checksum.
-
-    The checksum is the CRC-32 of all before it, as fixed32 field 2047: decoders skip it.
-    """
-    checksum = zlib.crc32(trailer, zlib.crc32(message))
-    return b"".join((message, trailer, _CHECKSUM_TAG, checksum.to_bytes(4, "little")))
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A sealed segment. `id` is unique for ever and orders segments by creation."""
-
-    id: str
-    stream: Stream
-    path: Path
-    size_bytes: int
-
-
-def find_sealed(directory: Path, stream: Stream | None = None) -> list[Segment]:
-    """Return the sealed segments of the journal at *directory*, oldest first."""
-    found = []
-    for each in Stream if stream is None else (stream,):
-        for name, size in _scan(directory / each, _SEALED):
-            segment_id = name.removesuffix(_SEALED)
-            found.append(Segment(segment_id, each, directory / each / name, size))
-    return sorted(found, key=lambda segment: segment.id)
-
-
-def read_messages(path: Path) -> Iterator[tuple[int, bytes]]:
-    """
-    Yield the offset and bytes of each message of a segment, trailer included, length excluded.
-
-    Raises:
-        JournalError: a length or a checksum is wrong at some offset; what came before is good.
-    """
-    size = path.stat().st_size
-    if not size:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        end = 0
-        for start, end in _walk(view):
-            yield start, view[start:end]
-    if end != size:
-        raise JournalError(f"segment {path.name} is damaged at byte {end}")
-
-
-def release(segment: Segment) -> None:
-    """Delete a segment. Only call it once its rows are on disk for good."""
-    segment.path.unlink(missing_ok=True)
-    _sync_directory(segment.path.parent)
-
-
-def move_to_dead_letter(directory: Path, stream: Stream, message: bytes, reason: str) -> Path:
-    """
-    Keep one message that the store refuses for good, beside the reason, and return its path.
-
-    The file is a segment of one message, named after its bytes: doing it twice leaves one.
-    """
-    folder = directory / DEAD_LETTER
-    _make_folder(folder)
-    path = folder / f"{stream}-{sha256(message).hexdigest()[:32]}{_SEALED}"
-    note = json.dumps({"stream": stream, "reason": reason}, indent=1).encode()
-    _write_file(path.with_suffix(".json"), note)
-    _write_file(path, encode_varint(len(message)) + message)
-    _sync_directory(folder)
-    return path
-
-
-def replay_dead_letters(directory: Path, now_ns: int) -> int:
-    """Make sealed segments of the dead letters again, under new ids, and return how many."""
-    folder = directory / DEAD_LETTER
-    letters = sorted(folder.glob(f"*{_SEALED}")) if folder.exists() else []
-    for number, letter in enumerate(letters):
-        stream = directory / letter.stem.partition("-")[0]
-        _make_folder(stream)
-        letter.rename(stream / f"{now_ns + number:020d}-{secrets.token_hex(4)}{_SEALED}")
-        letter.with_suffix(".json").unlink(missing_ok=True)
-        _sync_directory(stream)
-    if letters:
-        _sync_directory(folder)
-    return len(letters)
-
-
-class JournalFolder:
-    """The journal as the process that loads it sees it."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def find_sealed(self) -> list[Segment]:
-        """Return the segments to load, oldest first."""
-        return find_sealed(self._directory)
-
-    def read_messages(self, path: Path) -> Iterator[tuple[int, bytes]]:
-        """Yield offset and bytes of each message; see the function of the same name."""
-        return read_messages(path)
-
-    def write_messages(self, path: Path, messages: Sequence[bytes]) -> None:
-        """Write a file of the segments' form; nothing is synced."""
-        path.write_bytes(b"".join(encode_varint(len(each)) + each for each in messages))
-
-    def release(self, path: Path) -> None:
-        """Delete the segment; its rows are safe."""
-        path.unlink(missing_ok=True)
-        _sync_directory(path.parent)
-
-    def bury(self, stream: Stream, message: bytes, reason: str) -> None:
-        """Keep a message that can not be loaded, with the reason."""
-        move_to_dead_letter(self._directory, stream, message, reason)
 
 
 @dataclass(slots=True, eq=False)
@@ -205,8 +73,8 @@ class _OpenSegment:
         if not self.size:
             self.path.unlink(missing_ok=True)
         elif self.path.exists():  # else renamed by an attempt that failed after that
-            self.path.rename(self.path.with_suffix(_SEALED))
-        _sync_directory(self.path.parent)
+            self.path.rename(self.path.with_suffix(SEALED))
+        sync_directory(self.path.parent)
         os.close(self.fd)
 
 
@@ -268,10 +136,10 @@ class Journal:
             JournalError: the folder can not be used. Retryable.
         """
         try:
-            _make_folder(self._settings.directory)
+            make_folder(self._settings.directory)
             for stream in Stream:
-                _make_folder(self._settings.directory / stream)
-                for name, _ in _scan(self._settings.directory / stream, _OPEN):
+                make_folder(self._settings.directory / stream)
+                for name, _ in scan_folder(self._settings.directory / stream, OPEN):
                     self._recover(self._settings.directory / stream / name)
             self._rescan()
         except OSError as exc:
@@ -386,7 +254,7 @@ class Journal:
 
     def _create(self, stream: Stream) -> _OpenSegment:
         while True:
-            name = f"{self._clock.now_ns():020d}-{secrets.token_hex(4)}{_OPEN}"
+            name = f"{self._clock.now_ns():020d}-{secrets.token_hex(4)}{OPEN}"
             path = self._settings.directory / stream / name
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -395,7 +263,7 @@ class Journal:
             os.close(fd)  # a process that started just now took it for abandoned and removed it
         segment = _OpenSegment(path, fd, self._clock.monotonic_ns())
         self._segments[stream] = segment
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
         return segment
 
     def _roll_back(self, streams: Iterable[Stream]) -> None:
@@ -455,7 +323,7 @@ class Journal:
         size = os.fstat(fd).st_size
         if size:
             with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as view:
-                for _, end in _walk(view):
+                for _, end in walk_messages(view):
                     segment.size = end
         if segment.size < size:
             _log.warning("cut %d torn bytes from %s", size - segment.size, path.name)
@@ -469,76 +337,11 @@ class Journal:
         found: dict[Path, int] = {}
         for stream in Stream:
             folder = self._settings.directory / stream
-            for name, size in _scan(folder, _SEALED, _OPEN):
+            for name, size in scan_folder(folder, SEALED, OPEN):
                 found[folder / name] = mine.get(folder / name, size)
         self._stored_bytes = sum(found.values())
         self._scanned_ns = self._clock.monotonic_ns()
         self._metrics.gauge("hopline_journal_pending_bytes", self._stored_bytes)
-
-
-def _walk(view: mmap.mmap) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each whole message, until the end or the first that is not whole."""
-    at, size = 0, len(view)
-    while at < size:
-        length, shift = 0, 0
-        while at < size and shift < 35:
-            byte = view[at]
-            length |= (byte & 0x7F) << shift
-            at, shift = at + 1, shift + 7
-            if byte < 0x80:
-                break
-        else:
-            return
-        end = at + length
-        if length < _CHECKSUM_BYTES or end > size:
-            return
-        trailer = _CHECKSUM_TAG + zlib.crc32(view[at : end - _CHECKSUM_BYTES]).to_bytes(4, "little")
-        if view[end - _CHECKSUM_BYTES : end] != trailer:
-            return
-        yield at, end
-        at = end
-
-
-def _scan(folder: Path, *suffixes: str) -> list[tuple[str, int]]:
-    try:
-        with os.scandir(folder) as entries:
-            return [
-                (entry.name, size)
-                for entry in entries
-                if entry.name.endswith(suffixes) and (size := _size(entry)) is not None
-            ]
-    except FileNotFoundError:
-        return []
-
-
-def _size(entry: os.DirEntry[str]) -> int | None:
-    try:
-        return entry.stat().st_size
-    except FileNotFoundError:  # deleted or renamed since it was listed
-        return None
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-
-
-def _make_folder(path: Path) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.chmod(0o700)
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _translated(exc: OSError) -> JournalError:
