@@ -4,8 +4,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from collector.decode.gateways import azure_apim
 from collector.decode.gateways.azure_app_insights import REQUEST_KEY, decode, decode_rows
+from collector.stitch.merge import merge_records
 
+MS = 1_000_000
 OPERATION_ID = "0c1d" * 8
 REQUEST_SPAN, DEPENDENCY_SPAN = "ab" * 8, "cd" * 8
 PROPERTIES = {
@@ -97,3 +100,47 @@ def test_legacy_guid_is_no_trace_id() -> None:
     (record,) = decode(json.dumps(_request(OperationId=guid)).encode()).records
     assert record.trace_id == ""
     assert ("request_id", guid) in [(each.kind, each.value) for each in record.ids]
+
+
+def test_five_sources_of_one_request_are_merged_into_one_record() -> None:
+    """Gateway log, request, dependency, policy event and LLM log: counted once, best of each."""
+    correlation_id = PROPERTIES["Request Id"]
+    log = {
+        "TimeGenerated": "2032-01-02T03:04:05.0070000Z",
+        "Category": "GatewayLogs",
+        "CorrelationId": correlation_id.lower(),
+        "TotalTime": 101,
+        "ClientTime": 3,
+        "BackendTime": 80,
+        "CacheTime": 0,
+        "ResponseCode": 200,
+    }
+    event = {
+        "requestId": correlation_id.lower(),
+        "startedAt": log["TimeGenerated"],
+        "elapsedMs": 98.5,
+    }
+    usage = {
+        "Type": "ApiManagementGatewayLlmLog",
+        "TimeGenerated": log["TimeGenerated"],
+        "CorrelationId": correlation_id.lower(),
+        "TotalTokens": 12,
+    }
+    bodies = [
+        (azure_apim.decode, log),
+        (decode, _request(ItemCount=4)),
+        (decode, _dependency(ItemCount=4)),
+        (azure_apim.decode, event),
+        (azure_apim.decode, usage),
+    ]
+    records = [
+        record for read, body in bodies for record in read(json.dumps(body).encode()).records
+    ]
+    (merged,) = merge_records(records)
+    assert merged.versions == 5
+    record = merged.record
+    assert (record.duration_ns, record.client_ns, record.gateway_ns) == (101 * MS, 3 * MS, 18 * MS)
+    assert (record.trace_id, record.outgoing_span_id) == (OPERATION_ID, DEPENDENCY_SPAN)
+    assert record.start_ns == 1_956_625_445_007_000_000
+    assert (record.kind, record.weight) == ("llm", 4.0)
+    assert record.attributes["gen_ai.usage.total_tokens"] == "12"
