@@ -8,6 +8,7 @@ phases → verdict. Each step is a rule in a file of its own; this one only pass
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from collector.decode.gateway_spans import ServiceRule, adopt_identity, views_from_spans
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.stitch.access_logs import add_evidence, read_entries, spans_from_entries
 from collector.stitch.completeness import SPAN_SOURCE, SourceLags, judge_completeness
@@ -58,6 +59,7 @@ def stitch(
     subject: str = "",
     offsets: ClockOffsets = NO_OFFSETS,
     population: int = 0,
+    gateway_services: Sequence[ServiceRule] = (),
     is_raw: bool = False,
 ) -> Timeline:
     """
@@ -75,6 +77,7 @@ def stitch(
         subject: The id that was asked for, of a record, a trace or a span; "" for the first.
         offsets: Clock offsets between hosts that were learned over many requests.
         population: How many traces could share a 64-bit id by chance; 0 for those at hand.
+        gateway_services: Services whose spans are a gateway's, beside those known by themselves.
         is_raw: Show every start as its sender wrote it. Phases and path stay as they are.
 
     Raises:
@@ -86,6 +89,7 @@ def stitch(
     if not records and not spans:
         raise ValueError("nothing to stitch: no record, no span and no access log")
     forest = build_forest(spans)
+    records = [*records, *_records_of_spans(spans, records, forest.nodes, gateway_services)]
     add_evidence(forest.nodes, entries)
     traces = view_traces(forest.nodes)
     matched = [
@@ -104,6 +108,21 @@ def stitch(
     state, expected = _judge_state(stitched, lags, now_ns)
     inputs = (records, spans, logs)
     return _describe(stitched, inputs, state, expected, lags=lags or SourceLags(), is_raw=is_raw)
+
+
+def _records_of_spans(
+    spans: Sequence[Span],
+    records: Sequence[GatewayRecord],
+    nodes: Sequence[Node],
+    rules: Sequence[ServiceRule],
+) -> list[GatewayRecord]:
+    """Make records of the spans that gateways wrote, and mark these as the gateway's own."""
+    views = views_from_spans(spans, rules)
+    own = {span_id for view in views for span_id in view.span_ids}
+    for node in nodes:
+        if (node.trace_id, node.span_id) in own:
+            node.role = "gateway"
+    return [adopt_identity(view.record, records) for view in views]
 
 
 def _stretch_unmeasured(members: Sequence[Node]) -> None:

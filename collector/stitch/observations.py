@@ -13,6 +13,7 @@ from collector.stitch.timeline import Finding
 
 _DAY_NS = 86_400_000_000_000
 _MAX_REFS = 5
+_MAX_MISSING = 20
 _FLAG_FINDINGS = {
     "negative_duration": ("NEGATIVE_DURATION", "ended before they began; shown without length"),
     "no_start": ("NO_START", "have no start time"),
@@ -77,13 +78,18 @@ def _orphans(members: Sequence[Node]) -> Iterator[Finding]:
             continue
         if node.is_orphan:
             missing.setdefault(node.span.parent_span_id, []).append(node)
-    for parent_id, nodes in sorted(missing.items()):
+    most_first = sorted(missing.items(), key=lambda item: (-len(item[1]), item[0]))
+    for parent_id, nodes in most_first[:_MAX_MISSING]:
         parent = nodes[0].parent
         where = f"; placed under {parent.service} by time" if parent is not None else ""
         what = f"span {parent_id} never arrived" if parent_id else "they have no parent"
-        yield _finding(
-            "ORPHAN", nodes, f"{len(nodes)} {_plural(nodes)} without parent: {what}{where}"
-        )
+        message = f"{len(nodes)} {_plural(nodes)} without parent: {what}{where}"
+        yield _finding("ORPHAN", nodes, message)
+    rest = [node for _, nodes in most_first[_MAX_MISSING:] for node in nodes]
+    if rest:
+        count = len(most_first) - _MAX_MISSING
+        message = f"{len(rest)} more {_plural(rest)} name {count} other parents that never arrived"
+        yield _finding("ORPHAN", rest, message)
 
 
 def _outside(members: Sequence[Node]) -> Iterator[Finding]:

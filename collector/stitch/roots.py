@@ -188,10 +188,8 @@ def _place_rest(rooted: Rooted, joints: Sequence[Joint], traces: dict[str, Trace
             )
         elif not any(match.trace is view for joint in joints for match in joint.matches.accepted):
             rooted.others.append(view.trace_id)
-    callers = {id(node) for node in rooted.callers[:1]}
-    loose = [
-        top for view in views for top in view.tops if not {id(top)} & (held | elsewhere | callers)
-    ]
+    placed = held | elsewhere | {id(node) for node in rooted.callers[:1]}
+    loose = [top for view in views for top in view.tops if id(top) not in placed]
     rooted.others += [top.span_id for top in loose if _is_router(top)]
     loose = [top for top in loose if not _is_router(top)]
     rooted.extra_roots = [top for top in loose if not top.is_orphan]
