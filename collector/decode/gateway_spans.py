@@ -25,7 +25,7 @@ new names.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from collector.decode.fields import write_raw
@@ -131,24 +131,40 @@ def records_from_spans(
     return [view.record for view in views_from_spans(spans, rules)]
 
 
-def adopt_identity(record: GatewayRecord, others: Sequence[GatewayRecord]) -> GatewayRecord:
+def reconcile(record: GatewayRecord, logs: Sequence[GatewayRecord]) -> GatewayRecord:
     """
-    Give a record made of spans the identity of the log record of the same request.
+    Return *record*, made of spans, beside the records that the same gateway logged.
 
-    Same gateway, same trace, and either the same span went upstream or the two meet in time with no
-    fact against it. When several could be meant, none is.
+    If one of them is of the same request, what a log can not know is left and takes its identity:
+    the trace context and ids. Its times stay those of the log, which measure the whole. It is the
+    same request with the same id, or in the same trace if the same span went upstream or the two
+    meet in time with no fact against it. When several could be meant, none is.
     """
-    same = [
-        other
-        for other in others
-        if other.gateway == record.gateway and other.trace_id == record.trace_id
-    ]
-    if not same or any(other.record_id == record.record_id for other in same):
+    mine = [log for log in logs if log.gateway == record.gateway]
+    same = [log for log in mine if log.record_id == record.record_id]
+    if not same:
+        mine = [log for log in mine if log.trace_id == record.trace_id]
+        sent = [log for log in mine if log.outgoing_span_id == record.outgoing_span_id]
+        same = sent or [log for log in mine if _agree(log, record)]
+    if len({log.record_id for log in same}) != 1:
         return record
-    sent = [other for other in same if other.outgoing_span_id == record.outgoing_span_id]
-    fitting = sent or [other for other in same if _agree(other, record)]
-    ids = {other.record_id for other in fitting}
-    return replace(record, record_id=ids.pop()) if len(ids) == 1 else record
+    log = same[0]
+    return GatewayRecord(
+        gateway=log.gateway,
+        record_id=log.record_id,
+        start_ns=log.start_ns,
+        source=record.source,
+        ids=record.ids,
+        trace_id=record.trace_id,
+        trace_id_source=record.trace_id_source,
+        parent_span_id=record.parent_span_id,
+        outgoing_span_id=record.outgoing_span_id,
+        is_sampled=record.is_sampled,
+        resolution_ns=log.resolution_ns,
+        weight=log.weight,
+        raw=record.raw,
+        received_ns=log.received_ns,
+    )
 
 
 def record_from_span(span: Span, rules: Sequence[ServiceRule] = ()) -> GatewayRecord | None:

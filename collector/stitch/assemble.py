@@ -8,7 +8,7 @@ phases → verdict. Each step is a rule in a file of its own; this one only pass
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from collector.decode.gateway_spans import ServiceRule, adopt_identity, views_from_spans
+from collector.decode.gateway_spans import ServiceRule, reconcile, views_from_spans
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.stitch.access_logs import add_evidence, read_entries, spans_from_entries
 from collector.stitch.completeness import SPAN_SOURCE, SourceLags, judge_completeness
@@ -122,7 +122,7 @@ def _records_of_spans(
     for node in nodes:
         if (node.trace_id, node.span_id) in own:
             node.role = "gateway"
-    return [adopt_identity(view.record, records) for view in views]
+    return [reconcile(view.record, records) for view in views]
 
 
 def _stretch_unmeasured(members: Sequence[Node]) -> None:

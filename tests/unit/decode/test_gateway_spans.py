@@ -7,8 +7,8 @@ import pytest
 
 from collector.decode.gateway_spans import (
     ServiceRule,
-    adopt_identity,
     parse_service_rules,
+    reconcile,
     record_from_span,
     records_from_spans,
     views_from_spans,
@@ -227,20 +227,30 @@ def test_a_call_inside_a_call_is_one_call() -> None:
     assert (record.attempts, record.outgoing_span_id) == (1, client.span_id)
 
 
-def test_a_record_of_spans_takes_the_identity_of_its_log_record() -> None:
+def test_beside_its_log_record_only_the_trace_context_of_spans_is_left() -> None:
     """nginx logs its request id, its span has none: trace and time make them one."""
-    span = _span(1, "", 0, 148, service="nginx", attributes={"http.status_code": "200"})
+    span = _span(1, CALLER, 0, 148, service="nginx", attributes={"http.status_code": "200"})
     (made,) = records_from_spans([span])
-    log = replace(made, record_id="6e1f0a2b", outgoing_span_id="", start_ns=T - 500 * MS)
-    assert adopt_identity(made, [log]).record_id == "6e1f0a2b"
-    assert adopt_identity(made, []).record_id == made.record_id
+    log = replace(made, record_id="6e1f0a2b", outgoing_span_id="", start_ns=T - 500 * MS, ids=())
+    found = reconcile(made, [log])
+    assert (found.record_id, found.start_ns) == ("6e1f0a2b", log.start_ns)
+    assert (found.outgoing_span_id, found.parent_span_id) == (f"{1:016x}", CALLER)
+    assert (found.duration_ns, found.status, found.instance) == (None, None, "")
+    assert reconcile(made, []) is made
     for other in (
         replace(log, gateway="kong"),
         replace(log, trace_id="ab" * 16),
         replace(log, status=404),
         replace(log, start_ns=T + 60_000 * MS),
     ):
-        assert adopt_identity(made, [other]) is made
+        assert reconcile(made, [other]) is made
+
+
+def test_the_same_id_is_enough_without_a_trace_in_the_log() -> None:
+    """Kong's log and span carry its request id, also when the log's plugin wrote no trace id."""
+    (made,) = records_from_spans(_kong())
+    log = replace(made, trace_id="", trace_id_source="", outgoing_span_id="")
+    assert reconcile(made, [log]).trace_id == TRACE
 
 
 def test_of_two_log_records_the_one_that_sent_the_span_is_meant() -> None:
@@ -248,6 +258,6 @@ def test_of_two_log_records_the_one_that_sent_the_span_is_meant() -> None:
     (made,) = records_from_spans([_span(1, "", 0, 9, service="nginx")])
     first = replace(made, record_id="a", outgoing_span_id="")
     second = replace(made, record_id="b", outgoing_span_id="")
-    assert adopt_identity(made, [first, second]) is made
+    assert reconcile(made, [first, second]) is made
     sent = replace(second, outgoing_span_id=made.outgoing_span_id)
-    assert adopt_identity(made, [first, sent]).record_id == "b"
+    assert reconcile(made, [first, sent]).record_id == "b"
