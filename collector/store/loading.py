@@ -32,6 +32,7 @@ def load_file(
         "insert_deduplication_token": f"{token}/{SCHEMA_VERSION}",
         "deduplicate_blocks_in_dependent_materialized_views": "1",
         # One block a segment: the token then stands for all of it, whatever the machine.
+        "max_block_size": "2000000",
         "max_insert_block_size": "100000000",
         "min_insert_block_size_rows": "0",
         "min_insert_block_size_bytes": "0",

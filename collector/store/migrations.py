@@ -4,6 +4,7 @@ Tables, views and their changes, from `schema/NNNN_name.sql`, applied once each 
 
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clickhouse_connect.driver import Client
@@ -14,11 +15,18 @@ from collector.store.rendering import SCHEMA_DIR, Names, expand, strip_comments
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _TTL = re.compile(r"^-- ttl: (.+)$", re.MULTILINE)
 _ONLY = re.compile(r"^-- only: (cluster|single)$", re.MULTILINE)
+_DATABASE = "CREATE DATABASE IF NOT EXISTS {{database}} {{on_cluster}}"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {{database}}.schema_migration {{on_cluster}} (
     name String, checksum String, applied DateTime64(3) DEFAULT now64(3)
 ) ENGINE = {{merge_tree}} ORDER BY name
 """
+_FIND_APPLIED = "SELECT name, any(checksum) FROM {{database}}.schema_migration GROUP BY name"
+_APPLIED = """
+INSERT INTO {{database}}.schema_migration (name, checksum) SELECT {name:String}, {checksum:String}
+"""
+_FIND_ENGINES = "SELECT name, engine_full FROM system.tables WHERE database = {database:String}"
+_ALTER = "ALTER TABLE {{{{database}}}}.{table} {{{{on_cluster}}}} {change}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +78,57 @@ def migrate(client: Client, names: Names, ttl_days: int) -> list[str]:
     Raises:
         ConfigError: a file was changed after it was applied.
     """
-    database = names.values["database"]
-    client.command(f"CREATE DATABASE IF NOT EXISTS {database} {names.values['on_cluster']}")
+    client.command(expand(_DATABASE, names))
     client.command(expand(_TABLE, names))
-    applied = _find_applied(client, database)
-    done = []
-    for migration in find_migrations():
-        if migration.only and (migration.only == "cluster") != names.is_cluster:
-            continue
-        known = applied.get(migration.name)
-        if known == migration.checksum:
-            continue
-        if known is not None:
-            msg = f"schema file {migration.name} was changed after it was applied"
-            raise ConfigError(msg, hint="add a new file instead of editing an applied one")
-        client.command(render(migration, names))
-        client.command(
-            f"INSERT INTO {database}.schema_migration (name, checksum) VALUES "  # noqa: S608
-            f"('{migration.name}', '{migration.checksum}')"
-        )
-        done.append(migration.name)
+    applied = _find_applied(client, names)
+    migrations = [
+        each
+        for each in find_migrations()
+        if not each.only or (each.only == "cluster") == names.is_cluster
+    ]
+    done = [each.name for each in migrations if _apply(client, names, each, applied)]
+    _reconcile_ttl(client, names, migrations, ttl_days)
     return done
 
 
-def _find_applied(client: Client, database: str) -> dict[str, str]:
-    sql = f"SELECT name, any(checksum) FROM {database}.schema_migration GROUP BY name"  # noqa: S608
-    return {str(name): str(checksum) for name, checksum in client.query(sql).result_rows}
+def _apply(client: Client, names: Names, migration: Migration, applied: Mapping[str, str]) -> bool:
+    known = applied.get(migration.name)
+    if known is not None and known != migration.checksum:
+        msg = f"schema file {migration.name} was changed after it was applied"
+        raise ConfigError(msg, hint="add a new file instead of editing an applied one")
+    if known is None:
+        client.command(render(migration, names))
+        client.command(
+            expand(_APPLIED, names),
+            parameters={"name": migration.name, "checksum": migration.checksum},
+        )
+    return known is None
+
+
+def _find_applied(client: Client, names: Names) -> dict[str, str]:
+    rows = client.query(expand(_FIND_APPLIED, names)).result_rows
+    return {str(name): str(checksum) for name, checksum in rows}
+
+
+def _reconcile_ttl(
+    client: Client, names: Names, migrations: Sequence[Migration], ttl_days: int
+) -> None:
+    """Give every table the time to live of the settings, also those that exist with another one."""
+    engines = {
+        str(table): str(engine)
+        for table, engine in client.query(
+            _FIND_ENGINES, parameters={"database": names.values["database"]}
+        ).result_rows
+    }
+    for migration in migrations:
+        if not migration.ttl:
+            continue
+        table = migration.table + names.values["local"]
+        wanted = f"TTL {migration.ttl} + toIntervalDay({ttl_days})"
+        change = ""
+        if ttl_days and f"{wanted} SETTINGS" not in engines[table]:
+            change = f"MODIFY {wanted}"
+        elif not ttl_days and " TTL " in engines[table]:
+            change = "REMOVE TTL"
+        if change:
+            client.command(expand(_ALTER.format(table=table, change=change), names))

@@ -60,7 +60,7 @@ def build_names(settings: StoreSettings) -> Names:
         "replacing_merge_tree": f"{prefix}ReplacingMergeTree{arguments}",
         "durable": (
             f"{window} = {_TOKENS}, fsync_after_insert = 1, fsync_part_directory = 1, "
-            "ttl_only_drop_parts = 1"
+            "ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1"
         ),
     }
     return Names(values, is_cluster)

@@ -14,11 +14,11 @@ FROM (
         arrayMap(i -> replaceAll(lower(i.2), '-', ''), ids)) AS key
     WHERE key != ''
 )
-WHERE key IN (
+WHERE key GLOBAL IN (
     SELECT TraceId FROM {database:Identifier}.otel_traces_trace_id_ts
-    WHERE TraceId IN (SELECT arrayJoin(arrayConcat([trace_id], arrayMap(i -> replaceAll(lower(i.2), '-', ''), ids))) FROM picked)
+    WHERE TraceId GLOBAL IN (SELECT arrayJoin(arrayConcat([trace_id], arrayMap(i -> replaceAll(lower(i.2), '-', ''), ids))) FROM picked)
     UNION ALL
     SELECT key FROM {database:Identifier}.id_index
-    WHERE key IN (SELECT arrayJoin(arrayMap(i -> {{request_id_key:i.2}}, ids)) FROM picked) AND record_id = ''
+    WHERE key GLOBAL IN (SELECT arrayJoin(arrayMap(i -> {{request_id_key:i.2}}, ids)) FROM picked) AND record_id = ''
 )
 ORDER BY gateway, record_id

@@ -6,7 +6,7 @@ SELECT
 FROM {database:Identifier}.gateway_record
 WHERE bucket >= {{five_minutes:{start_ns:Int64}}} AND bucket <= {{five_minutes:{end_ns:Int64}}}
     AND {{record_filter}}
-    AND ({service:String} = '' OR trace_id = '' OR trace_id IN ({{traces_of_service}}))
+    AND ({service:String} = '' OR trace_id = '' OR trace_id GLOBAL IN ({{traces_of_service}}))
     AND value <= {after_value:Int64}
     AND (value, start_ns, toString(gateway), record_id)
         < ({after_value:Int64}, {after_start_ns:Int64}, {after_gateway:String}, {after_id:String})

@@ -6,7 +6,7 @@ SELECT
 FROM {database:Identifier}.trace_summary
 WHERE bucket >= {{five_minutes:{start_ns:Int64}}} - 3600 AND bucket <= {{five_minutes:{end_ns:Int64}}}
     AND {{trace_filter}}
-    AND ({service:String} = '' OR trace_id IN ({{traces_of_service}}))
+    AND ({service:String} = '' OR trace_id GLOBAL IN ({{traces_of_service}}))
     AND value <= {after_value:Int64}
     AND (value, edge_start_ns, '', trace_id)
         < ({after_value:Int64}, {after_start_ns:Int64}, {after_gateway:String}, {after_id:String})
