@@ -144,6 +144,7 @@ def describe_span(node: Node, root: Node, *, is_raw: bool) -> TimelineSpan:
         hop=node.hop,
         role=node.role,
         service=node.service,
+        host=node.host,
         name=node.name,
         kind=node.kind,
         start_offset_ns=node.raw_start + shift - root.start,

@@ -101,6 +101,7 @@ class TimelineSpan:
     hop: int
     role: str  # gateway, edge, client_proxy, server_proxy, waypoint, app, dependency
     service: str
+    host: str
     name: str
     kind: str
     start_offset_ns: int
