@@ -49,7 +49,8 @@ async function search(isMore) {
     if (!isMore) cells.replaceChildren();
     cells.append(...found.requests.map(summaryRow));
     nextCursor = found.next_cursor || "";
-    $("note").textContent = found.note || cells.rows.length + " requests" + (nextCursor ? " so far" : "");
+    const count = cells.rows.length + " requests" + (nextCursor ? " so far" : "");
+    $("note").textContent = [count, found.note].filter(Boolean).join(". ");
   } catch (error) {
     if (turn === asked) $("note").textContent = error.message;
   }
@@ -170,6 +171,8 @@ function waterfall(t) {
     picture.append(draw("line", { x1: x, x2: x, y1: TOP - 6, y2: rows.length * ROW + TOP, class: "grid" }));
     picture.append(draw("text", { x, y: 12, class: "dim", "text-anchor": quarter === 4 ? "end" : "start" }, ms(value) + " ms"));
   }
+  picture.append(draw("text", { x: LABEL + 70, y: 12, "text-anchor": "end", class: "dim" }, "total ms"));
+  picture.append(draw("text", { x: LABEL + 140, y: 12, "text-anchor": "end", class: "dim" }, "self ms"));
   const path = new Map();
   for (const part of t.critical_path) {
     if (!path.has(part.span_id)) path.set(part.span_id, []);
@@ -181,7 +184,7 @@ function waterfall(t) {
 
 function spanRow(span, depth, y, scale, path) {
   const row = draw("g", { class: "row" });
-  const failed = span.status === "Error" || /^5/.test(span.status || "");
+  const failed = span.status === "error";
   const label = shorten(span.service + " " + span.name, Math.max(12, 50 - 2 * depth));
   const sort = span.role || "unknown";
   row.append(draw("rect", { x: 0, y, width: LABEL + NUMBERS + BAR, height: ROW, class: "back" }));
