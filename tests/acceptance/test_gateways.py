@@ -260,6 +260,81 @@ def test_every_id_of_the_record_finds_it(service: Service, name: str) -> None:
         assert found["trace_id"] == call.trace_id
 
 
+def _send_gateway_spans(
+    service: Service, call: Call, scope: str, outer: dict[str, str], inner: dict[str, str]
+) -> None:
+    """Send the spans of a gateway: its SERVER span of 100 ms and its call of 80 ms."""
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "edge-gateway"
+    scoped = resource.scope_spans.add()
+    scoped.scope.name = scope
+    server_id = secrets.token_bytes(8)
+    for kind, span_id, parent, begin, length, values in (
+        (Span.SPAN_KIND_SERVER, server_id, b"", 0, 100, outer),
+        (Span.SPAN_KIND_CLIENT, bytes.fromhex(call.gateway_span), server_id, 10, 80, inner),
+    ):
+        span = scoped.spans.add(
+            trace_id=bytes.fromhex(call.trace_id),
+            span_id=span_id,
+            parent_span_id=parent,
+            name=values["name"],
+            kind=kind,
+            start_time_unix_nano=(call.start_ms + begin) * MS,
+            end_time_unix_nano=(call.start_ms + begin + length) * MS,
+        )
+        for key, value in values.items():
+            span.attributes.add(key=key).value.string_value = value
+    body = request.SerializeToString()
+    status, _ = service.post("/v1/traces", body, "application/x-protobuf")
+    assert status == 200
+
+
+def _kong_spans(service: Service, call: Call, request_id: str) -> None:
+    outer = {"name": "kong", "kong.request.id": request_id, "http.status_code": "200"}
+    _send_gateway_spans(service, call, "kong-internal", outer, {"name": "kong.balancer"})
+
+
+@pytest.mark.parametrize("gateway", ["kong", "spring-cloud-gateway"])
+def test_a_gateway_that_sends_spans_only_has_its_record(service: Service, gateway: str) -> None:
+    """Its spans make the record: the gateway's time is its own, and the spans are its inside."""
+    call = _call()
+    if gateway == "kong":
+        _kong_spans(service, call, secrets.token_hex(16))
+    else:
+        inner = {"name": "HTTP GET", "spring.cloud.gateway.route.id": "orders"}
+        outer = {"name": "http get", "status": "200", "method": "GET"}
+        _send_gateway_spans(service, call, "org.springframework.boot", outer, inner)
+    _send_spans(service, call, call.gateway_span)
+    timeline = service.wait_for(
+        f"/api/v1/requests/{call.trace_id}", lambda s, t: s == 200 and len(t["spans"]) >= 5
+    )
+    (record,) = timeline["gateway_records"]
+    assert record["gateway"] == gateway
+    assert timeline["duration_ms"] == 100.0
+    found = {phase["name"]: phase["duration_ms"] for phase in timeline["phases"]}
+    assert found["gateway"] == pytest.approx(20.0)
+    assert found["app"] == pytest.approx(50.0)
+    assert sum(found.values()) == pytest.approx(100.0)
+
+
+def test_log_record_and_spans_of_one_gateway_are_one(service: Service) -> None:
+    """Kong logs the request and sends its spans: one record, with the log's split of the time."""
+    call = _call()
+    entry = json.loads(json.dumps(_kong(call)))
+    _kong_spans(service, call, entry["request"]["id"])
+    _send_spans(service, call, call.gateway_span)
+    _push(service, "kong", entry)
+    timeline = service.wait_for(
+        f"/api/v1/requests/{call.trace_id}",
+        lambda s, t: s == 200 and len(t["spans"]) >= 5 and "kong" in str(t["gateway_records"]),
+    )
+    assert len(timeline["gateway_records"]) == 1
+    assert timeline["gateway_records"][0]["record_id"] == entry["request"]["id"]
+    assert [hop["role"] for hop in timeline["hops"]].count("gateway") == 1
+    assert sum(phase["duration_ms"] for phase in timeline["phases"]) == pytest.approx(100.0)
+
+
 def test_application_gateway_without_a_shared_id_stands_alone(service: Service) -> None:
     """Its log has no id that the mesh knows: the record is found by its own, nothing guessed."""
     call = _call()
