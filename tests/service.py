@@ -93,8 +93,11 @@ class Service:
         """Ask the query API until the answer is good; the last answer is in the failure."""
         deadline = time.monotonic() + limit_s
         while True:
-            status, answer = self.get(path)
-            if is_good(status, answer):
+            try:
+                status, answer = self.get(path)
+            except OSError as error:  # between a crash and the next start nobody listens
+                status, answer = 0, error
+            if status and is_good(status, answer):
                 return answer
             assert time.monotonic() < deadline, f"{path}: {status} {str(answer)[:2000]}"
             time.sleep(0.1)

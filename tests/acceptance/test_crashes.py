@@ -85,8 +85,10 @@ def test_kill_9_in_the_middle_of_a_load_loses_and_doubles_nothing(
 
 def _check_every_trace(engine: Path, ledger: _Ledger) -> None:
     """Count the rows themselves: the API would hide a doubled one."""
-    stored = _rows_by_trace(engine, "SELECT TraceId, count() FROM hopline.otel_traces")
-    summed = _rows_by_trace(engine, "SELECT TraceId, sum(SpanCount) FROM hopline.trace_summary")
+    stored = _rows_by_trace(engine, "SELECT TraceId, count() FROM hopline.otel_traces GROUP BY 1")
+    summed = _rows_by_trace(
+        engine, "SELECT trace_id, sum(spans) FROM hopline.trace_summary GROUP BY 1"
+    )
     wrong = {
         trace_id: (spans, stored.get(trace_id), summed.get(trace_id))
         for trace_id, spans in ledger.traces.items()
@@ -100,7 +102,7 @@ def _rows_by_trace(engine: Path, sql: str) -> dict[str, int]:
     program = (
         "import json, sys, clickhouse_connect\n"
         "client = clickhouse_connect.get_client(dsn=f'chdb://{sys.argv[1]}')\n"
-        "rows = client.query(sys.argv[2] + ' GROUP BY TraceId').result_rows\n"
+        "rows = client.query(sys.argv[2]).result_rows\n"
         "json.dump({trace: int(count) for trace, count in rows}, sys.stdout)"
     )
     command = [sys.executable, "-c", program, str(engine), sql]

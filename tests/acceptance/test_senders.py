@@ -32,12 +32,13 @@ EXPORTERS: dict[str, Callable[[Service], SpanExporter]] = {
 
 def _send_order(exporter: SpanExporter) -> tuple[str, str]:
     """Make one request through two services; return its trace id and its first span's id."""
-    providers = []
-    for name in ("orders", "stock"):
-        provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    providers = [
+        TracerProvider(resource=Resource.create({"service.name": name}), shutdown_on_exit=False)
+        for name in ("orders", "stock")
+    ]
+    for provider in providers:
         provider.add_span_processor(SimpleSpanProcessor(exporter))
-        providers.append(provider.get_tracer("acceptance"))
-    orders, stock = providers
+    orders, stock = (provider.get_tracer("acceptance") for provider in providers)
     with orders.start_as_current_span("GET /orders/{id}", kind=SpanKind.SERVER) as first:
         first.set_attribute("http.response.status_code", 200)
         with (
@@ -89,8 +90,9 @@ def test_a_pushed_gateway_row_joins_the_spans_it_names(service: Service) -> None
     assert (status, receipt["accepted"]) == (200, 1), receipt
     timeline = service.wait_for(
         f"/api/v1/requests/{correlation_id.upper()}",
-        lambda s, t: s == 200 and len(t["spans"]) == 3 and t["gateway_records"],
+        lambda s, t: s == 200 and len(t["spans"]) == 4 and t["gateway_records"],
     )
+    assert [hop["role"] for hop in timeline["hops"]] == ["gateway", "service", "service"]
     assert timeline["trace_id"] == trace_id
     assert timeline["duration_ms"] == 120.0
     assert timeline["links"][0]["tier"] <= 1
