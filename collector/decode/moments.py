@@ -63,6 +63,9 @@ def parse_moment(value: object) -> Moment:
         if _NUMBER.fullmatch(value):
             return _parse_epoch(float(value) if "." in value else int(value))
     elif type(value) is int or type(value) is float:
+        # what most products write; the general way costs twice as much
+        if type(value) is int and 10**11 <= value < 10**14:
+            return Moment(value * NS_PER_MS, NS_PER_MS)
         return _parse_epoch(value)
     raise ValueError(_NOT_A_TIME)
 

@@ -71,10 +71,10 @@ def _read(row: Row) -> GatewayRecord:
     start = require_moment(row, "started_at")
     response = read_object(row, "response")
     headers = read_headers(request, "headers", within="request.")
-    answer_headers = read_headers(response, "headers", within="response.")
+    # of these only three are looked at, so they are not all read
+    answer_headers = read_object(response, "headers", within="response.")
     raw = write_raw(row)
-    target = split_target(read_text(request, "url", within="request."))
-    uri = split_target(read_text(request, "uri", within="request."))
+    target = split_target(read_text(request, "url", "uri", within="request."))
     content_type = headers.get("content-type", "")
     record = GatewayRecord(
         gateway="kong",
@@ -84,14 +84,14 @@ def _read(row: Row) -> GatewayRecord:
         method=read_text(request, "method", within="request."),
         scheme=target.scheme,
         host=headers.get("host", "") or target.host,
-        path=uri.path or target.path,
+        path=target.path,
         status=read_status(response, "status", within="response."),
         consumer=_name(row, "consumer", "username", "custom_id"),
         user=_name(row, "authenticated_entity", "id"),
         client_address=read_text(row, "client_ip"),
         request_bytes=read_int(request, "size", within="request."),
         response_bytes=read_int(response, "size", within="response."),
-        attributes=_attributes(row, headers, answer_headers, uri.query or target.query),
+        attributes=_attributes(row, headers, answer_headers, target.query),
         raw=raw,
     )
     _read_route(record, row)
@@ -99,17 +99,23 @@ def _read(row: Row) -> GatewayRecord:
     _read_upstream(record, row)
     _read_ids(record, row, request, headers)
     _read_error(record, row)
-    is_streaming = is_event_stream(answer_headers.get("content-type", ""))
+    is_streaming = is_event_stream(_header(answer_headers, "content-type"))
     record.quality = check(record, PROFILE, is_streaming=is_streaming)
     return record
 
 
-def _record_id(row: Row, request: Row, answer_headers: dict[str, str]) -> str:
+def _record_id(row: Row, request: Row, answer_headers: Row) -> str:
     return (
         read_text(request, "id", within="request.")
-        or answer_headers.get("x-kong-request-id", "")
+        or _header(answer_headers, "x-kong-request-id")
         or read_text(row, "correlation_id")
     )
+
+
+def _header(headers: Row, name: str) -> str:
+    """Return a header that Kong wrote once; its log has their names in lower case."""
+    value = headers.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _read_route(record: GatewayRecord, row: Row) -> None:
@@ -149,7 +155,7 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
     if record.backend_ns is None:
         return
     record.backend_method = record.method
-    record.backend_path = split_target(read_text(row, "upstream_uri")).path
+    record.backend_path = read_text(row, "upstream_uri").partition("?")[0]
     # one status a try, separated by commas: the last one is what the client's answer is made of
     last_status = read_text(row, "upstream_status").rpartition(",")[2].strip()
     record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
@@ -201,7 +207,7 @@ def _name(row: Row, entity: str, *names: str) -> str:
 
 
 def _attributes(
-    row: Row, headers: dict[str, str], answer_headers: dict[str, str], query: str
+    row: Row, headers: dict[str, str], answer_headers: Row, query: str
 ) -> dict[str, str]:
     attributes = {
         "kong.source": read_text(row, "source"),
@@ -209,7 +215,7 @@ def _attributes(
         "kong.upstream_status": read_text(row, "upstream_status"),
         "url.query": query,
         "user_agent.original": headers.get("user-agent", ""),
-        "cache.status": answer_headers.get("x-cache-status", ""),
+        "cache.status": _header(answer_headers, "x-cache-status"),
     }
     if "ai" in row:
         attributes.update(_llm_usage(row))
