@@ -28,11 +28,11 @@ def find_slices(body: bytes, start: int, end: int) -> dict[int, list[tuple[int, 
         Undecodable: it is not protobuf, or is cut into pieces too small to be spans. Never retried.
     """
     found: dict[int, list[tuple[int, int]]] = {}
-    allowed = count_most_spans(end - start)
-    for number, wire_type, _, at, stop in read_fields(body, start, end):
-        allowed -= 1
-        if allowed < 0:
-            msg = f"more fields than spans fit into {end - start} bytes"
+    fields = enumerate(read_fields(body, start, end), 1)
+    for count, (number, wire_type, _, at, stop) in fields:
+        # judged as it goes, so that a list of nothings is given up at its beginning
+        if count > count_most_spans(stop - start):
+            msg = f"{count} fields in {stop - start} bytes are no spans"
             raise Undecodable(msg)
         if wire_type == 2:
             found.setdefault(number, []).append((at, stop))

@@ -121,6 +121,6 @@ def test_any_text_is_read_without_complaint(body: str, attributes: dict[str, str
 )
 def test_hostile_line_takes_no_time(body: str) -> None:
     """A line made to confuse the parser is given up within a tenth of a second."""
-    started = time.perf_counter()
+    started = time.thread_time()
     entry_from_log(LogRecord(time_ns=1, body=body))
-    assert time.perf_counter() - started < 0.1
+    assert time.thread_time() - started < 0.1

@@ -257,10 +257,10 @@ def test_message_that_is_none_is_refused() -> None:
 def test_message_of_empty_entries_is_refused_in_time() -> None:
     """As many empty entries as a message can hold are refused within a second."""
     body = b"\x12" + _varint(2 * 900_000) + b"\x0a\x00" * 900_000
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(Undecodable):
         decode_access_logs(body, NOW_NS)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def _varint(number: int) -> bytes:

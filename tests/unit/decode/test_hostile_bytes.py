@@ -35,6 +35,6 @@ def test_harness_holds_on_seeds_and_mutations(harness: ModuleType) -> None:
     """No decoder fails in a way that is not its own, and none takes long."""
     seeds = list(harness.seeds())
     for data in (*seeds, *_mutated(seeds, ROUNDS)):
-        started = time.perf_counter()
+        started = time.thread_time()
         harness.TestOneInput(data)
-        assert time.perf_counter() - started < 1, data
+        assert time.thread_time() - started < 1, data

@@ -184,14 +184,14 @@ BOMBS = {
 def test_binary_bomb_is_refused_at_once(name: str, decoder: str) -> None:
     """Declared sizes, depth and foreign bytes cost neither time nor memory, only a refusal."""
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.thread_time()
     try:
         with pytest.raises(Undecodable):
             decode_thrift_binary(BOMBS[name], NOW_NS)
         assert tracemalloc.get_traced_memory()[1] < 30_000_000
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 COMPACT_BOMBS = {
@@ -214,14 +214,14 @@ COMPACT_BOMBS = {
 def test_compact_bomb_is_refused_at_once(name: str, decoder: str) -> None:
     """The compact form of the same bombs is refused as fast."""
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.thread_time()
     try:
         with pytest.raises(Undecodable):
             decode_thrift_compact(COMPACT_BOMBS[name], NOW_NS)
         assert tracemalloc.get_traced_memory()[1] < 30_000_000
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize("decode", [_binary, _proto])
@@ -247,7 +247,7 @@ def test_too_many_tags_logs_and_references_are_capped(
 def test_protobuf_of_empty_spans_is_refused_in_time() -> None:
     """Millions of spans of no bytes are refused before they become objects."""
     spans = b"\x0a\x00" * 4_000_000
-    started = time.perf_counter()
+    started = time.thread_time()
     tracemalloc.start()
     try:
         with pytest.raises(Undecodable):
@@ -255,7 +255,7 @@ def test_protobuf_of_empty_spans_is_refused_in_time() -> None:
         assert tracemalloc.get_traced_memory()[1] < 100_000_000
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 3
 
 
 def test_protobuf_span_too_large_to_read_is_rejected_alone() -> None:

@@ -1,10 +1,12 @@
 """Zipkin v2 to canonical OTLP: JSON and protobuf give the same spans."""
 
 import contextlib
+import gc
 import gzip
 import json
 import resource
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -229,10 +231,10 @@ def test_protobuf_text_that_is_not_utf8_is_repaired() -> None:
 )
 def test_body_that_is_no_array_of_spans_is_refused_at_once(body: bytes) -> None:
     """A wrong, cut off or 10,000 levels deep body is refused within a second."""
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(Undecodable):
         decode_json(body, NOW_NS)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize("body", [b"[]", b'[{"traceId":"a1"}]', b"\x0a\xff", b"\x0a" * 10_001])
@@ -294,15 +296,25 @@ HUNGRY = {
 }
 
 
+@pytest.fixture
+def rare_collections() -> Iterator[None]:
+    """Collect garbage as rarely as the ingest process does."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000)
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("rare_collections")
 @pytest.mark.parametrize("name", HUNGRY)
 def test_bodies_made_to_fill_the_memory(name: str) -> None:
     """A few megabytes of nothings are refused without taking hundreds of them."""
     body = HUNGRY[name]
     decode = decode_json if body.startswith(b"[") else decode_protobuf
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.perf_counter()
+    started = time.thread_time()
     with contextlib.suppress(TooLarge, Undecodable):
         assert decode(body, NOW_NS).accepted == 0
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib < 260 * 1024
