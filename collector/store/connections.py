@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver import Client
@@ -42,7 +43,7 @@ class Connections:
         self._readers: queue.LifoQueue[Client] = queue.LifoQueue()
         self._writers: queue.LifoQueue[Client] = queue.LifoQueue()
         self._clients: list[Client] = []
-        self._dsn = settings.url or f"chdb://{settings.directory.resolve()}"
+        self._target = _target(settings)
         self.is_embedded = not settings.url
         with _translated("connect"):
             self._writers.put(self._connect(self._write_settings()))
@@ -89,17 +90,9 @@ class Connections:
             pool.put(client)
 
     def _connect(self, client_settings: Mapping[str, Any]) -> Client:
-        options: dict[str, Any] = {"dsn": self._dsn, "settings": dict(client_settings)}
-        if not self.is_embedded:
-            options |= {
-                "autogenerate_session_id": False,
-                "connect_timeout": 5,
-                "send_receive_timeout": 300,
-            }
-        else:
-            self._settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            options["chdb_options"] = _engine_options(self._settings.directory.resolve())
-        client: Client = clickhouse_connect.get_client(**options)
+        client: Client = clickhouse_connect.get_client(
+            **self._target, settings=dict(client_settings)
+        )
         self._clients.append(client)
         return client
 
@@ -112,6 +105,32 @@ class Connections:
 
     def _write_settings(self) -> dict[str, Any]:
         return {"max_memory_usage": self._settings.memory_bytes}
+
+
+def _target(settings: StoreSettings) -> dict[str, Any]:
+    """Say where ClickHouse is, in the words of `clickhouse_connect.get_client`."""
+    if not settings.url:
+        directory = settings.directory.resolve()
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return {
+            "interface": "chdb",
+            "path": str(directory),
+            "chdb_options": _engine_options(directory),
+        }
+    url = urlsplit(settings.url)
+    return {
+        "interface": url.scheme,
+        "host": url.hostname,
+        "port": url.port or (8443 if url.scheme == "https" else 8123),
+        "username": unquote(url.username or "default"),
+        "password": unquote(url.password or ""),
+        # the tables' own database may not be there yet, and statements name it
+        "database": "default",
+        # clients are used by several threads, one after the other
+        "autogenerate_session_id": False,
+        "connect_timeout": 5,
+        "send_receive_timeout": 300,
+    }
 
 
 def _engine_options(directory: Path) -> dict[str, str]:

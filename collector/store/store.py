@@ -3,7 +3,9 @@ The store: one object over one ClickHouse database.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter
+from urllib.parse import unquote, urlsplit
 
 from collector.clock import Clock
 from collector.config import StoreSettings
@@ -31,10 +33,15 @@ def open_store(settings: StoreSettings, clock: Clock, metrics: Metrics) -> "Stor
     """
     Connect; the tables are there after `Store.migrate`.
 
+    A database in the URL goes before the setting.
+
     Raises:
         StoreUnavailable: the engine or the server does not answer. Retryable.
         ConfigError: the database or cluster name can not be used.
     """
+    path = urlsplit(settings.url).path.strip("/")
+    if path:
+        settings = replace(settings, database=unquote(path))
     return Store(settings, clock, metrics)
 
 
