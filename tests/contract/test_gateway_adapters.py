@@ -16,6 +16,7 @@ import pytest
 from collector.decode.documents import split_documents
 from collector.decode.gateways import Adapter, find_adapters, get_adapter
 from collector.decode.records import decode_records, encode_records
+from collector.decode.redact import Redactor
 from collector.decode.truth import (
     BACKEND_GT_TOTAL,
     MEANINGS,
@@ -24,7 +25,7 @@ from collector.decode.truth import (
     is_measurement,
 )
 from collector.errors import Undecodable, UnknownDoor
-from collector.model import Decoded, GatewayRecord
+from collector.model import Decoded, GatewayRecord, Stream
 from tests.gateway_fixtures import Case, all_cases, body_of, fixture_path, shown
 
 NAMES = list(find_adapters())
@@ -377,6 +378,17 @@ def test_a_body_of_another_gateway_is_never_taken(name: str, other: str) -> None
             continue
         assert not decoded.records, case.name
         assert all(error.reason for error in decoded.rejected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=_case_id)
+def test_no_secret_of_a_query_string_reaches_the_journal(case: Case) -> None:
+    """A subscription key after any question mark is masked in every field, the original too."""
+    body = case.body.replace(b"?", b"?subscription-key=c4n4ry7Value99&")
+    if case.expected.get("is_undecodable") or body == case.body:
+        return
+    decoded = case.adapter.decode(body)
+    message, _ = Redactor(()).redact_message(Stream.RECORD, encode_records(decoded.records))
+    assert b"c4n4ry7Value99" not in message
 
 
 def test_an_unknown_adapter_is_refused_with_the_known_ones() -> None:
