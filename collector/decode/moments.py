@@ -12,6 +12,7 @@ from typing import NamedTuple
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 _MAX_INT = 2**63 - 1
+_MAX_MS = _MAX_INT // NS_PER_MS
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 # Below this (1973) a number is a duration or a status that was taken for a time.
@@ -64,7 +65,7 @@ def parse_moment(value: object) -> Moment:
             return _parse_epoch(float(value) if "." in value else int(value))
     elif type(value) is int or type(value) is float:
         # what most products write; the general way costs twice as much
-        if type(value) is int and 10**11 <= value < 10**14:
+        if type(value) is int and 10**11 <= value <= _MAX_MS:
             return Moment(value * NS_PER_MS, NS_PER_MS)
         return _parse_epoch(value)
     raise ValueError(_NOT_A_TIME)

@@ -66,6 +66,7 @@ def test_each_notation_gives_its_moment_and_its_step(
         0.243,
         200,
         1e30,
+        17_672_257_000_014,
         "9" * 400,
         True,
         None,
