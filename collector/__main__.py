@@ -19,6 +19,8 @@ from collector.supervisor import EXIT_CONFIG
 if TYPE_CHECKING:
     from collector.config import Settings
 
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
 _DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -47,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hopline {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    _add_serve(commands)
+    _add_explain(commands)
+    _add_operations(commands)
+    return parser
+
+
+def _add_serve(commands: "_Commands") -> None:
     serve = commands.add_parser("serve", help="run the service")
     serve.add_argument(
         "--role",
@@ -57,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_dir(serve)
     serve.set_defaults(command=_serve)
 
+
+def _add_explain(commands: "_Commands") -> None:
     explain = commands.add_parser("explain", help="show one request as a waterfall")
     explain.add_argument("id", help="any id of the request, or a bundle file")
     explain.add_argument("--url", default=None, help=f"the query API (default {_DEFAULT_URL})")
@@ -66,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--bundle", type=Path, default=None, help="write a file to pass on")
     explain.set_defaults(command=_explain)
 
+
+def _add_operations(commands: "_Commands") -> None:
     check = commands.add_parser("check-config", help="print the settings in force, secrets masked")
     check.set_defaults(command=_check_config)
 
@@ -82,7 +95,6 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check the journal's checksums and the tables")
     _add_data_dir(verify)
     verify.set_defaults(command=_verify)
-    return parser
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
