@@ -40,6 +40,8 @@ def ask(client: Client, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
 def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
     """Return where *keys* were seen, newest first."""
     wanted = sorted(set(keys))
+    if not wanted:
+        return []
     rows = ask(
         client,
         "find_ids",
@@ -73,9 +75,8 @@ def locate_traces(
     """Return the (bucket, trace id) keys of traces, and the ids of those with too many buckets."""
     keys: list[TraceKey] = []
     long_ids = []
-    wanted = sorted(set(trace_ids))
     for trace_id, first_s, last_s in ask(
-        client, "locate_traces", database=database, trace_ids=wanted
+        client, "locate_traces", database=database, trace_ids=sorted(set(trace_ids))
     ):
         first, last = first_s // BUCKET_S, last_s // BUCKET_S
         if last - first >= _MAX_BUCKETS:

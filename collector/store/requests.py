@@ -13,7 +13,7 @@ import base64
 import binascii
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -25,7 +25,14 @@ from collector.store.rows import IdHit, RequestFilter, RequestRow, TraceSummary
 from collector.store.summaries import get_trace_summaries
 
 _LATEST = (1 << 63) - 1
-_MAX_BATCH = 4_000
+_NS_PER_S = 1_000_000_000
+# Keys of a batch are bound parameters; ClickHouse takes form fields of up to 128 KiB.
+_MAX_BATCH = 400
+# Where records claim nearly all traces, so many batches are looked at trace by trace; then the
+# engine leaves out all that are claimed, which takes as long as some 20 batches.
+_QUICK_READS = 3
+# Versions of a record that start further apart than this are not looked for.
+_VERSION_GAP_S = 60
 # An id that more traces carry than this does not say which of them a record belongs to.
 _MAX_TRACES_OF_KEY = 16
 
@@ -53,11 +60,10 @@ class _Candidates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A row of the result at its place, and the trace that belongs to it if there is one."""
+    """A row of the result at its place."""
 
     position: _Position
     row: RequestRow
-    trace: TraceSummary | None
 
 
 def find_requests(
@@ -148,53 +154,50 @@ class _Records:
             return [], None
         newest = self._read_newest(found)
         candidates: dict[_Position, Mapping[str, Any]] = {}
-        for value, start_ns, gateway, record_id, _, received_ns in found:
+        for value, start_ns, gateway, record_id, received_ns in found:
             row = newest.get((gateway, record_id))
             if row and (row["received_ns"], row["start_ns"]) == (received_ns, start_ns):
                 candidates[_Position(value, start_ns, gateway, record_id)] = row
-        traces = self._resolve_traces(candidates.values())
-        placed = [
-            _Placed(
-                position,
-                _record_row(row, traces.get((row["gateway"], row["record_id"]))),
-                traces.get((row["gateway"], row["record_id"])),
-            )
-            for position, row in candidates.items()
-        ]
-        end = _Position(*found[-1][:4]) if len(found) == limit else None
-        return [each for each in placed if self._fits(each)], end
+        traces = self._resolve_traces(list(candidates.values()))
+        placed = []
+        for position, row in candidates.items():
+            trace = traces.get((position.gateway, position.id))
+            if self._fits(trace):
+                placed.append(_Placed(position, _record_row(row, trace)))
+        return placed, _Position(*found[-1][:4]) if len(found) == limit else None
 
     def _read_newest(self, found: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], Any]:
-        """Read each record's newest version; versions may start a little apart."""
         keys = {
-            (bucket + step, record_id, gateway)
-            for _, _, gateway, record_id, bucket, _ in found
-            for step in (-BUCKET_S, 0, BUCKET_S)
+            ((start_ns // _NS_PER_S + gap_s) // BUCKET_S * BUCKET_S, record_id, gateway)
+            for _, start_ns, gateway, record_id, _ in found
+            for gap_s in (-_VERSION_GAP_S, 0, _VERSION_GAP_S)
         }
         result = query(self._client, "get_request_rows", database=self._database, keys=sorted(keys))
         return {(row["gateway"], row["record_id"]): row for row in result.named_results()}
 
     def _resolve_traces(
-        self, rows: Iterable[Mapping[str, Any]]
+        self, rows: Sequence[Mapping[str, Any]]
     ) -> dict[tuple[str, str], TraceSummary]:
-        rows = list(rows)
-        keys = {key for row in rows if not row["trace_id"] for key in row["keys"]}
+        """Find the spans of records: by the trace id, and where that has none, by another id."""
         hits: dict[str, list[IdHit]] = {}
-        for hit in find_ids(self._client, self._database, keys) if keys else ():
+        for hit in find_ids(self._client, self._database, (k for row in rows for k in row["keys"])):
             if hit.trace_id and not hit.record_id:
                 hits.setdefault(hit.key, []).append(hit)
-        ids = {
-            (row["gateway"], row["record_id"]): row["trace_id"] or _closest_trace(row, hits)
-            for row in rows
-        }
+        closest = [_closest_trace(row, hits) for row in rows]
+        wanted = {row["trace_id"] for row in rows} | set(closest)
         known = {
             each.trace_id: each
-            for each in get_trace_summaries(self._client, self._database, set(ids.values()) - {""})
+            for each in get_trace_summaries(self._client, self._database, wanted - {""})
         }
-        return {key: known[trace_id] for key, trace_id in ids.items() if trace_id in known}
+        found = {}
+        for row, other in zip(rows, closest, strict=True):
+            trace = known.get(row["trace_id"]) or known.get(other)
+            if trace:
+                found[row["gateway"], row["record_id"]] = trace
+        return found
 
-    def _fits(self, placed: _Placed) -> bool:
-        wanted, trace = self._wanted, placed.trace
+    def _fits(self, trace: TraceSummary | None) -> bool:
+        wanted = self._wanted
         if wanted.is_joined is not None and wanted.is_joined != (trace is not None):
             return False
         return not wanted.service or (trace is not None and wanted.service in trace.services)
@@ -207,13 +210,16 @@ class _Traces:
         self._client = client
         self._database = database
         self._wanted = wanted
+        self._quick_reads = 0 if wanted.is_joined is False else _QUICK_READS
 
     def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
         found = ask(
             self._client,
             "find_traces",
             **_parameters(self._database, self._wanted, after, limit),
+            is_thorough=int(self._quick_reads <= 0),
         )
+        self._quick_reads -= 1
         if not found:
             return [], None
         claimed = self._find_claimed(found)
@@ -228,7 +234,7 @@ class _Traces:
             trace = known.get(trace_id)
             if trace and (trace.edge_span_id, trace.edge_start_ns) == (span_id, start_ns):
                 position = _Position(value, start_ns, "", trace_id)
-                placed.setdefault(trace_id, _Placed(position, _trace_row(trace), trace))
+                placed.setdefault(trace_id, _Placed(position, _trace_row(trace)))
         value, start_ns, trace_id = found[-1][:3]
         end = _Position(value, start_ns, "", trace_id) if len(found) == limit else None
         return list(placed.values()), end
@@ -257,8 +263,8 @@ def _parameters(
     return {
         "database": database,
         # five-minute buckets are counted from 1970
-        "start_ns": max(wanted.start_ns, 86_400 * 1_000_000_000),
-        "end_ns": min(max(wanted.end_ns, 0), 4_000_000_000 * 1_000_000_000),
+        "start_ns": max(wanted.start_ns, 86_400 * _NS_PER_S),
+        "end_ns": min(max(wanted.end_ns, 0), 4_000_000_000 * _NS_PER_S),
         "gateway": wanted.gateway,
         "api": wanted.api,
         "operation": wanted.operation,
@@ -271,6 +277,7 @@ def _parameters(
         "status": number(wanted.status),
         "status_class": number(wanted.status_class),
         "error": number(wanted.is_error),
+        "joined": number(wanted.is_joined),
         "min_duration_ns": number(wanted.min_duration_ns),
         "max_duration_ns": number(wanted.max_duration_ns),
         "text": wanted.text,

@@ -1,5 +1,3 @@
--- The traces in which a service took part, a little around the range: edge spans start first.
+-- The traces in which a service took part.
 SELECT trace_id FROM {database:Identifier}.trace_summary
-WHERE bucket >= {{five_minutes:{start_ns:Int64}}} - 3600
-    AND bucket <= {{five_minutes:{end_ns:Int64}}} + 3600
-    AND has(services, {service:String})
+WHERE {{around:bucket}} AND has(services, {service:String})

@@ -1,0 +1,8 @@
+-- Whether a gateway record claims a trace: by its trace id, or by the request id of its edge span.
+-- Reads the whole range, so it is a last resort.
+(trace_id GLOBAL IN (
+        SELECT trace_id FROM {database:Identifier}.gateway_record WHERE {{around:bucket}} AND trace_id != '')
+    OR edge.request_key GLOBAL IN (
+        SELECT key FROM {database:Identifier}.id_index
+        WHERE {{around:bucket}} AND record_id != ''
+        GROUP BY key HAVING uniq(gateway, record_id) <= 16))
