@@ -20,6 +20,7 @@ from collector.config import IntakeSettings, Settings
 from collector.decode.canonical import Canonical
 from collector.decode.formats import canonicalise_records, decode_envelope
 from collector.decode.redact import Redactor
+from collector.decode.scrub import scrub_message
 from collector.errors import CollectorError
 from collector.journal import Journal, add_checksum, encode_varint
 from collector.model import Decoded, Envelope, GatewayRecord, Receipt, Stream
@@ -56,6 +57,16 @@ async def build_intake(
         reporter.cancel()
         await intake.close()
         await journal.close()
+
+
+def rewrite_refused(stream: Stream, message: bytes) -> bytes:
+    """
+    Return a journal message that the store refused without what a decoder may stumble over.
+
+    Raises:
+        Undecodable: the bytes are not such a message. Never retried.
+    """
+    return add_checksum(*scrub_message(stream, message))
 
 
 @dataclass(slots=True)
