@@ -1,8 +1,9 @@
 """
 One file a gateway; this package finds them.
 
-In: the body of one push or pull. Out: `Decoded`. May import: `decode.ids`, `decode.documents`,
-`decode.fields`, `decode.truth`, `errors`, `model`. Never: another adapter. Read first: `kong.py`.
+In: the body of one push or pull. Out: `Decoded`. May import: `errors`, `model` and from `decode`
+what reads (`documents`, `fields`, `vocabulary`, `context`, `targets`, `ids`) and what checks
+(`truth`). Never: another adapter. Read first: `kong.py`.
 
 Adding a gateway: write `decode/gateways/<name>.py` with an `ADAPTER`, the fixture
 `tests/fixtures/gateways/<name>.json`, and its row in README.md. Nothing else is edited.
