@@ -12,6 +12,7 @@ The process that writes a segment holds a lock on it: recovery takes over only a
 
 import mmap
 import os
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -139,6 +140,14 @@ def make_folder(path: Path) -> None:
     """Make a folder that only its owner can enter."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
+
+
+def sync_file(fd: int) -> None:
+    """Make a file's bytes durable, and of its metadata what reading them needs."""
+    if sys.platform == "darwin":
+        os.fsync(fd)
+    else:
+        os.fdatasync(fd)
 
 
 def sync_directory(path: Path) -> None:

@@ -3,6 +3,7 @@ The writing side of the journal: group commit, seal, quota, recovery.
 """
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import logging
@@ -24,6 +25,7 @@ from collector.journal.segments import (
     make_folder,
     scan_folder,
     sync_directory,
+    sync_file,
     walk_messages,
 )
 from collector.model import Stream
@@ -66,7 +68,7 @@ class _OpenSegment:
     def roll_back(self) -> None:
         """Cut what is not durable."""
         os.ftruncate(self.fd, self.size)
-        os.fdatasync(self.fd)
+        sync_file(self.fd)
 
     def seal(self) -> None:
         """Rename to the sealed name, or delete when empty; the lock goes with the descriptor."""
@@ -144,6 +146,8 @@ class Journal:
             self._rescan()
         except OSError as exc:
             raise _translated(exc) from exc
+        with contextlib.suppress(RuntimeError):  # no event loop yet: the first append starts it
+            self._start_ticker(asyncio.get_running_loop())
 
     async def append(self, items: Sequence[tuple[Stream, bytes]]) -> None:
         """
@@ -159,8 +163,7 @@ class Journal:
         call = _Call(items, size, loop.create_future())
         self._queued_bytes += size
         self._waiting.append(call)
-        if self._ticker is None:
-            self._ticker = loop.create_task(self._tick())
+        self._start_ticker(loop)
         if self._idle.is_set():
             self._start_commit(loop)
         await call.done
@@ -221,11 +224,18 @@ class Journal:
         else:
             self._idle.set()
 
+    def _start_ticker(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._ticker is None:
+            self._ticker = loop.create_task(self._tick())
+
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_TICK_S)
-            await loop.run_in_executor(self._executor, self._keep_house)
+            try:
+                await loop.run_in_executor(self._executor, self._keep_house)
+            except Exception:  # without this task no segment would ever be sealed by age
+                _log.exception("keeping house in the journal failed")
 
     # ---- on the journal thread
 
@@ -241,7 +251,7 @@ class Journal:
                 segment = self._segments.get(stream) or self._create(stream)
                 written[stream] = segment.append(parts)
             for stream in written:
-                os.fdatasync(self._segments[stream].fd)
+                sync_file(self._segments[stream].fd)
         except OSError as exc:
             self._roll_back(written)
             raise _translated(exc) from exc

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import zstandard
@@ -50,7 +51,7 @@ class Admission:
         self._limit = limit_bytes
         self._held = 0
         self._metrics = metrics
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: deque[_Waiter] = deque()
 
     @contextlib.asynccontextmanager
     async def claim(self, size: int | None) -> AsyncIterator["Claim"]:
@@ -68,46 +69,60 @@ class Admission:
         finally:
             claim.release()
 
-    async def take(self, size: int) -> None:
-        """Wait for room for *size* more bytes. Raises `Overloaded`."""
-        if not self._waiting and self._fits(size):
+    async def take(self, size: int, held: int) -> None:
+        """Wait for room for *size* bytes beside the *held* ones. Raises `Overloaded`."""
+        if not self._waiting and self._fits(size, held):
             self._add(size)
             return
-        future = asyncio.get_running_loop().create_future()
-        entry = (size, future)
-        self._waiting.append(entry)
+        waiter = _Waiter(size, held, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
         try:
             async with asyncio.timeout(_CLAIM_WAIT_S):
-                await future
-        except TimeoutError:
+                await waiter.room
+        except BaseException as exc:
+            self._forget(waiter)
+            if not isinstance(exc, TimeoutError):
+                raise
             raise Overloaded(
                 f"{self._held} bytes of requests are being handled",
                 hint="send less at once, or raise HOPLINE_MAX_INFLIGHT_BYTES",
                 retry_after_s=_RETRY_AFTER_S,
             ) from None
-        finally:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-                self._wake()
 
     def give_back(self, size: int) -> None:
         self._add(-size)
         self._wake()
 
-    def _wake(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
-            size, future = self._waiting.popleft()
-            if not future.done():
-                self._add(size)
-                future.set_result(None)
+    def _forget(self, waiter: "_Waiter") -> None:
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+            self._wake()
+        else:  # it got its room in the moment in which it gave up
+            self.give_back(waiter.size)
 
-    def _fits(self, size: int) -> bool:
+    def _wake(self) -> None:
+        while self._waiting and self._fits(self._waiting[0].size, self._waiting[0].held):
+            waiter = self._waiting.popleft()
+            self._add(waiter.size)
+            if not waiter.room.done():
+                waiter.room.set_result(None)
+
+    def _fits(self, size: int, held: int) -> bool:
         # a request larger than everything is let in alone
-        return self._held + size <= self._limit or not self._held
+        return self._held + size <= self._limit or self._held == held
 
     def _add(self, size: int) -> None:
         self._held += size
         self._metrics.gauge("hopline_receive_inflight_bytes", self._held)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    """A claim for *size* bytes of a request that holds some already."""
+
+    size: int
+    held: int
+    room: asyncio.Future[None]
 
 
 class Claim:
@@ -120,7 +135,7 @@ class Claim:
     async def grow_to(self, size: int) -> None:
         """Hold at least *size* bytes. Raises `Overloaded`."""
         if size > self._size:
-            await self._admission.take(size - self._size)
+            await self._admission.take(size - self._size, self._size)
             self._size = size
 
     def release(self) -> None:

@@ -6,6 +6,7 @@ Messages arrive as bytes and compressed: our own inflation is counted, capped an
 Source: OTLP specification 1.11.0, OTLP/gRPC; gRPC over HTTP/2 (message encoding).
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import grpc.aio
 
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings
-from collector.errors import CollectorError, ConfigError
+from collector.errors import CollectorError, ConfigError, Undecodable
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
 from collector.receive.auth import Tokens
@@ -29,6 +30,8 @@ DOOR = "otlp-grpc"
 _PACKAGE = "/opentelemetry.proto.collector"
 _MAX_METADATA_BYTES = 16 * 1024
 _MAX_CONCURRENT_STREAMS = 256
+# a call that never sends its message would hold memory that others wait for
+_MESSAGE_WAIT_S = 60
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
@@ -112,7 +115,7 @@ class GrpcDoor(RpcHandler):
     async def _accept(self, method: GrpcMethod, context: Context) -> Receipt:
         self._tokens.check_header(authorization(context))
         async with self._admission.claim(None) as claim:
-            message = await context.read()
+            message = await _read_message(context)
             body = message if isinstance(message, bytes) else b""  # EOF: an empty request
             received_ns = self._clock.now_ns()
             await claim.grow_to(len(body))
@@ -190,6 +193,14 @@ async def refuse(context: Context, error: CollectorError) -> None:
         status.message,
         trailing_metadata=(("grpc-status-details-bin", status.SerializeToString()),),
     )
+
+
+async def _read_message(context: Context) -> object:
+    try:
+        async with asyncio.timeout(_MESSAGE_WAIT_S):
+            return await context.read()
+    except TimeoutError:
+        raise Undecodable(f"no message arrived within {_MESSAGE_WAIT_S} s") from None
 
 
 def authorization(context: Context) -> str:
