@@ -79,7 +79,7 @@ class Running:
 
 def main() -> int:
     """Run the demo; return the exit status."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     clock = Clock(float(os.environ.get("DEMO_SECONDS") or 0))
     try:
@@ -96,9 +96,9 @@ def main() -> int:
 def _run(stack: ExitStack, clock: Clock) -> int:
     say("Hopline demo: a gateway, a mesh of real Envoys, and one timeline per request\n")
     running = _start(stack)
-    with step("sending requests, some slow, some failing", "answered") as notes:
+    with step("sending requests, some slow, some failing", "answered") as sending:
         sent = send_burst(running.gateway_url, _ROUNDS)
-        notes.append(f"{len(sent)} requests")
+        sending.notes.append(f"{len(sent)} requests")
         if problems := unexpected_answers(sent):
             raise DemoError("\n  ".join(["the mesh did not behave as planned:", *problems]))
     timelines = _wait_until_stitched(running, sent, clock)
@@ -121,9 +121,9 @@ def _start(stack: ExitStack) -> Running:
         gateway, addresses = _start_gateway(stack, mesh, logs)
     hopline = Hopline(doors, FOLDER / "data", logs / "hopline.log", addresses["log_analytics"])
     stack.callback(hopline.child.stop, 15)
-    with step("starting the mesh") as told:
+    with step("starting the mesh") as starting:
         mesh.start()
-        told.append(f"{mesh.envoy_count} Envoys, {len(SHOP.services)} services")
+        starting.notes.append(f"{mesh.envoy_count} Envoys, {len(SHOP.services)} services")
     with step("starting Hopline with the embedded store"):
         hopline.wait_until_ready()
     return Running(hopline, mesh, gateway, addresses["gateway"])
@@ -148,9 +148,11 @@ def _wait_until_stitched(
         return running.hopline.timeline(correlation_id)
 
     deadline = time.monotonic() + min(_STITCH_TIMEOUT_S, max(0.0, clock.left_s()))
-    with step("waiting for Azure's late log rows, joining them with the spans", "done") as notes:
-        timelines = wait_until_whole(sent, ask, deadline=deadline, patience_s=_PATIENCE_S)
-        notes.append(f"{len(timelines)} of {len(sent)} requests are known")
+    with step("waiting for Azure's late log rows, joining them with the spans", "done") as waiting:
+        timelines = wait_until_whole(
+            sent, ask, deadline=deadline, patience_s=_PATIENCE_S, tell=waiting.tell
+        )
+        waiting.notes.append(f"{len(timelines)} of {len(sent)} requests are known")
     return timelines
 
 

@@ -17,11 +17,14 @@ def wait_until_whole(
     *,
     deadline: float,
     patience_s: float,
+    tell: Callable[[str], None],
     now: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Document]:
     """
     Ask for the timeline of each request until nothing is wrong with it; return the last answers.
+
+    *tell* hears how far it is after each round.
 
     Gives up at *deadline*, or when all are known and none has got better for *patience_s*: then
     something is wrong that waiting does not mend.
@@ -39,6 +42,7 @@ def wait_until_whole(
         count = sum(len(_problems(one, timelines)) for one in waiting)
         if count != problems or not is_all_known:
             problems, improved_at = count, now()
+        tell(f"{len(sent) - len(waiting)} of {len(sent)} timelines are whole")
         if now() - improved_at >= patience_s:
             break
         if waiting:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_SECONDS = 40
+_SECONDS = 30
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ class _World:
 
     def __init__(self, answers: dict[str, dict[float, Any]]) -> None:
         self.time = 0.0
+        self.told: list[str] = []
         self._answers = answers
 
     def ask(self, request_id: str) -> Any:
@@ -35,6 +36,7 @@ class _World:
             self.ask,
             deadline=60,
             patience_s=10,
+            tell=self.told.append,
             now=lambda: self.time,
             pause=self.pause,
         )
@@ -45,6 +47,8 @@ def test_ends_with_the_last_request_that_gets_whole() -> None:
     world = _World({"first": {0: WHOLE}, "second": {3: UNJOINED, 8: WHOLE}})
     assert world.wait() == {"first": WHOLE, "second": WHOLE}
     assert world.time == 8
+    assert world.told[0] == "1 of 2 timelines are whole"
+    assert world.told[-1] == "2 of 2 timelines are whole"
 
 
 def test_gives_up_on_what_does_not_get_better() -> None:
