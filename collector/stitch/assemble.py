@@ -6,7 +6,7 @@ phases → verdict. Each step is a rule in a file of its own; this one only pass
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.decode.gateway_spans import ServiceRule, reconcile, views_from_spans
 from collector.model import GatewayRecord, LogRecord, Span
@@ -23,6 +23,7 @@ from collector.stitch.describe import (
     first_status,
     main_trace_id,
 )
+from collector.stitch.doctor.diagnose import findings_of
 from collector.stitch.gateways import Joint, join_gateways
 from collector.stitch.hops import HopDraft, group_hops
 from collector.stitch.join import match_record, view_traces
@@ -107,7 +108,10 @@ def stitch(
     stitched = _Stitched(rooted, own, hops, path)
     state, expected = _judge_state(stitched, lags, now_ns)
     inputs = (records, spans, logs)
-    return _describe(stitched, inputs, state, expected, lags=lags or SourceLags(), is_raw=is_raw)
+    timeline = _describe(
+        stitched, inputs, state, expected, lags=lags or SourceLags(), is_raw=is_raw
+    )
+    return replace(timeline, findings=(*timeline.findings, *findings_of(timeline)))
 
 
 def _records_of_spans(

@@ -95,12 +95,19 @@ def _attach_known_children(joint: Joint, forest: Forest) -> None:
                 reason = f"claimed by {node.parent.reference}"
                 joint.matches.rejected.append(_refused(node, match, reason))
             else:
+                if node.parent is not None and joint.node.parent is None:
+                    # The gateway passed its client's header on: the span it names is the caller.
+                    caller = node.parent
+                    attach(joint.node, caller)
+                    _link_caller(joint, caller, 0, 1.0)
                 _adopt(joint, node, match)
 
 
 def _attach_known_parent(joint: Joint, forest: Forest) -> bool:
     """Hang the record under the span that called the gateway; siblings it passed on follow it."""
     parent_id = joint.record.parent_span_id
+    if joint.node.parent is not None:
+        return True
     if not parent_id:
         return False
     for match in joint.matches.accepted:
@@ -292,10 +299,11 @@ def _wrap(joint: Joint, inner: Node, match: Match) -> None:
 
 
 def _link_caller(joint: Joint, caller: Node, tier: int, confidence: float) -> None:
+    named = joint.record.parent_span_id or joint.record.outgoing_span_id
     evidence = Evidence(
         field="parent_span_id" if tier == 0 else "trace_id, enclosing client span",
         left=caller.span_id if tier == 0 else caller.trace_id,
-        right=joint.record.parent_span_id if tier == 0 else joint.record.trace_id,
+        right=named if tier == 0 else joint.record.trace_id,
     )
     joint.links.append(
         Link(

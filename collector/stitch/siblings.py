@@ -14,6 +14,7 @@ from collector.stitch.nodes import Node
 
 # How many calls to the same service are compared with one callee.
 _MAX_CANDIDATES = 32
+_MAX_CHAIN = 256
 # Proxies of one machine stamp in their own order; half a millisecond is no contradiction.
 _TOLERANCE_NS = 500_000
 
@@ -50,16 +51,26 @@ def _adopt_callees(node: Node) -> None:
 def _adopt_calls(node: Node) -> None:
     servers: dict[str, list[Node]] = {}
     for child in node.children:
-        if child.parent is not node or child.role == "client_proxy" or child.is_gateway:
-            continue
-        if child.side == "server":
+        if child.side == "server" and child.role != "client_proxy" and not child.is_gateway:
             servers.setdefault(bare_name(child.service), []).append(child)
     servers.pop(bare_name(node.service), None)
     if not servers:
         return
     for child in node.children:
         if child.side == "client" and child.parent is node:
-            _move(child, servers.get(bare_name(child.service), [])[-_MAX_CANDIDATES:])
+            candidates = servers.get(bare_name(child.service), [])[-_MAX_CANDIDATES:]
+            _move(child, [s for s in candidates if not _is_below(s, child, node)])
+
+
+def _is_below(step: Node, above: Node, end: Node) -> bool:
+    """Tell whether *step* hangs below *above*; a chain too long to follow counts as if it did."""
+    for _ in range(_MAX_CHAIN):
+        if step is above:
+            return True
+        if step is end or step.parent is None:
+            return False
+        step = step.parent
+    return True
 
 
 def _has_callee(call: Node) -> bool:

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from collector.stitch.doctor.diagnose import find_symptoms
 from collector.stitch.timeline import Timeline
 from tests.unit.stitch.building import MS
 from tests.unit.stitch.stories import Story, load_stories, picture
@@ -51,6 +52,7 @@ def ends_as(timeline: Timeline) -> dict[str, object]:
         "critical_ms": {
             hop.service: hop.critical_ns / MS for hop in timeline.hops if hop.critical_ns
         },
+        "symptoms": [[symptom.rule, symptom.place] for symptom in find_symptoms(timeline)],
         "callers": [span.service for span in timeline.callers],
         "others": list(timeline.others),
         "sources": [list(merged.sources) for merged in timeline.gateway_records],

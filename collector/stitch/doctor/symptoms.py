@@ -1,0 +1,87 @@
+"""
+What a rule of the doctor sees in one request, and what it reads there.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from collector.model import GatewayRecord
+from collector.stitch.timeline import MergedRecord, Timeline, TimelineSpan
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """
+    One rule fired on one request.
+
+    `place` is the component to look at: a service or a gateway. `gateway` is the product at that
+    place, or the one in front of it, by which the fix is chosen.
+    """
+
+    rule: str
+    place: str
+    detail: str
+    gateway: str = ""
+    refs: tuple[str, ...] = ()
+
+
+def places_of(timeline: Timeline) -> set[str]:
+    """Return every component that a request passed: what a share of traffic is a share of."""
+    return {hop.service for hop in timeline.hops} | {span.service for span in timeline.spans}
+
+
+def gateway_of(timeline: Timeline) -> str:
+    """Return the product of the innermost gateway in front of the mesh, "" without a record."""
+    return timeline.gateway_records[-1].record.gateway if timeline.gateway_records else ""
+
+
+def name_of(merged: MergedRecord) -> str:
+    """Return a gateway's name as hops have it."""
+    return merged.record.instance or merged.record.gateway
+
+
+def reference_of(merged: MergedRecord) -> str:
+    """Return `<gateway>/<record id>`."""
+    return f"{merged.record.gateway}/{merged.record.record_id}"
+
+
+def span_reference(span: TimelineSpan) -> str:
+    """Return `<trace id>/<span id>`."""
+    return f"{span.trace_id}/{span.span_id}"
+
+
+def entries_of(timeline: Timeline, merged: MergedRecord) -> list[TimelineSpan]:
+    """Return the mesh spans directly below a gateway record."""
+    return [
+        span
+        for span in timeline.spans
+        if span.parent_span_id == merged.span_id and span.role != "gateway"
+    ]
+
+
+def logged_header(record: GatewayRecord, name: str) -> str:
+    """
+    Return the value of a header as the record's original has it, or "".
+
+    The original is JSON, at times JSON text within JSON: quotes may be escaped.
+    """
+    pattern = rf'"{re.escape(name)}\\*"\s*:\s*\[?\s*\\*"([^"\\]*)'
+    found = re.search(pattern, record.raw, re.IGNORECASE)
+    return found[1] if found else record.attributes.get(f"http.request.header.{name}", "")
+
+
+def span_header(span: TimelineSpan, name: str) -> str:
+    """Return the value of a request header that a span has recorded, or ""."""
+    value = span.attributes.get(f"http.request.header.{name}", "")
+    return value[2:-2] if value.startswith('["') else value
+
+
+def spans_by_id(timeline: Timeline) -> dict[str, TimelineSpan]:
+    """Return the spans by their id in this timeline."""
+    return {span.span_id: span for span in timeline.spans}
+
+
+def mesh_spans(timeline: Timeline) -> Iterator[TimelineSpan]:
+    """Yield every span that is not a gateway's."""
+    return (span for span in timeline.spans if span.role != "gateway" and not span.is_inferred)
