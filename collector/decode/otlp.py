@@ -52,7 +52,8 @@ class Signal:
     How one kind of request is handled.
 
     `check` looks at all items of a parsed request, rejects and repairs, and returns their number.
-    `find_items` yields what a scope counts and what carries attributes: spans, log records, points.
+    `find_items` yields what a scope counts and what carries attributes: spans, log records, points;
+    `count_items` says how many.
     """
 
     request: type[Any]
@@ -62,6 +63,7 @@ class Signal:
     shape: ItemShape
     check: Callable[[Any, Tally, int], int]
     find_items: Callable[[Any], Iterable[Any]]
+    count_items: Callable[[Any], int]
 
 
 def decode_traces(body: bytes, received_ns: int) -> Canonical:
@@ -325,7 +327,7 @@ def _count_dropped(owner: Any, lost: int) -> None:
 
 def _cap_repetition(signal: Signal, request: Any, tally: Tally) -> None:
     for group, scopes in _scopes(signal, request):
-        counts = [sum(1 for _ in signal.find_items(scope)) for scope in scopes]
+        counts = [signal.count_items(scope) for scope in scopes]
         owners = [group.resource, *(scope.scope for scope in scopes)]
         for owner, repeats in zip(owners, [sum(counts), *counts], strict=True):
             budget = max(_MAX_REPEATED_BYTES // max(repeats, 1), _MIN_RESOURCE_BYTES)
@@ -357,6 +359,7 @@ TRACES = Signal(
     shape=ItemShape(attributes=9, dropped=10),
     check=_check_spans,
     find_items=operator.attrgetter("spans"),
+    count_items=lambda scope: len(scope.spans),
 )
 LOGS = Signal(
     request=ExportLogsServiceRequest,
@@ -366,4 +369,5 @@ LOGS = Signal(
     shape=ItemShape(attributes=6, dropped=7),
     check=_check_logs,
     find_items=operator.attrgetter("log_records"),
+    count_items=lambda scope: len(scope.log_records),
 )

@@ -74,4 +74,5 @@ METRICS = Signal(
     shape=ItemShape(attributes=0, dropped=0, data=(5, 7, 9, 10, 11)),
     check=_check,
     find_items=_find_owners,
+    count_items=lambda scope: sum(map(len, _find_points(scope))),
 )
