@@ -3,6 +3,7 @@ A page of rows, stitched: all records and spans of the page come from a handful 
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from collector.model import GatewayRecord, Span
@@ -19,9 +20,10 @@ MAX_PAGE_SPANS = 30_000
 class RowStitching:
     """Turns rows of a search into timelines. Thread-safe."""
 
-    def __init__(self, store: Store, expectations: Expectations) -> None:
+    def __init__(self, store: Store, expectations: Expectations, aside: Executor) -> None:
         self._store = store
         self._expectations = expectations
+        self._aside = aside
 
     def stitch(
         self, rows: Sequence[RequestRow], now_ns: int
@@ -34,7 +36,7 @@ class RowStitching:
         """
         if not rows:
             return
-        batch = _Batch(self._store, rows)
+        batch = _Batch(self._store, self._aside, rows)
         room = MAX_PAGE_SPANS
         for parts in batch.parts:
             spans = batch.spans_of(parts)
@@ -62,8 +64,9 @@ class _Parts:
 class _Batch:
     """The records and spans of many rows, read together."""
 
-    def __init__(self, store: Store, rows: Sequence[RequestRow]) -> None:
+    def __init__(self, store: Store, aside: Executor, rows: Sequence[RequestRow]) -> None:
         self._store = store
+        self._aside = aside
         self._spans: dict[str, list[Span]] = {}
         self._records: dict[tuple[str, str], list[GatewayRecord]] = {}
         self._records_of_trace: dict[str, set[tuple[str, str]]] = {}
@@ -89,11 +92,14 @@ class _Batch:
         """Read what the parts name and is not here yet."""
         traces = sorted({t for parts in self.parts for t in parts.traces} - self._spans.keys())
         keys = sorted({k for parts in self.parts for k in parts.records} - self._records.keys())
+        reading = self._aside.submit(self._store.get_records, trace_ids=traces, record_keys=keys)
         for trace in traces:
             self._spans[trace] = []
         for span in self._store.get_spans(traces, limit=MAX_PAGE_SPANS + 1):
-            self._spans[span.trace_id].append(span)
-        for record in self._store.get_records(trace_ids=traces, record_keys=keys):
+            self._spans.setdefault(span.trace_id, []).append(span)
+        for key in keys:
+            self._records[key] = []
+        for record in reading.result():
             key = (record.gateway, record.record_id)
             versions = self._records.setdefault(key, [])
             if record not in versions:

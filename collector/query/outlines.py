@@ -1,22 +1,26 @@
 """
 What a list shows of a stitched timeline, for a page of requests at a time.
 
-In: rows of a search. Out: an `Outline` each; those of final timelines are remembered.
+In: rows of a search. Out: an `Outline` each; they are remembered for a minute at most.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.query.batch import RowStitching
+from collector.query.freshness import Freshness
 from collector.query.moments import NS_PER_S
-from collector.stitch.timeline import Timeline
+from collector.stitch.completeness import SourceLags, judge_completeness
+from collector.stitch.timeline import Expected, Timeline
 from collector.store import RequestRow
 
 _MAX_REMEMBERED = 20_000
-# What is not final may change with any arrival; a list does not have to notice at once.
-_FRESH_NS = 5 * NS_PER_S
+# A row changes its key when spans arrive, so a joined request is only stitched again for what its
+# row does not show: further records and traces under its other ids. A list may be late with those.
+_JOINED_FRESH_NS = 60 * NS_PER_S
+_LONELY_FRESH_NS = 5 * NS_PER_S
 
 _Key = tuple[object, ...]
 
@@ -36,13 +40,24 @@ class Outline:
     duration_ns: int
 
 
-class Outlines:
-    """Stitches pages of rows and remembers what is final. Thread-safe."""
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """An outline, until when it holds, and what its state depends on beside the clock."""
 
-    def __init__(self, rows: RowStitching) -> None:
+    outline: Outline
+    until_ns: int
+    end_ns: int
+    expected: tuple[Expected, ...]
+
+
+class Outlines:
+    """Stitches pages of rows and remembers them for a while. Thread-safe."""
+
+    def __init__(self, rows: RowStitching, freshness: Freshness) -> None:
         self._rows = rows
+        self._freshness = freshness
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[_Key, tuple[int, Outline]] = OrderedDict()
+        self._remembered: OrderedDict[_Key, _Remembered] = OrderedDict()
 
     def read(self, rows: Sequence[RequestRow], now_ns: int) -> Iterator[tuple[RequestRow, Outline]]:
         """Yield each row with its outline, in the order of *rows*."""
@@ -52,7 +67,8 @@ class Outlines:
         for row, timeline, _ in self._rows.stitch(missing, now_ns):
             fresh = _plain(row) if timeline is None else _outline(timeline)
             known[_key(row)] = fresh
-            self._remember(_key(row), fresh, now_ns)
+            if timeline is not None:
+                self._remember(_key(row), fresh, timeline, now_ns)
         for row, key in zip(rows, keys, strict=True):
             outline = known[key]
             if outline is not None:
@@ -60,16 +76,32 @@ class Outlines:
 
     def _recall(self, key: _Key, now_ns: int) -> Outline | None:
         with self._lock:
-            until_ns, outline = self._remembered.get(key, (0, None))
-            if outline is None or until_ns < now_ns:
+            found = self._remembered.get(key)
+            if found is None or found.until_ns < now_ns:
                 return None
             self._remembered.move_to_end(key)
-            return outline
+        if found.outline.state == "final":
+            return found.outline
+        return replace(found.outline, state=self._judge_again(found, now_ns))
 
-    def _remember(self, key: _Key, outline: Outline, now_ns: int) -> None:
-        until_ns = 1 << 63 if outline.state == "final" else now_ns + _FRESH_NS
+    def _judge_again(self, found: _Remembered, now_ns: int) -> str:
+        """Return the state by the sources' present watermarks: time alone completes a timeline."""
+        sources = tuple(each.source for each in found.expected)
+        state, _ = judge_completeness(
+            {each.source for each in found.expected if each.status == "arrived"},
+            SourceLags(by_source=self._freshness.lags(), expected=sources),
+            end_ns=found.end_ns,
+            now_ns=now_ns,
+            is_unsampled=any(each.status == "not_sampled" for each in found.expected),
+        )
+        return state
+
+    def _remember(self, key: _Key, outline: Outline, timeline: Timeline, now_ns: int) -> None:
+        fresh_ns = _JOINED_FRESH_NS if outline.is_joined else _LONELY_FRESH_NS
+        end_ns = timeline.start_ns + timeline.duration_ns
+        found = _Remembered(outline, now_ns + fresh_ns, end_ns, timeline.expected)
         with self._lock:
-            self._remembered[key] = (until_ns, outline)
+            self._remembered[key] = found
             while len(self._remembered) > _MAX_REMEMBERED:
                 self._remembered.popitem(last=False)
 

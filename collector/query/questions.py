@@ -46,7 +46,7 @@ class Questions:
         self._metrics = metrics
         self._aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
         self._expectations = Expectations(freshness)
-        rows = RowStitching(store, self._expectations)
+        rows = RowStitching(store, self._expectations, self._aside)
         self._searching = Searching(store, clock, freshness, rows)
         self.traces = Traces(store, clock, freshness, rows)
 

@@ -2,8 +2,8 @@
 Lists of requests: rows from the store, completed by stitching.
 
 In: query parameters. Out: a page of `Summary`. State, verdict, hops and unexplained time exist only
-in a stitched timeline, so the page's requests are stitched, from one batched read; what is final
-does not change any more and is remembered.
+in a stitched timeline, so the page's requests are stitched, from one batched read, and remembered
+for a while.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ class Searching:
         self._store = store
         self._clock = clock
         self._freshness = freshness
-        self._outlines = Outlines(rows)
+        self._outlines = Outlines(rows, freshness)
 
     def search(self, pairs: Iterable[tuple[str, str]]) -> Found:
         """
