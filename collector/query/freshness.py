@@ -128,7 +128,7 @@ class Freshness:
 
     def _read(self, now_ns: int) -> _State:
         stats = tuple(self._store.get_source_stats())
-        self._state = _State(now_ns, stats, dict(_lags(stats, now_ns)))
+        self._state = _State(now_ns, stats, lags_of(stats, now_ns))
         return self._state
 
     def _read_ingest_counts(self) -> list[dict[str, Any]]:
@@ -153,16 +153,15 @@ class Freshness:
             )
 
 
-def _lags(stats: Sequence[SourceStat], now_ns: int) -> Iterator[tuple[str, SourceLag]]:
-    records: dict[str, list[SourceStat]] = {}
+def lags_of(stats: Sequence[SourceStat], now_ns: int) -> dict[str, SourceLag]:
+    """Return the lag of each source of gateway records by its name, and that of all spans."""
+    groups: dict[str, list[SourceStat]] = {}
     for stat in stats:
         if stat.stream == Stream.RECORD:
-            records.setdefault(stat.source, []).append(stat)
-    for source, group in records.items():
-        yield source, _lag(group, now_ns)
-    spans = [stat for stat in stats if stat.stream == Stream.TRACE]
-    if spans:
-        yield SPAN_SOURCE, _lag(spans, now_ns)
+            groups.setdefault(stat.source, []).append(stat)
+        elif stat.stream == Stream.TRACE:
+            groups.setdefault(SPAN_SOURCE, []).append(stat)
+    return {source: _lag(group, now_ns) for source, group in groups.items()}
 
 
 def _lag(group: Sequence[SourceStat], now_ns: int) -> SourceLag:

@@ -1,0 +1,63 @@
+"""The pool of questions: bounded, patient, and gone when it is closed."""
+
+import asyncio
+import threading
+
+import pytest
+
+from collector.api.workers import Workers
+from collector.errors import Overloaded, QueryTimeout
+
+
+async def test_answers_and_errors_come_through() -> None:
+    """What the question returns or raises is what the asker gets."""
+    workers = Workers(threads=1)
+    assert await workers.run(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await workers.run(lambda: 1 / 0)
+    await workers.close()
+
+
+async def test_what_does_not_fit_is_told_to_come_again() -> None:
+    """Beyond threads and queue the answer is 429 with a hint, and places become free again."""
+    workers = Workers(threads=1, queue=1)
+    release = threading.Event()
+    waiting = [asyncio.create_task(workers.run(release.wait, 10)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded) as caught:
+        await workers.run(lambda: 7)
+    assert caught.value.retry_after_s == 1
+    release.set()
+    assert await asyncio.gather(*waiting) == [True, True]
+    assert await workers.run(lambda: 7) == 7
+    await workers.close()
+
+
+async def test_an_asker_does_not_wait_for_ever() -> None:
+    """Over the limit the answer is a timeout; the place stays taken until the thread ends."""
+    workers = Workers(threads=1, queue=0, timeout_s=0.05)
+    release = threading.Event()
+    with pytest.raises(QueryTimeout):
+        await workers.run(release.wait, 10)
+    with pytest.raises(Overloaded):
+        await workers.run(lambda: 7)
+    release.set()
+    await workers.close()
+
+
+async def test_closing_sees_running_questions_to_their_end() -> None:
+    """The store is closed after the pool, so nothing may be running then."""
+    workers = Workers(threads=1)
+    ended = threading.Event()
+    started = threading.Event()
+
+    def question() -> None:
+        started.set()
+        threading.Event().wait(0.1)
+        ended.set()
+
+    running = asyncio.create_task(workers.run(question))
+    await asyncio.to_thread(started.wait, 5)
+    await workers.close()
+    assert ended.is_set()
+    await running
