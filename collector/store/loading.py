@@ -14,6 +14,7 @@ SCHEMA_VERSION = 1
 _LANDING = {
     Stream.TRACE: ("landing_trace", "landing_trace", "Landing"),
     Stream.LOG: ("landing_log", "landing_log", "Landing"),
+    Stream.METRIC: ("landing_metric", "landing_metric", "Landing"),
     Stream.RECORD: ("landing_record", "gateway_record", "GatewayRecords"),
 }
 

@@ -1,0 +1,2 @@
+-- A series stays on one shard.
+cityHash64(ServiceName, MetricName, Attributes)

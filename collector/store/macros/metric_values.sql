@@ -1,0 +1,15 @@
+-- What all five tables begin with, of the data point `p` and its row of metric_part.
+resource AS ResourceAttributes,
+    resource_schema_url AS ResourceSchemaUrl,
+    scope_name AS ScopeName,
+    scope_version AS ScopeVersion,
+    scope_attributes AS ScopeAttributes,
+    scope_dropped AS ScopeDroppedAttrCount,
+    scope_schema_url AS ScopeSchemaUrl,
+    resource['service.name'] AS ServiceName,
+    name AS MetricName,
+    description AS MetricDescription,
+    unit AS MetricUnit,
+    {{attribute_map:p.attributes}} AS Attributes,
+    {{moment:p.start_time_unix_nano}} AS StartTimeUnix,
+    {{moment:p.time_unix_nano}} AS TimeUnix

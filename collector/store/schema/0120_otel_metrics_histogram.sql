@@ -1,0 +1,21 @@
+-- The data points of histograms with given bounds, in the columns of the OpenTelemetry Collector's ClickHouse exporter, plus ours at the end.
+-- A point without sum, min or max has 0 there, as the exporter writes it.
+-- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/metrics_histogram_table.sql.
+-- ttl: toDateTime(Received)
+CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_histogram{{local}} {{on_cluster}} (
+    {{metric_columns}},
+    Count UInt64 CODEC(T64, ZSTD(1)),
+    Sum Float64 CODEC(ZSTD(1)),
+    BucketCounts Array(UInt64) CODEC(ZSTD(1)),
+    ExplicitBounds Array(Float64) CODEC(ZSTD(1)),
+    {{metric_exemplars}},
+    Flags UInt32 CODEC(ZSTD(1)),
+    Min Float64 CODEC(ZSTD(1)),
+    Max Float64 CODEC(ZSTD(1)),
+    AggregationTemporality Int32 CODEC(ZSTD(1)),
+    Received DateTime64(9) CODEC(Delta(8), ZSTD(1)),
+    Tenant LowCardinality(String) CODEC(ZSTD(1))
+)
+ENGINE = {{merge_tree}}
+{{metric_order}}
+SETTINGS index_granularity = 8192, {{durable}}

@@ -1,0 +1,5 @@
+-- otel_metrics_histogram of all shards together.
+-- Source: ClickHouse documentation, Distributed table engine.
+-- only: cluster
+CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_histogram {{on_cluster}} AS {{database}}.otel_metrics_histogram_local
+ENGINE = Distributed({{cluster}}, {{database}}, otel_metrics_histogram_local, {{metric_shard}})
