@@ -27,6 +27,7 @@ from collector.stitch.doctor.diagnose import findings_of
 from collector.stitch.gateways import Joint, join_gateways
 from collector.stitch.hops import HopDraft, group_hops
 from collector.stitch.join import match_record, view_traces
+from collector.stitch.likely import LikelyPair, add_likely
 from collector.stitch.merge import merge_records
 from collector.stitch.nodes import Node
 from collector.stitch.observations import observe
@@ -59,6 +60,7 @@ def stitch(
     lags: SourceLags | None = None,
     subject: str = "",
     offsets: ClockOffsets = NO_OFFSETS,
+    likely: Sequence[LikelyPair] = (),
     population: int = 0,
     gateway_services: Sequence[ServiceRule] = (),
     is_raw: bool = False,
@@ -77,6 +79,7 @@ def stitch(
         lags: How late the sources are, and which of them should know this request.
         subject: The id that was asked for, of a record, a trace or a span; "" for the first.
         offsets: Clock offsets between hosts that were learned over many requests.
+        likely: Pairs that `statistical_join` found; taken where no id decides.
         population: How many traces could share a 64-bit id by chance; 0 for those at hand.
         gateway_services: Services whose spans are a gateway's, beside those known by themselves.
         is_raw: Show every start as its sender wrote it. Phases and path stay as they are.
@@ -97,6 +100,7 @@ def stitch(
         (merged, match_record(merged, traces, population=population))
         for merged in merge_records(records)
     ]
+    add_likely(matched, likely, traces)
     joints = join_gateways(matched, forest, traces)
     rooted = choose_root(joints, traces, subject)
     _stretch_unmeasured(rooted.members)

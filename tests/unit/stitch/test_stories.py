@@ -15,19 +15,48 @@ STORIES = load_stories()
 
 def ends_as(timeline: Timeline) -> dict[str, object]:
     """Return a timeline in the words in which stories end."""
-    verdict = timeline.verdict
     return {
         "id": timeline.id,
-        "hops": picture(timeline),
+        "trace_id": timeline.trace_id,
         "duration_ms": timeline.duration_ns / MS,
         "status": timeline.status,
         "state": timeline.state,
         "expected": {e.source: e.status for e in timeline.expected},
+        "sources": [list(merged.sources) for merged in timeline.gateway_records],
+        "others": list(timeline.others),
+        **_shape(timeline),
+        **_joints(timeline),
+        **_judgement(timeline),
+    }
+
+
+def _shape(timeline: Timeline) -> dict[str, object]:
+    sent = {span.raw_span_id.lstrip("0"): span for span in timeline.spans if span.raw_span_id}
+    moved = {name: span.adjusted_by_ns / MS for name, span in sent.items() if span.adjusted_by_ns}
+    return {
+        "hops": picture(timeline),
         "phases": {p.name: p.duration_ns / MS for p in timeline.phases},
         "phase_bounds": {p.name: [p.lower_ns / MS, p.upper_ns / MS] for p in timeline.phases},
-        "links": [[k.from_, k.to, k.tier, k.confidence] for k in timeline.links if k.to],
-        "rejected": [[r.to, r.tier, r.reason] for k in timeline.links for r in k.rejected],
-        "evidence": [[e.field, e.left, e.right] for k in timeline.links for e in k.evidence],
+        "critical_ms": {h.service: h.critical_ns / MS for h in timeline.hops if h.critical_ns},
+        "orphans": [name for name, span in sent.items() if span.is_orphan],
+        "offsets_ms": {name: span.start_offset_ns / MS for name, span in sent.items()},
+        "adjusted_ms": moved,
+        "callers": [span.service for span in timeline.callers],
+    }
+
+
+def _joints(timeline: Timeline) -> dict[str, object]:
+    links = timeline.links
+    return {
+        "links": [[k.from_, k.to, k.tier, k.confidence] for k in links if k.to],
+        "rejected": [[r.to, r.tier, r.reason] for k in links for r in k.rejected],
+        "evidence": [[e.field, e.left, e.right] for k in links for e in k.evidence],
+    }
+
+
+def _judgement(timeline: Timeline) -> dict[str, object]:
+    verdict = timeline.verdict
+    return {
         "verdict": [verdict.layer, verdict.component, verdict.class_],
         "rule": verdict.rule,
         "reason": verdict.reason,
@@ -38,25 +67,7 @@ def ends_as(timeline: Timeline) -> dict[str, object]:
         "findings": sorted({finding.rule for finding in timeline.findings}),
         "messages": [finding.message for finding in timeline.findings],
         "acts": [[act.feature, act.layer, act.component] for act in timeline.acts],
-        "orphans": [span.raw_span_id.lstrip("0") for span in timeline.spans if span.is_orphan],
-        "adjusted_ms": {
-            span.raw_span_id.lstrip("0"): span.adjusted_by_ns / MS
-            for span in timeline.spans
-            if span.adjusted_by_ns
-        },
-        "offsets_ms": {
-            span.raw_span_id.lstrip("0"): span.start_offset_ns / MS
-            for span in timeline.spans
-            if span.raw_span_id
-        },
-        "critical_ms": {
-            hop.service: hop.critical_ns / MS for hop in timeline.hops if hop.critical_ns
-        },
         "symptoms": [[symptom.rule, symptom.place] for symptom in find_symptoms(timeline)],
-        "callers": [span.service for span in timeline.callers],
-        "others": list(timeline.others),
-        "sources": [list(merged.sources) for merged in timeline.gateway_records],
-        "trace_id": timeline.trace_id,
     }
 
 
