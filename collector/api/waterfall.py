@@ -162,7 +162,7 @@ class _Scale:
                 for quarter in (1, 2, 3)
             ]
         for at, text in marks:
-            if at + len(text) < self.cells - len(end):
+            if at + len(text) + 1 < self.cells - len(end):
                 line[at : at + len(text)] = text
         return "".join(line[: self.cells - len(end)]) + end
 
