@@ -260,6 +260,8 @@ def outbound_cluster(service: Service, port: int, route: Route | None) -> Json:
     set_limits = {name: value for name, value in limits.items() if value}
     if set_limits:
         built["circuit_breakers"] = {"thresholds": [set_limits]}
+    if service.has_no_endpoints:
+        built["load_assignment"]["endpoints"] = []
     return built
 
 

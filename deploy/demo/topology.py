@@ -141,7 +141,8 @@ class Service:
     `inbound_*` belong to the sidecar's inbound listener. `instrumentation` "headers" forwards the
     trace headers without writing spans, "none" drops them. `tracer` None takes the mesh's.
     `waypoint` names a waypoint proxy that callers go through instead of a sidecar. With `is_down`
-    nothing listens behind the sidecar.
+    nothing listens behind the sidecar; with `has_no_endpoints` proxies know the service, but no
+    place to send to.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Service:
     propagation: Propagation = "w3c"
     export: Literal["grpc", "http"] = "grpc"
     is_down: bool = False
+    has_no_endpoints: bool = False
 
     @property
     def host(self) -> str:

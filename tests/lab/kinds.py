@@ -1,0 +1,270 @@
+"""
+The scenarios, each with what is true of it: slow requests, and ways to lose or keep the context.
+"""
+
+from typing import Any
+
+from deploy.demo.topology import Call, Fault, Query, Route, Step, Together, Work
+from tests.lab.failures import FAILURES
+from tests.lab.scenario import INJECTED_MS, Behaviour, Carrier, Policy, Scenario, Truth
+
+_SLOW = int(INJECTED_MS)
+_GATEWAY = "gateway apim"
+
+
+def _chain(*front: Step, basket: tuple[Step, ...] = (Work(2),)) -> dict[str, Behaviour]:
+    """The front calls the basket, after what else it does."""
+    steps = (Work(2), *front, Call("basket"))
+    return {"front": Behaviour(steps), "basket": Behaviour(basket)}
+
+
+def _slow(hop: str, phase: str, **more: Any) -> Truth:
+    return Truth(hop, phase=phase, injected_ms=INJECTED_MS, **more)
+
+
+def _carried(carrier: Carrier, shows: str, **truth: Any) -> Scenario:
+    """A slow basket, so that the hop to be blamed is only found if the context is kept."""
+    return Scenario(
+        f"carries-{carrier}",
+        shows,
+        _slow("service basket", "app", **truth),
+        policy=Policy(carries=carrier),
+        services=_chain(basket=(Work(_SLOW),)),
+    )
+
+
+_TIMES = (
+    Scenario("plain", "nothing is injected", Truth(), services=_chain()),
+    Scenario(
+        "slow-inbound-policy",
+        "the gateway is slow before it calls",
+        _slow(_GATEWAY, "gateway"),
+        policy=Policy(delay_ms=_SLOW),
+        services=_chain(),
+    ),
+    Scenario(
+        "slow-outbound-policy",
+        "the gateway is slow after the answer",
+        _slow(_GATEWAY, "gateway"),
+        policy=Policy(after_ms=_SLOW),
+        services=_chain(),
+    ),
+    Scenario(
+        "slow-network",
+        "the way from the gateway to the mesh is slow",
+        _slow("", "network"),
+        policy=Policy(network_ms=_SLOW),
+        services=_chain(),
+    ),
+    Scenario(
+        "slow-edge-filter",
+        "a fault filter of the mesh ingress delays",
+        _slow("edge istio-ingressgateway", "edge_proxy"),
+        edge={"fault": Fault(delay_ms=_SLOW)},
+        services=_chain(),
+    ),
+    Scenario(
+        "slow-front",
+        "the first application is slow",
+        _slow("service front", "app"),
+        services=_chain(Work(_SLOW)),
+    ),
+    Scenario(
+        "slow-basket",
+        "the second application is slow",
+        _slow("service basket", "app"),
+        services=_chain(basket=(Work(_SLOW),)),
+    ),
+    Scenario(
+        "slow-outbound-sidecar",
+        "the caller's sidecar delays the call",
+        _slow("service basket", "mesh_proxy"),
+        services={
+            "front": Behaviour(
+                (Work(2), Call("basket")), routes=(Route("basket", fault=Fault(delay_ms=_SLOW)),)
+            ),
+            "basket": Behaviour(),
+        },
+    ),
+    Scenario(
+        "slow-inbound-sidecar",
+        "the callee's sidecar delays the call",
+        _slow("service gatekeeper", "mesh_proxy"),
+        services={
+            "front": Behaviour((Work(2), Call("gatekeeper"))),
+            "gatekeeper": Behaviour(),
+        },
+    ),
+    Scenario(
+        "slow-database",
+        "a query of the second application is slow",
+        _slow("dependency postgresql/shop", "dependency"),
+        services=_chain(basket=(Work(2), Query("SELECT * FROM item", _SLOW))),
+    ),
+    Scenario(
+        "slow-outside-service",
+        "a service without proxy and spans is slow",
+        _slow("dependency outside", "dependency"),
+        services={
+            "front": Behaviour((Work(2), Call("outside"))),
+            "outside": Behaviour((Work(_SLOW),)),
+        },
+    ),
+    Scenario(
+        "parallel-calls",
+        "two calls at once, the longer one counts",
+        _slow("service basket", "app"),
+        services={
+            "front": Behaviour((Work(2), Together((Call("prices"), Call("basket"))))),
+            "basket": Behaviour((Work(_SLOW),)),
+            "prices": Behaviour((Work(60),)),
+        },
+    ),
+    Scenario(
+        "mirrored",
+        "a copy of the call is slower than the call",
+        _slow("service basket", "app"),
+        services={
+            "front": Behaviour(
+                (Work(2), Call("basket")), routes=(Route("basket", mirror_to="basket-next"),)
+            ),
+            "basket": Behaviour((Work(_SLOW),)),
+            "basket-next": Behaviour((Work(2 * _SLOW),)),
+        },
+    ),
+    Scenario(
+        "cache-hit",
+        "the gateway answers from its cache",
+        Truth(tier=None, has_spans=False),
+        policy=Policy(is_cached=True),
+        services=_chain(),
+    ),
+    Scenario(
+        "slow-external-gateway",
+        "two gateways, the outer one is slow",
+        _slow("gateway apim-external", "gateway", records=2),
+        outer=Policy(delay_ms=_SLOW),
+        services=_chain(),
+    ),
+    Scenario(
+        "slow-internal-gateway",
+        "two gateways, the inner one is slow",
+        _slow(_GATEWAY, "gateway", records=2),
+        outer=Policy(),
+        policy=Policy(delay_ms=_SLOW),
+        services=_chain(),
+    ),
+)
+
+_ROWS = (
+    Scenario(
+        "late-record",
+        "the gateway's row comes after everything else",
+        _slow("service basket", "app"),
+        policy=Policy(record="late"),
+        services=_chain(basket=(Work(_SLOW),)),
+    ),
+    Scenario(
+        "lost-record",
+        "the gateway's row never comes",
+        _slow("service basket", "app", tier=None, records=0),
+        policy=Policy(record="never"),
+        services=_chain(basket=(Work(_SLOW),)),
+    ),
+    Scenario(
+        "gateway-without-log",
+        "neither the caller nor the gateway report anything",
+        _slow("edge istio-ingressgateway", "edge_proxy", tier=None, records=0),
+        policy=Policy(record="never"),
+        edge={"fault": Fault(delay_ms=_SLOW)},
+        services=_chain(),
+        is_traced=False,
+    ),
+    Scenario(
+        "unsampled",
+        "the gateway decides against a trace",
+        Truth(
+            tier=None,
+            has_spans=False,
+            findings=frozenset({"SAMPLED_00"}),
+            expected={"spans": "not_sampled"},
+        ),
+        policy=Policy(carries="unsampled"),
+        services=_chain(),
+    ),
+)
+
+_CONTEXTS = (
+    _carried("traceparent-passed", "the caller's traceparent goes on unchanged", tier=1),
+    _carried("correlation-id", "the correlation id is the trace id, no headers are logged", tier=2),
+    _carried("x-request-id", "only the correlation id as x-request-id is shared", tier=3),
+    _carried("client-request-id", "only the client's own x-request-id is shared", tier=3),
+    _carried(
+        "zero-parent",
+        "a traceparent that nobody may read, next to x-request-id",
+        tier=3,
+        findings=frozenset({"ZERO_PARENT"}),
+    ),
+    _carried("b3", "the gateway speaks B3 to a mesh that reads W3C, next to x-request-id", tier=3),
+    Scenario(
+        "carries-nothing",
+        "gateway and mesh share no id at all",
+        Truth(_GATEWAY, phase="gateway", injected_ms=INJECTED_MS, tier=None, has_spans=False),
+        policy=Policy(carries="nothing", delay_ms=_SLOW),
+        services=_chain(),
+    ),
+    Scenario(
+        "b3-island",
+        "one service speaks B3 and Zipkin, its caller both",
+        _slow("service legacy", "app"),
+        services={
+            "bridge": Behaviour((Work(2), Call("legacy"))),
+            "legacy": Behaviour((Work(_SLOW),)),
+        },
+    ),
+    Scenario(
+        "64-bit-ids",
+        "gateway and mesh use B3 with 64-bit trace ids",
+        _slow("service basket", "app"),
+        policy=Policy(carries="b3-64"),
+        services=_chain(basket=(Work(_SLOW),)),
+        mesh="zipkin-64",
+    ),
+    Scenario(
+        "stripped-headers",
+        "an application forwards no headers: the trace ends at it",
+        _slow("service stripper", "app"),
+        services={
+            "front": Behaviour((Work(2), Call("stripper"))),
+            "stripper": Behaviour((Work(_SLOW), Call("basket"))),
+            "basket": Behaviour(),
+        },
+    ),
+)
+
+
+def _off(name: str, shows: str) -> Scenario:
+    return Scenario(
+        f"clock-{name}",
+        shows,
+        _slow(f"service {name}", "app"),
+        services={
+            "front": Behaviour((Work(2), Call(name))),
+            name: Behaviour((Work(_SLOW),)),
+        },
+        mesh="clocks",
+    )
+
+
+_CLOCKS = (
+    _off("ahead", "the callee's clock is half a second fast"),
+    _off("behind", "the callee's clock is 200 ms slow"),
+    _off("slightly-ahead", "the callee's clock is 50 ms fast"),
+)
+
+SCENARIOS = (*_TIMES, *_ROWS, *_CONTEXTS, *_CLOCKS, *FAILURES)
+"""Every kind of the full run."""
+
+SMALL = ("plain", "slow-inbound-policy", "slow-basket", "carries-x-request-id", "late-record")
+SMALL += ("refused-401", "basket-fails", "gateway-timeout", "edge-abort", "sidecar-timeout")
+"""The kinds that run with the tests: one mesh of three proxies."""

@@ -1,0 +1,121 @@
+"""
+What the lab does to a request, and what Hopline has to say about it: plain frozen values.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from deploy.demo.topology import Route, Step, Work
+
+INJECTED_MS = 180.0
+"""How long an injected delay is, if a scenario does not say otherwise."""
+
+ALLOWANCE_MS = 80.0
+"""
+How much longer than injected a request may take before its truth counts as unknown.
+
+The rest is real work of proxies and applications, and what a busy machine adds to it. A request
+above it is sent again: nobody knows at which hop the machine held it up.
+"""
+
+Carrier = Literal[
+    "traceparent",  # W3C mode: a span id of the gateway's own, written into the log
+    "traceparent-passed",  # the client's header goes on as it is; the log has the inbound copy
+    "correlation-id",  # the correlation id is made a trace id; the log has no headers
+    "x-request-id",  # the correlation id goes on as x-request-id; the log has no headers
+    "client-request-id",  # the client's x-request-id goes on, and into the log
+    "zero-parent",  # the recipe with a parent id of zeros, next to x-request-id
+    "unsampled",  # a traceparent with flags 00
+    "b3",  # and the correlation id as x-request-id
+    "b3-64",
+    "nothing",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """
+    What one gateway does to the requests of a scenario. 0, "" and False turn a thing off.
+
+    `refuses` answers that status without a call; `breaks_with` replaces a good answer afterwards.
+    `network_ms` delays what it sends on the way to the mesh. `record` is when its log row arrives.
+    """
+
+    delay_ms: float = 0.0
+    after_ms: float = 0.0
+    timeout_ms: float = 30_000.0
+    tries: int = 1
+    refuses: int = 0
+    breaks_with: int = 0
+    network_ms: float = 0.0
+    is_cached: bool = False
+    is_backend_down: bool = False
+    carries: Carrier = "traceparent"
+    record: Literal["at-once", "late", "never"] = "at-once"
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What one service does for a scenario; `routes` are its sidecar's for this scenario alone."""
+
+    steps: tuple[Step, ...] = (Work(2),)
+    status: int = 200
+    fail_first: int = 0
+    routes: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """
+    What is true of each request of a scenario, whatever Hopline says.
+
+    `hop` is `<role> <service>`, "" when none is to be blamed: of a failure the one that failed
+    first, of a slow request the one whose own time it was. `phase` is where `injected_ms` have to
+    be found. `tier` None: there is nothing to join. `alternatives` are verdict layers as right as
+    `layer`, where the request itself does not tell them apart.
+    """
+
+    hop: str = ""
+    layer: str = "none"
+    class_: str = ""
+    outcome: str = ""
+    phase: str = ""
+    injected_ms: float = 0.0
+    findings: frozenset[str] = frozenset()
+    tier: int | None = 0
+    records: int = 1
+    has_spans: bool = True
+    expected: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """
+    One kind of request.
+
+    `edge` holds options of the mesh ingress's route, `services` what each service does: the first
+    is called by the ingress. `status` is what the caller gets, 0 no answer within `patience_s`.
+    `takes_ms` is how long it should take, None: as long as what is injected. With `is_alone`
+    nothing else runs meanwhile. `outer` is a second gateway in front of the first.
+    """
+
+    name: str
+    shows: str
+    truth: Truth
+    status: int = 200
+    policy: Policy = Policy()
+    outer: Policy | None = None
+    edge: Mapping[str, object] = field(default_factory=dict)
+    services: Mapping[str, Behaviour] = field(default_factory=dict)
+    mesh: Literal["shop", "clocks", "zipkin-64"] = "shop"
+    patience_s: float = 10.0
+    takes_ms: float | None = None
+    is_alone: bool = False
+    is_traced: bool = True
+
+    @property
+    def limit_ms(self) -> float:
+        """How long a request may take at most for its truth to be known."""
+        takes_ms = self.truth.injected_ms if self.takes_ms is None else self.takes_ms
+        return takes_ms + ALLOWANCE_MS

@@ -1,0 +1,200 @@
+"""
+How right one answer is: pure functions over a timeline's document and the truth of its scenario.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.lab.scenario import ALLOWANCE_MS, Scenario, Truth
+
+Document = Mapping[str, Any]
+
+_EXACT_TIERS = (0, 1, 2, 3)
+# Rounding of a gateway's whole milliseconds, and of two clocks of one machine.
+_SLACK_MS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request whose truth is known. `id` is what its caller would look for."""
+
+    scenario: Scenario
+    marker: str
+    id: str
+    status: int
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """
+    What of one answer is right; None where the truth has nothing to say.
+
+    `tier` is the tier by which gateway and mesh were joined, None if they were not; `is_own` tells
+    whether all joined traces are those of this very request. `said` is each wrong part in words.
+    """
+
+    sent: Sent
+    hop: bool | None
+    layer: bool
+    class_: bool
+    findings: bool
+    phases: bool
+    whole: bool
+    tier: int | None
+    is_own: bool
+    is_joined_right: bool
+    said: tuple[str, ...]
+
+    @property
+    def is_right(self) -> bool:
+        """Tell whether nothing is wrong."""
+        return not self.said
+
+
+def judge(sent: Sent, answer: Document | None) -> Score:
+    """Compare an answer with the truth; no answer at all is wrong in every part."""
+    if answer is None:
+        nothing = ("Hopline knows nothing of it",)
+        return Score(sent, False, False, False, False, False, False, None, True, False, nothing)
+    truth = sent.scenario.truth
+    wrong = {
+        "hop": [*_wrong_hop(truth, answer)],
+        "layer": [*_wrong("layer", truth.layer, answer["verdict"]["layer"])],
+        "class": [*_wrong_class(truth, answer)],
+        "findings": [*_wrong_findings(truth, answer)],
+        "phases": [*_wrong_phases(truth, answer)],
+        "whole": [*_wrong_whole(answer)],
+        "join": [*_wrong_join(sent, answer)],
+        "rest": [*_wrong_rest(sent, answer)],
+    }
+    return Score(
+        sent,
+        hop=not wrong["hop"] if truth.hop else None,
+        layer=not wrong["layer"],
+        class_=not wrong["class"],
+        findings=not wrong["findings"],
+        phases=not wrong["phases"],
+        whole=not (wrong["whole"] or wrong["rest"]),
+        tier=tier_of(answer),
+        is_own=is_own(sent, answer),
+        is_joined_right=not wrong["join"],
+        said=tuple(text for texts in wrong.values() for text in texts),
+    )
+
+
+def blamed_hop(truth: Truth, answer: Document) -> str:
+    """Return the hop that the answer blames, as `<role> <service>`, or ""."""
+    verdict, hops = answer["verdict"], answer["hops"]
+    if truth.class_ and truth.outcome == "masked":
+        component = verdict["component"].partition(".")[0]
+        return next((_title(h) for h in hops if _title(h).endswith(f" {component}")), component)
+    if truth.class_:
+        return _title(hops[verdict["hop"]]) if verdict["hop"] >= 0 else ""
+    slowest = max(hops, key=lambda hop: hop["critical_ms"], default=None)
+    return _title(slowest) if slowest is not None else ""
+
+
+def _title(hop: Document) -> str:
+    return f"{hop['role']} {hop['service'].partition('.')[0]}"
+
+
+def tier_of(answer: Document) -> int | None:
+    """Return the tier of the surest link between a gateway record and a span or trace."""
+    tiers = [link["tier"] for link in _joins(answer)]
+    return min(tiers, default=None)
+
+
+def _joins(answer: Document) -> list[Document]:
+    """Links from a record into the mesh; those between two records do not count."""
+    records = {f"{r['gateway']}/{r['record_id']}" for r in answer["gateway_records"]}
+    links = answer["links"]
+    return [k for k in links if k["to"] and k["to"] not in records and k["from"] in records]
+
+
+def is_own(sent: Sent, answer: Document) -> bool:
+    """Tell whether every span of the mesh's ingress belongs to this request, by its path."""
+    paths = [
+        span["attributes"].get("http.url", span["attributes"].get("url.full", ""))
+        for span in answer["spans"]
+        if span["role"] == "edge"
+    ]
+    return all(path.endswith(sent.marker) for path in paths if path)
+
+
+def _wrong(what: str, true: object, said: object) -> Iterator[str]:
+    if true != said:
+        yield f"{what} {said!r}, not {true!r}"
+
+
+def _wrong_hop(truth: Truth, answer: Document) -> Iterator[str]:
+    if truth.hop:
+        yield from _wrong("hop", truth.hop, blamed_hop(truth, answer))
+
+
+def _wrong_class(truth: Truth, answer: Document) -> Iterator[str]:
+    verdict = answer["verdict"]
+    yield from _wrong("class", truth.class_, verdict["class"])
+    if truth.outcome:
+        yield from _wrong("outcome", truth.outcome, verdict["outcome"])
+
+
+def _wrong_findings(truth: Truth, answer: Document) -> Iterator[str]:
+    found = {finding["rule"] for finding in answer["findings"]}
+    for rule in sorted(truth.findings - found):
+        yield f"finding {rule} is missing"
+    for rule in sorted(found - truth.findings):
+        yield f"finding {rule} is not true"
+
+
+def _wrong_phases(truth: Truth, answer: Document) -> Iterator[str]:
+    """The injected time has to be in its phase, and what is left for all others small."""
+    if not truth.phase:
+        return
+    phases = {phase["name"]: phase["duration_ms"] for phase in answer["phases"]}
+    found_ms = phases.get(truth.phase, 0.0)
+    if not truth.injected_ms - _SLACK_MS <= found_ms <= truth.injected_ms + ALLOWANCE_MS:
+        yield f"{truth.phase} {found_ms:.1f} ms, {truth.injected_ms:.0f} ms were injected"
+    rest_ms = sum(phases.values()) - found_ms
+    if rest_ms > ALLOWANCE_MS:
+        yield f"other phases have {rest_ms:.1f} ms"
+
+
+def _wrong_whole(answer: Document) -> Iterator[str]:
+    """Phases sum to the total, and the critical path covers it without gap or overlap."""
+    total_ns = _to_ns(answer["duration_ms"])
+    sum_ns = sum(_to_ns(phase["duration_ms"]) for phase in answer["phases"])
+    if sum_ns != total_ns:
+        yield f"phases sum to {sum_ns} ns of {total_ns} ns"
+    at_ns = 0
+    for section in answer["critical_path"]:
+        if _to_ns(section["from_ms"]) != at_ns:
+            yield f"the critical path jumps from {at_ns} ns to {section['from_ms']} ms"
+        at_ns = _to_ns(section["to_ms"])
+    if at_ns != total_ns:
+        yield f"the critical path ends at {at_ns} ns of {total_ns} ns"
+
+
+def _wrong_join(sent: Sent, answer: Document) -> Iterator[str]:
+    truth = sent.scenario.truth
+    if not is_own(sent, answer):
+        yield "joined with another request's trace"
+    yield from _wrong("join tier", truth.tier, tier_of(answer))
+    yield from _wrong("gateway records:", truth.records, len(answer["gateway_records"]))
+    has_spans = any(span["role"] not in ("gateway",) for span in answer["spans"])
+    if has_spans != truth.has_spans:
+        yield "spans of the mesh, where there are none" if has_spans else "no spans of the mesh"
+
+
+def _wrong_rest(sent: Sent, answer: Document) -> Iterator[str]:
+    # A caller that went away got no status; what the gateway logged then is its own affair.
+    if sent.status:
+        yield from _wrong("status", sent.status, answer["status"])
+    states = {item["source"]: item["status"] for item in answer["expected"]}
+    for source, status in sent.scenario.truth.expected.items():
+        yield from _wrong(f"expected {source}", status, states.get(source))
+
+
+def _to_ns(duration_ms: float) -> int:
+    return round(duration_ms * 1_000_000)
