@@ -21,7 +21,9 @@ CREATE TABLE IF NOT EXISTS {{database}}.schema_migration {{on_cluster}} (
     name String, checksum String, applied DateTime64(3) DEFAULT now64(3)
 ) ENGINE = {{merge_tree}} ORDER BY name
 """
-_FIND_APPLIED = "SELECT name, any(checksum) FROM {{database}}.schema_migration GROUP BY name"
+_FIND_APPLIED = (
+    "SELECT name, argMax(checksum, applied) FROM {{database}}.schema_migration GROUP BY name"
+)
 _APPLIED = """
 INSERT INTO {{database}}.schema_migration (name, checksum) SELECT {name:String}, {checksum:String}
 """

@@ -61,7 +61,7 @@ class Store:
             self._names = build_names(settings)
         except ValueError as exc:
             raise ConfigError(str(exc)) from exc
-        self._connections = Connections(settings)
+        self.connections = Connections(settings)
 
     def migrate(self) -> None:
         """
@@ -71,7 +71,7 @@ class Store:
             ConfigError: a schema file was changed after it was applied.
             StoreUnavailable: the engine or the server does not answer. Retryable.
         """
-        with self._connections.writing() as client:
+        with self.connections.writing() as client:
             migrate(client, self._names, self._settings.ttl_days)
 
     def ping(self) -> None:
@@ -81,12 +81,12 @@ class Store:
         Raises:
             StoreUnavailable: there is none. Retryable.
         """
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             client.command("SELECT 1")
 
     def close(self) -> None:
         """Let the connections go; the embedded engine ends."""
-        self._connections.close()
+        self.connections.close()
 
     def load(self, segment: LoadableSegment) -> None:
         """
@@ -97,14 +97,14 @@ class Store:
             StoreUnavailable: anything else; it may be stored or not. Load it again.
         """
         began = perf_counter()
-        with self._connections.writing() as client:
+        with self.connections.writing() as client:
             load_file(
                 client,
                 self._settings.database,
                 segment.stream,
                 segment.path,
                 segment.id,
-                is_embedded=self._connections.is_embedded,
+                is_embedded=self.connections.is_embedded,
             )
         stream = str(segment.stream)
         self._metrics.observe("hopline_store_load_seconds", perf_counter() - began, stream=stream)
@@ -114,7 +114,7 @@ class Store:
         """Return every trace and gateway record that carries one of *keys*, newest first."""
         if not keys:
             return []
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             return reads.find_ids(client, self._settings.database, keys)
 
     def get_spans(
@@ -127,7 +127,7 @@ class Store:
         """Return the spans of *trace_ids* by trace and start, exact duplicates dropped."""
         if not trace_ids:
             return []
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             until = reads.LATEST_NS if received_until_ns is None else received_until_ns
             return reads.get_spans(client, self._settings.database, trace_ids, until, limit)
 
@@ -141,7 +141,7 @@ class Store:
         """Return the log records that name one of *trace_ids*, by time."""
         if not trace_ids:
             return []
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             until = reads.LATEST_NS if received_until_ns is None else received_until_ns
             return reads.get_logs(client, self._settings.database, trace_ids, until, limit)
 
@@ -155,7 +155,7 @@ class Store:
         """Return all stored versions of the records of *trace_ids* or (gateway, record id) keys."""
         if not trace_ids and not record_keys:
             return []
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             until = reads.LATEST_NS if received_until_ns is None else received_until_ns
             return reads.get_records(client, self._settings.database, trace_ids, record_keys, until)
 
@@ -170,27 +170,27 @@ class Store:
         Raises:
             BadQuestion: the cursor is not one of this search. Never retried.
         """
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             return find_requests(client, self._settings.database, wanted, limit, cursor)
 
     def get_trace_summaries(self, trace_ids: Sequence[str]) -> list[TraceSummary]:
         """Return what the spans of *trace_ids* add up to; unknown ones are left out."""
         if not trace_ids:
             return []
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             return summaries.get_trace_summaries(client, self._settings.database, trace_ids)
 
     def get_source_stats(self) -> list[SourceStat]:
         """Return what each source has delivered, the most recently heard of first."""
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             return summaries.get_source_stats(client, self._settings.database, self._clock.now_ns())
 
     def find_operations(self, service: str, start_ns: int, end_ns: int) -> list[tuple[str, str]]:
         """Return name and kind of the spans that *service* sent in [start_ns, end_ns)."""
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             return reads.find_operations(client, self._settings.database, service, start_ns, end_ns)
 
     def get_api_stats(self, start_ns: int, end_ns: int) -> list[ApiStat]:
         """Return the APIs that had requests in [start_ns, end_ns), the busiest first."""
-        with self._connections.reading() as client:
+        with self.connections.reading() as client:
             return summaries.get_api_stats(client, self._settings.database, start_ns, end_ns)

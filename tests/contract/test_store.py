@@ -1,0 +1,444 @@
+"""
+One battery for every ClickHouse behind the store: embedded, and over HTTP.
+
+`HOPLINE_TEST_CLICKHOUSE=<url>` adds a real server. Nothing opts out.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+from collector.clock import ManualClock
+from collector.config import StoreSettings
+from collector.errors import (
+    BadQuestion,
+    ConfigError,
+    QueryTimeout,
+    StoreRejectedRows,
+    StoreUnavailable,
+    TooExpensive,
+)
+from collector.model import Id, SpanEvent, SpanLink, Stream
+from collector.store import RequestFilter, Store, open_store
+from collector.telemetry import Metrics
+from tests.stored import (
+    NOW_NS,
+    NS,
+    Loading,
+    clickhouse_server,
+    encode_log,
+    encode_spans,
+    make_record,
+    make_span,
+    opened,
+    query_rows,
+    span_id,
+    store_settings,
+    trace_id,
+)
+
+_REAL = os.environ.get("HOPLINE_TEST_CLICKHOUSE", "")
+SUBJECTS = ["chdb", "http", *(["server"] if _REAL else [])]
+LAST_HOUR = RequestFilter(start_ns=NOW_NS - 3600 * NS, end_ns=NOW_NS)
+
+
+@pytest.fixture(scope="module", params=SUBJECTS)
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StoreSettings]:
+    """Yield settings of a ClickHouse that stays up for the whole module."""
+    folder = tmp_path_factory.mktemp("store")
+    if request.param == "server":
+        yield store_settings(folder, url=_REAL)
+    elif request.param == "http":
+        with clickhouse_server(folder, password="open sesame") as url:
+            yield store_settings(folder, url=url.replace(" ", "%20"))
+    else:
+        keeper = open_store(store_settings(folder), ManualClock(), Metrics())
+        yield store_settings(folder)
+        keeper.close()
+
+
+@pytest.fixture
+def settings(place: StoreSettings) -> StoreSettings:
+    """Return settings with a database of the test's own."""
+    return replace(place, database=f"t{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def store(settings: StoreSettings) -> Iterator[Store]:
+    """Yield a store with its tables."""
+    with opened(settings) as store:
+        yield store
+
+
+@pytest.fixture
+def load(store: Store, tmp_path: Path) -> Loading:
+    """Return a loader of hand-made segments."""
+    return Loading(store, tmp_path)
+
+
+def _count(store: Store, settings: StoreSettings, table: str, what: str = "count()") -> int:
+    return int(query_rows(store, f"SELECT {what} FROM {settings.database}.{table}")[0][0])
+
+
+def test_span_comes_back_as_it_went_in(store: Store, load: Loading) -> None:
+    """Every field of a span survives the journal's format, the views, the table and the read."""
+    span = make_span(
+        1,
+        parent_span_id=span_id(9),
+        trace_state="a=b",
+        status="Error",
+        status_message="no such part",
+        scope="io.test",
+        attributes={"http.route": "/orders/{id}", "note": "näh ✓ \x01 'quoted' \\"},
+        resource={"host.name": "node-1"},
+        events=[SpanEvent(NOW_NS - 59 * NS, "exception", {"exception.type": "Oops"})],
+        links=[SpanLink(trace_id(5), span_id(5), {"why": "batch"})],
+    )
+    load.spans(span)
+    assert store.get_spans([span.trace_id]) == [span]
+
+
+@pytest.mark.parametrize(
+    "kind", ["Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"]
+)
+def test_kinds_are_the_exporters_words(kind: str, store: Store, load: Loading) -> None:
+    """Span kinds are stored in the words that the OpenTelemetry exporter for ClickHouse writes."""
+    load.spans(make_span(1, kind=kind))
+    assert [span.kind for span in store.get_spans([trace_id(1)])] == [kind]
+
+
+def test_record_comes_back_as_it_went_in(store: Store, load: Loading) -> None:
+    """Recorded zeros, missing numbers and lists of a gateway record survive the round trip."""
+    record = make_record(
+        1,
+        ids=(Id("x_request_id", "A-1"), Id("correlation_id", "")),
+        is_sampled=False,
+        client_ns=0,
+        attempts=0,
+        status=None,
+        quality=("TOTAL_LT_PARTS",),
+        attributes={"region": "west", "": "empty key"},
+        raw='{"é": 1}',
+        weight=0.5,
+    )
+    load.records(record, received_ns=NOW_NS)
+    assert store.get_records(record_keys=[("azure-apim", record.record_id)]) == [
+        replace(record, received_ns=NOW_NS)
+    ]
+
+
+def test_log_record_comes_back_as_it_went_in(store: Store, load: Loading) -> None:
+    """A log record is found by its trace; its body may be any value."""
+    message = encode_log(
+        time_unix_nano=NOW_NS,
+        trace_id=bytes.fromhex(trace_id(1)),
+        span_id=bytes.fromhex(span_id(1)),
+        severity_text="WARN",
+        body=AnyValue(string_value="served"),
+        attributes={"status": 200},
+        resource={"service.name": "edge"},
+        event_name="access",
+    )
+    load.messages(Stream.LOG, message)
+    (found,) = store.get_logs([trace_id(1)])
+    assert (found.body, found.severity, found.service) == ("served", "WARN", "edge")
+    assert (found.attributes, found.event_name, found.time_ns) == (
+        {"status": "200"},
+        "access",
+        NOW_NS,
+    )
+
+
+def test_log_record_without_a_time_takes_the_observed_one(store: Store, load: Loading) -> None:
+    """A zero time means unknown: the observed time stands in, and without it the received one."""
+    observed = encode_log(observed_time_unix_nano=NOW_NS - 5, trace_id=bytes.fromhex(trace_id(1)))
+    neither = encode_log(trace_id=bytes.fromhex(trace_id(1)))
+    load.messages(Stream.LOG, observed, neither, received_ns=NOW_NS)
+    assert [log.time_ns for log in store.get_logs([trace_id(1)])] == [NOW_NS - 5, NOW_NS]
+
+
+def test_same_segment_twice_is_stored_once(
+    store: Store, settings: StoreSettings, load: Loading
+) -> None:
+    """A repeated load changes neither the tables nor what the views have added up from them."""
+    spans = [make_span(number, status="Error") for number in range(1, 6)]
+    traces = load.spans(*spans)
+    records = load.records(make_record(1, trace_id=trace_id(1)))
+    other = load.spans(make_span(7, trace=2))
+    for segment in (traces, records, other, traces, records):
+        store.load(segment)
+    assert _count(store, settings, "otel_traces") == 6
+    assert _count(store, settings, "gateway_record") == 1
+    assert _count(store, settings, "trace_summary", "sum(spans)") == 6
+    assert _count(store, settings, "source_stat", "sum(rows)") == 7
+    (summary, _) = store.get_trace_summaries([trace_id(1), trace_id(2)])
+    assert (summary.spans, summary.errors) == (5, 5)
+
+
+def test_equal_bytes_in_two_segments_are_stored_twice_and_read_once(
+    store: Store, settings: StoreSettings, load: Loading
+) -> None:
+    """Only the segment's id makes a load a repeated one; a read drops what is equal in content."""
+    load.spans(make_span(1))
+    load.spans(make_span(1), received_ns=NOW_NS + 5)
+    assert _count(store, settings, "otel_traces") == 2
+    assert [span.received_ns for span in store.get_spans([trace_id(1)])] == [NOW_NS]
+
+
+def test_reads_know_only_what_had_arrived(store: Store, load: Loading) -> None:
+    """`received_until_ns` shows the past: neither later spans nor later versions of a record."""
+    load.spans(make_span(1), received_ns=NOW_NS)
+    load.spans(make_span(2), received_ns=NOW_NS + NS)
+    load.records(make_record(1, status=200, trace_id=trace_id(1)), received_ns=NOW_NS)
+    load.records(make_record(1, status=502, trace_id=trace_id(1)), received_ns=NOW_NS + NS)
+    assert len(store.get_spans([trace_id(1)], received_until_ns=NOW_NS)) == 1
+    assert [r.status for r in store.get_records(trace_ids=[trace_id(1)])] == [200, 502]
+    past = store.get_records(trace_ids=[trace_id(1)], received_until_ns=NOW_NS)
+    assert [record.status for record in past] == [200]
+
+
+def test_unknown_ids_give_nothing(store: Store, load: Loading) -> None:
+    """An id that nobody knows is an empty answer from every read, and so is no id at all."""
+    load.spans(make_span(1))
+    for ids in ([], [trace_id(77)], ["'; DROP TABLE otel_traces; --"]):
+        assert store.get_spans(ids) == []
+        assert store.get_logs(ids) == []
+        assert store.get_trace_summaries(ids) == []
+        assert store.find_ids(ids) == []
+        assert store.get_records(trace_ids=ids, record_keys=[("g", each) for each in ids]) == []
+
+
+def test_ids_lead_to_traces_and_records(store: Store, load: Loading) -> None:
+    """One key finds the spans that carry it and the records that carry it, whoever came first."""
+    uuid_of_client = "11112222-3333-4444-8555-666677778888"
+    key = "111122223333*4448555666677778888"
+    load.records(make_record(1, ids=(Id("x_request_id", uuid_of_client.upper()),)))
+    rewritten = uuid_of_client.replace("-4444-", "-9444-")
+    load.spans(make_span(1, attributes={"guid:x-request-id": rewritten}))
+    hits = store.find_ids([key])
+    assert {(hit.trace_id, hit.record_id, hit.kind) for hit in hits} == {
+        (trace_id(1), "", "x_request_id"),
+        ("", make_record(1).record_id, "x_request_id"),
+    }
+
+
+def test_trace_id_is_found_by_its_lower_half(store: Store, load: Loading) -> None:
+    """A 64-bit system keeps the lower half of a trace id; that is enough to find the trace."""
+    load.spans(make_span(1))
+    (hit,) = store.find_ids([trace_id(1)[16:]])
+    assert (hit.trace_id, hit.kind) == (trace_id(1), "trace_id")
+
+
+def test_header_attribute_in_a_list_is_an_id_too(store: Store, load: Loading) -> None:
+    """Semantic conventions make header attributes lists; each of their values is a key."""
+    attributes = {"http.request.header.x-request-id": ["one-id", "two-id"]}
+    load.spans(make_span(1, attributes=attributes))
+    hits = store.find_ids(["one-id", "two-id"])
+    assert {(hit.key, hit.trace_id) for hit in hits} == {
+        ("one-id", trace_id(1)),
+        ("two-id", trace_id(1)),
+    }
+
+
+def test_summary_adds_up_what_arrives_in_any_order(store: Store, load: Loading) -> None:
+    """The edge of a trace is its earliest root, even when the root is the last to arrive."""
+    child = make_span(2, parent_span_id=span_id(1), service="stock", status="Error")
+    late = make_span(
+        1,
+        start_ns=child.start_ns - 5_000_000,
+        end_ns=child.end_ns + 5_000_000,
+        attributes={
+            "http.request.method": "POST",
+            "url.full": "https://shop.test:8443/cart?x=1",
+            "http.response.status_code": 503,
+        },
+    )
+    load.spans(child)
+    load.spans(late)
+    (summary,) = store.get_trace_summaries([trace_id(1)])
+    assert (summary.spans, summary.errors) == (2, 1)
+    assert (summary.start_ns, summary.end_ns) == (late.start_ns, late.end_ns)
+    assert summary.services == ("orders", "stock")
+    assert (summary.edge_span_id, summary.edge_duration_ns) == (span_id(1), 30_000_000)
+    assert (summary.method, summary.host, summary.path) == ("POST", "shop.test", "/cart")
+    assert (summary.status, summary.edge_is_error) == (503, True)
+
+
+def test_search_lists_records_and_unclaimed_traces(store: Store, load: Loading) -> None:
+    """A request is one row: its record joined with its trace, or the trace that nobody recorded."""
+    load.spans(make_span(1, trace=1), make_span(2, trace=2))
+    load.records(
+        make_record(1, trace_id=trace_id(1), duration_ns=40_000_000),
+        make_record(2, duration_ns=None, status=401, is_error=True),
+    )
+    rows = store.find_requests(LAST_HOUR, 10)
+    assert [(row.record_id[-1:], row.trace_id, row.is_joined) for row in rows] == [
+        ("1", trace_id(1), True),
+        ("", trace_id(2), False),
+        ("2", "", False),
+    ]
+    assert rows[0].services == ("orders",)
+
+
+def test_search_shows_the_newest_version_once(store: Store, load: Loading) -> None:
+    """A record that was delivered again stands where its newest version belongs, and only there."""
+    load.records(make_record(1, duration_ns=90_000_000, status=200), received_ns=NOW_NS)
+    load.records(make_record(1, duration_ns=50_000_000, status=500), received_ns=NOW_NS + 1)
+    load.records(make_record(2, duration_ns=70_000_000))
+    rows = store.find_requests(LAST_HOUR, 10)
+    assert [(row.duration_ns, row.status) for row in rows] == [(70_000_000, 200), (50_000_000, 500)]
+    assert store.find_requests(replace(LAST_HOUR, status=200), 10) == rows[:1]
+
+
+def test_cursor_of_another_search_is_refused(store: Store, load: Loading) -> None:
+    """A cursor continues the order it came from; garbage and another order are bad questions."""
+    load.records(make_record(1))
+    (row,) = store.find_requests(LAST_HOUR, 10)
+    assert store.find_requests(LAST_HOUR, 10, row.cursor) == []
+    for cursor in ("garbage", "!!!!", "W10"):
+        with pytest.raises(BadQuestion, match="cursor"):
+            store.find_requests(LAST_HOUR, 10, cursor)
+    with pytest.raises(BadQuestion, match="order"):
+        store.find_requests(replace(LAST_HOUR, order="-start"), 10, row.cursor)
+
+
+def test_sources_say_how_late_they_are(store: Store, load: Loading) -> None:
+    """Rows, last event and lag are kept for each source of each stream."""
+    load.spans(make_span(1, start_ns=NOW_NS - 3 * NS, end_ns=NOW_NS - 2 * NS))
+    load.records(make_record(1, start_ns=NOW_NS - 100 * NS, duration_ns=0), received_ns=NOW_NS)
+    stats = {(stat.stream, stat.source): stat for stat in store.get_source_stats()}
+    assert stats.keys() == {("trace", "orders"), ("record", "log-analytics")}
+    assert stats["trace", "orders"].lag_p50_ns == pytest.approx(2 * NS, rel=0.06)
+    late = stats["record", "log-analytics"]
+    assert late.lag_p99_ns == pytest.approx(100 * NS, rel=0.06)
+    assert (late.rows, late.last_event_ns) == (1, NOW_NS - 100 * NS)
+    assert late.last_received_ns == NOW_NS
+
+
+def test_apis_say_how_many_are_joined(store: Store, load: Loading) -> None:
+    """Requests, errors, percentiles and the joined share are counted for each API."""
+    load.spans(make_span(1, attributes={"guid:x-request-id": "by-request-id"}))
+    load.spans(make_span(1, trace=2))
+    load.records(
+        make_record(1, trace_id=trace_id(2)),
+        make_record(2, ids=(Id("x_request_id", "by-request-id"),), is_error=True),
+        make_record(3, api="stock", duration_ns=None),
+    )
+    orders, stock = store.get_api_stats(NOW_NS - 3600 * NS, NOW_NS)
+    assert (orders.api, orders.requests, orders.errors, orders.joined) == ("orders", 2, 1, 2)
+    assert orders.p50_ns == pytest.approx(30_000_000)
+    assert (stock.api, stock.requests, stock.joined, stock.p99_ns) == ("stock", 1, 0, 0)
+
+
+def test_damaged_segment_is_rejected_and_leaves_nothing(
+    store: Store, settings: StoreSettings, load: Loading
+) -> None:
+    """Bytes that are no message are refused for good, and none of the segment's rows is stored."""
+    segment = load.make(Stream.TRACE, encode_spans([make_span(1)]), encode_spans([make_span(2)]))
+    whole = segment.path.read_bytes()
+    segment.path.write_bytes(whole[: len(whole) - 20])
+    with pytest.raises(StoreRejectedRows):
+        store.load(segment)
+    assert _count(store, settings, "otel_traces") == 0
+    assert _count(store, settings, "trace_summary") == 0
+
+
+def test_statement_over_its_memory_is_too_expensive(
+    store: Store, settings: StoreSettings, load: Loading
+) -> None:
+    """A read that needs more than its share of memory is refused, and the store lives on."""
+    load.spans(*(make_span(number) for number in range(1, 2000)))
+    with opened(replace(settings, memory_bytes=200_000)) as small:
+        with pytest.raises(TooExpensive) as refusal:
+            small.get_spans([trace_id(1)])
+        assert refusal.value.hint
+    assert len(store.get_spans([trace_id(1)])) == 1999
+
+
+def test_read_over_its_time_is_a_timeout(store: Store) -> None:
+    """A read that takes too long is stopped and says so; asking again is allowed."""
+    with pytest.raises(QueryTimeout), store.connections.reading() as client:
+        client.query(
+            "SELECT sum(sleepEachRow(0.1)) FROM numbers(50) "
+            "SETTINGS max_execution_time = 0.3, max_block_size = 1"
+        )
+
+
+def test_reads_can_not_write(store: Store, settings: StoreSettings) -> None:
+    """The clients that read are not allowed to change anything."""
+    with pytest.raises(StoreUnavailable, match="readonly"), store.connections.reading() as client:
+        client.command(f"DROP TABLE {settings.database}.otel_traces")
+
+
+def test_migrating_again_changes_nothing(store: Store, settings: StoreSettings) -> None:
+    """Each schema file is applied once, however often and from wherever migrate is called."""
+    applied = _count(store, settings, "schema_migration")
+    store.migrate()
+    with opened(settings) as second:
+        assert _count(second, settings, "schema_migration") == applied
+
+
+def test_changed_schema_file_is_refused(store: Store, settings: StoreSettings) -> None:
+    """A file that differs from what was applied stops the migration and is named."""
+    with store.connections.writing() as client:
+        client.command(
+            f"INSERT INTO {settings.database}.schema_migration (name, checksum) "
+            "SELECT name, 'other' FROM (SELECT max(name) AS name FROM "
+            f"{settings.database}.schema_migration)"
+        )
+    with pytest.raises(ConfigError, match="changed after it was applied"):
+        store.migrate()
+
+
+@pytest.mark.parametrize("days", [0, 7])
+def test_time_to_live_follows_the_setting(days: int, settings: StoreSettings) -> None:
+    """Tables that exist take a changed time to live over; 0 days removes it."""
+    with opened(settings):
+        pass
+    with opened(replace(settings, ttl_days=days)) as store:
+        rows = query_rows(
+            store,
+            "SELECT name, engine_full FROM system.tables WHERE database = {db:String} "
+            "AND engine LIKE '%MergeTree' AND name != 'schema_migration'",
+            db=settings.database,
+        )
+    wanted = f"toIntervalDay({days})" if days else ""
+    assert rows
+    for name, engine in rows:
+        assert ("TTL" in engine) == bool(days), name
+        assert wanted in engine.partition("TTL")[2], name
+
+
+def test_tables_satisfy_grafanas_query(
+    store: Store, settings: StoreSettings, load: Loading
+) -> None:
+    """The trace query that Grafana's ClickHouse data source generates works on our tables."""
+    load.spans(
+        make_span(1, status="Error", events=[SpanEvent(NOW_NS, "retry", {"n": "2"})]),
+        make_span(2, start_ns=NOW_NS - 59 * NS),
+    )
+    sql = (Path(__file__).parent / "grafana_trace.sql").read_text()
+    rows = query_rows(store, sql.replace("$database", settings.database), trace=trace_id(1))
+    assert [(row[1], row[4], row[9]) for row in rows] == [
+        (span_id(1), "operation 1", 2),
+        (span_id(2), "operation 2", 0),
+    ]
+
+
+def test_no_table_function_is_reachable_through_an_id(store: Store, load: Loading) -> None:
+    """Ids are bound, never pasted: text that would be SQL elsewhere is only an unknown id."""
+    load.spans(make_span(1))
+    for text in (
+        "') UNION ALL SELECT * FROM url('http://127.0.0.1/', CSV, 'a String') --",
+        "{trace_ids:Array(String)}",
+        "\\'", "%27", "\x00", "💥" * 300,
+    ):  # fmt: skip
+        assert store.find_ids([text]) == []
+        assert store.find_requests(replace(LAST_HOUR, text=text, api=text, service=text), 5) == []
