@@ -265,6 +265,18 @@ _CLOCKS = (
 SCENARIOS = (*_TIMES, *_ROWS, *_CONTEXTS, *_CLOCKS, *FAILURES)
 """Every kind of the full run."""
 
-SMALL = ("plain", "slow-inbound-policy", "slow-basket", "carries-x-request-id", "late-record")
-SMALL += ("refused-401", "basket-fails", "gateway-timeout", "edge-abort", "sidecar-timeout")
+SMALL = frozenset(
+    {
+        "plain",
+        "slow-inbound-policy",
+        "slow-basket",
+        "carries-x-request-id",
+        "late-record",
+        "refused-401",
+        "basket-fails",
+        "gateway-timeout",
+        "edge-abort",
+        "sidecar-timeout",
+    }
+)
 """The kinds that run with the tests: one mesh of three proxies."""

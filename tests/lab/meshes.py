@@ -1,5 +1,5 @@
 """
-The meshes that scenarios run in: as few proxies as the chosen scenarios need, paths tell them apart.
+The meshes that scenarios run in: few proxies for many scenarios, which paths tell apart.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,5 +1,5 @@
 """
-Runs scenarios: starts Hopline, meshes and gateways, sends requests, asks what Hopline makes of them.
+Runs scenarios: starts Hopline, meshes and gateways, sends requests, asks for answers.
 """
 
 import asyncio
@@ -212,6 +212,8 @@ class _Asker:
                 gate,
                 self._client.get(f"{self._api_url}/api/v1/requests/{one.id}") as answer,
             ):
+                if answer.status not in (200, 404, 503, 504):
+                    raise RuntimeError(f"{one.id}: {answer.status} {await answer.text()}")
                 return one.id, await answer.json() if answer.status == 200 else None
 
         answers = await asyncio.gather(*(ask(one) for one in sent))
