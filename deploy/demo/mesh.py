@@ -17,12 +17,12 @@ from types import TracebackType
 
 from deploy.demo.children import Child, ChildError, PortPool, stop_all
 from deploy.demo.envoy_config import Collectors, ConfigBuilder, Ports
-from deploy.demo.envoy_parts import FLUSH_MS, Json
+from deploy.demo.envoy_parts import FLUSH_MS, OTLP_LOG_FLUSH_MS, Json
 from deploy.demo.service import ServicePlan
 from deploy.demo.topology import Service, Topology, endpoint_to_json
 
 _READY_TIMEOUT_S = 30
-EXPORT_PAUSE_S = 3 * FLUSH_MS / 1000
+_EXPORT_MARGIN_S = 0.4
 
 
 class Mesh:
@@ -102,7 +102,9 @@ class Mesh:
 
     def wait_until_exported(self) -> None:
         """Wait as long as proxies hold spans and log lines back; applications send on stopping."""
-        time.sleep(EXPORT_PAUSE_S)
+        has_otlp_logs = "otlp" in self.topology.access_logs
+        held_back_ms = OTLP_LOG_FLUSH_MS if has_otlp_logs else FLUSH_MS
+        time.sleep(held_back_ms / 1000 + _EXPORT_MARGIN_S)
 
     def _take_ports(self) -> Ports:
         ports = Ports(gateway=self._pool.take() if self.topology.gateway else 0)

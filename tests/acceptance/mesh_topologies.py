@@ -151,6 +151,17 @@ BATTLES = (
     ),
     Battle(
         Topology(
+            "access-log-service",
+            (_front(Call("basket")), _callee("basket", is_down=True)),
+            _EDGE,
+            access_logs=("grpc-als",),
+        ),
+        "an application that is down, with access logs by Envoy's own gRPC protocol",
+        status=502,
+        spans=7,
+    ),
+    Battle(
+        Topology(
             "upstream-timeout",
             (
                 _front(Call("basket"), routes=(Route("basket", timeout_ms=60),)),
