@@ -40,6 +40,8 @@ from collector.stitch.timeline import Expected, Section, Timeline
 from collector.stitch.tree import build_forest
 from collector.stitch.verdict import is_failing, judge
 
+_PLAUSIBLE_LEAD_NS = 2_000_000_000
+
 
 @dataclass(slots=True)
 class _Stitched:
@@ -136,9 +138,15 @@ def _records_of_spans(
 def _stretch_unmeasured(members: Sequence[Node]) -> None:
     """Give a record without a duration the time of what it called, or it would hide all below."""
     for node in reversed(members):
-        if node.record is not None and node.record.record.duration_ns is None:
-            below = [c.raw_end - c.raw_start for c in node.children if is_waited_for(c)]
-            node.raw_end = node.raw_start + max(below, default=0)
+        if node.record is None or node.record.record.duration_ns is not None:
+            continue
+        for child in node.children:
+            if is_waited_for(child):
+                lead = child.raw_start - node.raw_start
+                # Two clocks that are far apart say nothing of what went before the call.
+                lead = lead if 0 <= lead <= _PLAUSIBLE_LEAD_NS else 0
+                end = node.raw_start + lead + child.raw_end - child.raw_start
+                node.raw_end = max(node.raw_end, end)
 
 
 def _judge_state(
@@ -191,7 +199,7 @@ def _describe(
         revision=count_revisions(rooted, stitched.own, inputs),
         start_ns=root.start,
         duration_ns=root.duration,
-        status=root.status_code or first_status(rooted),
+        status=first_status(rooted),
         is_error=is_failing(root),
         root_span_id=root.span_id,
         gateway_records=tuple(joint.merged for joint in stitched.own),

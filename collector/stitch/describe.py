@@ -65,10 +65,14 @@ def count_revisions(
 
 
 def first_status(rooted: Rooted) -> int | None:
-    """Return the outermost status that somebody recorded; a gateway may not have."""
+    """
+    Return the status that the consumer got, `None` for no answer or an unknown one.
+
+    It is the outermost that somebody recorded; a gateway's policy event may have none.
+    """
     for node in rooted.members:
-        if node.status_code:
-            return node.status_code
+        if node.status_code is not None:
+            return node.status_code or None
         if node.hop > 1:
             break
     return None

@@ -8,10 +8,14 @@ from collections.abc import Iterator, Sequence
 
 from collector.stitch.hops import HopDraft
 from collector.stitch.nodes import Node
+from collector.stitch.placement import FITTED
 from collector.stitch.roots import Rooted
 from collector.stitch.timeline import Finding
+from collector.stitch.timeouts import has_given_up
 
 _DAY_NS = 86_400_000_000_000
+# Two ends of one connection see its end in either order; a record is known to the millisecond.
+_CLOSE_NS = 2_000_000
 _MAX_REFS = 5
 _MAX_MISSING = 20
 _FLAG_FINDINGS = {
@@ -98,7 +102,9 @@ def _outside(members: Sequence[Node]) -> Iterator[Finding]:
         for node in members
         if node.parent is not None
         and not node.is_async
-        and (node.start < node.parent.start or node.end > node.parent.end)
+        and not has_given_up(node)
+        and not has_given_up(node.parent)
+        and (node.start < node.parent.start - _CLOSE_NS or node.end > node.parent.end + _CLOSE_NS)
     ]
     if outside:
         message = f"{len(outside)} {_plural(outside)} reach outside of their parent's time"
@@ -108,7 +114,7 @@ def _outside(members: Sequence[Node]) -> Iterator[Finding]:
 def _clock(members: Sequence[Node]) -> Iterator[Finding]:
     moved: dict[tuple[str, int], list[Node]] = {}
     for node in members:
-        if node.shift and node.shift_reason:
+        if node.shift and node.shift_reason != FITTED:
             moved.setdefault((node.shift_reason, node.shift), []).append(node)
     for (reason, shift), nodes in sorted(moved.items(), key=lambda item: item[0]):
         message = f"{len(nodes)} {_plural(nodes)} moved by {shift / 1e6:.3f} ms: {reason}"

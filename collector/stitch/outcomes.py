@@ -18,7 +18,8 @@ from collector.stitch.critical_path import is_waited_for
 from collector.stitch.hops import HopDraft
 from collector.stitch.nodes import Node
 from collector.stitch.timeline import Timeline, Verdict
-from collector.stitch.verdict import is_abandoned, is_failing, judge_below
+from collector.stitch.timeouts import is_abandoned
+from collector.stitch.verdict import is_failing, judge_below
 
 # Two clocks of one machine stamp the end of a call in either order; below this nobody worked on.
 _NOISE_NS = 2_000_000

@@ -14,7 +14,12 @@ from collector.stitch.hops import HopDraft
 from collector.stitch.nodes import Node
 from collector.stitch.replies import own_reply
 from collector.stitch.timeline import Act, Finding, Verdict
-from collector.stitch.timeouts import slowest_callee, waited_time
+from collector.stitch.timeouts import (
+    has_given_up,
+    is_abandoned,
+    slowest_callee,
+    waited_time,
+)
 
 _FEATURES = {
     "rate_limit": "rate_limit",
@@ -146,13 +151,13 @@ def _multiplied_retries(
 def _inverted_timeouts(members: Sequence[Node]) -> Iterator[Finding]:
     """An outer layer gave up while an inner one would have gone on waiting."""
     for node in members:
-        if not _gave_up(node):
+        if not has_given_up(node) or is_abandoned(node):
             continue
         waited, callee = waited_time(node), slowest_callee(node)
         if waited is None or callee is None or callee.duration <= waited + 2_000_000:
             continue
         inner = next((c for c in node.children if c.is_proxy), None)
-        if inner is None or _gave_up(inner):
+        if inner is None or _timed_out(inner):
             continue
         yield Finding(
             rule="TIMEOUT_LONGER_INSIDE",
@@ -165,14 +170,8 @@ def _inverted_timeouts(members: Sequence[Node]) -> Iterator[Finding]:
         )
 
 
-def _gave_up(node: Node) -> bool:
-    if node.record is not None:
-        record = node.record.record
-        said = f"{record.error_reason} {record.error_message}".lower()
-        is_timeout = "timeout" in said or "timed out" in said
-        return is_timeout or (record.status == 504 and record.backend_status is None)
-    reply = own_reply(node)
-    return reply is not None and reply.class_ == "timeout"
+def _timed_out(node: Node) -> bool:
+    return has_given_up(node) and not is_abandoned(node)
 
 
 def _limits_behind_the_gateway(members: Sequence[Node], acts: Sequence[Act]) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from collector.stitch.hops import HopDraft
 from collector.stitch.nodes import Node, walk_down
 from collector.stitch.replies import own_reply
 from collector.stitch.timeline import Phase
+from collector.stitch.timeouts import has_given_up
 
 PHASES = (
     "client",
@@ -195,7 +196,7 @@ def _around_callee(
         source = f"{name} backend_ns: no span of the backend is here"
         return [Part("unexplained", backend, max(backend - half, 0), backend + half, source)]
     gap = backend - inside
-    if gap + half < 0:
+    if gap + half < 0 and not has_given_up(node):
         split.contradictions.append(
             (node, f"the backend time of {name} is shorter than what its callee measured")
         )

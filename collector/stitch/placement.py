@@ -13,6 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.stitch.nodes import Node
+from collector.stitch.timeouts import has_given_up, is_abandoned
+
+FITTED = "fitted into the gateway's time, within the rounding of its record"
+_UNBOUNDED = -(1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +85,18 @@ def call_bounds(caller: Node, callee: Node) -> tuple[int, int] | None:
     """
     Return how far the callee's clock can be ahead of the caller's: lower and upper bound.
 
-    `None` when the pair says nothing: asynchronous, or the callee went on after the caller left.
+    A caller that gave up bounds the start only: its callee may end any time later. `None` when the
+    pair says nothing: asynchronous, copied, or longer than its caller for no known reason.
     """
     if callee.is_async or caller.kind == "Producer" or callee.is_mirrored or callee.is_orphan:
         return None
     lower, upper = callee.raw_end - caller.raw_end, callee.raw_start - caller.raw_start
     if caller.record is not None:
-        # A time in whole milliseconds stands for an interval around it.
-        slack = (caller.record.record.resolution_ns + 1) // 2
+        # Start and duration are rounded or cut to whole steps: the end is off by two at most.
+        slack = 2 * caller.record.record.resolution_ns
         lower, upper = lower - slack, upper + slack
+    if has_given_up(caller) or is_abandoned(callee):
+        return (_UNBOUNDED, upper)
     return (lower, upper) if lower <= upper else None
 
 
@@ -109,12 +116,31 @@ def _shift_of(
     if found is None:
         return _moved_to_start(node, parent) if parent.is_gateway else inherited
     if found.lower <= 0 <= found.upper:
-        return inherited
-    offset = (found.lower + found.upper) // 2
-    half_width = (found.upper - found.lower + 1) // 2
+        return _fitted(node, parent) if parent.is_gateway else inherited
+    if found.lower == _UNBOUNDED:
+        # With one bound only, the smallest step that keeps cause before effect.
+        offset, half_width = found.upper, 0
+    else:
+        offset = (found.lower + found.upper) // 2
+        half_width = (found.upper - found.lower + 1) // 2
     source = "learned over many requests" if found.is_learned else "from this request"
     reason = f"the clock of {_name(node)} is ahead of {_name(parent)} by {offset} ns, {source}"
     return parent.shift - offset, half_width, reason
+
+
+def _fitted(node: Node, gateway: Node) -> tuple[int, int, str]:
+    """
+    Place what agrees with its gateway's clock, give or take the rounding of the gateway's times.
+
+    It stays, or moves by less than that rounding to lie inside: its time would be cut off else.
+    """
+    shift = gateway.shift
+    if node.raw_end + shift > gateway.end and not has_given_up(gateway):
+        shift = gateway.end - node.raw_end
+    shift = max(shift, gateway.start - node.raw_start)
+    if shift == gateway.shift:
+        return gateway.shift, gateway.bound, gateway.shift_reason
+    return shift, 0, FITTED
 
 
 def _moved_to_start(node: Node, gateway: Node) -> tuple[int, int, str]:

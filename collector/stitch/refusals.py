@@ -88,14 +88,15 @@ def _failed_after_backend(node: Node, record: GatewayRecord) -> bool:
 
 
 def _class_of(record: GatewayRecord, said: str) -> str:
-    for pattern, class_ in (
-        (_LIMITED, "rate_limit"),
-        (_ROUTING, "routing"),
-        (_DENIED, "authentication" if record.status == 401 else "authorization"),
-    ):
-        if pattern.search(said):
-            return class_
-    return _CLASS_OF_STATUS.get(record.status or 0, "policy")
+    # A quota is a 403 and its message says so; other statuses are clearer than any message.
+    if _LIMITED.search(said):
+        return "rate_limit"
+    known = _CLASS_OF_STATUS.get(record.status or 0)
+    if known is not None:
+        return known
+    if _ROUTING.search(said):
+        return "routing"
+    return "authorization" if _DENIED.search(said) else "policy"
 
 
 def _verdict(

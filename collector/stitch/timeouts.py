@@ -7,14 +7,17 @@ that the layer waited, and what would have been needed in the time that the call
 Source: algorithms.md 4.6 ("names the shortest limit").
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from collector.stitch.critical_path import is_waited_for
 from collector.stitch.nodes import Node
+from collector.stitch.replies import own_reply
 from collector.stitch.timeline import Verdict
 
 _MS = 1_000_000
+_GIVEN_UP = re.compile(r"time.?d?.?out|client.?(connection|closed|abort)", re.IGNORECASE)
 # What Envoy tells the next hop about its own limit.
 _LIMIT_KEYS = (
     "http.request.header.x-envoy-expected-rq-timeout-ms",
@@ -65,6 +68,25 @@ def slowest_callee(node: Node) -> Node | None:
         if child.hop == node.hop or child.is_proxy:
             stack.extend(child.children)
     return longest
+
+
+def has_given_up(node: Node) -> bool:
+    """Tell whether a node says that it did not wait for its callee's answer any longer."""
+    if node.record is not None:
+        record = node.record.record
+        if record.status == 499 or _GIVEN_UP.search(
+            f"{record.error_reason} {record.error_message}"
+        ):
+            return True
+        return record.status == 504 and record.backend_status is None
+    reply = own_reply(node)
+    return reply is not None and reply.class_ in ("timeout", "client_abort")
+
+
+def is_abandoned(node: Node) -> bool:
+    """Tell whether a proxy's own words are that its caller went away."""
+    reply = own_reply(node)
+    return reply is not None and reply.class_ == "client_abort"
 
 
 def told_limit(node: Node) -> int | None:

@@ -20,7 +20,7 @@ from collector.stitch.nodes import Node
 from collector.stitch.refusals import judge_gateway
 from collector.stitch.replies import VIA_UPSTREAM, OwnReply, own_reply, reply_details
 from collector.stitch.timeline import ChainLink, Verdict
-from collector.stitch.timeouts import name_shortest_limit
+from collector.stitch.timeouts import is_abandoned, name_shortest_limit
 
 NO_FAILURE = Verdict(
     layer="none", component="", class_="", reason="", confidence=1.0, rule="NO_FAILURE"
@@ -58,12 +58,6 @@ def failing_below(node: Node, hops: Sequence[HopDraft]) -> Node | None:
     """Return the child that failed first, without tries that a later try made good."""
     failing = [child for child in node.children if _counts(child, hops)]
     return min(failing, key=lambda c: (c.end, c.order()), default=None)
-
-
-def is_abandoned(node: Node) -> bool:
-    """Tell whether a proxy's own words are that its caller went away."""
-    reply = own_reply(node)
-    return reply is not None and reply.class_ == "client_abort"
 
 
 def _counts(child: Node, hops: Sequence[HopDraft]) -> bool:
