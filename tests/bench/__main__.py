@@ -18,10 +18,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.adapters import measure_adapters
 from tests.bench.load import Pool
 from tests.bench.machine import describe_machine
+from tests.bench.protocols import measure_protocols
 from tests.bench.questions import measure_questions
 from tests.bench.runs import Row, drain, finish_senders, quantile, server_cpu_s, start_senders
+from tests.bench.stitching import measure_stitching
 from tests.service import Service, start_service
 
 README = Path(__file__).parent / "README.md"
@@ -77,9 +80,12 @@ def measure_start(folder: Path) -> Iterator[Row]:
 
 def measure_ingest(service: Service, seconds: float, full: Full) -> Iterator[Row]:
     """Large and small requests at full speed, each until its journal is loaded."""
-    for size, goal in ((500, ""), (20, "≥ 40 k/s")):
+    for size, goal, connections in ((500, "", 2), (20, "≥ 40 k/s", 16)):
         before = server_cpu_s(service)
-        ledgers = finish_senders(start_senders(service, 4, spans_per_request=size, seconds=seconds))
+        senders = start_senders(
+            service, 2, connections=connections, spans_per_request=size, seconds=seconds
+        )
+        ledgers = finish_senders(senders)
         spans = sum(ledger["spans"] for ledger in ledgers)
         rate = spans / max(ledger["seconds"] for ledger in ledgers)
         drain(service)
@@ -106,7 +112,12 @@ def measure_ingest(service: Service, seconds: float, full: Full) -> Iterator[Row
 def measure_latency(service: Service, rate: float, seconds: float) -> Iterator[Row]:
     """Acknowledgement latency (open loop) and time to queryable at half of the full rate."""
     senders = start_senders(
-        service, 4, spans_per_request=500, seconds=seconds, spans_per_second=rate / 8
+        service,
+        2,
+        connections=2,
+        spans_per_request=500,
+        seconds=seconds,
+        spans_per_second=rate / 8,
     )
     time.sleep(2)
     waits: list[float] = []
@@ -189,6 +200,9 @@ def main() -> int:
             add(measure_latency(service, full.spans_per_s, options.seconds))
             add(measure_questions(service, options.spans))
         add(measure_engine(folder, full.spans_per_cpu_s, 2_000_000))
+        add(measure_protocols())
+        add(measure_adapters())
+        add(measure_stitching())
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)

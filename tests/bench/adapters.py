@@ -100,8 +100,8 @@ def measure_adapters() -> Iterator[Row]:
         yield Row(
             f"`{adapter.name}` records, per CPU-second",
             f"{decoded / 1e3:.0f} k decoded, {journaled / 1e3:.0f} k journaled",
-            f"≥ {TARGET // 1000} k decoded",
-            decoded >= TARGET,
+            f"≥ {TARGET // 1000} k journaled",
+            journaled >= TARGET,
         )
 
 

@@ -9,10 +9,13 @@ bytes. Ids are changed by XOR with random masks, which keeps parents pointing at
 import http.client
 import json
 import re
+import socket
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -131,6 +134,9 @@ def send(
     pool = Pool(spans_per_request, seed)
     random = np.random.default_rng(seed + 1)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.connect()
+    assert connection.sock is not None
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     headers = {"Content-Type": "application/x-protobuf"}
     ledger = Ledger(0, 0, 0.0, [], 0, [])
     begin = time.perf_counter()
@@ -168,6 +174,21 @@ def payloads(spans_per_request: int, seed: int, count: int) -> Iterator[bytes]:
         yield pool.take()[0]
 
 
+def send_side_by_side(connections: int, *, seed: int, **options: Any) -> Ledger:
+    """Send over several connections at once, as many agents do, and add their ledgers up."""
+    seeds = range(seed, seed + connections)
+    with ThreadPoolExecutor(connections) as threads:
+        ledgers = list(threads.map(lambda each: send(seed=each, **options), seeds))
+    return Ledger(
+        spans=sum(each.spans for each in ledgers),
+        requests=sum(each.requests for each in ledgers),
+        seconds=max(each.seconds for each in ledgers),
+        latencies_ms=[ms for each in ledgers for ms in each.latencies_ms],
+        failures=sum(each.failures for each in ledgers),
+        traces=[trace for each in ledgers for trace in each.traces],
+    )
+
+
 if __name__ == "__main__":
-    result = send(**json.loads(sys.argv[1]))
+    result = send_side_by_side(**json.loads(sys.argv[1]))
     json.dump(result.__dict__, sys.stdout)

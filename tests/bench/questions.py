@@ -25,8 +25,9 @@ def measure_questions(service: Service, spans: int) -> Iterator[Row]:
     senders = start_senders(
         service,
         2,
+        connections=2,
         spans_per_request=500,
-        total_spans=spans // 2,
+        total_spans=spans // 4,
         spread_s=_DAY_S,
         keep_every=4,
     )

@@ -26,15 +26,24 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def start_senders(service: Service, count: int, **options: Any) -> list[subprocess.Popen[bytes]]:
-    """Start sender processes with different seeds."""
+def start_senders(
+    service: Service, count: int, *, connections: int = 1, **options: Any
+) -> list[subprocess.Popen[bytes]]:
+    """Start sender processes with different seeds and some connections each."""
     return [
         subprocess.Popen(
             [
                 sys.executable,
                 "-m",
                 "tests.bench.load",
-                json.dumps({"port": service.http_port, "seed": 1000 * (i + 1), **options}),
+                json.dumps(
+                    {
+                        "port": service.http_port,
+                        "seed": 1000 * (i + 1),
+                        "connections": connections,
+                        **options,
+                    }
+                ),
             ],
             stdout=subprocess.PIPE,
         )
