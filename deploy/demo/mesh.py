@@ -17,7 +17,7 @@ from types import TracebackType
 
 from deploy.demo.children import Child, ChildError, PortPool, stop_all
 from deploy.demo.envoy_config import Collectors, ConfigBuilder, Ports
-from deploy.demo.envoy_parts import FLUSH_MS, OTLP_LOG_FLUSH_MS, Json
+from deploy.demo.envoy_parts import FLUSH_MS, OTLP_LOG_FLUSH_MS
 from deploy.demo.service import ServicePlan
 from deploy.demo.topology import Service, Topology, endpoint_to_json
 
@@ -209,4 +209,4 @@ def _has_line(child: Child, line: str) -> bool:
     return line in child.log_path.read_text(errors="replace").splitlines()
 
 
-__all__ = ["Collectors", "Json", "Mesh", "Ports", "envoy_command"]
+__all__ = ["Collectors", "Mesh", "Ports", "envoy_command"]
