@@ -246,11 +246,14 @@ def _shared_request_id(record: GatewayRecord, trace: TraceView) -> Match | Rejec
 
 def _objection(record: GatewayRecord, node: Node) -> str:
     attributes = node.attributes
+    if not windows_meet(record, node.raw_start, node.raw_end, _REQUEST_ID_SLACK_NS):
+        return "the same request id, but at another time: it was used again"
+    if node.parent is not None:
+        # A call further in: that it goes elsewhere is no contradiction.
+        return ""
     method = attributes.get("http.request.method") or attributes.get("http.method", "")
     if _contradicts(method, record.method, record.backend_method):
         return f"the method differs: {record.method} and {method}"
-    if not windows_meet(record, node.raw_start, node.raw_end, _REQUEST_ID_SLACK_NS):
-        return "the same request id, but at another time: it was used again"
     host, path = _place(attributes)
     is_elsewhere = _contradicts(host, record.host, record.backend_host)
     if is_elsewhere and _contradicts(path, record.path, record.backend_path):
