@@ -83,7 +83,7 @@ _EDGES = (
     Scenario(
         "edge-timeout",
         "the route of the mesh ingress times out",
-        _failed(_EDGE, "mesh", "timeout"),
+        _failed(_EDGE, "mesh", "timeout", "TIMEOUT_LONGER_INSIDE"),
         status=504,
         edge={"timeout_ms": _PATIENCE_MS},
         services=_chain(_TOO_LONG),
@@ -111,7 +111,7 @@ _SIDECARS = (
     Scenario(
         "sidecar-timeout",
         "the caller's sidecar gives up first",
-        _failed("service basket", "mesh", "timeout"),
+        _failed("service basket", "mesh", "timeout", "TIMEOUT_LONGER_INSIDE"),
         status=502,
         services=_chain(
             callee=Behaviour((_TOO_LONG,)), route=Route("basket", timeout_ms=_PATIENCE_MS)
@@ -181,14 +181,14 @@ _APPLICATIONS = (
     Scenario(
         "outside-service-fails",
         "a service without proxy and spans answers 503",
-        _failed("dependency outside", "dependency", "server_error"),
+        _failed("service outside", "app", "server_error"),
         status=502,
         services=_chain(to="outside", callee=Behaviour(status=503)),
     ),
     Scenario(
         "application-timeout",
         "the calling application gives up first",
-        _failed("service front", "app", "timeout"),
+        _failed("service basket", "app", "timeout", component="front"),
         status=502,
         services={
             "front": Behaviour((Work(2), Call("basket", timeout_ms=_PATIENCE_MS))),

@@ -104,7 +104,7 @@ _TIMES = (
     Scenario(
         "slow-outside-service",
         "a service without proxy and spans is slow",
-        _slow("dependency outside", "dependency"),
+        _slow("service outside", "dependency"),
         services={
             "front": Behaviour((Work(2), Call("outside"))),
             "outside": Behaviour((Work(_SLOW),)),
@@ -182,7 +182,16 @@ _ROWS = (
     ),
     Scenario(
         "unsampled",
-        "the gateway decides against a trace",
+        "the gateway decides against a trace; the mesh keeps access logs",
+        _slow(
+            "service basket", "app", tier=1, findings=frozenset({"SAMPLED_00", "ONLY_ACCESS_LOGS"})
+        ),
+        policy=Policy(carries="unsampled"),
+        services=_chain(basket=(Work(_SLOW),)),
+    ),
+    Scenario(
+        "unsampled-without-logs",
+        "the gateway decides against a trace, nobody logs",
         Truth(
             tier=None,
             has_spans=False,
@@ -191,14 +200,25 @@ _ROWS = (
         ),
         policy=Policy(carries="unsampled"),
         services=_chain(),
+        mesh="clocks",
     ),
 )
 
 _CONTEXTS = (
     _carried("traceparent-passed", "the caller's traceparent goes on unchanged", tier=1),
     _carried("correlation-id", "the correlation id is the trace id, no headers are logged", tier=2),
-    _carried("x-request-id", "only the correlation id as x-request-id is shared", tier=3),
-    _carried("client-request-id", "only the client's own x-request-id is shared", tier=3),
+    _carried(
+        "x-request-id",
+        "only the correlation id as x-request-id is shared",
+        tier=3,
+        findings=frozenset({"APIM_W3C_OFF"}),
+    ),
+    _carried(
+        "client-request-id",
+        "only the client's own x-request-id is shared",
+        tier=3,
+        findings=frozenset({"APIM_W3C_OFF"}),
+    ),
     _carried(
         "zero-parent",
         "a traceparent that nobody may read, next to x-request-id",
@@ -216,7 +236,8 @@ _CONTEXTS = (
     Scenario(
         "b3-island",
         "one service speaks B3 and Zipkin, its caller both",
-        _slow("service legacy", "app"),
+        # The caller's sidecar sends B3 on as it is: the callee names the application as its parent.
+        _slow("service legacy", "app", findings=frozenset({"SIBLING_NOT_CHILD"})),
         services={
             "bridge": Behaviour((Work(2), Call("legacy"))),
             "legacy": Behaviour((Work(_SLOW),)),
@@ -247,7 +268,7 @@ def _off(name: str, shows: str) -> Scenario:
     return Scenario(
         f"clock-{name}",
         shows,
-        _slow(f"service {name}", "app"),
+        _slow(f"service {name}", "app", findings=frozenset({"CLOCK"})),
         services={
             "front": Behaviour((Work(2), Call(name))),
             name: Behaviour((Work(_SLOW),)),

@@ -72,13 +72,14 @@ class Truth:
 
     `hop` is `<role> <service>`, "" when none is to be blamed: of a failure the one that failed
     first, of a slow request the one whose own time it was. `phase` is where `injected_ms` have to
-    be found. `tier` None: there is nothing to join. `alternatives` are verdict layers as right as
-    `layer`, where the request itself does not tell them apart.
+    be found. A call belongs to the hop that it calls, so the one who gave up on it may be another
+    `component`. `tier` None: there is nothing to join.
     """
 
     hop: str = ""
     layer: str = "none"
     class_: str = ""
+    component: str = ""
     outcome: str = ""
     phase: str = ""
     injected_ms: float = 0.0

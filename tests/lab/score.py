@@ -136,6 +136,8 @@ def _wrong_hop(truth: Truth, answer: Document) -> Iterator[str]:
 def _wrong_class(truth: Truth, answer: Document) -> Iterator[str]:
     verdict = answer["verdict"]
     yield from _wrong("class", truth.class_, verdict["class"])
+    if truth.component:
+        yield from _wrong("component", truth.component, verdict["component"].partition(".")[0])
     if truth.outcome:
         yield from _wrong("outcome", truth.outcome, verdict["outcome"])
 
