@@ -4,6 +4,7 @@ Dead letters: messages that the store refuses for good, kept with the reason unt
 
 import json
 import os
+import re
 import secrets
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +18,7 @@ from collector.journal.segments import (
 from collector.model import Stream
 
 DEAD_LETTER = "dead-letter"
+_SEGMENT_ID = re.compile(r"\d{20}-[0-9a-f]{8}")
 
 
 def move_to_dead_letter(directory: Path, stream: Stream, message: bytes, reason: str) -> Path:
@@ -28,26 +30,54 @@ def move_to_dead_letter(directory: Path, stream: Stream, message: bytes, reason:
     folder = directory / DEAD_LETTER
     make_folder(folder)
     path = folder / f"{stream}-{sha256(message).hexdigest()[:32]}{SEALED}"
-    note = json.dumps({"stream": stream, "reason": reason}, indent=1).encode()
-    _write_file(path.with_suffix(".json"), note)
+    _write_note(path, stream, reason)
     _write_file(path, encode_varint(len(message)) + message)
     sync_directory(folder)
     return path
 
 
+def move_segment_to_dead_letter(directory: Path, stream: Stream, path: Path, reason: str) -> Path:
+    """
+    Keep a whole segment that can not be loaded, beside the reason, and return its new path.
+
+    It keeps its id for a replay: nobody can say whether its rows were stored, and the store takes
+    the same id only once.
+    """
+    folder = directory / DEAD_LETTER
+    make_folder(folder)
+    kept = folder / f"{stream}-{path.name}"
+    _write_note(kept, stream, reason)
+    path.rename(kept)
+    sync_directory(folder)
+    sync_directory(path.parent)
+    return kept
+
+
 def replay_dead_letters(directory: Path, now_ns: int) -> int:
-    """Make sealed segments of the dead letters again, under new ids, and return how many."""
+    """
+    Make sealed segments of the dead letters again, and return how many.
+
+    Messages get new ids, whole segments keep theirs.
+    """
     folder = directory / DEAD_LETTER
     letters = sorted(folder.glob(f"*{SEALED}")) if folder.exists() else []
     for number, letter in enumerate(letters):
-        stream = directory / letter.stem.partition("-")[0]
+        name, _, kept_id = letter.stem.partition("-")
+        stream = directory / name
         make_folder(stream)
-        letter.rename(stream / f"{now_ns + number:020d}-{secrets.token_hex(4)}{SEALED}")
+        is_segment = _SEGMENT_ID.fullmatch(kept_id)
+        new_id = kept_id if is_segment else f"{now_ns + number:020d}-{secrets.token_hex(4)}"
+        letter.rename(stream / f"{new_id}{SEALED}")
         letter.with_suffix(".json").unlink(missing_ok=True)
         sync_directory(stream)
     if letters:
         sync_directory(folder)
     return len(letters)
+
+
+def _write_note(letter: Path, stream: Stream, reason: str) -> None:
+    note = json.dumps({"stream": stream, "reason": reason}, indent=1).encode()
+    _write_file(letter.with_suffix(".json"), note)
 
 
 def _write_file(path: Path, content: bytes) -> None:

@@ -1,25 +1,38 @@
 """
 The loop that empties the journal into ClickHouse.
 
-A segment is released only after its rows are on disk. What ClickHouse refuses for good is halved
-until the refused messages stand alone: they go to the dead letter, all beside them is loaded.
+A segment is released only after its rows are on disk. What can go wrong, and what becomes of it:
+
+- The store does not answer, or the disk fails: the segment is tried again until it works. Its
+  stream waits behind it, in order; the other streams go on.
+- ClickHouse refuses the bytes: the segment is halved until the refused messages stand alone. They
+  are rewritten and tried once more, else they go to the dead letter; all beside them is loaded.
+- A checksum is wrong: what comes before it is loaded, the rest goes to the dead letter.
+- Anything else is a bug of ours. The segment is tried again; when it has failed `_MAX_FAULTS` times
+  at the same place, it is set aside as a whole, so that a bug that needs particular bytes costs
+  their arrival and not that of everything behind them. It keeps its id: a replay after the bug is
+  fixed loads it once, even if its rows were stored before the bug struck.
 """
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from errno import EIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Protocol
 
-from collector.errors import JournalError, StoreRejectedRows, StoreUnavailable
+from collector.errors import CollectorError, JournalError, StoreRejectedRows, StoreUnavailable
 from collector.model import Stream
 from collector.store.rows import LoadableSegment
 from collector.telemetry import Metrics
 
 _POLL_S = 0.05
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_MAX_FAULTS = 5
 _log = logging.getLogger(__name__)
 
 
@@ -34,8 +47,20 @@ class Journal(Protocol):
         """Yield offset and bytes of each message; `JournalError` where the file is damaged."""
         ...
 
+    def read_rest(self, path: Path, start: int) -> bytes:
+        """Return what lies behind *start* of a damaged file, as it can be buried."""
+        ...
+
     def write_messages(self, path: Path, messages: Sequence[bytes]) -> None:
         """Write a file of the same form."""
+        ...
+
+    def open_scratch(self, stream: Stream) -> AbstractContextManager[str]:
+        """Lend a folder for temporary files."""
+        ...
+
+    def clear_scratch(self) -> None:
+        """Delete the temporary files that a crash has left."""
         ...
 
     def release(self, path: Path) -> None:
@@ -44,6 +69,10 @@ class Journal(Protocol):
 
     def bury(self, stream: Stream, message: bytes, reason: str) -> None:
         """Keep a message that can not be loaded, with the reason, for an operator."""
+        ...
+
+    def set_aside(self, stream: Stream, path: Path, reason: str) -> None:
+        """Keep a whole segment that can not be loaded, with the reason, for an operator."""
         ...
 
 
@@ -64,47 +93,138 @@ class _Part:
     path: Path
 
 
-class Loader:
-    """Loads segments one after the other, in a thread of its own."""
+@dataclass(slots=True)
+class _Delay:
+    """Why a stream waits: how often its oldest segment failed in a row, and how."""
 
-    def __init__(self, store: Loads, journal: Journal, metrics: Metrics) -> None:
+    failures: int = 0
+    until_s: float = 0.0
+    fault: str = ""
+    faults: int = 0
+
+
+class Loader:
+    """
+    Loads segments one after the other, in a thread of its own.
+
+    *rewrite* makes other bytes of a message that ClickHouse refuses, with the same content, or
+    raises one of our errors. *pauses_s* lie between the tries of a segment; the last one repeats.
+    """
+
+    def __init__(
+        self,
+        store: Loads,
+        journal: Journal,
+        metrics: Metrics,
+        *,
+        rewrite: Callable[[Stream, bytes], bytes] | None = None,
+        pauses_s: Sequence[float] = _PAUSES_S,
+    ) -> None:
         self._store = store
         self._journal = journal
         self._metrics = metrics
+        self._rewrite = rewrite
+        self._pauses_s = pauses_s
+        self._delays: dict[Stream, _Delay] = {}
 
     def run(self, halt: threading.Event) -> None:
-        """Load until *halt* is set; a segment that is under way is finished."""
-        failures = 0
+        """Load until *halt* is set; a segment that is under way is finished. Never raises."""
+        is_clear = False
         while not halt.is_set():
+            pause_s = _POLL_S
             try:
+                if not is_clear:
+                    self._journal.clear_scratch()
+                    is_clear = True
                 self.load_sealed(halt)
-            except StoreUnavailable as exc:
-                self._metrics.count("hopline_store_load_retries_total", reason=exc.code)
-                pause_s = _PAUSES_S[min(failures, len(_PAUSES_S) - 1)]
-                failures += 1
-                _log.warning("load failed, trying again in %g s: %s", pause_s, exc.message)
-                halt.wait(pause_s)
-            else:
-                failures = 0
-                halt.wait(_POLL_S)
+            except Exception:
+                # only the journal's folder is touched outside of `_load_or_wait`
+                _log.exception("can not look for segments")
+                self._metrics.count("hopline_store_load_retries_total", reason="journal")
+                pause_s = self._pauses_s[-1]
+            halt.wait(pause_s)
 
     def load_sealed(self, halt: threading.Event | None = None) -> int:
         """
-        Load everything that is sealed now; return how many segments that were.
+        Load what is sealed now, oldest first, and return how many segments that were.
 
-        Raises:
-            StoreUnavailable: the segment it stopped at is tried again by the next call.
+        A stream whose segment fails waits a while; the others go on.
         """
         count = 0
+        waiting = {stream for stream, delay in self._delays.items() if delay.until_s > monotonic()}
         for segment in self._journal.find_sealed():
             if halt is not None and halt.is_set():
                 break
-            self._load(segment)
-            self._journal.release(segment.path)
-            count += 1
+            if segment.stream in waiting:
+                continue
+            if self._load_or_wait(segment):
+                count += 1
+            else:
+                # also when its pause ends during this round: segments stay in order
+                waiting.add(segment.stream)
         return count
 
+    def _load_or_wait(self, segment: LoadableSegment) -> bool:
+        try:
+            self._load(segment)
+            self._journal.release(segment.path)
+        except StoreUnavailable as exc:
+            self._wait(segment, exc.code, exc.message)
+        except Exception as exc:
+            if isinstance(exc, OSError) and exc.errno != EIO:
+                # a full disk, no file descriptors, a file that is gone: not what the segment holds
+                self._wait(segment, "journal", str(exc))
+            else:
+                self._judge_fault(segment, exc)
+        else:
+            self._delays.pop(segment.stream, None)
+            return True
+        return False
+
+    def _wait(self, segment: LoadableSegment, reason: str, text: str) -> _Delay:
+        delay = self._delays.setdefault(segment.stream, _Delay())
+        pause_s = self._pauses_s[min(delay.failures, len(self._pauses_s) - 1)]
+        delay.failures += 1
+        delay.until_s = monotonic() + pause_s
+        self._metrics.count("hopline_store_load_retries_total", reason=reason)
+        _log.warning("segment %s: trying again in %g s: %s", segment.id, pause_s, text)
+        return delay
+
+    def _judge_fault(self, segment: LoadableSegment, exc: Exception) -> None:
+        """Try again later, or set the segment aside when it has failed like this too often."""
+        where = traceback.extract_tb(exc.__traceback__)[-1]
+        # not the text: it may name a temporary file or a time
+        fault = f"{segment.id} {type(exc).__qualname__} {where.filename}:{where.lineno}"
+        _log.error("segment %s: unexpected error", segment.id, exc_info=exc)
+        delay = self._wait(segment, "unexpected", repr(exc))
+        delay.faults = delay.faults + 1 if delay.fault == fault else 1
+        delay.fault = fault
+        if delay.faults < _MAX_FAULTS:
+            return
+        reason = f"unexpected error, {delay.faults} times: {exc!r} at {where.name}:{where.lineno}"
+        try:
+            messages = sum(1 for _ in self._read_whole(segment))
+            self._journal.set_aside(segment.stream, segment.path, reason)
+        except OSError:
+            _log.exception("segment %s can not be set aside yet", segment.id)
+            return
+        self._delays.pop(segment.stream)
+        stream = str(segment.stream)
+        self._metrics.count("hopline_store_messages_dead_letter_total", messages, stream=stream)
+        _log.error("segment %s went to the dead letter as a whole: %s", segment.id, reason)
+
     def _load(self, segment: LoadableSegment) -> None:
+        end = 0
+        try:
+            # ClickHouse skips the checksum as it skips any field that it does not know
+            for offset, message in self._journal.read_messages(segment.path):
+                end = offset + len(message)
+        except JournalError as exc:
+            _log.error("segment %s is damaged, loading what is whole: %s", segment.id, exc.message)
+            self._load_in_parts(segment)
+            rest = self._journal.read_rest(segment.path, end)
+            self._bury(segment.stream, rest, exc.message)
+            return
         try:
             self._store.load(segment)
         except StoreRejectedRows as exc:
@@ -112,33 +232,46 @@ class Loader:
             self._load_in_parts(segment)
 
     def _load_in_parts(self, segment: LoadableSegment) -> None:
-        messages = list(self._read_undamaged(segment))
-        with TemporaryDirectory(dir=segment.path.parent, prefix=".parts-") as folder:
-            spans = [(0, len(messages))]
+        messages = list(self._read_whole(segment))
+        with self._journal.open_scratch(segment.stream) as folder:
+            spans = [(0, len(messages))] if messages else []
             while spans:
                 first, end = spans.pop()
-                if first == end:
-                    continue
                 part = _Part(f"{segment.id}.{first}-{end}", segment.stream, Path(folder) / "part")
-                self._journal.write_messages(part.path, messages[first:end])
-                try:
-                    self._store.load(part)
-                except StoreRejectedRows as exc:
-                    if end - first == 1:
-                        self._bury(segment.stream, messages[first], exc.message)
-                    else:
-                        middle = (first + end) // 2
-                        spans += [(middle, end), (first, middle)]
+                refusal = self._find_refusal(part, messages[first:end])
+                if refusal and end - first > 1:
+                    middle = (first + end) // 2
+                    spans += [(middle, end), (first, middle)]
+                elif refusal and not self._load_rewritten(part, messages[first]):
+                    self._bury(segment.stream, messages[first], refusal)
 
-    def _read_undamaged(self, segment: LoadableSegment) -> Iterator[bytes]:
-        """Yield messages up to where the file is damaged; the rest of it is buried as it is."""
-        end = 0
+    def _read_whole(self, segment: LoadableSegment) -> Iterator[bytes]:
         try:
-            for offset, message in self._journal.read_messages(segment.path):
-                end = offset + len(message)
+            for _, message in self._journal.read_messages(segment.path):
                 yield message
-        except JournalError as exc:
-            self._bury(segment.stream, segment.path.read_bytes()[end:], exc.message)
+        except JournalError:
+            return
+
+    def _find_refusal(self, part: _Part, messages: Sequence[bytes]) -> str:
+        """Load *messages* as *part*; return why they are refused, "" when they are loaded."""
+        self._journal.write_messages(part.path, messages)
+        try:
+            self._store.load(part)
+        except StoreRejectedRows as exc:
+            return exc.message
+        return ""
+
+    def _load_rewritten(self, part: _Part, message: bytes) -> bool:
+        if self._rewrite is None:
+            return False
+        try:
+            rewritten = self._rewrite(part.stream, message)
+        except CollectorError:
+            return False
+        if rewritten == message:
+            return False
+        other = _Part(f"{part.id}.rewritten", part.stream, part.path)
+        return not self._find_refusal(other, [rewritten])
 
     def _bury(self, stream: Stream, message: bytes, reason: str) -> None:
         self._journal.bury(stream, message, reason)

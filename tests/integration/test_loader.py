@@ -1,0 +1,487 @@
+"""The loader over a real journal and the real engine: whatever happens, each row is there once."""
+
+import asyncio
+import errno
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from collector.clock import ManualClock
+from collector.config import JournalSettings, StoreSettings
+from collector.errors import StoreUnavailable
+from collector.intake import rewrite_refused
+from collector.journal import (
+    DEAD_LETTER,
+    Journal,
+    JournalFolder,
+    add_checksum,
+    encode_varint,
+    find_sealed,
+    replay_dead_letters,
+)
+from collector.model import Stream
+from collector.store import LoadableSegment, Store
+from collector.store.loader import Loader, Loads
+from collector.telemetry import Metrics
+from tests.stored import (
+    NOW_NS,
+    encode_log,
+    encode_spans,
+    make_span,
+    opened,
+    query_rows,
+    store_settings,
+    trace_id,
+)
+
+_TRAILER = encode_varint(2001 << 3 | 1) + NOW_NS.to_bytes(8, "little")
+# a length that goes beyond the message, which no reader accepts
+_POISON = b"\x0a\xff\xff\xff\xff\x07"
+# resource spans whose resource is a number: the parser skips it as unknown, ClickHouse refuses it
+_ODD_FIELD = b"\x0a\x02\x08\x05"
+_DEADLINE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> StoreSettings:
+    return store_settings(tmp_path_factory.mktemp("loader"))
+
+
+@pytest.fixture(scope="module")
+def store(settings: StoreSettings) -> Iterator[Store]:
+    with opened(settings) as it:
+        yield it
+
+
+@pytest.fixture
+def trace() -> int:
+    """Return a trace of the test's own: the tables are shared."""
+    _traces.append(len(_traces) + 1)
+    return _traces[-1]
+
+
+_traces: list[int] = []
+
+
+class Bench:
+    """A journal in a folder, and a loader over it."""
+
+    def __init__(self, folder: Path, store: Loads) -> None:
+        self.directory = folder / "journal"
+        self.journal = JournalFolder(self.directory)
+        self.metrics = Metrics()
+        self._clock = ManualClock(NOW_NS)
+        self.loader = self.make_loader(store)
+
+    def make_loader(self, store: Loads, **options: Callable[[Stream, bytes], bytes]) -> Loader:
+        """Return what a store process that starts now would run."""
+        return Loader(store, self.journal, self.metrics, pauses_s=(0.01,), **options)
+
+    def append(self, *messages: bytes, stream: Stream = Stream.TRACE) -> Path:
+        """Make one sealed segment by way of the real journal; each message gets its checksum."""
+        self._clock.advance(ns=1_000_000)
+        asyncio.run(self._append([(stream, add_checksum(each, _TRAILER)) for each in messages]))
+        return find_sealed(self.directory, stream)[-1].path
+
+    async def _append(self, items: Sequence[tuple[Stream, bytes]]) -> None:
+        journal = Journal(
+            JournalSettings(self.directory, 1 << 30, 1 << 30, 60_000), self._clock, self.metrics
+        )
+        journal.open()
+        await journal.append(items)
+        await journal.close()
+
+    def letters(self) -> list[Path]:
+        return sorted((self.directory / DEAD_LETTER).glob("*.seg"))
+
+    def reasons(self) -> list[str]:
+        notes = sorted((self.directory / DEAD_LETTER).glob("*.json"))
+        return [json.loads(note.read_text())["reason"] for note in notes]
+
+    def replay(self) -> int:
+        self._clock.advance(ns=1_000_000)
+        return replay_dead_letters(self.directory, self._clock.now_ns())
+
+    def is_empty(self) -> bool:
+        return not find_sealed(self.directory)
+
+    def run_until(self, is_done: Callable[[], bool], loader: Loader | None = None) -> bool:
+        """Run the loader's thread until something is true; return whether it lived until then."""
+        halt = threading.Event()
+        thread = threading.Thread(target=(loader or self.loader).run, args=(halt,))
+        thread.start()
+        deadline = time.monotonic() + _DEADLINE_S
+        while not is_done() and time.monotonic() < deadline and thread.is_alive():
+            time.sleep(0.005)
+        was_alive = thread.is_alive()
+        halt.set()
+        thread.join()
+        assert is_done()
+        return was_alive
+
+
+class Faulty:
+    """The real store, with a fault before or after a load where the test wants one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.before: Callable[[LoadableSegment], None] = lambda _: None
+        self.after: Callable[[LoadableSegment], None] = lambda _: None
+        self.loaded: list[str] = []
+
+    def load(self, segment: LoadableSegment) -> None:
+        self.before(segment)
+        self._store.load(segment)
+        self.loaded.append(segment.id)
+        self.after(segment)
+
+
+class Crash(BaseException):
+    """The end of the process, as far as a loader can tell."""
+
+
+def spans_of(trace: int, *numbers: int) -> bytes:
+    return encode_spans([make_span(number, trace=trace) for number in numbers])
+
+
+def stored(store: Store, trace: int) -> Counter[str]:
+    """Return how many rows each span of *trace* has, by name."""
+    rows = query_rows(
+        store,
+        "SELECT SpanName, count() FROM hopline.otel_traces WHERE TraceId = {id:String} GROUP BY 1",
+        id=trace_id(trace),
+    )
+    return Counter({str(name).removeprefix("operation "): int(count) for name, count in rows})
+
+
+def once(*numbers: int) -> Counter[str]:
+    return Counter({str(number): 1 for number in numbers})
+
+
+def summed(store: Store, trace: int) -> int:
+    """Return the spans of *trace* as the summary table, which is fed two views further, counts."""
+    sql = "SELECT sum(spans) FROM hopline.trace_summary WHERE trace_id = {id:String}"
+    return int(query_rows(store, sql, id=trace_id(trace))[0][0])
+
+
+def test_poison_in_the_middle_costs_only_itself(store: Store, trace: int, tmp_path: Path) -> None:
+    """A refused message goes to the dead letter with its reason; all others are there once."""
+    bench = Bench(tmp_path, store)
+    good = [spans_of(trace, number) for number in range(9)]
+    bench.append(*good[:4], _POISON, *good[4:])
+    assert bench.loader.load_sealed() == 1
+    assert stored(store, trace) == once(*range(9))
+    assert summed(store, trace) == 9
+    assert bench.is_empty()
+    letter = bench.letters()[0].read_bytes()
+    assert letter.endswith(add_checksum(_POISON, _TRAILER))
+    assert "ClickHouse could not load" in bench.reasons()[0]
+    assert bench.metrics.value("hopline_store_messages_dead_letter_total", stream="trace") == 1
+
+
+def test_several_poisons_are_each_found(store: Store, trace: int, tmp_path: Path) -> None:
+    """First, last and neighbouring refused messages are all singled out."""
+    bench = Bench(tmp_path, store)
+    poisons = [_POISON + bytes((8, number)) for number in range(4)]
+    bench.append(
+        poisons[0], spans_of(trace, 1), poisons[1], poisons[2], spans_of(trace, 2), poisons[3]
+    )
+    bench.loader.load_sealed()
+    assert stored(store, trace) == once(1, 2)
+    assert len(bench.letters()) == len(bench.reasons()) == 4
+
+
+def test_segment_of_poison_alone(store: Store, tmp_path: Path) -> None:
+    """A segment without any good message leaves dead letters and nothing to load."""
+    bench = Bench(tmp_path, store)
+    bench.append(_POISON)
+    assert bench.loader.load_sealed() == 1
+    assert bench.is_empty()
+    assert len(bench.letters()) == 1
+
+
+def test_refused_message_is_rewritten_and_loaded(store: Store, trace: int, tmp_path: Path) -> None:
+    """What another spelling of the same content saves is not lost; the rest is buried."""
+    bench = Bench(tmp_path, store)
+    bench.append(spans_of(trace, 0), spans_of(trace, 1) + _ODD_FIELD, _POISON, spans_of(trace, 2))
+    loader = bench.make_loader(store, rewrite=rewrite_refused)
+    loader.load_sealed()
+    assert stored(store, trace) == once(0, 1, 2)
+    assert len(bench.letters()) == 1
+
+
+def test_damaged_segment_is_loaded_up_to_the_damage(
+    store: Store, trace: int, tmp_path: Path
+) -> None:
+    """A flipped bit that ClickHouse would not notice ends the load; nothing after it is lost."""
+    bench = Bench(tmp_path, store)
+    path = bench.append(*(spans_of(trace, number) for number in range(6)))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"operation 3")
+    content[at] ^= 0x20
+    path.write_bytes(content)
+    bench.loader.load_sealed()
+    assert stored(store, trace) == once(0, 1, 2)
+    assert bench.is_empty()
+    kept = bench.letters()[0].read_bytes()
+    assert all(f"peration {number}".encode() in kept for number in (3, 4, 5))
+    assert b"operation 2" not in kept
+    assert "damaged at byte" in bench.reasons()[0]
+
+
+def test_damage_that_is_replayed_is_the_same_dead_letter(
+    store: Store, trace: int, tmp_path: Path
+) -> None:
+    """Replaying what is damaged neither loads it nor makes more of it."""
+    bench = Bench(tmp_path, store)
+    path = bench.append(*(spans_of(trace, number) for number in range(3)))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"operation 1")] ^= 1
+    path.write_bytes(content)
+    bench.loader.load_sealed()
+    before = {path.name: path.read_bytes() for path in bench.letters()}
+    for _ in range(2):
+        assert bench.replay() == 1
+        bench.loader.load_sealed()
+    assert {path.name: path.read_bytes() for path in bench.letters()} == before
+    assert stored(store, trace) == once(0)
+
+
+def test_torn_segment_is_loaded_up_to_the_tear(store: Store, trace: int, tmp_path: Path) -> None:
+    """A segment whose end is missing gives what is whole."""
+    bench = Bench(tmp_path, store)
+    path = bench.append(spans_of(trace, 1), spans_of(trace, 2))
+    path.write_bytes(path.read_bytes()[:-3])
+    bench.loader.load_sealed()
+    assert stored(store, trace) == once(1)
+    assert len(bench.letters()) == 1
+
+
+def test_replayed_poison_is_buried_again(store: Store, trace: int, tmp_path: Path) -> None:
+    """A replay puts the message back; refused again, it is the same dead letter."""
+    bench = Bench(tmp_path, store)
+    bench.append(spans_of(trace, 1), _POISON)
+    bench.loader.load_sealed()
+    before = [path.name for path in bench.letters()]
+    assert bench.replay() == 1
+    assert bench.letters() == []
+    bench.loader.load_sealed()
+    assert [path.name for path in bench.letters()] == before
+    assert stored(store, trace) == once(1)
+
+
+def test_loaded_but_not_released(store: Store, trace: int, tmp_path: Path) -> None:
+    """A crash between load and release leaves each row once after the next start."""
+    bench = Bench(tmp_path, store)
+    faulty = Faulty(store)
+    bench.append(spans_of(trace, 1), spans_of(trace, 2))
+
+    def crash(_: LoadableSegment) -> None:
+        raise Crash
+
+    faulty.after = crash
+    with pytest.raises(Crash):
+        bench.make_loader(faulty).load_sealed()
+    assert stored(store, trace) == once(1, 2)
+    assert bench.loader.load_sealed() == 1
+    assert stored(store, trace) == once(1, 2)
+    assert summed(store, trace) == 2
+
+
+def test_crash_between_the_parts_of_a_segment(store: Store, trace: int, tmp_path: Path) -> None:
+    """However far the halving of a refused segment came, the next start ends with each row once."""
+    bench = Bench(tmp_path, store)
+    faulty = Faulty(store)
+    bench.append(*(spans_of(trace, number) for number in range(11)), _POISON)
+    for crash_after in (1, 2, 3, 4):
+
+        def crash(_: LoadableSegment, limit: int = crash_after) -> None:
+            if len(faulty.loaded) == limit:
+                raise Crash
+
+        faulty.loaded.clear()
+        faulty.after = crash
+        with pytest.raises(Crash):
+            bench.make_loader(faulty).load_sealed()
+    assert bench.loader.load_sealed() == 1
+    assert stored(store, trace) == once(*range(11))
+    assert summed(store, trace) == 11
+    assert len(bench.letters()) == 1
+
+
+def test_unexpected_error_does_not_end_the_thread(store: Store, trace: int, tmp_path: Path) -> None:
+    """A bug that goes away costs time, and is counted; the thread lives and loads everything."""
+    faulty = Faulty(store)
+    bench = Bench(tmp_path, faulty)
+    bench.append(spans_of(trace, 1))
+    bench.append(spans_of(trace, 2))
+    failures = iter([ValueError("one"), KeyError("two"), ValueError("three")])
+
+    def fail(_: LoadableSegment) -> None:
+        error = next(failures, None)
+        if error:
+            raise error
+
+    faulty.before = fail
+    assert bench.run_until(bench.is_empty)
+    assert stored(store, trace) == once(1, 2)
+    retries = bench.metrics.value("hopline_store_load_retries_total", reason="unexpected")
+    assert retries == 3
+    assert bench.letters() == []
+
+
+def test_segment_that_always_meets_a_bug_is_set_aside(
+    store: Store, trace: int, tmp_path: Path
+) -> None:
+    """After five failures at the same place the segment makes way; a replay loads it once."""
+    faulty = Faulty(store)
+    bench = Bench(tmp_path, faulty)
+    first = bench.append(spans_of(trace, 1), spans_of(trace, 2))
+    bench.append(spans_of(trace, 3))
+
+    def fail(segment: LoadableSegment) -> None:
+        if segment.id == first.stem:
+            raise ZeroDivisionError("a bug after the rows were stored")
+
+    faulty.after = fail
+    assert bench.run_until(bench.is_empty)
+    assert faulty.loaded == [first.stem] * 5 + faulty.loaded[5:]
+    assert [path.name for path in bench.letters()] == [f"trace-{first.name}"]
+    assert "5 times" in bench.reasons()[0]
+    assert "ZeroDivisionError" in bench.reasons()[0]
+    assert bench.metrics.value("hopline_store_messages_dead_letter_total", stream="trace") == 2
+    faulty.after = lambda _: None
+    assert bench.replay() == 1
+    assert first.exists()
+    bench.loader.load_sealed()
+    assert stored(store, trace) == once(1, 2, 3)
+
+
+def test_different_bugs_do_not_add_up(store: Store, trace: int, tmp_path: Path) -> None:
+    """Only failing in the same way again and again sets a segment aside."""
+    faulty = Faulty(store)
+    bench = Bench(tmp_path, faulty)
+    bench.append(spans_of(trace, 1))
+    failures = iter([ValueError(), TypeError()] * 6)
+
+    def fail(_: LoadableSegment) -> None:
+        error = next(failures, None)
+        if error:
+            raise error
+
+    faulty.before = fail
+    assert bench.run_until(bench.is_empty)
+    assert bench.letters() == []
+    assert stored(store, trace) == once(1)
+
+
+def test_store_that_does_not_answer_keeps_the_order(
+    store: Store, trace: int, tmp_path: Path
+) -> None:
+    """While the store is away nothing is dropped or overtaken, however long it takes."""
+    faulty = Faulty(store)
+    bench = Bench(tmp_path, faulty)
+    paths = [bench.append(spans_of(trace, number)) for number in range(4)]
+    refusals = iter(range(12))
+
+    def fail(segment: LoadableSegment) -> None:
+        if segment.id == paths[1].stem and next(refusals, None) is not None:
+            raise StoreUnavailable("the store is away")
+
+    faulty.before = fail
+    assert bench.run_until(bench.is_empty)
+    assert faulty.loaded == [path.stem for path in paths]
+    assert stored(store, trace) == once(0, 1, 2, 3)
+    retries = bench.metrics.value("hopline_store_load_retries_total", reason="store_unavailable")
+    assert retries == 12
+    assert bench.letters() == []
+
+
+def test_streams_do_not_block_each_other(store: Store, trace: int, tmp_path: Path) -> None:
+    """A stream that fails for ever, with the oldest segment of all, leaves the others alone."""
+    faulty = Faulty(store)
+    bench = Bench(tmp_path, faulty)
+    log = bench.append(encode_log(time_unix_nano=NOW_NS), stream=Stream.LOG)
+    for number in range(3):
+        bench.append(spans_of(trace, number))
+
+    def fail(segment: LoadableSegment) -> None:
+        if segment.stream is Stream.LOG:
+            raise StoreUnavailable("no table")
+
+    faulty.before = fail
+    assert bench.run_until(lambda: not find_sealed(bench.directory, Stream.TRACE))
+    assert log.exists()
+    assert stored(store, trace) == once(0, 1, 2)
+
+
+def test_full_disk_sets_nothing_aside(store: Store, trace: int, tmp_path: Path) -> None:
+    """An error of the disk is waited out, also more than five times; rows are there once."""
+    bench = Bench(tmp_path, store)
+    bench.append(spans_of(trace, 1), spans_of(trace, 2), _POISON)
+    failures = iter(range(7))
+
+    class FullDisk(JournalFolder):
+        def bury(self, stream: Stream, message: bytes, reason: str) -> None:
+            if next(failures, None) is not None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().bury(stream, message, reason)
+
+    loader = Loader(store, FullDisk(bench.directory), bench.metrics, pauses_s=(0.01,))
+    assert bench.run_until(bench.is_empty, loader)
+    assert stored(store, trace) == once(1, 2)
+    assert [path.stat().st_size < 100 for path in bench.letters()] == [True]
+    assert bench.metrics.value("hopline_store_load_retries_total", reason="journal") == 7
+
+
+def test_folder_that_can_not_be_read_does_not_end_the_thread(
+    store: Store, trace: int, tmp_path: Path
+) -> None:
+    """A failure outside of any segment is logged, counted and tried again."""
+    bench = Bench(tmp_path, store)
+    bench.append(spans_of(trace, 1))
+    failures = iter(range(3))
+
+    class Unreadable(JournalFolder):
+        def find_sealed(self) -> list[LoadableSegment]:  # type: ignore[override]  # wider is fine
+            if next(failures, None) is not None:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return list(super().find_sealed())
+
+    loader = Loader(store, Unreadable(bench.directory), bench.metrics, pauses_s=(0.01,))
+    assert bench.run_until(bench.is_empty, loader)
+    assert stored(store, trace) == once(1)
+
+
+def test_files_that_a_crash_left_are_cleared(store: Store, trace: int, tmp_path: Path) -> None:
+    """Temporary files of a halving that was cut off are gone after the next start."""
+    bench = Bench(tmp_path, store)
+    bench.append(spans_of(trace, 1))
+    left = bench.directory / "trace" / ".parts-abc"
+    left.mkdir()
+    (left / "part").write_bytes(b"anything")
+    assert bench.run_until(bench.is_empty)
+    assert sorted((bench.directory / "trace").iterdir()) == []
+
+
+def test_message_too_large_for_the_memory_limit_is_buried(
+    settings: StoreSettings, store: Store, trace: int, tmp_path: Path
+) -> None:
+    """One message that no amount of halving makes smaller is buried; its neighbours are loaded."""
+    attributes = {f"key.{number}": "x" * 40 for number in range(40)}
+    huge = [make_span(number, trace=trace, attributes=attributes) for number in range(100, 6100)]
+    with opened(replace(settings, memory_bytes=48 << 20)) as small:
+        bench = Bench(tmp_path, small)
+        bench.append(spans_of(trace, 1), spans_of(trace, 2), encode_spans(huge), spans_of(trace, 3))
+        assert bench.loader.load_sealed() == 1
+    assert stored(store, trace) == once(1, 2, 3)
+    assert summed(store, trace) == 3
+    assert bench.is_empty()
+    assert len(bench.letters()) == 1
+    assert "memory limit" in bench.reasons()[0].lower()
