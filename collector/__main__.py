@@ -130,7 +130,10 @@ def _explain(options: argparse.Namespace) -> int:
 def _check_config(options: argparse.Namespace) -> int:
     from pydantic import SecretStr
 
+    from collector.decode.gateway_spans import parse_service_rules
+
     settings = _settings(options)
+    parse_service_rules(settings.gateway_spans)
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):

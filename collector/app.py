@@ -39,6 +39,9 @@ def run(settings: Settings, role: str) -> int:
     Raises:
         ConfigError: a port is taken, or the role can not work with these settings.
     """
+    from collector.decode.gateway_spans import parse_service_rules
+
+    parse_service_rules(settings.gateway_spans)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     logging.basicConfig(
         level=settings.log_level.upper(),
@@ -138,11 +141,13 @@ async def _serve_api(
     settings: Settings, store: "Store", stop: asyncio.Event, ready: _Ready
 ) -> None:
     from collector.api.serve import run_api
+    from collector.decode.gateway_spans import parse_service_rules
     from collector.query.freshness import Freshness
     from collector.query.questions import Questions
 
     freshness = Freshness(store, SystemClock(), settings.data_dir)
-    questions = Questions(store, SystemClock(), freshness)
+    services = parse_service_rules(settings.gateway_spans)
+    questions = Questions(store, SystemClock(), freshness, gateway_services=services)
     health = lambda: _check_health(settings, store)  # noqa: E731 - one line, used once
     await run_api(questions, settings.api(), health, stop, ready)
 

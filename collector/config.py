@@ -232,6 +232,11 @@ class Settings(BaseSettings):
         description="UDP for a self-hosted API Management gateway's JSON logs, usually 8888. "
         "0: off.",
     )
+    gateway_spans: str = Field(
+        "",
+        description="Services whose entry spans are requests at a gateway: `service=gateway` "
+        "pairs, comma separated. Empty: only gateways that their spans give away.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe message that is logged."
     )

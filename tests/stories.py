@@ -11,6 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
 from collector.clock import ManualClock
 from collector.config import Settings, load_settings
+from collector.decode.gateway_spans import ServiceRule
 from collector.intake import build_intake
 from collector.journal import find_sealed
 from collector.model import Envelope, GatewayRecord, Id, Span, Stream
@@ -227,7 +228,9 @@ async def _journal(stories: Sequence[Story], settings: Settings, clock: ManualCl
 
 
 @contextmanager
-def asking(stories: Sequence[Story], folder: Path) -> Iterator[tuple[Questions, Store]]:
+def asking(
+    stories: Sequence[Story], folder: Path, *, gateway_services: Sequence[ServiceRule] = ()
+) -> Iterator[tuple[Questions, Store]]:
     """Give questions over a real embedded store that was told *stories*; the time is `NOW`."""
     settings = load_settings(data_dir=folder, ttl_days=0)
     clock = ManualClock(NOW)
@@ -236,7 +239,10 @@ def asking(stories: Sequence[Story], folder: Path) -> Iterator[tuple[Questions, 
     try:
         store.migrate()
         tell(stories, settings, store, clock)
-        questions = Questions(store, clock, Freshness(store, clock, folder), metrics=metrics)
+        freshness = Freshness(store, clock, folder)
+        questions = Questions(
+            store, clock, freshness, metrics=metrics, gateway_services=gateway_services
+        )
         yield questions, store
         questions.close()
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from collector.decode.gateway_spans import ServiceRule
 from collector.model import GatewayRecord, Span
 from collector.query.expectations import Expectations
 from collector.query.resolve import ids_in, is_telling
@@ -20,10 +21,18 @@ MAX_PAGE_SPANS = 30_000
 class RowStitching:
     """Turns rows of a search into timelines. Thread-safe."""
 
-    def __init__(self, store: Store, expectations: Expectations, aside: Executor) -> None:
+    def __init__(
+        self,
+        store: Store,
+        expectations: Expectations,
+        aside: Executor,
+        *,
+        gateway_services: Sequence[ServiceRule] = (),
+    ) -> None:
         self._store = store
         self._expectations = expectations
         self._aside = aside
+        self._gateway_services = gateway_services
 
     def stitch(
         self, rows: Sequence[RequestRow], now_ns: int
@@ -47,7 +56,14 @@ class RowStitching:
                 continue
             lags = self._expectations.lags_for(records, spans)
             subject = parts.row.record_id or parts.row.trace_id
-            timeline = stitch(records, spans, now_ns=now_ns, lags=lags, subject=subject)
+            timeline = stitch(
+                records,
+                spans,
+                now_ns=now_ns,
+                lags=lags,
+                subject=subject,
+                gateway_services=self._gateway_services,
+            )
             self._expectations.learn(timeline)
             yield parts.row, timeline, spans
 

@@ -4,11 +4,12 @@ The questions people ask about requests, each answered from the store by the rul
 In: text as it was written. Out: a `Timeline` or the values of `answers`. Blocking; thread-safe.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from collector.clock import Clock
+from collector.decode.gateway_spans import ServiceRule
 from collector.errors import NotFound
 from collector.query.account import Account, build_account
 from collector.query.answers import ApiReport, Found, SourceReport, Stitched, Stored
@@ -34,11 +35,18 @@ class Questions:
 
     Every method raises `BadQuestion` for a parameter that can not be understood, and what the store
     raises: `StoreUnavailable`, `QueryTimeout` (both retryable), `TooExpensive`. `traces` answers in
-    the terms of tracing tools.
+    the terms of tracing tools. *gateway_services* are taken as gateways beside those that their
+    spans give away.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, freshness: Freshness, *, metrics: Metrics = METRICS
+        self,
+        store: Store,
+        clock: Clock,
+        freshness: Freshness,
+        *,
+        metrics: Metrics = METRICS,
+        gateway_services: Sequence[ServiceRule] = (),
     ) -> None:
         self._store = store
         self._clock = clock
@@ -46,7 +54,10 @@ class Questions:
         self._metrics = metrics
         self._aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
         self._expectations = Expectations(freshness)
-        rows = RowStitching(store, self._expectations, self._aside)
+        self._gateway_services = gateway_services
+        rows = RowStitching(
+            store, self._expectations, self._aside, gateway_services=gateway_services
+        )
         self._searching = Searching(store, clock, freshness, rows)
         self.traces = Traces(store, clock, freshness, rows)
 
@@ -78,6 +89,7 @@ class Questions:
             now_ns=now_ns if until_ns is None else min(until_ns, now_ns),
             lags=self._expectations.lags_for(found.records, found.spans),
             subject=_subject(found),
+            gateway_services=self._gateway_services,
             is_raw=raw,
         )
         self._expectations.learn(timeline)

@@ -193,7 +193,7 @@ def test_two_gateways_in_one_trace_are_two_records() -> None:
 @pytest.mark.parametrize("text", ["edge", "=kong", "edge=", "a=b,c"])
 def test_a_rule_that_is_no_pair_is_a_configuration_error(text: str) -> None:
     """A typo stops the start instead of silently naming no gateway."""
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="HOPLINE_GATEWAY_SPANS"):
         parse_service_rules(text)
 
 
