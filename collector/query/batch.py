@@ -3,36 +3,28 @@ A page of rows, stitched: all records and spans of the page come from a handful 
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from collector.decode.gateway_spans import ServiceRule
 from collector.model import GatewayRecord, Span
-from collector.query.expectations import Expectations
 from collector.query.resolve import ids_in, is_telling
-from collector.stitch.assemble import stitch
+from collector.query.stitching import Stitching
 from collector.stitch.timeline import Timeline
 from collector.store import IdHit, RequestRow, Store
 
 # A page of 50 ordinary requests is 500 to 1,500 spans; traces of load tests can have 100,000.
 MAX_PAGE_SPANS = 30_000
+# Fewer traces than this are read as fast in one go.
+_MIN_CHUNK = 8
 
 
 class RowStitching:
     """Turns rows of a search into timelines. Thread-safe."""
 
-    def __init__(
-        self,
-        store: Store,
-        expectations: Expectations,
-        aside: Executor,
-        *,
-        gateway_services: Sequence[ServiceRule] = (),
-    ) -> None:
+    def __init__(self, store: Store, stitching: Stitching, aside: Executor) -> None:
         self._store = store
-        self._expectations = expectations
+        self._stitching = stitching
         self._aside = aside
-        self._gateway_services = gateway_services
 
     def stitch(
         self, rows: Sequence[RequestRow], now_ns: int
@@ -54,17 +46,8 @@ class RowStitching:
             if room < 0 or not (spans or records):
                 yield parts.row, None, []
                 continue
-            lags = self._expectations.lags_for(records, spans)
             subject = parts.row.record_id or parts.row.trace_id
-            timeline = stitch(
-                records,
-                spans,
-                now_ns=now_ns,
-                lags=lags,
-                subject=subject,
-                gateway_services=self._gateway_services,
-            )
-            self._expectations.learn(timeline)
+            timeline = self._stitching.make(records, spans, now_ns=now_ns, subject=subject)
             yield parts.row, timeline, spans
 
 
@@ -78,12 +61,17 @@ class _Parts:
 
 
 class _Batch:
-    """The records and spans of many rows, read together."""
+    """
+    The records and spans of many rows, read together.
+
+    Spans come in two chunks, so that the rows of the first are stitched while the second is read.
+    """
 
     def __init__(self, store: Store, aside: Executor, rows: Sequence[RequestRow]) -> None:
         self._store = store
         self._aside = aside
         self._spans: dict[str, list[Span]] = {}
+        self._reading: dict[str, Future[list[Span]]] = {}
         self._records: dict[tuple[str, str], list[GatewayRecord]] = {}
         self._records_of_trace: dict[str, set[tuple[str, str]]] = {}
         self.parts = [_Parts(row) for row in rows]
@@ -96,9 +84,15 @@ class _Batch:
         self._follow_ids([parts for parts in self.parts if not parts.row.is_joined])
 
     def spans_of(self, parts: _Parts) -> list[Span]:
+        """Return what belongs to *parts*, waiting for the chunk that it is in."""
+        for trace in parts.traces:
+            reading = self._reading.get(trace)
+            if reading is not None:
+                self._take(reading)
         return [span for trace in sorted(parts.traces) for span in self._spans.get(trace, ())]
 
     def records_of(self, parts: _Parts) -> list[GatewayRecord]:
+        """Return every version of the records that belong to *parts*."""
         keys = set(parts.records)
         for trace in parts.traces:
             keys |= self._records_of_trace.get(trace, set())
@@ -106,22 +100,35 @@ class _Batch:
 
     def _read(self) -> None:
         """Read what the parts name and is not here yet."""
-        traces = sorted({t for parts in self.parts for t in parts.traces} - self._spans.keys())
+        known = self._spans.keys() | self._reading.keys()
+        traces = list(dict.fromkeys(t for p in self.parts for t in sorted(p.traces - known)))
         keys = sorted({k for parts in self.parts for k in parts.records} - self._records.keys())
+        if not traces and not keys:
+            return
         reading = self._aside.submit(self._store.get_records, trace_ids=traces, record_keys=keys)
-        for trace in traces:
-            self._spans[trace] = []
-        for span in self._store.get_spans(traces, limit=MAX_PAGE_SPANS + 1):
-            self._spans.setdefault(span.trace_id, []).append(span)
+        half = (len(traces) + 1) // 2 if len(traces) > _MIN_CHUNK else len(traces)
+        for chunk in (traces[:half], traces[half:]):
+            future = self._aside.submit(self._store.get_spans, chunk, limit=MAX_PAGE_SPANS + 1)
+            self._reading.update(dict.fromkeys(chunk, future))
         for key in keys:
             self._records[key] = []
         for record in reading.result():
-            key = (record.gateway, record.record_id)
-            versions = self._records.setdefault(key, [])
-            if record not in versions:
-                versions.append(record)
-            if record.trace_id:
-                self._records_of_trace.setdefault(record.trace_id, set()).add(key)
+            self._add_record(record)
+
+    def _take(self, reading: "Future[list[Span]]") -> None:
+        for trace in [trace for trace, each in self._reading.items() if each is reading]:
+            del self._reading[trace]
+            self._spans[trace] = []
+        for span in reading.result():
+            self._spans.setdefault(span.trace_id, []).append(span)
+
+    def _add_record(self, record: GatewayRecord) -> None:
+        key = (record.gateway, record.record_id)
+        versions = self._records.setdefault(key, [])
+        if record not in versions:
+            versions.append(record)
+        if record.trace_id:
+            self._records_of_trace.setdefault(record.trace_id, set()).add(key)
 
     def _follow_ids(self, lonely: Sequence[_Parts]) -> None:
         """Look for the other half of rows that are a record or a trace alone."""

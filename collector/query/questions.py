@@ -14,13 +14,12 @@ from collector.errors import NotFound
 from collector.query.account import Account, build_account
 from collector.query.answers import ApiReport, Found, SourceReport, Stitched, Stored
 from collector.query.batch import RowStitching
-from collector.query.expectations import Expectations
 from collector.query.freshness import Freshness
 from collector.query.moments import format_moment, parse_moment
 from collector.query.resolve import Gathered, gather, read_id
 from collector.query.searching import Searching
+from collector.query.stitching import Stitching
 from collector.query.traces import Traces
-from collector.stitch.assemble import stitch
 from collector.stitch.timeline import Finding, Timeline
 from collector.store import Store
 from collector.telemetry import METRICS, Metrics
@@ -51,13 +50,9 @@ class Questions:
         self._store = store
         self._clock = clock
         self._freshness = freshness
-        self._metrics = metrics
         self._aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
-        self._expectations = Expectations(freshness)
-        self._gateway_services = gateway_services
-        rows = RowStitching(
-            store, self._expectations, self._aside, gateway_services=gateway_services
-        )
+        self._stitching = Stitching(freshness, metrics, gateway_services)
+        rows = RowStitching(store, self._stitching, self._aside)
         self._searching = Searching(store, clock, freshness, rows)
         self.traces = Traces(store, clock, freshness, rows)
 
@@ -82,17 +77,14 @@ class Questions:
         now_ns = self._clock.now_ns()
         until_ns = parse_moment(as_of, name="as_of", now_ns=now_ns) if as_of else None
         found = self._gather(text, until_ns)
-        timeline = stitch(
+        timeline = self._stitching.make(
             found.records,
             found.spans,
             found.logs,
             now_ns=now_ns if until_ns is None else min(until_ns, now_ns),
-            lags=self._expectations.lags_for(found.records, found.spans),
             subject=_subject(found),
-            gateway_services=self._gateway_services,
             is_raw=raw,
         )
-        self._expectations.learn(timeline)
         if found.is_cut:
             timeline = _mark_cut(timeline)
         return Stitched(timeline=timeline, spans=tuple(found.spans))

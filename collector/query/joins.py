@@ -1,0 +1,44 @@
+"""
+How gateway records were joined, counted once a record: the share of a tier is a health figure.
+"""
+
+import threading
+from collections import OrderedDict
+
+from collector.stitch.timeline import Timeline
+from collector.telemetry import Metrics
+
+_MAX_REMEMBERED = 50_000
+
+
+class JoinCount:
+    """Counts the tier of each record that was stitched, by API. Thread-safe."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def note(self, timeline: Timeline) -> None:
+        """Count the records of *timeline* that were not counted before and are settled."""
+        for merged in timeline.gateway_records:
+            record = merged.record
+            name = f"{record.gateway}/{record.record_id}"
+            tiers = [
+                link.tier for link in timeline.links if link.to and name in (link.from_, link.to)
+            ]
+            if not tiers and timeline.state == "provisional":
+                # Its spans may still come; counted now, it would be "none" for good.
+                continue
+            if self._is_new((record.gateway, record.record_id)):
+                tier = str(min(tiers)) if tiers else "none"
+                self._metrics.count("hopline_stitch_join_total", api=record.api, tier=tier)
+
+    def _is_new(self, key: tuple[str, str]) -> bool:
+        with self._lock:
+            is_new = key not in self._seen
+            self._seen[key] = None
+            self._seen.move_to_end(key)
+            if len(self._seen) > _MAX_REMEMBERED:
+                self._seen.popitem(last=False)
+            return is_new
