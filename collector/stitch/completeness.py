@@ -101,7 +101,7 @@ def _state(expected: Sequence[Expected], lags: SourceLags, end_ns: int, now_ns: 
         return "final"
     for entry in considered:
         lag = lags.by_source.get(entry.source)
-        if entry.status == "late" or lag is None or lag.watermark_ns < end_ns:
+        if lag is None or lag.watermark_ns < end_ns:
             return "provisional"
     return "complete"
 
