@@ -32,8 +32,6 @@ _DECODERS: Mapping[tuple[str, Stream], str] = {
     ("jaeger-protobuf", Stream.TRACE): "jaeger.decode_protobuf",
     ("envoy-als", Stream.LOG): "envoy_als.decode_access_logs",
 }
-# what is acknowledged needs a table to go to, and there is none for metrics yet
-STORED_STREAMS = {Stream.TRACE, Stream.LOG, Stream.RECORD}
 # a message of records is one row of the landing table: this keeps it to a few MiB
 _RECORDS_PER_MESSAGE = 2000
 
@@ -47,8 +45,6 @@ def decode_envelope(envelope: Envelope) -> Canonical:
         UnknownDoor: no such gateway adapter. Never retried.
         Undecodable: the bytes are not what they are said to be. Never retried.
     """
-    if envelope.signal not in STORED_STREAMS:
-        raise UnsupportedFormat(f"{envelope.signal} data is not stored by this version")
     if envelope.format == "gateway":
         decoded = get_adapter(envelope.adapter).decode(envelope.body)
         return canonicalise_records(decoded, envelope.received_ns)

@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from collector.config import load_settings
-from collector.decode import formats
 from collector.errors import JournalError, Overloaded
 from collector.model import Receipt, RecordError, Stream
 from collector.receive.status import encode_receipt
@@ -36,12 +35,6 @@ SIGNALS = {
     Stream.LOG: make_request(make_log(1), make_log(2)),
     Stream.METRIC: make_request(make_metric(1), make_metric(2)),
 }
-
-
-@pytest.fixture(autouse=True)
-def _all_signals_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The doors are ready for metrics before the store is."""
-    monkeypatch.setattr(formats, "STORED_STREAMS", set(Stream))
 
 
 @pytest.fixture

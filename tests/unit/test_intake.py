@@ -129,12 +129,6 @@ async def test_unknown_format_and_adapter(intake: Intake) -> None:
         await intake.accept(envelope(b"", format="gateway", adapter="nobody"))
 
 
-async def test_metrics_are_refused_while_no_table_takes_them(intake: Intake) -> None:
-    """What nobody loads would fill the journal for ever: it is refused for good instead."""
-    with pytest.raises(UnsupportedFormat):
-        await intake.accept(envelope(b"", signal=Stream.METRIC))
-
-
 async def test_identical_resend_is_acknowledged_once_stored(
     intake: Intake, metrics: Metrics, tmp_path: Path
 ) -> None:
