@@ -29,7 +29,7 @@ from collector.config import ApiSettings
 from collector.errors import BadQuestion, CollectorError
 from collector.query.filters import collect_pairs, read_boolean
 from collector.query.questions import Questions
-from collector.telemetry import METRICS, Metrics
+from collector.telemetry import Metrics
 
 Health = Callable[[], Mapping[str, str]]
 
@@ -43,7 +43,6 @@ def build_api(
     settings: ApiSettings,
     health: Health,
     *,
-    metrics: Metrics = METRICS,
     clock: Clock | None = None,
 ) -> FastAPI:
     """
@@ -67,15 +66,18 @@ def build_api(
         description=schemas.DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     _add_error_answers(app)
-    _add_probes(app, health, metrics, probes)
+    _add_probes(app, health, questions.metrics, probes)
     _add_requests(app, questions, workers)
     _add_overviews(app, questions, workers)
     app.include_router(build_jaeger_routes(questions, workers))
     pages.add_pages(app)
-    app.add_middleware(Guard, tokens=settings.tokens, metrics=metrics, clock=clock or SystemClock())
+    app.add_middleware(
+        Guard, tokens=settings.tokens, metrics=questions.metrics, clock=clock or SystemClock()
+    )
     return app
 
 

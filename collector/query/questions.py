@@ -50,6 +50,7 @@ class Questions:
         self._store = store
         self._clock = clock
         self._freshness = freshness
+        self.metrics = metrics
         self._aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
         self._stitching = Stitching(freshness, metrics, gateway_services)
         rows = RowStitching(store, self._stitching, self._aside)

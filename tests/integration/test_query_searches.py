@@ -211,6 +211,21 @@ def test_apis_have_rates_percentiles_and_coverage(asker: Asker) -> None:
     assert orders["p50_ms"] < orders["p99_ms"]
 
 
+def test_joins_are_counted_once_a_record_by_tier(asker: Asker) -> None:
+    """However often a request is shown, its record counts once, under the tier that joined it."""
+    for _ in range(2):
+        search(asker, "limit=500&start=-4d")
+        asker.timeline(id_of(BY_REQUEST_ID))
+    counts = dict(
+        line.rsplit(" ", 1)
+        for line in asker.client.get("/metrics").text.splitlines()
+        if line.startswith("hopline_stitch_join_total{")
+    )
+    name = 'hopline_stitch_join_total{{api="orders-api",tier="{}"}}'
+    assert float(counts[name.format(0)]) == len([FAILED, *JOINED, OLD])
+    assert float(counts[name.format(3)]) == 1
+
+
 TRACE = FAILED.spans[0].trace_id
 
 
