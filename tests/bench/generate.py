@@ -19,6 +19,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
 SPANS_PER_TRACE = 10
+_REQUEST_ID_DIGITS = 32
 _TEMPLATES = 8
 _SERVICES = tuple(
     f"{area}-{part}"
@@ -85,7 +86,10 @@ def _fill(template: _Template, rng: np.random.Generator, base_ns: int) -> bytes:
     opened = base_ns + trace * 1_000_000
     out[template.starts] = _little_endian(opened + lead[0])
     out[template.ends] = _little_endian(opened + total[trace] - lead[1])
-    out[template.texts] = _HEX[rng.integers(0, 16, template.texts.shape, np.uint8)]
+    digits = rng.integers(0, 16, template.texts.shape, np.uint8)
+    # one request id a trace, as proxies keep it along the calls; every path has an id of its own
+    digits[:, :_REQUEST_ID_DIGITS] = digits[first[trace], :_REQUEST_ID_DIGITS]
+    out[template.texts] = _HEX[digits]
     return out.tobytes()
 
 

@@ -52,10 +52,22 @@ class Pattern:
         self._start_ns = min(s.start_time_unix_nano for s in spans)
         times = {s.start_time_unix_nano for s in spans} | {s.end_time_unix_nano for s in spans}
         self._times = self._index(body, {t.to_bytes(8, "little") for t in times}, 8)
-        texts = [m.span() for m in _UNIQUE_TEXT.finditer(body)]
-        # the third group keeps its first digit: it is the version, which Envoy rewrites
-        digits = [i for a, b in texts for i in range(a, b) if body[i] != 45 and i - a != 14]
-        self._digits = np.array(digits, dtype=np.int64)
+        self._digits, self._sources = self._index_texts(body)
+        self._texts = int(self._sources.max(initial=0)) // 36 + 1
+
+    @staticmethod
+    def _index_texts(body: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the digits of unique texts lie, and which random digit each takes."""
+        digits, sources = [], []
+        numbers: dict[bytes, int] = {}
+        for match in _UNIQUE_TEXT.finditer(body):
+            number = numbers.setdefault(match[0], len(numbers))
+            for offset, letter in enumerate(match[0]):
+                # the first digit of the third group is the version, which Envoy rewrites
+                if letter != ord("-") and offset != 14:
+                    digits.append(match.start() + offset)
+                    sources.append(number * 36 + offset)
+        return np.array(digits, dtype=np.int64), np.array(sources, dtype=np.int64)
 
     @staticmethod
     def _index(body: bytes, needles: set[bytes], width: int) -> np.ndarray:
@@ -70,8 +82,8 @@ class Pattern:
         times += np.uint64(start_ns - self._start_ns)
         data[self._times] = times.view(np.uint8)
         if self._digits.size:
-            picks = random.integers(0, 16, self._digits.size, dtype=np.uint8)
-            data[self._digits] = _DIGITS[picks]
+            picks = random.integers(0, 16, self._texts * 36, dtype=np.uint8)
+            data[self._digits] = _DIGITS[picks[self._sources]]
         return data.tobytes()
 
     def trace_ids(self, copy: bytes) -> list[str]:
