@@ -102,6 +102,7 @@ def _outside(members: Sequence[Node]) -> Iterator[Finding]:
         for node in members
         if node.parent is not None
         and not node.is_async
+        and not node.is_mirrored
         and not has_given_up(node)
         and not has_given_up(node.parent)
         and (node.start < node.parent.start - _CLOSE_NS or node.end > node.parent.end + _CLOSE_NS)

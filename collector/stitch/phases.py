@@ -196,7 +196,8 @@ def _around_callee(
         source = f"{name} backend_ns: no span of the backend is here"
         return [Part("unexplained", backend, max(backend - half, 0), backend + half, source)]
     gap = backend - inside
-    if gap + half < 0 and not has_given_up(node):
+    # Whole units may have been cut off instead of rounded.
+    if gap + 2 * half < 0 and not has_given_up(node):
         split.contradictions.append(
             (node, f"the backend time of {name} is shorter than what its callee measured")
         )

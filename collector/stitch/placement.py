@@ -189,6 +189,9 @@ def _share_clock(parent: Node, node: Node) -> bool:
         return node.is_orphan or node.role == parent.role == "gateway"
     if parent.host and parent.host == node.host:
         return True
+    if parent.is_proxy and node.is_proxy and (parent.side, node.side) == ("server", "client"):
+        # Envoy's Zipkin tracer tags only the first of the two with the node.
+        return parent.service == node.service
     # A sidecar and its application run in one pod, even if only one of them says which.
     return parent.hop == node.hop and (parent.role == "server_proxy" or parent.side != "client")
 

@@ -17,7 +17,8 @@ from collector.stitch.replies import own_reply
 from collector.stitch.timeline import Verdict
 
 _MS = 1_000_000
-_GIVEN_UP = re.compile(r"time.?d?.?out|client.?(connection|closed|abort)", re.IGNORECASE)
+_TIMED_OUT = re.compile(r"time.?d?.?out|deadline", re.IGNORECASE)
+_LEFT = re.compile(r"client.?(connection|closed|abort)", re.IGNORECASE)
 # What Envoy tells the next hop about its own limit.
 _LIMIT_KEYS = (
     "http.request.header.x-envoy-expected-rq-timeout-ms",
@@ -74,19 +75,37 @@ def has_given_up(node: Node) -> bool:
     """Tell whether a node says that it did not wait for its callee's answer any longer."""
     if node.record is not None:
         record = node.record.record
-        if record.status == 499 or _GIVEN_UP.search(
-            f"{record.error_reason} {record.error_message}"
-        ):
+        said = f"{record.error_reason} {record.error_message}"
+        if is_abandoned(node) or _TIMED_OUT.search(said):
             return True
         return record.status == 504 and record.backend_status is None
     reply = own_reply(node)
-    return reply is not None and reply.class_ in ("timeout", "client_abort")
+    if reply is None:
+        return has_run_out_of_patience(node)
+    return reply.class_ in ("timeout", "client_abort")
 
 
 def is_abandoned(node: Node) -> bool:
-    """Tell whether a proxy's own words are that its caller went away."""
+    """Tell whether a proxy's or gateway's own words are that its caller went away."""
+    if node.record is not None:
+        record = node.record.record
+        return record.status == 499 or _LEFT.search(record.error_reason) is not None
     reply = own_reply(node)
     return reply is not None and reply.class_ == "client_abort"
+
+
+def has_run_out_of_patience(node: Node) -> bool:
+    """
+    Tell whether an application stopped waiting for its callee, by the error it wrote down.
+
+    Source: OpenTelemetry semantic conventions, `error.type` (`timeout`, or an exception's name).
+    """
+    if node.is_proxy or node.side != "client" or node.status_code:
+        return False
+    said = node.attributes.get("error.type", "")
+    if node.span is not None:
+        said += f" {node.span.status_message}"
+    return _TIMED_OUT.search(said) is not None
 
 
 def told_limit(node: Node) -> int | None:

@@ -20,7 +20,11 @@ from collector.stitch.nodes import Node
 from collector.stitch.refusals import judge_gateway
 from collector.stitch.replies import VIA_UPSTREAM, OwnReply, own_reply, reply_details
 from collector.stitch.timeline import ChainLink, Verdict
-from collector.stitch.timeouts import is_abandoned, name_shortest_limit
+from collector.stitch.timeouts import (
+    has_run_out_of_patience,
+    is_abandoned,
+    name_shortest_limit,
+)
 
 NO_FAILURE = Verdict(
     layer="none", component="", class_="", reason="", confidence=1.0, rule="NO_FAILURE"
@@ -112,6 +116,8 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
     class_ = "client_error" if code is not None and 400 <= code < 500 else "server_error"
     if rule == "PROXY_REFUSED":
         class_ = _REFUSALS[code or 0]
+    if has_run_out_of_patience(node):
+        class_ = "timeout"
     what = f"status {code}" if code else "span status Error"
     if node.span is not None and node.span.status_message:
         what += f": {node.span.status_message}"
@@ -133,6 +139,9 @@ def _place_of(node: Node, hop: HopDraft) -> tuple[str, str, float, str]:
         return "dependency", hop.service, 0.9, "DEPENDENCY_FAILED"
     if node.role == "edge":
         return "edge", node.service, 0.6, "EDGE_STATUS"
+    if has_run_out_of_patience(node):
+        # The call belongs to the callee's hop, the limit to the caller.
+        return "app", node.service, 0.9, "APP_GAVE_UP"
     if not node.is_proxy:
         return "app", hop.service, 0.9, "APP_FAILED"
     if node.status_code in _REFUSALS and reply_details(node) != VIA_UPSTREAM:

@@ -71,9 +71,10 @@ class Truth:
     What is true of each request of a scenario, whatever Hopline says.
 
     `hop` is `<role> <service>`, "" when none is to be blamed: of a failure the one that failed
-    first, of a slow request the one whose own time it was. `phase` is where `injected_ms` have to
-    be found. A call belongs to the hop that it calls, so the one who gave up on it may be another
-    `component`. `tier` None: there is nothing to join.
+    first, of a slow request the one whose own time it was. A call belongs to the hop that it calls,
+    so the one who gave up on it may be another `component`. `phase` is where `injected_ms` have to
+    be found. `findings` have to be there, `may_find` are as true and need not. `tier` None: there
+    is nothing to join.
     """
 
     hop: str = ""
@@ -84,6 +85,7 @@ class Truth:
     phase: str = ""
     injected_ms: float = 0.0
     findings: frozenset[str] = frozenset()
+    may_find: frozenset[str] = frozenset()
     tier: int | None = 0
     records: int = 1
     has_spans: bool = True

@@ -11,8 +11,9 @@ from tests.lab.scenario import ALLOWANCE_MS, Scenario, Truth
 Document = Mapping[str, Any]
 
 _EXACT_TIERS = (0, 1, 2, 3)
-# Rounding of a gateway's whole milliseconds, and of two clocks of one machine.
-_SLACK_MS = 3.0
+# What an injected delay may be shorter: whole milliseconds cut off, and Envoy's timers, which
+# count from its event loop's last look at the clock.
+_SLACK_MS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def _wrong_findings(truth: Truth, answer: Document) -> Iterator[str]:
     found = {finding["rule"] for finding in answer["findings"]}
     for rule in sorted(truth.findings - found):
         yield f"finding {rule} is missing"
-    for rule in sorted(found - truth.findings):
+    for rule in sorted(found - truth.findings - truth.may_find):
         yield f"finding {rule} is not true"
 
 

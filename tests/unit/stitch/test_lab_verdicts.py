@@ -1,0 +1,137 @@
+"""Answers that the lab found wrong: who gave up, and what that says of limits and clocks."""
+
+from collector.model import GatewayRecord
+from collector.stitch.assemble import stitch
+from collector.stitch.timeline import Timeline
+from tests.unit.stitch.building import LONG_AFTER, TRACE, TraceBuilder, record
+
+_GATEWAY_SPAN = "c0ffee0000000001"
+
+
+def _impatient_application() -> tuple[GatewayRecord, TraceBuilder]:
+    """The front waits 150 ms for the basket, whose application works on for 500 ms."""
+    trace = TraceBuilder()
+    edge = trace.edge(0.4, 155, _GATEWAY_SPAN, code=502)
+    out = trace.sidecar_out(
+        "istio-ingressgateway", "front", 0.5, 154.8, edge, code=502, node_kind="router"
+    )
+    inward = trace.sidecar_in("front", 0.7, 154.4, out, code=502)
+    front = trace.span(
+        "front",
+        2,
+        153,
+        inward,
+        "Server",
+        status="Error",
+        attributes={"http.response.status_code": "502"},
+    )
+    call = trace.span(
+        "front", 4, 150.8, front, "Client", status="Error", attributes={"error.type": "timeout"}
+    )
+    away = trace.sidecar_out("front", "basket", 4.3, 151.4, call, code=0, flags="DC")
+    inner = trace.sidecar_in("basket", 4.4, 151.5, away, code=0, flags="DC")
+    trace.span("basket", 4.7, 500, inner, "Server", attributes={"http.response.status_code": "200"})
+    known = record(
+        total=156,
+        backend=155,
+        client=0,
+        status=502,
+        backend_status=502,
+        trace_id=TRACE,
+        outgoing_span_id=_GATEWAY_SPAN,
+    )
+    return known, trace
+
+
+def _rules(timeline: Timeline) -> set[str]:
+    return {finding.rule for finding in timeline.findings}
+
+
+def test_application_that_gives_up_is_blamed_for_its_limit() -> None:
+    """A call that its caller cut short is a timeout of the caller, not an error of the callee."""
+    known, trace = _impatient_application()
+    timeline = stitch([known], trace.spans, now_ns=LONG_AFTER)
+    verdict = timeline.verdict
+    assert (verdict.layer, verdict.component, verdict.class_) == ("app", "front", "timeout")
+    assert verdict.who_closed == "front"
+    assert timeline.hops[verdict.hop].service.startswith("basket")
+
+
+def test_callee_that_works_on_is_no_doubt_about_the_data() -> None:
+    """That the callee outlasts its caller follows from the limit; clocks and parents are right."""
+    known, trace = _impatient_application()
+    timeline = stitch([known], trace.spans, now_ns=LONG_AFTER)
+    assert _rules(timeline) == {"TIMEOUT_LONGER_INSIDE"}
+
+
+def test_client_that_leaves_is_no_reason_to_shorten_a_limit() -> None:
+    """A gateway whose client went away has not run into a limit of its own."""
+    trace = TraceBuilder()
+    trace.edge(0.4, 150, _GATEWAY_SPAN, code=0, flags="DC")
+    inward = trace.sidecar_in("front", 0.7, 500, trace.spans[0], code=200)
+    trace.span("front", 1, 499, inward, "Server")
+    known = record(
+        total=151,
+        backend=150,
+        client=0,
+        status=0,
+        is_error=True,
+        error_reason="ClientConnectionFailure",
+        error_section="backend",
+        trace_id=TRACE,
+        outgoing_span_id=_GATEWAY_SPAN,
+    )
+    timeline = stitch([known], trace.spans, now_ns=LONG_AFTER)
+    assert timeline.verdict.layer == "client"
+    assert "TIMEOUT_LONGER_INSIDE" not in _rules(timeline)
+
+
+def test_copy_that_outlasts_the_call_is_normal() -> None:
+    """Nobody waits for a mirrored call, so it may end after everything else."""
+    trace = TraceBuilder()
+    front = trace.span("front", 0, 52, trace.edge(0, 53), "Server")
+    out = trace.sidecar_out("front", "basket", 0, 50, front)
+    copy = trace.sidecar_out("front", "basket-next", 0.1, 360, out, name="mirror")
+    trace.span("basket-next", 1, 358, copy, "Server")
+    trace.sidecar_in("basket", 0.2, 49, out)
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert _rules(timeline) == set()
+
+
+def test_cut_off_backend_time_contradicts_nothing() -> None:
+    """12.9 ms are logged as 12; that the callee measured 12.8 ms is no contradiction."""
+    trace = TraceBuilder()
+    trace.edge(0.5, 12.8, _GATEWAY_SPAN)
+    known = record(
+        total=14,
+        backend=12,
+        client=0,
+        trace_id=TRACE,
+        outgoing_span_id=_GATEWAY_SPAN,
+        resolution_ns=1_000_000,
+    )
+    timeline = stitch([known], trace.spans, now_ns=LONG_AFTER)
+    assert _rules(timeline) == set()
+
+
+def test_one_proxy_has_one_clock() -> None:
+    """A proxy's upstream span without node id that ends a little late does not move its host."""
+    trace = TraceBuilder()
+    edge = trace.edge(0.3, 186.6, _GATEWAY_SPAN)
+    upstream = trace.span(
+        "istio-ingressgateway.shop",
+        0.31,
+        186.7,
+        edge,
+        "Client",
+        name="router outbound|8080||front.shop.svc.cluster.local; egress",
+        attributes={
+            "component": "proxy",
+            "upstream_cluster": "outbound|8080||front.shop.svc.cluster.local",
+            "net.host.ip": "10.1.2.3",
+        },
+    )
+    trace.sidecar_in("front", 0.4, 186.3, upstream)
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert [span.adjusted_by_ns for span in timeline.spans] == [0, 0, 0]
+    assert "CLOCK" not in _rules(timeline)
