@@ -190,10 +190,36 @@ def _place_rest(rooted: Rooted, joints: Sequence[Joint], traces: dict[str, Trace
             rooted.others.append(view.trace_id)
     placed = held | elsewhere | {id(node) for node in rooted.callers[:1]}
     loose = [top for view in views for top in view.tops if id(top) not in placed]
+    loose = _without_known_parents(loose, views)
     rooted.others += [top.span_id for top in loose if _is_router(top)]
     loose = [top for top in loose if not _is_router(top)]
     rooted.extra_roots = [top for top in loose if not top.is_orphan]
     place_orphans(rooted.root, sorted(loose, key=Node.order))
+
+
+def _without_known_parents(loose: Sequence[Node], views: Sequence[TraceView]) -> list[Node]:
+    """
+    Hang tops on their parents in another trace of the request, and return the others.
+
+    Where only the trace id was cut or replaced, the parent's span id still came through.
+    """
+    if len(views) < 2:
+        return list(loose)
+    wanted = {top.span.parent_span_id for top in loose if top.span is not None}
+    wanted.discard("")
+    known = {n.span_id: n for view in views for n in view.nodes if n.span_id in wanted}
+    rest = []
+    for top in loose:
+        parent = known.get(top.span.parent_span_id) if top.span is not None else None
+        if parent is None or parent.trace_id == top.trace_id:
+            rest.append(top)
+            continue
+        attach(top, parent)
+        if top.parent is parent:
+            top.is_orphan = False
+        else:
+            rest.append(top)
+    return rest
 
 
 def _is_router(node: Node) -> bool:

@@ -120,6 +120,7 @@ def find_odd_request_id(timeline: Timeline) -> Iterator[Symptom]:
 
 def find_truncated_id(timeline: Timeline) -> Iterator[Symptom]:
     """Half of the trace id is lost on the way (jaeger-client-csharp#146, b3-propagation#47)."""
+    seen: set[tuple[str, str]] = set()
     for link in timeline.links:
         for one in link.evidence:
             left, right = one.left.replace("-", "").lower(), one.right.lower()
@@ -128,9 +129,13 @@ def find_truncated_id(timeline: Timeline) -> Iterator[Symptom]:
             if left[-16:] == right[-16:] and left != right:
                 is_lost_zero = 17 <= len(left) < 32
                 rule = "LEADING_ZERO_LOST" if is_lost_zero else "ID_TRUNCATED_64"
+                place = _first_service(timeline, right)
+                if (rule, place) in seen:
+                    continue
+                seen.add((rule, place))
                 yield Symptom(
                     rule,
-                    _first_service(timeline, right),
+                    place,
                     f"{one.left} here is {one.right} there",
                     gateway=link.from_.partition("/")[0] if "/" in link.from_ else "",
                     refs=(link.from_, link.to),

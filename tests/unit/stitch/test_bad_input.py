@@ -282,3 +282,15 @@ def test_a_hostile_shape_takes_linear_time(shape: Callable[[TraceBuilder, int], 
     assert time.perf_counter() - began < 10
     check_invariants(timeline)
     assert timeline.start_ns == START
+
+
+def test_a_hundred_thousand_spans_come_back() -> None:
+    """A trace of 100,000 spans is slow to read and still a timeline."""
+    trace = TraceBuilder()
+    _fan(trace, 100_000)
+    began = time.perf_counter()
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    # Two to four seconds on an idle core; the rest is for busy machines.
+    assert time.perf_counter() - began < 30
+    assert len(timeline.spans) == 100_000
+    assert sum(phase.duration_ns for phase in timeline.phases) == timeline.duration_ns
