@@ -22,7 +22,7 @@ from tests.bench.adapters import measure_adapters
 from tests.bench.load import Pool
 from tests.bench.machine import describe_machine
 from tests.bench.protocols import measure_protocols
-from tests.bench.questions import measure_questions
+from tests.bench.questions import fill, measure_disk, measure_questions
 from tests.bench.runs import Row, drain, finish_senders, quantile, server_cpu_s, start_senders
 from tests.bench.stitching import measure_stitching
 from tests.service import Service, start_service
@@ -198,7 +198,11 @@ def main() -> int:
         with start_service(folder / "main", flush_interval_ms="1000") as service:
             add(measure_ingest(service, options.seconds, full))
             add(measure_latency(service, full.spans_per_s, options.seconds))
-            add(measure_questions(service, options.spans))
+            row, traces = fill(service, options.spans)
+            add(iter([row]))
+        add(measure_disk(service.data_dir / "chdb"))
+        with start_service(folder / "main", flush_interval_ms="1000") as service:
+            add(measure_questions(service, traces))
         add(measure_engine(folder, full.spans_per_cpu_s, 2_000_000))
         add(measure_protocols())
         add(measure_adapters())
