@@ -46,7 +46,7 @@ def measure_disk(engine: Path) -> Iterator[Row]:
     """
     Weigh all tables of a store that nobody has open.
 
-    What merges have replaced is left out: the engine keeps it for eight minutes and then deletes it.
+    What merges have replaced is left out: the engine deletes it after eight minutes.
     """
     program = (
         "import json, sys, clickhouse_connect\n"
