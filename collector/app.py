@@ -88,6 +88,8 @@ async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> 
 
 async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
     """Load the journal and answer questions over one ClickHouse."""
+    from collector.decode.gateway_spans import parse_service_rules
+    from collector.gateway_rows import GatewayRows
     from collector.journal import JournalFolder
     from collector.store.loader import Loader
 
@@ -95,7 +97,9 @@ async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> N
     if store is None:
         return
     halt = threading.Event()
-    loader = Loader(store, JournalFolder(settings.journal().directory), METRICS)
+    journal = JournalFolder(settings.journal().directory)
+    rows = GatewayRows(store, journal, parse_service_rules(settings.gateway_spans))
+    loader = Loader(rows, journal, METRICS)
     thread = threading.Thread(target=loader.run, args=(halt,), name="loader")
     thread.start()
     try:

@@ -12,8 +12,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from collector.clock import ManualClock
 from collector.config import Settings, load_settings
 from collector.decode.gateway_spans import ServiceRule
+from collector.gateway_rows import GatewayRows
 from collector.intake import build_intake
-from collector.journal import find_sealed
+from collector.journal import JournalFolder, find_sealed
 from collector.model import Envelope, GatewayRecord, Id, Span, Stream
 from collector.query.freshness import Freshness
 from collector.query.questions import Questions
@@ -189,7 +190,9 @@ def encode_spans(spans: Sequence[Span]) -> bytes:
         group = request.resource_spans.add()
         for key, value in span.resource.items():
             group.resource.attributes.add(key=key).value.string_value = value
-        item = group.scope_spans.add().spans.add(
+        scope = group.scope_spans.add()
+        scope.scope.name = span.scope
+        item = scope.spans.add(
             trace_id=bytes.fromhex(span.trace_id),
             span_id=bytes.fromhex(span.span_id),
             parent_span_id=bytes.fromhex(span.parent_span_id),
@@ -204,11 +207,19 @@ def encode_spans(spans: Sequence[Span]) -> bytes:
     return request.SerializeToString()
 
 
-def tell(stories: Sequence[Story], settings: Settings, store: Store, clock: ManualClock) -> None:
+def tell(
+    stories: Sequence[Story],
+    settings: Settings,
+    store: Store,
+    clock: ManualClock,
+    gateway_services: Sequence[ServiceRule] = (),
+) -> None:
     """Bring the stories through intake and journal into the tables."""
     asyncio.run(_journal(stories, settings, clock))
-    for segment in find_sealed(settings.journal().directory):
-        store.load(segment)
+    directory = settings.journal().directory
+    rows = GatewayRows(store, JournalFolder(directory), gateway_services)
+    for segment in find_sealed(directory):
+        rows.load(segment)
 
 
 async def _journal(stories: Sequence[Story], settings: Settings, clock: ManualClock) -> None:
@@ -238,7 +249,7 @@ def asking(
     store = open_store(settings.store(), clock, metrics)
     try:
         store.migrate()
-        tell(stories, settings, store, clock)
+        tell(stories, settings, store, clock, gateway_services)
         freshness = Freshness(store, clock, folder)
         questions = Questions(
             store, clock, freshness, metrics=metrics, gateway_services=gateway_services

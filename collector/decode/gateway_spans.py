@@ -42,6 +42,9 @@ PROFILE = Profile(
     is_body_upload_included=True,
 )
 
+SOURCE = "span"
+"""The `source` of a record that was made of spans."""
+
 _ROUTE_ID = "spring.cloud.gateway.route.id"
 _ROUTES = ("httproute/", "grpcroute/")
 # One process wrote both, but its log may know its start to the second only.
@@ -254,7 +257,7 @@ def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:
         record_id=request_ids[0].value if request_ids else span.span_id,
         start_ns=span.start_ns,
         instance=span.resource.get("service.instance.id", "") or span.service,
-        source="span",
+        source=SOURCE,
         kind="grpc" if "grpc.status_code" in attributes else "http",
         ids=(*request_ids, Id("span_id", span.span_id)),
         trace_id=span.trace_id,
@@ -278,6 +281,7 @@ def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:
         error_message=span.status_message,
         attributes=_kept(span, url.query or target.query),
         raw=write_raw({"span_id": span.span_id, "name": span.name, "service": span.service}),
+        received_ns=span.received_ns,
     )
     _read_calls(record, calls)
     record.quality = check(record, PROFILE)

@@ -8,7 +8,7 @@ phases → verdict. Each step is a rule in a file of its own; this one only pass
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from collector.decode.gateway_spans import ServiceRule, reconcile, views_from_spans
+from collector.decode.gateway_spans import SOURCE, ServiceRule, reconcile, views_from_spans
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.stitch.access_logs import add_evidence, read_entries, spans_from_entries
 from collector.stitch.completeness import SPAN_SOURCE, SourceLags, judge_completeness
@@ -95,7 +95,7 @@ def stitch(
     if not records and not spans:
         raise ValueError("nothing to stitch: no record, no span and no access log")
     forest = build_forest(spans)
-    records = [*records, *_records_of_spans(spans, records, forest.nodes, gateway_services)]
+    records = _add_records_of_spans(spans, records, forest.nodes, gateway_services)
     add_evidence(forest.nodes, entries)
     traces = view_traces(forest.nodes)
     matched = [
@@ -120,19 +120,27 @@ def stitch(
     return replace(timeline, findings=(*timeline.findings, *findings_of(timeline)))
 
 
-def _records_of_spans(
+def _add_records_of_spans(
     spans: Sequence[Span],
     records: Sequence[GatewayRecord],
     nodes: Sequence[Node],
     rules: Sequence[ServiceRule],
 ) -> list[GatewayRecord]:
-    """Make records of the spans that gateways wrote, and mark these as the gateway's own."""
+    """
+    Add records of the spans that gateways wrote, and mark these as the gateway's own.
+
+    A stored record of spans gives way to the one made of the spans at hand, which are no fewer.
+    """
     views = views_from_spans(spans, rules)
     own = {span_id for view in views for span_id in view.span_ids}
     for node in nodes:
         if (node.trace_id, node.span_id) in own:
             node.role = "gateway"
-    return [reconcile(view.record, records) for view in views]
+    made = {(view.record.gateway, view.record.record_id) for view in views}
+    logs = [record for record in records if record.source != SOURCE]
+    kept = [r for r in records if r.source == SOURCE and (r.gateway, r.record_id) not in made]
+    of_spans = [*kept, *(view.record for view in views)]
+    return [*logs, *(reconcile(record, logs) for record in of_spans)]
 
 
 def _stretch_unmeasured(members: Sequence[Node]) -> None:

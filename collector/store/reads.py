@@ -87,9 +87,15 @@ def locate_traces(
 
 
 def get_spans(
-    client: Client, database: str, trace_ids: Sequence[str], received_until_ns: int, limit: int
+    client: Client,
+    database: str,
+    trace_ids: Sequence[str],
+    received_until_ns: int,
+    limit: int,
+    *,
+    services: Sequence[str] = (),
 ) -> list[Span]:
-    """Return the spans of *trace_ids* in order of trace and start."""
+    """Return the spans of *trace_ids*, of all or some services, in order of trace and start."""
     keys, long_ids = locate_traces(client, database, trace_ids)
     if not keys and not long_ids:
         return []
@@ -99,6 +105,7 @@ def get_spans(
         database=database,
         keys=keys,
         long_ids=long_ids,
+        services=list(services),
         received_until_ns=received_until_ns,
         limit=limit,
     )

@@ -22,7 +22,7 @@ from clickhouse_connect.driver import Client
 from collector.errors import BadQuestion
 from collector.store.reads import BUCKET_S, ask, find_ids, query
 from collector.store.rows import IdHit, RequestFilter, RequestRow, TraceSummary
-from collector.store.summaries import get_trace_summaries
+from collector.store.summaries import get_trace_summaries, has_spans_beyond_gateway
 
 _LATEST = (1 << 63) - 1
 _NS_PER_S = 1_000_000_000
@@ -162,7 +162,7 @@ class _Records:
         placed = []
         for position, row in candidates.items():
             trace = traces.get((position.gateway, position.id))
-            if self._fits(trace):
+            if self._fits(row, trace):
                 placed.append(_Placed(position, _record_row(row, trace)))
         return placed, _Position(*found[-1][:4]) if len(found) == limit else None
 
@@ -196,9 +196,9 @@ class _Records:
                 found[row["gateway"], row["record_id"]] = trace
         return found
 
-    def _fits(self, trace: TraceSummary | None) -> bool:
+    def _fits(self, row: Mapping[str, Any], trace: TraceSummary | None) -> bool:
         wanted = self._wanted
-        if wanted.is_joined is not None and wanted.is_joined != (trace is not None):
+        if wanted.is_joined is not None and wanted.is_joined != _is_joined(row, trace):
             return False
         return not wanted.service or (trace is not None and wanted.service in trace.services)
 
@@ -300,6 +300,12 @@ def _closest_trace(row: Mapping[str, Any], hits: Mapping[str, Sequence[IdHit]]) 
     ).trace_id
 
 
+def _is_joined(row: Mapping[str, Any], trace: TraceSummary | None) -> bool:
+    if trace is None:
+        return False
+    return row["source"] != "span" or has_spans_beyond_gateway(trace)
+
+
 def _record_row(row: Mapping[str, Any], trace: TraceSummary | None) -> RequestRow:
     return RequestRow(
         start_ns=row["start_ns"],
@@ -307,7 +313,7 @@ def _record_row(row: Mapping[str, Any], trace: TraceSummary | None) -> RequestRo
         gateway=row["gateway"],
         record_id=row["record_id"],
         trace_id=trace.trace_id if trace else row["trace_id"],
-        is_joined=trace is not None,
+        is_joined=_is_joined(row, trace),
         api=row["api"],
         operation=row["operation"],
         route=row["route"],

@@ -121,15 +121,22 @@ class Store:
         self,
         trace_ids: Sequence[str],
         *,
+        services: Sequence[str] = (),
         received_until_ns: int | None = None,
         limit: int = 200_000,
     ) -> list[Span]:
-        """Return the spans of *trace_ids* by trace and start, exact duplicates dropped."""
+        """
+        Return the spans of *trace_ids* by trace and start, exact duplicates dropped.
+
+        Of all services, or of those in *services*.
+        """
         if not trace_ids:
             return []
         with self.connections.reading() as client:
             until = reads.LATEST_NS if received_until_ns is None else received_until_ns
-            return reads.get_spans(client, self._settings.database, trace_ids, until, limit)
+            return reads.get_spans(
+                client, self._settings.database, trace_ids, until, limit, services=services
+            )
 
     def get_logs(
         self,

@@ -72,16 +72,28 @@ def get_api_stats(client: Client, database: str, start_ns: int, end_ns: int) -> 
 def _joined_shares(
     client: Client, database: str, sample: Sequence[tuple[Any, ...]]
 ) -> Mapping[tuple[str, str], float]:
-    keys = [(bucket, record_id, gateway) for gateway, _, record_id, bucket in sample]
+    keys = [(bucket, record_id, gateway) for gateway, _, record_id, bucket, _ in sample]
     joined = {
         tuple(row) for row in ask(client, "find_joined", database=database, keys=keys) if keys
     }
+    of_spans = {row[4] for row in sample} - {""}
+    beyond = {
+        trace.trace_id
+        for trace in get_trace_summaries(client, database, of_spans)
+        if has_spans_beyond_gateway(trace)
+    }
     seen: Counter[tuple[str, str]] = Counter()
     found: Counter[tuple[str, str]] = Counter()
-    for gateway, api, record_id, _ in sample:
+    for gateway, api, record_id, _, own_trace in sample:
         seen[gateway, api] += 1
-        found[gateway, api] += (gateway, record_id) in joined
+        is_alone = bool(own_trace) and own_trace not in beyond
+        found[gateway, api] += (gateway, record_id) in joined and not is_alone
     return {key: found[key] / count for key, count in seen.items()}
+
+
+def has_spans_beyond_gateway(trace: TraceSummary) -> bool:
+    """Tell whether a trace has more than the spans that a record in it was made of."""
+    return len(trace.services) > 1
 
 
 def _summary(row: tuple[Any, ...]) -> TraceSummary:

@@ -1,15 +1,34 @@
 """Gateways that send spans: named by setting, found by search, one request beside their logs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collector.app import run
 from collector.config import load_settings
+from collector.decode.gateway_marks import has_marks
 from collector.decode.gateway_spans import parse_service_rules
+from collector.decode.truth import LEFT_OUT_OF_PERCENTILES
 from collector.errors import ConfigError
-from collector.model import Span
-from tests.stories import MINUTE, MS, NOW, Story, asking, make_spans, number_id
+from collector.gateway_rows import GatewayRows
+from collector.journal import JournalFolder
+from collector.model import GatewayRecord, Id, Span, Stream
+from collector.query.answers import Summary
+from collector.query.questions import Questions
+from tests.stored import Loading, opened, query_rows, store_settings
+from tests.stories import (
+    MINUTE,
+    MS,
+    NOW,
+    SECOND,
+    Story,
+    asking,
+    encode_spans,
+    make_record,
+    make_spans,
+    number_id,
+)
 
 T = NOW - 20 * MINUTE
 
@@ -52,3 +71,143 @@ def test_a_wrong_rule_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="HOPLINE_GATEWAY_SPANS"):
         run(settings, "all")
     assert not (tmp_path / "data").exists()
+
+
+def _kong_story(number: int, *, has_mesh: bool = True) -> Story:
+    """Tell a request of which Kong sends its spans."""
+    request_id = number_id(number + 9_000)
+    entry = _entry(
+        number,
+        "kong",
+        name="kong",
+        span_id=number_id(number + 4_000, 16),
+        scope="kong-internal",
+        attributes={
+            "kong.request.id": request_id,
+            "http.method": "GET",
+            "http.status_code": "200",
+            "http.url": f"https://api.shop.example/orders/{number}",
+        },
+    )
+    call = _entry(
+        number,
+        "kong",
+        name="kong.balancer",
+        scope="kong-internal",
+        kind="Client",
+        parent_span_id=entry.span_id,
+        start_ns=T + 2 * MS,
+        end_ns=T + 106 * MS,
+        attributes={"net.peer.name": "10.0.0.7"},
+    )
+    mesh = make_spans(number, T + 5 * MS, call.span_id, 80 * MS)
+    return Story([], [entry, call, *(mesh if has_mesh else ())])
+
+
+def _kong_log(number: int) -> GatewayRecord:
+    """Return what Kong's own log says of the same request; it knows no trace."""
+    request_id = number_id(number + 9_000)
+    return make_record(
+        number,
+        T,
+        gateway="kong",
+        source="kong",
+        record_id=request_id,
+        ids=(Id("kong_request_id", request_id),),
+        api="orders",
+        duration_ns=111 * MS,
+    )
+
+
+def _listed(questions: Questions, query: str) -> list[Summary]:
+    pairs = [("start", "-1h"), *(tuple(each.split("=")) for each in query.split("&"))]
+    return list(questions.search(pairs).requests)  # type: ignore[arg-type]  # two of each
+
+
+def test_a_gateway_that_sends_spans_only_is_found_and_counted(tmp_path: Path) -> None:
+    """Search by gateway lists it, and its coverage is of requests with spans beyond its own."""
+    stories = [_kong_story(1), _kong_story(2, has_mesh=False)]
+    with asking(stories, tmp_path) as (questions, _):
+        found = {each.id: each for each in _listed(questions, "gateway=kong")}
+        assert set(found) == {number_id(9_001), number_id(9_002)}
+        joined, alone = found[number_id(9_001)], found[number_id(9_002)]
+        assert (joined.is_joined, alone.is_joined) == (True, False)
+        assert (joined.route, joined.status, joined.duration_ns) == ("/orders/1", 200, 110 * MS)
+        assert joined.backend_ns == 104 * MS
+        assert [each.id for each in _listed(questions, "joined=true")] == [joined.id]
+        assert [each.id for each in _listed(questions, "joined=false")] == [alone.id]
+        (report,) = questions.apis("-1h")
+        assert (report.gateway, report.requests, report.join_coverage) == ("kong", 2, 0.5)
+        assert report.p50_ns == 110 * MS
+
+
+@pytest.mark.parametrize("is_log_first", [True, False])
+def test_log_and_spans_of_one_request_are_one(tmp_path: Path, *, is_log_first: bool) -> None:
+    """Whichever arrives first: one request in lists and statistics, under the log's API."""
+    log = Story([_kong_log(1)], lag_ns=(1 if is_log_first else 9) * SECOND)
+    stories = sorted([log, _kong_story(1)], key=lambda story: story.lag_ns)
+    with asking(stories, tmp_path) as (questions, _):
+        for query in ("gateway=kong", "api=orders", "joined=true"):
+            (found,) = _listed(questions, query)
+            assert (found.id, found.api, found.is_joined) == (number_id(9_001), "orders", True)
+        (report,) = questions.apis("-1h")
+        assert (report.api, report.requests, report.join_coverage) == ("orders", 1, 1.0)
+        timeline = questions.timeline(number_id(1))
+        (merged,) = timeline.gateway_records
+        assert merged.sources == ("kong", "span")
+
+
+def test_a_log_without_the_span_s_id_is_still_one_request(tmp_path: Path) -> None:
+    """A gateway whose spans carry no request id is known by the trace that both name."""
+    story = _named_story(1)
+    log = make_record(1, T, gateway="traefik", source="log", trace_id=number_id(1), path="", api="")
+    rules = parse_service_rules("shop-edge=traefik")
+    stories = [story, Story([log], lag_ns=9 * SECOND)]
+    with asking(stories, tmp_path, gateway_services=rules) as (questions, _):
+        assert [each.id for each in _listed(questions, "gateway=traefik")] == [log.record_id]
+        assert [each.requests for each in questions.apis("-1h")] == [1]
+
+
+def test_spans_in_pieces_and_again_make_each_record_once(tmp_path: Path) -> None:
+    """A trace may come in pieces and a segment twice: no version is stored a second time."""
+    entry, call, *mesh = _kong_story(1).spans
+    pieces = [encode_spans(some) for some in ([entry], [call], mesh, [call])]
+    with opened(store_settings(tmp_path)) as store:
+        journal = JournalFolder(tmp_path / "journal")
+        (tmp_path / "journal" / "trace").mkdir(parents=True)
+        rows = GatewayRows(store, journal, ())
+        loading = Loading(store, tmp_path)
+        for piece in pieces:
+            segment = loading.make(Stream.TRACE, piece, received_ns=NOW)
+            rows.load(segment)
+            rows.load(segment)
+        stored = query_rows(store, "SELECT backend_ns, received_ns FROM hopline.gateway_record")
+    assert sorted(stored, key=str) == [(104 * MS, NOW), (None, NOW)]
+
+
+def test_without_gateway_spans_nothing_is_read_or_written(tmp_path: Path) -> None:
+    """Spans of applications alone cost one look at their bytes."""
+    body = encode_spans(make_spans(1, T, "", 80 * MS))
+    assert not has_marks(body, ())
+    assert has_marks(body, parse_service_rules("payments=tyk"))
+    with opened(store_settings(tmp_path)) as store:
+        rows = GatewayRows(store, JournalFolder(tmp_path / "none"), ())
+        rows.load(Loading(store, tmp_path).make(Stream.TRACE, body))
+        assert query_rows(store, "SELECT count() FROM hopline.gateway_record") == [(0,)]
+
+
+def test_percentiles_and_slowest_first_leave_out_what_is_no_latency(tmp_path: Path) -> None:
+    """Contradictory times and connections count as requests, but say nothing about latency."""
+    odd = [{"quality": (flag,)} for flag in sorted(LEFT_OUT_OF_PERCENTILES)]
+    given: list[dict[str, Any]] = [{}, *odd, {"kind": "websocket"}]
+    records = [
+        make_record(n, T + n * MS, duration_ns=(n + 1) * SECOND, **each)
+        for n, each in enumerate(given)
+    ]
+    with asking([Story(records)], tmp_path) as (questions, _):
+        (report,) = questions.apis("-1h")
+        assert (report.requests, report.p50_ns, report.p99_ns) == (len(given), SECOND, SECOND)
+        slowest = [each.id for each in _listed(questions, "order=-duration")]
+    connections = {records[n].record_id for n in (len(given) - 2, len(given) - 1)}
+    assert "STREAMING" in records[-2].quality
+    assert set(slowest[-2:]) == connections

@@ -1,4 +1,5 @@
 -- Feeds source_stat from the gateway records, by the source that delivered them.
+-- Records made of spans have no source of their own: their spans are counted.
 -- Lag is from the end of the request to the reception of its record.
 -- Source: algorithms.md 2.4.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.source_stat_record_mv {{on_cluster}}
@@ -17,5 +18,6 @@ FROM (
         if(source = '', gateway, source) AS name, start_ns AS start, received_ns AS received,
         ifNull(duration_ns, 0) AS duration
     FROM {{database}}.gateway_record{{local}}
+    WHERE source != 'span'
 )
 GROUP BY name
