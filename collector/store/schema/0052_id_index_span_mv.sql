@@ -12,7 +12,7 @@ SELECT
     trace_id,
     '' AS gateway,
     '' AS record_id,
-    toStartOfFiveMinutes(toDateTime(intDiv(start_ns, 1000000000))) AS bucket,
+    {{five_minutes:start_ns}} AS bucket,
     start_ns,
     received_ns
 FROM (

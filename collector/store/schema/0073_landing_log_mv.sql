@@ -11,7 +11,7 @@ SELECT
     l.severity_text AS SeverityText,
     toUInt8(l.severity_number) AS SeverityNumber,
     resource['service.name'] AS ServiceName,
-    {{attribute_text:l.body}} AS Body,
+    {{body_text:l.body}} AS Body,
     resource_schema_url AS ResourceSchemaUrl,
     resource AS ResourceAttributes,
     scope_schema_url AS ScopeSchemaUrl,

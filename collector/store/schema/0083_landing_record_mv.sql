@@ -3,7 +3,7 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.landing_record_mv {{on_cluster}}
 TO {{database}}.gateway_record AS
 SELECT
-    toStartOfFiveMinutes(toDateTime(intDiv(r.start_ns, 1000000000))) AS bucket,
+    {{five_minutes:r.start_ns}} AS bucket,
     r.gateway AS gateway,
     r.record_id AS record_id,
     r.start_ns AS start_ns,
