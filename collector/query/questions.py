@@ -11,15 +11,17 @@ from dataclasses import replace
 from collector.clock import Clock
 from collector.decode.gateway_spans import ServiceRule
 from collector.errors import NotFound
+from collector.model import Stream
 from collector.query.account import Account, build_account
 from collector.query.answers import ApiReport, Found, SourceReport, Stitched, Stored
 from collector.query.batch import RowStitching
 from collector.query.freshness import Freshness
 from collector.query.moments import format_moment, parse_moment
-from collector.query.resolve import Gathered, gather, read_id
+from collector.query.resolve import Gathered, clean_id, gather, read_id
 from collector.query.searching import Searching
 from collector.query.stitching import Stitching
 from collector.query.traces import Traces
+from collector.stitch.access_logs import read_entries
 from collector.stitch.timeline import Finding, Timeline
 from collector.store import Store
 from collector.telemetry import METRICS, Metrics
@@ -83,7 +85,7 @@ class Questions:
             found.spans,
             found.logs,
             now_ns=now_ns if until_ns is None else min(until_ns, now_ns),
-            subject=_subject(found),
+            subject=_subject(found) or clean_id(text),
             is_raw=raw,
         )
         if found.is_cut:
@@ -138,14 +140,20 @@ class Questions:
         self._freshness.close()
 
     def _gather(self, text: str, until_ns: int | None) -> Gathered:
-        found = gather(self._store, read_id(text), self._aside, received_until_ns=until_ns)
-        if found.records or found.spans:
+        found = gather(
+            self._store,
+            read_id(text),
+            self._aside,
+            received_until_ns=until_ns,
+            has_logs=bool(self._freshness.names(Stream.LOG)),
+        )
+        if found.records or found.spans or read_entries(found.logs):
             return found
         raise self._not_found(text, found, until_ns)
 
     def _not_found(self, text: str, found: Gathered, until_ns: int | None) -> NotFound:
         shown = text.strip()[:80]
-        where = "trace ids, gateway record ids, and the request ids in records and spans"
+        where = "trace ids, gateway record ids, and the request ids in records, spans and logs"
         if found.hits and until_ns is not None:
             msg = f"{shown!r} was not known yet at {format_moment(until_ns)}"
             return NotFound(msg, hint="leave out as_of to see what is known now")

@@ -8,7 +8,7 @@ thousands of requests (a session's correlation id) can not pull them all in.
 
 import re
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote
@@ -16,16 +16,19 @@ from urllib.parse import unquote
 from collector.decode import ids
 from collector.errors import BadQuestion
 from collector.model import GatewayRecord, LogRecord, Span
+from collector.stitch.access_logs import read_entries
 from collector.store import IdHit
 
 MAX_TRACES = 16
 MAX_RECORDS = 64
 MAX_SPANS = 200_000
+MAX_LOGS = 5_000
 _MAX_ROUNDS = 4
 _MAX_LENGTH = 2048
 _MIN_LENGTH = 4
 # An id that leads to more requests than this says nothing about which of them belong together.
 _MAX_HITS_OF_A_KEY = 16
+_TRACE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}", re.ASCII)
 _NAMES = "|".join(
     re.escape(name)
@@ -63,6 +66,10 @@ class Reads(Protocol):
         self, trace_ids: Sequence[str], *, received_until_ns: int | None = None, limit: int = ...
     ) -> list[LogRecord]: ...
 
+    def find_logs(
+        self, keys: Sequence[str], *, received_until_ns: int | None = None, limit: int = ...
+    ) -> list[LogRecord]: ...
+
     def get_records(
         self,
         *,
@@ -85,6 +92,7 @@ class Gathered:
     logs: list[LogRecord] = field(default_factory=list)
     hits: list[IdHit] = field(default_factory=list)
     is_cut: bool = False
+    reading_logs: list[Future[list[LogRecord]]] = field(default_factory=list)
 
 
 def read_id(text: str) -> tuple[str, ...]:
@@ -127,44 +135,96 @@ def gather(
     aside: Executor,
     *,
     received_until_ns: int | None = None,
+    has_logs: bool = True,
 ) -> Gathered:
     """
     Collect what belongs to *keys*; nothing found gives an empty `Gathered`.
 
-    Reads that do not need each other run at the same time, one of them on *aside*: each costs a few
-    milliseconds whatever it returns, and together they decide how long a timeline takes.
+    Reads that do not need each other run at the same time, some of them on *aside*: each costs a
+    few milliseconds whatever it returns, and together they decide how long a timeline takes. For
+    the same reason a key that reads like a trace id is taken for one before it has been looked up.
     """
-    found = Gathered(hits=reads.find_ids(keys))
+    found = Gathered()
+    looking_up = aside.submit(reads.find_ids, keys)
     known_keys = set(keys)
     traces: dict[str, None] = {}
     records: dict[tuple[str, str], None] = {}
+    guess = keys[0] if _TRACE_ID.fullmatch(keys[0]) else ""
     # What an asked-for id leads to comes newest first, so a cap keeps the newest.
-    hits: Sequence[IdHit] = found.hits
+    hits: Sequence[IdHit] = ()
+    if guess:
+        hits = [IdHit(guess, "trace_id", guess, "", "", 0)]
+    else:
+        hits = found.hits = looking_up.result()
     for _ in range(_MAX_ROUNDS):
         new_traces, new_records = _take(hits, traces, records, found)
-        if not new_traces and not new_records:
+        logs = _find_logs(reads, hits, found, received_until_ns)
+        if not new_traces and not new_records and not logs:
             break
-        reading_rows = aside.submit(
-            reads.get_records,
-            trace_ids=new_traces,
-            record_keys=new_records,
-            received_until_ns=received_until_ns,
+        rows, spans = _read(
+            reads, new_traces, new_records, aside, found, received_until_ns, has_logs=has_logs
         )
-        room = MAX_SPANS - len(found.spans)
-        spans = reads.get_spans(new_traces, received_until_ns=received_until_ns, limit=room)
-        found.is_cut |= len(spans) >= room
-        reading_logs = aside.submit(reads.get_logs, new_traces, received_until_ns=received_until_ns)
-        rows = reading_rows.result()
-        found.spans += spans
-        found.records += rows
         for row in rows:
             records.setdefault((row.gateway, row.record_id))
-        further = ids_in(rows, spans) - known_keys
+        further = (ids_in(rows, spans) | ids_in_logs(logs)) - known_keys
         known_keys |= further
         hits = _telling(reads.find_ids(sorted(further)) if further else [], found)
-        found.logs += reading_logs.result()
+        if guess:
+            found.hits = looking_up.result()
+            hits, guess = [*found.hits, *hits], ""
     found.records = _distinct(found.records)
+    found.logs += [log for reading in found.reading_logs for log in reading.result()]
     return found
+
+
+def _read(
+    reads: Reads,
+    traces: Sequence[str],
+    records: Sequence[tuple[str, str]],
+    aside: Executor,
+    found: Gathered,
+    received_until_ns: int | None,
+    *,
+    has_logs: bool,
+) -> tuple[list[GatewayRecord], list[Span]]:
+    """Read what is stored of some traces and records, and start reading their logs."""
+    reading_rows = aside.submit(
+        reads.get_records,
+        trace_ids=traces,
+        record_keys=records,
+        received_until_ns=received_until_ns,
+    )
+    room = MAX_SPANS - len(found.spans)
+    spans = reads.get_spans(traces, received_until_ns=received_until_ns, limit=room)
+    found.is_cut |= len(spans) >= room
+    if has_logs and traces:
+        found.reading_logs.append(
+            aside.submit(reads.get_logs, traces, received_until_ns=received_until_ns)
+        )
+    rows = reading_rows.result()
+    found.spans += spans
+    found.records += rows
+    return rows, spans
+
+
+def _find_logs(
+    reads: Reads, hits: Iterable[IdHit], found: Gathered, received_until_ns: int | None
+) -> list[LogRecord]:
+    """Add the log records that have no trace id and carry one of the ids of *hits*."""
+    keys = sorted({hit.key for hit in hits if not hit.trace_id and not hit.record_id})
+    if not keys:
+        return []
+    logs = reads.find_logs(keys, received_until_ns=received_until_ns, limit=MAX_LOGS)
+    found.is_cut |= len(logs) >= MAX_LOGS
+    held = {_log_version(log) for log in found.logs}
+    logs = [log for log in logs if _log_version(log) not in held]
+    found.logs += logs
+    return logs
+
+
+def _log_version(log: LogRecord) -> tuple[object, ...]:
+    facts = tuple(sorted(log.attributes.items())), tuple(sorted(log.resource.items()))
+    return (log.time_ns, log.service, log.body, *facts)
 
 
 def _take(
@@ -211,6 +271,13 @@ def ids_in(rows: Iterable[GatewayRecord], spans: Iterable[Span]) -> set[str]:
                 keys.add(ids.request_id_key(value))
     keys.discard("")
     return keys
+
+
+def ids_in_logs(logs: Iterable[LogRecord]) -> set[str]:
+    """Return the keys of the trace and request ids that access logs carry in their fields."""
+    entries = read_entries(logs)
+    keys = {ids.request_id_key(entry.request_id) for entry in entries}
+    return (keys | {entry.trace_id for entry in entries}) - {""}
 
 
 def is_telling(hits: Sequence[IdHit]) -> bool:

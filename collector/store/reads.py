@@ -127,6 +127,26 @@ def get_logs(
     return [_log_record(row) for row in rows]
 
 
+def find_logs(
+    client: Client, database: str, keys: Sequence[str], received_until_ns: int, limit: int
+) -> list[LogRecord]:
+    """Return the log records without a trace id that carry one of *keys*, in order of time."""
+    wanted = sorted(set(keys))
+    buckets = ask(client, "locate_logs", database=database, keys=wanted, limit=_MAX_BUCKETS)
+    if not buckets:
+        return []
+    rows = ask(
+        client,
+        "find_logs",
+        database=database,
+        keys=wanted,
+        buckets=[bucket for (bucket,) in buckets],
+        received_until_ns=received_until_ns,
+        limit=limit,
+    )
+    return [_log_record(row) for row in rows]
+
+
 def get_records(
     client: Client,
     database: str,

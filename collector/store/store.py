@@ -152,6 +152,20 @@ class Store:
             until = reads.LATEST_NS if received_until_ns is None else received_until_ns
             return reads.get_logs(client, self._settings.database, trace_ids, until, limit)
 
+    def find_logs(
+        self,
+        keys: Sequence[str],
+        *,
+        received_until_ns: int | None = None,
+        limit: int = 5_000,
+    ) -> list[LogRecord]:
+        """Return the log records without a trace id that carry one of *keys*, by time."""
+        if not keys:
+            return []
+        with self.connections.reading() as client:
+            until = reads.LATEST_NS if received_until_ns is None else received_until_ns
+            return reads.find_logs(client, self._settings.database, keys, until, limit)
+
     def get_records(
         self,
         *,

@@ -88,10 +88,6 @@ PICTURES = {
     "b3-island": _TWO_SERVICES,
     "access-logs-only": _TWO_SERVICES,
 }
-# What the service can not do yet; an entry that works again fails the run until it is removed.
-NOT_YET = {
-    "access-logs-only": "log records are found by their own trace id only, not by the ids in them",
-}
 # What went wrong on purpose: the verdict's layer and class, and a word that only access logs know.
 VERDICTS = {
     "abort-injected": ("mesh", "fault_injection", "fault_filter_abort"),
@@ -135,15 +131,7 @@ def _fight(battle: Battle, collectors: Collectors, folder: Path) -> Sent:
     return sent
 
 
-def _parameters() -> Iterator[Any]:
-    for battle in BATTLES:
-        name = battle.topology.name
-        reason = NOT_YET.get(name)
-        marks = [pytest.mark.xfail(reason=reason)] if reason else []
-        yield pytest.param(battle, id=name, marks=marks)
-
-
-@pytest.mark.parametrize("battle", list(_parameters()))
+@pytest.mark.parametrize("battle", BATTLES, ids=lambda battle: battle.topology.name)
 def test_topology_comes_back_as_its_hops(fought: Fought, battle: Battle) -> None:
     """Each visit to a service is one hop under its caller, with tries and copies marked."""
     name = battle.topology.name
@@ -155,7 +143,7 @@ def test_topology_comes_back_as_its_hops(fought: Fought, battle: Battle) -> None
         status, timeline = fought.service.get(f"/api/v1/requests/{sent.trace_id}")
         picture = draw(timeline) if status == 200 else str(timeline)
         is_right = picture == expected and _is_verdict_right(name, timeline["verdict"])
-        if is_right or time.monotonic() > deadline or name in NOT_YET:
+        if is_right or time.monotonic() > deadline:
             break
         time.sleep(0.2)
     assert picture == expected

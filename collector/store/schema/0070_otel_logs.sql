@@ -1,4 +1,5 @@
 -- The log records, in the columns of the OpenTelemetry Collector's ClickHouse exporter, plus ours at the end.
+-- RequestKeys are the ids that a record only carries: what a mesh without a tracer can be found by.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/logs_table.sql (0.151 and later).
 -- ttl: toDateTime(Received)
 CREATE TABLE IF NOT EXISTS {{database}}.otel_logs{{local}} {{on_cluster}} (
@@ -20,7 +21,9 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_logs{{local}} {{on_cluster}} (
     EventName String CODEC(ZSTD(1)),
     Received DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Tenant LowCardinality(String) CODEC(ZSTD(1)),
-    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1
+    RequestKeys Array(String) MATERIALIZED {{log_keys}} CODEC(ZSTD(1)),
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX idx_request_keys RequestKeys TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = {{merge_tree}}
 PARTITION BY toDate(least(greatest(Timestamp, Received - toIntervalDay(7)), Received + toIntervalDay(1)))
