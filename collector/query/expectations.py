@@ -13,6 +13,7 @@ Source: algorithms.md 4.5.
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from collector.model import GatewayRecord, Span
 from collector.query.freshness import Freshness
@@ -30,9 +31,18 @@ class Expectations:
         self._lock = threading.Lock()
         self._sources_of_edge: OrderedDict[str, frozenset[str]] = OrderedDict()
 
-    def lags_for(self, records: Sequence[GatewayRecord], spans: Sequence[Span]) -> SourceLags:
-        """Return the sources' lags, with those that should know the request of these rows."""
-        lags = self._freshness.lags()
+    def lags_for(
+        self, records: Sequence[GatewayRecord], spans: Sequence[Span], now_ns: int
+    ) -> SourceLags:
+        """
+        Return the sources' lags at *now_ns*, with those that should know the request of these rows.
+
+        A moment in the past had watermarks of its own: no source was known beyond its lag then.
+        """
+        lags = {
+            name: replace(lag, watermark_ns=min(lag.watermark_ns, now_ns - lag.p99_lag_ns))
+            for name, lag in self._freshness.lags().items()
+        }
         expected: set[str] = set()
         if records:
             expected.update({SPAN_SOURCE} & lags.keys())

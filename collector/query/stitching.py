@@ -40,7 +40,7 @@ class Stitching:
             spans,
             logs,
             now_ns=now_ns,
-            lags=self._expectations.lags_for(records, spans),
+            lags=self._expectations.lags_for(records, spans, now_ns),
             subject=subject,
             gateway_services=self._gateway_services,
             is_raw=is_raw,
