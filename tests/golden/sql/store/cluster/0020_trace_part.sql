@@ -1,0 +1,13 @@
+CREATE TABLE IF NOT EXISTS hopline.trace_part ON CLUSTER mesh (
+    trace_id String,
+    start_ns Int64,
+    last_start_ns Int64,
+    end_ns Int64,
+    spans UInt64,
+    errors UInt64,
+    services Array(String),
+    edge String,
+    ids Array(String),
+    received_ns Int64
+)
+ENGINE = Null

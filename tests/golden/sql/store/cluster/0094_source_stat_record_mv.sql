@@ -1,0 +1,19 @@
+CREATE MATERIALIZED VIEW IF NOT EXISTS hopline.source_stat_record_mv ON CLUSTER mesh
+TO hopline.source_stat_local AS
+SELECT
+    toStartOfHour(toDateTime(intDiv(max(received), 1000000000))) AS bucket,
+    'record' AS stream,
+    name AS source,
+    count() AS rows,
+    min(start) AS first_event_ns,
+    max(start) AS last_event_ns,
+    max(received) AS last_received_ns,
+    quantilesDDState(0.05, 0.5, 0.9, 0.99)(received - start - duration) AS lag
+FROM (
+    SELECT
+        if(source = '', gateway, source) AS name, start_ns AS start, received_ns AS received,
+        ifNull(duration_ns, 0) AS duration
+    FROM hopline.gateway_record_local
+    WHERE source != 'span'
+)
+GROUP BY name

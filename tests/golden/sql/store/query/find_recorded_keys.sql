@@ -1,0 +1,6 @@
+SELECT key
+FROM {database:Identifier}.id_index
+WHERE key IN {keys:Array(String)} AND record_id != ''
+GROUP BY key
+HAVING uniq(gateway, record_id) <= 16
+ORDER BY key

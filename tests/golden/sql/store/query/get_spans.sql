@@ -1,0 +1,15 @@
+SELECT
+    TraceId, SpanId, ParentSpanId, SpanName, ServiceName, toUnixTimestamp64Nano(Timestamp) AS start_ns, Duration,
+    SpanKind, StatusCode, StatusMessage, TraceState, SpanAttributes, ResourceAttributes, ScopeName,
+    arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`), `Events.Name`, `Events.Attributes`,
+    `Links.TraceId`, `Links.SpanId`, `Links.Attributes`, toUnixTimestamp64Nano(Received) AS received_ns
+FROM {database:Identifier}.otel_traces
+WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime, String))}
+        OR TraceId IN {long_ids:Array(String)})
+    AND (empty({services:Array(String)}) OR ServiceName IN {services:Array(String)})
+    AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64})
+ORDER BY TraceId, start_ns, SpanId, received_ns
+LIMIT 1 BY
+    TraceId, SpanId, ParentSpanId, SpanName, start_ns, Duration, StatusCode, StatusMessage,
+    cityHash64(SpanAttributes, ResourceAttributes, `Events.Timestamp`)
+LIMIT {limit:UInt32}

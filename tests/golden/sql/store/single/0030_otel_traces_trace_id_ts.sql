@@ -1,0 +1,11 @@
+CREATE TABLE IF NOT EXISTS hopline.otel_traces_trace_id_ts  (
+    TraceId String CODEC(ZSTD(1)),
+    Start SimpleAggregateFunction(min, DateTime) CODEC(ZSTD(1)),
+    End SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1)),
+    Received SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1)),
+    INDEX by_low_half substring(TraceId, 17) TYPE bloom_filter(0.01) GRANULARITY 1
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toStartOfWeek(Received)
+ORDER BY TraceId
+SETTINGS index_granularity = 8192, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1

@@ -1,0 +1,147 @@
+"""The SQL as text: what is rendered, and what every file of it owes its reader."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from collector.config import StoreSettings
+from collector.store.migrations import Migration, find_migrations, render
+from collector.store.rendering import (
+    MACRO_DIR,
+    QUERY_DIR,
+    SCHEMA_DIR,
+    WIRE_DIR,
+    Names,
+    build_names,
+    expand,
+    read_query,
+    read_wire_schema,
+)
+from tests.golden_file import GOLDEN, check_golden
+
+SINGLE = StoreSettings(
+    url="",
+    directory=Path("unused"),
+    database="hopline",
+    cluster="",
+    ttl_days=30,
+    flush_interval_ms=1000,
+    memory_bytes=0,
+    query_timeout_s=20,
+)
+CLUSTER = replace(SINGLE, cluster="mesh")
+MIGRATIONS = find_migrations()
+QUERIES = sorted(path.stem for path in QUERY_DIR.glob("*.sql"))
+_GOLDEN = GOLDEN / "sql" / "store"
+_NAMES = {"single": build_names(SINGLE), "cluster": build_names(CLUSTER)}
+
+
+def _name(migration: Migration) -> str:
+    return migration.name
+
+
+@pytest.mark.parametrize("rendering", ["single", "cluster"])
+@pytest.mark.parametrize("migration", MIGRATIONS, ids=_name)
+def test_golden_schema(rendering: str, migration: Migration) -> None:
+    """The statement sent for one node, and for a cluster, is the committed one."""
+    if migration.only and migration.only != rendering:
+        assert rendering == "single"
+        return
+    path = _GOLDEN / rendering / f"{migration.name}.sql"
+    check_golden(path, render(migration, _NAMES[rendering]) + "\n")
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_golden_query(query: str) -> None:
+    """The statement of a named read is the committed one."""
+    check_golden(_GOLDEN / "query" / f"{query}.sql", read_query(query) + "\n")
+
+
+def test_golden_folder_holds_nothing_else() -> None:
+    """A schema file or query that is gone takes its golden file with it."""
+    wanted = {f"query/{query}" for query in QUERIES}
+    for migration in MIGRATIONS:
+        for rendering in ("single", "cluster"):
+            if migration.only in ("", rendering):
+                wanted.add(f"{rendering}/{migration.name}")
+    found = _GOLDEN.rglob("*.sql")
+    assert {str(path.relative_to(_GOLDEN).with_suffix("")) for path in found} == wanted
+
+
+def test_migrations_are_numbered_once() -> None:
+    """Two schema files with one number would be applied in an order that nobody chose."""
+    numbers = [migration.name[:4] for migration in MIGRATIONS]
+    assert len(numbers) == len(set(numbers))
+
+
+@pytest.mark.parametrize("migration", MIGRATIONS, ids=_name)
+def test_schema_file_explains_itself(migration: Migration) -> None:
+    """A schema file creates one object, opens with why, and names its source."""
+    statement = render(migration, _NAMES["single" if migration.only != "cluster" else "cluster"])
+    assert len(re.findall(r"^CREATE ", statement, re.MULTILINE)) == 1
+    assert "IF NOT EXISTS" in statement
+    head = migration.text.partition("CREATE ")[0]
+    assert head.startswith("-- ")
+    assert "-- Source: " in head
+
+
+@pytest.mark.parametrize("migration", MIGRATIONS, ids=_name)
+def test_cluster_keeps_rows_in_replicated_tables(migration: Migration) -> None:
+    """On a cluster tables that keep rows are replicated, and statements reach all nodes."""
+    statement = render(migration, _NAMES["cluster"])
+    assert " ON CLUSTER mesh" in statement
+    engine = re.search(r"^ENGINE = (\w+)", statement, re.MULTILINE)
+    if engine and "MergeTree" in engine[1]:
+        assert engine[1].startswith("Replicated")
+        assert re.search(r"CREATE TABLE IF NOT EXISTS hopline\.\w+_local ", statement)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_query_has_an_order_and_binds_its_values(query: str) -> None:
+    """Every read has a total order, and every value in it is a bound parameter."""
+    text = (QUERY_DIR / f"{query}.sql").read_text()
+    assert text.startswith("-- ")
+    sql = read_query(query)
+    assert re.search(r"\bORDER BY\b", sql)
+    assert "{database:Identifier}." in sql
+    assert not re.search(r"%s|%\(|\{\}", sql)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_query_calls_no_table_function(query: str) -> None:
+    """No read reaches outside the database, whatever is bound."""
+    sql = read_query(query)
+    assert not re.search(r"\b(?:url|file|s3|remote|executable|mysql|postgresql)\s*\(", sql)
+
+
+def test_every_macro_is_used() -> None:
+    """A macro that no file asks for is deleted."""
+    folders = (SCHEMA_DIR, QUERY_DIR, MACRO_DIR)
+    texts = "".join(path.read_text() for each in folders for path in each.glob("*.sql"))
+    unused = [p.stem for p in MACRO_DIR.glob("*.sql") if f"{{{{{p.stem}" not in texts]
+    assert not unused
+
+
+def test_macro_arguments_may_be_bound_parameters() -> None:
+    """A parameter's braces inside an argument do not end the macro."""
+    sql = expand("{{five_minutes:{start_ns:Int64}}}", Names({}, is_cluster=False))
+    assert sql == "toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000)))"
+
+
+@pytest.mark.parametrize("word", ["a-b", "a b", "", "1a", "x; DROP DATABASE y", "ü"])
+def test_database_is_a_plain_name(word: str) -> None:
+    """Identifiers are pasted into statements, so only plain ones are taken."""
+    with pytest.raises(ValueError, match="plain name"):
+        build_names(replace(SINGLE, database=word))
+
+
+@pytest.mark.parametrize("name", ["landing_trace", "landing_log", "gateway_record"])
+def test_wire_schema_is_one_text(name: str) -> None:
+    """A server gets the schema as text: nothing is imported and nothing commented."""
+    text = read_wire_schema(name)
+    assert "import" not in text
+    assert "//" not in text
+    assert text.count("{") == text.count("}")
+    assert (WIRE_DIR / f"{name}.proto").read_text().startswith("// ")
