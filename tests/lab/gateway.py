@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -164,6 +164,8 @@ class LabGateway:
         if exchange.policy.record != "never":
             row = _build_row(self.name, exchange)
             self._sink.add(row, is_late=exchange.policy.record == "late")
+            if exchange.policy.record == "twice":
+                self._sink.add(row, is_late=True)
 
 
 def _refusal(status: int) -> _Ended:
@@ -205,9 +207,10 @@ def carry(carrier: Carrier, headers: Mapping[str, str], correlation_id: str) -> 
 def _build_row(name: str, exchange: _Exchange) -> dict[str, Any]:
     """Write one request as a row; whole milliseconds, rounded down, as API Management does."""
     request, policy = exchange.request, exchange.policy
+    clock_error = timedelta(milliseconds=policy.clock_ms)
     is_success = 200 <= exchange.status < 400 and exchange.error is None
     row: dict[str, Any] = {
-        "TimeGenerated": exchange.started_at.isoformat(),
+        "TimeGenerated": (exchange.started_at + clock_error).isoformat(),
         "Category": "GatewayLogs",
         "CorrelationId": exchange.correlation_id,
         "ServiceName": name,

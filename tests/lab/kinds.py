@@ -7,6 +7,7 @@ from typing import Any
 from deploy.demo.topology import Call, Fault, Query, Route, Step, Together, Work
 from tests.lab.failures import FAILURES
 from tests.lab.scenario import INJECTED_MS, Behaviour, Carrier, Policy, Scenario, Truth
+from tests.lab.surroundings import SURROUNDINGS
 
 _SLOW = int(INJECTED_MS)
 _GATEWAY = "gateway apim"
@@ -264,26 +265,7 @@ _CONTEXTS = (
 )
 
 
-def _off(name: str, shows: str) -> Scenario:
-    return Scenario(
-        f"clock-{name}",
-        shows,
-        _slow(f"service {name}", "app", findings=frozenset({"CLOCK"})),
-        services={
-            "front": Behaviour((Work(2), Call(name))),
-            name: Behaviour((Work(_SLOW),)),
-        },
-        mesh="clocks",
-    )
-
-
-_CLOCKS = (
-    _off("ahead", "the callee's clock is half a second fast"),
-    _off("behind", "the callee's clock is 200 ms slow"),
-    _off("slightly-ahead", "the callee's clock is 50 ms fast"),
-)
-
-SCENARIOS = (*_TIMES, *_ROWS, *_CONTEXTS, *_CLOCKS, *FAILURES)
+SCENARIOS = (*_TIMES, *_ROWS, *_CONTEXTS, *FAILURES, *SURROUNDINGS)
 """Every kind of the full run."""
 
 SMALL = frozenset(

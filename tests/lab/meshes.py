@@ -2,14 +2,16 @@
 The meshes that scenarios run in: few proxies for many scenarios, which paths tell apart.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from deploy.demo.topology import (
+    AccessLog,
     Call,
     Endpoint,
     Fault,
     Gateway,
+    RateLimit,
     Route,
     Service,
     Step,
@@ -20,8 +22,38 @@ from deploy.demo.topology import (
 )
 from tests.lab.scenario import INJECTED_MS, Behaviour, Scenario
 
-CLOCK_OFFSETS_MS = {"ahead": 500, "behind": -200, "slightly-ahead": 50}
-"""How wrong the clocks of some services are: the application's and its sidecar's alike."""
+
+@dataclass(frozen=True, slots=True)
+class MeshKind:
+    """
+    How one mesh differs from the ordinary one.
+
+    `clock_offsets_ms` are by service: the application's clock and its sidecar's are wrong alike.
+    """
+
+    tracer: Tracer = Tracer()
+    edge_tracer: Tracer | None = None
+    access_logs: tuple[AccessLog, ...] = ("otlp",)
+    is_b3: bool = False
+    has_application_spans: bool = True
+    has_waypoint: bool = False
+    clock_offsets_ms: Mapping[str, int] = field(default_factory=dict)
+
+
+MESHES = {
+    "shop": MeshKind(),
+    "clocks": MeshKind(
+        access_logs=(),
+        clock_offsets_ms={"ahead": 500, "behind": -200, "slightly-ahead": 50, "far-ahead": 5_000},
+    ),
+    "edge-clock": MeshKind(access_logs=(), clock_offsets_ms={"istio-ingressgateway": -350}),
+    "zipkin-64": MeshKind(Tracer("zipkin-json", is_trace_id_128_bit=False), is_b3=True),
+    "old-edge": MeshKind(edge_tracer=Tracer(spawns_upstream_span=False)),
+    "bare": MeshKind(has_application_spans=False),
+    "logs-only": MeshKind(Tracer("none"), has_application_spans=False),
+    "ambient": MeshKind(has_waypoint=True),
+}
+"""The meshes by name, in the order in which they run."""
 
 _KINDS = {
     service.name: service
@@ -30,6 +62,7 @@ _KINDS = {
         Service("prices", has_sidecar=False),
         Service("stripper", instrumentation="none"),
         Service("outside", has_sidecar=False, instrumentation="headers"),
+        Service("limited", inbound_rate_limit=RateLimit(tokens=1, interval_ms=600_000)),
         Service("legacy", tracer=Tracer("zipkin-json"), propagation="b3-multi"),
         Service("bridge", propagation="w3c+b3"),
         Service("gatekeeper", inbound_fault=Fault(delay_ms=int(INJECTED_MS))),
@@ -42,14 +75,11 @@ _KINDS = {
 
 def build_topology(name: str, scenarios: Sequence[Scenario]) -> Topology:
     """Build the mesh of one name for the scenarios that run in it."""
-    is_short = name == "zipkin-64"
-    tracer = Tracer("zipkin-json", is_trace_id_128_bit=False) if is_short else Tracer()
-    services = [
-        _build_service(service, scenarios, "b3-multi" if is_short else "")
-        for service in sorted(_names(scenarios))
-    ]
-    edge = Gateway(tuple(_edge_routes(scenarios)), is_request_id_preserved=True)
-    return Topology(name, tuple(services), edge, tracer, () if name == "clocks" else ("otlp",))
+    kind = MESHES[name]
+    services = [_build_service(service, scenarios, kind) for service in sorted(_names(scenarios))]
+    routes = tuple(_edge_routes(scenarios))
+    edge = Gateway(routes, tracer=kind.edge_tracer, is_request_id_preserved=True)
+    return Topology(name, tuple(services), edge, kind.tracer, kind.access_logs)
 
 
 def path_of(scenario: Scenario, marker: str) -> str:
@@ -74,7 +104,7 @@ def _edge_routes(scenarios: Iterable[Scenario]) -> Iterator[Route]:
             yield Route(first, prefix=path_of(scenario, ""), **scenario.edge)  # type: ignore[arg-type]  # options of a Route by name
 
 
-def _build_service(name: str, scenarios: Iterable[Scenario], propagation: str) -> Service:
+def _build_service(name: str, scenarios: Iterable[Scenario], kind: MeshKind) -> Service:
     endpoints, routes = [], []
     for scenario in scenarios:
         behaviour = scenario.services.get(name)
@@ -85,8 +115,12 @@ def _build_service(name: str, scenarios: Iterable[Scenario], propagation: str) -
     # A route for one path hides the plain one that the builder adds otherwise.
     routes += [Route(callee) for callee in sorted(called)]
     service = _KINDS.get(name, Service(name))
-    if propagation:
-        service = replace(service, propagation=propagation)  # type: ignore[arg-type]  # a literal
+    if kind.is_b3:
+        service = replace(service, propagation="b3-multi")
+    if not kind.has_application_spans:
+        service = replace(service, instrumentation="headers")
+    if kind.has_waypoint:
+        service = replace(service, has_sidecar=False, waypoint="waypoint")
     return replace(service, endpoints=tuple(endpoints) or (Endpoint(),), routes=tuple(routes))
 
 

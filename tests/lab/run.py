@@ -5,7 +5,8 @@ Runs scenarios: starts Hopline, meshes and gateways, sends requests, asks for an
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from deploy.demo.envoy_config import Collectors
 from deploy.demo.mesh import Mesh
 from tests.lab.forwarder import ShiftingForwarder
 from tests.lab.gateway import SENT_TRACEPARENT, LabGateway
-from tests.lab.meshes import CLOCK_OFFSETS_MS, build_topology, path_of
+from tests.lab.meshes import MESHES, build_topology, path_of
 from tests.lab.network import SlowNetwork
 from tests.lab.scenario import INJECTED_MS, Scenario
 from tests.lab.score import Document, Score, Sent, judge
@@ -30,7 +31,6 @@ _PATIENCE_S = 6.0  # without any answer getting better
 _LIMIT_S = 60.0
 _TRIES = 6  # of a request that the machine disturbs
 _SWEEP_PAUSE_S = 0.5
-MESHES = ("shop", "clocks", "zipkin-64")
 
 
 @dataclass(slots=True)
@@ -114,8 +114,9 @@ class _Lab:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         collectors = Collectors(self._service.grpc_port, self._service.http_port, self._zipkin_port)
-        if self._name == "clocks":
-            forwarder = ShiftingForwarder(self._service.grpc_port, CLOCK_OFFSETS_MS)
+        offsets_ms = MESHES[self._name].clock_offsets_ms
+        if offsets_ms:
+            forwarder = ShiftingForwarder(self._service.grpc_port, offsets_ms)
             stack.callback(forwarder.stop)
             collectors = Collectors(forwarder.port, self._service.http_port, self._zipkin_port)
         mesh = Mesh(build_topology(self._name, self._scenarios), collectors, self._folder)
@@ -149,13 +150,21 @@ class _Lab:
         return None
 
     async def _send(self, scenario: Scenario) -> Sent:
-        marker, trace_id = secrets.token_hex(8), secrets.token_hex(16)
+        """Send one request, after its twin if it has one."""
+        trace_id = secrets.token_hex(16)
         headers = {"User-Agent": "lab/1"}
-        if scenario.is_traced:
-            headers["traceparent"] = f"00-{trace_id}-{secrets.token_hex(8)}-01"
         if scenario.policy.carries == "client-request-id":
-            del headers["traceparent"]
-            headers["x-request-id"] = f"{marker[:8]}-7c1d-4f7e-8a51-{marker[8:]}beef"
+            headers["x-request-id"] = str(uuid.uuid4())
+        elif scenario.is_traced:
+            headers["traceparent"] = f"00-{trace_id}-{secrets.token_hex(8)}-01"
+        if scenario.has_twin:
+            await self._send_one(scenario, headers, trace_id)
+        return await self._send_one(scenario, headers, trace_id)
+
+    async def _send_one(
+        self, scenario: Scenario, headers: Mapping[str, str], trace_id: str
+    ) -> Sent:
+        marker = secrets.token_hex(8)
         base = self._urls["outer" if scenario.outer else "inner"]
         timeout = aiohttp.ClientTimeout(total=scenario.patience_s)
         assert self._client is not None

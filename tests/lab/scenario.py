@@ -39,7 +39,8 @@ class Policy:
     What one gateway does to the requests of a scenario. 0, "" and False turn a thing off.
 
     `refuses` answers that status without a call; `breaks_with` replaces a good answer afterwards.
-    `network_ms` delays what it sends on the way to the mesh. `record` is when its log row arrives.
+    `network_ms` delays what it sends on the way to the mesh. `record` is when its log row arrives;
+    `clock_ms` is how far its clock is ahead.
     """
 
     delay_ms: float = 0.0
@@ -52,7 +53,8 @@ class Policy:
     is_cached: bool = False
     is_backend_down: bool = False
     carries: Carrier = "traceparent"
-    record: Literal["at-once", "late", "never"] = "at-once"
+    record: Literal["at-once", "twice", "late", "never"] = "at-once"
+    clock_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class Scenario:
     `edge` holds options of the mesh ingress's route, `services` what each service does: the first
     is called by the ingress. `status` is what the caller gets, 0 no answer within `patience_s`.
     `takes_ms` is how long it should take, None: as long as what is injected. With `is_alone`
-    nothing else runs meanwhile. `outer` is a second gateway in front of the first.
+    nothing else runs meanwhile. `has_twin`: the same caller sends another request with the same ids
+    just before. `outer` is a second gateway in front of the first.
     """
 
     name: str
@@ -111,11 +114,12 @@ class Scenario:
     outer: Policy | None = None
     edge: Mapping[str, object] = field(default_factory=dict)
     services: Mapping[str, Behaviour] = field(default_factory=dict)
-    mesh: Literal["shop", "clocks", "zipkin-64"] = "shop"
+    mesh: str = "shop"
     patience_s: float = 10.0
     takes_ms: float | None = None
     is_alone: bool = False
     is_traced: bool = True
+    has_twin: bool = False
 
     @property
     def limit_ms(self) -> float:

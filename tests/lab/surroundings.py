@@ -1,0 +1,255 @@
+"""
+The scenarios in which a slow or failing request meets something odd: other meshes, clocks, twins.
+
+What is injected is the same as elsewhere, so that only the surroundings can lead astray.
+"""
+
+from typing import Any
+
+from deploy.demo.topology import Call, Route, Work
+from tests.lab.scenario import INJECTED_MS, Behaviour, Policy, Scenario, Truth
+
+_SLOW = int(INJECTED_MS)
+_CHAIN = {"front": Behaviour((Work(2), Call("basket"))), "basket": Behaviour((Work(_SLOW),))}
+_FAILING = {"front": Behaviour((Work(2), Call("basket"))), "basket": Behaviour(status=500)}
+
+
+def _slow(hop: str = "service basket", phase: str = "app", **more: Any) -> Truth:
+    return Truth(hop, phase=phase, injected_ms=INJECTED_MS, **more)
+
+
+def _failed(hop: str, layer: str, class_: str, *findings: str, **more: Any) -> Truth:
+    return Truth(hop, layer, class_, findings=frozenset(findings), **more)
+
+
+def _in_mesh(mesh: str, shows: str, *findings: str, **truth: Any) -> tuple[Scenario, Scenario]:
+    """The second application is slow, and fails, in a mesh of another kind."""
+    found = frozenset(findings)
+    return (
+        Scenario(
+            f"slow-{mesh}",
+            f"{shows}; the second application is slow",
+            _slow(findings=found, **truth),
+            services=_CHAIN,
+            mesh=mesh,
+        ),
+        Scenario(
+            f"fails-{mesh}",
+            f"{shows}; the second application answers 500",
+            _failed("service basket", "app", "server_error", *findings, **truth),
+            status=502,
+            services=_FAILING,
+            mesh=mesh,
+        ),
+    )
+
+
+_MESHES = (
+    *_in_mesh("old-edge", "the ingress sends one client span only"),
+    *_in_mesh("bare", "applications send no spans"),
+    *_in_mesh("logs-only", "nobody sends spans, only access logs", "ONLY_ACCESS_LOGS", tier=1),
+    *_in_mesh("ambient", "a waypoint instead of sidecars"),
+)
+
+
+def _off(name: str, shows: str, **truth: Any) -> Scenario:
+    services = {
+        "front": Behaviour((Work(2), Call(name))),
+        name: Behaviour((Work(_SLOW),)),
+    }
+    truth_of = _slow(f"service {name}", findings=frozenset({"CLOCK"}), **truth)
+    return Scenario(f"clock-{name}", shows, truth_of, services=services, mesh="clocks")
+
+
+_CLOCKS = (
+    _off("ahead", "the callee's clock is half a second fast"),
+    _off("behind", "the callee's clock is 200 ms slow"),
+    _off("slightly-ahead", "the callee's clock is 50 ms fast"),
+    _off("far-ahead", "the callee's clock is 5 s fast"),
+    Scenario(
+        "clocks-disagree",
+        "a fast clock calls a slow one",
+        _slow("service behind", findings=frozenset({"CLOCK"})),
+        services={
+            "front": Behaviour((Work(2), Call("ahead"))),
+            "ahead": Behaviour((Work(2), Call("behind"))),
+            "behind": Behaviour((Work(_SLOW),)),
+        },
+        mesh="clocks",
+    ),
+    Scenario(
+        "clock-and-timeout",
+        "the caller gives up on a callee whose clock is fast",
+        _failed("service ahead", "mesh", "timeout", "TIMEOUT_LONGER_INSIDE", "CLOCK"),
+        status=502,
+        services={
+            "front": Behaviour((Work(2), Call("ahead")), routes=(Route("ahead", timeout_ms=150),)),
+            "ahead": Behaviour((Work(500),)),
+        },
+        mesh="clocks",
+        takes_ms=150,
+    ),
+    Scenario(
+        "clock-edge-behind",
+        "the ingress's clock is 350 ms slow",
+        _slow(findings=frozenset({"CLOCK"})),
+        services=_CHAIN,
+        mesh="edge-clock",
+    ),
+    Scenario(
+        "clock-gateway-ahead",
+        "the gateway's clock is 3 s fast",
+        _slow(findings=frozenset({"CLOCK"})),
+        policy=Policy(clock_ms=3_000),
+        services=_CHAIN,
+    ),
+    Scenario(
+        "clock-gateway-behind",
+        "the gateway's clock is 400 ms slow, only x-request-id is shared",
+        _slow(tier=3, findings=frozenset({"CLOCK", "APIM_W3C_OFF"})),
+        policy=Policy(clock_ms=-400, carries="x-request-id"),
+        services=_CHAIN,
+    ),
+)
+
+_TWINS = (
+    Scenario(
+        "same-trace-again",
+        "the caller sends two requests in one trace",
+        _slow(),
+        services=_CHAIN,
+        has_twin=True,
+    ),
+    Scenario(
+        "same-trace-passed-on",
+        "two requests in one trace, the gateway has no span id of its own",
+        _slow(tier=1),
+        policy=Policy(carries="traceparent-passed"),
+        services=_CHAIN,
+        has_twin=True,
+    ),
+    Scenario(
+        "same-request-id-again",
+        "the caller sends two requests with one x-request-id",
+        _slow(tier=3, findings=frozenset({"APIM_W3C_OFF"})),
+        policy=Policy(carries="client-request-id"),
+        services=_CHAIN,
+        has_twin=True,
+    ),
+    Scenario(
+        "record-twice",
+        "the gateway's row is delivered twice",
+        _slow(),
+        policy=Policy(record="twice"),
+        services=_CHAIN,
+    ),
+)
+
+_TWO_GATEWAYS = (
+    Scenario(
+        "inner-gateway-refuses",
+        "the inner one of two gateways limits the rate",
+        _failed(
+            "gateway apim",
+            "gateway",
+            "rate_limit",
+            component="apim",
+            tier=None,
+            records=2,
+            has_spans=False,
+        ),
+        status=429,
+        outer=Policy(),
+        policy=Policy(refuses=429),
+    ),
+    Scenario(
+        "outer-gateway-timeout",
+        "the outer one of two gateways gives up",
+        _failed(
+            "gateway apim-external",
+            "gateway",
+            "timeout",
+            "TIMEOUT_LONGER_INSIDE",
+            component="apim-external",
+            records=2,
+        ),
+        status=504,
+        outer=Policy(timeout_ms=150),
+        services={"front": Behaviour((Work(500),))},
+        takes_ms=150,
+    ),
+    Scenario(
+        "basket-fails-behind-two",
+        "an application behind two gateways fails",
+        _failed("service basket", "app", "server_error", records=2),
+        status=502,
+        outer=Policy(),
+        services=_FAILING,
+    ),
+)
+
+_DEEP = ("front", "basket", "stock", "ledger")
+
+
+def _deep(last: Behaviour) -> dict[str, Behaviour]:
+    calls = zip(_DEEP, _DEEP[1:], strict=False)
+    return {name: Behaviour((Work(2), Call(callee))) for name, callee in calls} | {_DEEP[-1]: last}
+
+
+_DEPTHS = (
+    Scenario(
+        "slow-fourth",
+        "the fourth application of a chain is slow",
+        _slow("service ledger"),
+        services=_deep(Behaviour((Work(_SLOW),))),
+    ),
+    Scenario(
+        "fourth-fails",
+        "the fourth application of a chain answers 500, all others 502",
+        _failed("service ledger", "app", "server_error"),
+        status=502,
+        services=_deep(Behaviour(status=500)),
+    ),
+    Scenario(
+        "tolerated-failure",
+        "the second application fails, the first does without it",
+        Truth("service basket", "none", "server_error", outcome="masked"),
+        services={
+            "front": Behaviour((Work(2), Call("basket", is_failure_tolerated=True))),
+            "basket": Behaviour(status=500),
+        },
+    ),
+    Scenario(
+        "sidecar-rate-limit",
+        "the callee's sidecar limits the rate, the caller does without it",
+        Truth("service limited", "none", "rate_limit", outcome="masked"),
+        services={
+            "front": Behaviour((Work(2), Call("limited"))),
+            "limited": Behaviour(),
+        },
+    ),
+    Scenario(
+        "gateway-retry-that-succeeds",
+        "the gateway's second try works, the caller notices nothing",
+        Truth("service front", "none", "server_error", outcome="masked"),
+        policy=Policy(tries=2),
+        services={"front": Behaviour(fail_first=1)},
+    ),
+    Scenario(
+        "per-try-timeout",
+        "the first try runs into the sidecar's limit of a try, and so does the second",
+        _failed("service basket", "mesh", "timeout", "TIMEOUT_LONGER_INSIDE"),
+        status=502,
+        services={
+            "front": Behaviour(
+                (Work(2), Call("basket")),
+                routes=(Route("basket", retries=1, per_try_timeout_ms=100),),
+            ),
+            "basket": Behaviour((Work(400),)),
+        },
+        takes_ms=250,
+    ),
+)
+
+SURROUNDINGS = (*_MESHES, *_CLOCKS, *_TWINS, *_TWO_GATEWAYS, *_DEPTHS)
+"""The kinds with odd surroundings."""
