@@ -4,8 +4,9 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -185,7 +186,9 @@ def _call() -> Call:
     )
 
 
-def _send_spans(service: Service, call: Call, parent: str) -> None:
+def _send_spans(
+    service: Service, call: Call, parent: str, header: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Send the mesh's side: an edge proxy for 70 ms, the application for 50 of them."""
     edge, app = secrets.token_bytes(8), secrets.token_bytes(8)
     request = ExportTraceServiceRequest()
@@ -206,7 +209,7 @@ def _send_spans(service: Service, call: Call, parent: str) -> None:
         )
         values = {"http.method": "GET", "http.status_code": "200", **attributes}
         if name == "edge":
-            values["guid:x-request-id"] = call.request_id
+            values |= {"guid:x-request-id": call.request_id, **header}
         for key, value in values.items():
             span.attributes.add(key=key).value.string_value = value
     body = request.SerializeToString()
@@ -335,11 +338,15 @@ def test_log_record_and_spans_of_one_gateway_are_one(service: Service) -> None:
     assert sum(phase["duration_ms"] for phase in timeline["phases"]) == pytest.approx(100.0)
 
 
-def test_application_gateway_without_a_shared_id_stands_alone(service: Service) -> None:
-    """Its log has no id that the mesh knows: the record is found by its own, nothing guessed."""
+@pytest.mark.parametrize("is_header_kept", [True, False])
+def test_application_gateway_is_joined_by_the_header_that_it_sends(
+    service: Service, *, is_header_kept: bool
+) -> None:
+    """It knows no trace: x-appgw-trace-id on a span joins it, without that it stands alone."""
     call = _call()
-    _send_spans(service, call, "")
     transaction_id = secrets.token_hex(16)
+    header = {"http.request.header.x-appgw-trace-id": transaction_id} if is_header_kept else {}
+    _send_spans(service, call, "", header)
     row = {
         "time": call.moment(100),
         "category": "ApplicationGatewayAccessLog",
@@ -355,8 +362,12 @@ def test_application_gateway_without_a_shared_id_stands_alone(service: Service) 
         },
     }
     _push(service, "azure-application-gateway", {"records": [row]})
-    timeline = service.wait_for(f"/api/v1/requests/{transaction_id}", lambda s, _: s == 200)
+    timeline = service.wait_for(
+        f"/api/v1/requests/{transaction_id}",
+        lambda s, t: s == 200 and len(t["spans"]) >= (3 if is_header_kept else 1),
+    )
     assert timeline["gateway_records"][0]["gateway"] == "azure-application-gateway"
+    assert timeline["trace_id"] == (call.trace_id if is_header_kept else None)
     assert sum(phase["duration_ms"] for phase in timeline["phases"]) == pytest.approx(100.0)
 
 

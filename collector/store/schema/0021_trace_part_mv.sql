@@ -16,7 +16,7 @@ SELECT
         if(ParentSpanId = '', '0', '1'), leftPad(toString(start), 19, '0'),
         '\x1f', SpanId, '\x1f', ParentSpanId, '\x1f', toString(Duration), '\x1f', StatusCode,
         '\x1f', SpanKind, '\x1f', ServiceName, '\x1f', SpanName, '\x1f', arrayStringConcat(known, '\x1f'))) AS edge,
-    groupUniqArrayArray(arrayFilter(k -> match(k, '^(guid|kong|aws|apim|http\\.request\\.header)'), known)) AS ids,
+    groupUniqArrayArray(arrayFilter(k -> match(k, '^(guid|kong|aws|apim|x-appgw|http\\.request\\.header)'), known)) AS ids,
     max(toUnixTimestamp64Nano(Received)) AS received_ns
 FROM (
     SELECT
@@ -26,7 +26,8 @@ FROM (
             'http.request.method', 'http.method', 'http.response.status_code', 'http.status_code',
             'url.path', 'http.target', 'url.full', 'http.url', 'server.address', 'http.host', 'http.route',
             'guid:x-request-id', 'http.request.header.x-request-id', 'http.request.header.x-correlation-id',
-            'kong.request.id', 'aws.request_id', 'aws.extended_request_id', 'apim.request_id'),
+            'kong.request.id', 'aws.request_id', 'aws.extended_request_id', 'apim.request_id',
+            'x-appgw-trace-id', 'http.request.header.x-appgw-trace-id'),
             SpanAttributes) AS known_map,
         arrayMap((k, v) -> concat(k, '\x1d', v), mapKeys(known_map), mapValues(known_map)) AS known
     FROM {{database}}.otel_traces{{local}}

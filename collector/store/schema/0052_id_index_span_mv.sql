@@ -6,8 +6,8 @@ TO {{database}}.id_index{{local}} AS
 SELECT
     {{request_id_key:value}} AS key,
     transform(name,
-        ['http.request.header.x-correlation-id', 'kong.request.id', 'aws.request_id', 'aws.extended_request_id', 'apim.request_id'],
-        ['correlation_id', 'kong_request_id', 'aws_request_id', 'aws_extended_request_id', 'apim_correlation_id'],
+        ['http.request.header.x-correlation-id', 'kong.request.id', 'aws.request_id', 'aws.extended_request_id', 'apim.request_id', 'x-appgw-trace-id', 'http.request.header.x-appgw-trace-id'],
+        ['correlation_id', 'kong_request_id', 'aws_request_id', 'aws_extended_request_id', 'apim_correlation_id', 'transaction_id', 'transaction_id'],
         'x_request_id') AS kind,
     trace_id,
     '' AS gateway,
