@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from collector.decode.gateways import azure_apim, azure_app_insights
+from collector.decode.gateways import (
+    azure_agc,
+    azure_apim,
+    azure_app_insights,
+    azure_application_gateway,
+)
 from collector.errors import ConfigError
 from collector.model import Decoded
 
@@ -114,6 +119,8 @@ TABLES = {
         _apim("AzureDiagnostics", 'ResourceProvider == "MICROSOFT.APIMANAGEMENT"'),
         _apim("ApiManagementGatewayLlmLog"),
         _apim("ApiManagementWebSocketConnectionLogs"),
+        PulledTable("AGWAccessLogs", azure_application_gateway.decode_rows),
+        PulledTable("AGCAccessLogs", azure_agc.decode_rows),
         _app_insights("AppRequests"),
         _app_insights("AppDependencies"),
     )

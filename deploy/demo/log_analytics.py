@@ -90,6 +90,8 @@ GATEWAY_LOG_COLUMNS: Mapping[str, str] = {
 KNOWN_TABLES: Mapping[str, Mapping[str, str]] = {
     "ApiManagementGatewayLogs": GATEWAY_LOG_COLUMNS,
     "AzureDiagnostics": {},
+    "AGWAccessLogs": {},
+    "AGCAccessLogs": {},
     "AppRequests": {},
     "AppDependencies": {},
     "ApiManagementGatewayLlmLog": {},
