@@ -46,6 +46,10 @@ _DOCUMENTED = {
     "type": "Type",
 }
 _YEAR_MS = 366 * 86_400 * 1_000
+# What is remembered of column names is bounded in bytes too: senders choose them.
+_LONGEST_COLUMN = 200
+_MOST_COLUMNS = 500
+_MOST_LETTERS = 16_000
 _LOGGED_PARTS = ("headers", "errors", "tracerecords")
 
 
@@ -64,24 +68,38 @@ class FlatRow(dict[str, Any]):
     original: Row
 
 
-@lru_cache(maxsize=4096)
 def canonical_name(name: str) -> str:
     """Return the one spelling of a column: `lastError_reason_s` and `LastErrorReason` agree."""
+    return _remembered_name(name) if len(name) <= _LONGEST_COLUMN else _unify(name)
+
+
+def _unify(name: str) -> str:
     return _SUFFIX.sub("", name).replace("_", "").lower()
+
+
+_remembered_name = lru_cache(maxsize=4096)(_unify)
 
 
 def rename(row: Row) -> FlatRow:
     """Return *row* under canonical names, its objects untouched."""
-    flat = FlatRow(zip(_shape(tuple(row)).names, row.values(), strict=True))
+    flat = FlatRow(zip(_shape_of(row).names, row.values(), strict=True))
     flat.original = row
     return flat
 
 
-@lru_cache(maxsize=256)
+def _shape_of(row: Row) -> _Shape:
+    columns = tuple(row)
+    is_ordinary = len(columns) <= _MOST_COLUMNS and sum(map(len, columns)) <= _MOST_LETTERS
+    return _remembered_shape(columns) if is_ordinary else _shape(columns)
+
+
 def _shape(columns: tuple[str, ...]) -> _Shape:
     names = tuple(map(canonical_name, columns))
     dynamic = frozenset(column for column in columns if _is_dynamic(column))
     return _Shape(names, dynamic)
+
+
+_remembered_shape = lru_cache(maxsize=256)(_shape)
 
 
 def flatten(row: Row) -> FlatRow:
@@ -102,7 +120,7 @@ def flatten(row: Row) -> FlatRow:
                 flat[canonical_name(name)] = value
     if flat.get("properties"):
         properties = read_object(flat, "properties")
-        flat.update(zip(_shape(tuple(properties)).names, properties.values(), strict=True))
+        flat.update(zip(_shape_of(properties).names, properties.values(), strict=True))
     if flat.get("lasterror"):
         for name, value in read_object(flat, "lasterror").items():
             flat["lasterror" + canonical_name(name)] = value
@@ -175,10 +193,10 @@ def raw_text(row: Row, *, without: Sequence[str] = ()) -> str:
     shown = {name: value for name, value in row.items() if value is not None and value != ""}
     for name in without:
         shown.pop(name, None)
-    for name in _shape(tuple(row)).dynamic & shown.keys():
+    for name in _shape_of(row).dynamic & shown.keys():
         value = _parsed_if_dynamic(name, shown[name])
         if value.__class__ is dict and canonical_name(name) in _NESTED:
-            dynamic = _shape(tuple(value)).dynamic
+            dynamic = _shape_of(value).dynamic
             value = value | {key: _parsed_if_dynamic(key, value[key]) for key in dynamic}
         shown[name] = value
     return write_raw(shown)

@@ -1,10 +1,12 @@
 """Rows of Log Analytics with the types that the query client gives them."""
 
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from collector.decode.azure_rows import canonical_name, rename
 from collector.decode.gateways import azure_agc, azure_application_gateway
 
 MOMENT = datetime(2026, 1, 1, 0, 6, 23, 456000, UTC)
@@ -41,3 +43,17 @@ def test_typed_rows_are_read_and_bad_ones_listed(adapter: Any, row: dict[str, An
     assert (record.duration_ns, record.backend_ns) == (51_000_000, 44_000_000)
     assert "SECOND_GRANULARITY" not in record.quality
     assert [(error.index, error.field) for error in decoded.rejected] == [(1, "TimeTaken")]
+
+
+def test_hostile_column_names_are_not_remembered() -> None:
+    """Senders choose column names: neither long ones nor many of them stay in memory."""
+    many = {f"c{n}": 1 for n in range(600)}
+    rename(many)
+    tracemalloc.start()
+    for n in range(300):
+        assert canonical_name(f"Name_{n:0100000d}_s").startswith("name0")
+        rename({f"{n:0100000d}": 1})
+        rename({f"{n}_{name}": 1 for name in many})
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 4_000_000
