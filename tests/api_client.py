@@ -23,6 +23,11 @@ class Asker:
 
     client: httpx.Client
 
+    @property
+    def address(self) -> str:
+        """Return scheme, host and port, to put a path behind that httpx would change."""
+        return str(self.client.base_url).rstrip("/")
+
     def get(self, path: str, status: int = 200, **headers: str) -> Any:
         """Return the JSON of an answer that must have *status*."""
         answer = self.client.get(path, headers=headers)

@@ -25,7 +25,7 @@ UNAUTHENTICATED = _error(
 NOT_FOUND = _error(
     "not_found",
     f"nothing is stored under '{_TRACE}'; searched: trace ids, gateway record ids, and the request "
-    "ids in records and spans",
+    "ids in records, spans and logs",
     "azure-apim is known up to 2026-03-01T09:21:00.000000000Z: what is newer may still come",
 )
 TOO_EXPENSIVE = _error(

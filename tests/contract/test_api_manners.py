@@ -298,7 +298,7 @@ def test_no_path_or_query_is_an_inner_error(
     for segment in segments:
         path += "/" + quote(segment, safe="")
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
-    answer = asker.client.get(f"{path}?{query}")
+    answer = asker.client.get(f"{asker.address}{path}?{query}")
     assert answer.status_code in (200, 400, 404)
     if answer.status_code != 200 and "errors" not in answer.json():
         documents.ErrorDocument.model_validate(answer.json())
