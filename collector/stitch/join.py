@@ -187,7 +187,7 @@ def _same_trace_id(record: GatewayRecord, trace: TraceView) -> Match | None:
     evidence = [Evidence(field=left_name, left=record.trace_id, right=trace.trace_id)]
     child = trace.parents.get(record.outgoing_span_id) if record.outgoing_span_id else None
     if child is None:
-        return Match(trace, 1, 0.99, tuple(evidence))
+        return _passed_on(record, trace, evidence)
     evidence.append(
         Evidence(
             field="outgoing_span_id = parent_span_id",
@@ -196,6 +196,21 @@ def _same_trace_id(record: GatewayRecord, trace: TraceView) -> Match | None:
         )
     )
     return Match(trace, 0, 1.0, tuple(evidence), child)
+
+
+def _passed_on(record: GatewayRecord, trace: TraceView, evidence: list[Evidence]) -> Match:
+    """
+    Match by trace id, through the span whose parent is the record's own parent if there is one.
+
+    A gateway that passes its client's header on unchanged leaves its caller as that span's parent.
+    The caller may have made other calls itself, so this says which span it is, and no more.
+    """
+    parent_id = "" if record.outgoing_span_id else record.parent_span_id
+    child = trace.parents.get(parent_id) if parent_id else None
+    if child is None or not windows_meet(record, child.raw_start, child.raw_end, _NEAR_NS):
+        return Match(trace, 1, 0.99, tuple(evidence))
+    evidence.append(Evidence(field="parent_span_id", left=parent_id, right=parent_id))
+    return Match(trace, 1, 0.99, tuple(evidence), child)
 
 
 def _normalised_id(record: GatewayRecord, trace: TraceView, population: int) -> Match | None:

@@ -2,7 +2,9 @@
 Several stored versions and sources of one gateway request, merged into one record.
 
 API Management writes the same request to Log Analytics, Application Insights and an event hub, each
-with fields that the others lack. They share (gateway, record id) and are counted once.
+with fields that the others lack. They share (gateway, record id) and are counted once. Application
+Insights keeps the call to the backend in a row of its own, which may not name the request's id:
+such a row shares a key with the request's own row instead.
 
 Source: formats.md 1 (paths out of API Management).
 """
@@ -11,11 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from collector.decode.gateways.azure_app_insights import REQUEST_KEY
 from collector.decode.truth import MEANINGS as TIME_FLAGS
 from collector.model import GatewayRecord, Id
 from collector.stitch.nodes import derived_span_id
 from collector.stitch.timeline import MergedRecord
 
+_Key = tuple[str, str]
 _TIMES = ("duration_ns", "client_ns", "gateway_ns", "cache_ns", "backend_ns")
 # Merged by rules of their own below, or part of the identity.
 _SPECIAL = frozenset(
@@ -50,22 +54,35 @@ def merge_records(records: Iterable[GatewayRecord]) -> list[MergedRecord]:
     trace context is taken together as well. Other fields: the first version that says something,
     the most complete version first.
     """
-    groups: dict[tuple[str, str], list[GatewayRecord]] = {}
+    records = list(records)
+    names = _find_names(records)
+    groups: dict[_Key, list[GatewayRecord]] = {}
     for record in records:
         key = (record.gateway, record.record_id.lower())
-        groups.setdefault(key, []).append(record)
-    merged = [_merge(group) for group in groups.values()]
+        groups.setdefault(names.get(key, key), []).append(record)
+    merged = [_merge(group, record_id) for (_, record_id), group in groups.items()]
     return sorted(merged, key=lambda m: (m.record.start_ns, m.record.gateway, m.record.record_id))
 
 
-def _merge(group: list[GatewayRecord]) -> MergedRecord:
+def _find_names(records: list[GatewayRecord]) -> dict[_Key, _Key]:
+    """Return the identity of the requests behind the keys that stand in for a record id."""
+    found: dict[_Key, set[str]] = {}
+    for record in records:
+        shared = record.attributes.get(REQUEST_KEY, "")
+        if shared and record.record_id.lower() != shared:
+            found.setdefault((record.gateway, shared), set()).add(record.record_id.lower())
+    return {key: (key[0], min(ids)) for key, ids in found.items() if len(ids) == 1}
+
+
+def _merge(group: list[GatewayRecord], record_id: str) -> MergedRecord:
     versions = sorted(group, key=_completeness, reverse=True)
-    first = versions[0]
+    first = next(v for v in versions if v.record_id.lower() == record_id)
     merged = replace(first)
     for name in _PLAIN:
         setattr(merged, name, _first_said(versions, name))
     _merge_times(merged, versions)
     _merge_context(merged, versions)
+    _add_calls(merged, versions)
     merged.kind = next((v.kind for v in versions if v.kind != "http"), first.kind)
     merged.is_error = any(v.is_error for v in versions)
     merged.weight = max(v.weight for v in versions)
@@ -108,6 +125,27 @@ def _merge_context(merged: GatewayRecord, versions: list[GatewayRecord]) -> None
         if version.trace_id == merged.trace_id:
             merged.parent_span_id = merged.parent_span_id or version.parent_span_id
             merged.outgoing_span_id = merged.outgoing_span_id or version.outgoing_span_id
+
+
+def _add_calls(merged: GatewayRecord, versions: list[GatewayRecord]) -> None:
+    """Add up the backend calls that have rows of their own, if no other row has their sum."""
+    calls = {
+        v.outgoing_span_id: v
+        for v in sorted(versions, key=lambda v: (v.start_ns, v.outgoing_span_id))
+        if v.attributes.get(REQUEST_KEY) and v.duration_ns is None and v.backend_ns is not None
+    }
+    is_summed = any(v.duration_ns is not None and v.backend_ns is not None for v in versions)
+    if not calls or is_summed:
+        return
+    last = list(calls.values())[-1]
+    merged.backend_ns = sum(call.backend_ns or 0 for call in calls.values())
+    merged.attempts = len(calls)
+    if merged.duration_ns is not None and merged.gateway_ns is None:
+        merged.gateway_ns = max(0, merged.duration_ns - merged.backend_ns)
+    if last.trace_id == merged.trace_id:
+        merged.outgoing_span_id = last.outgoing_span_id
+    merged.backend_status = last.backend_status
+    merged.backend_host, merged.backend_path = last.backend_host, last.backend_path
 
 
 def _merged_attributes(versions: list[GatewayRecord]) -> Mapping[str, str]:

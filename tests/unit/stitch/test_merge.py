@@ -1,8 +1,12 @@
 """Several versions of one gateway record become one, whatever their order."""
 
+import json
 from itertools import permutations
 
-from collector.model import Id
+import pytest
+
+from collector.decode.gateways.azure_app_insights import decode
+from collector.model import GatewayRecord, Id
 from collector.stitch.merge import merge_records
 from tests.unit.stitch.building import CORRELATION, MS, record
 
@@ -58,3 +62,49 @@ def test_an_error_anywhere_is_an_error() -> None:
     """A version that reports a failure is not silenced by one that does not."""
     [merged] = merge_records([record(total=100, backend=5, client=1), record(is_error=True)])
     assert merged.record.is_error
+
+
+def _insights_rows(tries: int = 1) -> list[GatewayRecord]:
+    """Return Application Insights' rows of one request, as two bodies that were read apart."""
+    operation, request_span = "4c" * 16, "d1" * 8
+    properties = {"Service Type": "API Management", "API Name": "orders"}
+    request = {
+        "Type": "AppRequests",
+        "TimeGenerated": "2026-02-01T10:00:00.0000000Z",
+        "OperationId": operation,
+        "Id": request_span,
+        "DurationMs": 120.0,
+        "ResultCode": "200",
+        "Properties": {**properties, "Request Id": CORRELATION},
+    }
+    calls = [
+        {
+            "Type": "AppDependencies",
+            "TimeGenerated": f"2026-02-01T10:00:00.0{n + 1}00000Z",
+            "OperationId": operation,
+            "ParentId": request_span,
+            "Id": f"{n + 1:016x}",
+            "Target": "mesh.shop.example",
+            "DurationMs": 40.0,
+            "ResultCode": "503" if n < tries - 1 else "200",
+            "Properties": properties,
+        }
+        for n in range(tries)
+    ]
+    bodies = [[request], *([call] for call in calls)]
+    return [r for body in bodies for r in decode(json.dumps(body).encode()).records]
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_call_without_the_request_s_id_belongs_to_its_request(tries: int) -> None:
+    """Both rows of Application Insights are one record, whatever order and body they came in."""
+    records = _insights_rows(tries)
+    assert len({record.record_id for record in records}) == 2
+    (merged,) = merge_records(records)
+    assert merge_records(records[::-1]) == [merged]
+    found = merged.record
+    assert found.record_id == CORRELATION
+    assert (found.duration_ns, found.backend_ns) == (120 * MS, tries * 40 * MS)
+    assert (found.attempts, found.backend_status) == (tries, 200)
+    assert found.outgoing_span_id == f"{tries:016x}"
+    assert merged.sources == ("app-dependencies", "app-requests")

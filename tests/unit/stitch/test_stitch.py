@@ -5,7 +5,15 @@ import random
 import pytest
 
 from collector.stitch.assemble import stitch
-from tests.unit.stitch.building import CORRELATION, LONG_AFTER, MS, TRACE, record, shop_request
+from tests.unit.stitch.building import (
+    CORRELATION,
+    LONG_AFTER,
+    MS,
+    TRACE,
+    TraceBuilder,
+    record,
+    shop_request,
+)
 
 
 def test_a_request_is_stitched_from_the_gateway_to_the_database() -> None:
@@ -72,3 +80,25 @@ def test_nothing_can_not_be_stitched() -> None:
     """Without a record and a span there is no timeline to return."""
     with pytest.raises(ValueError, match="nothing to stitch"):
         stitch([], [], now_ns=LONG_AFTER)
+
+
+def test_a_header_that_was_passed_on_tells_which_call_is_whose() -> None:
+    """Two calls of one trace whose gateway sent the client's header on: each has its own spans."""
+    trace = TraceBuilder()
+    callers = ("c1" * 8, "c2" * 8)
+    # the longer request's spans begin nearer to the other record
+    trace.edge(30, 60, callers[0])
+    trace.edge(12, 60, callers[1])
+    records = [
+        record(record_id=f"r{n}", ids=(), at=10 * n, total=100, trace_id=TRACE, parent_span_id=each)
+        for n, each in enumerate(callers)
+    ]
+    for n, each in enumerate(callers):
+        timeline = stitch(records, trace.spans, now_ns=LONG_AFTER, subject=f"r{n}")
+        (link,) = [link for link in timeline.links if link.to.endswith(trace.spans[n].span_id)]
+        assert timeline.gateway_records[0].record.record_id == f"r{n}"
+        assert (link.tier, link.evidence[-1].field, link.evidence[-1].left) == (
+            1,
+            "parent_span_id",
+            each,
+        )
