@@ -144,6 +144,7 @@ def _attach_inside_record(joint: Joint, joints: Sequence[Joint]) -> None:
         for outer in joints
         if outer is not joint
         and _holds(outer, joint)
+        and not (_holds(joint, outer) and _is_before(joint, outer))
         and (evidence := _shared_id(outer, joint)) is not None
     ]
     if fitting:
@@ -160,12 +161,22 @@ def _holds(outer: Joint, inner: Joint) -> bool:
     a_time = a.duration_ns if a.backend_ns is None else a.backend_ns
     if a_time is None or a_time + a.resolution_ns < (b.duration_ns or 0):
         return False
-    if (a.duration_ns, b.start_ns) == (b.duration_ns, a.start_ns) and (
-        inner.node.span_id < outer.node.span_id
-    ):
-        return False
     end = b.start_ns + (b.duration_ns or 0)
     return windows_meet(a, b.start_ns, end, _NEAR_NS)
+
+
+def _is_before(first: Joint, second: Joint) -> bool:
+    """
+    Tell which of two records that hold each other within their rounding is the outer one.
+
+    The one that is known to have called the mesh is the inner one; else the later one is.
+    """
+    return _order_of(first) < _order_of(second)
+
+
+def _order_of(joint: Joint) -> tuple[bool, int, str]:
+    has_called_mesh = any(not child.is_gateway for child in joint.node.children)
+    return (has_called_mesh, joint.record.start_ns, joint.node.span_id)
 
 
 def _shared_id(outer: Joint, inner: Joint) -> Evidence | None:
@@ -245,6 +256,7 @@ def _owner_of(
         pool,
         key=lambda jm: (
             abs(top.raw_start - jm[0].record.start_ns) // _NEAR_NS,
+            not _lies_inside(top, jm[0]),
             -_depth(jm[0].node),
             jm[0].record.duration_ns or 0,
             abs(top.raw_start - jm[0].record.start_ns),
@@ -377,6 +389,15 @@ def _fits(node: Node, joint: Joint) -> bool:
     return (
         joint.node.raw_start - _NEAR_NS <= node.raw_start <= joint.node.raw_end + _NEAR_NS
         or record.duration_ns is None
+    )
+
+
+def _lies_inside(node: Node, joint: Joint) -> bool:
+    """Tell whether a span lies inside the record as the clocks stand, but for rounding."""
+    slack = 2 * joint.record.resolution_ns
+    return (
+        joint.node.raw_start - slack <= node.raw_start
+        and node.raw_end <= joint.node.raw_end + slack
     )
 
 

@@ -166,10 +166,25 @@ def _with_chain(verdict: Verdict, path: Sequence[Node], hops: Sequence[HopDraft]
     return replace(
         verdict,
         chain=chain,
-        hop=last.hop,
+        hop=_hop_that_failed(last),
         first_offset_ns=last.end - _origin(root),
         outcome="failed",
     )
+
+
+def _hop_that_failed(last: Node) -> int:
+    """
+    Return the visit that failed: of a proxy that got no answer, the callee's last one.
+
+    Above several tries, and at the mesh's edge, that is another hop than the proxy's own.
+    """
+    reply = own_reply(last)
+    if reply is None or reply.side != "upstream":
+        return last.hop
+    visits = [child for child in last.children if is_waited_for(child) and child.hop != last.hop]
+    if not visits:
+        return last.hop
+    return max(visits, key=lambda visit: (visit.start, visit.hop)).hop
 
 
 def _origin(node: Node) -> int:

@@ -83,7 +83,7 @@ _EDGES = (
     Scenario(
         "edge-timeout",
         "the route of the mesh ingress times out",
-        _failed(_EDGE, "mesh", "timeout", "TIMEOUT_LONGER_INSIDE"),
+        _failed("service front", "mesh", "timeout", "TIMEOUT_LONGER_INSIDE"),
         status=504,
         edge={"timeout_ms": _PATIENCE_MS},
         services=_chain(_TOO_LONG),

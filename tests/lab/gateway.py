@@ -230,7 +230,8 @@ def _build_row(name: str, exchange: _Exchange) -> dict[str, Any]:
         "CacheTime": 0,
         "BackendTime": int(exchange.backend_s * 1000),
     }
-    if policy.carries in ("traceparent-passed", "client-request-id"):
+    is_passed = policy.carries in ("traceparent-passed", "client-request-id")
+    if is_passed or policy.is_inbound_logged:
         row["RequestHeaders"] = _logged(request.headers)
     if exchange.backend_headers is not None:
         row |= {

@@ -52,6 +52,7 @@ class Policy:
     network_ms: float = 0.0
     is_cached: bool = False
     is_backend_down: bool = False
+    is_inbound_logged: bool = False
     carries: Carrier = "traceparent"
     record: Literal["at-once", "twice", "late", "never"] = "at-once"
     clock_ms: float = 0.0

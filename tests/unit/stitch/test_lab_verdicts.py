@@ -135,3 +135,31 @@ def test_one_proxy_has_one_clock() -> None:
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
     assert [span.adjusted_by_ns for span in timeline.spans] == [0, 0, 0]
     assert "CLOCK" not in _rules(timeline)
+
+
+def test_timeout_above_several_tries_is_of_the_last_visit() -> None:
+    """The span above the tries is the caller's; what got no answer is the last visit it made."""
+    trace = TraceBuilder()
+    edge = trace.edge(0, 225, code=502)
+    answered = {"http.response.status_code": "502"}
+    front = trace.span("front", 0, 224, edge, "Server", status="Error", attributes=answered)
+    tries = trace.sidecar_out("front", "basket", 2.9, 221, front, code=504, flags="URX,UT")
+    trace.sidecar_in("basket", 3, 99, tries, code=0, flags="DC")
+    trace.sidecar_in("basket", 123, 100, tries, code=0, flags="DC")
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    verdict = timeline.verdict
+    assert (verdict.layer, verdict.class_) == ("mesh", "timeout")
+    assert timeline.hops[verdict.hop].service == "basket.shop"
+    assert timeline.hops[verdict.hop].attempt == 2
+
+
+def test_timeout_at_the_edge_is_of_the_service_behind_it() -> None:
+    """The edge's own span says that it gave up; the visit that got no answer is its callee's."""
+    trace = TraceBuilder()
+    edge = trace.edge(0, 151, code=504, flags="UT")
+    out = trace.sidecar_out(
+        "istio-ingressgateway", "front", 0.1, 150, edge, code=504, flags="UT", node_kind="router"
+    )
+    trace.sidecar_in("front", 0.3, 149, out, code=0, flags="DC")
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert timeline.hops[timeline.verdict.hop].service == "front.shop"
