@@ -7,6 +7,7 @@ journal, another room; SQL and the driver live here and nowhere else. Read first
 `schema/`.
 """
 
+from collector.store.candidates import Edge
 from collector.store.rows import (
     ApiStat,
     IdHit,
@@ -20,6 +21,7 @@ from collector.store.store import Store, open_store
 
 __all__ = [
     "ApiStat",
+    "Edge",
     "IdHit",
     "LoadableSegment",
     "RequestFilter",

@@ -11,7 +11,8 @@ from collector.clock import Clock
 from collector.config import StoreSettings
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
-from collector.store import reads, summaries
+from collector.store import candidates, reads, summaries
+from collector.store.candidates import Edge
 from collector.store.connections import Connections
 from collector.store.loading import load_file
 from collector.store.migrations import migrate
@@ -215,3 +216,35 @@ class Store:
         """Return the APIs that had requests in [start_ns, end_ns), the busiest first."""
         with self.connections.reading() as client:
             return summaries.get_api_stats(client, self._settings.database, start_ns, end_ns)
+
+    def sample_requests(
+        self, start_ns: int, end_ns: int, limit: int, *, api: str = ""
+    ) -> list[RequestRow]:
+        """Return requests of [start_ns, end_ns) drawn by hash: the same ones for the same data."""
+        with self.connections.reading() as client:
+            return candidates.sample_requests(
+                client, self._settings.database, start_ns, end_ns, api, limit
+            )
+
+    def find_join_records(
+        self, gateway: str, api: str, moment_ns: int, *, reach_ns: int, limit: int
+    ) -> list[GatewayRecord]:
+        """Return an API's records nearest to a moment, with the fields that tell times and ids."""
+        with self.connections.reading() as client:
+            return candidates.find_join_records(
+                client, self._settings.database, gateway, api, moment_ns, reach_ns, limit
+            )
+
+    def find_edges(
+        self, start_ns: int, end_ns: int, *, services: Sequence[str] = (), limit: int
+    ) -> list[Edge]:
+        """Return the edge spans nearest to the middle of [start_ns, end_ns), by start."""
+        with self.connections.reading() as client:
+            return candidates.find_edges(
+                client, self._settings.database, services, start_ns, end_ns, limit
+            )
+
+    def find_claimed(self, edges: Sequence[Edge]) -> set[str]:
+        """Return the ids of those traces that a gateway record names by one of their ids."""
+        with self.connections.reading() as client:
+            return candidates.find_claimed(client, self._settings.database, edges)

@@ -1,0 +1,196 @@
+"""
+Requests drawn at random but always the same, and what a join without ids chooses from.
+
+A sample is made of the lowest hashes of a range: asked again it is the same, and a longer one holds
+the shorter one. For a join by likelihood the rows are those nearest to a moment, so that a limit
+leaves a stretch without gaps: in a thinned-out one a wrong partner would seem to be the only one.
+
+Source: algorithms.md 4.2 (candidates) and 4.10 (stable sample by hash of the trace).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clickhouse_connect.driver import Client
+
+from collector.model import GatewayRecord, Id
+from collector.store.reads import ask
+from collector.store.rows import RequestRow
+
+_HASHES = 1 << 64
+# So many times the sample are looked at: versions, traces in parts and claimed traces drop out.
+_SPARE = 8
+_MAX_KEYS = 400
+_MAX_SIZES = 100_000
+_DAY_NS = 86_400_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """The edge span of a trace. `response_bytes` is `None` where no span states it."""
+
+    trace_id: str
+    span_id: str
+    service: str
+    host: str
+    method: str
+    status: int | None
+    start_ns: int
+    duration_ns: int
+    request_key: str
+    response_bytes: int | None = None
+
+
+def sample_requests(
+    client: Client, database: str, start_ns: int, end_ns: int, api: str, limit: int
+) -> list[RequestRow]:
+    """
+    Return at most *limit* requests that began in [start_ns, end_ns), in the order of their hashes.
+
+    A trace whose record is among them is left out; one joined by another id than its own may
+    appear beside its record. With *api*, only gateway records.
+    """
+    span = {
+        "database": database,
+        # five-minute buckets are counted from 1970
+        "start_ns": max(start_ns, _DAY_NS),
+        "end_ns": min(end_ns, 4_000_000_000_000_000_000),
+    }
+    records, traces = ask(client, "count_rows", **span, api=api)[0]
+    found: list[tuple[int, RequestRow]] = []
+    most = _most(records, limit)
+    for place, gateway, record_id, trace_id, name, begin_ns, duration_ns in ask(
+        client, "sample_requests", **span, api=api, most=most, limit=limit
+    ):
+        row = RequestRow(
+            start_ns=begin_ns,
+            duration_ns=duration_ns,
+            gateway=gateway,
+            record_id=record_id,
+            trace_id=trace_id,
+            api=name,
+        )
+        found.append((place, row))
+    if not api:
+        known = {row.trace_id for _, row in found}
+        most = _most(traces, limit)
+        for place, trace_id, begin_ns in ask(
+            client, "sample_traces", **span, most=most, limit=limit
+        ):
+            if trace_id not in known:
+                row = RequestRow(start_ns=begin_ns, duration_ns=None, trace_id=trace_id)
+                found.append((place, row))
+    found.sort(key=lambda pair: (pair[0], pair[1].gateway, pair[1].record_id))
+    return [row for _, row in found[:limit]]
+
+
+def find_join_records(
+    client: Client,
+    database: str,
+    gateway: str,
+    api: str,
+    moment_ns: int,
+    reach_ns: int,
+    limit: int,
+) -> list[GatewayRecord]:
+    """Return the records of an API nearest to a moment, with what a join by likelihood reads."""
+    rows = ask(
+        client,
+        "find_join_records",
+        database=database,
+        gateway=gateway,
+        api=api,
+        moment_ns=moment_ns,
+        start_ns=max(moment_ns - reach_ns, _DAY_NS),
+        end_ns=moment_ns + reach_ns,
+        limit=limit,
+    )
+    return [_record(row) for row in rows]
+
+
+def find_edges(
+    client: Client,
+    database: str,
+    services: Sequence[str],
+    start_ns: int,
+    end_ns: int,
+    limit: int,
+) -> list[Edge]:
+    """Return the edge spans that began nearest to the middle of a range, by start."""
+    rows = ask(
+        client,
+        "find_edges",
+        database=database,
+        services=list(services),
+        moment_ns=(start_ns + end_ns) // 2,
+        start_ns=max(start_ns, _DAY_NS),
+        end_ns=end_ns,
+        limit=limit,
+    )
+    if not rows:
+        return []
+    sizes = _find_sizes(client, database, rows)
+    edges = [
+        Edge(
+            trace_id=trace_id,
+            span_id=edge["span_id"],
+            service=edge["service"],
+            host=edge["host"],
+            method=edge["method"],
+            status=edge["status"] or None,
+            start_ns=edge["start_ns"],
+            duration_ns=edge["duration_ns"],
+            request_key=edge["request_key"],
+            response_bytes=sizes.get((trace_id, edge["span_id"])),
+        )
+        for trace_id, edge, _ in rows
+    ]
+    return sorted(edges, key=lambda each: (each.start_ns, each.trace_id))
+
+
+def find_claimed(client: Client, database: str, edges: Iterable[Edge]) -> set[str]:
+    """Return the ids of the traces that a gateway record names, by trace id or request id."""
+    wanted = list(edges)
+    claimed: set[str] = set()
+    for first in range(0, len(wanted), _MAX_KEYS):
+        part = wanted[first : first + _MAX_KEYS]
+        keys = sorted({key for edge in part for key in (edge.trace_id, edge.request_key) if key})
+        rows = ask(client, "find_recorded_keys", database=database, keys=keys)
+        recorded = {row[0] for row in rows}
+        claimed |= {e.trace_id for e in part if e.trace_id in recorded or e.request_key in recorded}
+    return claimed
+
+
+def _most(rows: int, limit: int) -> int:
+    """Return the hash below which there are surely *limit* of so many rows."""
+    return min(_HASHES * limit * _SPARE // max(rows, 1), _HASHES - 1)
+
+
+def _find_sizes(
+    client: Client, database: str, rows: Sequence[tuple[Any, ...]]
+) -> dict[tuple[str, str], int]:
+    edges = [row[1] for row in rows]
+    starts = [edge["start_ns"] for edge in edges]
+    services = sorted({edge["service"] for edge in edges})
+    found = ask(
+        client,
+        "find_response_sizes",
+        database=database,
+        services=services,
+        start_ns=min(starts),
+        end_ns=max(starts) + 1,
+        limit=_MAX_SIZES,
+    )
+    return {(trace_id, span_id): size for trace_id, span_id, size in found}
+
+
+def _record(row: tuple[Any, ...]) -> GatewayRecord:
+    names = (
+        "gateway", "record_id", "start_ns", "instance", "source", "ids", "trace_id", "duration_ns",
+        "backend_ns", "resolution_ns", "method", "path", "route", "api", "operation",
+        "backend_method", "backend_path", "backend_status", "response_bytes",
+    )  # fmt: skip
+    values = dict(zip(names, row, strict=True))
+    values["ids"] = tuple(Id(each["key"], each["value"]) for each in values["ids"])
+    return GatewayRecord(**values)
