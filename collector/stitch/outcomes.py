@@ -23,6 +23,7 @@ from collector.stitch.verdict import is_failing, judge_below
 
 # Two clocks of one machine stamp the end of a call in either order; below this nobody worked on.
 _NOISE_NS = 2_000_000
+_MAX_EXAMPLES = 5
 
 
 def add_outcome(
@@ -108,7 +109,11 @@ def _hidden_failure(members: Sequence[Node], hops: Sequence[HopDraft]) -> Node |
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCount:
-    """How many requests of an API and consumer ended alike; statuses as classes like `5xx`."""
+    """
+    How many requests of an API and consumer ended alike; statuses as classes like `5xx`.
+
+    `examples` are timeline ids, the newest first.
+    """
 
     api: str
     consumer: str
@@ -118,12 +123,13 @@ class OutcomeCount:
     outcome: str
     requests: int
     wasted_ns: int
+    examples: tuple[str, ...] = ()
 
 
 def count_outcomes(timelines: Iterable[Timeline]) -> list[OutcomeCount]:
     """Return the matrix of gateway status, edge status, application status and outcome."""
-    counts: dict[tuple[str, str, str, str, str, str], tuple[int, int]] = {}
-    for timeline in timelines:
+    counts: dict[tuple[str, str, str, str, str, str], tuple[int, int, list[str]]] = {}
+    for timeline in sorted(timelines, key=lambda t: (-t.start_ns, t.id)):
         record = timeline.gateway_records[0].record if timeline.gateway_records else None
         key = (
             record.api if record is not None else "",
@@ -133,11 +139,13 @@ def count_outcomes(timelines: Iterable[Timeline]) -> list[OutcomeCount]:
             _status_of(timeline, "service"),
             timeline.verdict.outcome,
         )
-        requests, wasted = counts.get(key, (0, 0))
-        counts[key] = (requests + 1, wasted + timeline.verdict.wasted_ns)
+        requests, wasted, examples = counts.get(key, (0, 0, []))
+        if len(examples) < _MAX_EXAMPLES:
+            examples.append(timeline.id)
+        counts[key] = (requests + 1, wasted + timeline.verdict.wasted_ns, examples)
     return [
-        OutcomeCount(*key, requests=requests, wasted_ns=wasted)
-        for key, (requests, wasted) in sorted(counts.items())
+        OutcomeCount(*key, requests=requests, wasted_ns=wasted, examples=tuple(examples))
+        for key, (requests, wasted, examples) in sorted(counts.items())
     ]
 
 

@@ -28,4 +28,5 @@ def test_a_zombie_is_counted_with_its_waste() -> None:
         outcome="zombie",
         requests=2,
         wasted_ns=798_000_000,
+        examples=(story.stitch().id,) * 2,
     )

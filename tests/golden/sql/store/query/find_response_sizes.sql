@@ -1,0 +1,15 @@
+SELECT
+    TraceId, SpanId,
+    toInt64OrZero(multiIf(
+        SpanAttributes['response_size'] != '', SpanAttributes['response_size'],
+        SpanAttributes['http.response.body.size'] != '', SpanAttributes['http.response.body.size'],
+        SpanAttributes['http.response_content_length'])) AS size
+FROM {database:Identifier}.otel_traces
+WHERE (toStartOfFiveMinutes(Timestamp), TraceId) GLOBAL IN (
+        SELECT toStartOfFiveMinutes(toDateTime(intDiv(edge.start_ns, 1000000000))), trace_id FROM {database:Identifier}.trace_summary
+        WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000)))
+            AND edge.start_ns >= {start_ns:Int64} AND edge.start_ns < {end_ns:Int64})
+    AND ServiceName IN {services:Array(String)}
+    AND size > 0
+ORDER BY TraceId, SpanId
+LIMIT {limit:UInt32}
