@@ -450,6 +450,29 @@ class ApisDocument(Document):
     apis: list[ApiItem]
 
 
+class ClockPairItem(Document):
+    """Two hosts: the clock of `second` is ahead of that of `first` by `offset_ms` ± `bound_ms`."""
+
+    first: str = Field(description="A node, a pod or, for a gateway, its name and instance.")
+    second: str
+    offset_ms: Milliseconds
+    bound_ms: Milliseconds
+    samples: int = Field(description="Calls between the two in the newest five minutes.")
+    drift_ppm: float | None = Field(description="Null: known for one stretch of five minutes only.")
+    health: str = Field(
+        description="ok, off (surely more than 50 ms), drifting, or unknown (the bound is wide)."
+    )
+
+
+class ClocksDocument(Document):
+    """The clocks of all hosts that called each other lately."""
+
+    pairs: list[ClockPairItem]
+    calls: int = Field(description="Calls that this was learned from.")
+    start: Moment | None
+    end: Moment | None
+
+
 class HealthDocument(Document):
     """Liveness."""
 

@@ -307,6 +307,22 @@ SOURCES: dict[str, Any] = {
         }
     ]
 }
+CLOCKS: dict[str, Any] = {
+    "pairs": [
+        {
+            "first": "checkout-7d9c5b6f4-x2k8p",
+            "second": "stock-5f6b7c8d9-q4w7z",
+            "offset_ms": 131.204,
+            "bound_ms": 0.412,
+            "samples": 214,
+            "drift_ppm": 0.0,
+            "health": "off",
+        }
+    ],
+    "calls": 1_902,
+    "start": "2026-03-01T09:15:04.118000000Z",
+    "end": "2026-03-01T09:39:58.730000000Z",
+}
 APIS: dict[str, Any] = {
     "apis": [
         {

@@ -171,6 +171,12 @@ def _add_overviews(app: FastAPI, questions: Questions, workers: Workers) -> None
         ask = partial(_write, lambda: render.render_apis(questions.apis(**given)))
         return Response(await workers.run(ask), media_type="application/json")
 
+    @app.get("/api/v1/clocks", **schemas.CLOCKS)
+    async def clocks(request: Request) -> Response:
+        _pairs(request)
+        ask = partial(_write, lambda: render.render_clocks(questions.clocks()))
+        return Response(await workers.run(ask), media_type="application/json")
+
 
 def _write(ask: Callable[[], Any]) -> bytes:
     return orjson.dumps(ask())

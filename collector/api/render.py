@@ -13,6 +13,7 @@ import orjson
 from collector.model import GatewayRecord, Id, LogRecord, Span
 from collector.query.account import Account
 from collector.query.answers import ApiReport, Found, SourceReport, Stored, Summary
+from collector.query.clocks import ClockReport
 from collector.query.moments import format_moment, to_ms
 from collector.stitch.timeline import (
     Evidence,
@@ -242,6 +243,27 @@ def render_apis(apis: Iterable[ApiReport]) -> Document:
             }
             for item in apis
         ]
+    }
+
+
+def render_clocks(report: ClockReport) -> Document:
+    """Return the document of `GET /api/v1/clocks`."""
+    return {
+        "pairs": [
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "offset_ms": to_ms(pair.offset_ns),
+                "bound_ms": to_ms(pair.bound_ns),
+                "samples": pair.samples,
+                "drift_ppm": pair.drift_ppm,
+                "health": pair.health,
+            }
+            for pair in report.pairs
+        ],
+        "calls": report.calls,
+        "start": _optional_moment(report.start_ns),
+        "end": _optional_moment(report.end_ns),
     }
 
 

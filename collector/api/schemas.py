@@ -151,6 +151,15 @@ APIS = _route(
     tag="overview",
     parameters=_BEGIN_AND_END,
 )
+CLOCKS = _route(
+    "clocks",
+    "How far the hosts' clocks are apart",
+    "Learned from calls between hosts of recent requests, with error bars. A span is moved only "
+    "when zero lies outside of them; `?raw=true` of a timeline leaves every clock as it is.",
+    documents.ClocksDocument,
+    examples.CLOCKS,
+    tag="overview",
+)
 HEALTH = _route(
     "healthz",
     "Liveness",

@@ -15,6 +15,7 @@ from collector.model import Stream
 from collector.query.account import Account, build_account
 from collector.query.answers import ApiReport, Found, SourceReport, Stitched, Stored
 from collector.query.batch import RowStitching
+from collector.query.clocks import ClockReport, Clocks
 from collector.query.freshness import Freshness
 from collector.query.moments import format_moment, parse_moment
 from collector.query.resolve import Gathered, clean_id, gather, read_id
@@ -54,7 +55,10 @@ class Questions:
         self._freshness = freshness
         self.metrics = metrics
         self._aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
-        self._stitching = Stitching(freshness, metrics, gateway_services)
+        # What is stitched to learn from is no answer: it counts as nothing, and moves nothing.
+        sampling = Stitching(freshness, Metrics(), gateway_services)
+        self._clocks = Clocks(store, clock, RowStitching(store, sampling, self._aside))
+        self._stitching = Stitching(freshness, metrics, gateway_services, self._clocks.offsets_at)
         rows = RowStitching(store, self._stitching, self._aside)
         self._searching = Searching(store, clock, freshness, rows)
         self.traces = Traces(store, clock, freshness, rows)
@@ -131,6 +135,10 @@ class Questions:
         """Return the APIs of the gateways with rate, errors, percentiles and join coverage."""
         return self._searching.apis(start, end)
 
+    def clocks(self) -> ClockReport:
+        """Return what is known of the hosts' clocks, by pair of hosts."""
+        return self._clocks.report()
+
     def now_ns(self) -> int:
         """Return the moment that relative times count from."""
         return self._clock.now_ns()
@@ -138,6 +146,7 @@ class Questions:
     def close(self) -> None:
         """Wait for what runs in the background; the store may be closed afterwards."""
         self._freshness.close()
+        self._clocks.close()
 
     def _gather(self, text: str, until_ns: int | None) -> Gathered:
         found = gather(

@@ -2,7 +2,7 @@
 The one place where questions call the rules of `stitch`, with all that the rules need to know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from collector.decode.gateway_spans import ServiceRule
 from collector.model import GatewayRecord, LogRecord, Span
@@ -10,16 +10,26 @@ from collector.query.expectations import Expectations
 from collector.query.freshness import Freshness
 from collector.query.joins import JoinCount
 from collector.stitch.assemble import stitch
+from collector.stitch.placement import NO_OFFSETS, ClockOffsets
 from collector.stitch.timeline import Timeline
 from collector.telemetry import Metrics
 
 
 class Stitching:
-    """Makes timelines, learns from them what to expect of the next, counts joins. Thread-safe."""
+    """
+    Makes timelines, learns from them what to expect of the next, counts joins. Thread-safe.
+
+    *offsets_at* tells what is known of the hosts' clocks at a moment.
+    """
 
     def __init__(
-        self, freshness: Freshness, metrics: Metrics, gateway_services: Sequence[ServiceRule]
+        self,
+        freshness: Freshness,
+        metrics: Metrics,
+        gateway_services: Sequence[ServiceRule],
+        offsets_at: Callable[[int], ClockOffsets] = lambda _: NO_OFFSETS,
     ) -> None:
+        self._offsets_at = offsets_at
         self._expectations = Expectations(freshness)
         self._joins = JoinCount(metrics)
         self._gateway_services = gateway_services
@@ -35,6 +45,7 @@ class Stitching:
         is_raw: bool = False,
     ) -> Timeline:
         """Return the timeline of the request that *subject* names, as known at *now_ns*."""
+        starts = [record.start_ns for record in records] + [span.start_ns for span in spans]
         timeline = stitch(
             records,
             spans,
@@ -42,6 +53,7 @@ class Stitching:
             now_ns=now_ns,
             lags=self._expectations.lags_for(records, spans, now_ns),
             subject=subject,
+            offsets=self._offsets_at(min(starts)) if starts else NO_OFFSETS,
             gateway_services=self._gateway_services,
             is_raw=is_raw,
         )

@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collector.stitch.placement import ClockOffsets, Offset
+from collector.stitch.placement import PROXY_END_NS, ClockOffsets, Offset, record_slack_ns
 from collector.stitch.timeline import Timeline, TimelineSpan
 
 WINDOW_NS = 300_000_000_000
@@ -24,6 +24,7 @@ _TIGHTEST_SHARE = 20
 _ALARM_NS = 50_000_000
 _ALARM_DRIFT_PPM = 200.0
 _MAX_CHAIN = 8
+_PROXIES = frozenset({"edge", "client_proxy", "server_proxy", "waypoint"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +135,14 @@ def _is_call(caller: TimelineSpan, span: TimelineSpan) -> bool:
 def _slack(timeline: Timeline, caller: TimelineSpan) -> int:
     for merged in timeline.gateway_records:
         if merged.span_id == caller.span_id:
-            return (merged.record.resolution_ns + 1) // 2
+            return record_slack_ns(merged.record.resolution_ns)
     return 0
 
 
 def _sample(caller: TimelineSpan, span: TimelineSpan, slack_ns: int) -> PairSample:
     caller_end = caller.raw_start_ns + caller.duration_ns
+    if caller.role in _PROXIES:
+        caller_end += PROXY_END_NS
     span_end = span.raw_start_ns + span.duration_ns
     return PairSample(
         first=caller.host,

@@ -52,6 +52,7 @@ PATHS = [
     f"/api/v1/requests/{TRACE}/explain",
     "/api/v1/sources",
     "/api/v1/apis",
+    "/api/v1/clocks",
     "/metrics",
 ]
 
@@ -254,6 +255,7 @@ def test_examples_are_what_they_illustrate(model: type[documents.Document], exam
         (f"/api/v1/requests/{TRACE}/explain", documents.AccountDocument),
         ("/api/v1/sources", documents.SourcesDocument),
         ("/api/v1/apis?start=-1d", documents.ApisDocument),
+        ("/api/v1/clocks", documents.ClocksDocument),
     ],
 )
 def test_answers_have_exactly_the_documented_fields(
