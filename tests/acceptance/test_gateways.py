@@ -319,6 +319,10 @@ def test_a_gateway_that_sends_spans_only_has_its_record(service: Service, gatewa
     assert found["gateway"] == pytest.approx(20.0)
     assert found["app"] == pytest.approx(50.0)
     assert sum(found.values()) == pytest.approx(100.0)
+    service.wait_for(
+        f"/api/v1/requests?gateway={gateway}&joined=true&start=-1h",
+        lambda s, f: s == 200 and record["record_id"] in [each["id"] for each in f["requests"]],
+    )
 
 
 def test_log_record_and_spans_of_one_gateway_are_one(service: Service) -> None:
