@@ -115,7 +115,8 @@ def _outside(members: Sequence[Node]) -> Iterator[Finding]:
 def _clock(members: Sequence[Node]) -> Iterator[Finding]:
     moved: dict[tuple[str, int], list[Node]] = {}
     for node in members:
-        if node.shift and node.shift_reason != FITTED:
+        # Less than that is within what two well kept clocks differ by.
+        if abs(node.shift) > _CLOSE_NS and node.shift_reason != FITTED:
             moved.setdefault((node.shift_reason, node.shift), []).append(node)
     for (reason, shift), nodes in sorted(moved.items(), key=lambda item: item[0]):
         message = f"{len(nodes)} {_plural(nodes)} moved by {shift / 1e6:.3f} ms: {reason}"

@@ -156,7 +156,7 @@ def _inverted_timeouts(members: Sequence[Node]) -> Iterator[Finding]:
         waited, callee = waited_time(node), slowest_callee(node)
         if waited is None or callee is None or callee.duration <= waited + 2_000_000:
             continue
-        inner = next((c for c in node.children if c.is_proxy), None)
+        inner = next((c for c in node.children if c.is_proxy or c.is_gateway), None)
         if inner is None or _timed_out(inner):
             continue
         yield Finding(

@@ -66,7 +66,7 @@ def slowest_callee(node: Node) -> Node | None:
             continue
         if longest is None or (child.duration, child.span_id) > (longest.duration, longest.span_id):
             longest = child
-        if child.hop == node.hop or child.is_proxy:
+        if child.hop == node.hop or child.is_proxy or child.is_gateway:
             stack.extend(child.children)
     return longest
 

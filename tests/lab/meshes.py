@@ -32,6 +32,7 @@ class MeshKind:
     """
 
     tracer: Tracer = Tracer()
+    edge_name: str = "istio-ingressgateway"  # one host has one clock in all meshes
     edge_tracer: Tracer | None = None
     access_logs: tuple[AccessLog, ...] = ("otlp",)
     is_b3: bool = False
@@ -46,7 +47,9 @@ MESHES = {
         access_logs=(),
         clock_offsets_ms={"ahead": 500, "behind": -200, "slightly-ahead": 50, "far-ahead": 5_000},
     ),
-    "edge-clock": MeshKind(access_logs=(), clock_offsets_ms={"istio-ingressgateway": -350}),
+    "edge-clock": MeshKind(
+        access_logs=(), edge_name="late-ingress", clock_offsets_ms={"late-ingress": -350}
+    ),
     "zipkin-64": MeshKind(Tracer("zipkin-json", is_trace_id_128_bit=False), is_b3=True),
     "old-edge": MeshKind(edge_tracer=Tracer(spawns_upstream_span=False)),
     "bare": MeshKind(has_application_spans=False),
@@ -78,7 +81,7 @@ def build_topology(name: str, scenarios: Sequence[Scenario]) -> Topology:
     kind = MESHES[name]
     services = [_build_service(service, scenarios, kind) for service in sorted(_names(scenarios))]
     routes = tuple(_edge_routes(scenarios))
-    edge = Gateway(routes, tracer=kind.edge_tracer, is_request_id_preserved=True)
+    edge = Gateway(routes, kind.edge_name, tracer=kind.edge_tracer, is_request_id_preserved=True)
     return Topology(name, tuple(services), edge, kind.tracer, kind.access_logs)
 
 

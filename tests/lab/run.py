@@ -48,10 +48,11 @@ async def run(
     """
     Send each scenario's requests and score what Hopline says of them.
 
-    Hopline, proxies and applications write their data and logs into *folder*. The answers are
-    taken at the end, once no wrong one gets better, so that an answer also has to stay right.
+    Hopline, proxies and applications write their data and logs into *folder*. It is asked once
+    everything was sent, and again for what is wrong as long as something gets better.
     """
     results = Results()
+    begun = time.monotonic()
     [zipkin_port] = free_ports(1)
     service = await asyncio.to_thread(start_service, folder, zipkin_port=str(zipkin_port))
     try:
@@ -62,11 +63,10 @@ async def run(
                 say(f"{len(group)} kinds in the mesh {mesh}, {requests} requests each")
                 lab = _Lab(mesh, group, service, zipkin_port, folder / mesh)
                 sent += await lab.send_all(requests, results.disturbed)
-        say(f"asking for {len(sent)} timelines")
+        say(f"asking for {len(sent)} timelines, {time.monotonic() - begun:.0f} s after the start")
         async with aiohttp.ClientSession() as client:
             asker = _Asker(client, service.api_url)
-            await asker.wait_until_settled(sent)
-            results.answers = await asker.ask_all(sent)
+            results.answers = await asker.ask_until_settled(sent)
     finally:
         await asyncio.to_thread(service.stop)
     results.scores = [judge(one, results.answers.get(one.id)) for one in sent]
@@ -197,23 +197,28 @@ class _Asker:
         self._client = client
         self._api_url = api_url
 
-    async def wait_until_settled(self, sent: Sequence[Sent]) -> None:
-        """Ask for wrong answers again until none is left, or none gets better for a while."""
+    async def ask_until_settled(self, sent: Sequence[Sent]) -> dict[str, Document]:
+        """
+        Return the timelines by id, without those that Hopline does not know.
+
+        Asks for wrong ones again until none is left, or none gets better for a while.
+        """
+        known: dict[str, Document] = {}
         begun = improved_at = time.monotonic()
         waiting, fewest = list(sent), 1 << 60
         while waiting and time.monotonic() - begun < _LIMIT_S:
-            answers = await self.ask_all(waiting)
-            scores = [judge(one, answers.get(one.id)) for one in waiting]
+            known |= await self._ask_all(waiting)
+            scores = [judge(one, known.get(one.id)) for one in waiting]
             waiting = [score.sent for score in scores if not score.is_right]
             problems = sum(len(score.said) for score in scores)
             if problems < fewest:
                 fewest, improved_at = problems, time.monotonic()
             if time.monotonic() - improved_at > _PATIENCE_S:
-                return
+                break
             await asyncio.sleep(_SWEEP_PAUSE_S)
+        return known
 
-    async def ask_all(self, sent: Sequence[Sent]) -> dict[str, Document]:
-        """Return the timelines by id, without those that Hopline does not know."""
+    async def _ask_all(self, sent: Sequence[Sent]) -> dict[str, Document]:
         gate = asyncio.Semaphore(_ASKED_AT_ONCE)
 
         async def ask(one: Sent) -> tuple[str, Any]:

@@ -163,3 +163,12 @@ def test_timeout_at_the_edge_is_of_the_service_behind_it() -> None:
     trace.sidecar_in("front", 0.3, 149, out, code=0, flags="DC")
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
     assert timeline.hops[timeline.verdict.hop].service == "front.shop"
+
+
+def test_less_than_two_milliseconds_is_no_wrong_clock() -> None:
+    """A span from another host that ends 0.4 ms too late is moved, and no clock is accused."""
+    trace = TraceBuilder()
+    out = trace.sidecar_out("front", "basket", 0, 10, trace.edge(0, 12))
+    trace.sidecar_in("basket", 1, 9.9, out)
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert "CLOCK" not in _rules(timeline)
