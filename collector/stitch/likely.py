@@ -23,7 +23,7 @@ class LikelyPair:
 
     `record` is `<gateway>/<record id>`, `span` `<trace id>/<span id>`.
     `is_demoted`: the route's measured precision does not keep what it claims, so that this is a
-    candidate and no link.
+    candidate and no link. `rivals` are the other spans that it could have been.
     """
 
     record: str
@@ -33,6 +33,7 @@ class LikelyPair:
     runner_up: float
     evidence: tuple[Evidence, ...]
     is_demoted: bool = False
+    rivals: tuple[RejectedCandidate, ...] = ()
 
 
 def add_likely(
@@ -53,27 +54,29 @@ def add_likely(
             matches.rejected.append(
                 RejectedCandidate(
                     to=pair.span,
-                    tier=4,
+                    tier=5,
                     confidence=round(pair.probability, 4),
                     reason=objection,
                     evidence=pair.evidence,
                 )
             )
+            matches.rejected.extend(pair.rivals)
             continue
         trace = traces[trace_id]
         entry = next((n for n in trace.nodes if n.span and n.span.span_id == span_id), None)
         matches.accepted.append(Match(trace, 4, round(pair.probability, 4), pair.evidence, entry))
+        matches.rejected.extend(pair.rivals)
 
 
 def _objection(
     pair: LikelyPair, trace_id: str, claimed: set[str], traces: Mapping[str, TraceView]
 ) -> str:
-    if trace_id not in traces:
-        return "its spans are not at hand"
-    if trace_id in claimed:
-        return "another record is joined to this trace by an id"
     if pair.is_demoted:
         return "joins without ids are not proven for this route: a candidate only"
     if pair.probability < TIMELINE_MINIMUM:
         return "less likely than not"
+    if trace_id not in traces:
+        return "its spans are not at hand"
+    if trace_id in claimed:
+        return "another record is joined to this trace by an id"
     return ""

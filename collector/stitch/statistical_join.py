@@ -24,7 +24,7 @@ from collector.model import GatewayRecord, Span
 from collector.stitch.densities import Density, Numbers, learn_density
 from collector.stitch.identify import status_code
 from collector.stitch.likely import TIMELINE_MINIMUM, LikelyPair
-from collector.stitch.timeline import Evidence
+from collector.stitch.timeline import Evidence, RejectedCandidate
 
 STATISTICS_MINIMUM = 0.95
 _MIN_PAIRS = 20
@@ -32,6 +32,8 @@ _MIN_AUDITED = 20
 _ROUNDS = 40
 _MAX_CANDIDATES = 64
 _KEPT_WEIGHT = 1e-4
+_MAX_RIVALS = 5
+_LEAST_RIVAL = 0.01
 _SECOND = 1_000_000_000
 _SIZE_KEYS = ("response_size", "http.response.body.size", "http.response_content_length")
 
@@ -156,9 +158,13 @@ def join_without_ids(
     spans: Sequence[SpanPoint],
     models: Mapping[str, RouteModel],
     audits: Mapping[str, RouteAudit] | None = None,
+    *,
+    minimum: float = TIMELINE_MINIMUM,
 ) -> list[LikelyPair]:
     """
     Return the pairs that are more likely than not, one per record and per span at most.
+
+    A lower *minimum* adds the likeliest span of records that have none more likely than not.
 
     *records* and *spans* are those that no id joins, of one stretch of time. Routes without a model
     give nothing; routes that were demoted, or never audited, give candidates only.
@@ -179,7 +185,7 @@ def join_without_ids(
         return []
     rows, columns = np.concatenate(weighed.rows), np.concatenate(weighed.columns)
     chances = _settle(rows, columns, np.concatenate(weighed.weights), len(known), len(ordered))
-    pairs = _choose(rows, columns, chances, known, ordered)
+    pairs = _choose((rows, columns, chances), known, ordered, minimum)
     return [replace(pair, is_demoted=_is_demoted(pair.route, audits)) for pair in pairs]
 
 
@@ -344,27 +350,44 @@ def _settle(
 
 
 def _choose(
-    rows: Indexes,
-    columns: Indexes,
-    chances: Numbers,
+    settled: tuple[Indexes, Indexes, Numbers],
     records: Sequence[RecordPoint],
     spans: Sequence[SpanPoint],
+    minimum: float,
 ) -> list[LikelyPair]:
+    rows, columns, chances = settled
     chosen: list[tuple[int, int, float]] = []
     taken_columns: set[int] = set()
-    by_row: dict[int, list[float]] = {}
+    by_row: dict[int, list[tuple[int, float]]] = {}
     for place in np.argsort(-chances, kind="stable"):
         row, column, chance = int(rows[place]), int(columns[place]), float(chances[place])
         is_first = row not in by_row
-        by_row.setdefault(row, []).append(chance)
-        if is_first and chance >= TIMELINE_MINIMUM and column not in taken_columns:
-            taken_columns.add(column)
+        by_row.setdefault(row, []).append((column, chance))
+        if is_first and chance >= minimum and column not in taken_columns:
+            if chance >= TIMELINE_MINIMUM:
+                taken_columns.add(column)
             chosen.append((row, column, chance))
-    pairs = [
-        _pair(records[row], spans[column], chance, (*by_row[row][1:2], 0.0)[0])
-        for row, column, chance in chosen
-    ]
+    pairs = []
+    for row, column, chance in chosen:
+        others = by_row[row][1 : _MAX_RIVALS + 1]
+        pair = _pair(records[row], spans[column], chance, others[0][1] if others else 0.0)
+        pairs.append(replace(pair, rivals=_rivals(others, spans)))
     return sorted(pairs, key=lambda pair: pair.record)
+
+
+def _rivals(
+    others: Sequence[tuple[int, float]], spans: Sequence[SpanPoint]
+) -> tuple[RejectedCandidate, ...]:
+    return tuple(
+        RejectedCandidate(
+            to=spans[column].key,
+            tier=5,
+            confidence=round(chance, 4),
+            reason="another span is likelier",
+        )
+        for column, chance in others
+        if chance >= _LEAST_RIVAL
+    )
 
 
 def _pair(record: RecordPoint, span: SpanPoint, chance: float, runner_up: float) -> LikelyPair:
