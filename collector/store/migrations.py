@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from clickhouse_connect.driver import Client
 
 from collector.errors import ConfigError
-from collector.store.rendering import SCHEMA_DIR, Names, expand, strip_comments
+from collector.store.rendering import (
+    SCHEMA_DIR,
+    Names,
+    expand,
+    expand_macros,
+    strip_comments,
+)
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _TTL = re.compile(r"^-- ttl: (.+)$", re.MULTILINE)
@@ -33,7 +39,7 @@ _ALTER = "ALTER TABLE {{{{database}}}}.{table} {{{{on_cluster}}}} {change}"
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One schema file. `checksum` is of the text before names are filled in."""
+    """One schema file. `checksum` is of its statement with macros, before names are filled in."""
 
     name: str
     table: str
@@ -58,12 +64,18 @@ def find_migrations() -> list[Migration]:
                 name=path.stem,
                 table=match[2],
                 text=text,
-                checksum=hashlib.sha256(text.encode()).hexdigest(),
+                checksum=_checksum(text),
                 ttl=ttl[1] if ttl else "",
                 only=only[1] if only else "",
             )
         )
     return found
+
+
+def _checksum(text: str) -> str:
+    """Sum up what the statement does: comments and line breaks may change."""
+    words = strip_comments(expand_macros(text)).split()
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
 
 def render(migration: Migration, names: Names) -> str:

@@ -21,6 +21,10 @@ WIRE_DIR = Path(__file__).parent.parent / "wire"
 _PLACE = re.compile(r"\{\{(\w+)(?::((?:[^{}]|\{[^{}]*\})*))?\}\}")
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_ENVIRONMENT = frozenset({
+    "database", "cluster", "on_cluster", "local", "durable",
+    "merge_tree", "aggregating_merge_tree", "replacing_merge_tree",
+})  # fmt: skip
 # A window of loads per table, far more than the journal can hold unreleased segments of.
 _TOKENS = 10_000
 
@@ -77,6 +81,20 @@ def expand(text: str, names: Names) -> str:
 
     while _PLACE.search(text):
         text = _PLACE.sub(fill, text)
+    return text
+
+
+def expand_macros(text: str) -> str:
+    """Fill in the macros of *text* and leave the names of the environment as they stand."""
+
+    def fill(match: re.Match[str]) -> str:
+        if match[1] in _ENVIRONMENT:
+            return match[0]
+        return _macro(match[1]).replace("$1", match[2] or "")
+
+    expanded = ""
+    while expanded != text:
+        expanded, text = text, _PLACE.sub(fill, text)
     return text
 
 
