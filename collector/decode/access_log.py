@@ -46,7 +46,7 @@ class AccessLogEntry:
     step of all of these. `None` means not logged.
 
     `direction` is `inbound`, `outbound` or "". `service` is whoever the proxy belongs to, `peer`
-    whom it called; both "" when the log does not tell.
+    whom it called; both "" when the log does not tell. `instance` is its pod or node id.
     """
 
     proxy: str  # envoy or linkerd
@@ -56,6 +56,7 @@ class AccessLogEntry:
     request_id: str = ""
     direction: str = ""
     service: str = ""
+    instance: str = ""
     peer: str = ""
     method: str = ""
     path: str = ""
@@ -127,6 +128,7 @@ def _envoy_entry(log: LogRecord, fields: Mapping[str, str]) -> AccessLogEntry:
         request_id=fields.get("request_id", ""),
         direction=direction_of(cluster) or _spoken_direction(fields),
         service=_service(log, fields, cluster),
+        instance=instance_of_node(_node_id(log, fields)),
         peer=upstream_service(cluster),
         upstream_cluster=cluster,
         flags=_flags(fields.get("response_flags", "")),
@@ -332,7 +334,7 @@ def _trace_context(log: LogRecord, fields: Mapping[str, str]) -> tuple[str, str]
 
 
 def _service(log: LogRecord, fields: Mapping[str, str], cluster: str) -> str:
-    node = fields.get("node_id", "") or log.resource.get("node_name", "")
+    node = _node_id(log, fields)
     named = (
         fields.get("service", "")
         or log.service
@@ -345,6 +347,16 @@ def _service(log: LogRecord, fields: Mapping[str, str], cluster: str) -> str:
     # Istio's client sidecar names the service it calls in the server name: outbound_.80_.v1_.host
     parts = fields.get("requested_server_name", "").split("_.", 3)
     return parts[3] if len(parts) == 4 else ""
+
+
+def _node_id(log: LogRecord, fields: Mapping[str, str]) -> str:
+    return fields.get("node_id", "") or log.resource.get("node_name", "")
+
+
+def instance_of_node(node_id: str) -> str:
+    """Return the pod of an Istio node id (`sidecar~ip~pod.namespace~domain`), others whole."""
+    parts = node_id.split("~")
+    return parts[2].partition(".")[0] if len(parts) == 4 else node_id
 
 
 def _node_workload(node: str) -> str:

@@ -11,7 +11,7 @@ active span's id when tracing is on).
 
 from collections.abc import Iterable, Sequence
 
-from collector.decode.access_log import AccessLogEntry, entry_from_log
+from collector.decode.access_log import AccessLogEntry, entry_from_log, instance_of_node
 from collector.decode.ids import request_id_key
 from collector.model import LogRecord, Span
 from collector.stitch.identify import identify
@@ -30,22 +30,32 @@ def read_entries(logs: Iterable[LogRecord]) -> list[AccessLogEntry]:
 
 
 def add_evidence(nodes: Iterable[Node], entries: Sequence[AccessLogEntry]) -> None:
-    """Lay what the logs say under the attributes of the proxy spans that they belong to."""
+    """
+    Lay what the logs say under the attributes of the proxy spans that they belong to.
+
+    The span id of a line is the proxy's own, or its caller's where only a header was logged that
+    the proxy had not written anew yet (it aborted before its router): node id and service tell.
+    """
     if not entries:
         return
     by_id: dict[tuple[str, str], list[Node]] = {}
-    by_request: dict[tuple[str, str], list[Node]] = {}
+    by_parent: dict[tuple[str, str], list[Node]] = {}
+    by_request: dict[str, list[Node]] = {}
     for node in nodes:
         if node.span is None or not node.is_proxy:
             continue
         by_id.setdefault((node.trace_id, node.span.span_id), []).append(node)
+        by_parent.setdefault((node.trace_id, node.span.parent_span_id), []).append(node)
         key = request_id_key(node.attributes.get("guid:x-request-id", ""))
         if key:
-            by_request.setdefault((key, _role_side(node)), []).append(node)
+            by_request.setdefault(key, []).append(node)
     for entry in entries:
-        known = by_id.get((entry.trace_id, entry.span_id), ()) if entry.span_id else ()
-        beside = by_request.get((request_id_key(entry.request_id), _entry_side(entry)), ())
-        match = _closest(entry, known) or _closest(entry, beside)
+        place = (entry.trace_id, entry.span_id)
+        match = _closest(entry, by_id.get(place, ())) if entry.span_id else None
+        if match is None and entry.span_id and (entry.instance or entry.service):
+            match = _closest(entry, by_parent.get(place, ()))
+        if match is None and (entry.instance or entry.direction):
+            match = _closest(entry, by_request.get(request_id_key(entry.request_id), ()))
         if match is not None:
             _lay_under(match, entry)
 
@@ -157,19 +167,22 @@ def _lay_under(node: Node, entry: AccessLogEntry) -> None:
 
 
 def _closest(entry: AccessLogEntry, nodes: Sequence[Node]) -> Node | None:
-    side = _entry_side(entry)
+    side = entry.direction
     near = [
         node
         for node in nodes
         if (not side or _role_side(node) in ("", side))
         and abs(node.raw_start - entry.start_ns) <= entry.resolution_ns + 2 * _MS
         and (not entry.service or bare_name(node.service) == bare_name(entry.service))
+        and _may_be_of(entry, node)
     ]
     return min(near, key=lambda n: (abs(n.raw_start - entry.start_ns), n.order()), default=None)
 
 
-def _entry_side(entry: AccessLogEntry) -> str:
-    return entry.direction
+def _may_be_of(entry: AccessLogEntry, node: Node) -> bool:
+    """Tell whether line and span can be of one proxy; client spans often do not say whose they are."""
+    instance = instance_of_node(node.attributes.get("node_id", ""))
+    return not instance or not entry.instance or instance == entry.instance
 
 
 def _role_side(node: Node) -> str:

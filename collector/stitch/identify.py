@@ -13,6 +13,7 @@ database, messaging), Kong kong/observability/otlp.
 import re
 from collections.abc import Mapping
 
+from collector.decode.access_log import instance_of_node
 from collector.model import Span
 from collector.stitch.nodes import Node
 
@@ -214,7 +215,7 @@ def _is_error(span: Span, attributes: Mapping[str, str], code: int | None) -> bo
 def _instance(attributes: Mapping[str, str], resource: Mapping[str, str]) -> str:
     node_id = attributes.get("node_id", "")
     if node_id.count("~") == 3:
-        return node_id.split("~")[2].partition(".")[0]
+        return instance_of_node(node_id)
     return (
         resource.get("k8s.pod.name")
         or resource.get("host.name")
