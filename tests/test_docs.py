@@ -1,5 +1,6 @@
 """README.md says what the code says: its tables are generated from the code and compared here."""
 
+import ast
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from collector.decode.gateways import find_adapters
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+CONFORMANCE = ROOT / "tests" / "contract" / "test_otlp_conformance.py"
+_DOORS = {"GrpcSender": "gRPC", "HttpSender": "HTTP protobuf", "HttpJsonSender": "HTTP JSON"}
+# What a test asks for by name is run over each of these; `sender` is the whole battery.
+_FIXTURES = {"sender": tuple(_DOORS.values()), "http": ("HTTP protobuf", "HTTP JSON")}
 
 
 def _settings_table() -> Iterator[str]:
@@ -61,6 +66,32 @@ def _errors_table() -> Iterator[str]:
         yield f"| `{error.code}` | {statuses} | {retry} | {meaning} |"
 
 
+def _conformance_table() -> Iterator[str]:
+    yield "| rule | duty | doors | test |"
+    yield "|---|---|---|---|"
+    rows = []
+    for node in ast.parse(CONFORMANCE.read_text()).body:
+        name = getattr(node, "name", "")
+        rules = re.match(r"test((?:_o\d\d)+)_", name)
+        if isinstance(node, ast.AsyncFunctionDef) and rules:
+            duty = (ast.get_docstring(node) or "").splitlines()[0]
+            ids = ", ".join(f"O-{number}" for number in re.findall(r"\d\d", rules[1]))
+            rows.append(f"| {ids} | {duty} | {_doors(node)} | `{name}` |")
+    yield from sorted(rows)
+
+
+def _doors(test: ast.AsyncFunctionDef) -> str:
+    """Say over which doors a test runs: by its fixtures, or by what it sends with."""
+    for argument in test.args.args:
+        if argument.arg in _FIXTURES:
+            return ", ".join(_FIXTURES[argument.arg])
+    words = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    doors = [door for sender, door in _DOORS.items() if sender in words]
+    if "httpx" in words:
+        doors.append("HTTP protobuf")
+    return ", ".join(doors) or "settings and error classes"
+
+
 def _leaves(error: type[errors.CollectorError]) -> Iterator[type[errors.CollectorError]]:
     children = error.__subclasses__()
     if not children:
@@ -74,6 +105,7 @@ TABLES = {
     "adapters": _adapters_table,
     "metrics": _metrics_table,
     "errors": _errors_table,
+    "conformance": _conformance_table,
 }
 
 
@@ -90,6 +122,12 @@ def test_golden_readme_table_is_what_the_code_says(name: str) -> None:
     found = pattern.search(text)
     assert found is not None
     assert found[2] == expected + "\n", "README.md is out of date: run `make golden`"
+
+
+def test_every_duty_of_an_otlp_server_has_a_test() -> None:
+    """Each row O-01 to O-29 of the specification's duties is named by a test of the battery."""
+    found = {int(number) for row in _conformance_table() for number in re.findall(r"O-(\d\d)", row)}
+    assert found == set(range(1, 30))
 
 
 def test_every_retryable_error_maps_to_a_status_that_otlp_clients_retry() -> None:
