@@ -180,7 +180,7 @@ def _closest(entry: AccessLogEntry, nodes: Sequence[Node]) -> Node | None:
 
 
 def _may_be_of(entry: AccessLogEntry, node: Node) -> bool:
-    """Tell whether line and span can be of one proxy; client spans often do not say whose they are."""
+    """Tell whether line and span can be of one proxy; client spans may not say whose they are."""
     instance = instance_of_node(node.attributes.get("node_id", ""))
     return not instance or not entry.instance or instance == entry.instance
 
