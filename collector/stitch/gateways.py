@@ -17,6 +17,7 @@ from collector.model import GatewayRecord
 from collector.stitch.join import Match, Matches, TraceView, windows_meet
 from collector.stitch.nodes import Node, record_reference, walk_down
 from collector.stitch.timeline import Evidence, Link, MergedRecord, RejectedCandidate
+from collector.stitch.timeouts import has_given_up
 from collector.stitch.tree import Forest, attach
 
 _NEAR_NS = 2_000_000_000
@@ -159,7 +160,9 @@ def _holds(outer: Joint, inner: Joint) -> bool:
         # Two calls side by side look the same as one inside the other; only ids can tell.
         return False
     a_time = a.duration_ns if a.backend_ns is None else a.backend_ns
-    if a_time is None or a_time + a.resolution_ns < (b.duration_ns or 0):
+    if a_time is None:
+        return False
+    if a_time + a.resolution_ns < (b.duration_ns or 0) and not has_given_up(outer.node):
         return False
     end = b.start_ns + (b.duration_ns or 0)
     return windows_meet(a, b.start_ns, end, _NEAR_NS)

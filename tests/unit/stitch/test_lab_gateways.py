@@ -59,8 +59,8 @@ def test_outer_gateway_that_gives_up_is_not_its_callees_client() -> None:
     inward = trace.sidecar_in("front", 0.5, 150.8, edge, code=0, flags="DC")
     trace.span("front", 1, 500, inward, "Server")
     records = _two_gateways(
-        outer_ms=150,
-        inner_ms=151,
+        outer_ms=149,
+        inner_ms=152,
         status=0,
         is_error=True,
         error_reason="ClientConnectionFailure",
