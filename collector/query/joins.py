@@ -5,6 +5,7 @@ How gateway records were joined, counted once a record: the share of a tier is a
 import threading
 from collections import OrderedDict
 
+from collector.model import GatewayRecord
 from collector.stitch.timeline import Timeline
 from collector.telemetry import Metrics
 
@@ -23,16 +24,13 @@ class JoinCount:
         """Count the records of *timeline* that were not counted before and are settled."""
         for merged in timeline.gateway_records:
             record = merged.record
-            name = f"{record.gateway}/{record.record_id}"
-            tiers = [
-                link.tier for link in timeline.links if link.to and name in (link.from_, link.to)
-            ]
-            if not tiers and timeline.state == "provisional":
+            tier = tier_of(timeline, record)
+            if tier is None and timeline.state == "provisional":
                 # Its spans may still come; counted now, it would be "none" for good.
                 continue
             if self._is_new((record.gateway, record.record_id)):
-                tier = str(min(tiers)) if tiers else "none"
-                self._metrics.count("hopline_stitch_join_total", api=record.api, tier=tier)
+                name = "none" if tier is None else str(tier)
+                self._metrics.count("hopline_stitch_join_total", api=record.api, tier=name)
 
     def _is_new(self, key: tuple[str, str]) -> bool:
         with self._lock:
@@ -42,3 +40,10 @@ class JoinCount:
             if len(self._seen) > _MAX_REMEMBERED:
                 self._seen.popitem(last=False)
             return is_new
+
+
+def tier_of(timeline: Timeline, record: GatewayRecord) -> int | None:
+    """Return the best tier by which a record is joined to anything, `None` when it is not."""
+    name = f"{record.gateway}/{record.record_id}"
+    tiers = [link.tier for link in timeline.links if link.to and name in (link.from_, link.to)]
+    return min(tiers, default=None)

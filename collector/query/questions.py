@@ -16,13 +16,19 @@ from collector.query.account import Account, build_account
 from collector.query.answers import ApiReport, Found, SourceReport, Stitched, Stored
 from collector.query.batch import RowStitching
 from collector.query.clocks import ClockReport, Clocks
+from collector.query.doctor import Doctor
 from collector.query.freshness import Freshness
+from collector.query.join_report import Joins
 from collector.query.moments import format_moment, parse_moment
+from collector.query.outcomes import Outcomes
 from collector.query.resolve import Gathered, clean_id, gather, read_id
+from collector.query.sampling import Sampling
 from collector.query.searching import Searching
 from collector.query.stitching import Stitching
 from collector.query.traces import Traces
+from collector.query.unjoined import Unjoined, is_taken
 from collector.stitch.access_logs import read_entries
+from collector.stitch.likely import LikelyPair
 from collector.stitch.timeline import Finding, Timeline
 from collector.store import Store
 from collector.telemetry import METRICS, Metrics
@@ -37,8 +43,8 @@ class Questions:
 
     Every method raises `BadQuestion` for a parameter that can not be understood, and what the store
     raises: `StoreUnavailable`, `QueryTimeout` (both retryable), `TooExpensive`. `traces` answers in
-    the terms of tracing tools. *gateway_services* are taken as gateways beside those that their
-    spans give away.
+    the terms of tracing tools; `doctor`, `outcomes` and `joins` report on samples of requests.
+    *gateway_services* are taken as gateways beside those that their spans give away.
     """
 
     def __init__(
@@ -62,6 +68,12 @@ class Questions:
         rows = RowStitching(store, self._stitching, self._aside)
         self._searching = Searching(store, clock, freshness, rows)
         self.traces = Traces(store, clock, freshness, rows)
+        self._unjoined = Unjoined(store, clock, freshness)
+        uncounted = Stitching(freshness, Metrics(), gateway_services, self._clocks.offsets_at)
+        samples = Sampling(store, clock, freshness, RowStitching(store, uncounted, self._aside))
+        self.doctor = Doctor(samples)
+        self.outcomes = Outcomes(samples)
+        self.joins = Joins(samples, self._unjoined)
 
     def timeline(self, text: str, *, as_of: str = "", raw: bool = False) -> Timeline:
         """
@@ -84,12 +96,14 @@ class Questions:
         now_ns = self._clock.now_ns()
         until_ns = parse_moment(as_of, name="as_of", now_ns=now_ns) if as_of else None
         found = self._gather(text, until_ns)
+        likely = self._add_likely(found, until_ns)
         timeline = self._stitching.make(
             found.records,
             found.spans,
             found.logs,
             now_ns=now_ns if until_ns is None else min(until_ns, now_ns),
             subject=_subject(found) or clean_id(text),
+            likely=likely,
             is_raw=raw,
         )
         if found.is_cut:
@@ -159,6 +173,16 @@ class Questions:
         if found.records or found.spans or read_entries(found.logs):
             return found
         raise self._not_found(text, found, until_ns)
+
+    def _add_likely(self, found: Gathered, until_ns: int | None) -> list[LikelyPair]:
+        """Add the spans of the likeliest partner of records that came without any."""
+        if not found.records or found.spans or found.logs:
+            return []
+        likely = self._unjoined.find(found.records, known_until_ns=until_ns)
+        traces = sorted({pair.span.partition("/")[0] for pair in likely if is_taken(pair)})
+        if traces:
+            found.spans += self._store.get_spans(traces, received_until_ns=until_ns)
+        return likely
 
     def _not_found(self, text: str, found: Gathered, until_ns: int | None) -> NotFound:
         shown = text.strip()[:80]

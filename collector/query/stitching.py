@@ -10,6 +10,7 @@ from collector.query.expectations import Expectations
 from collector.query.freshness import Freshness
 from collector.query.joins import JoinCount
 from collector.stitch.assemble import stitch
+from collector.stitch.likely import LikelyPair
 from collector.stitch.placement import NO_OFFSETS, ClockOffsets
 from collector.stitch.timeline import Timeline
 from collector.telemetry import Metrics
@@ -42,9 +43,14 @@ class Stitching:
         *,
         now_ns: int,
         subject: str,
+        likely: Sequence[LikelyPair] = (),
         is_raw: bool = False,
     ) -> Timeline:
-        """Return the timeline of the request that *subject* names, as known at *now_ns*."""
+        """
+        Return the timeline of the request that *subject* names, as known at *now_ns*.
+
+        *likely* are pairs for records that no id joins.
+        """
         starts = [record.start_ns for record in records] + [span.start_ns for span in spans]
         timeline = stitch(
             records,
@@ -54,6 +60,7 @@ class Stitching:
             lags=self._expectations.lags_for(records, spans, now_ns),
             subject=subject,
             offsets=self._offsets_at(min(starts)) if starts else NO_OFFSETS,
+            likely=likely,
             gateway_services=self._gateway_services,
             is_raw=is_raw,
         )

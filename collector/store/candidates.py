@@ -21,7 +21,7 @@ from collector.store.rows import RequestRow
 _HASHES = 1 << 64
 # So many times the sample are looked at: versions, traces in parts and claimed traces drop out.
 _SPARE = 8
-_MAX_KEYS = 400
+_MAX_KEYS = 1_000
 _MAX_SIZES = 100_000
 _DAY_NS = 86_400_000_000_000
 
