@@ -23,6 +23,7 @@ from collector.api import markdown, pages, render, schemas
 from collector.api.answers import error_answer, error_document, http_error_answer, json_answer
 from collector.api.guard import Guard
 from collector.api.jaeger_routes import build_jaeger_routes
+from collector.api.sample_routes import build_sample_routes
 from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
 from collector.config import ApiSettings
@@ -73,6 +74,7 @@ def build_api(
     _add_probes(app, health, questions.metrics, probes)
     _add_requests(app, questions, workers)
     _add_overviews(app, questions, workers)
+    app.include_router(build_sample_routes(questions, workers))
     app.include_router(build_jaeger_routes(questions, workers))
     pages.add_pages(app)
     app.add_middleware(

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from collector.api import documents, examples
+from collector.api import documents, examples, sample_documents, sample_examples
 from collector.query.filters import PARAMETERS, Parameter
+from collector.query.sampling import SAMPLE_PARAMETERS
 
 DESCRIPTION = (
     "One timeline per request, from the API call to the last internal hop. Times come in as RFC "
@@ -159,6 +160,38 @@ CLOCKS = _route(
     documents.ClocksDocument,
     examples.CLOCKS,
     tag="overview",
+)
+DOCTOR = _route(
+    "doctor",
+    "What is wrong again and again, and how to mend it",
+    "Rules over a stable sample of a range (default: 1 h): broken trace context, missing and late "
+    "spans, times that can not be true, gateway and mesh acting against each other. A finding "
+    "needs 20 requests and 5 % of those that passed its hop; one about two layers 5 requests.",
+    sample_documents.DoctorDocument,
+    sample_examples.DOCTOR,
+    tag="overview",
+    parameters=SAMPLE_PARAMETERS,
+)
+JOINS = _route(
+    "joins",
+    "How gateway records are joined to spans",
+    "Per API: records of a stable sample by tier, and the measured precision and coverage of "
+    "joins without ids, found by hiding the ids of requests that have some. A route that does not "
+    "keep what it claims is demoted: it gives candidates and no joins.",
+    sample_documents.JoinsDocument,
+    sample_examples.JOINS,
+    tag="overview",
+    parameters=SAMPLE_PARAMETERS,
+)
+OUTCOMES = _route(
+    "outcomes",
+    "What consumers got against what happened inside",
+    "Per API: gateway status × edge status × application status over a stable sample, with the "
+    "outcome (masked, manufactured, phantom, abandoned, zombie) and examples of each.",
+    sample_documents.OutcomesDocument,
+    sample_examples.OUTCOMES,
+    tag="overview",
+    parameters=SAMPLE_PARAMETERS,
 )
 HEALTH = _route(
     "healthz",

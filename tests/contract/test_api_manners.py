@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.api import documents, examples
+from collector.api import documents, examples, sample_documents, sample_examples
 from collector.api.http import build_api
 from collector.config import ApiSettings
 from collector.query.filters import PARAMETERS
@@ -53,6 +53,9 @@ PATHS = [
     "/api/v1/sources",
     "/api/v1/apis",
     "/api/v1/clocks",
+    "/api/v1/doctor",
+    "/api/v1/joins",
+    "/api/v1/outcomes",
     "/metrics",
 ]
 
@@ -234,6 +237,9 @@ EXAMPLES: list[tuple[type[documents.Document], Any]] = [
     (documents.StoredDocument, examples.STORED),
     (documents.SourcesDocument, examples.SOURCES),
     (documents.ApisDocument, examples.APIS),
+    (sample_documents.DoctorDocument, sample_examples.DOCTOR),
+    (sample_documents.JoinsDocument, sample_examples.JOINS),
+    (sample_documents.OutcomesDocument, sample_examples.OUTCOMES),
     (documents.ErrorDocument, examples.NOT_FOUND),
     (documents.ErrorDocument, examples.BAD_QUESTION),
     (documents.ErrorDocument, examples.QUERY_TIMEOUT),
