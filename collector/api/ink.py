@@ -54,6 +54,7 @@ class Ink:
 
 
 def escape_character(character: str) -> str:
+    """Write a character as its code, the way Python does."""
     code = ord(character)
     if code < 0x100:
         return f"\\x{code:02x}"

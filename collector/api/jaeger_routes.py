@@ -34,60 +34,67 @@ _MAX_MS = 9_223_372_036_000
 def build_jaeger_routes(questions: Questions, workers: Workers) -> APIRouter:
     """Return the routes below `/api`."""
     router = APIRouter(tags=["jaeger"], include_in_schema=False)
-    traces = questions.traces
+    _add_names(router, questions, workers)
+    _add_traces(router, questions, workers)
+    return router
 
-    async def answer(ask: Callable[[], Any]) -> Response:
-        try:
-            body = await workers.run(lambda: orjson.dumps(ask()))
-        except CollectorError as error:
-            return json_answer(
-                error_envelope(error.http_status, error.message), status=error.http_status
-            )
-        return Response(body, media_type="application/json")
+
+def _add_names(router: APIRouter, questions: Questions, workers: Workers) -> None:
+    traces = questions.traces
 
     @router.get("/api/services")
     async def services() -> Response:
-        return await answer(lambda: envelope(traces.services()))
+        return await _answer(workers, lambda: envelope(traces.services()))
 
     @router.get("/api/services/{service:path}/operations")
     async def operations_of_service(request: Request) -> Response:
         service = str(request.path_params["service"])
-        return await answer(
-            lambda: envelope(sorted({name for name, _ in traces.operations(service)}))
-        )
+
+        def ask() -> Any:
+            return envelope(sorted({name for name, _ in traces.operations(service)}))
+
+        return await _answer(workers, ask)
 
     @router.get("/api/operations")
     async def operations(request: Request) -> Response:
-        return await answer(lambda: envelope(_find_operations(questions, request)))
+        return await _answer(workers, lambda: envelope(_find_operations(questions, request)))
 
     @router.get("/api/dependencies")
     async def dependencies(request: Request) -> Response:
-        return await answer(lambda: envelope(_find_calls(questions, request)))
+        return await _answer(workers, lambda: envelope(_find_calls(questions, request)))
 
+
+def _add_traces(router: APIRouter, questions: Questions, workers: Workers) -> None:
     @router.get("/api/traces")
     async def search(request: Request) -> Response:
-        return await answer(lambda: _find_traces(questions, request))
+        return await _answer(workers, lambda: _find_traces(questions, request))
 
     @router.get("/api/traces/{trace_id:path}")
     async def trace(request: Request) -> Response:
         trace_id = str(request.path_params["trace_id"])
         raw = request.query_params.get("raw", "")
-        try:
-            body = await workers.run(lambda: _write_trace(questions, trace_id, raw))
-        except (NotFound, BadQuestion):
-            return json_answer(error_envelope(404, "trace not found", trace_id), status=404)
-        except CollectorError as error:
-            document = error_envelope(error.http_status, error.message, trace_id)
-            return json_answer(document, status=error.http_status)
-        return Response(body, media_type="application/json")
-
-    return router
+        return await _answer(workers, lambda: _get_trace(questions, trace_id, raw), trace_id)
 
 
-def _write_trace(questions: Questions, trace_id: str, raw: str) -> bytes:
-    stitched = questions.stitched(trace_id)
+async def _answer(workers: Workers, ask: Callable[[], Any], trace_id: str = "") -> Response:
+    """Return what *ask* returns as JSON, or the error it raises in Jaeger's envelope."""
+    try:
+        body = await workers.run(lambda: orjson.dumps(ask()))
+    except CollectorError as error:
+        document = error_envelope(error.http_status, error.message, trace_id)
+        return json_answer(document, status=error.http_status)
+    return Response(body, media_type="application/json")
+
+
+def _get_trace(questions: Questions, trace_id: str, raw: str) -> dict[str, Any]:
     is_raw = bool(raw) and read_boolean("raw", raw)
-    return orjson.dumps(envelope([render_trace(stitched, is_raw=is_raw)]))
+    try:
+        stitched = questions.stitched(trace_id)
+    except (NotFound, BadQuestion) as error:
+        # Clients know one wording, and 404 for an id that can not be one as well.
+        msg = "trace not found"
+        raise NotFound(msg) from error
+    return envelope([render_trace(stitched, is_raw=is_raw)])
 
 
 def _find_traces(questions: Questions, request: Request) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from collector.api.markdown import read_account, write_account
 from collector.api.waterfall import Document, draw_waterfall, format_ms
 
 _SUFFIXES = {"timeline": "", "account": "/explain", "stored": "/spans"}
+_MOST_IDS = 6
 _MIN_WIDTH, _MAX_WIDTH = 80, 180
 _STATE_STYLES = {"final": "green", "complete": "green", "provisional": "yellow"}
 _LAYER_STYLES = {
@@ -133,34 +134,35 @@ def _draw_head(document: Document, ink: Ink) -> Iterator[str]:
             ink.paint(total, "bold"),
         )
     )
-    facts = [
-        ("", record.get("gateway")),
-        ("api ", record.get("api")),
-        ("revision ", record.get("api_revision")),
-        ("operation ", record.get("operation")),
-        ("consumer ", record.get("consumer")),
-        ("region ", record.get("region")),
-    ]
-    line = ink.pick(" · ", " | ").join(f"{name}{ink.clean(v)}" for name, v in facts if v)
-    if line:
-        yield line
-    state = str(document.get("state") or "")
-    revision = document.get("revision")
-    known = f"{state}, revision {revision}" if revision is not None else state
-    yield "  ".join(
-        part
-        for part in (
-            ink.clean(document.get("start") or ""),
-            f"trace {ink.clean(document.get('trace_id') or 'none')}",
-            ink.paint(ink.clean(known), _STATE_STYLES.get(state, "")),
-        )
-        if part
-    )
-    for entry in document.get("ids", ())[:6]:
+    facts = ink.pick(" · ", " | ").join(_facts(record, ink))
+    if facts:
+        yield facts
+    yield _draw_state(document, ink)
+    for entry in document.get("ids", ())[:_MOST_IDS]:
         if entry.get("kind") not in ("trace_id", "span_id"):
             yield ink.paint(
                 f"{ink.clean(entry.get('kind'))} {ink.clean(entry.get('value'))}", "dim"
             )
+
+
+def _facts(record: Document, ink: Ink) -> Iterator[str]:
+    for name in ("gateway", "api", "api_revision", "operation", "consumer", "region"):
+        value = record.get(name)
+        if value:
+            label = {"gateway": "", "api_revision": "revision "}.get(name, f"{name} ")
+            yield f"{label}{ink.clean(value)}"
+
+
+def _draw_state(document: Document, ink: Ink) -> str:
+    state = str(document.get("state") or "")
+    revision = document.get("revision")
+    known = f"{state}, revision {revision}" if revision is not None else state
+    parts = (
+        ink.clean(document.get("start") or ""),
+        f"trace {ink.clean(document.get('trace_id') or 'none')}",
+        ink.paint(ink.clean(known), _STATE_STYLES.get(state, "")),
+    )
+    return "  ".join(part for part in parts if part)
 
 
 def _draw_verdict(document: Document, ink: Ink, width: int) -> Iterator[str]:
@@ -184,7 +186,9 @@ def _draw_verdict(document: Document, ink: Ink, width: int) -> Iterator[str]:
             yield f"         {arrow if index == 0 else ' ' * len(arrow)} {line}"
 
 
-def _chain_text(step: Mapping[str, Any]) -> str:
+def _chain_text(step: object) -> str:
+    if not isinstance(step, Mapping):
+        return str(step)
     at = step.get("offset_ms")
     when = f" at {format_ms(float(at))} ms" if isinstance(at, (int, float)) else ""
     return f"{step.get('component') or step.get('layer') or ''}{when}: {step.get('what') or ''}"

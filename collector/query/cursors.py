@@ -33,6 +33,7 @@ class Cursor:
 
 
 def encode_cursor(cursor: Cursor, search: Search) -> str:
+    """Return the word that stands for *cursor* in pages of *search*, and of no other search."""
     body = orjson.dumps([cursor.start_ns, cursor.end_ns, cursor.row])
     return base64.urlsafe_b64encode(_digest(body, search) + body).decode().rstrip("=")
 

@@ -196,6 +196,12 @@ def collect_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> dic
 
 
 def read_boolean(name: str, text: str) -> bool:
+    """
+    Read a yes or no.
+
+    Raises:
+        BadQuestion: it is neither; the message names the parameter.
+    """
     lower = text.lower()
     if lower in ("true", "1", "yes"):
         return True
