@@ -24,6 +24,7 @@ from tests.bench.machine import describe_machine
 from tests.bench.protocols import measure_protocols
 from tests.bench.questions import fill, measure_disk, measure_questions
 from tests.bench.runs import Row, drain, finish_senders, quantile, server_cpu_s, start_senders
+from tests.bench.small_requests import measure_small_requests
 from tests.bench.stitching import measure_stitching
 from tests.service import Service, start_service
 
@@ -204,6 +205,7 @@ def main() -> int:
         with start_service(folder / "main", flush_interval_ms="1000") as service:
             add(measure_questions(service, traces))
         add(measure_engine(folder, full.spans_per_cpu_s, 2_000_000))
+        add(measure_small_requests())
         add(measure_protocols())
         add(measure_adapters())
         add(measure_stitching())
