@@ -220,7 +220,7 @@ def _build_row(name: str, exchange: _Exchange) -> dict[str, Any]:
         "Url": f"https://{name}.example{request.path}",
         "ApiId": "lab",
         "ApiRevision": "1",
-        "OperationId": exchange.scenario,
+        "OperationId": policy.operation or exchange.scenario,
         "ResponseCode": exchange.status,
         "IsRequestSuccess": is_success,
         "ResponseSize": len(exchange.body) + 200,

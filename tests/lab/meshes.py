@@ -39,6 +39,7 @@ class MeshKind:
     has_application_spans: bool = True
     has_waypoint: bool = False
     clock_offsets_ms: Mapping[str, int] = field(default_factory=dict)
+    at_once: int = 3  # requests on their way
 
 
 MESHES = {
@@ -55,6 +56,7 @@ MESHES = {
     "bare": MeshKind(has_application_spans=False),
     "logs-only": MeshKind(Tracer("none"), has_application_spans=False),
     "ambient": MeshKind(has_waypoint=True),
+    "crowd": MeshKind(at_once=8),
 }
 """The meshes by name, in the order in which they run."""
 

@@ -15,6 +15,7 @@ from tests.lab.score import Score
 README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- begin: written by the lab -->", "<!-- end -->"
 _HOP_TARGET, _LAYER_TARGET = 0.99, 0.98
+_LIKELY_TIER, _CLAIMED = 4, 0.95
 _PARTS: dict[str, Callable[[Score], bool | None]] = {
     "hop": lambda score: score.hop,
     "layer": lambda score: score.layer,
@@ -60,13 +61,29 @@ def _tier_lines(scores: Sequence[Score]) -> list[str]:
     """Precision: of the joins of a tier, how many are right. Coverage: of those due, how many."""
     lines = ["| join tier | due | joined | precision | coverage |", "|---|---:|---:|---:|---:|"]
     tiers = {score.tier for score in scores} | {score.sent.scenario.truth.tier for score in scores}
-    for tier in sorted(tier for tier in tiers if tier is not None):
+    for tier in sorted(tier for tier in tiers if tier is not None and tier < _LIKELY_TIER):
         due = [score for score in scores if score.sent.scenario.truth.tier == tier]
         joined = [score for score in scores if score.tier == tier]
         precision = _share(score.is_own for score in joined)
         coverage = _share(score.tier == tier and score.is_own for score in due)
         lines.append(f"| {tier} | {len(due)} | {len(joined)} | {precision} | {coverage} |")
-    return lines
+    return [*lines, *_likely_line(scores)]
+
+
+def _likely_line(scores: Sequence[Score]) -> list[str]:
+    """Joins without a shared id: what is claimed with less than 0.95 does not count."""
+    due = [score for score in scores if score.sent.scenario.truth.tier == _LIKELY_TIER]
+    joined = claimed_joins(scores)
+    if not due:
+        return []
+    precision = _share(score.is_own for score in joined)
+    coverage = _share(score in joined and score.is_own for score in due)
+    return [f"| 4, claimed ≥ 0.95 | {len(due)} | {len(joined)} | {precision} | {coverage} |"]
+
+
+def claimed_joins(scores: Iterable[Score]) -> list[Score]:
+    """Return the joins without a shared id that Hopline is sure of."""
+    return [s for s in scores if s.tier == _LIKELY_TIER and s.confidence >= _CLAIMED]
 
 
 def render_details(results: Results) -> str:
@@ -85,7 +102,11 @@ def find_misses(results: Results) -> list[str]:
         values = [v for score in results.scores if (v := _PARTS[name](score)) is not None]
         if values and sum(values) < target * len(values):
             misses.append(f"right {name}: {sum(values)} of {len(values)}, due {target:.0%}")
-    strangers = [score for score in results.scores if not score.is_own]
+    strangers = [s for s in results.scores if not s.is_own and s.tier != _LIKELY_TIER]
+    claimed = claimed_joins(results.scores)
+    wrong = sum(not score.is_own for score in claimed)
+    if claimed and wrong > (1 - _CLAIMED) * len(claimed):
+        misses.append(f"{wrong} of {len(claimed)} joins without an id claimed ≥ 0.95 are wrong")
     if strangers:
         misses.append(f"{len(strangers)} requests were joined with another request's trace")
     kinds = {score.sent.scenario.name for score in results.scores}

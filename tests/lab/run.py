@@ -25,7 +25,6 @@ from tests.lab.score import Document, Score, Sent, judge
 from tests.lab.sink import RecordSink
 from tests.service import Service, free_ports, start_service
 
-_AT_ONCE = 3
 _ASKED_AT_ONCE = 4
 _PATIENCE_S = 6.0  # without any answer getting better
 _LIMIT_S = 60.0
@@ -98,9 +97,10 @@ class _Lab:
             await self._start(stack)
             for scenario in self._scenarios:  # opens connections, fills caches, uses up rates
                 await self._send(scenario)
-            together = [s for s in self._scenarios if not s.is_alone for _ in range(requests)]
+            shared = [s for s in self._scenarios if not s.is_alone for _ in range(s.weight)]
+            together = [s for s in shared for _ in range(requests)]
             alone = [s for s in self._scenarios if s.is_alone for _ in range(requests)]
-            gate = asyncio.Semaphore(_AT_ONCE)
+            gate = asyncio.Semaphore(MESHES[self._name].at_once)
 
             async def send_one(scenario: Scenario) -> Sent | None:
                 async with gate:

@@ -40,7 +40,7 @@ class Policy:
 
     `refuses` answers that status without a call; `breaks_with` replaces a good answer afterwards.
     `network_ms` delays what it sends on the way to the mesh. `record` is when its log row arrives;
-    `clock_ms` is how far its clock is ahead.
+    `clock_ms` is how far its clock is ahead, `operation` what it logs, "" the scenario's name.
     """
 
     delay_ms: float = 0.0
@@ -56,6 +56,7 @@ class Policy:
     carries: Carrier = "traceparent"
     record: Literal["at-once", "twice", "late", "never"] = "at-once"
     clock_ms: float = 0.0
+    operation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ class Truth:
     first, of a slow request the one whose own time it was. A call belongs to the hop that it calls,
     so the one who gave up on it may be another `component`. `phase` is where `injected_ms` have to
     be found. `findings` have to be there, `may_find` are as true and need not. `tier` None: there
-    is nothing to join.
+    is nothing to join. `may_join`: no id joins it, so an answer without spans is no wrong one, and
+    one with spans is judged by tier 4.
     """
 
     hop: str = ""
@@ -90,6 +92,7 @@ class Truth:
     findings: frozenset[str] = frozenset()
     may_find: frozenset[str] = frozenset()
     tier: int | None = 0
+    may_join: bool = False
     records: int = 1
     has_spans: bool = True
     expected: Mapping[str, str] = field(default_factory=dict)
@@ -103,8 +106,8 @@ class Scenario:
     `edge` holds options of the mesh ingress's route, `services` what each service does: the first
     is called by the ingress. `status` is what the caller gets, 0 no answer within `patience_s`.
     `takes_ms` is how long it should take, None: as long as what is injected. With `is_alone`
-    nothing else runs meanwhile. `has_twin`: the same caller sends another request with the same ids
-    just before. `outer` is a second gateway in front of the first.
+    nothing else runs meanwhile. `weight` multiplies the requests. `has_twin`: the same caller
+    sends another request with the same ids just before. `outer` is a second gateway in front.
     """
 
     name: str
@@ -121,6 +124,7 @@ class Scenario:
     is_alone: bool = False
     is_traced: bool = True
     has_twin: bool = False
+    weight: int = 1
 
     @property
     def limit_ms(self) -> float:

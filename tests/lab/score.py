@@ -40,10 +40,11 @@ class Score:
     hop: bool | None
     layer: bool
     class_: bool
-    findings: bool
-    phases: bool
+    findings: bool | None
+    phases: bool | None
     whole: bool
     tier: int | None
+    confidence: float
     is_own: bool
     is_joined_right: bool
     said: tuple[str, ...]
@@ -58,8 +59,11 @@ def judge(sent: Sent, answer: Document | None) -> Score:
     """Compare an answer with the truth; no answer at all is wrong in every part."""
     if answer is None:
         nothing = ("Hopline knows nothing of it",)
-        return Score(sent, False, False, False, False, False, False, None, True, False, nothing)
+        nowhere = (False,) * 6
+        return Score(sent, *nowhere, None, 0.0, is_own=True, is_joined_right=False, said=nothing)
     truth = sent.scenario.truth
+    if truth.may_join and tier_of(answer) is None:
+        return _left_alone(sent, answer)
     wrong = {
         "hop": [*_wrong_hop(truth, answer)],
         "layer": [*_wrong("layer", truth.layer, answer["verdict"]["layer"])],
@@ -79,9 +83,30 @@ def judge(sent: Sent, answer: Document | None) -> Score:
         phases=not wrong["phases"],
         whole=not (wrong["whole"] or wrong["rest"]),
         tier=tier_of(answer),
+        confidence=max((link["confidence"] for link in _joins(answer)), default=0.0),
         is_own=is_own(sent, answer),
         is_joined_right=not wrong["join"],
         said=tuple(text for texts in wrong.values() for text in texts),
+    )
+
+
+def _left_alone(sent: Sent, answer: Document) -> Score:
+    """Score an answer that joins nothing where nothing has to be joined."""
+    said = (*_wrong("layer", "none", answer["verdict"]["layer"]), *_wrong_whole(answer))
+    is_right = not said
+    return Score(
+        sent,
+        hop=None,
+        layer=is_right,
+        class_=is_right,
+        findings=None,
+        phases=None,
+        whole=is_right,
+        tier=None,
+        confidence=0.0,
+        is_own=True,
+        is_joined_right=True,
+        said=said,
     )
 
 

@@ -7,7 +7,7 @@ What is injected is the same as elsewhere, so that only the surroundings can lea
 from typing import Any
 
 from deploy.demo.topology import Call, Route, Work
-from tests.lab.scenario import INJECTED_MS, Behaviour, Policy, Scenario, Truth
+from tests.lab.scenario import INJECTED_MS, Behaviour, Carrier, Policy, Scenario, Truth
 
 _SLOW = int(INJECTED_MS)
 _CHAIN = {"front": Behaviour((Work(2), Call("basket"))), "basket": Behaviour((Work(_SLOW),))}
@@ -264,5 +264,33 @@ _DEPTHS = (
     ),
 )
 
-SURROUNDINGS = (*_MESHES, *_CLOCKS, *_TWINS, *_TWO_GATEWAYS, *_DEPTHS)
+
+def _in_crowd(name: str, shows: str, truth: Truth, carrier: Carrier, weight: int) -> Scenario:
+    return Scenario(
+        f"crowd-{name}",
+        shows,
+        truth,
+        policy=Policy(carries=carrier, operation="crowd"),
+        services={
+            "front": Behaviour((Work(2), Call("basket"))),
+            "basket": Behaviour((Work(20),)),
+        },
+        mesh="crowd",
+        takes_ms=INJECTED_MS + 100,
+        weight=weight,
+    )
+
+
+_CROWD = (
+    _in_crowd("with-ids", "many requests of one route, joined by id", Truth(), "traceparent", 3),
+    _in_crowd(
+        "without-ids",
+        "requests of the same route that share no id",
+        Truth(tier=4, may_join=True, findings=frozenset({"APIM_W3C_OFF"})),
+        "nothing",
+        2,
+    ),
+)
+
+SURROUNDINGS = (*_MESHES, *_CLOCKS, *_TWINS, *_TWO_GATEWAYS, *_DEPTHS, *_CROWD)
 """The kinds with odd surroundings."""
