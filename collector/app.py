@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from collector.clock import SystemClock
 from collector.config import Settings
 from collector.errors import ConfigError, StoreUnavailable
+from collector.model import Stream
 from collector.supervisor import READY_FD, Supervisor, log, tell_ready
 from collector.telemetry import METRICS
 
@@ -108,6 +109,13 @@ async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> N
         halt.set()
         await asyncio.to_thread(thread.join)
         store.close()
+
+
+def _rewrite_refused(stream: Stream, message: bytes) -> bytes:
+    # the decoders take memory, and a store process nearly never needs them
+    from collector.intake import rewrite_refused
+
+    return rewrite_refused(stream, message)
 
 
 async def run_query(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
-from collector.errors import CollectorError, JournalError, StoreRejectedRows, StoreUnavailable
+from collector.errors import JournalError, StoreRejectedRows, StoreUnavailable
 from collector.model import Stream
 from collector.store.rows import LoadableSegment
 from collector.telemetry import Metrics
@@ -108,7 +108,7 @@ class Loader:
     Loads segments one after the other, in a thread of its own.
 
     *rewrite* makes other bytes of a message that ClickHouse refuses, with the same content, or
-    raises one of our errors. *pauses_s* lie between the tries of a segment; the last one repeats.
+    raises. *pauses_s* lie between the tries of a segment; the last one repeats.
     """
 
     def __init__(
@@ -266,7 +266,9 @@ class Loader:
             return False
         try:
             rewritten = self._rewrite(part.stream, message)
-        except CollectorError:
+        except Exception as exc:
+            # refused as it is, and no other way to write it: that it is buried is all that is left
+            _log.warning("a message of %s can not be rewritten: %r", part.id, exc)
             return False
         if rewritten == message:
             return False

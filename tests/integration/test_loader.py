@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from collector import operations
 from collector.clock import ManualClock
-from collector.config import JournalSettings, StoreSettings
+from collector.config import JournalSettings, StoreSettings, load_settings
 from collector.errors import StoreUnavailable
 from collector.intake import rewrite_refused
 from collector.journal import (
@@ -485,3 +486,24 @@ def test_message_too_large_for_the_memory_limit_is_buried(
     assert bench.is_empty()
     assert len(bench.letters()) == 1
     assert "memory limit" in bench.reasons()[0].lower()
+
+
+def test_operator_sees_dead_letters_and_puts_them_back(
+    store: Store, trace: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`hopline verify` names each dead letter and why; `hopline replay` empties the folder."""
+    bench = Bench(tmp_path, store)
+    settings = load_settings(data_dir=tmp_path)
+    bench.append(spans_of(trace, 1), _POISON)
+    bench.loader.load_sealed()
+    assert operations.verify(settings) == 1
+    shown = capsys.readouterr().out
+    assert f"dead letter {bench.letters()[0].stem}" in shown
+    assert "ClickHouse could not load" in shown
+    assert operations.replay(settings) == 0
+    assert "1 dead letters are back in the journal" in capsys.readouterr().out
+    assert bench.letters() == []
+    assert bench.reasons() == []
+    assert operations.verify(settings) == 0
+    assert "trace: 1 segments to load, 1 messages" in capsys.readouterr().out
+    assert "no dead letters" not in shown
