@@ -18,17 +18,54 @@ _DAY_NS = 86_400_000_000_000
 _CLOSE_NS = 2_000_000
 _MAX_REFS = 5
 _MAX_MISSING = 20
+# Flag: the rule, and what is true of one span and of several.
 _FLAG_FINDINGS = {
-    "negative_duration": ("NEGATIVE_DURATION", "ended before they began; shown without length"),
-    "no_start": ("NO_START", "have no start time"),
-    "cycle": ("PARENT_CYCLE", "are their own ancestors; the circle was cut"),
-    "duplicate": ("DUPLICATE_SPAN", "were sent more than once with different content"),
-    "duplicate_id": ("DUPLICATE_ID", "share their id with a span of something else"),
-    "shared_id": ("SHARED_ID", "share their id with the other side of the call (Zipkin)"),
-    "sibling": ("SIBLING_NOT_CHILD", "name their parent's parent; placed by callee and time"),
-    "access_log": ("ONLY_ACCESS_LOGS", "are drawn from access logs: no span of them arrived"),
-    "missing_parent": ("MISSING_ROOT", "stand in for a span that never arrived"),
-    "several_roots": ("SEVERAL_ROOTS", "stand in for a common parent that nobody sent"),
+    "negative_duration": (
+        "NEGATIVE_DURATION",
+        "ended before it began; shown without length",
+        "ended before they began; shown without length",
+    ),
+    "no_start": ("NO_START", "has no start time", "have no start time"),
+    "cycle": (
+        "PARENT_CYCLE",
+        "is its own ancestor; the circle was cut",
+        "are their own ancestors; the circle was cut",
+    ),
+    "duplicate": (
+        "DUPLICATE_SPAN",
+        "was sent more than once with different content",
+        "were sent more than once with different content",
+    ),
+    "duplicate_id": (
+        "DUPLICATE_ID",
+        "shares its id with a span of something else",
+        "share their id with a span of something else",
+    ),
+    "shared_id": (
+        "SHARED_ID",
+        "shares its id with the other side of the call (Zipkin)",
+        "share their id with the other side of the call (Zipkin)",
+    ),
+    "sibling": (
+        "SIBLING_NOT_CHILD",
+        "names its parent's parent; placed by callee and time",
+        "name their parent's parent; placed by callee and time",
+    ),
+    "access_log": (
+        "ONLY_ACCESS_LOGS",
+        "is drawn from an access log: no span of it arrived",
+        "are drawn from access logs: no span of them arrived",
+    ),
+    "missing_parent": (
+        "MISSING_ROOT",
+        "stands in for a span that never arrived",
+        "stand in for a span that never arrived",
+    ),
+    "several_roots": (
+        "SEVERAL_ROOTS",
+        "stands in for a common parent that nobody sent",
+        "stand in for a common parent that nobody sent",
+    ),
 }
 
 
@@ -63,15 +100,14 @@ def _finding(rule: str, nodes: Sequence[Node], message: str, fix: str = "") -> F
 
 
 def _flagged(members: Sequence[Node]) -> Iterator[Finding]:
-    for flag, (rule, words) in _FLAG_FINDINGS.items():
+    for flag, (rule, *words) in _FLAG_FINDINGS.items():
         nodes = [node for node in members if flag in node.flags]
         if nodes:
-            yield _finding(rule, nodes, f"{len(nodes)} {_plural(nodes)} {words}")
+            yield _finding(rule, nodes, _count(nodes, *words))
     long = [n for n in members if n.raw_end - n.raw_start > _DAY_NS]
     if long:
-        yield _finding(
-            "IMPLAUSIBLE_DURATION", long, f"{len(long)} {_plural(long)} last longer than a day"
-        )
+        message = _count(long, "lasts longer than a day", "last longer than a day")
+        yield _finding("IMPLAUSIBLE_DURATION", long, message)
 
 
 def _orphans(members: Sequence[Node]) -> Iterator[Finding]:
@@ -108,7 +144,11 @@ def _outside(members: Sequence[Node]) -> Iterator[Finding]:
         and (node.start < node.parent.start - _CLOSE_NS or node.end > node.parent.end + _CLOSE_NS)
     ]
     if outside:
-        message = f"{len(outside)} {_plural(outside)} reach outside of their parent's time"
+        message = _count(
+            outside,
+            "reaches outside of its parent's time",
+            "reach outside of their parent's time",
+        )
         yield _finding("OUTSIDE_PARENT", outside, message)
 
 
@@ -128,6 +168,10 @@ def _quality(members: Sequence[Node]) -> Iterator[Finding]:
         if node.record is not None:
             for flag in node.record.record.quality:
                 yield _finding(flag, [node], f"the record's times are flagged {flag}")
+
+
+def _count(nodes: Sequence[Node], one: str, many: str) -> str:
+    return f"{len(nodes)} {_plural(nodes)} {one if len(nodes) == 1 else many}"
 
 
 def _plural(nodes: Sequence[Node]) -> str:

@@ -129,7 +129,8 @@ def test_a_child_outside_of_its_parent_is_marked_and_off_the_path() -> None:
     root = trace.span("a", 0, 100, None, "Server")
     trace.span("a", 150, 50, root, "Internal")
     timeline = stitched(trace.spans)
-    assert "OUTSIDE_PARENT" in rules(timeline)
+    [outside] = [each for each in timeline.findings if each.rule == "OUTSIDE_PARENT"]
+    assert outside.message == "1 span reaches outside of its parent's time"
     assert timeline.duration_ns == 100 * MS
     assert not timeline.spans[1].is_on_critical_path
 
