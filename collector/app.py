@@ -50,6 +50,8 @@ def run(settings: Settings, role: str) -> int:
     )
     # its start and stop lines say nothing that ours do not
     logging.getLogger("uvicorn").setLevel("WARNING")
+    # azure-core writes every request with all of its headers at INFO
+    logging.getLogger("azure").setLevel("WARNING")
     if role == "all":
         _check_ports(settings)
         announce = lambda: _announce(settings)  # noqa: E731 - one line, used once
