@@ -1,0 +1,154 @@
+"""Records that no id joins: likely partners in timelines, and how far they can be trusted."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from collector.api import sample_documents
+from collector.model import GatewayRecord, Span
+from tests.api_client import Asker, serving
+from tests.stories import MINUTE, MS, NOW, SECOND, Story, asking, make_record, make_spans, number_id
+
+T = NOW - 30 * MINUTE
+_COUNT = 320
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests of one API; every fourth has no id in common with its spans."""
+
+    story: Story
+    partner_of: dict[str, str]
+    """The trace of each record that no id joins."""
+
+
+def _traffic(api: str, first: int, gap_ns: int, *, spread: bool) -> Traffic:
+    """Tell requests some *gap_ns* apart; without *spread* all of them look the same."""
+    rnd = random.Random(api)
+    records: list[GatewayRecord] = []
+    spans: list[Span] = []
+    partner_of = {}
+    at_ns = T
+    for number in range(first, first + _COUNT):
+        at_ns += int(rnd.expovariate(1) * gap_ns) if spread else gap_ns
+        policy = int(rnd.lognormvariate(1, 0.4) * MS) if spread else 3 * MS
+        network = int(rnd.lognormvariate(0.3, 0.4) * MS) if spread else MS
+        inner = int(rnd.lognormvariate(4, 0.6) * MS) if spread else 60 * MS
+        backend = (inner + 10 * MS + network) // MS * MS
+        is_hidden = number % 4 == 0
+        outgoing = "" if is_hidden else number_id(number + 3_000, 16)
+        record = make_record(
+            number,
+            at_ns // MS * MS,
+            api=api,
+            trace_id="" if is_hidden else number_id(number),
+            outgoing_span_id=outgoing,
+            backend_ns=backend,
+            duration_ns=backend + 10 * MS,
+        )
+        records.append(record)
+        spans += [
+            replace(span, service="edge" if place == 0 else span.service)
+            for place, span in enumerate(make_spans(number, at_ns + policy, outgoing, inner)[:2])
+        ]
+        if is_hidden:
+            partner_of[record.record_id] = number_id(number)
+    return Traffic(Story(records, spans), partner_of)
+
+
+PLAIN = _traffic("plain", 4_000, 200 * MS, spread=True)
+CROWD = _traffic("crowd", 8_000, MS // 20, spread=False)
+STRANGER = make_record(1, T + 10 * SECOND, api="no-pairs")
+
+
+@pytest.fixture(scope="module")
+def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
+    # Apart in time, as the edge spans of both would compete.
+    later = [replace(r, start_ns=r.start_ns + 10 * MINUTE) for r in CROWD.story.records]
+    moved = [
+        replace(s, start_ns=s.start_ns + 10 * MINUTE, end_ns=s.end_ns + 10 * MINUTE)
+        for s in CROWD.story.spans
+    ]
+    stories = [PLAIN.story, Story([STRANGER], []), Story(later, moved)]
+    folder = tmp_path_factory.mktemp("unjoined")
+    with asking(stories, folder) as (questions, _), serving(questions) as found:
+        yield found
+
+
+def test_a_record_without_ids_finds_its_spans(asker: Asker) -> None:
+    """Most are joined at tier 4 with confidence and evidence, and nearly all of them rightly."""
+    joined = right = 0
+    for record_id, trace in PLAIN.partner_of.items():
+        timeline = asker.timeline(record_id)
+        links = [link for link in timeline["links"] if link["tier"] == 4]
+        if not links:
+            continue
+        joined += 1
+        [link] = links
+        assert link["confidence"] >= 0.5
+        assert {proof["field"] for proof in link["evidence"]} >= {"start", "backend_ns, duration"}
+        right += timeline["trace_id"] == trace
+    assert joined >= 0.7 * len(PLAIN.partner_of)
+    assert right >= 0.95 * joined
+
+
+def test_requests_that_all_look_the_same_are_not_joined(asker: Asker) -> None:
+    """Where likelihood can not tell one from the other nothing is merged; candidates are listed."""
+    for record_id in list(CROWD.partner_of)[:5]:
+        timeline = asker.timeline(record_id)
+        assert not [link for link in timeline["links"] if link["to"]]
+        assert {span["role"] for span in timeline["spans"]} == {"gateway"}
+        for link in timeline["links"]:
+            assert link["tier"] == 5
+            assert link["rejected"]
+
+
+def test_a_route_without_exact_pairs_is_left_alone(asker: Asker) -> None:
+    """Nothing is known of how such a pair looks, so nothing is claimed."""
+    timeline = asker.timeline(STRANGER.record_id)
+    assert timeline["links"] == []
+    assert len(timeline["spans"]) == 1
+
+
+def test_the_joins_are_measured_per_route(asker: Asker) -> None:
+    """Tiers add up to the records; precision is measured, and a route that guesses is demoted."""
+    document = asker.get("/api/v1/joins?start=-1h&limit=2000")
+    sample_documents.JoinsDocument.model_validate(document)
+    apis = {item["api"]: item for item in document["apis"]}
+    assert set(apis) == {"plain", "crowd", "no-pairs"}
+    plain, crowd = apis["plain"], apis["crowd"]
+    assert plain["tiers"] == {"0": _COUNT * 3 // 4, "none": _COUNT // 4}
+    assert plain["joined_ratio"] == 0.75
+    [route] = plain["statistical"]["routes"]
+    assert not route["demoted"]
+    assert route["precision"] >= 0.95
+    assert route["coverage"] >= 0.5
+    assert plain["statistical"]["exact_pairs"] == _COUNT * 3 // 4
+    assert plain["statistical"]["unjoined"] == _COUNT // 4
+    assert 0 < plain["statistical"]["joined"] <= _COUNT // 4
+    [route] = crowd["statistical"]["routes"]
+    assert route["demoted"]
+    assert crowd["statistical"]["joined"] == 0
+    assert apis["no-pairs"]["statistical"]["routes"] == []
+
+
+def test_one_api_alone(asker: Asker) -> None:
+    """With `api` only its records are drawn."""
+    document = asker.get("/api/v1/joins?start=-1h&api=plain&limit=50")
+    assert [item["api"] for item in document["apis"]] == ["plain"]
+    assert document["looked_at"] == 50
+
+
+def test_the_account_tells_the_proof_of_a_likely_join(asker: Asker) -> None:
+    """The sentence on a join without ids carries its tier, its confidence and the record's id."""
+    for record_id in PLAIN.partner_of:
+        sentences = asker.get(f"/api/v1/requests/{record_id}/explain")["sentences"]
+        found = [s for s in sentences if s["rule"] == "JOIN_TIER_4"]
+        if found:
+            assert "without a shared id" in found[0]["text"]
+            assert "confidence" in found[0]["text"]
+            assert f"azure-apim/{record_id}" in found[0]["refs"]
+            return
+    pytest.fail("no record was joined without ids")
