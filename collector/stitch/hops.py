@@ -251,7 +251,8 @@ def _name(hop: HopDraft, known: set[str]) -> None:
 def _is_dependency(hop: HopDraft, known: set[str]) -> bool:
     if any(dependency_system(node.attributes) for node in hop.nodes):
         return True
-    if hop.service in known:
+    # A waypoint stands in front of services of the mesh only.
+    if hop.service in known or any(node.role == "waypoint" for node in hop.nodes):
         return False
     proxies = [node for node in hop.nodes if node.is_proxy]
     if not proxies:

@@ -93,14 +93,16 @@ def callee_of_cluster(cluster: str) -> str:
     """
     Return the service behind an Envoy cluster name, or "" for an inbound or catch-all cluster.
 
-    `outbound|9080||reviews.shop.svc.cluster.local` is `reviews.shop`; a plain name is itself.
+    `outbound|9080||reviews.shop.svc.cluster.local` is `reviews.shop`, and so is a waypoint's
+    `inbound-vip|9080|http|reviews…`; a plain name is itself.
     """
     lower = cluster.lower()
-    if not cluster or cluster == "-" or lower.startswith("inbound"):
+    is_vip = lower.startswith("inbound-vip|")
+    if not cluster or cluster == "-" or (lower.startswith("inbound") and not is_vip):
         return ""
     if lower in _EXTERNAL_CLUSTERS:
         return ""
-    if lower.startswith("outbound") and cluster.count("|") >= 3:
+    if (is_vip or lower.startswith("outbound")) and cluster.count("|") >= 3:
         cluster = cluster.split("|")[3]
     return cluster.partition(".svc.")[0] if ".svc." in cluster else cluster
 
