@@ -1,0 +1,106 @@
+"""Doctor and outcomes over HTTP and a real embedded engine."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from collector.api import sample_documents
+from tests.api_client import Asker, serving
+from tests.stories import (
+    MINUTE,
+    NOW,
+    SECOND,
+    Story,
+    asking,
+    joined_story,
+    make_record,
+    refused_story,
+    unrecorded_story,
+)
+
+T = NOW - 50 * MINUTE
+LOST = 22
+GOOD = 20
+
+
+def _stories() -> list[Story]:
+    good = [joined_story(n, T + n * SECOND) for n in range(1, GOOD + 1)]
+    lost = [Story([make_record(100 + n, T + n * SECOND)], []) for n in range(LOST)]
+    bad = [joined_story(200 + n, T + n * SECOND, failed=True) for n in range(3)]
+    other = [refused_story(300, T), unrecorded_story(301, T)]
+    return [*good, *lost, *bad, *other]
+
+
+@pytest.fixture(scope="module")
+def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
+    folder = tmp_path_factory.mktemp("samples")
+    with asking(_stories(), folder) as (questions, _), serving(questions) as found:
+        yield found
+
+
+def test_the_doctor_finds_what_is_missing(asker: Asker) -> None:
+    """Records whose spans did not come are one finding with share, examples and what to do."""
+    document = asker.get("/api/v1/doctor")
+    sample_documents.DoctorDocument.model_validate(document)
+    assert document["looked_at"] == GOOD + LOST + 5
+    [found] = [f for f in document["findings"] if f["rule"] == "SOURCE_LATE"]
+    assert found["affected"] == LOST
+    assert found["requests"] == GOOD + LOST + 4
+    assert found["layer"] == "gateway"
+    assert found["first_seen"] < found["last_seen"]
+    assert found["fix"]
+    for example in found["example_ids"]:
+        assert asker.timeline(example)["spans"]
+
+
+def test_an_empty_range_says_why(asker: Asker) -> None:
+    """Where nothing is stored the answer names what there is."""
+    document = asker.get("/api/v1/doctor?start=-30d&end=-20d")
+    assert document["findings"] == []
+    assert document["looked_at"] == 0
+    assert "there is data from" in document["note"]
+
+
+def test_a_sample_is_stable(asker: Asker) -> None:
+    """Asked again it is the same, and a larger sample holds the smaller one."""
+    small = asker.get("/api/v1/outcomes?limit=10")
+    again = asker.get("/api/v1/outcomes?limit=10")
+    assert small["apis"] == again["apis"]
+    assert small["looked_at"] == 10
+    large = asker.get("/api/v1/outcomes?limit=40")
+    for api in small["apis"]:
+        [whole] = [each for each in large["apis"] if each["api"] == api["api"]]
+        for outcome, count in api["outcomes"].items():
+            assert whole["outcomes"][outcome] >= count
+
+
+def test_outcomes_reconcile_to_the_records(asker: Asker) -> None:
+    """Every record is counted once, and what no gateway saw stands apart."""
+    document = asker.get("/api/v1/outcomes")
+    sample_documents.OutcomesDocument.model_validate(document)
+    apis = {each["api"]: each for each in document["apis"]}
+    assert apis["orders-api"]["requests"] == GOOD + LOST + 4
+    assert apis[""]["requests"] == 1
+    assert sum(row["requests"] for row in apis["orders-api"]["matrix"]) == GOOD + LOST + 4
+    failed = [r for r in apis["orders-api"]["matrix"] if r["app_status"] == "5xx"]
+    assert [(r["gateway_status"], r["edge_status"], r["requests"]) for r in failed] == [
+        ("5xx", "5xx", 3)
+    ]
+
+
+@pytest.mark.parametrize("path", ["doctor", "joins", "outcomes"])
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("limit=0", "limit"),
+        ("limit=x", "limit"),
+        ("start=whenever", "start"),
+        ("start=now&end=-1h", "start"),
+        ("gateway=azure-apim", "gateway"),
+        ("api=a&api=b", "api"),
+    ],
+)
+def test_a_bad_parameter_is_named(asker: Asker, path: str, query: str, name: str) -> None:
+    """400, and the message begins with the parameter."""
+    error = asker.get(f"/api/v1/{path}?{query}", status=400)["error"]
+    assert error["message"].lstrip("'").startswith(name)
