@@ -1,35 +1,26 @@
 """The loader over a real journal and the real engine: whatever happens, each row is there once."""
 
-import asyncio
 import errno
-import json
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from collector import operations
-from collector.clock import ManualClock
-from collector.config import JournalSettings, StoreSettings, load_settings
+from collector.config import StoreSettings, load_settings
 from collector.errors import StoreUnavailable
 from collector.intake import rewrite_refused
 from collector.journal import (
-    DEAD_LETTER,
-    Journal,
     JournalFolder,
     add_checksum,
-    encode_varint,
     find_sealed,
-    replay_dead_letters,
 )
 from collector.model import Stream
 from collector.store import LoadableSegment, Store
-from collector.store.loader import Loader, Loads
-from collector.telemetry import Metrics
+from collector.store.loader import Loader
+from tests.loader_bench import TRAILER, Bench, Faulty
 from tests.stored import (
     NOW_NS,
     encode_log,
@@ -41,12 +32,10 @@ from tests.stored import (
     trace_id,
 )
 
-_TRAILER = encode_varint(2001 << 3 | 1) + NOW_NS.to_bytes(8, "little")
 # a length that goes beyond the message, which no reader accepts
 _POISON = b"\x0a\xff\xff\xff\xff\x07"
 # resource spans whose resource is a number: the parser skips it as unknown, ClickHouse refuses it
 _ODD_FIELD = b"\x0a\x02\x08\x05"
-_DEADLINE_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -68,79 +57,6 @@ def trace() -> int:
 
 
 _traces: list[int] = []
-
-
-class Bench:
-    """A journal in a folder, and a loader over it."""
-
-    def __init__(self, folder: Path, store: Loads) -> None:
-        self.directory = folder / "journal"
-        self.journal = JournalFolder(self.directory)
-        self.metrics = Metrics()
-        self._clock = ManualClock(NOW_NS)
-        self.loader = self.make_loader(store)
-
-    def make_loader(self, store: Loads, **options: Callable[[Stream, bytes], bytes]) -> Loader:
-        """Return what a store process that starts now would run."""
-        return Loader(store, self.journal, self.metrics, pauses_s=(0.01,), **options)
-
-    def append(self, *messages: bytes, stream: Stream = Stream.TRACE) -> Path:
-        """Make one sealed segment by way of the real journal; each message gets its checksum."""
-        self._clock.advance(ns=1_000_000)
-        asyncio.run(self._append([(stream, add_checksum(each, _TRAILER)) for each in messages]))
-        return find_sealed(self.directory, stream)[-1].path
-
-    async def _append(self, items: Sequence[tuple[Stream, bytes]]) -> None:
-        journal = Journal(
-            JournalSettings(self.directory, 1 << 30, 1 << 30, 60_000), self._clock, self.metrics
-        )
-        journal.open()
-        await journal.append(items)
-        await journal.close()
-
-    def letters(self) -> list[Path]:
-        return sorted((self.directory / DEAD_LETTER).glob("*.seg"))
-
-    def reasons(self) -> list[str]:
-        notes = sorted((self.directory / DEAD_LETTER).glob("*.json"))
-        return [json.loads(note.read_text())["reason"] for note in notes]
-
-    def replay(self) -> int:
-        self._clock.advance(ns=1_000_000)
-        return replay_dead_letters(self.directory, self._clock.now_ns())
-
-    def is_empty(self) -> bool:
-        return not find_sealed(self.directory)
-
-    def run_until(self, is_done: Callable[[], bool], loader: Loader | None = None) -> bool:
-        """Run the loader's thread until something is true; return whether it lived until then."""
-        halt = threading.Event()
-        thread = threading.Thread(target=(loader or self.loader).run, args=(halt,))
-        thread.start()
-        deadline = time.monotonic() + _DEADLINE_S
-        while not is_done() and time.monotonic() < deadline and thread.is_alive():
-            time.sleep(0.005)
-        was_alive = thread.is_alive()
-        halt.set()
-        thread.join()
-        assert is_done()
-        return was_alive
-
-
-class Faulty:
-    """The real store, with a fault before or after a load where the test wants one."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.before: Callable[[LoadableSegment], None] = lambda _: None
-        self.after: Callable[[LoadableSegment], None] = lambda _: None
-        self.loaded: list[str] = []
-
-    def load(self, segment: LoadableSegment) -> None:
-        self.before(segment)
-        self._store.load(segment)
-        self.loaded.append(segment.id)
-        self.after(segment)
 
 
 class Crash(BaseException):
@@ -181,7 +97,7 @@ def test_poison_in_the_middle_costs_only_itself(store: Store, trace: int, tmp_pa
     assert summed(store, trace) == 9
     assert bench.is_empty()
     letter = bench.letters()[0].read_bytes()
-    assert letter.endswith(add_checksum(_POISON, _TRAILER))
+    assert letter.endswith(add_checksum(_POISON, TRAILER))
     assert "ClickHouse could not load" in bench.reasons()[0]
     assert bench.metrics.value("hopline_store_messages_dead_letter_total", stream="trace") == 1
 

@@ -244,68 +244,12 @@ SELECT
     name AS MetricName,
     description AS MetricDescription,
     unit AS MetricUnit,
-    CAST(mapFromArrays(p.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), p.attributes.value)), 'Map(LowCardinality(String), String)') AS Attributes,
+    attribute_map(p.attributes) AS Attributes,
     fromUnixTimestamp64Nano(toInt64(p.start_time_unix_nano)) AS StartTimeUnix,
     fromUnixTimestamp64Nano(toInt64(p.time_unix_nano)) AS TimeUnix,
     if(p.as_int != 0, toFloat64(p.as_int), p.as_double) AS Value,
     p.flags AS Flags,
-    arrayMap(a -> CAST(mapFromArrays(a.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), a.value)), 'Map(LowCardinality(String), String)'), p.exemplars.filtered_attributes) AS `Exemplars.FilteredAttributes`,
+    arrayMap(a -> attribute_map(a), p.exemplars.filtered_attributes) AS `Exemplars.FilteredAttributes`,
     arrayMap(t -> fromUnixTimestamp64Nano(toInt64(t)), p.exemplars.time_unix_nano) AS `Exemplars.TimeUnix`,
     arrayMap((d, i) -> if(i != 0, toFloat64(i), d), p.exemplars.as_double, p.exemplars.as_int) AS `Exemplars.Value`,
     arrayMap(i -> lower(hex(i)), p.exemplars.span_id) AS `Exemplars.SpanId`,
@@ -330,68 +274,12 @@ SELECT
     name AS MetricName,
     description AS MetricDescription,
     unit AS MetricUnit,
-    CAST(mapFromArrays(p.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), p.attributes.value)), 'Map(LowCardinality(String), String)') AS Attributes,
+    attribute_map(p.attributes) AS Attributes,
     fromUnixTimestamp64Nano(toInt64(p.start_time_unix_nano)) AS StartTimeUnix,
     fromUnixTimestamp64Nano(toInt64(p.time_unix_nano)) AS TimeUnix,
     if(p.as_int != 0, toFloat64(p.as_int), p.as_double) AS Value,
     p.flags AS Flags,
-    arrayMap(a -> CAST(mapFromArrays(a.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), a.value)), 'Map(LowCardinality(String), String)'), p.exemplars.filtered_attributes) AS `Exemplars.FilteredAttributes`,
+    arrayMap(a -> attribute_map(a), p.exemplars.filtered_attributes) AS `Exemplars.FilteredAttributes`,
     arrayMap(t -> fromUnixTimestamp64Nano(toInt64(t)), p.exemplars.time_unix_nano) AS `Exemplars.TimeUnix`,
     arrayMap((d, i) -> if(i != 0, toFloat64(i), d), p.exemplars.as_double, p.exemplars.as_int) AS `Exemplars.Value`,
     arrayMap(i -> lower(hex(i)), p.exemplars.span_id) AS `Exemplars.SpanId`,
@@ -418,70 +306,14 @@ SELECT
     name AS MetricName,
     description AS MetricDescription,
     unit AS MetricUnit,
-    CAST(mapFromArrays(p.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), p.attributes.value)), 'Map(LowCardinality(String), String)') AS Attributes,
+    attribute_map(p.attributes) AS Attributes,
     fromUnixTimestamp64Nano(toInt64(p.start_time_unix_nano)) AS StartTimeUnix,
     fromUnixTimestamp64Nano(toInt64(p.time_unix_nano)) AS TimeUnix,
     p.count AS Count,
     p.sum AS Sum,
     p.bucket_counts AS BucketCounts,
     p.explicit_bounds AS ExplicitBounds,
-    arrayMap(a -> CAST(mapFromArrays(a.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), a.value)), 'Map(LowCardinality(String), String)'), p.exemplars.filtered_attributes) AS `Exemplars.FilteredAttributes`,
+    arrayMap(a -> attribute_map(a), p.exemplars.filtered_attributes) AS `Exemplars.FilteredAttributes`,
     arrayMap(t -> fromUnixTimestamp64Nano(toInt64(t)), p.exemplars.time_unix_nano) AS `Exemplars.TimeUnix`,
     arrayMap((d, i) -> if(i != 0, toFloat64(i), d), p.exemplars.as_double, p.exemplars.as_int) AS `Exemplars.Value`,
     arrayMap(i -> lower(hex(i)), p.exemplars.span_id) AS `Exemplars.SpanId`,
@@ -510,35 +342,7 @@ SELECT
     name AS MetricName,
     description AS MetricDescription,
     unit AS MetricUnit,
-    CAST(mapFromArrays(p.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), p.attributes.value)), 'Map(LowCardinality(String), String)') AS Attributes,
+    attribute_map(p.attributes) AS Attributes,
     fromUnixTimestamp64Nano(toInt64(p.start_time_unix_nano)) AS StartTimeUnix,
     fromUnixTimestamp64Nano(toInt64(p.time_unix_nano)) AS TimeUnix,
     p.count AS Count,
@@ -549,35 +353,7 @@ SELECT
     p.positive.bucket_counts AS PositiveBucketCounts,
     p.negative.offset AS NegativeOffset,
     p.negative.bucket_counts AS NegativeBucketCounts,
-    arrayMap(a -> CAST(mapFromArrays(a.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), a.value)), 'Map(LowCardinality(String), String)'), p.exemplars.filtered_attributes) AS `Exemplars.FilteredAttributes`,
+    arrayMap(a -> attribute_map(a), p.exemplars.filtered_attributes) AS `Exemplars.FilteredAttributes`,
     arrayMap(t -> fromUnixTimestamp64Nano(toInt64(t)), p.exemplars.time_unix_nano) AS `Exemplars.TimeUnix`,
     arrayMap((d, i) -> if(i != 0, toFloat64(i), d), p.exemplars.as_double, p.exemplars.as_int) AS `Exemplars.Value`,
     arrayMap(i -> lower(hex(i)), p.exemplars.span_id) AS `Exemplars.SpanId`,
@@ -607,35 +383,7 @@ SELECT
     name AS MetricName,
     description AS MetricDescription,
     unit AS MetricUnit,
-    CAST(mapFromArrays(p.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), p.attributes.value)), 'Map(LowCardinality(String), String)') AS Attributes,
+    attribute_map(p.attributes) AS Attributes,
     fromUnixTimestamp64Nano(toInt64(p.start_time_unix_nano)) AS StartTimeUnix,
     fromUnixTimestamp64Nano(toInt64(p.time_unix_nano)) AS TimeUnix,
     p.count AS Count,
@@ -720,68 +468,12 @@ SELECT
 FROM (
     SELECT
         resource, resource_schema_url, sm.scope.name AS scope_name, sm.scope.version AS scope_version,
-        CAST(mapFromArrays(sm.scope.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), sm.scope.attributes.value)), 'Map(LowCardinality(String), String)') AS scope_attributes,
+        attribute_map(sm.scope.attributes) AS scope_attributes,
         sm.scope.dropped_attributes_count AS scope_dropped, sm.schema_url AS scope_schema_url,
         sm.metrics AS metrics, received_ns, tenant
     FROM (
         SELECT
-            CAST(mapFromArrays(r.resource.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
-    startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
-    startsWith(v, '\x18'), toString(reinterpretAsInt64(
-    bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 1), 16256)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 2), 2080768)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 3), 266338304)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 4), 34091302912)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 5), 4363686772736)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 6), 558551906910208)
-    + bitAnd(bitShiftRight(reinterpretAsUInt64(substring(v, 2, 8)), 7), 71494644084506624)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 127)), 56)
-    + bitShiftLeft(toUInt64(bitAnd(reinterpretAsUInt16(substring(v, 10, 2)), 256)), 55))),
-    startsWith(v, '\x10'), if(endsWith(v, '\x01'), 'true', 'false'),
-    startsWith(v, '!'), toString(reinterpretAsFloat64(substring(v, 2, 8))),
-    startsWith(v, ':'), base64Encode(substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, length(v) <= 2097155, 5, 6))),
-    startsWith(v, '*') OR startsWith(v, '2'), arrayMap(
-    walk -> if(
-        startsWith(v, '*') AND walk.1 = '', concat(if(walk.2 = '', '[', walk.2), ']'),
-        concat('data:application/x-otlp-value;base64,', base64Encode(v))),
-    [arrayFold(
-        (walk, step) -> if(
-            NOT startsWith(walk.1, '\n') OR substring(walk.1, 3, 1) != '\n' OR reinterpretAsUInt8(substring(walk.1, 2, 1)) >= 128,
-            (if(walk.1 = '', '', '*'), walk.2),
-            (substring(walk.1, 3 + reinterpretAsUInt8(substring(walk.1, 2, 1))),
-             concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
-        range(least(countSubstrings(v, '\n'), 129)),
-        (substring(v, if(length(v) <= 129, 3, 4)), ''))])[1],
-    '')), r.resource.attributes.value)), 'Map(LowCardinality(String), String)') AS resource, r.schema_url AS resource_schema_url,
+            attribute_map(r.resource.attributes) AS resource, r.schema_url AS resource_schema_url,
             r.scope_metrics AS scope_metrics, received_ns, tenant
         FROM (
             SELECT r, received_ns, tenant
