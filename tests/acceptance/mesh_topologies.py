@@ -162,6 +162,17 @@ BATTLES = (
     ),
     Battle(
         Topology(
+            "abort-before-the-router",
+            (_front(Call("basket")), _callee("basket", inbound_fault=Fault(abort_status=503))),
+            _EDGE,
+            access_logs=("grpc-als",),
+        ),
+        "an abort whose access log line, by Envoy's own protocol, names the caller's span",
+        status=502,
+        spans=7,
+    ),
+    Battle(
+        Topology(
             "upstream-timeout",
             (
                 _front(Call("basket"), routes=(Route("basket", timeout_ms=60),)),

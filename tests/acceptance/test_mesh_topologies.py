@@ -64,6 +64,7 @@ PICTURES = {
     "delay-injected": _TWO_SERVICES,
     "abort-injected": _TWO_SERVICES,
     "access-log-service": _TWO_SERVICES,
+    "abort-before-the-router": _TWO_SERVICES,
     "upstream-timeout": _TWO_SERVICES,
     "circuit-open": """
         edge istio-ingressgateway
@@ -91,6 +92,7 @@ PICTURES = {
 # What went wrong on purpose: the verdict's layer and class, and a word that only access logs know.
 VERDICTS = {
     "abort-injected": ("mesh", "fault_injection", "fault_filter_abort"),
+    "abort-before-the-router": ("mesh", "fault_injection", "fault_filter_abort"),
     "access-log-service": ("mesh", "unreachable", "delayed_connect_error"),
     "upstream-timeout": ("mesh", "timeout", "response_timeout"),
     "circuit-open": ("mesh", "overload", "{overflow}"),
