@@ -252,6 +252,16 @@ class FindingItem(Document):
     refs: list[str]
 
 
+class ActItem(Document):
+    """What a layer did to the request, of the kind that several layers can do."""
+
+    feature: str
+    layer: str
+    component: str
+    detail: str
+    refs: list[str]
+
+
 class TimelineDocument(Document):
     """One request, from the API call to the last internal hop."""
 
@@ -275,6 +285,7 @@ class TimelineDocument(Document):
     links: list[LinkItem]
     verdict: VerdictItem
     findings: list[FindingItem]
+    acts: list[ActItem]
     callers: list[SpanItem]
     other_matches: list[str] = Field(description="Further requests under the same id.")
     watermarks: dict[str, Moment]

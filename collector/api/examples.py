@@ -212,6 +212,7 @@ TIMELINE: dict[str, Any] = {
     ],
     "verdict": _VERDICT,
     "findings": [],
+    "acts": [],
     "callers": [],
     "other_matches": [],
     "watermarks": {"azure-apim": "2026-03-01T09:32:00.000000000Z"},

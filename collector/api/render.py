@@ -16,6 +16,7 @@ from collector.query.answers import ApiReport, Found, SourceReport, Stored, Summ
 from collector.query.clocks import ClockReport
 from collector.query.moments import format_moment, to_ms
 from collector.stitch.timeline import (
+    Act,
     Evidence,
     Expected,
     Finding,
@@ -60,6 +61,7 @@ def render_timeline(timeline: Timeline) -> Document:
         "links": [_render_link(item) for item in timeline.links],
         "verdict": _render_verdict(timeline.verdict),
         "findings": [_render_finding(item) for item in timeline.findings],
+        "acts": [_render_act(item) for item in timeline.acts],
         "callers": [_render_span(item) for item in timeline.callers],
         "other_matches": timeline.others,
         "watermarks": _render_moments(timeline.watermarks_ns),
@@ -408,6 +410,16 @@ def _render_link(link: Link) -> Document:
 
 def _render_evidence(item: Evidence) -> Document:
     return {"field": item.field, "left": item.left, "right": item.right}
+
+
+def _render_act(item: Act) -> Document:
+    return {
+        "feature": item.feature,
+        "layer": item.layer,
+        "component": item.component,
+        "detail": item.detail,
+        "refs": item.refs,
+    }
 
 
 def _render_finding(item: Finding) -> Document:

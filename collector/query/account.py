@@ -8,7 +8,7 @@ Source: algorithms.md 4.15.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.model import GatewayRecord
 from collector.query.moments import NS_PER_MS, format_moment
@@ -18,6 +18,7 @@ SECTIONS = {
     "happened": "What happened",
     "time": "Where the time went",
     "failure": "What failed first",
+    "layers": "Which layer acted",
     "join": "How it was joined",
     "findings": "What is wrong with the data",
     "missing": "What is missing",
@@ -67,14 +68,18 @@ class Account:
 
 def build_account(timeline: Timeline) -> Account:
     """Tell *timeline*. Every section of `SECTIONS` that has something to say comes in order."""
-    sentences = (
+    whole = _whole_request(timeline)
+    told = (
         *_tell_request(timeline),
         *_tell_time(timeline),
         *_tell_failure(timeline),
+        *_tell_acts(timeline),
         *_tell_joins(timeline),
         *_tell_findings(timeline),
         *_tell_missing(timeline),
     )
+    # What rests on nothing in particular rests on the request as a whole.
+    sentences = tuple(each if each.refs else replace(each, refs=whole) for each in told)
     return Account(
         id=timeline.id,
         title=describe_request(timeline),
@@ -82,6 +87,13 @@ def build_account(timeline: Timeline) -> Account:
         revision=timeline.revision,
         sentences=sentences,
     )
+
+
+def _whole_request(timeline: Timeline) -> tuple[str, ...]:
+    """Return the references of the gateway records, or of the first span without any."""
+    refs = tuple(_record_ref(merged.record) for merged in timeline.gateway_records)
+    root = _root(timeline)
+    return refs or ((f"{root.trace_id}/{root.span_id}",) if root else (timeline.id,))
 
 
 def describe_request(timeline: Timeline) -> str:
@@ -200,6 +212,14 @@ def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
         yield Sentence("failure", f"{text}{wasted}.", "OUTCOME")
 
 
+def _tell_acts(timeline: Timeline) -> Iterator[Sentence]:
+    """Say which layer did what several layers can do."""
+    for act in timeline.acts:
+        feature = act.feature.replace("_", " ")
+        text = f"{act.component} ({act.layer}) acted by {feature}: {_sentence(act.detail)}"
+        yield Sentence("layers", text, f"ACT_{act.feature.upper()}", act.refs)
+
+
 def _tell_joins(timeline: Timeline) -> Iterator[Sentence]:
     for link in timeline.links[:_MOST_LINKS]:
         yield _tell_link(link)
@@ -214,9 +234,12 @@ def _tell_joins(timeline: Timeline) -> Iterator[Sentence]:
 def _tell_link(link: Link) -> Sentence:
     rule = f"JOIN_TIER_{link.tier}"
     if not link.to:
-        names = ", ".join(item.to for item in link.rejected[:_MOST_CANDIDATES])
+        names = _tell_rejected(link)
         text = f"{link.from_} was joined with nothing"
-        return Sentence("join", f"{text}; rejected: {names}." if names else f"{text}.", rule)
+        refs = (link.from_, *(item.to for item in link.rejected[:_MOST_CANDIDATES]))
+        return Sentence(
+            "join", f"{text}; candidates: {names}." if names else f"{text}.", rule, refs
+        )
     proofs = "; ".join(
         f"{proof.field} {proof.left}"
         + (f" against {proof.right}" if proof.right != proof.left else "")
@@ -226,8 +249,17 @@ def _tell_link(link: Link) -> Sentence:
     text = f"{link.from_} and {link.to} belong together by {basis} (confidence {link.confidence:g})"
     text += f": {proofs}." if proofs else "."
     if link.rejected:
-        text += f" {len(link.rejected)} other candidate(s) were rejected."
+        text += f" Rejected: {_tell_rejected(link)}."
     return Sentence("join", text, rule, (link.from_, link.to))
+
+
+def _tell_rejected(link: Link) -> str:
+    """Name the likeliest candidates with their confidence and why they were not taken."""
+    likeliest = sorted(link.rejected, key=lambda item: (-item.confidence, item.to))
+    told = [f"{i.to} ({i.confidence:g}: {i.reason})" for i in likeliest[:_MOST_CANDIDATES]]
+    if len(likeliest) > _MOST_CANDIDATES:
+        told.append(f"{len(likeliest) - _MOST_CANDIDATES} more")
+    return ", ".join(told)
 
 
 def _tell_findings(timeline: Timeline) -> Iterator[Sentence]:

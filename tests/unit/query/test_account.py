@@ -17,6 +17,7 @@ from tests.stories import (
     refused_story,
     unrecorded_story,
 )
+from tests.unit.stitch.stories import load_stories
 
 T = NOW - 20 * MINUTE
 LAGS = SourceLags(
@@ -50,10 +51,10 @@ def test_a_failed_request_is_told_from_end_to_end() -> None:
 
 
 def test_every_sentence_has_a_rule_and_a_known_section() -> None:
-    """No statement stands without the rule behind it, and sections come in their order."""
+    """No statement stands without the rule and the ids behind it; sections keep their order."""
     for story in (joined_story(1, T), refused_story(2, T), unrecorded_story(3, T)):
         account = tell(story, lags=LAGS)
-        assert all(sentence.rule and sentence.text for sentence in account.sentences)
+        assert all(s.rule and s.text and s.refs for s in account.sentences)
         order = [list(SECTIONS).index(sentence.section) for sentence in account.sentences]
         assert order == sorted(order)
 
@@ -96,3 +97,37 @@ def test_the_order_of_arrival_changes_no_word() -> None:
         spans = list(story.spans)
         chance.shuffle(spans)
         assert tell(Story(story.records, spans), lags=LAGS) == expected
+
+
+def test_layers_that_act_against_each_other_are_told() -> None:
+    """The chain of the verdict, what each layer did and the overlap each have a sentence."""
+    [story] = [each for each in load_stories() if each.name == "retries-multiply"]
+    timeline = story.stitch()
+    account = build_account(timeline)
+    acts = [s for s in account.sentences if s.section == "layers"]
+    assert {s.rule for s in acts} >= {"ACT_RETRY"}
+    assert len(acts) == len(timeline.acts)
+    findings = [s for s in account.sentences if s.rule == "RETRIES_MULTIPLIED"]
+    assert "Fix: let one layer retry" in findings[0].text
+    chain = [step.what for step in timeline.verdict.chain]
+    assert chain
+    assert all(what.rstrip(".") in text_of(account, "failure") for what in chain)
+
+
+def test_candidates_that_were_not_joined_are_told() -> None:
+    """An ambiguous join names its candidates with confidence and reason."""
+    [story] = [each for each in load_stories() if each.name == "join-is-ambiguous"]
+    timeline = story.stitch()
+    [link] = [each for each in timeline.links if each.rejected]
+    told = text_of(build_account(timeline), "join")
+    assert all(item.to in told and item.reason in told for item in link.rejected[:5])
+
+
+def test_a_doctor_rule_is_told_with_its_fix() -> None:
+    """What the doctor sees in this one request stands among the findings, fix included."""
+    [story] = [each for each in load_stories() if each.name == "doctor-zero-parent"]
+    account = build_account(story.stitch())
+    [found] = [s for s in account.sentences if s.rule == "ZERO_PARENT"]
+    assert found.section == "findings"
+    assert "Fix: " in found.text
+    assert found.refs
