@@ -102,7 +102,7 @@ async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> N
     halt = threading.Event()
     journal = JournalFolder(settings.journal().directory)
     rows = GatewayRows(store, journal, parse_service_rules(settings.gateway_spans))
-    loader = Loader(rows, journal, METRICS)
+    loader = Loader(rows, journal, METRICS, rewrite=_rewrite_refused)
     thread = threading.Thread(target=loader.run, args=(halt,), name="loader")
     thread.start()
     try:

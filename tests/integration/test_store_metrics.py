@@ -22,15 +22,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from collector.clock import Clock, ManualClock, SystemClock
-from collector.config import load_settings
 from collector.journal import JournalFolder, find_sealed
 from collector.model import Stream
 from collector.store import Store
 from collector.store.loader import Loader
-from collector.store.migrations import find_migrations, render
-from collector.store.rendering import Names, build_names, expand
 from collector.telemetry import Metrics
-from tests.golden_file import GOLDEN, check_golden
 from tests.ingest import open_ingest
 from tests.metric_messages import (
     COLUMNS,
@@ -300,24 +296,3 @@ def test_metrics_of_the_self_hosted_gateway(store: Store, tmp_path: Path) -> Non
         assert row["Attributes"]["LastErrorReason"] == "BackendConnectionFailure"
         assert len(row["Attributes"]) == 10
     assert all(len(row["BucketCounts"]) == len(row["ExplicitBounds"]) + 1 == 12 for row in rows)
-
-
-@pytest.mark.parametrize("cluster", ["", "shop"], ids=["single", "cluster"])
-def test_golden_schema_of_metrics(cluster: str) -> None:
-    """The statements for one node and for a cluster are the ones that were read and approved."""
-    names = build_names(load_settings(clickhouse_cluster=cluster).store())
-    wanted = "cluster" if cluster else "single"
-    statements = [
-        f"-- {each.name}\n{_fold_maps(render(each, names))};\n"
-        for each in find_migrations()
-        if "metric" in each.name and each.only in ("", wanted)
-    ]
-    check_golden(GOLDEN / "sql" / f"schema_metrics_{wanted}.sql", "\n".join(statements))
-
-
-def _fold_maps(sql: str) -> str:
-    """Write attribute maps as a call: how they are built is the macro's own matter."""
-    for argument in ("p.attributes", "r.resource.attributes", "sm.scope.attributes", "a"):
-        built = expand(f"{{{{attribute_map:{argument}}}}}", Names({}, is_cluster=False))
-        sql = sql.replace(built, f"attribute_map({argument})")
-    return sql
