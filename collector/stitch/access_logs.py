@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from collector.decode.access_log import AccessLogEntry, entry_from_log, instance_of_node
 from collector.decode.ids import request_id_key
-from collector.model import LogRecord, Span
+from collector.model import GatewayRecord, LogRecord, Span
 from collector.stitch.identify import identify
 from collector.stitch.nodes import Node, derived_span_id
 from collector.stitch.siblings import bare_name
@@ -60,15 +60,20 @@ def add_evidence(nodes: Iterable[Node], entries: Sequence[AccessLogEntry]) -> No
             _lay_under(match, entry)
 
 
-def spans_from_entries(entries: Sequence[AccessLogEntry], subject: str = "") -> list[Span]:
+def spans_from_entries(
+    entries: Sequence[AccessLogEntry],
+    subject: str = "",
+    records: Sequence[GatewayRecord] = (),
+) -> list[Span]:
     """
     Return the spans that the access logs of one request stand for.
 
-    Entries of one request share a request id; of several requests the one of *subject* is taken, or
-    the first. An inbound entry is the child of the outbound one that called its service, an
-    outbound entry the child of the inbound one of the same service.
+    Entries of one request share a request id; of several requests, as one client's trace may hold,
+    the one of *subject* is taken: by its own id, by an id of the gateway record that *subject*
+    names, by the time of that record, or the first. An inbound entry is the child of the outbound
+    one that called its service, an outbound entry the child of the inbound one of the same service.
     """
-    one = _of_one_request(entries, subject)
+    one = _of_one_request(entries, subject, records)
     ids = [
         derived_span_id(e.request_id, e.service, e.direction, str(e.start_ns), str(i))
         for i, e in enumerate(one)
@@ -81,12 +86,27 @@ def spans_from_entries(entries: Sequence[AccessLogEntry], subject: str = "") -> 
     return spans
 
 
-def _of_one_request(entries: Sequence[AccessLogEntry], subject: str) -> list[AccessLogEntry]:
+def _of_one_request(
+    entries: Sequence[AccessLogEntry], subject: str, records: Sequence[GatewayRecord]
+) -> list[AccessLogEntry]:
     groups: dict[str, list[AccessLogEntry]] = {}
     for entry in entries:
         groups.setdefault(request_id_key(entry.request_id) or entry.trace_id, []).append(entry)
-    wanted = groups.get(request_id_key(subject)) if subject else None
-    return wanted or next(iter(groups.values()), [])
+    key = request_id_key(subject)
+    named = [record for record in records if key and key in _keys_of(record)] or records
+    keys = [key, *sorted({known for record in named for known in _keys_of(record)})]
+    for known in keys:
+        if known in groups:
+            return groups[known]
+    if not named:
+        return next(iter(groups.values()), [])
+    start_ns = min(record.start_ns for record in named)
+    return min(groups.values(), key=lambda group: abs(group[0].start_ns - start_ns), default=[])
+
+
+def _keys_of(record: GatewayRecord) -> set[str]:
+    texts = (record.record_id, *(each.value for each in record.ids))
+    return {request_id_key(text) for text in texts} - {""}
 
 
 def _caller_of(number: int, entries: Sequence[AccessLogEntry]) -> int | None:

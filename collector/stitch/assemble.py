@@ -91,7 +91,7 @@ def stitch(
     """
     entries = read_entries(logs)
     if not spans:
-        spans = spans_from_entries(entries, subject)
+        spans = spans_from_entries(entries, subject, records)
     if not records and not spans:
         raise ValueError("nothing to stitch: no record, no span and no access log")
     forest = build_forest(spans)

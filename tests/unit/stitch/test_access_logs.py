@@ -1,8 +1,10 @@
 """Access log lines find the span of the proxy that wrote them."""
 
+import pytest
+
 from collector.model import LogRecord, Span
 from collector.stitch.assemble import stitch
-from tests.unit.stitch.building import LONG_AFTER, MS, TraceBuilder
+from tests.unit.stitch.building import LONG_AFTER, MS, START, TRACE, TraceBuilder, record
 
 
 def line(span: Span, *, names: str, service: str, node: str, request_id: str = "") -> LogRecord:
@@ -71,3 +73,35 @@ def test_line_of_a_proxy_without_a_span_is_laid_nowhere() -> None:
     out = trace.sidecar_out("shop", "stock", 2, 10, edge)
     log = line(out, names=out.span_id, service="stock.shop", node="sidecar~1.2.3.4~stock-0.shop~x")
     assert details(trace.spans, log) == {}
+
+
+def only_logged(at: float, request_id: str) -> LogRecord:
+    """Return the line of an edge proxy in a mesh without a tracer."""
+    return LogRecord(
+        time_ns=START + int(at * MS),
+        attributes={
+            "traceparent": f"00-{TRACE}-00000000000000c1-01",
+            "request_id": request_id,
+            "response_code": "200",
+            "response_flags": "-",
+            "duration": "20",
+        },
+        resource={"service.name": "edge.shop"},
+    )
+
+
+@pytest.mark.parametrize(("at", "expected"), [(0, "r-1"), (500, "r-2")])
+def test_of_several_requests_in_one_trace_the_records_own_is_drawn(at: int, expected: str) -> None:
+    """A client's trace may hold many requests: without a shared id the record's time decides."""
+    logs = [only_logged(10, "r-1"), only_logged(510, "r-2")]
+    known = record(at=at, total=40, backend=30, trace_id=TRACE)
+    timeline = stitch([known], [], logs, now_ns=LONG_AFTER, subject=known.record_id)
+    drawn = {s.attributes["guid:x-request-id"] for s in timeline.spans if s.raw_span_id}
+    assert drawn == {expected}
+
+
+def test_the_request_that_was_asked_for_is_drawn() -> None:
+    """Asked by request id, the lines of that request alone make the timeline."""
+    logs = [only_logged(10, "r-1"), only_logged(510, "r-2")]
+    timeline = stitch([], [], logs, now_ns=LONG_AFTER, subject="r-2")
+    assert [s.attributes["guid:x-request-id"] for s in timeline.spans] == ["r-2"]
