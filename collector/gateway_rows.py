@@ -3,8 +3,8 @@ Gateway records of gateways that send spans: rows like those of any other source
 
 In: trace segments as they are loaded. Out: the same rows, and behind them one segment of records
 for the gateway spans among them, so that search and statistics see one kind of thing. Loaded under
-a token that follows from the segment's, before the segment is released: a crash in between repeats
-both, and both are then known.
+a token that follows from the segment's and the records' bytes, before the segment is released: a
+crash in between repeats both, and what is the same is then known.
 
 A trace that arrives in pieces is looked at again with each piece that bears a gateway's mark, with
 all its spans so far. A record that is stored already is not stored again; a fuller one is, and is
@@ -14,6 +14,7 @@ merged like any other version.
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from collector.decode.gateway_marks import find_marked, has_marks
@@ -87,8 +88,13 @@ class GatewayRows:
         if not records:
             return
         with self._journal.open_scratch(segment.stream) as folder:
-            part = _Part(f"{segment.id}.gateway-spans", Stream.RECORD, Path(folder) / "records")
-            self._journal.write_messages(part.path, list(_messages(records)))
+            messages = list(_messages(records))
+            # after a crash more spans may be known and so other records come of the same segment: a
+            # token that was used for other bytes would drop them without a word
+            digest = sha256(b"".join(messages)).hexdigest()[:16]
+            part_id = f"{segment.id}.gateway-spans.{digest}"
+            part = _Part(part_id, Stream.RECORD, Path(folder) / "records")
+            self._journal.write_messages(part.path, messages)
             self._store.load(part)
 
     def _find_new(self, trace_ids: Sequence[str], services: Sequence[str]) -> list[GatewayRecord]:
