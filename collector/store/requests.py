@@ -14,7 +14,7 @@ import binascii
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
 from clickhouse_connect.driver import Client
@@ -39,15 +39,21 @@ _MAX_TRACES_OF_KEY = 16
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Position:
-    """A place in the total order of a search; greater comes first."""
+    """
+    A place in the total order of a search; greater comes first.
+
+    Versions of a record may differ in nothing but when they were received: without that a page
+    could end between two of them and the newer one never be looked at.
+    """
 
     value: int
     start_ns: int
     gateway: str
     id: str
+    received_ns: int
 
 
-_BEGINNING = _Position(_LATEST, _LATEST, "\U0010ffff", "\U0010ffff")
+_BEGINNING = _Position(_LATEST, _LATEST, "\U0010ffff", "\U0010ffff", _LATEST)
 
 
 class _Candidates(Protocol):
@@ -157,14 +163,14 @@ class _Records:
         for value, start_ns, gateway, record_id, received_ns in found:
             row = newest.get((gateway, record_id))
             if row and (row["received_ns"], row["start_ns"]) == (received_ns, start_ns):
-                candidates[_Position(value, start_ns, gateway, record_id)] = row
+                candidates[_Position(value, start_ns, gateway, record_id, received_ns)] = row
         traces = self._resolve_traces(list(candidates.values()))
         placed = []
         for position, row in candidates.items():
             trace = traces.get((position.gateway, position.id))
             if self._fits(row, trace):
                 placed.append(_Placed(position, _record_row(row, trace)))
-        return placed, _Position(*found[-1][:4]) if len(found) == limit else None
+        return placed, _Position(*found[-1]) if len(found) == limit else None
 
     def _read_newest(self, found: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], Any]:
         keys = {
@@ -233,10 +239,10 @@ class _Traces:
         for value, start_ns, trace_id, span_id, _ in found:
             trace = known.get(trace_id)
             if trace and (trace.edge_span_id, trace.edge_start_ns) == (span_id, start_ns):
-                position = _Position(value, start_ns, "", trace_id)
+                position = _Position(value, start_ns, "", trace_id, 0)
                 placed.setdefault(trace_id, _Placed(position, _trace_row(trace)))
         value, start_ns, trace_id = found[-1][:3]
-        end = _Position(value, start_ns, "", trace_id) if len(found) == limit else None
+        end = _Position(value, start_ns, "", trace_id, 0) if len(found) == limit else None
         return list(placed.values()), end
 
     def _find_claimed(self, found: Sequence[tuple[Any, ...]]) -> set[str]:
@@ -286,6 +292,7 @@ def _parameters(
         "after_start_ns": after.start_ns,
         "after_gateway": after.gateway,
         "after_id": after.id,
+        "after_received_ns": after.received_ns,
         "limit": limit,
     }
 
@@ -349,17 +356,17 @@ def _trace_row(trace: TraceSummary) -> RequestRow:
 
 
 def _write_cursor(position: _Position, wanted: RequestFilter) -> str:
-    text = json.dumps(
-        [wanted.order, position.value, position.start_ns, position.gateway, position.id]
-    )
+    text = json.dumps([wanted.order, *astuple(position)])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str, wanted: RequestFilter) -> _Position:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        order, value, start_ns, gateway, id_ = json.loads(base64.urlsafe_b64decode(padded))
-        position = _Position(int(value), int(start_ns), str(gateway), str(id_))
+        order, value, start_ns, gateway, id_, received_ns = json.loads(
+            base64.urlsafe_b64decode(padded)
+        )
+        position = _Position(int(value), int(start_ns), str(gateway), str(id_), int(received_ns))
     except (binascii.Error, ValueError, TypeError) as exc:
         raise BadQuestion("cursor: not a cursor of this service") from exc
     if order != wanted.order or not -1 <= position.value <= _LATEST:

@@ -10,7 +10,8 @@ WHERE bucket >= {{five_minutes:{start_ns:Int64}}} AND bucket <= {{five_minutes:{
     AND ({service:String} = '' OR trace_id = '' OR trace_id GLOBAL IN ({{traces_of_service}}))
     AND ({joined:Int32} = -1 OR source = 'span' OR {{record_is_joined}} = ({joined:Int32} = 1))
     AND value <= {after_value:Int64}
-    AND (value, start_ns, toString(gateway), record_id)
-        < ({after_value:Int64}, {after_start_ns:Int64}, {after_gateway:String}, {after_id:String})
-ORDER BY value DESC, start_ns DESC, toString(gateway) DESC, record_id DESC
+    AND (value, start_ns, toString(gateway), record_id, received_ns)
+        < ({after_value:Int64}, {after_start_ns:Int64}, {after_gateway:String}, {after_id:String},
+           {after_received_ns:Int64})
+ORDER BY value DESC, start_ns DESC, toString(gateway) DESC, record_id DESC, received_ns DESC
 LIMIT {limit:UInt32}

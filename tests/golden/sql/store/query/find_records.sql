@@ -30,7 +30,8 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
             WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND record_id = ''
             GROUP BY key HAVING uniq(trace_id) <= 16))) = ({joined:Int32} = 1))
     AND value <= {after_value:Int64}
-    AND (value, start_ns, toString(gateway), record_id)
-        < ({after_value:Int64}, {after_start_ns:Int64}, {after_gateway:String}, {after_id:String})
-ORDER BY value DESC, start_ns DESC, toString(gateway) DESC, record_id DESC
+    AND (value, start_ns, toString(gateway), record_id, received_ns)
+        < ({after_value:Int64}, {after_start_ns:Int64}, {after_gateway:String}, {after_id:String},
+           {after_received_ns:Int64})
+ORDER BY value DESC, start_ns DESC, toString(gateway) DESC, record_id DESC, received_ns DESC
 LIMIT {limit:UInt32}
