@@ -1,10 +1,20 @@
 """Doctor and outcomes over HTTP and a real embedded engine."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from collector.api import sample_documents
+from collector.clock import ManualClock
+from collector.query.batch import RowStitching
+from collector.query.freshness import Freshness
+from collector.query.questions import Questions
+from collector.query.sampling import Sampling
+from collector.query.stitching import Stitching
+from collector.store import Store
+from collector.telemetry import Metrics
 from tests.api_client import Asker, serving
 from tests.stories import (
     MINUTE,
@@ -32,9 +42,14 @@ def _stories() -> list[Story]:
 
 
 @pytest.fixture(scope="module")
-def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
-    folder = tmp_path_factory.mktemp("samples")
-    with asking(_stories(), folder) as (questions, _), serving(questions) as found:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Questions, Store]]:
+    with asking(_stories(), tmp_path_factory.mktemp("samples")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def asker(told: tuple[Questions, Store]) -> Iterator[Asker]:
+    with serving(told[0]) as found:
         yield found
 
 
@@ -104,3 +119,15 @@ def test_a_bad_parameter_is_named(asker: Asker, path: str, query: str, name: str
     """400, and the message begins with the parameter."""
     error = asker.get(f"/api/v1/{path}?{query}", status=400)["error"]
     assert error["message"].lstrip("'").startswith(name)
+
+
+def test_a_sample_ends_with_its_time(told: tuple[Questions, Store], tmp_path: Path) -> None:
+    """When the time is over, what was stitched so far is the answer, and it says how much."""
+    clock = ManualClock(NOW)
+    freshness = Freshness(told[1], clock, tmp_path)
+    with ThreadPoolExecutor(1) as aside:
+        rows = RowStitching(told[1], Stitching(freshness, Metrics(), ()), aside)
+        sampling = Sampling(told[1], clock, freshness, rows, max_seconds=-1.0)
+        sample = sampling.draw([])
+    assert sample.timelines == ()
+    assert f"0 of {GOOD + LOST + 5} were looked at" in sample.note
