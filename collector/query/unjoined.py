@@ -3,7 +3,8 @@ Partners of gateway records that no id joins, and how far such joins can be trus
 
 Around a moment the records and edge spans of an API are read; the pairs among them that ids decide
 teach what a pair looks like, and hiding those ids measures how often likelihood would be right. A
-record without spans is then weighed against every edge span near it that no record claims.
+record without spans is then weighed against every edge span near it that no record claims, unless
+it has an id of a kind that leads to spans as a rule: then its partner was not recorded.
 
 What was learned is kept for a while and per stretch of time. Nothing here counts in statistics: a
 pair changes a timeline only, and only on routes that keep what they claim.
@@ -12,7 +13,7 @@ Source: algorithms.md 4.1 (tiers 4 and 5) and 4.2.
 """
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,8 @@ _MAX_CLUSTER_RECORDS = 500
 _MAX_CLUSTER_EDGES = 2_000
 # Less likely candidates are not worth naming.
 _LEAST_CANDIDATE = 0.05
+# A kind of id that leads to spans in half of the records would have led there in this one too.
+_CARRIED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,8 @@ class Learned:
     What one API's records and edge spans of a stretch of time taught.
 
     `unjoined` are the records of the stretch that no id joins, `joined` how many of them likelihood
-    joins at `STATISTICS_MINIMUM` and above on routes that are not demoted.
+    joins at `STATISTICS_MINIMUM` and above on routes that are not demoted. `carried` are the kinds
+    of ids that lead to spans as a rule: a record with one of them and no spans has no partner.
     """
 
     start_ns: int
@@ -70,6 +74,7 @@ class Learned:
     models: Mapping[str, RouteModel]
     audits: Mapping[str, RouteAudit]
     delay_ns: int
+    carried: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class _Matched:
     services: tuple[str, ...]
     lonely_records: list[RecordPoint]
     lonely_edges: list[Edge]
+    carried: frozenset[str]
 
 
 class Unjoined:
@@ -114,7 +120,7 @@ class Unjoined:
             if point is None or record.start_ns + (record.duration_ns or 0) > settled_ns:
                 continue
             learned = self.learn(record.gateway, record.api, record.start_ns)
-            if point.route in learned.models:
+            if point.route in learned.models and not learned.carried & _keys(record).keys():
                 found += self._weigh(record, point, learned)
         return found
 
@@ -178,7 +184,8 @@ class Unjoined:
             reach_ns=_CLUSTER_NS,
             limit=_MAX_CLUSTER_RECORDS,
         )
-        matched = match_by_ids(rivals, edges, self._store.find_claimed(edges))
+        claimed = self._store.find_claimed(edges)
+        matched = match_by_ids(rivals, edges, claimed, carried=learned.carried)
         points = {each.key: each for each in matched.lonely_records} | {point.key: point}
         pairs = join_without_ids(
             list(points.values()),
@@ -218,42 +225,57 @@ def learn_stretch(
         models=models,
         audits=audits,
         delay_ns=delays[len(delays) // 2] if delays else 0,
+        carried=matched.carried,
     )
 
 
 def match_by_ids(
-    records: Sequence[GatewayRecord], edges: Sequence[Edge], claimed: set[str]
+    records: Sequence[GatewayRecord],
+    edges: Sequence[Edge],
+    claimed: set[str],
+    *,
+    carried: frozenset[str] | None = None,
 ) -> _Matched:
     """
     Pair records and edges by trace id or request id, and return what is left over.
 
     An id that several edges or records carry decides nothing. *claimed* traces belong to some
-    record, be it here or not.
+    record, be it here or not. *carried* are kinds of ids that lead to spans as a rule, when that
+    is known from elsewhere.
     """
     by_key: dict[str, list[Edge]] = {}
     for edge in edges:
         for key in {edge.trace_id, edge.request_key} - {""}:
             by_key.setdefault(key, []).append(edge)
     partners: dict[str, list[tuple[RecordPoint, Edge]]] = {}
-    lonely: list[RecordPoint] = []
+    alone: list[tuple[RecordPoint, set[str]]] = []
+    seen: Counter[str] = Counter()
+    led: Counter[str] = Counter()
     for record in records:
         point = record_point(record)
         if point is None:
             continue
-        near = {e.trace_id: e for key in _keys(record) for e in by_key.get(key, ())}
+        keys = _keys(record)
+        near = {
+            e.trace_id: e for group in keys.values() for key in group for e in by_key.get(key, ())
+        }
+        seen.update(list(keys))
+        led.update(kind for kind, group in keys.items() if not group.isdisjoint(by_key))
         if not near:
-            # With a trace id too: the mesh may have begun a trace of its own.
-            lonely.append(point)
+            alone.append((point, set(keys)))
         elif len(near) == 1:
             edge = next(iter(near.values()))
             partners.setdefault(edge.trace_id, []).append((point, edge))
+    if carried is None:
+        carried = frozenset(k for k, count in led.items() if count >= _CARRIED_SHARE * seen[k])
     sure = [found[0] for found in partners.values() if len(found) == 1]
     taken = claimed | partners.keys()
     return _Matched(
         pairs=[(point, edge_point(edge)) for point, edge in sure],
         services=tuple(sorted({edge.service for _, edge in sure})),
-        lonely_records=lonely,
+        lonely_records=[point for point, kinds in alone if not carried & kinds],
         lonely_edges=[edge for edge in edges if edge.trace_id not in taken],
+        carried=carried,
     )
 
 
@@ -269,9 +291,11 @@ def edge_point(edge: Edge) -> SpanPoint:
     )
 
 
-def _keys(record: GatewayRecord) -> set[str]:
-    """Return the ids of a record in the forms in which traces and spans carry them."""
-    values = [each.value for each in record.ids] + [record.record_id]
-    keys = {record.trace_id} | {ids.request_id_key(value) for value in values}
-    keys |= {candidate.key for value in values for candidate in ids.trace_id_candidates(value)}
-    return keys - {""}
+def _keys(record: GatewayRecord) -> dict[str, set[str]]:
+    """Return the ids of a record by kind, in the forms in which traces and spans carry them."""
+    values = [(each.kind, each.value) for each in record.ids] + [("record_id", record.record_id)]
+    keys: dict[str, set[str]] = {"trace_id": {record.trace_id}}
+    for kind, value in values:
+        found = {candidate.key for candidate in ids.trace_id_candidates(value)}
+        keys.setdefault(kind, set()).update(found | {ids.request_id_key(value)})
+    return {kind: group - {""} for kind, group in keys.items() if group - {""}}

@@ -97,3 +97,19 @@ def test_nothing_is_learned_from_too_few_pairs() -> None:
     assert learned.pairs == 19
     assert learned.audits == {}
     assert (learned.unjoined, learned.joined) == (1, 0)
+
+
+def test_an_id_that_usually_leads_to_spans_rules_a_stranger_out() -> None:
+    """Where trace ids are carried, a record whose trace is not there has no partner at all."""
+    records = [make_record(n, NOW + n * SECOND, trace_id=number_id(n)) for n in range(10)]
+    matched = match_by_ids(records, [edge(n) for n in [*range(9), 50]], set())
+    assert matched.carried == {"trace_id"}
+    assert matched.lonely_records == []
+
+
+def test_a_trace_id_that_nobody_carries_rules_nothing_out() -> None:
+    """Where the mesh begins traces of its own, a record with a trace id is weighed like others."""
+    records = [make_record(n, NOW + n * SECOND, trace_id=number_id(n)) for n in range(10)]
+    matched = match_by_ids(records, [edge(n) for n in range(50, 60)], set())
+    assert matched.carried == frozenset()
+    assert len(matched.lonely_records) == 10
