@@ -4,7 +4,7 @@ The scenarios in which a request fails, and who failed first.
 
 from typing import Any
 
-from deploy.demo.topology import Call, Fault, RateLimit, Route, Step, Together, Work
+from deploy.demo.topology import Call, Fault, Query, RateLimit, Route, Step, Together, Work
 from tests.lab.scenario import Behaviour, Policy, Scenario, Truth
 
 _GATEWAY = "gateway apim"
@@ -43,6 +43,7 @@ def _refused(status: int, class_: str) -> Scenario:
 _GATEWAYS = (
     _refused(401, "authentication"),
     _refused(403, "authorization"),
+    _refused(404, "routing"),
     _refused(429, "rate_limit"),
     Scenario(
         "gateway-timeout",
@@ -104,6 +105,71 @@ _EDGES = (
         status=429,
         edge={"rate_limit": RateLimit(tokens=1, interval_ms=600_000)},
         services=_chain(),
+    ),
+)
+
+_ANSWERS = (
+    Scenario(
+        "edge-without-route",
+        "the mesh ingress has no route for the path",
+        _failed(_EDGE, "edge", "routing"),
+        status=404,
+    ),
+    Scenario(
+        "front-knows-nothing",
+        "the first application answers 404",
+        _failed("service front", "app", "client_error"),
+        status=404,
+        services=_chain(status=404),
+    ),
+    Scenario(
+        "front-limits",
+        "the first application answers 429 by itself",
+        _failed("service front", "app", "client_error"),
+        status=429,
+        services=_chain(status=429),
+    ),
+    Scenario(
+        "front-forbids",
+        "the first application answers 403 by itself",
+        _failed("service front", "app", "client_error"),
+        status=403,
+        services=_chain(status=403),
+    ),
+    Scenario(
+        "one-of-two-fails",
+        "of two calls at once the faster one fails",
+        _failed("service basket", "app", "server_error", may_find=frozenset({"OUTSIDE_PARENT"})),
+        status=502,
+        services={
+            "front": Behaviour((Work(2), Together((Call("prices"), Call("basket"))))),
+            "basket": Behaviour((Work(20),), status=500),
+            "prices": Behaviour((Work(100),)),
+        },
+        takes_ms=100,
+    ),
+    Scenario(
+        "slow-and-failing",
+        "the second application is slow and fails, after a slow query that works",
+        _failed("service basket", "app", "server_error"),
+        status=502,
+        services={
+            "front": Behaviour((Query("SELECT * FROM visit", 120), Call("basket"))),
+            "basket": Behaviour((Work(60),), status=500),
+        },
+        takes_ms=180,
+    ),
+    Scenario(
+        "copy-fails",
+        "only the copy of a call fails",
+        Truth(outcome="ok"),
+        services={
+            "front": Behaviour(
+                (Work(2), Call("basket")), routes=(Route("basket", mirror_to="basket-next"),)
+            ),
+            "basket": Behaviour(),
+            "basket-next": Behaviour(status=500),
+        },
     ),
 )
 
@@ -215,5 +281,5 @@ _APPLICATIONS = (
     ),
 )
 
-FAILURES = (*_GATEWAYS, *_EDGES, *_SIDECARS, *_APPLICATIONS)
+FAILURES = (*_GATEWAYS, *_EDGES, *_ANSWERS, *_SIDECARS, *_APPLICATIONS)
 """The kinds that end in an error, or would have."""

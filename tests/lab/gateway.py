@@ -171,6 +171,8 @@ class LabGateway:
 def _refusal(status: int) -> _Ended:
     if status == 401:
         return _Ended(401, "SubscriptionKeyNotFound", "authorization", "inbound")
+    if status == 404:
+        return _Ended(404, "OperationNotFound", "configuration", "backend")
     if status == 403:
         return _Ended(403, "CallerIpNotAllowed", "ip-filter", "inbound")
     return _Ended(status, "RateLimitExceeded", "rate-limit-by-key", "inbound")

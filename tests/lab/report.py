@@ -10,12 +10,11 @@ from pathlib import Path
 from tests.bench.machine import describe_machine
 from tests.lab.run import Results
 from tests.lab.scenario import Scenario
-from tests.lab.score import Score
+from tests.lab.score import CLAIMED, LIKELY_TIER, Score
 
 README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- begin: written by the lab -->", "<!-- end -->"
 _HOP_TARGET, _LAYER_TARGET = 0.99, 0.98
-_LIKELY_TIER, _CLAIMED = 4, 0.95
 _PARTS: dict[str, Callable[[Score], bool | None]] = {
     "hop": lambda score: score.hop,
     "layer": lambda score: score.layer,
@@ -30,8 +29,8 @@ _PARTS: dict[str, Callable[[Score], bool | None]] = {
 def render_table(scenarios: Sequence[Scenario], results: Results, took_s: float) -> str:
     """Return the figures as Markdown, with the command and the machine they were measured on."""
     lines = [
-        f"`python -m tests.lab {' '.join(sys.argv[1:])}`".replace(" `", "`"),
-        f"took {took_s:.0f} s on {describe_machine()}.",
+        f"`{' '.join(('python -m tests.lab', *sys.argv[1:]))}` took {took_s:.0f} s on "
+        f"{describe_machine()}.",
         "",
         "| kind | what happens | requests | " + " | ".join(_PARTS) + " | sent again |",
         "|---|---|" + "---:|" * (len(_PARTS) + 2),
@@ -61,29 +60,33 @@ def _tier_lines(scores: Sequence[Score]) -> list[str]:
     """Precision: of the joins of a tier, how many are right. Coverage: of those due, how many."""
     lines = ["| join tier | due | joined | precision | coverage |", "|---|---:|---:|---:|---:|"]
     tiers = {score.tier for score in scores} | {score.sent.scenario.truth.tier for score in scores}
-    for tier in sorted(tier for tier in tiers if tier is not None and tier < _LIKELY_TIER):
+    for tier in sorted(tier for tier in tiers if tier is not None and tier < LIKELY_TIER):
         due = [score for score in scores if score.sent.scenario.truth.tier == tier]
         joined = [score for score in scores if score.tier == tier]
         precision = _share(score.is_own for score in joined)
         coverage = _share(score.tier == tier and score.is_own for score in due)
         lines.append(f"| {tier} | {len(due)} | {len(joined)} | {precision} | {coverage} |")
-    return [*lines, *_likely_line(scores)]
+    return [*lines, *_likely_lines(scores)]
 
 
-def _likely_line(scores: Sequence[Score]) -> list[str]:
-    """Joins without a shared id: what is claimed with less than 0.95 does not count."""
-    due = [score for score in scores if score.sent.scenario.truth.tier == _LIKELY_TIER]
-    joined = claimed_joins(scores)
+def _likely_lines(scores: Sequence[Score]) -> list[str]:
+    """Joins without a shared id, those that Hopline is sure of apart; coverage is of all due."""
+    due = [score for score in scores if score.sent.scenario.truth.tier == LIKELY_TIER]
     if not due:
         return []
-    precision = _share(score.is_own for score in joined)
-    coverage = _share(score in joined and score.is_own for score in due)
-    return [f"| 4, claimed ≥ 0.95 | {len(due)} | {len(joined)} | {precision} | {coverage} |"]
+    sure = claimed_joins(scores)
+    unsure = [s for s in scores if s.tier == LIKELY_TIER and s.confidence < CLAIMED]
+    return [
+        f"| 4, claimed {claim} | {len(due)} | {len(joined)} "
+        f"| {_share(score.is_own for score in joined)} "
+        f"| {_share(score in joined and score.is_own for score in due)} |"
+        for claim, joined in (("≥ 0.95", sure), ("below", unsure))
+    ]
 
 
 def claimed_joins(scores: Iterable[Score]) -> list[Score]:
     """Return the joins without a shared id that Hopline is sure of."""
-    return [s for s in scores if s.tier == _LIKELY_TIER and s.confidence >= _CLAIMED]
+    return [s for s in scores if s.tier == LIKELY_TIER and s.confidence >= CLAIMED]
 
 
 def render_details(results: Results) -> str:
@@ -102,10 +105,10 @@ def find_misses(results: Results) -> list[str]:
         values = [v for score in results.scores if (v := _PARTS[name](score)) is not None]
         if values and sum(values) < target * len(values):
             misses.append(f"right {name}: {sum(values)} of {len(values)}, due {target:.0%}")
-    strangers = [s for s in results.scores if not s.is_own and s.tier != _LIKELY_TIER]
+    strangers = [s for s in results.scores if not s.is_own and s.tier != LIKELY_TIER]
     claimed = claimed_joins(results.scores)
     wrong = sum(not score.is_own for score in claimed)
-    if claimed and wrong > (1 - _CLAIMED) * len(claimed):
+    if claimed and wrong > (1 - CLAIMED) * len(claimed):
         misses.append(f"{wrong} of {len(claimed)} joins without an id claimed ≥ 0.95 are wrong")
     if strangers:
         misses.append(f"{len(strangers)} requests were joined with another request's trace")
