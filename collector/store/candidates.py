@@ -139,12 +139,12 @@ def find_edges(
             host=edge["host"],
             method=edge["method"],
             status=edge["status"] or None,
-            start_ns=edge["start_ns"],
-            duration_ns=edge["duration_ns"],
+            start_ns=edge_start_ns,
+            duration_ns=duration_ns,
             request_key=edge["request_key"],
             response_bytes=sizes.get((trace_id, edge["span_id"])),
         )
-        for trace_id, edge, _ in rows
+        for trace_id, edge, edge_start_ns, duration_ns in rows
     ]
     return sorted(edges, key=lambda each: (each.start_ns, each.trace_id))
 
@@ -171,7 +171,7 @@ def _find_sizes(
     client: Client, database: str, rows: Sequence[tuple[Any, ...]]
 ) -> dict[tuple[str, str], int]:
     edges = [row[1] for row in rows]
-    starts = [edge["start_ns"] for edge in edges]
+    starts = [row[2] for row in rows]
     services = sorted({edge["service"] for edge in edges})
     found = ask(
         client,

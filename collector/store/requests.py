@@ -13,7 +13,7 @@ import base64
 import binascii
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
@@ -52,8 +52,10 @@ class _Position:
     id: str
     received_ns: int
 
-
-_BEGINNING = _Position(_LATEST, _LATEST, "\U0010ffff", "\U0010ffff", _LATEST)
+    @classmethod
+    def before_all(cls, value: int = _LATEST, start_ns: int = _LATEST) -> "_Position":
+        """Return the place before every row of this value and start, and of later ones."""
+        return cls(value, start_ns, "\U0010ffff", "\U0010ffff", _LATEST)
 
 
 class _Candidates(Protocol):
@@ -81,10 +83,11 @@ def find_requests(
     Raises:
         BadQuestion: the cursor is not one of this search. Never retried.
     """
-    after = _read_cursor(cursor, wanted) if cursor else _BEGINNING
-    lists = [_List(_Records(client, database, wanted), after, limit)]
+    after = _read_cursor(cursor, wanted) if cursor else _Position.before_all()
+    claimed: set[str] = set()
+    lists = [_List(_Records(client, database, wanted, claimed), after, limit)]
     if not _needs_record(wanted):
-        lists.append(_List(_Traces(client, database, wanted), after, limit))
+        lists.append(_List(_Traces(client, database, wanted, claimed), after, limit))
     return [
         replace(placed.row, cursor=_write_cursor(placed.position, wanted))
         for placed in _merge(lists, limit)
@@ -143,12 +146,15 @@ def _merge(lists: Sequence[_List], limit: int) -> list[_Placed]:
 
 
 class _Records:
-    """Gateway records that fit."""
+    """Gateway records that fit. The traces they are joined with are added to *claimed*."""
 
-    def __init__(self, client: Client, database: str, wanted: RequestFilter) -> None:
+    def __init__(
+        self, client: Client, database: str, wanted: RequestFilter, claimed: set[str]
+    ) -> None:
         self._client = client
         self._database = database
         self._wanted = wanted
+        self._claimed = claimed
 
     def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
         found = ask(
@@ -156,28 +162,30 @@ class _Records:
             "find_records",
             **_parameters(self._database, self._wanted, after, limit),
         )
-        if not found:
-            return [], None
-        newest = self._read_newest(found)
+        stored = {position: row for row in found if (position := _Position(*row)) < after}
+        newest = self._read_newest(stored)
         candidates: dict[_Position, Mapping[str, Any]] = {}
-        for value, start_ns, gateway, record_id, received_ns in found:
-            row = newest.get((gateway, record_id))
-            if row and (row["received_ns"], row["start_ns"]) == (received_ns, start_ns):
-                candidates[_Position(value, start_ns, gateway, record_id, received_ns)] = row
+        for position in stored:
+            row = newest.get((position.gateway, position.id))
+            version = (position.received_ns, position.start_ns)
+            if row and (row["received_ns"], row["start_ns"]) == version:
+                candidates[position] = row
         traces = self._resolve_traces(list(candidates.values()))
         placed = []
         for position, row in candidates.items():
             trace = traces.get((position.gateway, position.id))
             if self._fits(row, trace):
                 placed.append(_Placed(position, _record_row(row, trace)))
-        return placed, _Position(*found[-1]) if len(found) == limit else None
+        return placed, _end(found, limit)
 
-    def _read_newest(self, found: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], Any]:
+    def _read_newest(self, stored: Iterable[_Position]) -> dict[tuple[str, str], Any]:
         keys = {
-            ((start_ns // _NS_PER_S + gap_s) // BUCKET_S * BUCKET_S, record_id, gateway)
-            for _, start_ns, gateway, record_id, _ in found
+            ((at.start_ns // _NS_PER_S + gap_s) // BUCKET_S * BUCKET_S, at.id, at.gateway)
+            for at in stored
             for gap_s in (-_VERSION_GAP_S, 0, _VERSION_GAP_S)
         }
+        if not keys:
+            return {}
         result = query(self._client, "get_request_rows", database=self._database, keys=sorted(keys))
         return {(row["gateway"], row["record_id"]): row for row in result.named_results()}
 
@@ -185,22 +193,23 @@ class _Records:
         self, rows: Sequence[Mapping[str, Any]]
     ) -> dict[tuple[str, str], TraceSummary]:
         """Find the spans of records: by the trace id, and where that has none, by another id."""
+        known = self._summaries({row["trace_id"] for row in rows})
+        lonely = [row for row in rows if row["trace_id"] not in known]
         hits: dict[str, list[IdHit]] = {}
-        for hit in find_ids(self._client, self._database, (k for row in rows for k in row["keys"])):
+        for hit in find_ids(
+            self._client, self._database, (k for row in lonely for k in row["keys"])
+        ):
             if hit.trace_id and not hit.record_id:
                 hits.setdefault(hit.key, []).append(hit)
-        closest = [_closest_trace(row, hits) for row in rows]
-        wanted = {row["trace_id"] for row in rows} | set(closest)
-        known = {
-            each.trace_id: each
-            for each in get_trace_summaries(self._client, self._database, wanted - {""})
-        }
-        found = {}
-        for row, other in zip(rows, closest, strict=True):
-            trace = known.get(row["trace_id"]) or known.get(other)
-            if trace:
-                found[row["gateway"], row["record_id"]] = trace
-        return found
+        closest = {_key(row): _closest_trace(row, hits) for row in lonely}
+        known |= self._summaries(set(closest.values()))
+        traces = {_key(row): known.get(closest.get(_key(row)) or row["trace_id"]) for row in rows}
+        self._claimed |= known.keys()
+        return {key: trace for key, trace in traces.items() if trace}
+
+    def _summaries(self, trace_ids: set[str]) -> dict[str, TraceSummary]:
+        found = get_trace_summaries(self._client, self._database, trace_ids - {""})
+        return {each.trace_id: each for each in found}
 
     def _fits(self, row: Mapping[str, Any], trace: TraceSummary | None) -> bool:
         wanted = self._wanted
@@ -210,12 +219,15 @@ class _Records:
 
 
 class _Traces:
-    """Traces that fit and that no gateway record claims."""
+    """Traces that fit and that no gateway record claims; those in *claimed* are known to be."""
 
-    def __init__(self, client: Client, database: str, wanted: RequestFilter) -> None:
+    def __init__(
+        self, client: Client, database: str, wanted: RequestFilter, claimed: set[str]
+    ) -> None:
         self._client = client
         self._database = database
         self._wanted = wanted
+        self._claimed = claimed
         self._quick_reads = 0 if wanted.is_joined is False else _QUICK_READS
 
     def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
@@ -226,31 +238,45 @@ class _Traces:
             is_thorough=int(self._quick_reads <= 0),
         )
         self._quick_reads -= 1
-        if not found:
-            return [], None
-        claimed = self._find_claimed(found)
+        stored = {
+            position: (span_id, request_key)
+            for value, start_ns, trace_id, span_id, request_key in found
+            if (position := _Position(value, start_ns, "", trace_id, 0)) < after
+        }
+        free = self._find_free({(at.id, key) for at, (_, key) in stored.items()})
         known = {
-            each.trace_id: each
-            for each in get_trace_summaries(
-                self._client, self._database, {row[2] for row in found} - claimed
-            )
+            each.trace_id: each for each in get_trace_summaries(self._client, self._database, free)
         }
         placed: dict[str, _Placed] = {}
-        for value, start_ns, trace_id, span_id, _ in found:
-            trace = known.get(trace_id)
-            if trace and (trace.edge_span_id, trace.edge_start_ns) == (span_id, start_ns):
-                position = _Position(value, start_ns, "", trace_id, 0)
-                placed.setdefault(trace_id, _Placed(position, _trace_row(trace)))
-        value, start_ns, trace_id = found[-1][:3]
-        end = _Position(value, start_ns, "", trace_id, 0) if len(found) == limit else None
-        return list(placed.values()), end
+        for position, (span_id, _) in stored.items():
+            trace = known.get(position.id)
+            edge = (span_id, position.start_ns)
+            if trace and (trace.edge_span_id, trace.edge_start_ns) == edge:
+                placed.setdefault(position.id, _Placed(position, _trace_row(trace)))
+        return list(placed.values()), _end(found, limit)
 
-    def _find_claimed(self, found: Sequence[tuple[Any, ...]]) -> set[str]:
-        """Return the traces that a gateway record names, by trace id or by request id."""
-        keys = {key for row in found for key in (row[2], row[4]) if key}
+    def _find_free(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
+        """Return the traces that no record names; a trace comes with its parts' request ids."""
+        asked = [pair for pair in pairs if pair[0] not in self._claimed]
+        keys = {key for pair in asked for key in pair if key}
+        if not keys:
+            return set()
         rows = ask(self._client, "find_recorded_keys", database=self._database, keys=sorted(keys))
         recorded = {row[0] for row in rows}
-        return {row[2] for row in found if row[2] in recorded or row[4] in recorded}
+        named = {trace for trace, key in asked if trace in recorded or key in recorded}
+        return {trace for trace, _ in asked} - named
+
+
+def _end(found: Sequence[tuple[Any, ...]], limit: int) -> _Position | None:
+    """
+    Return where the next batch begins; `None` when this was the last one.
+
+    A batch holds all rows of the value and start that it ends with, so the next is behind them.
+    """
+    if len(found) < limit:
+        return None
+    value, start_ns = found[-1][:2]
+    return _Position.before_all(value, start_ns - 1)
 
 
 def _needs_record(wanted: RequestFilter) -> bool:
@@ -290,11 +316,12 @@ def _parameters(
         "order": wanted.order,
         "after_value": after.value,
         "after_start_ns": after.start_ns,
-        "after_gateway": after.gateway,
-        "after_id": after.id,
-        "after_received_ns": after.received_ns,
         "limit": limit,
     }
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["gateway"], row["record_id"]
 
 
 def _closest_trace(row: Mapping[str, Any], hits: Mapping[str, Sequence[IdHit]]) -> str:
@@ -369,7 +396,9 @@ def _read_cursor(cursor: str, wanted: RequestFilter) -> _Position:
         position = _Position(int(value), int(start_ns), str(gateway), str(id_), int(received_ns))
     except (binascii.Error, ValueError, TypeError) as exc:
         raise BadQuestion("cursor: not a cursor of this service") from exc
-    if order != wanted.order or not -1 <= position.value <= _LATEST:
+    if not all(-1 <= number <= _LATEST for number in (position.value, position.start_ns)):
+        raise BadQuestion("cursor: not a cursor of this service")
+    if order != wanted.order:
         msg = "cursor: it belongs to a search with another order"
         raise BadQuestion(msg, hint="start again without a cursor")
     return position

@@ -97,7 +97,8 @@ def has_spans_beyond_gateway(trace: TraceSummary) -> bool:
 
 
 def _summary(row: tuple[Any, ...]) -> TraceSummary:
-    trace_id, start_ns, end_ns, spans, errors, services, edge, received_ns = row
+    trace_id, start_ns, end_ns, spans, errors, services, edge, *times = row
+    edge_start_ns, edge_duration_ns, received_ns = times
     return TraceSummary(
         trace_id=trace_id,
         start_ns=start_ns,
@@ -110,8 +111,8 @@ def _summary(row: tuple[Any, ...]) -> TraceSummary:
         edge_service=edge["service"],
         edge_name=edge["name"],
         edge_kind=edge["kind"],
-        edge_start_ns=edge["start_ns"],
-        edge_duration_ns=edge["duration_ns"],
+        edge_start_ns=edge_start_ns,
+        edge_duration_ns=edge_duration_ns,
         edge_is_error=bool(edge["is_error"]),
         method=edge["method"],
         host=edge["host"],

@@ -1,6 +1,6 @@
 -- The edge spans of the traces that began nearest to a moment; `services` restricts to some edges.
 SELECT
-    trace_id, min(edge) AS first, first.start_ns AS edge_start_ns
+    trace_id, min(edge) AS first, {{edge_start:first}} AS edge_start_ns, min(place).duration_ns AS edge_duration_ns
 FROM {database:Identifier}.trace_summary
 WHERE bucket >= {{five_minutes:{start_ns:Int64}}} AND bucket <= {{five_minutes:{end_ns:Int64}}}
 GROUP BY trace_id

@@ -1,17 +1,21 @@
--- Stored versions of gateway records that fit a filter, in the order of a search, behind a cursor.
+-- Stored versions of gateway records that fit a filter, in the order of a search, from a cursor on.
 -- By duration, connections come last: a long one is no slow request.
+-- The first pass finds the value and start of the last row wanted, from two columns that are quick to
+-- read; the second reads all columns of the rows up to there, whole groups of equal ones. In one pass with
+-- every column in the order a million records take 58 CPU ms, so 20.
 -- A version may be out of date: the caller keeps those that are the newest of their record.
-SELECT
-    multiIf({order:String} = '-start', start_ns, {{record_is_answer}}, ifNull(duration_ns, -1), -1) AS value,
-    start_ns, gateway, record_id, received_ns
+WITH (
+    SELECT min((value, start_ns)) FROM (
+        SELECT if({order:String} = '-start', start_ns, answer_ns) AS value, start_ns
+        FROM {database:Identifier}.gateway_record
+        WHERE {{record_search}}
+        ORDER BY value DESC, start_ns DESC
+        LIMIT {limit:UInt32})
+) AS last
+SELECT if({order:String} = '-start', start_ns, answer_ns) AS value, start_ns, gateway, record_id, received_ns
 FROM {database:Identifier}.gateway_record
-WHERE bucket >= {{five_minutes:{start_ns:Int64}}} AND bucket <= {{five_minutes:{end_ns:Int64}}}
-    AND {{record_filter}}
-    AND ({service:String} = '' OR trace_id = '' OR trace_id GLOBAL IN ({{traces_of_service}}))
-    AND ({joined:Int32} = -1 OR source = 'span' OR {{record_is_joined}} = ({joined:Int32} = 1))
-    AND value <= {after_value:Int64}
-    AND (value, start_ns, toString(gateway), record_id, received_ns)
-        < ({after_value:Int64}, {after_start_ns:Int64}, {after_gateway:String}, {after_id:String},
-           {after_received_ns:Int64})
+WHERE {{record_search}}
+    AND ({order:String} != '-start' OR bucket >= {{five_minutes:last.2}})
+    AND ({order:String} = '-start' OR answer_ns >= last.1)
+    AND (value, start_ns) >= last
 ORDER BY value DESC, start_ns DESC, toString(gateway) DESC, record_id DESC, received_ns DESC
-LIMIT {limit:UInt32}

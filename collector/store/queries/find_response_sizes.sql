@@ -8,9 +8,9 @@ SELECT
         SpanAttributes['http.response_content_length'])) AS size
 FROM {database:Identifier}.otel_traces
 WHERE (toStartOfFiveMinutes(Timestamp), TraceId) GLOBAL IN (
-        SELECT {{five_minutes:edge.start_ns}}, trace_id FROM {database:Identifier}.trace_summary
+        SELECT {{five_minutes:{{edge_start:place}}}}, trace_id FROM {database:Identifier}.trace_summary
         WHERE bucket >= {{five_minutes:{start_ns:Int64}}} AND bucket <= {{five_minutes:{end_ns:Int64}}}
-            AND edge.start_ns >= {start_ns:Int64} AND edge.start_ns < {end_ns:Int64})
+            AND {{edge_start:place}} >= {start_ns:Int64} AND {{edge_start:place}} < {end_ns:Int64})
     AND ServiceName IN {services:Array(String)}
     AND size > 0
 ORDER BY TraceId, SpanId

@@ -1,4 +1,5 @@
 -- From a trace id to when it was: the exporter's lookup table, read by Grafana and by us.
+-- Small granules: a page of a search looks up 50 traces, and each reads one granule of each part.
 -- Received is ours: rows live as long as the spans they point to.
 -- The bloom filter is for ids of which a sender kept only the lower 64 bits.
 -- Source: opentelemetry-collector-contrib sqltemplates/traces_id_ts_lookup_table.sql.
@@ -13,4 +14,4 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_traces_trace_id_ts{{local}} {{on_cl
 ENGINE = {{aggregating_merge_tree}}
 PARTITION BY toStartOfWeek(Received)
 ORDER BY TraceId
-SETTINGS index_granularity = 8192, {{durable}}
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, {{durable}}

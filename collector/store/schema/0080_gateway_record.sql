@@ -1,11 +1,18 @@
 -- What the gateways wrote about each request: every version that arrived, as it arrived.
+-- Ordered by five minutes, so that a range of time is a range of the table, then by the record's id, so that
+-- versions of a record lie together and one is read with one granule; id_index says in which five minutes.
+-- A search reads start_ns and answer_ns of every row in its range: with T64 and LZ4 a million rows take 9 CPU
+-- ms, with Delta and ZSTD 20. The index on answer_ns lets the second pass skip what is not slow enough.
+-- Ordered by start and with bloom filters on ids, 50 ids passed 40 % of all granules; ReplacingMergeTree
+-- would forget the versions that `as_of` asks for.
+-- `answer_ns` is the duration that slow requests are ordered by; -1 when there is none.
 -- Source: wire/gateway_record.proto; columns are called as its fields.
 -- ttl: toDateTime(intDiv(received_ns, 1000000000))
 CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),
     gateway LowCardinality(String) CODEC(ZSTD(1)),
     record_id String CODEC(ZSTD(1)),
-    start_ns Int64 CODEC(Delta(8), ZSTD(1)),
+    start_ns Int64 CODEC(T64, LZ4),
     instance LowCardinality(String) CODEC(ZSTD(1)),
     source LowCardinality(String) CODEC(ZSTD(1)),
     kind LowCardinality(String) CODEC(ZSTD(1)),
@@ -15,11 +22,11 @@ CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
     parent_span_id String CODEC(ZSTD(1)),
     outgoing_span_id String CODEC(ZSTD(1)),
     is_sampled Nullable(Bool) CODEC(ZSTD(1)),
-    duration_ns Nullable(Int64) CODEC(ZSTD(1)),
-    client_ns Nullable(Int64) CODEC(ZSTD(1)),
-    gateway_ns Nullable(Int64) CODEC(ZSTD(1)),
-    cache_ns Nullable(Int64) CODEC(ZSTD(1)),
-    backend_ns Nullable(Int64) CODEC(ZSTD(1)),
+    duration_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    client_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    gateway_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    cache_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    backend_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
     resolution_ns Int64 CODEC(ZSTD(1)),
     method LowCardinality(String) CODEC(ZSTD(1)),
     scheme LowCardinality(String) CODEC(ZSTD(1)),
@@ -44,14 +51,14 @@ CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
     backend_id LowCardinality(String) CODEC(ZSTD(1)),
     attempts Nullable(Int32) CODEC(ZSTD(1)),
     cache LowCardinality(String) CODEC(ZSTD(1)),
-    request_bytes Nullable(Int64) CODEC(ZSTD(1)),
-    response_bytes Nullable(Int64) CODEC(ZSTD(1)),
+    request_bytes Nullable(Int64) CODEC(T64, ZSTD(1)),
+    response_bytes Nullable(Int64) CODEC(T64, ZSTD(1)),
     error_source LowCardinality(String) CODEC(ZSTD(1)),
     error_scope LowCardinality(String) CODEC(ZSTD(1)),
     error_section LowCardinality(String) CODEC(ZSTD(1)),
     error_reason LowCardinality(String) CODEC(ZSTD(1)),
     error_message String CODEC(ZSTD(1)),
-    error_elapsed_ns Nullable(Int64) CODEC(ZSTD(1)),
+    error_elapsed_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
     weight Float64 CODEC(ZSTD(1)),
     quality Array(LowCardinality(String)) CODEC(ZSTD(1)),
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
@@ -59,9 +66,11 @@ CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
     received_ns Int64 CODEC(Delta(8), ZSTD(1)),
     door LowCardinality(String) CODEC(ZSTD(1)),
     tenant LowCardinality(String) CODEC(ZSTD(1)),
-    start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns)
+    answer_ns Int64 DEFAULT if({{record_is_answer}}, ifNull(duration_ns, -1), -1) CODEC(T64, LZ4),
+    start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns),
+    INDEX by_answer answer_ns TYPE minmax GRANULARITY 1
 )
 ENGINE = {{merge_tree}}
 PARTITION BY toDate(fromUnixTimestamp64Nano(received_ns))
 ORDER BY (bucket, record_id, gateway)
-SETTINGS index_granularity = 1024, {{durable}}
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, {{durable}}

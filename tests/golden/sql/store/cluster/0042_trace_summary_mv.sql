@@ -3,9 +3,9 @@ TO hopline.trace_summary_local AS
 SELECT
     toStartOfFiveMinutes(toDateTime(intDiv(start_ns, 1000000000))) AS bucket,
     trace_id, start_ns, end_ns, spans, errors, services,
+    (rank, toInt64OrZero(f[4])) AS place,
     (
-        edge_start_ns + if(startsWith(f[1], '0'), 0, 4000000000000000000),
-        edge_start_ns, toInt64OrZero(f[4]),
+        rank,
         f[5] = 'Error' OR status >= 500, status,
         f[2], f[3], f[7], f[8], f[6],
         if(a['http.request.method'] = '', a['http.method'], a['http.request.method']),
@@ -26,7 +26,7 @@ SELECT
 FROM (
     SELECT
         trace_id, start_ns, end_ns, spans, errors, services, received_ns, f, a,
-        toInt64OrZero(substring(f[1], 2)) AS edge_start_ns,
+        toInt64OrZero(substring(f[1], 2)) + if(startsWith(f[1], '0'), 0, 4000000000000000000) AS rank,
         if(a['url.full'] = '', a['http.url'], a['url.full']) AS url,
         toUInt16OrZero(if(a['http.response.status_code'] = '', a['http.status_code'], a['http.response.status_code'])) AS status,
         a['guid:x-request-id'] AS request_id

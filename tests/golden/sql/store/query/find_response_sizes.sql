@@ -6,9 +6,9 @@ SELECT
         SpanAttributes['http.response_content_length'])) AS size
 FROM {database:Identifier}.otel_traces
 WHERE (toStartOfFiveMinutes(Timestamp), TraceId) GLOBAL IN (
-        SELECT toStartOfFiveMinutes(toDateTime(intDiv(edge.start_ns, 1000000000))), trace_id FROM {database:Identifier}.trace_summary
+        SELECT toStartOfFiveMinutes(toDateTime(intDiv(place.rank % 4000000000000000000, 1000000000))), trace_id FROM {database:Identifier}.trace_summary
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000)))
-            AND edge.start_ns >= {start_ns:Int64} AND edge.start_ns < {end_ns:Int64})
+            AND place.rank % 4000000000000000000 >= {start_ns:Int64} AND place.rank % 4000000000000000000 < {end_ns:Int64})
     AND ServiceName IN {services:Array(String)}
     AND size > 0
 ORDER BY TraceId, SpanId

@@ -1,18 +1,20 @@
 CREATE TABLE IF NOT EXISTS hopline.trace_summary  (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),
     trace_id String CODEC(ZSTD(1)),
-    start_ns SimpleAggregateFunction(min, Int64) CODEC(Delta(8), ZSTD(1)),
-    end_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1)),
+    start_ns SimpleAggregateFunction(min, Int64) CODEC(T64, ZSTD(1)),
+    end_ns SimpleAggregateFunction(max, Int64) CODEC(T64, ZSTD(1)),
     spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     errors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     services SimpleAggregateFunction(groupUniqArrayArray, Array(String)) CODEC(ZSTD(1)),
+    place SimpleAggregateFunction(min, Tuple(rank Int64, duration_ns Int64)) CODEC(T64, LZ4),
     edge SimpleAggregateFunction(min, Tuple(
-        rank Int64, start_ns Int64, duration_ns Int64, is_error UInt8, status UInt16,
+        rank Int64, is_error UInt8, status UInt16,
         span_id String, parent_span_id String, service String, name String, kind String,
         method String, host String, path String, route String, request_key String)) CODEC(ZSTD(1)),
-    received_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1))
+    received_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1)),
+    INDEX by_duration place.duration_ns TYPE minmax GRANULARITY 1
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(fromUnixTimestamp64Nano(received_ns))
 ORDER BY (bucket, trace_id)
-SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1

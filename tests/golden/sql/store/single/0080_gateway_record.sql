@@ -2,7 +2,7 @@ CREATE TABLE IF NOT EXISTS hopline.gateway_record  (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),
     gateway LowCardinality(String) CODEC(ZSTD(1)),
     record_id String CODEC(ZSTD(1)),
-    start_ns Int64 CODEC(Delta(8), ZSTD(1)),
+    start_ns Int64 CODEC(T64, LZ4),
     instance LowCardinality(String) CODEC(ZSTD(1)),
     source LowCardinality(String) CODEC(ZSTD(1)),
     kind LowCardinality(String) CODEC(ZSTD(1)),
@@ -12,11 +12,11 @@ CREATE TABLE IF NOT EXISTS hopline.gateway_record  (
     parent_span_id String CODEC(ZSTD(1)),
     outgoing_span_id String CODEC(ZSTD(1)),
     is_sampled Nullable(Bool) CODEC(ZSTD(1)),
-    duration_ns Nullable(Int64) CODEC(ZSTD(1)),
-    client_ns Nullable(Int64) CODEC(ZSTD(1)),
-    gateway_ns Nullable(Int64) CODEC(ZSTD(1)),
-    cache_ns Nullable(Int64) CODEC(ZSTD(1)),
-    backend_ns Nullable(Int64) CODEC(ZSTD(1)),
+    duration_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    client_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    gateway_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    cache_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    backend_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
     resolution_ns Int64 CODEC(ZSTD(1)),
     method LowCardinality(String) CODEC(ZSTD(1)),
     scheme LowCardinality(String) CODEC(ZSTD(1)),
@@ -41,14 +41,14 @@ CREATE TABLE IF NOT EXISTS hopline.gateway_record  (
     backend_id LowCardinality(String) CODEC(ZSTD(1)),
     attempts Nullable(Int32) CODEC(ZSTD(1)),
     cache LowCardinality(String) CODEC(ZSTD(1)),
-    request_bytes Nullable(Int64) CODEC(ZSTD(1)),
-    response_bytes Nullable(Int64) CODEC(ZSTD(1)),
+    request_bytes Nullable(Int64) CODEC(T64, ZSTD(1)),
+    response_bytes Nullable(Int64) CODEC(T64, ZSTD(1)),
     error_source LowCardinality(String) CODEC(ZSTD(1)),
     error_scope LowCardinality(String) CODEC(ZSTD(1)),
     error_section LowCardinality(String) CODEC(ZSTD(1)),
     error_reason LowCardinality(String) CODEC(ZSTD(1)),
     error_message String CODEC(ZSTD(1)),
-    error_elapsed_ns Nullable(Int64) CODEC(ZSTD(1)),
+    error_elapsed_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
     weight Float64 CODEC(ZSTD(1)),
     quality Array(LowCardinality(String)) CODEC(ZSTD(1)),
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
@@ -56,9 +56,11 @@ CREATE TABLE IF NOT EXISTS hopline.gateway_record  (
     received_ns Int64 CODEC(Delta(8), ZSTD(1)),
     door LowCardinality(String) CODEC(ZSTD(1)),
     tenant LowCardinality(String) CODEC(ZSTD(1)),
-    start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns)
+    answer_ns Int64 DEFAULT if(kind != 'websocket' AND NOT has(quality, 'STREAMING'), ifNull(duration_ns, -1), -1) CODEC(T64, LZ4),
+    start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns),
+    INDEX by_answer answer_ns TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toDate(fromUnixTimestamp64Nano(received_ns))
 ORDER BY (bucket, record_id, gateway)
-SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1
