@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector import __version__
-from collector.errors import CollectorError, ConfigError
+from collector.errors import BadQuestion, CollectorError, ConfigError
 from collector.supervisor import EXIT_CONFIG
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _DEFAULT_URL = "http://127.0.0.1:8080"
+_DESCRIPTION = {
+    "api": "without an id: the API that was called",
+    "at": "without an id: about when, within 5 minutes (default: now)",
+    "status": "without an id: the status that the client got",
+    "consumer": "without an id: who called",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +75,9 @@ def _add_serve(commands: "_Commands") -> None:
 
 def _add_explain(commands: "_Commands") -> None:
     explain = commands.add_parser("explain", help="show one request as a waterfall")
-    explain.add_argument("id", help="any id of the request, or a bundle file")
+    explain.add_argument("id", nargs="?", help="any id of the request, or a bundle file")
+    for name, meaning in _DESCRIPTION.items():
+        explain.add_argument(f"--{name}", default="", help=meaning)
     explain.add_argument("--url", default=None, help=f"the query API (default {_DEFAULT_URL})")
     explain.add_argument("--token", default=None, help="bearer token of the query API")
     explain.add_argument("--width", type=int, default=None, help="columns to draw on")
@@ -115,12 +123,20 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from collector.api.terminal import explain
+    from collector.api.terminal import explain, find_described
 
+    url = options.url or os.environ.get("HOPLINE_URL", _DEFAULT_URL)
+    token = options.token or os.environ.get("HOPLINE_TOKEN", "")
+    description = {name: getattr(options, name) for name in _DESCRIPTION}
+    if not options.id and not any(description.values()):
+        raise BadQuestion(
+            "explain needs an id, or a description",
+            hint="for example: hopline explain --api orders --status 504 --at -20m",
+        )
     return explain(
-        options.id,
-        url=options.url or os.environ.get("HOPLINE_URL", _DEFAULT_URL),
-        token=options.token or os.environ.get("HOPLINE_TOKEN", ""),
+        options.id or find_described(description, url=url, token=token),
+        url=url,
+        token=token,
         width=options.width,
         form=options.format,
         bundle=options.bundle,

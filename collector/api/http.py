@@ -21,6 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 from collector import __version__
 from collector.api import markdown, pages, render, schemas
 from collector.api.answers import error_answer, error_document, http_error_answer, json_answer
+from collector.api.fetch import request_path
 from collector.api.guard import Guard
 from collector.api.jaeger_routes import build_jaeger_routes
 from collector.api.sample_routes import build_sample_routes
@@ -28,6 +29,7 @@ from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
 from collector.config import ApiSettings
 from collector.errors import BadQuestion, CollectorError
+from collector.query.account import Account
 from collector.query.filters import collect_pairs, read_boolean
 from collector.query.questions import Questions
 from collector.telemetry import Metrics
@@ -130,21 +132,35 @@ def _add_requests(app: FastAPI, questions: Questions, workers: Workers) -> None:
     async def answer(ask: Callable[[], Any]) -> Response:
         return Response(await workers.run(_write, ask), media_type="application/json")
 
+    async def tell(ask: Callable[[], Account], form: str) -> Response:
+        if form == "json":
+            return await answer(lambda: render.render_account(ask()))
+        text = await workers.run(lambda: markdown.write_account(ask()))
+        return Response(text, media_type=_MARKDOWN_TYPE)
+
     @app.get("/api/v1/requests", **schemas.SEARCH)
     async def search(request: Request) -> Response:
         pairs = request.query_params.multi_items()
         return await answer(lambda: render.render_found(questions.search(pairs)))
+
+    @app.get("/api/v1/explain", **schemas.EXPLAIN_DESCRIBED)
+    async def explain_described(request: Request) -> Response:
+        pairs = request.query_params.multi_items()
+        form = _choose_form(dict(pairs).get("format", ""), request.headers.get("accept", ""))
+        description = [pair for pair in pairs if pair[0] != "format"]
+        id_ = await workers.run(questions.find_described, description)
+        told = await tell(partial(questions.explain, id_), form)
+        told.headers["Content-Location"] = request_path(id_, "/explain")
+        return told
 
     # An id may hold a slash (X-Cloud-Trace-Context), so the longer paths have to come first.
     @app.get("/api/v1/requests/{id:path}/explain", **schemas.EXPLAIN)
     async def explain(request: Request) -> Response:
         given = _pairs(request, "as_of", "format")
         form = _choose_form(given.get("format", ""), request.headers.get("accept", ""))
-        ask = partial(questions.explain, _id(request), as_of=given.get("as_of", ""))
-        if form == "json":
-            return await answer(lambda: render.render_account(ask()))
-        text = await workers.run(lambda: markdown.write_account(ask()))
-        return Response(text, media_type=_MARKDOWN_TYPE)
+        return await tell(
+            partial(questions.explain, _id(request), as_of=given.get("as_of", "")), form
+        )
 
     @app.get("/api/v1/requests/{id:path}/spans", **schemas.SPANS)
     async def spans(request: Request) -> Response:

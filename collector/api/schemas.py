@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from collector.api import documents, examples, sample_documents, sample_examples
+from collector.query.describing import DESCRIBED
 from collector.query.filters import PARAMETERS, Parameter
 from collector.query.sampling import SAMPLE_PARAMETERS
 
@@ -125,6 +126,16 @@ EXPLAIN = _route(
     examples.ACCOUNT,
     parameters=(_AS_OF, _FORMAT),
     has_id=True,
+)
+EXPLAIN_DESCRIBED = _route(
+    "explain_described",
+    "A described request in sentences",
+    "For when nobody has an id: the slowest request within 5 minutes of `at` that fits API, status, "
+    "consumer and so on. `Content-Location` names it. The same description finds the same request.",
+    documents.AccountDocument,
+    examples.ACCOUNT,
+    parameters=(*DESCRIBED, _FORMAT),
+    errors=(*_ALWAYS, 404),
 )
 SPANS = _route(
     "spans",

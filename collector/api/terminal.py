@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,20 @@ def explain(
         columns = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 120)
         _write(render_timeline(document, width=columns, ink=ink))
     return 0
+
+
+def find_described(description: Mapping[str, str], *, url: str, token: str = "") -> str:
+    """
+    Return the id of the request that a description is of; see `GET /api/v1/explain`.
+
+    Raises:
+        QueryError: nothing fits, or the API does not answer.
+    """
+    pairs = {name: text for name, text in description.items() if text}
+    account = json.loads(
+        fetch(url, "/api/v1/explain?" + urllib.parse.urlencode(pairs), token=token)
+    )
+    return str(account["id"])
 
 
 def _fetch(part: str, request_id: str, url: str, token: str) -> dict[str, Any]:

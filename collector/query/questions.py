@@ -16,6 +16,7 @@ from collector.query.account import Account, build_account
 from collector.query.answers import ApiReport, Found, SourceReport, Stitched, Stored
 from collector.query.batch import RowStitching
 from collector.query.clocks import ClockReport, Clocks
+from collector.query.describing import find_described
 from collector.query.doctor import Doctor
 from collector.query.freshness import Freshness
 from collector.query.join_report import Joins
@@ -140,6 +141,15 @@ class Questions:
     def search(self, pairs: Iterable[tuple[str, str]]) -> Found:
         """Return one page of the requests that the parameters in *pairs* describe."""
         return self._searching.search(pairs)
+
+    def find_described(self, pairs: Iterable[tuple[str, str]]) -> str:
+        """
+        Return the id of the slowest request that fits a rough description.
+
+        Raises:
+            NotFound: nothing fits within five minutes of the moment given.
+        """
+        return find_described(pairs, self.search, self._clock.now_ns())
 
     def sources(self) -> list[SourceReport]:
         """Return how fresh and complete each source is, by name."""

@@ -229,3 +229,24 @@ def test_what_is_no_id_is_refused_with_examples(asker: Asker, identifier: str) -
     assert error["code"] == "bad_question"
     assert error["message"].startswith("id: ")
     assert "traceparent" in error["hint"]
+
+
+def test_a_description_finds_the_slowest_request_that_fits_it(asker: Asker) -> None:
+    """Without an id, API and moment lead to the account of one request, always the same."""
+    record = SLOW.records[0]
+    path = f"/api/v1/explain?api={record.api}&at={(T + 2 * MINUTE) // MS}"
+    account = asker.get(path)
+    assert account["id"] == record.record_id
+    assert asker.get(path) == account
+
+
+def test_a_description_that_nothing_fits_says_so(asker: Asker) -> None:
+    """The answer is 404 with the range that was searched, not an empty account."""
+    answer = asker.get(f"/api/v1/explain?api=no-such-api&at={T // MS}", status=404)
+    assert "no request fits" in answer["error"]["message"]
+
+
+def test_a_description_takes_no_parameter_of_a_list(asker: Asker) -> None:
+    """`start` is refused by name, as `at` is what a description has."""
+    answer = asker.get("/api/v1/explain?start=-1h", status=400)
+    assert "start" in answer["error"]["message"]
