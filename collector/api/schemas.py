@@ -130,8 +130,8 @@ EXPLAIN = _route(
 EXPLAIN_DESCRIBED = _route(
     "explain_described",
     "A described request in sentences",
-    "For when nobody has an id: the slowest request within 5 minutes of `at` that fits API, status, "
-    "consumer and so on. `Content-Location` names it. The same description finds the same request.",
+    "For when nobody has an id: the slowest request within 5 minutes of `at` that fits API, "
+    "status, consumer and so on. `Content-Location` names it; the same description finds the same.",
     documents.AccountDocument,
     examples.ACCOUNT,
     parameters=(*DESCRIBED, _FORMAT),
