@@ -74,6 +74,8 @@ def build_api(
     )
     _add_error_answers(app)
     _add_probes(app, health, questions.metrics, probes)
+    # An id may hold a slash (X-Cloud-Trace-Context), so the longer paths have to come first.
+    _add_explanations(app, questions, workers)
     _add_requests(app, questions, workers)
     _add_overviews(app, questions, workers)
     app.include_router(build_sample_routes(questions, workers))
@@ -128,20 +130,13 @@ def _add_probes(app: FastAPI, health: Health, metrics: Metrics, probes: Workers)
         return PlainTextResponse(metrics.prometheus_text(), media_type=_PROMETHEUS_TYPE)
 
 
-def _add_requests(app: FastAPI, questions: Questions, workers: Workers) -> None:
-    async def answer(ask: Callable[[], Any]) -> Response:
-        return Response(await workers.run(_write, ask), media_type="application/json")
-
+def _add_explanations(app: FastAPI, questions: Questions, workers: Workers) -> None:
     async def tell(ask: Callable[[], Account], form: str) -> Response:
         if form == "json":
-            return await answer(lambda: render.render_account(ask()))
+            body = await workers.run(_write, lambda: render.render_account(ask()))
+            return Response(body, media_type="application/json")
         text = await workers.run(lambda: markdown.write_account(ask()))
         return Response(text, media_type=_MARKDOWN_TYPE)
-
-    @app.get("/api/v1/requests", **schemas.SEARCH)
-    async def search(request: Request) -> Response:
-        pairs = request.query_params.multi_items()
-        return await answer(lambda: render.render_found(questions.search(pairs)))
 
     @app.get("/api/v1/explain", **schemas.EXPLAIN_DESCRIBED)
     async def explain_described(request: Request) -> Response:
@@ -153,7 +148,6 @@ def _add_requests(app: FastAPI, questions: Questions, workers: Workers) -> None:
         told.headers["Content-Location"] = request_path(id_, "/explain")
         return told
 
-    # An id may hold a slash (X-Cloud-Trace-Context), so the longer paths have to come first.
     @app.get("/api/v1/requests/{id:path}/explain", **schemas.EXPLAIN)
     async def explain(request: Request) -> Response:
         given = _pairs(request, "as_of", "format")
@@ -161,6 +155,16 @@ def _add_requests(app: FastAPI, questions: Questions, workers: Workers) -> None:
         return await tell(
             partial(questions.explain, _id(request), as_of=given.get("as_of", "")), form
         )
+
+
+def _add_requests(app: FastAPI, questions: Questions, workers: Workers) -> None:
+    async def answer(ask: Callable[[], Any]) -> Response:
+        return Response(await workers.run(_write, ask), media_type="application/json")
+
+    @app.get("/api/v1/requests", **schemas.SEARCH)
+    async def search(request: Request) -> Response:
+        pairs = request.query_params.multi_items()
+        return await answer(lambda: render.render_found(questions.search(pairs)))
 
     @app.get("/api/v1/requests/{id:path}/spans", **schemas.SPANS)
     async def spans(request: Request) -> Response:
