@@ -51,7 +51,7 @@ def sample_requests(
     A trace whose record is among them is left out; one joined by another id than its own may
     appear beside its record. With *api*, only gateway records.
     """
-    span = {
+    span: dict[str, Any] = {
         "database": database,
         # five-minute buckets are counted from 1970
         "start_ns": max(start_ns, _DAY_NS),

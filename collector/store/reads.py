@@ -27,14 +27,18 @@ TraceKey = tuple[int, str]
 RecordKey = tuple[int, str, str]
 
 
-def query(client: Client, name: str, **parameters: Any) -> QueryResult:
-    """Run `queries/<name>.sql` with bound parameters."""
-    return client.query(read_query(name), parameters=parameters)
+def query(
+    client: Client, name: str, parts: frozenset[str] = frozenset(), **parameters: Any
+) -> QueryResult:
+    """Run `queries/<name>.sql`, with the lines that *parts* ask for and bound parameters."""
+    return client.query(read_query(name, parts), parameters=parameters)
 
 
-def ask(client: Client, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
+def ask(
+    client: Client, name: str, parts: frozenset[str] = frozenset(), **parameters: Any
+) -> list[tuple[Any, ...]]:
     """Run `queries/<name>.sql` and return its rows."""
-    return [tuple(row) for row in query(client, name, **parameters).result_rows]
+    return [tuple(row) for row in query(client, name, parts, **parameters).result_rows]
 
 
 def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
@@ -42,12 +46,14 @@ def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
     wanted = sorted(set(keys))
     if not wanted:
         return []
+    half_keys = [key for key in wanted if len(key) == 16]
     rows = ask(
         client,
         "find_ids",
+        frozenset({"half_keys"} if half_keys else ()),
         database=database,
         keys=wanted,
-        half_keys=[key for key in wanted if len(key) == 16],
+        half_keys=half_keys,
         limit=_MAX_HITS,
     )
     return [IdHit(*row) for row in rows]
@@ -74,9 +80,12 @@ def locate_traces(
 ) -> tuple[list[TraceKey], list[str]]:
     """Return the (bucket, trace id) keys of traces, and the ids of those with too many buckets."""
     keys: list[TraceKey] = []
-    long_ids = []
+    long_ids: list[str] = []
+    wanted = sorted(set(trace_ids))
+    if not wanted:
+        return keys, long_ids
     for trace_id, first_s, last_s in ask(
-        client, "locate_traces", database=database, trace_ids=sorted(set(trace_ids))
+        client, "locate_traces", database=database, trace_ids=wanted
     ):
         first, last = first_s // BUCKET_S, last_s // BUCKET_S
         if last - first >= _MAX_BUCKETS:

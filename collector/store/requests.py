@@ -22,7 +22,12 @@ from clickhouse_connect.driver import Client
 from collector.errors import BadQuestion
 from collector.store.reads import BUCKET_S, ask, find_ids, query
 from collector.store.rows import IdHit, RequestFilter, RequestRow, TraceSummary
-from collector.store.summaries import get_trace_summaries, has_spans_beyond_gateway
+from collector.store.summaries import (
+    TraceCounts,
+    get_trace_counts,
+    get_trace_summaries,
+    has_spans_beyond_gateway,
+)
 
 _LATEST = (1 << 63) - 1
 _NS_PER_S = 1_000_000_000
@@ -35,6 +40,27 @@ _QUICK_READS = 3
 _VERSION_GAP_S = 60
 # An id that more traces carry than this does not say which of them a record belongs to.
 _MAX_TRACES_OF_KEY = 16
+
+
+# Fields of a filter, and the lines and parameters of the statements that they stand for.
+_FILTERS = {
+    "gateway": "gateway",
+    "api": "api",
+    "operation": "operation",
+    "route": "route",
+    "method": "method",
+    "host": "host",
+    "service": "service",
+    "consumer": "consumer",
+    "revision": "revision",
+    "status": "status",
+    "status_class": "status_class",
+    "is_error": "error",
+    "is_joined": "joined",
+    "min_duration_ns": "min_duration_ns",
+    "max_duration_ns": "max_duration_ns",
+    "text": "text",
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -160,6 +186,7 @@ class _Records:
         found = ask(
             self._client,
             "find_records",
+            _parts(self._wanted, after),
             **_parameters(self._database, self._wanted, after, limit),
         )
         stored = {position: row for row in found if (position := _Position(*row)) < after}
@@ -191,9 +218,9 @@ class _Records:
 
     def _resolve_traces(
         self, rows: Sequence[Mapping[str, Any]]
-    ) -> dict[tuple[str, str], TraceSummary]:
+    ) -> dict[tuple[str, str], TraceCounts]:
         """Find the spans of records: by the trace id, and where that has none, by another id."""
-        known = self._summaries({row["trace_id"] for row in rows})
+        known = self._count({row["trace_id"] for row in rows})
         lonely = [row for row in rows if row["trace_id"] not in known]
         hits: dict[str, list[IdHit]] = {}
         for hit in find_ids(
@@ -202,16 +229,15 @@ class _Records:
             if hit.trace_id and not hit.record_id:
                 hits.setdefault(hit.key, []).append(hit)
         closest = {_key(row): _closest_trace(row, hits) for row in lonely}
-        known |= self._summaries(set(closest.values()))
+        known |= self._count(set(closest.values()))
         traces = {_key(row): known.get(closest.get(_key(row)) or row["trace_id"]) for row in rows}
-        self._claimed |= known.keys()
+        self._claimed.update(known)
         return {key: trace for key, trace in traces.items() if trace}
 
-    def _summaries(self, trace_ids: set[str]) -> dict[str, TraceSummary]:
-        found = get_trace_summaries(self._client, self._database, trace_ids - {""})
-        return {each.trace_id: each for each in found}
+    def _count(self, trace_ids: set[str]) -> dict[str, TraceCounts]:
+        return get_trace_counts(self._client, self._database, trace_ids - {""})
 
-    def _fits(self, row: Mapping[str, Any], trace: TraceSummary | None) -> bool:
+    def _fits(self, row: Mapping[str, Any], trace: TraceCounts | None) -> bool:
         wanted = self._wanted
         if wanted.is_joined is not None and wanted.is_joined != _is_joined(row, trace):
             return False
@@ -234,8 +260,8 @@ class _Traces:
         found = ask(
             self._client,
             "find_traces",
+            _parts(self._wanted, after) | ({"thorough"} if self._quick_reads <= 0 else set()),
             **_parameters(self._database, self._wanted, after, limit),
-            is_thorough=int(self._quick_reads <= 0),
         )
         self._quick_reads -= 1
         stored = {
@@ -286,34 +312,26 @@ def _needs_record(wanted: RequestFilter) -> bool:
     return wanted.is_joined is True or any(only_in_records)
 
 
+def _parts(wanted: RequestFilter, after: _Position) -> frozenset[str]:
+    """Return which lines of a search's statement are needed: those of filters that are given."""
+    order = "by_start" if wanted.order == "-start" else "by_duration"
+    given = {name for name in _FILTERS if getattr(wanted, name) not in ("", None)}
+    is_first = after == _Position.before_all()
+    return frozenset(
+        {order, *(_FILTERS[name] for name in given), *(() if is_first else ("after",))}
+    )
+
+
 def _parameters(
     database: str, wanted: RequestFilter, after: _Position, limit: int
 ) -> dict[str, Any]:
-    def number(value: int | None) -> int:
-        return -1 if value is None else int(value)
-
+    filters = {part: getattr(wanted, name) for name, part in _FILTERS.items()}
     return {
+        **{part: value for part, value in filters.items() if value not in ("", None)},
         "database": database,
         # five-minute buckets are counted from 1970
         "start_ns": max(wanted.start_ns, 86_400 * _NS_PER_S),
         "end_ns": min(max(wanted.end_ns, 0), 4_000_000_000 * _NS_PER_S),
-        "gateway": wanted.gateway,
-        "api": wanted.api,
-        "operation": wanted.operation,
-        "route": wanted.route,
-        "method": wanted.method,
-        "host": wanted.host,
-        "service": wanted.service,
-        "consumer": wanted.consumer,
-        "revision": wanted.revision,
-        "status": number(wanted.status),
-        "status_class": number(wanted.status_class),
-        "error": number(wanted.is_error),
-        "joined": number(wanted.is_joined),
-        "min_duration_ns": number(wanted.min_duration_ns),
-        "max_duration_ns": number(wanted.max_duration_ns),
-        "text": wanted.text,
-        "order": wanted.order,
         "after_value": after.value,
         "after_start_ns": after.start_ns,
         "limit": limit,
@@ -334,13 +352,13 @@ def _closest_trace(row: Mapping[str, Any], hits: Mapping[str, Sequence[IdHit]]) 
     ).trace_id
 
 
-def _is_joined(row: Mapping[str, Any], trace: TraceSummary | None) -> bool:
+def _is_joined(row: Mapping[str, Any], trace: TraceCounts | None) -> bool:
     if trace is None:
         return False
     return row["source"] != "span" or has_spans_beyond_gateway(trace)
 
 
-def _record_row(row: Mapping[str, Any], trace: TraceSummary | None) -> RequestRow:
+def _record_row(row: Mapping[str, Any], trace: TraceCounts | None) -> RequestRow:
     return RequestRow(
         start_ns=row["start_ns"],
         duration_ns=row["duration_ns"],

@@ -4,6 +4,7 @@ What traces, sources and APIs add up to.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -31,6 +32,30 @@ def get_trace_summaries(
     return [_summary(row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class TraceCounts:
+    """The part of a trace's summary that a list of gateway records shows."""
+
+    trace_id: str
+    spans: int
+    errors: int
+    services: Sequence[str]
+
+
+def get_trace_counts(
+    client: Client, database: str, trace_ids: Iterable[str]
+) -> dict[str, TraceCounts]:
+    """Return the counts of *trace_ids* by trace id; unknown ones are left out."""
+    keys, long_ids = locate_traces(client, database, trace_ids)
+    if not keys and not long_ids:
+        return {}
+    rows = ask(client, "get_trace_counts", database=database, keys=keys, long_ids=long_ids)
+    return {
+        trace_id: TraceCounts(trace_id, spans, errors, tuple(services))
+        for trace_id, spans, errors, services in rows
+    }
+
+
 def get_source_stats(client: Client, database: str, now_ns: int) -> list[SourceStat]:
     """Return what each source has delivered, the most recently heard of first."""
     since_s = max(now_ns // 1_000_000_000 - _LAG_WINDOW_S, 0)
@@ -42,7 +67,7 @@ def get_source_stats(client: Client, database: str, now_ns: int) -> list[SourceS
 
 def get_api_stats(client: Client, database: str, start_ns: int, end_ns: int) -> list[ApiStat]:
     """Return the APIs with requests in [start_ns, end_ns), the busiest first."""
-    span = {"database": database, "start_ns": start_ns, "end_ns": end_ns}
+    span: dict[str, Any] = {"database": database, "start_ns": start_ns, "end_ns": end_ns}
     rows = ask(client, "get_api_stats", **span, limit=_MAX_APIS)
     total = sum(row[2] for row in rows)
     sample = ask(
@@ -91,7 +116,7 @@ def _joined_shares(
     return {key: found[key] / count for key, count in seen.items()}
 
 
-def has_spans_beyond_gateway(trace: TraceSummary) -> bool:
+def has_spans_beyond_gateway(trace: TraceSummary | TraceCounts) -> bool:
     """Tell whether a trace has more than the spans that a record in it was made of."""
     return len(trace.services) > 1
 

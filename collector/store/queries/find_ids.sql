@@ -13,13 +13,13 @@ FROM (
     FROM {database:Identifier}.otel_traces_trace_id_ts
     WHERE TraceId IN {keys:Array(String)}
     GROUP BY TraceId
-    UNION ALL
-    SELECT
-        substring(TraceId, 17) AS key, 'trace_id' AS kind, TraceId AS trace_id, '' AS gateway,
-        '' AS record_id, toInt64(toUnixTimestamp(min(Start))) * 1000000000 AS start
-    FROM {database:Identifier}.otel_traces_trace_id_ts
-    WHERE substring(TraceId, 17) IN {half_keys:Array(String)}
-    GROUP BY TraceId
+    UNION ALL -- when half_keys
+    SELECT -- when half_keys
+        substring(TraceId, 17) AS key, 'trace_id' AS kind, TraceId AS trace_id, '' AS gateway, -- when half_keys
+        '' AS record_id, toInt64(toUnixTimestamp(min(Start))) * 1000000000 AS start -- when half_keys
+    FROM {database:Identifier}.otel_traces_trace_id_ts -- when half_keys
+    WHERE substring(TraceId, 17) IN {half_keys:Array(String)} -- when half_keys
+    GROUP BY TraceId -- when half_keys
 )
 ORDER BY start DESC, key, kind, trace_id, gateway, record_id
 LIMIT {limit:UInt32}

@@ -6,16 +6,22 @@
 -- A version may be out of date: the caller keeps those that are the newest of their record.
 WITH (
     SELECT min((value, start_ns)) FROM (
-        SELECT if({order:String} = '-start', start_ns, answer_ns) AS value, start_ns
+        SELECT
+            start_ns AS value, -- when by_start
+            answer_ns AS value, -- when by_duration
+            start_ns
         FROM {database:Identifier}.gateway_record
         WHERE {{record_search}}
         ORDER BY value DESC, start_ns DESC
         LIMIT {limit:UInt32})
 ) AS last
-SELECT if({order:String} = '-start', start_ns, answer_ns) AS value, start_ns, gateway, record_id, received_ns
+SELECT
+    start_ns AS value, -- when by_start
+    answer_ns AS value, -- when by_duration
+    start_ns, gateway, record_id, received_ns
 FROM {database:Identifier}.gateway_record
 WHERE {{record_search}}
-    AND ({order:String} != '-start' OR bucket >= {{five_minutes:last.2}})
-    AND ({order:String} = '-start' OR answer_ns >= last.1)
+    AND bucket >= {{five_minutes:last.2}} -- when by_start
+    AND answer_ns >= last.1 -- when by_duration
     AND (value, start_ns) >= last
 ORDER BY value DESC, start_ns DESC, toString(gateway) DESC, record_id DESC, received_ns DESC

@@ -4,7 +4,8 @@
 WITH (
     SELECT min((value, edge_start_ns)) FROM (
         SELECT
-            if({order:String} = '-start', {{edge_start:place}}, place.duration_ns) AS value,
+            {{edge_start:place}} AS value, -- when by_start
+            place.duration_ns AS value, -- when by_duration
             {{edge_start:place}} AS edge_start_ns
         FROM {database:Identifier}.trace_summary
         WHERE {{trace_search}}
@@ -12,12 +13,13 @@ WITH (
         LIMIT {limit:UInt32})
 ) AS last
 SELECT
-    if({order:String} = '-start', {{edge_start:place}}, place.duration_ns) AS value,
+    {{edge_start:place}} AS value, -- when by_start
+    place.duration_ns AS value, -- when by_duration
     {{edge_start:place}} AS edge_start_ns,
     trace_id, edge.span_id AS edge_span_id, edge.request_key AS request_key
 FROM {database:Identifier}.trace_summary
 WHERE {{trace_search}}
-    AND ({order:String} != '-start' OR bucket >= {{five_minutes:last.2}} - 3600)
-    AND ({order:String} = '-start' OR place.duration_ns >= last.1)
+    AND bucket >= {{five_minutes:last.2}} - 3600 -- when by_start
+    AND place.duration_ns >= last.1 -- when by_duration
     AND (value, edge_start_ns) >= last
 ORDER BY value DESC, edge_start_ns DESC, trace_id DESC

@@ -14,4 +14,4 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_traces_trace_id_ts{{local}} {{on_cl
 ENGINE = {{aggregating_merge_tree}}
 PARTITION BY toStartOfWeek(Received)
 ORDER BY TraceId
-SETTINGS index_granularity = 1024, min_compress_block_size = 16384, {{durable}}
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, {{durable}}

@@ -1,6 +1,8 @@
 -- What the gateways wrote about each request: every version that arrived, as it arrived.
 -- Ordered by five minutes, so that a range of time is a range of the table, then by the record's id, so that
 -- versions of a record lie together and one is read with one granule; id_index says in which five minutes.
+-- Granules of 256 rows and blocks of 4 KiB: a page of 50 records takes 27 CPU ms and a record 105 bytes; with
+-- 1024 rows and 16 KiB 40 ms and 100 bytes.
 -- A search reads start_ns and answer_ns of every row in its range: with T64 and LZ4 a million rows take 9 CPU
 -- ms, with Delta and ZSTD 20. The index on answer_ns lets the second pass skip what is not slow enough.
 -- Ordered by start and with bloom filters on ids, 50 ids passed 40 % of all granules; ReplacingMergeTree
@@ -73,4 +75,4 @@ CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
 ENGINE = {{merge_tree}}
 PARTITION BY toDate(fromUnixTimestamp64Nano(received_ns))
 ORDER BY (bucket, record_id, gateway)
-SETTINGS index_granularity = 1024, min_compress_block_size = 16384, {{durable}}
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, {{durable}}

@@ -1,0 +1,5 @@
+SELECT trace_id, sum(spans) AS span_count, sum(errors) AS error_count, arraySort(groupUniqArrayArray(services)) AS all_services
+FROM {database:Identifier}.trace_summary
+WHERE (bucket, trace_id) IN {keys:Array(Tuple(DateTime, String))} OR trace_id IN {long_ids:Array(String)}
+GROUP BY trace_id
+ORDER BY trace_id
