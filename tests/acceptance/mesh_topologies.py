@@ -194,7 +194,8 @@ BATTLES = (
                     Together((Call("basket"), Call("basket"), Call("basket"))),
                     routes=(Route("basket", max_requests=1, max_pending=1, max_connections=1),),
                 ),
-                _callee("basket", Work(300)),
+                # long enough that all three calls meet, on a busy machine too
+                _callee("basket", Work(1500)),
             ),
             _EDGE,
             access_logs=("otlp",),
