@@ -242,7 +242,7 @@ def clickhouse_server(folder: Path, *, password: str = "") -> Iterator[str]:
         yield f"http://default:{password}@127.0.0.1:{port}"
     finally:
         process.stdin.close()
-        process.wait(timeout=30)
+        assert process.wait(timeout=30) == 0
         process.stdout.close()
 
 

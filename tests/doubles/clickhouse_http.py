@@ -88,6 +88,10 @@ class _Engine:
         self._path = str(path)
         self._keeper = _connect(self._path)
 
+    def close(self) -> None:
+        """End the engine; left to the end of the process, it crashes on its way out."""
+        self._keeper.close()
+
     def run(self, statement: _Statement) -> tuple[bytes, str]:
         """Return the answer's bytes and its format, "" when there is no result set."""
         connection = _connect(self._path)
@@ -252,6 +256,8 @@ def main() -> None:
     sys.stdout.flush()
     sys.stdin.read()
     server.shutdown()
+    server.server_close()
+    _Handler.engine.close()
 
 
 if __name__ == "__main__":
