@@ -212,8 +212,8 @@ def main() -> int:
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    extra = f" --spans {options.spans}" if options.spans != 10_000_000 else ""
-    write_table(rows, f"make bench{extra}" if not extra else f"python -m tests.bench{extra}")
+    given = " ".join(sys.argv[1:])
+    write_table(rows, f"python -m tests.bench {given}" if given else "make bench")
     return int(any(row.reached is False for row in rows))
 
 
