@@ -33,8 +33,9 @@ _LATEST = (1 << 63) - 1
 _NS_PER_S = 1_000_000_000
 # Keys of a batch are bound parameters; ClickHouse takes form fields of up to 128 KiB.
 _MAX_BATCH = 400
-# Where records claim nearly all traces, so many batches are looked at trace by trace; then the
-# engine leaves out all that are claimed, which takes as long as some 20 batches.
+# What takes more than a row to decide (who claims a trace, which services took part) is decided
+# for so many batches row by row; then the engine does it for the whole range, which takes as long
+# as some 20 batches.
 _QUICK_READS = 3
 # Versions of a record that start further apart than this are not looked for.
 _VERSION_GAP_S = 60
@@ -111,9 +112,12 @@ def find_requests(
     """
     after = _read_cursor(cursor, wanted) if cursor else _Position.before_all()
     claimed: set[str] = set()
-    lists = [_List(_Records(client, database, wanted, claimed), after, limit)]
+    # More than asked for where many will not fit: a batch costs more than its rows.
+    is_picky = bool(wanted.service or wanted.is_joined is not None)
+    size = min(limit + 8 if not is_picky else 3 * limit, _MAX_BATCH)
+    lists = [_List(_Records(client, database, wanted, claimed), after, size)]
     if not _needs_record(wanted):
-        lists.append(_List(_Traces(client, database, wanted, claimed), after, limit))
+        lists.append(_List(_Traces(client, database, wanted, claimed), after, size))
     return [
         replace(placed.row, cursor=_write_cursor(placed.position, wanted))
         for placed in _merge(lists, limit)
@@ -123,10 +127,10 @@ def find_requests(
 class _List:
     """The settled rows of one kind, read as they are needed in batches of growing size."""
 
-    def __init__(self, candidates: _Candidates, after: _Position, limit: int) -> None:
+    def __init__(self, candidates: _Candidates, after: _Position, size: int) -> None:
         self._candidates = candidates
         self._after = after
-        self._size = limit + 8
+        self._size = size
         self._rows: deque[_Placed] = deque()
         self._is_exhausted = False
 
@@ -181,15 +185,21 @@ class _Records:
         self._database = database
         self._wanted = wanted
         self._claimed = claimed
+        self._quick_reads = _QUICK_READS
 
     def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
+        thorough = []
+        if self._quick_reads <= 0:
+            thorough += ["thorough_service"] if self._wanted.service else []
+            thorough += ["thorough_joined"] if self._wanted.is_joined is not None else []
+        self._quick_reads -= 1
         found = ask(
             self._client,
             "find_records",
-            _parts(self._wanted, after),
+            _parts(self._wanted, after, thorough),
             **_parameters(self._database, self._wanted, after, limit),
         )
-        stored = {position: row for row in found if (position := _Position(*row)) < after}
+        stored = sorted((p for row in found if (p := _Position(*row)) < after), reverse=True)
         newest = self._read_newest(stored)
         candidates: dict[_Position, Mapping[str, Any]] = {}
         for position in stored:
@@ -254,16 +264,20 @@ class _Traces:
         self._database = database
         self._wanted = wanted
         self._claimed = claimed
-        self._quick_reads = 0 if wanted.is_joined is False else _QUICK_READS
+        self._quick_reads = _QUICK_READS
 
     def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
+        thorough = []
+        if self._quick_reads <= 0:
+            thorough = ["thorough_unclaimed"]
+            thorough += ["thorough_service"] if self._wanted.service else []
+        self._quick_reads -= 1
         found = ask(
             self._client,
             "find_traces",
-            _parts(self._wanted, after) | ({"thorough"} if self._quick_reads <= 0 else set()),
+            _parts(self._wanted, after, thorough),
             **_parameters(self._database, self._wanted, after, limit),
         )
-        self._quick_reads -= 1
         stored = {
             position: (span_id, request_key)
             for value, start_ns, trace_id, span_id, request_key in found
@@ -274,12 +288,15 @@ class _Traces:
             each.trace_id: each for each in get_trace_summaries(self._client, self._database, free)
         }
         placed: dict[str, _Placed] = {}
-        for position, (span_id, _) in stored.items():
+        for position in sorted(stored, reverse=True):
             trace = known.get(position.id)
-            edge = (span_id, position.start_ns)
-            if trace and (trace.edge_span_id, trace.edge_start_ns) == edge:
+            edge = (stored[position][0], position.start_ns)
+            if trace and (trace.edge_span_id, trace.edge_start_ns) == edge and self._fits(trace):
                 placed.setdefault(position.id, _Placed(position, _trace_row(trace)))
         return list(placed.values()), _end(found, limit)
+
+    def _fits(self, trace: TraceSummary) -> bool:
+        return not self._wanted.service or self._wanted.service in trace.services
 
     def _find_free(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
         """Return the traces that no record names; a trace comes with its parts' request ids."""
@@ -312,14 +329,17 @@ def _needs_record(wanted: RequestFilter) -> bool:
     return wanted.is_joined is True or any(only_in_records)
 
 
-def _parts(wanted: RequestFilter, after: _Position) -> frozenset[str]:
+def _parts(wanted: RequestFilter, after: _Position, thorough: Sequence[str]) -> frozenset[str]:
     """Return which lines of a search's statement are needed: those of filters that are given."""
-    order = "by_start" if wanted.order == "-start" else "by_duration"
-    given = {name for name in _FILTERS if getattr(wanted, name) not in ("", None)}
-    is_first = after == _Position.before_all()
-    return frozenset(
-        {order, *(_FILTERS[name] for name in given), *(() if is_first else ("after",))}
-    )
+    given = {part for name, part in _FILTERS.items() if getattr(wanted, name) not in ("", None)}
+    is_costly = bool(thorough or wanted.text)
+    return frozenset({
+        "by_start" if wanted.order == "-start" else "by_duration",
+        "one_pass" if is_costly else "two_passes",
+        *(given - {"service", "joined"}),
+        *thorough,
+        *(() if after == _Position.before_all() else ("after",)),
+    })  # fmt: skip
 
 
 def _parameters(

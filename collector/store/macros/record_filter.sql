@@ -13,5 +13,7 @@ start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND is_error = {error:Bool} -- when error
     AND ifNull(duration_ns, -1) >= {min_duration_ns:Int64} -- when min_duration_ns
     AND ifNull(duration_ns, 9223372036854775807) <= {max_duration_ns:Int64} -- when max_duration_ns
-    AND arrayExists(t -> positionCaseInsensitiveUTF8(t, {text:String}) > 0, -- when text
-        [path, toString(route), toString(operation), toString(api)]) -- when text
+    AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0 -- when text
+        OR positionCaseInsensitiveUTF8(route, {text:String}) > 0 -- when text
+        OR positionCaseInsensitiveUTF8(operation, {text:String}) > 0 -- when text
+        OR positionCaseInsensitiveUTF8(api, {text:String}) > 0) -- when text

@@ -8,5 +8,6 @@
     AND edge.is_error = {error:Bool} -- when error
     AND place.duration_ns >= {min_duration_ns:Int64} -- when min_duration_ns
     AND place.duration_ns <= {max_duration_ns:Int64} -- when max_duration_ns
-    AND arrayExists(t -> positionCaseInsensitiveUTF8(t, {text:String}) > 0, -- when text
-        [edge.path, edge.route, edge.name]) -- when text
+    AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0 -- when text
+        OR positionCaseInsensitiveUTF8(edge.route, {text:String}) > 0 -- when text
+        OR positionCaseInsensitiveUTF8(edge.name, {text:String}) > 0) -- when text

@@ -1,27 +1,23 @@
--- Stored versions of gateway records that fit a filter, in the order of a search, from a cursor on.
+-- Stored versions of gateway records that fit a filter, in the order of a search, from a cursor on: at
+-- least `limit`, and all that are equal in value and start to the last.
 -- By duration, connections come last: a long one is no slow request.
--- The first pass finds the value and start of the last row wanted, from two columns that are quick to
--- read; the second reads all columns of the rows up to there, whole groups of equal ones. In one pass with
--- every column in the order a million records take 58 CPU ms, so 20.
+-- In two passes: the first finds value and start of the last row wanted, from two columns that are quick
+-- to read, the second reads the other columns of the rows up to there. A million records take 20 CPU ms that
+-- way, and 58 in one pass. Where deciding on a row costs more than reading it, one pass is better.
 -- A version may be out of date: the caller keeps those that are the newest of their record.
-WITH (
-    SELECT min((value, start_ns)) FROM (
-        SELECT
-            start_ns AS value, -- when by_start
-            answer_ns AS value, -- when by_duration
-            start_ns
-        FROM {database:Identifier}.gateway_record
-        WHERE {{record_search}}
-        ORDER BY value DESC, start_ns DESC
-        LIMIT {limit:UInt32})
-) AS last
+WITH ( -- when two_passes
+    SELECT min((value, start_ns)) FROM ( -- when two_passes
+        SELECT -- when two_passes
+            {{record_value}} AS value, start_ns -- when two_passes
+        FROM {database:Identifier}.gateway_record -- when two_passes
+        WHERE {{record_search}} -- when two_passes
+        ORDER BY value DESC, start_ns DESC -- when two_passes
+        LIMIT {limit:UInt32}) -- when two_passes
+) AS last -- when two_passes
 SELECT
-    start_ns AS value, -- when by_start
-    answer_ns AS value, -- when by_duration
-    start_ns, gateway, record_id, received_ns
+    {{record_value}} AS value, start_ns, gateway, record_id, received_ns
 FROM {database:Identifier}.gateway_record
 WHERE {{record_search}}
-    AND bucket >= {{five_minutes:last.2}} -- when by_start
-    AND answer_ns >= last.1 -- when by_duration
-    AND (value, start_ns) >= last
-ORDER BY value DESC, start_ns DESC, toString(gateway) DESC, record_id DESC, received_ns DESC
+    AND {{record_reaches_last}} -- when two_passes
+ORDER BY value DESC, start_ns DESC
+LIMIT {limit:UInt32} WITH TIES -- when one_pass

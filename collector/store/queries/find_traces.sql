@@ -1,25 +1,19 @@
--- Rows of trace_summary whose edge span fits a filter, in the order of a search, from a cursor on.
--- In two passes, as find_records.
+-- Rows of trace_summary whose edge span fits a filter, in the order of a search, from a cursor on: at least
+-- `limit`, and all that are equal in value and start to the last. In one or two passes, as find_records.
 -- A row may be a part of its trace: the caller keeps those that hold the edge of the whole.
-WITH (
-    SELECT min((value, edge_start_ns)) FROM (
-        SELECT
-            {{edge_start:place}} AS value, -- when by_start
-            place.duration_ns AS value, -- when by_duration
-            {{edge_start:place}} AS edge_start_ns
-        FROM {database:Identifier}.trace_summary
-        WHERE {{trace_search}}
-        ORDER BY value DESC, edge_start_ns DESC
-        LIMIT {limit:UInt32})
-) AS last
+WITH ( -- when two_passes
+    SELECT min((value, edge_start_ns)) FROM ( -- when two_passes
+        SELECT {{trace_value}} AS value, {{edge_start:place}} AS edge_start_ns -- when two_passes
+        FROM {database:Identifier}.trace_summary -- when two_passes
+        WHERE {{trace_search}} -- when two_passes
+        ORDER BY value DESC, edge_start_ns DESC -- when two_passes
+        LIMIT {limit:UInt32}) -- when two_passes
+) AS last -- when two_passes
 SELECT
-    {{edge_start:place}} AS value, -- when by_start
-    place.duration_ns AS value, -- when by_duration
-    {{edge_start:place}} AS edge_start_ns,
+    {{trace_value}} AS value, {{edge_start:place}} AS edge_start_ns,
     trace_id, edge.span_id AS edge_span_id, edge.request_key AS request_key
 FROM {database:Identifier}.trace_summary
 WHERE {{trace_search}}
-    AND bucket >= {{five_minutes:last.2}} - 3600 -- when by_start
-    AND place.duration_ns >= last.1 -- when by_duration
-    AND (value, edge_start_ns) >= last
-ORDER BY value DESC, edge_start_ns DESC, trace_id DESC
+    AND {{trace_reaches_last}} -- when two_passes
+ORDER BY value DESC, edge_start_ns DESC
+LIMIT {limit:UInt32} WITH TIES -- when one_pass

@@ -167,8 +167,9 @@ def test_checksum_is_of_what_a_file_does() -> None:
 
 def test_lines_are_chosen_by_part() -> None:
     """A line marked for a part is there when the part is asked for, and the mark never is."""
-    plain = read_query("find_records", frozenset({"by_duration"}))
-    filtered = read_query("find_records", frozenset({"by_duration", "api", "service"}))
+    parts = frozenset({"by_duration", "two_passes"})
+    plain = read_query("find_records", parts)
+    filtered = read_query("find_records", parts | {"api", "thorough_service"})
     assert "{api:String}" not in plain
     assert "{service:String}" not in plain
     assert filtered.count("api = {api:String}") == 2
