@@ -33,7 +33,7 @@ class Battle:
     `carrier` is how the client sends its trace context: `traceparent`, `b3-multi`, `b3-multi-64`.
     `times` requests are sent one after the other; only the last counts. `patience_s` is the
     client's timeout; a `status` of 0 means no answer. `spans` and `logs` count what arrives of the
-    last request, in all its traces.
+    last request, in all its traces; `lost` of the spans lie in a trace that is not the client's.
     """
 
     topology: Topology
@@ -45,6 +45,7 @@ class Battle:
     patience_s: float = 10.0
     spans: int = 0
     logs: int = 0
+    lost: int = 0
 
 
 def _front(*steps: Call | Work | Query | Together, **options: object) -> Service:
@@ -260,6 +261,7 @@ BATTLES = (
         ),
         "an application that forwards no headers: the trace starts again behind it",
         spans=6,
+        lost=3,
     ),
     Battle(
         Topology(

@@ -21,7 +21,7 @@ from tests.acceptance.mesh_topologies import BATTLES, Battle
 from tests.service import Service, free_ports, start_service
 
 _AT_ONCE = 3
-_LIMIT_S = 15
+_LIMIT_S = 30
 
 # What each topology has to look like: one line a hop, indented under its caller.
 _TWO_SERVICES = """
@@ -119,18 +119,28 @@ def fought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fought]:
             service.grpc_port, service.http_port, zipkin_port, access_log_service=service.grpc_port
         )
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            sent = pool.map(lambda battle: _fight(battle, collectors, folder), BATTLES)
+            sent = pool.map(lambda battle: _fight(battle, service, collectors, folder), BATTLES)
             by_name = {battle.topology.name: one for battle, one in zip(BATTLES, sent, strict=True)}
         yield Fought(service, by_name)
 
 
-def _fight(battle: Battle, collectors: Collectors, folder: Path) -> Sent:
+def _fight(battle: Battle, service: Service, collectors: Collectors, folder: Path) -> Sent:
+    """Keep the mesh until its spans are stored: some calls go on after the answer."""
     with Mesh(battle.topology, collectors, folder / battle.topology.name) as mesh:
         url = mesh.gateway_url + battle.path
         for _ in range(battle.times):
             sent = send(url, battle.carrier, battle.patience_s)
+        deadline = time.monotonic() + _LIMIT_S
+        while time.monotonic() < deadline and not _has_spans(service, sent, battle):
+            time.sleep(0.2)
         mesh.wait_until_exported()
     return sent
+
+
+def _has_spans(service: Service, sent: Sent, battle: Battle) -> bool:
+    status, answer = service.get(f"/api/v1/requests/{sent.trace_id}/spans")
+    stored = len(answer["spans"]) if status == 200 else 0
+    return stored >= battle.spans - battle.lost
 
 
 @pytest.mark.parametrize("battle", BATTLES, ids=lambda battle: battle.topology.name)
