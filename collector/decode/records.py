@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from collector.decode.record_writer import write_records
 from collector.errors import Undecodable
 from collector.model import GatewayRecord, Id
 from collector.wire import gateway_record_pb2 as wire
@@ -31,15 +32,21 @@ _get_fields = attrgetter(*_FIELDS)
 _get_plain = attrgetter(*_PLAIN)
 
 
-def encode_records(records: Iterable[GatewayRecord]) -> bytes:
+def encode_records(records: Sequence[GatewayRecord]) -> bytes:
     """
     Encode *records*, in their order, as one GatewayRecords message without the journal's trailer.
 
     Text that is not Unicode is replaced character by character and numbers outside the wire's
     range are clamped: one odd value must not cost the record, nor the records beside it.
     """
-    # 100-115 k records/s on one core, 30 fields filled: the generated class takes keywords in C.
-    # A hand-written encoder in Python reached 130 k, without ids and attributes.
+    try:
+        return write_records(records)
+    except (ValueError, IndexError):  # a text of 4 KiB is an IndexError
+        return encode_odd_records(records)
+
+
+def encode_odd_records(records: Iterable[GatewayRecord]) -> bytes:
+    """Encode *records* as `encode_records` does, with the generated class: half as fast."""
     message = wire.GatewayRecords()
     for index, record in enumerate(records):
         try:
