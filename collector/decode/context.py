@@ -152,13 +152,23 @@ def context_from_headers(headers: Mapping[str, str], within: str = "") -> Logged
 
 def find_ids(headers: Mapping[str, str]) -> tuple[Id, ...]:
     """Return the request ids among *headers* (lower-case names)."""
+    found = REQUEST_ID_HEADERS.keys() & headers
+    if not found:
+        return ()
     return tuple(
         [
             Id(kind, headers[name].strip())
             for name, kind in REQUEST_ID_HEADERS.items()
-            if name in headers and request_id_key(headers[name])
+            if name in found and _is_id(headers[name])
         ]
     )
+
+
+def _is_id(text: str) -> bool:
+    # nearly all have nothing to strip, are no word for "none" and not all zeros: 0.2 us, not 1
+    if 12 <= len(text) <= 128 and text[0].isalnum() and text[-1].isalnum() and text.strip("0-"):
+        return True
+    return bool(request_id_key(text))
 
 
 def _from_carrier(context: TraceContext, source: str) -> LoggedContext:

@@ -27,6 +27,7 @@ _MISSING = frozenset({"", "-", "None", "null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE", "1", "yes"})
 _FALSE = frozenset({"false", "False", "FALSE", "0", "no"})
 _SHOWN_CHARACTERS = 60
+_STATUSES = {str(status): status for status in range(1000)}
 _ONLY_TEXT = frozenset({str})
 
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
@@ -76,7 +77,12 @@ def read_int(row: Row, *names: str, within: str = "") -> int | None:
         value = row.get(name)
         if value is None or (isinstance(value, str) and value in _MISSING):
             continue
-        number = value if type(value) is int else _as_whole(value, within + name)
+        if type(value) is int:
+            number = value
+        elif type(value) is str and value.isdecimal() and len(value) < 19 and value.isascii():
+            return int(value)
+        else:
+            number = _as_whole(value, within + name)
         if -_MAX_INT <= number <= _MAX_INT:
             return number
         raise FieldError(within + name, "does not fit 64 bits")
@@ -91,6 +97,11 @@ def read_status(row: Row, *names: str, within: str = "") -> int | None:
         FieldError: it is no whole number between 0 and 999.
     """
     for name in names:
+        value = row.get(name)
+        if type(value) is str and (known := _STATUSES.get(value)) is not None:
+            return known
+        if type(value) is int and 0 <= value <= 999:
+            return value
         status = read_int(row, name, within=within)
         if status is None:
             continue
@@ -229,7 +240,7 @@ def read_headers(row: Row, *names: str, within: str = "") -> dict[str, str]:
     """
     name = next((name for name in names if row.get(name) is not None), names[0])
     found = read_object(row, name, within=within)
-    if set(map(type, found.values())) <= _ONLY_TEXT:
+    if _ONLY_TEXT.issuperset(map(type, found.values())):
         return {key.lower(): value for key, value in found.items()}
     headers = {}
     for key, value in found.items():
@@ -344,6 +355,8 @@ def _read_duration(row: Row, names: Sequence[str], within: str, unit_ns: int) ->
         value = row.get(name)
         if value is None or (isinstance(value, str) and value in _MISSING):
             continue
+        if type(value) is str and value.isdecimal() and len(value) < 9 and value.isascii():
+            return int(value) * unit_ns
         if type(value) is not int:
             value = _as_number(value, within + name)
         if value < 0:

@@ -6,7 +6,6 @@ Source: RFC 3339; the common log format of Apache httpd; Unix time.
 
 import re
 from datetime import date
-from functools import lru_cache
 from typing import NamedTuple
 
 NS_PER_MS = 1_000_000
@@ -28,6 +27,9 @@ _MONTHS = {
         ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
     )
 }
+_STEPS_NS = {digits: 10 ** (9 - digits) for digits in range(1, 10)}
+_MOST_SECONDS = 4096
+_seconds: dict[str, int] = {}
 _NOT_A_TIME = "expected a time"
 _OUT_OF_RANGE = "expected a time between 1970 and 2262"
 
@@ -55,6 +57,9 @@ def parse_moment(value: object) -> Moment:
         ValueError: it is none of these, or not between 1970 and 2262.
     """
     if isinstance(value, str):
+        second_ns = _seconds.get(value[:19])
+        if second_ns is not None:
+            return _parse_fraction(value, second_ns)
         if _SECOND.match(value):
             return _parse_rfc3339(value)
         if match := _CLF.fullmatch(value):
@@ -69,6 +74,19 @@ def parse_moment(value: object) -> Moment:
             return Moment(value * NS_PER_MS, NS_PER_MS)
         return _parse_epoch(value)
     raise ValueError(_NOT_A_TIME)
+
+
+def _parse_fraction(text: str, second_ns: int) -> Moment:
+    """Read what follows a second that is known: 0.5 us with the usual ends, 1.5 us in general."""
+    end = text[19:]
+    if end in ("Z", "+00:00"):
+        return Moment(second_ns, NS_PER_S)
+    digits = end[1:-1]
+    if end[:1] == "." and end[-1] == "Z" and digits.isdecimal() and digits.isascii():
+        step_ns = _STEPS_NS.get(len(digits))
+        if step_ns is not None:
+            return Moment(second_ns + int(digits) * step_ns, step_ns)
+    return _parse_rfc3339(text)
 
 
 def _parse_rfc3339(text: str) -> Moment:
@@ -89,9 +107,11 @@ def _parse_rfc3339(text: str) -> Moment:
     return Moment(ns, resolution_ns)
 
 
-@lru_cache(maxsize=4096)
 def _second_ns(text: str) -> int:
     """Return the Unix time of `YYYY-MM-DDTHH:MM:SS`; records come in bursts of the same second."""
+    known = _seconds.get(text)
+    if known is not None:
+        return known
     match = _SECOND.fullmatch(text)
     assert match is not None
     year, month, day, hour, minute, second = map(int, match.groups())
@@ -104,7 +124,12 @@ def _second_ns(text: str) -> int:
         days = date(year, month, day).toordinal() - _EPOCH_DAY
     except ValueError:
         raise ValueError("expected a day of the calendar") from None
-    return (days * 86400 + hour * 3600 + minute * 60 + second) * NS_PER_S
+    ns = (days * 86400 + hour * 3600 + minute * 60 + second) * NS_PER_S
+    if ns:  # 1970 itself may still be out of range or not, as its fraction and zone say
+        if len(_seconds) >= _MOST_SECONDS:
+            _seconds.clear()
+        _seconds[text] = ns
+    return ns
 
 
 def _parse_epoch(value: float) -> Moment:

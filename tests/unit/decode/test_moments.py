@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.decode.moments import Moment, parse_moment
+from collector.decode.moments import Moment, _seconds, parse_moment
 
 S, MS, US = 10**9, 10**6, 10**3
 NOON = 1_767_268_800  # 2026-01-01T12:00:00Z
@@ -91,3 +91,25 @@ def test_rfc_3339_agrees_with_the_standard_library(moment: datetime) -> None:
     parsed = parse_moment(moment.isoformat(timespec="microseconds"))
     expected = int(moment.replace(microsecond=0).timestamp()) * S + moment.microsecond * US
     assert parsed == Moment(expected, US)
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["", "Z", "z", "+00:00", "-00:00", ".Z", ".1Z", ".123Z", ".123456789Z", ".1234567890Z"]
+    + [".123", ",123Z", ".1 Z", ".+1Z", ".1_2Z", ".١٢Z", ".123+02:00", " UTC", "Q", "+", "."],
+)
+def test_a_known_second_is_read_as_a_new_one(end: str) -> None:
+    """What follows a second gives the same moment or the same error when it was seen before."""
+    day = 1 + sum(end.encode()) % 28
+    second = f"2027-01-{day:02}T12:34:{len(end):02}"
+    _seconds.pop(second, None)
+
+    def read() -> object:
+        try:
+            return parse_moment(second + end)
+        except ValueError as exc:
+            return str(exc)
+
+    first = read()
+    parse_moment(second + "Z")
+    assert read() == first
