@@ -182,7 +182,8 @@ def _lay_under(node: Node, entry: AccessLogEntry) -> None:
         logged["response_flags"] = ",".join(entry.flags)
     if entry.status is not None:
         logged.setdefault("http.status_code", str(entry.status))
-    node.logged = logged
+    node.attributes = logged
+    node.is_logged = True
     identify(node)
 
 

@@ -133,7 +133,7 @@ def _add_records_of_spans(
     """
     views = views_from_spans(spans, rules)
     own = {span_id for view in views for span_id in view.span_ids}
-    for node in nodes:
+    for node in nodes if own else ():
         if (node.trace_id, node.span_id) in own:
             node.role = "gateway"
     made = {(view.record.gateway, view.record.record_id) for view in views}

@@ -10,9 +10,11 @@ Source: algorithms.md 3a (Jaeger's algorithm and the two weaknesses fixed here).
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from collector.stitch.nodes import Node
 
+_START = attrgetter("start")
 Frame = tuple[Node, int, int, int, list[Node]]
 
 
@@ -43,21 +45,27 @@ def find_critical_path(root: Node) -> list[tuple[Node, int, int]]:
 def measure_self_times(members: Sequence[Node]) -> None:
     """Set `self_time`: a node's duration without the time in which any child was running."""
     for node in members:
-        covered, reach = 0, node.start
-        for child in sorted(node.children, key=lambda c: c.start):
-            if not is_waited_for(child):
-                continue
-            low, high = max(child.start, reach), min(child.end, node.end)
-            if high > low:
+        begin, end = node.start, node.end
+        covered, reach = 0, begin
+        children = node.children
+        if len(children) > 1:
+            children = sorted(children, key=_START)
+        for child in children:
+            low, high = child.start, child.end
+            low = low if low > reach else reach
+            high = high if high < end else end
+            if high > low and is_waited_for(child):
                 covered += high - low
                 reach = high
-        node.self_time = node.duration - covered
+        node.self_time = end - begin - covered
 
 
 def is_waited_for(node: Node) -> bool:
     """Tell whether the parent waits for *node*."""
-    parent_kind = node.parent.kind if node.parent is not None else ""
-    return not (node.is_mirrored or (parent_kind == "Producer" and node.kind == "Consumer"))
+    if node.is_mirrored:
+        return False
+    parent = node.parent
+    return node.kind != "Consumer" or parent is None or parent.kind != "Producer"
 
 
 def _frame(node: Node, low: int, high: int) -> Frame:

@@ -37,9 +37,10 @@ def collect_ids(own: Sequence[Joint], rooted: Rooted) -> tuple[Id, ...]:
         if joint.record.trace_id:
             found[("trace_id", joint.record.trace_id)] = Id("trace_id", joint.record.trace_id)
     seen = {request_id_key(one.value) for one in found.values()}
+    for trace_id in {node.trace_id for node in rooted.members if not node.is_gateway}:
+        if trace_id:
+            found.setdefault(("trace_id", trace_id), Id("trace_id", trace_id))
     for node in rooted.members:
-        if node.trace_id and not node.is_gateway:
-            found.setdefault(("trace_id", node.trace_id), Id("trace_id", node.trace_id))
         value = node.attributes.get("guid:x-request-id", "")
         if value and ("x_request_id", value) not in found:
             key = request_id_key(value)
@@ -80,9 +81,14 @@ def first_status(rooted: Rooted) -> int | None:
 
 def describe_hop(hop: HopDraft, root: Node) -> Hop:
     """Return the values of a hop; its time is that of its outermost span."""
-    top = hop.top
-    end = max(node.end for node in hop.nodes) if top.is_inferred else top.end
-    covered = _covered_by_calls(hop)
+    top, nodes = hop.top, hop.nodes
+    end = max(node.end for node in nodes) if top.is_inferred else top.end
+    critical = proxies = 0
+    for node in nodes:
+        critical += node.critical_time
+        # What is nobody's proxy and plays no other part spends no time of a proxy.
+        if (node.is_proxy or node.role != "app") and phase_of(node, hop)[0] in PROXY_PHASES:
+            proxies += node.self_time
     return Hop(
         index=hop.index,
         role=hop.role,
@@ -91,72 +97,84 @@ def describe_hop(hop: HopDraft, root: Node) -> Hop:
         parent=hop.parent.index if hop.parent is not None else -1,
         start_offset_ns=top.start - root.start,
         duration_ns=end - top.start,
-        self_ns=end - top.start - covered,
-        critical_ns=sum(node.critical_time for node in hop.nodes),
-        proxy_ns=sum(n.self_time for n in hop.nodes if phase_of(n, hop)[0] in PROXY_PHASES),
+        self_ns=end - top.start - (_covered_by_calls(hop) if hop.children else 0),
+        critical_ns=critical,
+        proxy_ns=proxies,
         attempt=hop.attempt,
         attempts=hop.attempts,
         status=_status_of_hop(hop),
-        instance=next((n.instance for n in hop.callee or hop.nodes if n.instance), ""),
+        instance=_instance_of_hop(hop.callee or nodes),
         is_inferred=hop.is_inferred,
         is_mirrored=hop.is_mirrored,
         is_async=hop.is_async,
-        span_ids=tuple(node.span_id for node in hop.nodes),
-        notes=tuple(hop.notes),
+        span_ids=tuple([node.span_id for node in nodes]),
+        notes=hop.notes,
     )
 
 
 def _hop_name(hop: HopDraft) -> str:
-    own = [node for node in hop.callee if not node.is_proxy]
-    return (own or hop.nodes)[0].name
+    for node in hop.callee:
+        if not node.is_proxy:
+            return node.name
+    return hop.top.name
+
+
+def _instance_of_hop(nodes: Sequence[Node]) -> str:
+    for node in nodes:
+        if node.instance:
+            return node.instance
+    return ""
 
 
 def _covered_by_calls(hop: HopDraft) -> int:
     """Return the time of a hop in which at least one call to another hop was running."""
-    low, high = hop.top.start, hop.top.end
-    covered, reach = 0, low
-    for child in sorted(hop.children, key=lambda c: c.top.start):
-        if not is_waited_for(child.top):
-            continue
-        start, end = max(child.top.start, reach), min(child.top.end, high)
-        if end > start:
+    reach, high = hop.top.start, hop.top.end
+    covered = 0
+    tops = [child.top for child in hop.children]
+    if len(tops) > 1:
+        tops.sort(key=lambda top: top.start)
+    for top in tops:
+        start, end = max(top.start, reach), min(top.end, high)
+        if end > start and is_waited_for(top):
             covered += end - start
             reach = end
     return covered
 
 
 def _status_of_hop(hop: HopDraft) -> str:
+    status = "unset"
     for node in hop.nodes:
         if node.status_code:
             return str(node.status_code)
-    if any(node.is_error for node in hop.nodes):
-        return "error"
-    return "ok" if any(n.span is not None and n.span.status == "Ok" for n in hop.nodes) else "unset"
+        if node.is_error:
+            status = "error"
+        elif status == "unset" and node.span is not None and node.span.status == "Ok":
+            status = "ok"
+    return status
 
 
 def describe_span(node: Node, root: Node, *, is_raw: bool) -> TimelineSpan:
     """Return the values of a node; with *is_raw* it stands where its own clock says."""
-    span = node.span
+    span, parent, start = node.span, node.parent, node.raw_start
     shift = 0 if is_raw else node.shift
-    raw_span_id = span.span_id if span is not None else ""
     return TimelineSpan(
         span_id=node.span_id,
-        parent_span_id=node.parent.span_id if node.parent is not None else "",
-        raw_span_id=raw_span_id,
+        parent_span_id=parent.span_id if parent is not None else "",
+        raw_span_id=span.span_id if span is not None else "",
         raw_parent_span_id=span.parent_span_id if span is not None else _record_parent(node),
         trace_id=node.trace_id,
         hop=node.hop,
         role=node.role,
         service=node.service,
         host=node.host,
-        name=node.name,
+        name=span.name if span is not None else node.name,
         kind=node.kind,
-        start_offset_ns=node.raw_start + shift - root.start,
-        raw_start_ns=node.raw_start,
+        start_offset_ns=start + shift - root.start,
+        raw_start_ns=start,
         adjusted_by_ns=shift,
         adjusted_bound_ns=node.bound if shift else 0,
         adjusted_reason=node.shift_reason if shift else "",
-        duration_ns=node.raw_end - node.raw_start,
+        duration_ns=node.raw_end - start,
         self_ns=node.self_time,
         is_on_critical_path=node.critical_time > 0,
         status=_status_of_span(node),

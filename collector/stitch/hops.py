@@ -17,6 +17,7 @@ from collector.stitch.critical_path import is_waited_for
 from collector.stitch.identify import dependency_system, is_external_cluster
 from collector.stitch.nodes import Node
 
+_OUTER_ROLES = ("gateway", "edge")
 _RETRY_KEYS = ("retry.count", "http.request.resend_count", "http.resend_count")
 # Suffixes by which people name a sidecar after its service.
 _PROXY_SUFFIXES = ("-envoy", "-proxy", "-sidecar", "-linkerd-proxy", "-istio")
@@ -27,13 +28,14 @@ class HopDraft:
     """
     A hop while it is being put together.
 
-    `nodes` are in tree order, so the first is the outermost. `callee` are those of the service that
-    was called: its proxy's and its own.
+    `nodes` are in tree order, so the first is the outermost: `top`. `callee` are those of the
+    service that was called: its proxy's and its own.
     """
 
     index: int
-    role: str
     parent: "HopDraft | None"
+    top: Node
+    role: str = ""
     nodes: list[Node] = field(default_factory=list)
     children: list["HopDraft"] = field(default_factory=list)
     service: str = ""
@@ -42,19 +44,15 @@ class HopDraft:
     is_inferred: bool = False
     is_mirrored: bool = False
     is_async: bool = False
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     callee: list[Node] = field(default_factory=list)
-
-    @property
-    def top(self) -> Node:
-        return self.nodes[0]
 
     @property
     def record_node(self) -> Node | None:
         return next((node for node in self.nodes if node.is_gateway), None)
 
     def add(self, node: Node) -> None:
-        if not _is_caller_side(node) and node.role != "waypoint":
+        if not node.is_caller_side and node.role != "waypoint":
             parent = node.parent
             is_client_internal = (
                 node.side == ""
@@ -68,6 +66,8 @@ class HopDraft:
         node.is_inside = bool(self.callee)
         self.nodes.append(node)
         node.hop = self.index
+        self.is_mirrored = self.is_mirrored or node.is_mirrored
+        self.is_async = self.is_async or node.is_async
 
 
 def group_hops(members: Sequence[Node]) -> list[HopDraft]:
@@ -77,38 +77,38 @@ def group_hops(members: Sequence[Node]) -> list[HopDraft]:
     *members* has each parent before its children.
     """
     hops: list[HopDraft] = []
-    by_node: dict[int, HopDraft] = {}
     _promote_edge(members)
     _find_tries(members)
     for node in members:
-        above = by_node[id(node.parent)] if node.parent is not None else None
+        above = hops[node.parent.hop] if node.parent is not None else None
         hop = above if above is not None and _continues(above, node) else None
         if hop is None:
             caller = _caller_of(above, node)
-            hop = HopDraft(len(hops), "", caller)
+            hop = HopDraft(len(hops), caller, node)
             hops.append(hop)
             if caller is not None:
                 caller.children.append(hop)
         hop.add(node)
-        by_node[id(node)] = hop
     _finish(hops)
     return hops
 
 
 def _find_tries(members: Sequence[Node]) -> None:
     """
-    Mark the client sides that lead to several tries: `fans_out`.
+    Mark the client sides, and those that lead to several tries: `fans_out`.
 
     Each try is a hop of its own, so whatever client side is above them is their caller's.
     """
     for node in reversed(members):
-        onward = [c for c in node.children if is_waited_for(c) and _leads_onward(node, c)]
-        node.fans_out = len(onward) > 1 or (len(onward) == 1 and onward[0].fans_out)
+        node.is_caller_side = _is_caller_side(node)
+        if node.is_caller_side and node.children:
+            onward = [c for c in node.children if is_waited_for(c) and _leads_onward(node, c)]
+            node.fans_out = len(onward) > 1 or (len(onward) == 1 and onward[0].fans_out)
 
 
 def _leads_onward(node: Node, child: Node) -> bool:
-    return _is_caller_side(node) and (
-        _is_caller_side(child) or child.side == "server" or child.role == "waypoint"
+    return node.is_caller_side and (
+        child.is_caller_side or child.side == "server" or child.role == "waypoint"
     )
 
 
@@ -131,20 +131,20 @@ def _continues(hop: HopDraft, node: Node) -> bool:
         return node.role == "gateway" and not node.is_gateway
     if node.is_async or parent.kind == "Producer" or node.is_mirrored > parent.is_mirrored:
         return False
-    for role in ("gateway", "edge"):
-        if parent.role == role or (node.role == role and not _is_caller_side(parent)):
-            return node.role == parent.role and node.service == parent.service
+    is_below_caller = parent.is_caller_side
+    if parent.role in _OUTER_ROLES or (node.role in _OUTER_ROLES and not is_below_caller):
+        return node.role == parent.role and node.service == parent.service
     if parent.fans_out and _leads_onward(parent, node):
         # A chain of client sides above the tries is the caller's, link by link.
         return node.fans_out
     if node.role == "waypoint":
-        return parent.role == "waypoint" or (_is_caller_side(parent) and not hop.callee)
+        return parent.role == "waypoint" or (is_below_caller and not hop.callee)
     if parent.role == "waypoint":
-        return not _is_caller_side(node) and not hop.callee
-    if _is_caller_side(node):
+        return not node.is_caller_side and not hop.callee
+    if node.is_caller_side:
         # A client side below a client side is the same call on its way out: application, sidecar.
-        return node.fans_out or (_is_caller_side(parent) and not hop.callee)
-    if _is_caller_side(parent):
+        return node.fans_out or (is_below_caller and not hop.callee)
+    if is_below_caller:
         return not hop.callee or (node.side == "" and node.service == parent.service)
     if node.role == "server_proxy":
         # Linkerd's inbound proxy, and an Envoy with upstream spans, has a client span inside.
@@ -165,13 +165,15 @@ def _promote_edge(members: Sequence[Node]) -> None:
 
     It is the outermost proxy, and what is below it belongs to other services.
     """
-    inside: set[int] = set()
+    if not any(node.role == "edge" or node.proxy == "envoy" for node in members):
+        return
+    inside: set[Node] = set()
     for node in members:
         parent = node.parent
         is_below = parent is not None and not parent.is_gateway
         # Below a proxy or a server we are in the mesh already.
-        if parent is not None and is_below and (id(parent) in inside or _opens_mesh(parent)):
-            inside.add(id(node))
+        if parent is not None and is_below and (parent in inside or _opens_mesh(parent)):
+            inside.add(node)
             continue
         if node.proxy == "envoy" and node.role.endswith("_proxy") and not _serves_its_own(node):
             node.role = "edge"
@@ -211,41 +213,52 @@ def _finish(hops: Sequence[HopDraft]) -> None:
     for hop in hops:
         _name(hop, known)
     for hop in hops:
-        hop.is_mirrored = any(node.is_mirrored for node in hop.nodes) or (
-            hop.parent is not None and hop.parent.is_mirrored
-        )
-        hop.is_async = any(node.is_async for node in hop.nodes) or (
-            hop.parent is not None and hop.parent.is_async
-        )
-        _number_attempts(hop)
+        # Callers come before their callees. The tries of a call are told by their own spans alone.
+        if len(hop.children) > 1:
+            _number_attempts(hop)
+    for hop in hops:
+        if hop.parent is not None:
+            hop.is_mirrored = hop.is_mirrored or hop.parent.is_mirrored
+            hop.is_async = hop.is_async or hop.parent.is_async
 
 
 def _name(hop: HopDraft, known: set[str]) -> None:
     """Settle role and service of a hop from the most telling of its nodes."""
     top = hop.top
     first = hop.callee[0] if hop.callee else top
-    if first.role in ("gateway", "edge"):
+    if first.role in _OUTER_ROLES:
         hop.role, hop.service = first.role, first.service
         if first.role == "edge" and first.side == "client":
-            hop.notes.append("the server side of the edge proxy is inferred from its client span")
+            hop.notes = ("the server side of the edge proxy is inferred from its client span",)
         return
-    inside = [node for node in hop.callee if not node.is_proxy and not node.is_inferred]
-    served = inside or [node for node in hop.callee if not node.is_inferred]
-    if served:
-        hop.role, hop.service = "service", served[0].service
+    served = _served_by(hop)
+    if served is not None:
+        hop.role, hop.service = "service", served.service
         return
     last = hop.nodes[-1]
     hop.service = next((n.callee for n in reversed(hop.nodes) if n.callee), "") or last.service
     hop.role = "dependency" if _is_dependency(hop, known) else "service"
     hop.is_inferred = True
     if top.is_inferred:
-        hop.role, hop.notes = "service", ["the first span of this trace never arrived"]
+        hop.role, hop.notes = "service", ("the first span of this trace never arrived",)
     elif hop.role == "service":
-        hop.notes.append("no span of this service arrived: drawn from its caller's client span")
+        hop.notes = ("no span of this service arrived: drawn from its caller's client span",)
     else:
         for node in hop.nodes:
             if not node.is_proxy:
                 node.role = "dependency"
+
+
+def _served_by(hop: HopDraft) -> Node | None:
+    """Return the first span of the callee's application, else of its proxy, if one arrived."""
+    of_proxy: Node | None = None
+    for node in hop.callee:
+        if node.is_inferred:
+            continue
+        if not node.is_proxy:
+            return node
+        of_proxy = of_proxy or node
+    return of_proxy
 
 
 def _is_dependency(hop: HopDraft, known: set[str]) -> bool:
@@ -264,12 +277,16 @@ def _is_dependency(hop: HopDraft, known: set[str]) -> bool:
 def _number_attempts(hop: HopDraft) -> None:
     """Number the tries of each call made by *hop*: one after the other, the earlier ones failed."""
     calls: dict[tuple[str, str, str], list[HopDraft]] = {}
-    for child in sorted(hop.children, key=lambda h: h.top.order()):
-        if child.is_mirrored or any(n.is_mirrored for n in child.nodes) or child.top.is_gateway:
+    for child in hop.children:
+        top = child.top
+        if child.is_mirrored or top.is_gateway:
             continue
-        key = (child.service, child.top.name, child.top.attributes.get("http.url", ""))
+        key = (child.service, top.name, top.attributes.get("http.url", ""))
         calls.setdefault(key, []).append(child)
     for tries in calls.values():
+        if len(tries) < 2:
+            continue
+        tries.sort(key=lambda h: h.top.order())
         group = tries[:1]
         for earlier, later in zip(tries, tries[1:], strict=False):
             if _retries(earlier.top, later.top) or _is_one_call(earlier.top, later.top):

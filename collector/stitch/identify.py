@@ -11,7 +11,7 @@ database, messaging), Kong kong/observability/otlp.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from collector.decode.access_log import instance_of_node
 from collector.model import Span
@@ -35,8 +35,7 @@ _STATUS_KEYS = ("http.response.status_code", "http.status_code", "status")
 _CODES = {str(code): code for code in range(1000)}
 _GRPC_KEYS = ("rpc.grpc.status_code", "grpc.status_code", "rpc.response.status_code")
 _GRPC_SERVER_FAULTS = frozenset({"2", "4", "12", "13", "14", "15"})
-_DATABASE_KEYS = ("db.system", "db.system.name", "db.type")
-_QUEUE_KEYS = ("messaging.system",)
+_SYSTEM_KEYS = ("db.system", "db.system.name", "db.type", "messaging.system")
 _PEER_KEYS = (
     "peer.service",
     "service.peer.name",
@@ -58,6 +57,7 @@ def identify(node: Node) -> None:
         return
     attributes, resource = node.attributes, span.resource
     node.proxy = _proxy_kind(span)
+    node.is_proxy = node.proxy != ""
     node.service = service_name(span)
     node.instance = _instance(attributes, resource)
     node.host = resource.get("k8s.node.name") or resource.get("host.id") or node.instance
@@ -137,10 +137,7 @@ def response_flags(attributes: Mapping[str, str]) -> tuple[str, ...]:
 
 def dependency_system(attributes: Mapping[str, str]) -> str:
     """Return the database or queue that a client span talks to, or ""."""
-    for key in (*_DATABASE_KEYS, *_QUEUE_KEYS):
-        if attributes.get(key):
-            return attributes[key]
-    return ""
+    return _first_of(attributes, _SYSTEM_KEYS)
 
 
 def _proxy_kind(span: Span) -> str:
@@ -194,7 +191,7 @@ def _identify_app(node: Node, span: Span) -> None:
     if span.kind in _CLIENT_KINDS:
         node.side = "client"
         attributes = span.attributes
-        node.callee = next((attributes[key] for key in _PEER_KEYS if attributes.get(key)), "")
+        node.callee = _first_of(attributes, _PEER_KEYS)
         system = dependency_system(attributes)
         if system:
             name = attributes.get("db.name") or attributes.get("db.namespace") or ""
@@ -210,8 +207,14 @@ def _is_error(span: Span, attributes: Mapping[str, str], code: int | None) -> bo
         return True
     if code is not None and (code >= 500 or (code == 0 and response_flags(attributes))):
         return True
-    grpc = next((attributes[key] for key in _GRPC_KEYS if attributes.get(key)), "")
-    return grpc in _GRPC_SERVER_FAULTS
+    return _first_of(attributes, _GRPC_KEYS) in _GRPC_SERVER_FAULTS
+
+
+def _first_of(attributes: Mapping[str, str], keys: Sequence[str]) -> str:
+    for key in keys:
+        if text := attributes.get(key):
+            return text
+    return ""
 
 
 def _instance(attributes: Mapping[str, str], resource: Mapping[str, str]) -> str:

@@ -46,6 +46,7 @@ _REQUEST_ID_ATTRIBUTES = (
     "correlation_id",
     "correlation.id",
 )
+_REQUEST_ID_NAMES = frozenset(_REQUEST_ID_ATTRIBUTES)
 # Ids that name something else than one request.
 _WEAK_KINDS = frozenset({"span_id", "trace_id"})
 
@@ -103,9 +104,12 @@ def view_traces(nodes: Iterable[Node]) -> dict[str, TraceView]:
         if view is None:
             view = views[node.trace_id] = TraceView(node.trace_id, start=node.raw_start)
         view.nodes.append(node)
-        view.end = max(view.end, node.raw_end)
+        if node.raw_end > view.end:
+            view.end = node.raw_end
         if node.span is not None and node.span.parent_span_id:
             view.parents.setdefault(node.span.parent_span_id, node)
+        if _REQUEST_ID_NAMES.isdisjoint(node.attributes):
+            continue
         for name, value in _request_ids(node.attributes):
             key = keys.get(value)
             if key is None:

@@ -23,6 +23,9 @@ class Node:
     `start` and `end` are on the timeline's clock once `placement` has run (`raw_start` plus
     `shift`), `end` is never before `start`. `side` is `client` or `server` for the two ends of a
     call and "" for anything inside a service. `callee` is whom a client side says it calls.
+
+    What rules ask of every node is a field where a property would read as well: each of them is
+    read some ten times a node, and as properties they took 7 % of the time of a large trace.
     """
 
     span_id: str
@@ -40,13 +43,17 @@ class Node:
     host: str = ""
     callee: str = ""
     proxy: str = ""  # sidecar, router, waypoint, envoy, linkerd or "" for no proxy
+    is_proxy: bool = False
     status_code: int | None = None
     is_error: bool = False
     is_mirrored: bool = False
     is_async: bool = False
 
-    # access logs
-    logged: Mapping[str, str] | None = None
+    # span or record; access logs add to the attributes
+    kind: str = field(init=False)
+    attributes: Mapping[str, str] = field(init=False)
+    is_gateway: bool = field(init=False)
+    is_logged: bool = False
 
     # tree
     parent: "Node | None" = None
@@ -57,6 +64,7 @@ class Node:
 
     # hops
     hop: int = -1
+    is_caller_side: bool = False
     fans_out: bool = False
     is_inside: bool = False
 
@@ -71,27 +79,15 @@ class Node:
     self_time: int = 0
     critical_time: int = 0
 
+    def __post_init__(self) -> None:
+        self.is_gateway = self.record is not None
+        span = self.span
+        self.kind = span.kind if span is not None else "Server"
+        self.attributes = span.attributes if span is not None else NO_ATTRIBUTES
+
     @property
     def duration(self) -> int:
         return self.end - self.start
-
-    @property
-    def is_gateway(self) -> bool:
-        return self.record is not None
-
-    @property
-    def is_proxy(self) -> bool:
-        return self.proxy != ""
-
-    @property
-    def attributes(self) -> Mapping[str, str]:
-        if self.logged:
-            return self.logged
-        return self.span.attributes if self.span is not None else NO_ATTRIBUTES
-
-    @property
-    def kind(self) -> str:
-        return self.span.kind if self.span is not None else "Server"
 
     @property
     def name(self) -> str:

@@ -100,8 +100,9 @@ def _finding(rule: str, nodes: Sequence[Node], message: str, fix: str = "") -> F
 
 
 def _flagged(members: Sequence[Node]) -> Iterator[Finding]:
-    for flag, (rule, *words) in _FLAG_FINDINGS.items():
-        nodes = [node for node in members if flag in node.flags]
+    flagged = [node for node in members if node.flags]
+    for flag, (rule, *words) in _FLAG_FINDINGS.items() if flagged else ():
+        nodes = [node for node in flagged if flag in node.flags]
         if nodes:
             yield _finding(rule, nodes, _count(nodes, *words))
     long = [n for n in members if n.raw_end - n.raw_start > _DAY_NS]
@@ -114,9 +115,9 @@ def _orphans(members: Sequence[Node]) -> Iterator[Finding]:
     missing: dict[str, list[Node]] = {}
     for node in members:
         # The first span's caller is the request's, and need not report to us.
-        if node.parent is None or node.span is None or "cycle" in node.flags:
+        if not node.is_orphan or node.parent is None or node.span is None:
             continue
-        if node.is_orphan:
+        if "cycle" not in node.flags:
             missing.setdefault(node.span.parent_span_id, []).append(node)
     most_first = sorted(missing.items(), key=lambda item: (-len(item[1]), item[0]))
     for parent_id, nodes in most_first[:_MAX_MISSING]:
@@ -137,11 +138,11 @@ def _outside(members: Sequence[Node]) -> Iterator[Finding]:
         node
         for node in members
         if node.parent is not None
+        and (node.start < node.parent.start - _CLOSE_NS or node.end > node.parent.end + _CLOSE_NS)
         and not node.is_async
         and not node.is_mirrored
         and not has_given_up(node)
         and not has_given_up(node.parent)
-        and (node.start < node.parent.start - _CLOSE_NS or node.end > node.parent.end + _CLOSE_NS)
     ]
     if outside:
         message = _count(
@@ -156,7 +157,7 @@ def _clock(members: Sequence[Node]) -> Iterator[Finding]:
     moved: dict[tuple[str, int], list[Node]] = {}
     for node in members:
         # Less than that is within what two well kept clocks differ by.
-        if abs(node.shift) > _CLOSE_NS and node.shift_reason != FITTED:
+        if node.shift and abs(node.shift) > _CLOSE_NS and node.shift_reason != FITTED:
             moved.setdefault((node.shift_reason, node.shift), []).append(node)
     for (reason, shift), nodes in sorted(moved.items(), key=lambda item: item[0]):
         message = f"{len(nodes)} {_plural(nodes)} moved by {shift / 1e6:.3f} ms: {reason}"

@@ -64,17 +64,18 @@ def wasted_time(members: Sequence[Node]) -> int:
     longest = 0
     for node in members:
         caller = node.parent
-        if caller is None or not is_waited_for(node) or node.is_orphan:
+        if caller is None or node.is_orphan:
             continue
-        patience = caller.duration
+        patience = caller.end - caller.start
         if caller.record is not None:
             if caller.record.record.backend_ns is not None:
                 patience = caller.record.record.backend_ns
             patience += caller.record.record.resolution_ns
-        is_given_up = is_failing(caller) or is_abandoned(node)
-        excess = node.duration - patience
-        if is_given_up and excess > _NOISE_NS:
-            longest = max(longest, excess)
+        excess = node.end - node.start - patience
+        if excess <= _NOISE_NS or excess <= longest or not is_waited_for(node):
+            continue
+        if is_failing(caller) or is_abandoned(node):
+            longest = excess
     return longest
 
 
@@ -98,11 +99,12 @@ def _outcome_of_failure(
 def _hidden_failure(members: Sequence[Node], hops: Sequence[HopDraft]) -> Node | None:
     """Return the outermost failure of a server's kind below something that did not fail."""
     for node in members:
+        if not node.is_error and node.status_code not in (408, 429):
+            continue
         parent = node.parent
         if parent is None or not is_waited_for(node) or is_failing(parent):
             continue
-        is_server_fault = node.is_error or (node.status_code or 0) in (408, 429)
-        if is_server_fault and not hops[node.hop].is_mirrored and not is_abandoned(node):
+        if not hops[node.hop].is_mirrored and not is_abandoned(node):
             return node
     return None
 

@@ -75,7 +75,7 @@ def _layer(node: Node) -> str:
 
 def _refusals(members: Sequence[Node]) -> Iterator[Act]:
     for node in members:
-        reply = own_reply(node)
+        reply = own_reply(node) if node.is_proxy else None
         if reply is not None and reply.class_ in _FEATURES:
             yield _act(_FEATURES[reply.class_], _layer(node), node, reply.reason)
         if "DI" in node.attributes.get("response_flags", ""):
@@ -120,9 +120,10 @@ def _copies_and_splits(members: Sequence[Node], hops: Sequence[HopDraft]) -> Ite
         if node.record is not None and node.record.record.backend_id:
             detail = f"backend {node.record.record.backend_id}"
             yield _act("traffic_split", "gateway", node, detail)
-        revision = node.attributes.get(_REVISION, "")
-        if node.role == "server_proxy" and revision not in _NO_REVISION:
-            yield _act("traffic_split", "mesh", node, f"revision {revision}")
+        if node.role == "server_proxy":
+            revision = node.attributes.get(_REVISION, "")
+            if revision not in _NO_REVISION:
+                yield _act("traffic_split", "mesh", node, f"revision {revision}")
 
 
 def _multiplied_retries(

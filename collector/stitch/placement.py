@@ -57,8 +57,9 @@ NO_OFFSETS = ClockOffsets()
 
 @dataclass(slots=True)
 class _Bounds:
-    lower: int
-    upper: int
+    lower: int = 0
+    upper: int = 0
+    is_known: bool = False
     is_learned: bool = False
 
 
@@ -69,16 +70,19 @@ def place(members: Sequence[Node], offsets: ClockOffsets = NO_OFFSETS) -> None:
     The root stays where it is.
     """
     _inherit_hosts(members)
-    bounds = _collect_bounds(members, offsets)
+    all_bounds = _collect_bounds(members, offsets)
     host_shifts: dict[str, tuple[int, int, str]] = {}
-    for node in members:
+    for node, bounds in zip(members, all_bounds, strict=True):
         parent = node.parent
         if parent is None:
             shift, bound, reason = 0, 0, ""
+        elif bounds is None:
+            shift, bound, reason = parent.shift, parent.bound, parent.shift_reason
         else:
             shift, bound, reason = _shift_of(node, parent, bounds, host_shifts)
-        if node.host and not node.is_gateway:
-            host_shifts.setdefault(node.host, (shift, bound, reason))
+        host = node.host
+        if host and host not in host_shifts and not node.is_gateway:
+            host_shifts[host] = (shift, bound, reason)
         node.shift, node.bound, node.shift_reason = shift, bound, reason
         node.start = node.raw_start + shift
         node.end = node.raw_end + shift
@@ -117,38 +121,36 @@ def _inherit_hosts(members: Sequence[Node]) -> None:
     """Let a span that does not say where it ran have run where its own service called it."""
     for node in members:
         parent = node.parent
-        if parent is None or node.host or parent.is_gateway or node.is_gateway or node.is_orphan:
+        if node.host or parent is None or parent.is_gateway or node.is_gateway or node.is_orphan:
             continue
         if parent.service == node.service and _share_clock(parent, node):
             node.host = parent.host
 
 
 def _shift_of(
-    node: Node,
-    parent: Node,
-    bounds: Mapping[tuple[str, str], _Bounds],
-    host_shifts: Mapping[str, tuple[int, int, str]],
+    node: Node, parent: Node, found: _Bounds, host_shifts: Mapping[str, tuple[int, int, str]]
 ) -> tuple[int, int, str]:
-    inherited = (parent.shift, parent.bound, parent.shift_reason)
-    if _share_clock(parent, node):
-        return inherited
     known = host_shifts.get(node.host)
     if known is not None:
         return known
-    found = bounds.get((_clock(parent), _clock(node)))
-    if found is None:
-        return _moved_to_start(node, parent) if parent.is_gateway else inherited
-    if found.lower <= 0 <= found.upper:
-        return _fitted(node, parent) if parent.is_gateway else inherited
-    if found.lower == _UNBOUNDED:
+    if not found.is_known:
+        return _moved_to_start(node, parent) if parent.is_gateway else _inherited(parent)
+    lower, upper = found.lower, found.upper
+    if lower <= 0 <= upper:
+        return _fitted(node, parent) if parent.is_gateway else _inherited(parent)
+    if lower == _UNBOUNDED:
         # With one bound only, the smallest step that keeps cause before effect.
-        offset, half_width = found.upper, 0
+        offset, half_width = upper, 0
     else:
-        offset = (found.lower + found.upper) // 2
-        half_width = (found.upper - found.lower + 1) // 2
+        offset = (lower + upper) // 2
+        half_width = (upper - lower + 1) // 2
     source = "learned over many requests" if found.is_learned else "from this request"
     reason = f"the clock of {_name(node)} is ahead of {_name(parent)} by {offset} ns, {source}"
     return parent.shift - offset, half_width, reason
+
+
+def _inherited(parent: Node) -> tuple[int, int, str]:
+    return parent.shift, parent.bound, parent.shift_reason
 
 
 def _fitted(node: Node, gateway: Node) -> tuple[int, int, str]:
@@ -162,7 +164,7 @@ def _fitted(node: Node, gateway: Node) -> tuple[int, int, str]:
         shift = gateway.end - node.raw_end
     shift = max(shift, gateway.start - node.raw_start)
     if shift == gateway.shift:
-        return gateway.shift, gateway.bound, gateway.shift_reason
+        return _inherited(gateway)
     return shift, 0, FITTED
 
 
@@ -179,32 +181,38 @@ def _moved_to_start(node: Node, gateway: Node) -> tuple[int, int, str]:
     return shift, (gateway.raw_end - gateway.raw_start + 1) // 2, reason
 
 
-def _collect_bounds(
-    members: Sequence[Node], offsets: ClockOffsets
-) -> dict[tuple[str, str], _Bounds]:
+def _collect_bounds(members: Sequence[Node], offsets: ClockOffsets) -> list[_Bounds | None]:
+    """Return for each node what bounds its clock against its parent's, `None` if it is the same."""
     found: dict[tuple[str, str], _Bounds] = {}
+    by_node: list[_Bounds | None] = []
     for node in members:
         parent = node.parent
         if parent is None or _share_clock(parent, node):
-            continue
-        pair = call_bounds(parent, node)
-        if pair is None:
+            by_node.append(None)
             continue
         key = (_clock(parent), _clock(node))
         held = found.get(key)
         if held is None:
-            found[key] = _Bounds(*pair)
-        elif max(held.lower, pair[0]) <= min(held.upper, pair[1]):
-            held.lower, held.upper = max(held.lower, pair[0]), min(held.upper, pair[1])
+            held = found[key] = _Bounds()
+        by_node.append(held)
+        pair = call_bounds(parent, node)
+        if pair is not None:
+            _narrow(held, *pair)
     for (first, second), bounds in found.items():
-        learned = offsets.get(first, second)
-        if learned is None:
-            continue
-        lower = max(bounds.lower, learned.lower_ns)
-        upper = min(bounds.upper, learned.upper_ns)
-        if lower <= upper:
-            bounds.lower, bounds.upper, bounds.is_learned = lower, upper, True
-    return found
+        learned = offsets.get(first, second) if bounds.is_known and offsets.by_pair else None
+        if learned is not None:
+            bounds.is_learned = _narrow(bounds, learned.lower_ns, learned.upper_ns)
+    return by_node
+
+
+def _narrow(bounds: _Bounds, lower: int, upper: int) -> bool:
+    """Bring one more call's bounds in, unless they contradict what is known."""
+    if bounds.is_known:
+        lower, upper = max(bounds.lower, lower), min(bounds.upper, upper)
+        if lower > upper:
+            return False
+    bounds.lower, bounds.upper, bounds.is_known = lower, upper, True
+    return True
 
 
 def _share_clock(parent: Node, node: Node) -> bool:
@@ -214,7 +222,7 @@ def _share_clock(parent: Node, node: Node) -> bool:
         return True
     if parent.service and parent.service == node.service and not _is_between_pods(parent, node):
         return True
-    if parent.is_proxy and node.is_proxy and (parent.side, node.side) == ("server", "client"):
+    if parent.is_proxy and node.is_proxy and parent.side == "server" and node.side == "client":
         # Envoy's Zipkin tracer tags only the first of the two with the node.
         return parent.service == node.service
     # A sidecar and its application run in one pod, even if only one of them says which.

@@ -77,12 +77,11 @@ def own_reply(node: Node) -> OwnReply | None:
     """Return why *node* answered by itself, or `None` when it passed on what it was given."""
     if not node.is_proxy:
         return None
-    details = (
-        reply_details(node) if node.logged or "response_code_details" in node.attributes else ""
-    )
-    if not details and node.attributes.get("response_flags", "-") == "-":
+    attributes = node.attributes
+    details = reply_details(node) if node.is_logged or "response_code_details" in attributes else ""
+    if not details and attributes.get("response_flags", "-") == "-":
         return None
-    flag = primary_flag(response_flags(node.attributes))
+    flag = primary_flag(response_flags(attributes))
     if flag is not None and flag.side != "none" and flag.fault != "retries_exhausted":
         said = f"{flag.flag} ({flag.name}): {flag.meaning}"
         if details and details != VIA_UPSTREAM:

@@ -49,8 +49,9 @@ def choose_root(joints: Sequence[Joint], traces: dict[str, TraceView], subject: 
     adopt_siblings(walk_down(root))
     rooted.members = _in_order(root)
     _tell_apart(rooted.members)
-    held = {id(node) for node in rooted.members}
-    rooted.others += sorted(j.node.reference for j in joints if id(j.node) not in held)
+    if joints:
+        held = set(rooted.members)
+        rooted.others += sorted(j.node.reference for j in joints if j.node not in held)
     return rooted
 
 
@@ -171,11 +172,8 @@ def _detach(root: Node) -> None:
 def _place_rest(rooted: Rooted, joints: Sequence[Joint], traces: dict[str, TraceView]) -> None:
     """Place what is left of the request's traces, and traces that continue them."""
     members = walk_down(rooted.root)
-    held = {id(node) for node in members}
     own = sorted({n.trace_id for n in members if n.span is not None})
-    tops = {id(top): top for top in (_top(joint.node) for joint in joints)}
-    tops.pop(id(rooted.root), None)
-    elsewhere = {id(node) for top in tops.values() for node in walk_down(top)}
+    tops = {_top(joint.node) for joint in joints} - {rooted.root}
     views = [traces[trace_id] for trace_id in own if trace_id in traces]
     for view in traces.values():
         if view.trace_id in own:
@@ -188,8 +186,9 @@ def _place_rest(rooted: Rooted, joints: Sequence[Joint], traces: dict[str, Trace
             )
         elif not any(match.trace is view for joint in joints for match in joint.matches.accepted):
             rooted.others.append(view.trace_id)
-    placed = held | elsewhere | {id(node) for node in rooted.callers[:1]}
-    loose = [top for view in views for top in view.tops if id(top) not in placed]
+    # What has no parent is loose, but for the top of each tree that is a request's.
+    placed = {rooted.root, *tops, *rooted.callers[:1]}
+    loose = [top for view in views for top in view.tops if top not in placed]
     loose = _without_known_parents(loose, views)
     rooted.others += [top.span_id for top in loose if _is_router(top)]
     loose = [top for top in loose if not _is_router(top)]

@@ -79,7 +79,7 @@ def has_given_up(node: Node) -> bool:
         if is_abandoned(node) or _TIMED_OUT.search(said):
             return True
         return record.status == 504 and record.backend_status is None
-    reply = own_reply(node)
+    reply = own_reply(node) if node.is_proxy else None
     if reply is None:
         return has_run_out_of_patience(node)
     return reply.class_ in ("timeout", "client_abort")
@@ -90,7 +90,7 @@ def is_abandoned(node: Node) -> bool:
     if node.record is not None:
         record = node.record.record
         return record.status == 499 or _LEFT.search(record.error_reason) is not None
-    reply = own_reply(node)
+    reply = own_reply(node) if node.is_proxy else None
     return reply is not None and reply.class_ == "client_abort"
 
 
@@ -103,9 +103,9 @@ def has_run_out_of_patience(node: Node) -> bool:
     if node.is_proxy or node.side != "client" or node.status_code:
         return False
     said = node.attributes.get("error.type", "")
-    if node.span is not None:
+    if node.span is not None and node.span.status_message:
         said += f" {node.span.status_message}"
-    return _TIMED_OUT.search(said) is not None
+    return said != "" and _TIMED_OUT.search(said) is not None
 
 
 def told_limit(node: Node) -> int | None:

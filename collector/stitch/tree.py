@@ -26,19 +26,24 @@ class Forest:
     """
     The nodes of every trace at hand.
 
-    `by_id` finds the nodes of a span id within a trace: usually one, two for a shared id. `shared`
-    finds the server sides that were sent under their client's id and stored under another. `tops`
-    are the nodes without a parent, orphans among them, in order of start.
+    `by_id` finds the first node of a span id within a trace, `same_id` all of them where there are
+    several. `shared` finds the server sides that were sent under their client's id and stored under
+    another. `tops` are the nodes without a parent, orphans among them, in order of start.
     """
 
     nodes: list[Node] = field(default_factory=list)
-    by_id: dict[tuple[str, str], list[Node]] = field(default_factory=dict)
+    by_id: dict[str, dict[str, Node]] = field(default_factory=dict)
+    same_id: dict[tuple[str, str], list[Node]] = field(default_factory=dict)
     shared: dict[tuple[str, str], list[Node]] = field(default_factory=dict)
     tops: list[Node] = field(default_factory=list)
 
     def find(self, trace_id: str, span_id: str) -> Node | None:
         """Return the node that children of *span_id* hang on, if it arrived."""
-        return parent_among(self.by_id.get((trace_id, span_id), ()))
+        of_trace = self.by_id.get(trace_id)
+        first = of_trace.get(span_id) if of_trace is not None else None
+        if first is None or not self.same_id:
+            return first
+        return parent_among(self.same_id.get((trace_id, span_id), (first,)))
 
 
 def build_forest(spans: Iterable[Span]) -> Forest:
@@ -80,22 +85,22 @@ def place_orphans(root: Node, orphans: Sequence[Node]) -> None:
     if not orphans:
         return
     tree = walk_down(root)
-    in_tree = {id(node) for node in tree}
-    waiting = {id(node) for node in orphans}
+    in_tree = set(tree)
+    waiting = set(orphans)
     rest = [node for orphan in orphans for node in walk_down(orphan)]
     open_nodes: list[Node] = []
     for node in sorted((*tree, *rest), key=Node.order):
         while open_nodes and open_nodes[-1].raw_end < node.raw_start:
             open_nodes.pop()
-        if id(node) in waiting:
+        if node in waiting:
             node.parent = _enclosing(open_nodes, node) or root
             node.parent.children.append(node)
             node.is_orphan = True
-            in_tree.add(id(node))
-        elif node.parent is not None and id(node.parent) in in_tree:
+            in_tree.add(node)
+        elif node.parent is not None and node.parent in in_tree:
             # Only what already hangs on the root can take others in: no circle can close.
-            in_tree.add(id(node))
-        if id(node) in in_tree and not node.is_gateway:
+            in_tree.add(node)
+        if node in in_tree and not node.is_gateway:
             open_nodes.append(node)
 
 
@@ -122,31 +127,38 @@ def _enclosing(open_nodes: list[Node], orphan: Node) -> Node | None:
 
 
 def _add(forest: Forest, span: Span) -> None:
-    node = Node(
-        span_id=span.span_id,
-        trace_id=span.trace_id,
-        raw_start=span.start_ns,
-        raw_end=max(span.start_ns, span.end_ns),
-        span=span,
-    )
+    start, end, trace_id = span.start_ns, span.end_ns, span.trace_id
+    node = Node(span.span_id, trace_id, start, end if end > start else start, span)
     identify(node)
-    if span.end_ns < span.start_ns:
+    if end < start:
         node.flag("negative_duration")
-    if span.start_ns <= 0:
+    if start <= 0:
         node.flag("no_start")
     if FROM_ACCESS_LOG in span.attributes:
         node.flag("access_log")
-    same_id = forest.by_id.setdefault((span.trace_id, span.span_id), [])
+    of_trace = forest.by_id.get(trace_id)
+    if of_trace is None:
+        of_trace = forest.by_id[trace_id] = {}
+    first = of_trace.setdefault(span.span_id, node)
+    if first is not node and not _add_same_id(forest, first, node, span):
+        return
+    if not span.span_id and first is node:
+        _give_own_id(node, [])
+    forest.nodes.append(node)
+    if (sent_as := span.attributes.get(SHARED_ID)) is not None:
+        forest.shared.setdefault((trace_id, sent_as), []).append(node)
+
+
+def _add_same_id(forest: Forest, first: Node, node: Node, span: Span) -> bool:
+    """Take in one more node of an id; false if it is a span that is known already."""
+    same_id = forest.same_id.setdefault((span.trace_id, span.span_id), [first])
     for other in same_id:
         if other.kind == node.kind and other.span and other.span.service == span.service:
             _keep_fuller(other, span)
-            return
-    if same_id or not node.span_id:
-        _give_own_id(node, same_id)
+            return False
+    _give_own_id(node, same_id)
     same_id.append(node)
-    forest.nodes.append(node)
-    if (sent_as := span.attributes.get(SHARED_ID)) is not None:
-        forest.shared.setdefault((span.trace_id, sent_as), []).append(node)
+    return True
 
 
 def _give_own_id(node: Node, same_id: list[Node]) -> None:
@@ -167,7 +179,7 @@ def _keep_fuller(node: Node, span: Span) -> None:
     if held is None or _content(held) == _content(span):
         return
     if _fullness(span) > _fullness(held):
-        node.span = span
+        node.span, node.attributes = span, span.attributes
         node.raw_start, node.raw_end = span.start_ns, max(span.start_ns, span.end_ns)
         identify(node)
     node.flag("duplicate")
@@ -177,19 +189,19 @@ def _connect(forest: Forest, node: Node) -> None:
     span = node.span
     if span is None:
         return
-    if "shared_id" in node.flags and node.side == "server":
-        same_id = forest.by_id[(span.trace_id, span.span_id)]
+    if node.side == "server" and "shared_id" in node.flags:
+        same_id = forest.same_id[(span.trace_id, span.span_id)]
         node.parent = next((n for n in same_id if n.side == "client"), None)
         return
-    if not span.parent_span_id:
+    trace_id, parent_id = span.trace_id, span.parent_span_id
+    if not parent_id:
         return
-    key = (span.trace_id, span.parent_span_id)
-    servers = forest.shared.get(key)
+    servers = forest.shared.get((trace_id, parent_id)) if forest.shared else None
     if servers and SHARED_ID not in span.attributes:
         # What names a shared id as its parent was caused by the server, not by its caller.
         node.parent = _server_of(node, servers)
     else:
-        node.parent = parent_among(forest.by_id.get(key, ()))
+        node.parent = forest.find(trace_id, parent_id)
     if node.parent is None:
         node.is_orphan = True
 
@@ -207,16 +219,20 @@ def _server_of(node: Node, servers: Sequence[Node]) -> Node:
 
 
 def _cut_cycles(nodes: list[Node]) -> None:
-    done: set[int] = set()
+    done: set[Node] = set()
     for start in nodes:
+        if start.parent is None or start.parent in done:
+            # Most parents started first.
+            done.add(start)
+            continue
         path: list[Node] = []
-        on_path: set[int] = set()
+        on_path: set[Node] = set()
         node: Node | None = start
-        while node is not None and id(node) not in done and id(node) not in on_path:
+        while node is not None and node not in done and node not in on_path:
             path.append(node)
-            on_path.add(id(node))
+            on_path.add(node)
             node = node.parent
-        if node is not None and id(node) in on_path:
+        if node is not None and node in on_path:
             circle = path[path.index(node) :]
             first = min(circle, key=Node.order)
             first.parent = None

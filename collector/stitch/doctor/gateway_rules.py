@@ -21,6 +21,7 @@ from collector.stitch.doctor.symptoms import (
 from collector.stitch.timeline import MergedRecord, Timeline
 
 _ZERO_PARENT = re.compile(r"00-[0-9a-f]{32}-0{16}-[0-9a-f]{2}", re.IGNORECASE)
+_B3 = "http.request.header.b3"
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -78,6 +79,8 @@ def find_b3_against_w3c(timeline: Timeline) -> Iterator[Symptom]:
             detail = f"b3 says {b3.trace_id}, traceparent {w3c.trace_id}"
             yield _symptom("B3_W3C_DISAGREE", merged, detail)
     for span in mesh_spans(timeline):
+        if _B3 not in span.attributes:
+            continue
         b3 = parse_b3(span_header(span, "b3"))
         w3c = parse_traceparent(span_header(span, "traceparent"))
         if b3 and w3c and b3.trace_id != w3c.trace_id:

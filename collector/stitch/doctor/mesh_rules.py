@@ -72,8 +72,10 @@ def find_restart(timeline: Timeline) -> Iterator[Symptom]:
 def find_skew(timeline: Timeline) -> Iterator[Symptom]:
     """A host's clock is surely wrong."""
     seen: set[str] = set()
-    for span in mesh_spans(timeline):
-        parent = spans_by_id(timeline).get(span.parent_span_id) if span.adjusted_by_ns else None
+    moved = [span for span in mesh_spans(timeline) if span.adjusted_by_ns]
+    known = spans_by_id(timeline) if moved else {}
+    for span in moved:
+        parent = known.get(span.parent_span_id)
         if parent is None or parent.adjusted_by_ns == span.adjusted_by_ns:
             continue
         if parent.role == "gateway" or span.service in seen:
