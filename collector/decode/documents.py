@@ -86,7 +86,8 @@ def decode_entries(
             continue
         if record is not None:
             records.append(record)
-            repaired += documents.is_repaired and _REPLACEMENT in record.raw
+            if documents.is_repaired and _REPLACEMENT in record.raw:
+                repaired += 1
     return Decoded(records=records, rejected=rejected, repaired=repaired)
 
 
@@ -208,7 +209,11 @@ def _split_objects(text: str) -> list[Any]:
     entries = []
     for line in text.split("\n"):
         line = line.strip(" \t\r,")
-        if line:
+        if not line:
+            continue
+        try:
+            entries.append(orjson.loads(line))
+        except orjson.JSONDecodeError:
             entries.extend(_split_line(line, len(entries)))
     return entries
 

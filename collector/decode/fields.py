@@ -199,6 +199,8 @@ def read_object(row: Row, *names: str, within: str = "") -> Row:
     """
     for name in names:
         value = row.get(name)
+        if value.__class__ is dict:
+            return value  # type: ignore[no-any-return]
         if isinstance(value, str):
             value = _from_json_text(value, within + name)
         if isinstance(value, dict):
@@ -238,7 +240,11 @@ def read_headers(row: Row, *names: str, within: str = "") -> dict[str, str]:
     Raises:
         FieldError: it is no header map.
     """
-    name = next((name for name in names if row.get(name) is not None), names[0])
+    for name in names:
+        if row.get(name) is not None:
+            break
+    else:
+        return {}
     found = read_object(row, name, within=within)
     if _ONLY_TEXT.issuperset(map(type, found.values())):
         return {key.lower(): value for key, value in found.items()}

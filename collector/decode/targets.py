@@ -16,6 +16,9 @@ class Target(NamedTuple):
     query: str
 
 
+_NOWHERE = Target("", "", "", "")
+
+
 def split_target(text: str) -> Target:
     """
     Split an absolute URL, a path with query, or `host:port/path`.
@@ -23,23 +26,26 @@ def split_target(text: str) -> Target:
     The fragment and user information are cut off: neither is part of what was requested, and the
     second is a secret.
     """
-    text = text.partition("#")[0]
+    if not text:
+        return _NOWHERE
+    if "#" in text:
+        text = text.partition("#")[0]
     before, _, query = text.partition("?")
-    if before.startswith("/") or not before:
+    if before[:1] == "/" or not before:
         return Target("", "", before, query)
     scheme, separator, rest = before.partition("://")
     if not separator:
         scheme, rest = "", before
     authority, slash, path = rest.partition("/")
-    host = authority.rpartition("@")[2]
+    host = authority.rpartition("@")[2] if "@" in authority else authority
     return Target(scheme.lower(), host, slash + path, query)
 
 
 def kind_of(content_type: str, upgrade: str = "") -> str:
     """Return the `GatewayRecord.kind` that a request's content type and upgrade header tell."""
-    if upgrade.lower() == "websocket":
+    if upgrade and upgrade.lower() == "websocket":
         return "websocket"
-    return "grpc" if content_type.startswith("application/grpc") else "http"
+    return "grpc" if content_type[:16] == "application/grpc" else "http"
 
 
 def is_event_stream(content_type: str) -> bool:

@@ -10,6 +10,7 @@ Kong#8637 (gateway time holds failed tries), Kong#4785 (upstream time holds the 
 """
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 from collector.model import GatewayRecord
@@ -42,6 +43,7 @@ _SMALL_BODY_BYTES = 14_600
 # Two clocks kept by NTP agree within this.
 _CLOCK_TOLERANCE_NS = 2_000_000_000
 _SECOND_NS = 1_000_000_000
+_get_parts = attrgetter("client_ns", "gateway_ns", "cache_ns", "backend_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ def check(
         flags.append(SECOND_GRANULARITY)
     if is_streaming or record.status == 101 or record.kind == "websocket":
         flags.append(STREAMING)
-    return tuple(dict.fromkeys(flags))
+    return tuple(dict.fromkeys(flags)) if len(flags) > 1 else tuple(flags)
 
 
 def check_clock(record: GatewayRecord, received_ns: int) -> tuple[str, ...]:
@@ -114,7 +116,7 @@ def is_measurement(record: GatewayRecord) -> bool:
 def _excess_ns(record: GatewayRecord, duration_ns: int) -> int:
     """Return by how much the parts exceed the whole beyond what rounding explains."""
     total_ns = values = 0
-    for part_ns in (record.client_ns, record.gateway_ns, record.cache_ns, record.backend_ns):
+    for part_ns in _get_parts(record):
         if part_ns is not None:
             total_ns += part_ns
             values += 1

@@ -26,8 +26,10 @@ from tests.gateway_fixtures import read_cases
 
 TARGET = 30_000
 _RECORDS = 500
-_BODIES = 30
-_ROUNDS = 3
+_ROUNDS = 4
+# enough at a time for the journal to commit some together
+_BODIES_A_ROUND = 10
+_BODIES = _BODIES_A_ROUND * (_ROUNDS + 1)
 
 
 def bodies(adapter: Adapter) -> list[bytes]:
@@ -53,23 +55,31 @@ def bodies(adapter: Adapter) -> list[bytes]:
 def decoding_rate(adapter: Adapter, made: list[bytes]) -> float:
     """Return records decoded per CPU-second, the best of a few rounds."""
     best = float("inf")
-    for _ in range(_ROUNDS):
+    for _ in range(2 * _ROUNDS):
         begin = time.process_time()
-        for body in made:
+        for body in made[:_BODIES_A_ROUND]:
             assert len(adapter.decode(body).records) == _RECORDS
         best = min(best, time.process_time() - begin)
-    return _RECORDS * len(made) / best
+    return _RECORDS * _BODIES_A_ROUND / best
 
 
 async def journaling_rate(adapter: Adapter, made: list[bytes], folder: Path) -> float:
-    """Return records accepted (decoded, redacted, journaled, synced) per CPU-second."""
+    """
+    Return records accepted (decoded, redacted, journaled, synced) per CPU-second.
+
+    The best of a few rounds, of bodies that no other round has: a resend is not stored again.
+    """
     settings = load_settings(data_dir=folder)
+    best = float("inf")
     async with build_intake(settings, SystemClock(), Metrics()) as intake:
-        begin = time.process_time()
-        for at in range(0, len(made), 10):
-            batch = made[at : at + 10]
+        # the first round is to warm up
+        for at in range(0, len(made), _BODIES_A_ROUND):
+            batch = made[at : at + _BODIES_A_ROUND]
+            begin = time.process_time()
             await asyncio.gather(*(_accept(intake, adapter, body) for body in batch))
-        return _RECORDS * len(made) / (time.process_time() - begin)
+            if at:
+                best = min(best, time.process_time() - begin)
+    return _RECORDS * _BODIES_A_ROUND / best
 
 
 async def _accept(intake: Intake, adapter: Adapter, body: bytes) -> None:
@@ -90,6 +100,8 @@ async def _accept(intake: Intake, adapter: Adapter, body: bytes) -> None:
 def measure_adapters() -> Iterator[Row]:
     """Give one row per adapter."""
     for adapter in find_adapters().values():
+        if len(sys.argv) > 1 and adapter.name not in sys.argv:
+            continue
         made = bodies(adapter)
         decoded = decoding_rate(adapter, made)
         folder = Path(tempfile.mkdtemp(prefix="hopline-bench-"))

@@ -172,7 +172,10 @@ def _read_ids(record: GatewayRecord, row: Row, request: Row, headers: dict[str, 
         ids.append(Id("kong_request_id", request_id))
     if correlation_id := read_text(row, "correlation_id"):
         ids.append(Id("correlation_id", correlation_id))
-    record.ids = tuple(dict.fromkeys((*ids, *find_ids(headers))))
+    ids += find_ids(headers)
+    # hashing an id costs 0.5 us, its text nearly nothing
+    is_unique = len({each.value for each in ids}) == len(ids)
+    record.ids = tuple(ids if is_unique else dict.fromkeys(ids))
 
 
 def _context(row: Row, headers: dict[str, str]) -> LoggedContext:
