@@ -38,6 +38,11 @@ _FULL_RATIO = 0.95
 _RESCAN_AGE_NS = 1_000_000_000
 _REFUSAL_RESCAN_AGE_NS = 200_000_000
 _TICK_S = 0.1
+# a group costs 0.3 ms of CPU whatever its size (two thread switches, a write, a sync): 32 calls at
+# once of 5-span requests took 25 % more CPU a request when it never waited for them to gather
+_GATHER_S = 0.004
+# above this the bytes cost more than that
+_GATHER_BYTES = 128 * 1024
 _IOV_MAX = 1024
 _log = logging.getLogger(__name__)
 
@@ -94,7 +99,8 @@ class Journal:
     The writing side, one instance per process, used from one event loop.
 
     Concurrent `append` calls share one write and one fdatasync per stream (group commit): while a
-    group is on its way to the disk the next one gathers. All file work happens on one thread, so
+    group is on its way to the disk the next one gathers, and small ones wait a moment for as many
+    calls as there were before; a lone caller never waits. All file work happens on one thread, so
     the event loop never waits for the disk and the segments need no lock.
     """
 
@@ -106,6 +112,9 @@ class Journal:
         self._waiting: list[_Call] = []
         self._idle = asyncio.Event()
         self._idle.set()
+        self._is_committing = False
+        self._expected_calls = 1
+        self._gathering: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._ticker: asyncio.Task[None] | None = None
         self._queued_bytes = 0
@@ -164,8 +173,9 @@ class Journal:
         self._queued_bytes += size
         self._waiting.append(call)
         self._start_ticker(loop)
-        if self._idle.is_set():
-            self._start_commit(loop)
+        self._idle.clear()
+        if not self._is_committing:
+            self._gather(loop)
         await call.done
 
     async def close(self) -> None:
@@ -194,7 +204,18 @@ class Journal:
                 retry_after_s=_RETRY_AFTER_S,
             )
 
+    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start a commit once all who called lately are back, or have been waited for."""
+        if len(self._waiting) >= self._expected_calls or self._queued_bytes >= _GATHER_BYTES:
+            self._start_commit(loop)
+        elif self._gathering is None:
+            self._gathering = loop.call_later(_GATHER_S, self._start_commit, loop)
+
     def _start_commit(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        self._is_committing = True
         group: list[_Call] = []
         size = 0
         # a group larger than a segment would make a segment larger than its limit
@@ -202,13 +223,14 @@ class Journal:
             call = self._waiting.pop(0)
             group.append(call)
             size += call.size
-        self._idle.clear()
         commit = loop.run_in_executor(self._executor, self._commit, group)
         commit.add_done_callback(lambda done: self._finish_commit(loop, group, done))
 
     def _finish_commit(
         self, loop: asyncio.AbstractEventLoop, group: list[_Call], done: asyncio.Future[None]
     ) -> None:
+        self._is_committing = False
+        self._expected_calls = len(group) + len(self._waiting)
         error = done.exception()
         self._trouble = "" if error is None else str(error)
         for call in group:
@@ -220,7 +242,7 @@ class Journal:
             else:
                 call.done.set_exception(error)
         if self._waiting:
-            self._start_commit(loop)
+            self._gather(loop)
         else:
             self._idle.set()
 

@@ -20,6 +20,7 @@ from collector.journal import (
     move_to_dead_letter,
     read_messages,
     release,
+    writer,
 )
 from collector.model import Stream
 from collector.telemetry import Metrics
@@ -81,6 +82,60 @@ async def test_concurrent_appends_share_syncs(tmp_path: Path) -> None:
     await journal.close()
     assert sorted(messages_in(tmp_path)) == sorted(many)
     assert metrics.value("hopline_journal_syncs_total") <= 10
+
+
+async def test_lone_caller_never_waits_for_a_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls one after the other are committed at once."""
+    monkeypatch.setattr(writer, "_GATHER_S", 60)
+    journal = make_journal(tmp_path)
+    async with asyncio.timeout(5):
+        for message in MESSAGES:
+            await journal.append([(Stream.TRACE, message)])
+    await journal.close()
+
+
+async def test_group_is_complete_when_as_many_call_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of two callers waits until the first is back, and both share a sync."""
+    monkeypatch.setattr(writer, "_GATHER_S", 60)
+    metrics = Metrics()
+    journal = make_journal(tmp_path, metrics=metrics)
+    first, second = (
+        asyncio.create_task(journal.append([(Stream.TRACE, message)])) for message in MESSAGES[:2]
+    )
+    await first
+    assert not second.done()
+    async with asyncio.timeout(5):
+        await journal.append([(Stream.TRACE, MESSAGES[2])])
+        await second
+    assert metrics.value("hopline_journal_syncs_total") == 2
+    await journal.close()
+    assert messages_in(tmp_path) == MESSAGES[:3]
+
+
+async def test_waiting_for_a_group_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers who do not come back hold nobody up for long, also not the end."""
+    monkeypatch.setattr(writer, "_GATHER_S", 0.01)
+    journal = make_journal(tmp_path)
+    calls = [asyncio.create_task(journal.append([(Stream.LOG, each)])) for each in MESSAGES]
+    async with asyncio.timeout(5):
+        await calls[0]
+        await journal.close()
+    assert all(call.done() for call in calls)
+    assert messages_in(tmp_path, Stream.LOG) == MESSAGES
+
+
+async def test_many_bytes_are_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group that is large already is not held up for more."""
+    monkeypatch.setattr(writer, "_GATHER_S", 60)
+    monkeypatch.setattr(writer, "_GATHER_BYTES", 100)
+    journal = make_journal(tmp_path)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(journal.append([(Stream.LOG, each)]) for each in MESSAGES[4:]))
+    await journal.close()
 
 
 async def test_items_of_one_call_go_to_their_streams(tmp_path: Path) -> None:
