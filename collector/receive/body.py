@@ -6,11 +6,10 @@ connections. A body is counted before it is read and as it grows.
 """
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import zstandard
 from isal import isal_zlib
@@ -53,21 +52,14 @@ class Admission:
         self._metrics = metrics
         self._waiting: deque[_Waiter] = deque()
 
-    @contextlib.asynccontextmanager
-    async def claim(self, size: int | None) -> AsyncIterator["Claim"]:
+    def claim(self, size: int | None) -> "Claim":
         """
         Hold bytes for one request of *size* (`None`: not known yet) until the block is left.
 
-        Raises:
-            Overloaded: no room came free in time. Retryable.
+        Entering the block raises `Overloaded` when no room came free in time. Retryable.
         """
-        claim = Claim(self)
-        try:
-            first = _FIRST_CLAIM_BYTES if size is None else min(size, _FIRST_CLAIM_BYTES)
-            await claim.grow_to(first)
-            yield claim
-        finally:
-            claim.release()
+        first = _FIRST_CLAIM_BYTES if size is None else min(size, _FIRST_CLAIM_BYTES)
+        return Claim(self, first)
 
     async def take(self, size: int, held: int) -> None:
         """Wait for room for *size* bytes beside the *held* ones. Raises `Overloaded`."""
@@ -126,11 +118,19 @@ class _Waiter:
 
 
 class Claim:
-    """What one request holds of an `Admission`."""
+    """What one request holds of an `Admission`; as a block, from its first bytes on."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, first: int = 0) -> None:
         self._admission = admission
+        self._first = first
         self._size = 0
+
+    async def __aenter__(self) -> Self:
+        await self.grow_to(self._first)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.release()
 
     async def grow_to(self, size: int) -> None:
         """Hold at least *size* bytes. Raises `Overloaded`."""

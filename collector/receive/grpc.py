@@ -88,7 +88,7 @@ class GrpcDoor(RpcHandler):
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens)
+        self._tokens = Tokens(settings.tokens) if settings.tokens else None
         self._clock = clock
         self._handlers = {
             path: grpc.stream_unary_rpc_method_handler(self._behavior(method))
@@ -113,7 +113,8 @@ class GrpcDoor(RpcHandler):
         return export
 
     async def _accept(self, method: GrpcMethod, context: Context) -> Receipt:
-        self._tokens.check_header(authorization(context))
+        if self._tokens is not None:
+            self._tokens.check_header(authorization(context))
         async with self._admission.claim(None) as claim:
             message = await _read_message(context)
             body = message if isinstance(message, bytes) else b""  # EOF: an empty request
