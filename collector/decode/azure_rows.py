@@ -11,14 +11,14 @@ azure-docs api-management gateway-log-schema-reference.md.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import orjson
 
-from collector.decode.documents import Documents
+from collector.decode.documents import Documents, Entries
 from collector.decode.fields import (
     NS_PER_MS,
     FieldError,
@@ -50,6 +50,7 @@ _YEAR_MS = 366 * 86_400 * 1_000
 _LONGEST_COLUMN = 200
 _MOST_COLUMNS = 500
 _MOST_LETTERS = 16_000
+_MOST_SHAPES = 256
 _LOGGED_PARTS = ("headers", "errors", "tracerecords")
 
 
@@ -58,6 +59,9 @@ class _Shape(NamedTuple):
 
     names: tuple[str, ...]
     dynamic: frozenset[str]
+
+
+_shapes: dict[tuple[str, ...], _Shape] = {}
 
 
 class FlatRow(dict[str, Any]):
@@ -89,17 +93,21 @@ def rename(row: Row) -> FlatRow:
 
 def _shape_of(row: Row) -> _Shape:
     columns = tuple(row)
-    is_ordinary = len(columns) <= _MOST_COLUMNS and sum(map(len, columns)) <= _MOST_LETTERS
-    return _remembered_shape(columns) if is_ordinary else _shape(columns)
+    known = _shapes.get(columns)
+    if known is not None:
+        return known
+    shape = _shape(columns)
+    if len(columns) <= _MOST_COLUMNS and sum(map(len, columns)) <= _MOST_LETTERS:
+        if len(_shapes) >= _MOST_SHAPES:
+            _shapes.clear()
+        _shapes[columns] = shape
+    return shape
 
 
 def _shape(columns: tuple[str, ...]) -> _Shape:
     names = tuple(map(canonical_name, columns))
     dynamic = frozenset(column for column in columns if _is_dynamic(column))
     return _Shape(names, dynamic)
-
-
-_remembered_shape = lru_cache(maxsize=256)(_shape)
 
 
 def flatten(row: Row) -> FlatRow:
@@ -136,7 +144,7 @@ def read_texts(flat: FlatRow, columns: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         FieldError: one is an object or an array.
     """
-    found = {key: value for key, name in columns.items() if (value := flat.get(name))}
+    found = {key: value for key, name in columns.items() if (value := flat.get(name)) or value == 0}
     if _TEXT.issuperset(map(type, found.values())) and MISSING.isdisjoint(found.values()):
         return found
     return {key: text for key, name in columns.items() if (text := read_text(flat, name))}
@@ -161,7 +169,7 @@ def require_start(flat: Row, *names: str) -> Moment:
     """
     for name in names:
         value = flat.get(name)
-        if isinstance(value, datetime):
+        if value.__class__ is not str and isinstance(value, datetime):
             seconds = int(value.replace(microsecond=0).timestamp())
             return Moment(seconds * 1_000_000_000 + value.microsecond * 1_000, 1_000)
     return require_moment(flat, *names)
@@ -190,31 +198,47 @@ def raw_text(row: Row, *, without: Sequence[str] = ()) -> str:
 
     JSON text inside JSON text would hide header names from whoever masks them.
     """
-    shown = {name: value for name, value in row.items() if value is not None and value != ""}
-    for name in without:
-        shown.pop(name, None)
-    for name in _shape_of(row).dynamic & shown.keys():
-        value = _parsed_if_dynamic(name, shown[name])
-        if value.__class__ is dict and canonical_name(name) in _NESTED:
-            dynamic = _shape_of(value).dynamic
-            value = value | {key: _parsed_if_dynamic(key, value[key]) for key in dynamic}
-        shown[name] = value
-    return write_raw(shown)
+    shown = row
+    if without or not all(row.values()):
+        shown = {
+            name: value
+            for name, value in row.items()
+            if (value or (value is not None and value != "")) and name not in without
+        }
+    opened = {
+        name: value
+        for name in _shape_of(row).dynamic
+        if name in shown and (value := _opened(name, shown[name])) is not shown[name]
+    }
+    return write_raw({**shown, **opened} if opened else shown)
+
+
+def _opened(name: str, value: Any) -> Any:
+    """Return the value of a dynamic column with what is JSON text in it as objects."""
+    value = _parsed_if_dynamic(name, value)
+    if value.__class__ is dict and canonical_name(name) in _NESTED:
+        dynamic = _shape_of(value).dynamic
+        if dynamic:
+            return value | {key: _parsed_if_dynamic(key, value[key]) for key in dynamic}
+    return value
 
 
 def expand(documents: Documents) -> Documents:
     """Lay the `records` arrays of diagnostic envelopes flat; everything else stays in place."""
-    if not any(_is_envelope(entry) for entry in documents.entries):
-        return documents
-    entries: list[Any] = []
-    for entry in documents.entries:
+    return Documents(Entries(partial(_expanded, documents.entries)), documents.is_repaired)
+
+
+def _expanded(entries: Iterable[Any]) -> Iterator[Any]:
+    index = 0
+    for entry in entries:
         if _is_envelope(entry):
-            entries.extend(entry["records"])
-        elif entry.__class__ is RecordError:
-            entries.append(RecordError(len(entries), entry.reason, entry.field, entry.code))
-        else:
-            entries.append(entry)
-    return Documents(entries, documents.is_repaired)
+            index += len(entry["records"])
+            yield from entry["records"]
+            continue
+        if entry.__class__ is RecordError:
+            entry = RecordError(index, entry.reason, entry.field, entry.code)
+        index += 1
+        yield entry
 
 
 def read_named(

@@ -16,6 +16,7 @@ from collector.decode.azure_rows import (
     FlatRow,
     expand,
     read_named,
+    read_texts,
     require_start,
     resource_name,
 )
@@ -44,10 +45,10 @@ PROFILE = Profile(
 _CATEGORIES = frozenset({"", "trafficcontrolleraccesslog"})
 _OTHER_CATEGORIES = frozenset({"trafficcontrollerfirewalllog"})
 _ATTRIBUTES = {
-    "agc.frontend": ("frontendname",),
-    "agc.frontend_port": ("frontendport",),
-    "tls.protocol": ("tlsprotocol",),
-    "user_agent.original": ("useragent",),
+    "agc.frontend": "frontendname",
+    "agc.frontend_port": "frontendport",
+    "tls.protocol": "tlsprotocol",
+    "user_agent.original": "useragent",
 }
 
 
@@ -129,9 +130,7 @@ def _read_backend(record: GatewayRecord, flat: FlatRow) -> None:
 
 
 def _attributes(flat: FlatRow, query: str) -> dict[str, str]:
-    attributes = {
-        name: value for name, keys in _ATTRIBUTES.items() if (value := read_text(flat, *keys))
-    }
+    attributes = read_texts(flat, _ATTRIBUTES)
     attributes["reading.time"] = "end"
     if query:
         attributes["url.query"] = query

@@ -14,6 +14,7 @@ Source: azure-docs api-management-howto-app-insights.md; azure-monitor-docs refe
 apprequests.md, appdependencies.md; ApplicationInsights-Announcements#27 (legacy ids).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ from collector.decode.azure_rows import (
     rename,
     require_start,
 )
-from collector.decode.context import find_ids
+from collector.decode.context import distinct, find_ids
 from collector.decode.documents import Documents, decode_entries, split_documents
 from collector.decode.fields import (
     FieldError,
@@ -66,6 +67,8 @@ _OTHER_TELEMETRY = frozenset(
     + ("exception", "trace", "customevent", "custommetric", "pageview", "availabilityresult")
 )
 _API_KINDS = {"graphql": "graphql", "websocket": "websocket", "grpc": "grpc"}
+_SPAN_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_NO_SPAN_ID = "0" * 16
 _ANONYMOUS = "0.0.0.0"  # noqa: S104 an address that Application Insights writes, not one to bind
 
 
@@ -192,7 +195,7 @@ def _set_ids(
         ids.insert(0, Id("apim_correlation_id", request_id))
     own_key = f"{operation_id}-{request_span or own}".lower()
     record.record_id = request_id.lower() or own_key
-    record.ids = tuple(dict.fromkeys((*ids, *find_ids(_logged_headers(properties)))))
+    record.ids = distinct((*ids, *find_ids(_logged_headers(properties))))
     return own_key
 
 
@@ -235,6 +238,8 @@ def _set_dependency(record: GatewayRecord, flat: FlatRow, span: str) -> None:
 
 def _span_id(text: str) -> str:
     """Return the span id in a W3C id, or in a Request-Id that was made from one."""
+    if _SPAN_ID.fullmatch(text) and text != _NO_SPAN_ID:
+        return text
     context = parse_request_id(text)
     return context.span_id if context else normalise_span_id(text)
 
@@ -260,8 +265,9 @@ def _weight(flat: FlatRow) -> float:
 
 
 def _logged_headers(properties: Row) -> dict[str, str]:
-    headers = {}
-    for prefix in ("Response-", "Request-"):
+    headers: dict[str, str] = {}
+    logged = [name for name in properties if name[:2] == "Re" and "-" in name]
+    for prefix in ("Response-", "Request-") if logged else ():
         for name, value in properties.items():
             if name.startswith(prefix) and isinstance(value, str):
                 headers[name.removeprefix(prefix).lower()] = value

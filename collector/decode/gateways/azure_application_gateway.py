@@ -18,6 +18,7 @@ from collector.decode.azure_rows import (
     FlatRow,
     expand,
     read_named,
+    read_texts,
     require_start,
     resource_name,
 )
@@ -53,15 +54,15 @@ _V2_COLUMNS = frozenset({"transactionid", "serverresponselatency", "serverrouted
 _V1_MARK = "X-AzureApplicationGateway-"
 _NO_ERROR = "ERRORINFO_NO_ERROR"
 _ATTRIBUTES = {
-    "agw.listener": ("listenername",),
-    "agw.rule": ("rulename",),
-    "agw.backend_setting": ("backendsettingname",),
-    "agw.waf_mode": ("wafmode",),
-    "agw.waf_evaluation_time_s": ("wafevaluationtime",),
-    "agw.server_connect_time_s": ("serverconnecttime",),
-    "agw.server_header_time_s": ("serverheadertime",),
-    "tls.protocol": ("sslprotocol",),
-    "user_agent.original": ("useragent",),
+    "agw.listener": "listenername",
+    "agw.rule": "rulename",
+    "agw.backend_setting": "backendsettingname",
+    "agw.waf_mode": "wafmode",
+    "agw.waf_evaluation_time_s": "wafevaluationtime",
+    "agw.server_connect_time_s": "serverconnecttime",
+    "agw.server_header_time_s": "serverheadertime",
+    "tls.protocol": "sslprotocol",
+    "user_agent.original": "useragent",
 }
 
 
@@ -203,9 +204,7 @@ def _scheme(flat: FlatRow) -> str:
 
 
 def _attributes(flat: FlatRow, is_v1: bool) -> dict[str, str]:
-    attributes = {
-        name: value for name, keys in _ATTRIBUTES.items() if (value := read_text(flat, *keys))
-    }
+    attributes = read_texts(flat, _ATTRIBUTES)
     attributes["reading.timeTaken"] = "ms" if is_v1 else "s"
     attributes["reading.time"] = "end"
     return attributes
