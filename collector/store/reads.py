@@ -14,7 +14,7 @@ from clickhouse_connect.driver.query import QueryResult
 from collector.model import GatewayRecord, Id, LogRecord, Span, SpanEvent, SpanLink
 from collector.store.rendering import read_query
 from collector.store.rows import IdHit
-from collector.store.values import read_attributes, read_text
+from collector.store.values import read_attributes, read_resource, read_text
 
 LATEST_NS = (1 << 63) - 1
 BUCKET_S = 300
@@ -197,7 +197,7 @@ def _span(row: tuple[Any, ...]) -> Span:
         status_message=row[9],
         trace_state=row[10],
         attributes=read_attributes(row[11]),
-        resource=read_attributes(row[12]),
+        resource=read_resource(row[12]),
         scope=row[13],
         events=[SpanEvent(at, name, read_attributes(each)) for at, name, each in events],
         links=[SpanLink(trace, span, read_attributes(each)) for trace, span, each in links],
@@ -214,7 +214,7 @@ def _log_record(row: tuple[Any, ...]) -> LogRecord:
         severity=row[4],
         body=read_text(row[5]),
         attributes=read_attributes(row[6]),
-        resource=read_attributes(row[7]),
+        resource=read_resource(row[7]),
         scope=row[8],
         event_name=row[9],
         received_ns=row[10],

@@ -14,6 +14,7 @@ import binascii
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -29,6 +30,12 @@ def read_attributes(stored: Mapping[str, str]) -> Mapping[str, str]:
     if not any(value.startswith(MARKER) for value in stored.values()):
         return stored
     return {key: read_text(value) for key, value in stored.items()}
+
+
+@lru_cache(4096)
+def read_resource(stored: str) -> Mapping[str, str]:
+    """Return the attributes of a resource from the JSON that is stored, shared by its spans."""
+    return read_attributes(json.loads(stored)) if stored else {}
 
 
 def read_text(stored: str) -> str:

@@ -12,8 +12,7 @@ SELECT
     s.name AS SpanName,
     transform(s.kind, [1, 2, 3, 4, 5],
         ['Internal', 'Server', 'Client', 'Producer', 'Consumer'], 'Unspecified') AS SpanKind,
-    resource['service.name'] AS ServiceName,
-    resource AS ResourceAttributes,
+    service AS ServiceName,
     scope_name AS ScopeName,
     scope_version AS ScopeVersion,
     {{attribute_map:s.attributes}} AS SpanAttributes,
@@ -27,20 +26,29 @@ SELECT
     arrayMap(i -> {{hex_id:i}}, s.links.span_id) AS `Links.SpanId`,
     s.links.trace_state AS `Links.TraceState`,
     arrayMap(a -> {{attribute_map:a}}, s.links.attributes) AS `Links.Attributes`,
+    resource AS Resource,
     {{moment:received_ns}} AS Received,
     tenant AS Tenant
 FROM (
-    SELECT s, resource, scope_name, scope_version, received_ns, tenant
+    SELECT s, service, resource, scope_name, scope_version, received_ns, tenant
     FROM (
         SELECT
-            resource, ss.scope.name AS scope_name, ss.scope.version AS scope_version,
+            service, resource, ss.scope.name AS scope_name, ss.scope.version AS scope_version,
             ss.spans AS spans, received_ns, tenant
         FROM (
-            SELECT {{attribute_map:r.resource.attributes}} AS resource, r.scope_spans AS scope_spans, received_ns, tenant
+            SELECT
+                toLowCardinality(attributes['service.name']) AS service,
+                toLowCardinality(toJSONString(attributes)) AS resource,
+                scope_spans, received_ns, tenant
             FROM (
-                SELECT r, received_ns, tenant
-                FROM {{database}}.landing_trace
-                ARRAY JOIN resource_spans AS r
+                SELECT
+                    {{attribute_map:r.resource.attributes}} AS attributes, r.scope_spans AS scope_spans,
+                    received_ns, tenant
+                FROM (
+                    SELECT r, received_ns, tenant
+                    FROM {{database}}.landing_trace
+                    ARRAY JOIN resource_spans AS r
+                )
             )
         )
         ARRAY JOIN scope_spans AS ss

@@ -10,33 +10,39 @@ SELECT
     toUInt8(l.flags) AS TraceFlags,
     l.severity_text AS SeverityText,
     toUInt8(l.severity_number) AS SeverityNumber,
-    resource['service.name'] AS ServiceName,
+    service AS ServiceName,
     {{body_text:l.body}} AS Body,
     resource_schema_url AS ResourceSchemaUrl,
-    resource AS ResourceAttributes,
     scope_schema_url AS ScopeSchemaUrl,
     scope_name AS ScopeName,
     scope_version AS ScopeVersion,
     scope_attributes AS ScopeAttributes,
     {{attribute_map:l.attributes}} AS LogAttributes,
     l.event_name AS EventName,
+    resource AS Resource,
     {{moment:received_ns}} AS Received,
     tenant AS Tenant
 FROM (
-    SELECT l, resource, resource_schema_url, scope_name, scope_version, scope_attributes, scope_schema_url, received_ns, tenant
+    SELECT l, service, resource, resource_schema_url, scope_name, scope_version, scope_attributes, scope_schema_url, received_ns, tenant
     FROM (
         SELECT
-            resource, resource_schema_url, sl.scope.name AS scope_name, sl.scope.version AS scope_version,
+            service, resource, resource_schema_url, sl.scope.name AS scope_name, sl.scope.version AS scope_version,
             {{attribute_map:sl.scope.attributes}} AS scope_attributes, sl.schema_url AS scope_schema_url,
             sl.log_records AS log_records, received_ns, tenant
         FROM (
             SELECT
-                {{attribute_map:r.resource.attributes}} AS resource, r.schema_url AS resource_schema_url,
-                r.scope_logs AS scope_logs, received_ns, tenant
+                toLowCardinality(attributes['service.name']) AS service,
+                toLowCardinality(toJSONString(attributes)) AS resource,
+                resource_schema_url, scope_logs, received_ns, tenant
             FROM (
-                SELECT r, received_ns, tenant
-                FROM {{database}}.landing_log
-                ARRAY JOIN resource_logs AS r
+                SELECT
+                    {{attribute_map:r.resource.attributes}} AS attributes, r.schema_url AS resource_schema_url,
+                    r.scope_logs AS scope_logs, received_ns, tenant
+                FROM (
+                    SELECT r, received_ns, tenant
+                    FROM {{database}}.landing_log
+                    ARRAY JOIN resource_logs AS r
+                )
             )
         )
         ARRAY JOIN scope_logs AS sl

@@ -7,7 +7,7 @@ SELECT
     toUInt8(l.flags) AS TraceFlags,
     l.severity_text AS SeverityText,
     toUInt8(l.severity_number) AS SeverityNumber,
-    resource['service.name'] AS ServiceName,
+    service AS ServiceName,
     arrayMap(
     json -> if(json = '', if(startsWith(l.body, '\n') AND length(l.body) <= 129, substring(l.body, 3), multiIf(
     startsWith(l.body, '\n'), substring(l.body, multiIf(length(l.body) <= 16386, 4, length(l.body) <= 2097155, 5, 6)),
@@ -97,7 +97,6 @@ SELECT
             range(least(countSubstrings(body, '\n'), 128)), [toUInt64(1)])])[1],
     [substring(l.body, if(length(l.body) <= 129, 3, 4))])[1]])[1], '')])[1] AS Body,
     resource_schema_url AS ResourceSchemaUrl,
-    resource AS ResourceAttributes,
     scope_schema_url AS ScopeSchemaUrl,
     scope_name AS ScopeName,
     scope_version AS ScopeVersion,
@@ -133,13 +132,14 @@ SELECT
         (substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, 5)), ''))])[1],
     '')), l.attributes.value)), 'Map(LowCardinality(String), String)') AS LogAttributes,
     l.event_name AS EventName,
+    resource AS Resource,
     fromUnixTimestamp64Nano(toInt64(received_ns)) AS Received,
     tenant AS Tenant
 FROM (
-    SELECT l, resource, resource_schema_url, scope_name, scope_version, scope_attributes, scope_schema_url, received_ns, tenant
+    SELECT l, service, resource, resource_schema_url, scope_name, scope_version, scope_attributes, scope_schema_url, received_ns, tenant
     FROM (
         SELECT
-            resource, resource_schema_url, sl.scope.name AS scope_name, sl.scope.version AS scope_version,
+            service, resource, resource_schema_url, sl.scope.name AS scope_name, sl.scope.version AS scope_version,
             CAST(mapFromArrays(sl.scope.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
     startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
     startsWith(v, '\x18'), toString(reinterpretAsInt64(
@@ -173,7 +173,12 @@ FROM (
             sl.log_records AS log_records, received_ns, tenant
         FROM (
             SELECT
-                CAST(mapFromArrays(r.resource.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
+                toLowCardinality(attributes['service.name']) AS service,
+                toLowCardinality(toJSONString(attributes)) AS resource,
+                resource_schema_url, scope_logs, received_ns, tenant
+            FROM (
+                SELECT
+                    CAST(mapFromArrays(r.resource.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
     startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
     startsWith(v, '\x18'), toString(reinterpretAsInt64(
     bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
@@ -202,12 +207,13 @@ FROM (
              concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
         range(if(length(v) > 32768, 0, least(countSubstrings(v, '\n'), 129))),
         (substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, 5)), ''))])[1],
-    '')), r.resource.attributes.value)), 'Map(LowCardinality(String), String)') AS resource, r.schema_url AS resource_schema_url,
-                r.scope_logs AS scope_logs, received_ns, tenant
-            FROM (
-                SELECT r, received_ns, tenant
-                FROM hopline.landing_log
-                ARRAY JOIN resource_logs AS r
+    '')), r.resource.attributes.value)), 'Map(LowCardinality(String), String)') AS attributes, r.schema_url AS resource_schema_url,
+                    r.scope_logs AS scope_logs, received_ns, tenant
+                FROM (
+                    SELECT r, received_ns, tenant
+                    FROM hopline.landing_log
+                    ARRAY JOIN resource_logs AS r
+                )
             )
         )
         ARRAY JOIN scope_logs AS sl

@@ -1,11 +1,11 @@
 SELECT
     toUnixTimestamp64Nano(Timestamp) AS time_ns, TraceId, SpanId, ServiceName, SeverityText, Body,
-    LogAttributes, ResourceAttributes, ScopeName, EventName, toUnixTimestamp64Nano(Received) AS received_ns
+    LogAttributes, Resource, ScopeName, EventName, toUnixTimestamp64Nano(Received) AS received_ns
 FROM {database:Identifier}.otel_logs
 WHERE toUnixTimestamp(toStartOfFiveMinutes(Timestamp)) IN {buckets:Array(Int64)}
     AND TraceId = ''
     AND hasAny(RequestKeys, {keys:Array(String)})
     AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64})
 ORDER BY time_ns, ServiceName, Body, received_ns
-LIMIT 1 BY ServiceName, time_ns, Body, cityHash64(LogAttributes), cityHash64(ResourceAttributes)
+LIMIT 1 BY ServiceName, time_ns, Body, cityHash64(LogAttributes), Resource
 LIMIT {limit:UInt32}

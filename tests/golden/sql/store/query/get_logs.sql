@@ -1,6 +1,6 @@
 SELECT
     toUnixTimestamp64Nano(Timestamp) AS time_ns, TraceId, SpanId, ServiceName, SeverityText, Body,
-    LogAttributes, ResourceAttributes, ScopeName, EventName, toUnixTimestamp64Nano(Received) AS received_ns
+    LogAttributes, Resource, ScopeName, EventName, toUnixTimestamp64Nano(Received) AS received_ns
 FROM {database:Identifier}.otel_logs
 WHERE TraceId IN {trace_ids:Array(String)}
     AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64})

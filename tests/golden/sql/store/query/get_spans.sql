@@ -1,6 +1,6 @@
 SELECT
     TraceId, SpanId, ParentSpanId, SpanName, ServiceName, toUnixTimestamp64Nano(Timestamp) AS start_ns, Duration,
-    SpanKind, StatusCode, StatusMessage, TraceState, SpanAttributes, ResourceAttributes, ScopeName,
+    SpanKind, StatusCode, StatusMessage, TraceState, SpanAttributes, Resource, ScopeName,
     arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`), `Events.Name`, `Events.Attributes`,
     `Links.TraceId`, `Links.SpanId`, `Links.Attributes`, toUnixTimestamp64Nano(Received) AS received_ns
 FROM {database:Identifier}.otel_traces
@@ -11,5 +11,5 @@ WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime,
 ORDER BY TraceId, start_ns, SpanId, received_ns
 LIMIT 1 BY
     TraceId, SpanId, ParentSpanId, SpanName, start_ns, Duration, StatusCode, StatusMessage,
-    cityHash64(SpanAttributes, ResourceAttributes, `Events.Timestamp`)
+    cityHash64(SpanAttributes, Resource, `Events.Timestamp`)
 LIMIT {limit:UInt32}

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS hopline.otel_traces  (
     SpanName LowCardinality(String) CODEC(ZSTD(1)),
     SpanKind LowCardinality(String) CODEC(ZSTD(1)),
     ServiceName LowCardinality(String) CODEC(ZSTD(1)),
-    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ResourceAttributes Map(LowCardinality(String), String) ALIAS JSONExtract(Resource, 'Map(LowCardinality(String), String)'),
     ScopeName String CODEC(ZSTD(1)),
     ScopeVersion String CODEC(ZSTD(1)),
     SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS hopline.otel_traces  (
     Links Nested (
         TraceId String, SpanId String, TraceState String,
         Attributes Map(LowCardinality(String), String)) CODEC(ZSTD(1)),
+    Resource LowCardinality(String) CODEC(ZSTD(1)),
     Received DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Tenant LowCardinality(String) CODEC(ZSTD(1))
 )

@@ -9,8 +9,7 @@ SELECT
     s.name AS SpanName,
     transform(s.kind, [1, 2, 3, 4, 5],
         ['Internal', 'Server', 'Client', 'Producer', 'Consumer'], 'Unspecified') AS SpanKind,
-    resource['service.name'] AS ServiceName,
-    resource AS ResourceAttributes,
+    service AS ServiceName,
     scope_name AS ScopeName,
     scope_version AS ScopeVersion,
     CAST(mapFromArrays(s.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
@@ -111,16 +110,23 @@ SELECT
         range(if(length(v) > 32768, 0, least(countSubstrings(v, '\n'), 129))),
         (substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, 5)), ''))])[1],
     '')), a.value)), 'Map(LowCardinality(String), String)'), s.links.attributes) AS `Links.Attributes`,
+    resource AS Resource,
     fromUnixTimestamp64Nano(toInt64(received_ns)) AS Received,
     tenant AS Tenant
 FROM (
-    SELECT s, resource, scope_name, scope_version, received_ns, tenant
+    SELECT s, service, resource, scope_name, scope_version, received_ns, tenant
     FROM (
         SELECT
-            resource, ss.scope.name AS scope_name, ss.scope.version AS scope_version,
+            service, resource, ss.scope.name AS scope_name, ss.scope.version AS scope_version,
             ss.spans AS spans, received_ns, tenant
         FROM (
-            SELECT CAST(mapFromArrays(r.resource.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
+            SELECT
+                toLowCardinality(attributes['service.name']) AS service,
+                toLowCardinality(toJSONString(attributes)) AS resource,
+                scope_spans, received_ns, tenant
+            FROM (
+                SELECT
+                    CAST(mapFromArrays(r.resource.attributes.key, arrayMap(v -> if(startsWith(v, '\n') AND length(v) <= 129, substring(v, 3), multiIf(
     startsWith(v, '\n'), substring(v, multiIf(length(v) <= 16386, 4, length(v) <= 2097155, 5, 6)),
     startsWith(v, '\x18'), toString(reinterpretAsInt64(
     bitAnd(reinterpretAsUInt64(substring(v, 2, 8)), 127)
@@ -149,11 +155,13 @@ FROM (
              concat(walk.2, if(walk.2 = '', '[', ','), toJSONString(substring(walk.1, 5, reinterpretAsUInt8(substring(walk.1, 2, 1)) - 2))))),
         range(if(length(v) > 32768, 0, least(countSubstrings(v, '\n'), 129))),
         (substring(v, multiIf(length(v) <= 129, 3, length(v) <= 16386, 4, 5)), ''))])[1],
-    '')), r.resource.attributes.value)), 'Map(LowCardinality(String), String)') AS resource, r.scope_spans AS scope_spans, received_ns, tenant
-            FROM (
-                SELECT r, received_ns, tenant
-                FROM hopline.landing_trace
-                ARRAY JOIN resource_spans AS r
+    '')), r.resource.attributes.value)), 'Map(LowCardinality(String), String)') AS attributes, r.scope_spans AS scope_spans,
+                    received_ns, tenant
+                FROM (
+                    SELECT r, received_ns, tenant
+                    FROM hopline.landing_trace
+                    ARRAY JOIN resource_spans AS r
+                )
             )
         )
         ARRAY JOIN scope_spans AS ss
