@@ -167,9 +167,9 @@ def require_start(flat: Row, *names: str) -> Moment:
     Raises:
         FieldError: there is none, or it is no moment.
     """
-    for name in names:
+    for name in () if flat.get(names[0]).__class__ is str else names:
         value = flat.get(name)
-        if value.__class__ is not str and isinstance(value, datetime):
+        if isinstance(value, datetime):
             seconds = int(value.replace(microsecond=0).timestamp())
             return Moment(seconds * 1_000_000_000 + value.microsecond * 1_000, 1_000)
     return require_moment(flat, *names)

@@ -56,6 +56,9 @@ def parse_moment(value: object) -> Moment:
     Raises:
         ValueError: it is none of these, or not between 1970 and 2262.
     """
+    # what most products write; the general way costs twice as much
+    if type(value) is int and 10**11 <= value <= _MAX_MS:
+        return Moment(value * NS_PER_MS, NS_PER_MS)
     if isinstance(value, str):
         second_ns = _seconds.get(value[:19])
         if second_ns is not None:
@@ -69,9 +72,6 @@ def parse_moment(value: object) -> Moment:
         if _NUMBER.fullmatch(value):
             return _parse_epoch(float(value) if "." in value else int(value))
     elif type(value) is int or type(value) is float:
-        # what most products write; the general way costs twice as much
-        if type(value) is int and 10**11 <= value <= _MAX_MS:
-            return Moment(value * NS_PER_MS, NS_PER_MS)
         return _parse_epoch(value)
     raise ValueError(_NOT_A_TIME)
 

@@ -20,6 +20,7 @@ import orjson
 from collector.decode.context import context_from_headers, find_ids, read_context
 from collector.decode.documents import decode_rows, unwrap
 from collector.decode.fields import (
+    NS_PER_MS,
     FieldError,
     Row,
     derive_record_id,
@@ -105,6 +106,8 @@ _VOCABULARY = Vocabulary(
     }
 )
 
+# above, a number may be of another unit; below, too
+_LEAST_MS, _MOST_MS = 10**11, 9 * 10**12
 Interval = tuple[int, int]
 
 
@@ -257,8 +260,12 @@ def _refuse_backwards(record: GatewayRecord) -> None:
 
 def _moment(row: Row, name: str) -> int | None:
     # a variable that was never set may render as 0
-    if row.get(name) in (None, 0, "0"):
+    value = row.get(name)
+    if value in (None, 0, "0"):
         return None
+    # eight a record, nearly always whole ms: 0.1 us each instead of 0.7
+    if value.__class__ is int and _LEAST_MS <= value <= _MOST_MS:
+        return value * NS_PER_MS
     moment = read_moment(row, name)
     return moment.ns if moment else None
 

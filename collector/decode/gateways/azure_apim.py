@@ -239,6 +239,9 @@ def _set_context(record: GatewayRecord, flat: FlatRow) -> None:
     inbound = _headers(flat, "requestheaders")
     outbound = _headers(flat, "backendrequestheaders")
     answered = _headers(flat, "responseheaders")
+    if not (inbound or outbound or answered):  # logging them is off until someone turns it on
+        _set_kind(record, flat, inbound, answered)
+        return
     received = context_from_headers(inbound, "RequestHeaders.")
     sent = context_from_headers(outbound, "BackendRequestHeaders.")
     if sent.trace_id:

@@ -69,6 +69,8 @@ _OTHER_TELEMETRY = frozenset(
 _API_KINDS = {"graphql": "graphql", "websocket": "websocket", "grpc": "grpc"}
 _SPAN_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _NO_SPAN_ID = "0" * 16
+_TRACE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_NO_TRACE_ID = "0" * 32
 _ANONYMOUS = "0.0.0.0"  # noqa: S104 an address that Application Insights writes, not one to bind
 
 
@@ -174,7 +176,7 @@ def _set_ids(
     ids: list[Id] = []
     parent = read_text(flat, "parentid", "operationparentid")
     legacy = read_text(properties, "ai_legacyRequestId")
-    trace_id = "" if "-" in operation_id else normalise_trace_id(operation_id)
+    trace_id = _trace_id(operation_id)
     if len(operation_id) == 32 and trace_id:
         record.trace_id = trace_id
         record.trace_id_source = "OperationId"
@@ -242,6 +244,12 @@ def _span_id(text: str) -> str:
         return text
     context = parse_request_id(text)
     return context.span_id if context else normalise_span_id(text)
+
+
+def _trace_id(text: str) -> str:
+    if _TRACE_ID.fullmatch(text) and text != _NO_TRACE_ID:
+        return text
+    return "" if "-" in text else normalise_trace_id(text)
 
 
 def _split_operation(text: str) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.decode.records import decode_records, encode_odd_records, encode_records
@@ -57,6 +57,7 @@ _FULL_RECORDS = st.builds(
 )
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_FULL_RECORDS, max_size=3))
 def test_quick_encoder_writes_the_same_bytes(records: list[GatewayRecord]) -> None:
     """The hand-written encoder and the generated class agree to the byte, twice in a row."""
