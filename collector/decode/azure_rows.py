@@ -144,7 +144,7 @@ def read_texts(flat: FlatRow, columns: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         FieldError: one is an object or an array.
     """
-    found = {key: value for key, name in columns.items() if (value := flat.get(name)) or value == 0}
+    found = {key: value for key, name in columns.items() if (value := flat.get(name))}
     if _TEXT.issuperset(map(type, found.values())) and MISSING.isdisjoint(found.values()):
         return found
     return {key: text for key, name in columns.items() if (text := read_text(flat, name))}

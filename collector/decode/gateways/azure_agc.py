@@ -16,7 +16,6 @@ from collector.decode.azure_rows import (
     FlatRow,
     expand,
     read_named,
-    read_texts,
     require_start,
     resource_name,
 )
@@ -130,7 +129,9 @@ def _read_backend(record: GatewayRecord, flat: FlatRow) -> None:
 
 
 def _attributes(flat: FlatRow, query: str) -> dict[str, str]:
-    attributes = read_texts(flat, _ATTRIBUTES)
+    attributes = {
+        name: value for name, key in _ATTRIBUTES.items() if (value := read_text(flat, key))
+    }
     attributes["reading.time"] = "end"
     if query:
         attributes["url.query"] = query

@@ -18,7 +18,6 @@ from collector.decode.azure_rows import (
     FlatRow,
     expand,
     read_named,
-    read_texts,
     require_start,
     resource_name,
 )
@@ -204,7 +203,9 @@ def _scheme(flat: FlatRow) -> str:
 
 
 def _attributes(flat: FlatRow, is_v1: bool) -> dict[str, str]:
-    attributes = read_texts(flat, _ATTRIBUTES)
+    attributes = {
+        name: value for name, key in _ATTRIBUTES.items() if (value := read_text(flat, key))
+    }
     attributes["reading.timeTaken"] = "ms" if is_v1 else "s"
     attributes["reading.time"] = "end"
     return attributes
