@@ -70,7 +70,8 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> Canonical:
                 RecordError(index, "it begins over a day from now", "start_ns", "start_future")
             )
         else:
-            record.quality = check_clock(record, received_ns)
+            if record.start_ns + (record.duration_ns or 0) > received_ns:
+                record.quality = check_clock(record, received_ns)
             kept.append(record)
     messages = [
         encode_records(kept[at : at + _RECORDS_PER_MESSAGE])
