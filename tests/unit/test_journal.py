@@ -84,15 +84,16 @@ async def test_concurrent_appends_share_syncs(tmp_path: Path) -> None:
     assert metrics.value("hopline_journal_syncs_total") <= 10
 
 
-async def test_lone_caller_never_waits_for_a_group(
+async def test_few_callers_never_wait_for_a_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls one after the other are committed at once."""
+    """Calls one after the other, and a few at once, are committed as soon as the disk is free."""
     monkeypatch.setattr(writer, "_GATHER_S", 60)
     journal = make_journal(tmp_path)
     async with asyncio.timeout(5):
         for message in MESSAGES:
             await journal.append([(Stream.TRACE, message)])
+        await asyncio.gather(*(journal.append([(Stream.LOG, each)]) for each in MESSAGES[:7]))
     await journal.close()
 
 
@@ -101,6 +102,7 @@ async def test_group_is_complete_when_as_many_call_as_before(
 ) -> None:
     """The second of two callers waits until the first is back, and both share a sync."""
     monkeypatch.setattr(writer, "_GATHER_S", 60)
+    monkeypatch.setattr(writer, "_GATHER_CALLS", 2)
     metrics = Metrics()
     journal = make_journal(tmp_path, metrics=metrics)
     first, second = (
@@ -131,6 +133,7 @@ async def test_waiting_for_a_group_ends(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_many_bytes_are_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A group that is large already is not held up for more."""
     monkeypatch.setattr(writer, "_GATHER_S", 60)
+    monkeypatch.setattr(writer, "_GATHER_CALLS", 2)
     monkeypatch.setattr(writer, "_GATHER_BYTES", 100)
     journal = make_journal(tmp_path)
     async with asyncio.timeout(5):
