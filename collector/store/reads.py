@@ -16,7 +16,6 @@ from collector.store.rendering import read_query
 from collector.store.rows import IdHit
 from collector.store.values import read_attributes, read_resource, read_text
 
-LATEST_NS = (1 << 63) - 1
 BUCKET_S = 300
 _MAX_HITS = 10_000
 _MAX_OPERATIONS = 5_000
@@ -50,7 +49,7 @@ def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
     rows = ask(
         client,
         "find_ids",
-        frozenset({"half_keys"} if half_keys else ()),
+        _parts(half_keys=half_keys),
         database=database,
         keys=wanted,
         half_keys=half_keys,
@@ -99,7 +98,7 @@ def get_spans(
     client: Client,
     database: str,
     trace_ids: Sequence[str],
-    received_until_ns: int,
+    received_until_ns: int | None,
     limit: int,
     *,
     services: Sequence[str] = (),
@@ -111,6 +110,7 @@ def get_spans(
     rows = ask(
         client,
         "get_spans",
+        _parts(long_ids=long_ids, services=services, as_of=received_until_ns is not None),
         database=database,
         keys=keys,
         long_ids=long_ids,
@@ -122,12 +122,17 @@ def get_spans(
 
 
 def get_logs(
-    client: Client, database: str, trace_ids: Sequence[str], received_until_ns: int, limit: int
+    client: Client,
+    database: str,
+    trace_ids: Sequence[str],
+    received_until_ns: int | None,
+    limit: int,
 ) -> list[LogRecord]:
     """Return the log records of *trace_ids* in order of time."""
     rows = ask(
         client,
         "get_logs",
+        _parts(as_of=received_until_ns is not None),
         database=database,
         trace_ids=list(trace_ids),
         received_until_ns=received_until_ns,
@@ -137,7 +142,7 @@ def get_logs(
 
 
 def find_logs(
-    client: Client, database: str, keys: Sequence[str], received_until_ns: int, limit: int
+    client: Client, database: str, keys: Sequence[str], received_until_ns: int | None, limit: int
 ) -> list[LogRecord]:
     """Return the log records without a trace id that carry one of *keys*, in order of time."""
     wanted = sorted(set(keys))
@@ -147,6 +152,7 @@ def find_logs(
     rows = ask(
         client,
         "find_logs",
+        _parts(as_of=received_until_ns is not None),
         database=database,
         keys=wanted,
         buckets=[bucket for (bucket,) in buckets],
@@ -161,7 +167,7 @@ def get_records(
     database: str,
     trace_ids: Sequence[str],
     record_keys: Sequence[tuple[str, str]],
-    received_until_ns: int,
+    received_until_ns: int | None,
 ) -> list[GatewayRecord]:
     """Return every stored version of the records, in order of start and reception."""
     keys = ask(
@@ -175,9 +181,18 @@ def get_records(
     if not keys:
         return []
     result = query(
-        client, "get_records", database=database, keys=keys, received_until_ns=received_until_ns
+        client,
+        "get_records",
+        _parts(as_of=received_until_ns is not None),
+        database=database,
+        keys=keys,
+        received_until_ns=received_until_ns,
     )
     return [_record(values) for values in result.named_results()]
+
+
+def _parts(**wanted: object) -> frozenset[str]:
+    return frozenset(name for name, value in wanted.items() if value)
 
 
 def _span(row: tuple[Any, ...]) -> Span:

@@ -134,9 +134,13 @@ class Store:
         if not trace_ids:
             return []
         with self.connections.reading() as client:
-            until = reads.LATEST_NS if received_until_ns is None else received_until_ns
             return reads.get_spans(
-                client, self._settings.database, trace_ids, until, limit, services=services
+                client,
+                self._settings.database,
+                trace_ids,
+                received_until_ns,
+                limit,
+                services=services,
             )
 
     def get_logs(
@@ -150,8 +154,9 @@ class Store:
         if not trace_ids:
             return []
         with self.connections.reading() as client:
-            until = reads.LATEST_NS if received_until_ns is None else received_until_ns
-            return reads.get_logs(client, self._settings.database, trace_ids, until, limit)
+            return reads.get_logs(
+                client, self._settings.database, trace_ids, received_until_ns, limit
+            )
 
     def find_logs(
         self,
@@ -164,8 +169,7 @@ class Store:
         if not keys:
             return []
         with self.connections.reading() as client:
-            until = reads.LATEST_NS if received_until_ns is None else received_until_ns
-            return reads.find_logs(client, self._settings.database, keys, until, limit)
+            return reads.find_logs(client, self._settings.database, keys, received_until_ns, limit)
 
     def get_records(
         self,
@@ -178,8 +182,9 @@ class Store:
         if not trace_ids and not record_keys:
             return []
         with self.connections.reading() as client:
-            until = reads.LATEST_NS if received_until_ns is None else received_until_ns
-            return reads.get_records(client, self._settings.database, trace_ids, record_keys, until)
+            return reads.get_records(
+                client, self._settings.database, trace_ids, record_keys, received_until_ns
+            )
 
     def find_requests(
         self, wanted: RequestFilter, limit: int = 50, cursor: str = ""

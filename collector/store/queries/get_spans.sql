@@ -1,6 +1,7 @@
 -- The spans of some traces: `keys` are (five minutes, trace id), the beginning of the table's order.
 -- Without the five minutes a list of traces would be looked for in every five minutes of the range.
 -- A trace that is spread over too many of them for that (`long_ids`) is looked for in all.
+-- To analyse a condition takes the engine as long as to read a trace: those that nobody asks for are left out.
 SELECT
     TraceId, SpanId, ParentSpanId, SpanName, ServiceName, toUnixTimestamp64Nano(Timestamp) AS start_ns, Duration,
     SpanKind, StatusCode, StatusMessage, TraceState, SpanAttributes, Resource, ScopeName,
@@ -8,9 +9,10 @@ SELECT
     `Links.TraceId`, `Links.SpanId`, `Links.Attributes`, toUnixTimestamp64Nano(Received) AS received_ns
 FROM {database:Identifier}.otel_traces
 WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime, String))}
-        OR TraceId IN {long_ids:Array(String)})
-    AND (empty({services:Array(String)}) OR ServiceName IN {services:Array(String)})
-    AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64})
+        OR TraceId IN {long_ids:Array(String)} -- when long_ids
+    )
+    AND ServiceName IN {services:Array(String)} -- when services
+    AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}) -- when as_of
 ORDER BY TraceId, start_ns, SpanId, received_ns
 LIMIT 1 BY
     TraceId, SpanId, ParentSpanId, SpanName, start_ns, Duration, StatusCode, StatusMessage,

@@ -5,8 +5,9 @@ SELECT
     `Links.TraceId`, `Links.SpanId`, `Links.Attributes`, toUnixTimestamp64Nano(Received) AS received_ns
 FROM {database:Identifier}.otel_traces
 WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime, String))}
-        OR TraceId IN {long_ids:Array(String)})
-    AND (empty({services:Array(String)}) OR ServiceName IN {services:Array(String)})
+        OR TraceId IN {long_ids:Array(String)}
+    )
+    AND ServiceName IN {services:Array(String)}
     AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64})
 ORDER BY TraceId, start_ns, SpanId, received_ns
 LIMIT 1 BY
