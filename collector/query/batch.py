@@ -19,10 +19,18 @@ _MIN_CHUNK = 8
 
 
 class RowStitching:
-    """Turns rows of a search into timelines. Thread-safe."""
+    """
+    Turns rows of a search into timelines. Thread-safe.
 
-    def __init__(self, store: Store, stitching: Stitching, aside: Executor) -> None:
+    *is_brief* leaves out what only a reader of the whole timeline wants: the records' own text,
+    and the spans' events and links.
+    """
+
+    def __init__(
+        self, store: Store, stitching: Stitching, aside: Executor, *, is_brief: bool = False
+    ) -> None:
         self._store = store
+        self._is_brief = is_brief
         self._stitching = stitching
         self._aside = aside
 
@@ -37,7 +45,7 @@ class RowStitching:
         """
         if not rows:
             return
-        batch = _Batch(self._store, self._aside, rows)
+        batch = _Batch(self._store, self._aside, rows, is_brief=self._is_brief)
         room = MAX_PAGE_SPANS
         for parts in batch.parts:
             spans = batch.spans_of(parts)
@@ -67,8 +75,13 @@ class _Batch:
     Spans come in two chunks, so that the rows of the first are stitched while the second is read.
     """
 
-    def __init__(self, store: Store, aside: Executor, rows: Sequence[RequestRow]) -> None:
+    def __init__(
+        self, store: Store, aside: Executor, rows: Sequence[RequestRow], *, is_brief: bool
+    ) -> None:
         self._store = store
+        self._is_brief = is_brief
+        self._buckets = {row.trace_id: row.buckets for row in rows}
+        self._starts = {(row.gateway, row.record_id): row.start_ns for row in rows}
         self._aside = aside
         self._spans: dict[str, list[Span]] = {}
         self._reading: dict[str, Future[list[Span]]] = {}
@@ -105,10 +118,22 @@ class _Batch:
         keys = sorted({k for parts in self.parts for k in parts.records} - self._records.keys())
         if not traces and not keys:
             return
-        reading = self._aside.submit(self._store.get_records, trace_ids=traces, record_keys=keys)
+        reading = self._aside.submit(
+            self._store.get_records,
+            trace_ids=traces,
+            record_keys=keys,
+            starts=self._starts,
+            is_brief=self._is_brief,
+        )
         half = (len(traces) + 1) // 2 if len(traces) > _MIN_CHUNK else len(traces)
         for chunk in (traces[:half], traces[half:]):
-            future = self._aside.submit(self._store.get_spans, chunk, limit=MAX_PAGE_SPANS + 1)
+            future = self._aside.submit(
+                self._store.get_spans,
+                chunk,
+                limit=MAX_PAGE_SPANS + 1,
+                buckets=self._buckets,
+                is_brief=self._is_brief,
+            )
             self._reading.update(dict.fromkeys(chunk, future))
         for key in keys:
             self._records[key] = []

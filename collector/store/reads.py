@@ -5,7 +5,7 @@ Tables that are ordered by time first are read in two steps: an index says in wh
 rows lie, then exactly those are read. So no caller has to know a time range.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clickhouse_connect.driver import Client
@@ -17,6 +17,9 @@ from collector.store.rows import IdHit
 from collector.store.values import read_attributes, read_resource, read_text
 
 BUCKET_S = 300
+_NS_PER_S = 1_000_000_000
+# Versions of a record that start further apart than this are not looked for.
+_VERSION_GAP_S = 60
 _MAX_HITS = 10_000
 _MAX_OPERATIONS = 5_000
 # A trace in more than a day's worth of buckets is looked for in all of them.
@@ -102,16 +105,27 @@ def get_spans(
     limit: int,
     *,
     services: Sequence[str] = (),
+    buckets: Mapping[str, Sequence[int]] | None = None,
+    is_brief: bool = False,
 ) -> list[Span]:
     """Return the spans of *trace_ids*, of all or some services, in order of trace and start."""
-    keys, long_ids = locate_traces(client, database, trace_ids)
+    known = buckets or {}
+    unknown = [trace_id for trace_id in trace_ids if not known.get(trace_id)]
+    keys, long_ids = locate_traces(client, database, unknown)
+    keys += [(bucket, trace_id) for trace_id in trace_ids for bucket in known.get(trace_id, ())]
     if not keys and not long_ids:
         return []
     rows = ask(
         client,
         "get_spans",
-        _parts(long_ids=long_ids, services=services, as_of=received_until_ns is not None),
+        _parts(
+            long_ids=long_ids,
+            services=services,
+            as_of=received_until_ns is not None,
+            whole=not is_brief,
+        ),
         database=database,
+        trace_ids=list(trace_ids),
         keys=keys,
         long_ids=long_ids,
         services=list(services),
@@ -162,30 +176,53 @@ def find_logs(
     return [_log_record(row) for row in rows]
 
 
+def record_places(
+    records: Iterable[tuple[int, tuple[str, str]]],
+) -> Iterator[tuple[int, str, str]]:
+    """Yield where versions of records lie, given starts and (gateway, record id) keys."""
+    for start_ns, (gateway, record_id) in records:
+        for gap_s in (-_VERSION_GAP_S, 0, _VERSION_GAP_S):
+            moment_s = start_ns // _NS_PER_S + gap_s
+            yield moment_s // BUCKET_S * BUCKET_S, record_id, gateway
+
+
 def get_records(
     client: Client,
     database: str,
     trace_ids: Sequence[str],
     record_keys: Sequence[tuple[str, str]],
     received_until_ns: int | None,
+    *,
+    starts: Mapping[tuple[str, str], int] | None = None,
+    is_brief: bool = False,
 ) -> list[GatewayRecord]:
-    """Return every stored version of the records, in order of start and reception."""
-    keys = ask(
-        client,
-        "locate_records",
-        database=database,
-        trace_ids=[trace_id for trace_id in trace_ids if trace_id],
-        record_ids=[record_id for _, record_id in record_keys],
-        record_keys=[tuple(key) for key in record_keys],
-    )
+    """
+    Return every stored version of the records, in order of start and reception.
+
+    Those with a start in *starts* are not looked up.
+    """
+    known = starts or {}
+    unknown = [tuple(key) for key in record_keys if tuple(key) not in known]
+    keys = set(record_places((known[key], key) for key in record_keys if key in known))
+    if trace_ids or unknown:
+        keys |= set(
+            ask(
+                client,
+                "locate_records",
+                database=database,
+                trace_ids=[trace_id for trace_id in trace_ids if trace_id],
+                record_ids=[record_id for _, record_id in unknown],
+                record_keys=unknown,
+            )
+        )
     if not keys:
         return []
     result = query(
         client,
         "get_records",
-        _parts(as_of=received_until_ns is not None),
+        _parts(as_of=received_until_ns is not None, whole=not is_brief),
         database=database,
-        keys=keys,
+        keys=sorted(keys),
         received_until_ns=received_until_ns,
     )
     return [_record(values) for values in result.named_results()]
@@ -197,8 +234,8 @@ def _parts(**wanted: object) -> frozenset[str]:
 
 def _span(row: tuple[Any, ...]) -> Span:
     start_ns = row[5]
-    events = zip(*row[14:17], strict=True)
-    links = zip(*row[17:20], strict=True)
+    events = zip(*row[15:18], strict=True)
+    links = zip(*row[18:21], strict=True)
     return Span(
         trace_id=row[0],
         span_id=row[1],
@@ -216,7 +253,7 @@ def _span(row: tuple[Any, ...]) -> Span:
         scope=row[13],
         events=[SpanEvent(at, name, read_attributes(each)) for at, name, each in events],
         links=[SpanLink(trace, span, read_attributes(each)) for trace, span, each in links],
-        received_ns=row[20],
+        received_ns=row[14],
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from clickhouse_connect.driver import Client
 
 from collector.errors import BadQuestion
-from collector.store.reads import BUCKET_S, ask, find_ids, query
+from collector.store.reads import ask, find_ids, query, record_places
 from collector.store.rows import IdHit, RequestFilter, RequestRow, TraceSummary
 from collector.store.summaries import (
     TraceCounts,
@@ -37,8 +37,6 @@ _MAX_BATCH = 400
 # for so many batches row by row; then the engine does it for the whole range, which takes as long
 # as some 20 batches.
 _QUICK_READS = 3
-# Versions of a record that start further apart than this are not looked for.
-_VERSION_GAP_S = 60
 # An id that more traces carry than this does not say which of them a record belongs to.
 _MAX_TRACES_OF_KEY = 16
 
@@ -216,11 +214,7 @@ class _Records:
         return placed, _end(found, limit)
 
     def _read_newest(self, stored: Iterable[_Position]) -> dict[tuple[str, str], Any]:
-        keys = {
-            ((at.start_ns // _NS_PER_S + gap_s) // BUCKET_S * BUCKET_S, at.id, at.gateway)
-            for at in stored
-            for gap_s in (-_VERSION_GAP_S, 0, _VERSION_GAP_S)
-        }
+        keys = set(record_places((at.start_ns, (at.gateway, at.id)) for at in stored))
         if not keys:
             return {}
         result = query(self._client, "get_request_rows", database=self._database, keys=sorted(keys))
@@ -400,6 +394,7 @@ def _record_row(row: Mapping[str, Any], trace: TraceCounts | None) -> RequestRow
         services=trace.services if trace else (),
         spans=trace.spans if trace else 0,
         errors=trace.errors if trace else 0,
+        buckets=trace.buckets if trace else (),
     )
 
 
@@ -417,6 +412,7 @@ def _trace_row(trace: TraceSummary) -> RequestRow:
         services=trace.services,
         spans=trace.spans,
         errors=trace.errors,
+        buckets=trace.buckets,
     )
 
 

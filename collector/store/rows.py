@@ -77,7 +77,8 @@ class RequestRow:
     One request found by a search: a gateway record, or a trace that has none (`record_id` is "").
 
     `trace_id` is "" when no spans are known. Without a gateway record the values are those of the
-    edge span. `cursor` continues the search behind this row.
+    edge span. `buckets` are the five minutes, by their first second, that its spans lie in, where
+    they are known. `cursor` continues the search behind this row.
     """
 
     start_ns: int
@@ -100,6 +101,7 @@ class RequestRow:
     services: Sequence[str] = ()
     spans: int = 0
     errors: int = 0
+    buckets: Sequence[int] = ()
     cursor: str = ""
 
 
@@ -108,8 +110,8 @@ class TraceSummary:
     """
     What the spans of one trace add up to, from whatever has arrived.
 
-    `end_ns` is the latest end of a span. The edge span is the earliest root, and without a root
-    the earliest span.
+    `end_ns` is the latest end of a span; `buckets` as in `RequestRow`. The edge span is the
+    earliest root, and without a root the earliest span.
     """
 
     trace_id: str
@@ -133,6 +135,7 @@ class TraceSummary:
     status: int | None = None
     request_key: str = ""
     received_ns: int = 0
+    buckets: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

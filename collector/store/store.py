@@ -2,7 +2,7 @@
 The store: one object over one ClickHouse database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from urllib.parse import unquote, urlsplit
@@ -125,11 +125,14 @@ class Store:
         services: Sequence[str] = (),
         received_until_ns: int | None = None,
         limit: int = 200_000,
+        buckets: Mapping[str, Sequence[int]] | None = None,
+        is_brief: bool = False,
     ) -> list[Span]:
         """
         Return the spans of *trace_ids* by trace and start, exact duplicates dropped.
 
-        Of all services, or of those in *services*.
+        Of all services, or of those in *services*. Traces with *buckets* (see `RequestRow`) are
+        read there without being looked up. *is_brief* leaves out events and links.
         """
         if not trace_ids:
             return []
@@ -141,6 +144,8 @@ class Store:
                 received_until_ns,
                 limit,
                 services=services,
+                buckets=buckets,
+                is_brief=is_brief,
             )
 
     def get_logs(
@@ -177,13 +182,26 @@ class Store:
         trace_ids: Sequence[str] = (),
         record_keys: Sequence[tuple[str, str]] = (),
         received_until_ns: int | None = None,
+        starts: Mapping[tuple[str, str], int] | None = None,
+        is_brief: bool = False,
     ) -> list[GatewayRecord]:
-        """Return all stored versions of the records of *trace_ids* or (gateway, record id) keys."""
+        """
+        Return all stored versions of the records of *trace_ids* or (gateway, record id) keys.
+
+        Keys with a start in *starts* are read there without being looked up. *is_brief* leaves out
+        the records' own text.
+        """
         if not trace_ids and not record_keys:
             return []
         with self.connections.reading() as client:
             return reads.get_records(
-                client, self._settings.database, trace_ids, record_keys, received_until_ns
+                client,
+                self._settings.database,
+                trace_ids,
+                record_keys,
+                received_until_ns,
+                starts=starts,
+                is_brief=is_brief,
             )
 
     def find_requests(

@@ -10,7 +10,7 @@ from typing import Any
 
 from clickhouse_connect.driver import Client
 
-from collector.store.reads import ask, locate_traces
+from collector.store.reads import TraceKey, ask, locate_traces
 from collector.store.rows import ApiStat, SourceStat, TraceSummary
 
 _MAX_SOURCES = 5_000
@@ -29,7 +29,8 @@ def get_trace_summaries(
     if not keys and not long_ids:
         return []
     rows = ask(client, "get_trace_summaries", database=database, keys=keys, long_ids=long_ids)
-    return [_summary(row) for row in rows]
+    buckets = _group(keys)
+    return [_summary(row, buckets.get(row[0], ())) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class TraceCounts:
     spans: int
     errors: int
     services: Sequence[str]
+    buckets: Sequence[int]
 
 
 def get_trace_counts(
@@ -50,8 +52,9 @@ def get_trace_counts(
     if not keys and not long_ids:
         return {}
     rows = ask(client, "get_trace_counts", database=database, keys=keys, long_ids=long_ids)
+    buckets = _group(keys)
     return {
-        trace_id: TraceCounts(trace_id, spans, errors, tuple(services))
+        trace_id: TraceCounts(trace_id, spans, errors, tuple(services), buckets.get(trace_id, ()))
         for trace_id, spans, errors, services in rows
     }
 
@@ -121,7 +124,14 @@ def has_spans_beyond_gateway(trace: TraceSummary | TraceCounts) -> bool:
     return len(trace.services) > 1
 
 
-def _summary(row: tuple[Any, ...]) -> TraceSummary:
+def _group(keys: Iterable[TraceKey]) -> Mapping[str, Sequence[int]]:
+    buckets: dict[str, list[int]] = {}
+    for bucket, trace_id in keys:
+        buckets.setdefault(trace_id, []).append(bucket)
+    return buckets
+
+
+def _summary(row: tuple[Any, ...], buckets: Sequence[int]) -> TraceSummary:
     trace_id, start_ns, end_ns, spans, errors, services, edge, *times = row
     edge_start_ns, edge_duration_ns, received_ns = times
     return TraceSummary(
@@ -146,6 +156,7 @@ def _summary(row: tuple[Any, ...]) -> TraceSummary:
         status=edge["status"] or None,
         request_key=edge["request_key"],
         received_ns=received_ns,
+        buckets=buckets,
     )
 
 

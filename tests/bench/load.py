@@ -24,6 +24,7 @@ from tests.bench.generate import unique_requests
 
 # request ids, and the ids at the end of paths
 _UNIQUE_TEXT = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)[0-9a-f]{8}\b")
+_DISORDER_S = 60
 _DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
@@ -140,8 +141,8 @@ def send(
     Send over one kept-alive HTTP connection until the time or the spans are used up.
 
     With *spans_per_second* the schedule is fixed beforehand (open loop) and latency counts from the
-    planned moment, so a stall is not hidden. With *spread_s* span times are spread over that past;
-    of each *keep_every*th request the trace ids are kept.
+    planned moment, so a stall is not hidden. With *spread_s* the spans' times go through that past
+    once, nearly in order, as traffic does; of each *keep_every*th request the trace ids are kept.
     """
     pool = Pool(spans_per_request, seed)
     random = np.random.default_rng(seed + 1)
@@ -156,8 +157,10 @@ def send(
     while (not seconds or planned - begin < seconds) and (
         not total_spans or ledger.spans < total_spans
     ):
-        past_ns = int(random.random() * spread_s * 1e9) + 2_000_000_000
-        start_ns = time.time_ns() - past_ns
+        past_s = 2.0
+        if spread_s:
+            past_s += (1 - ledger.spans / total_spans) * spread_s + random.random() * _DISORDER_S
+        start_ns = time.time_ns() - int(past_s * 1e9)
         body, spans = pool.take(start_ns)
         if keep_every and ledger.requests % keep_every == 0:
             ledger.traces += [(trace, start_ns) for trace in pool.trace_ids(body)]

@@ -77,10 +77,8 @@ def test_one_trace_is_one_granule(store: Store) -> None:
     read = _granules(
         store,
         "get_spans",
+        trace_ids=[trace_id(7_000)],
         keys=_keys(7_000),
-        long_ids=[],
-        services=[],
-        received_until_ns=LATEST,
         limit=100,
     )
     assert read <= SEGMENTS

@@ -6,7 +6,8 @@ SELECT
     api_revision, operation, product, consumer, user, region, client_address, backend_method,
     backend_host, backend_path, backend_status, backend_id, attempts, cache, request_bytes,
     response_bytes, error_source, error_scope, error_section, error_reason, error_message,
-    error_elapsed_ns, weight, quality, attributes, raw, received_ns
+    error_elapsed_ns, weight, quality, attributes, received_ns
+    , raw -- when whole
 FROM {database:Identifier}.gateway_record
 WHERE (bucket, record_id, gateway) IN {keys:Array(Tuple(DateTime, String, String))}
     AND received_ns <= {received_until_ns:Int64} -- when as_of

@@ -1,9 +1,11 @@
 SELECT
     TraceId, SpanId, ParentSpanId, SpanName, ServiceName, toUnixTimestamp64Nano(Timestamp) AS start_ns, Duration,
     SpanKind, StatusCode, StatusMessage, TraceState, SpanAttributes, Resource, ScopeName,
-    arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`), `Events.Name`, `Events.Attributes`,
-    `Links.TraceId`, `Links.SpanId`, `Links.Attributes`, toUnixTimestamp64Nano(Received) AS received_ns
+    toUnixTimestamp64Nano(Received) AS received_ns
+    , arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`), `Events.Name`, `Events.Attributes`,
+    `Links.TraceId`, `Links.SpanId`, `Links.Attributes`
 FROM {database:Identifier}.otel_traces
+PREWHERE TraceId IN {trace_ids:Array(String)}
 WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime, String))}
         OR TraceId IN {long_ids:Array(String)}
     )
@@ -12,5 +14,6 @@ WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime,
 ORDER BY TraceId, start_ns, SpanId, received_ns
 LIMIT 1 BY
     TraceId, SpanId, ParentSpanId, SpanName, start_ns, Duration, StatusCode, StatusMessage,
-    cityHash64(SpanAttributes, Resource, `Events.Timestamp`)
+    cityHash64(SpanAttributes, Resource)
+    , cityHash64(`Events.Timestamp`)
 LIMIT {limit:UInt32}
