@@ -15,6 +15,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from collector.decode.gateway_marks import find_marked, has_marks
@@ -69,8 +70,7 @@ class GatewayRows:
             _log.exception("segment %s: no gateway records are made of its spans", segment.id)
 
     def _add_records(self, segment: LoadableSegment) -> None:
-        body = segment.path.read_bytes()
-        if not has_marks(body, self._rules):
+        if not self._can_have_records(segment):
             return
         trace_ids: set[str] = set()
         services: set[str] = set()
@@ -96,6 +96,13 @@ class GatewayRows:
             part = _Part(part_id, Stream.RECORD, Path(folder) / "records")
             self._journal.write_messages(part.path, messages)
             self._store.load(part)
+
+    def _can_have_records(self, segment: LoadableSegment) -> bool:
+        with (
+            segment.path.open("rb") as file,
+            mmap(file.fileno(), 0, access=ACCESS_READ) as body,
+        ):
+            return has_marks(body, self._rules)
 
     def _find_new(self, trace_ids: Sequence[str], services: Sequence[str]) -> list[GatewayRecord]:
         """Return the records of these traces' gateway spans that are not stored yet."""

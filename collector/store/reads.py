@@ -6,7 +6,9 @@ rows lie, then exactly those are read. So no caller has to know a time range.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import astuple
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.query import QueryResult
@@ -25,6 +27,7 @@ _MAX_OPERATIONS = 5_000
 # A trace in more than a day's worth of buckets is looked for in all of them.
 _MAX_BUCKETS = 288
 
+_Key = TypeVar("_Key")
 TraceKey = tuple[int, str]
 RecordKey = tuple[int, str, str]
 
@@ -49,16 +52,17 @@ def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
     if not wanted:
         return []
     half_keys = [key for key in wanted if len(key) == 16]
-    rows = ask(
-        client,
-        "find_ids",
-        _parts(half_keys=half_keys),
-        database=database,
-        keys=wanted,
-        half_keys=half_keys,
-        limit=_MAX_HITS,
-    )
-    return [IdHit(*row) for row in rows]
+    given: dict[str, Any] = {"database": database, "keys": wanted, "limit": _MAX_HITS}
+    starts: dict[tuple[str, str, str, str, str], int] = {}
+    for key, kind, trace_id, gateway, record_id, start_ns in ask(client, "find_ids", **given):
+        _keep_least(starts, (key, kind, trace_id, gateway, record_id), start_ns)
+    parts = _parts(half_keys=half_keys)
+    for key, trace_id, start_s in ask(
+        client, "find_trace_ids", parts, **given, half_keys=half_keys
+    ):
+        _keep_least(starts, (key, "trace_id", trace_id, "", ""), start_s * _NS_PER_S)
+    hits = [IdHit(*place, start_ns) for place, start_ns in starts.items()]
+    return sorted(hits, key=lambda hit: (-hit.start_ns, astuple(hit)))[:_MAX_HITS]
 
 
 def find_operations(
@@ -86,10 +90,15 @@ def locate_traces(
     wanted = sorted(set(trace_ids))
     if not wanted:
         return keys, long_ids
+    firsts: dict[str, int] = {}
+    lasts: dict[str, int] = {}
     for trace_id, first_s, last_s in ask(
         client, "locate_traces", database=database, trace_ids=wanted
     ):
-        first, last = first_s // BUCKET_S, last_s // BUCKET_S
+        _keep_least(firsts, trace_id, first_s)
+        lasts[trace_id] = max(last_s, lasts.get(trace_id, 0))
+    for trace_id in sorted(firsts):
+        first, last = firsts[trace_id] // BUCKET_S, lasts[trace_id] // BUCKET_S
         if last - first >= _MAX_BUCKETS:
             long_ids.append(trace_id)
         else:
@@ -209,6 +218,7 @@ def get_records(
             ask(
                 client,
                 "locate_records",
+                _parts(record_ids=unknown),
                 database=database,
                 trace_ids=[trace_id for trace_id in trace_ids if trace_id],
                 record_ids=[record_id for _, record_id in unknown],
@@ -225,7 +235,12 @@ def get_records(
         keys=sorted(keys),
         received_until_ns=received_until_ns,
     )
-    return [_record(values) for values in result.named_results()]
+    rows = [_record(values) for values in result.named_results()]
+    return sorted(rows, key=attrgetter("start_ns", "gateway", "record_id", "received_ns"))
+
+
+def _keep_least(found: dict[_Key, int], key: _Key, value: int) -> None:
+    found[key] = min(value, found.get(key, value))
 
 
 def _parts(**wanted: object) -> frozenset[str]:

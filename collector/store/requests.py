@@ -218,7 +218,12 @@ class _Records:
         if not keys:
             return {}
         result = query(self._client, "get_request_rows", database=self._database, keys=sorted(keys))
-        return {(row["gateway"], row["record_id"]): row for row in result.named_results()}
+        newest: dict[tuple[str, str], Any] = {}
+        for row in result.named_results():
+            held = newest.setdefault(_key(row), row)
+            if _oldness(row) < _oldness(held):
+                newest[_key(row)] = row
+        return newest
 
     def _resolve_traces(
         self, rows: Sequence[Mapping[str, Any]]
@@ -226,17 +231,26 @@ class _Records:
         """Find the spans of records: by the trace id, and where that has none, by another id."""
         known = self._count({row["trace_id"] for row in rows})
         lonely = [row for row in rows if row["trace_id"] not in known]
-        hits: dict[str, list[IdHit]] = {}
-        for hit in find_ids(
-            self._client, self._database, (k for row in lonely for k in row["keys"])
-        ):
-            if hit.trace_id and not hit.record_id:
-                hits.setdefault(hit.key, []).append(hit)
-        closest = {_key(row): _closest_trace(row, hits) for row in lonely}
+        closest = self._find_closest(lonely) if lonely else {}
         known |= self._count(set(closest.values()))
         traces = {_key(row): known.get(closest.get(_key(row)) or row["trace_id"]) for row in rows}
         self._claimed.update(known)
         return {key: trace for key, trace in traces.items() if trace}
+
+    def _find_closest(self, lonely: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+        """Return the traces nearest in time that carry an id of records without spans."""
+        places = set(record_places((row["start_ns"], _key(row)) for row in lonely))
+        rows = ask(self._client, "get_record_keys", database=self._database, keys=sorted(places))
+        keys = {(gateway, record_id): each for gateway, record_id, each in rows}
+        hits: dict[str, list[IdHit]] = {}
+        wanted = (key for each in keys.values() for key in each)
+        for hit in find_ids(self._client, self._database, wanted):
+            if hit.trace_id and not hit.record_id:
+                hits.setdefault(hit.key, []).append(hit)
+        return {
+            _key(row): _closest_trace(row["start_ns"], keys.get(_key(row), ()), hits)
+            for row in lonely
+        }
 
     def _count(self, trace_ids: set[str]) -> dict[str, TraceCounts]:
         return get_trace_counts(self._client, self._database, trace_ids - {""})
@@ -356,14 +370,17 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["gateway"], row["record_id"]
 
 
-def _closest_trace(row: Mapping[str, Any], hits: Mapping[str, Sequence[IdHit]]) -> str:
-    groups = (hits.get(key, ()) for key in row["keys"])
+def _oldness(row: Mapping[str, Any]) -> tuple[bool, int, str, int]:
+    """Order versions: one made of spans knows no API, so it is shown where there is no other."""
+    return row["source"] == "span", -row["received_ns"], row["source"], row["start_ns"]
+
+
+def _closest_trace(start_ns: int, keys: Sequence[str], hits: Mapping[str, Sequence[IdHit]]) -> str:
+    groups = (hits.get(key, ()) for key in keys)
     telling = [hit for group in groups if len(group) <= _MAX_TRACES_OF_KEY for hit in group]
     if not telling:
         return ""
-    return min(
-        telling, key=lambda hit: (abs(hit.start_ns - row["start_ns"]), hit.trace_id)
-    ).trace_id
+    return min(telling, key=lambda hit: (abs(hit.start_ns - start_ns), hit.trace_id)).trace_id
 
 
 def _is_joined(row: Mapping[str, Any], trace: TraceCounts | None) -> bool:

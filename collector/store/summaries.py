@@ -4,7 +4,7 @@ What traces, sources and APIs add up to.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -51,12 +51,20 @@ def get_trace_counts(
     keys, long_ids = locate_traces(client, database, trace_ids)
     if not keys and not long_ids:
         return {}
-    rows = ask(client, "get_trace_counts", database=database, keys=keys, long_ids=long_ids)
+    parts = frozenset({"long_ids"} if long_ids else ())
     buckets = _group(keys)
-    return {
-        trace_id: TraceCounts(trace_id, spans, errors, tuple(services), buckets.get(trace_id, ()))
-        for trace_id, spans, errors, services in rows
-    }
+    found: dict[str, TraceCounts] = {}
+    for trace_id, spans, errors, services in ask(
+        client, "get_trace_counts", parts, database=database, keys=keys, long_ids=long_ids
+    ):
+        one = found.get(trace_id) or TraceCounts(trace_id, 0, 0, (), buckets.get(trace_id, ()))
+        found[trace_id] = replace(
+            one,
+            spans=one.spans + spans,
+            errors=one.errors + errors,
+            services=tuple(sorted({*one.services, *services})),
+        )
+    return found
 
 
 def get_source_stats(client: Client, database: str, now_ns: int) -> list[SourceStat]:

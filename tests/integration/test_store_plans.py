@@ -97,11 +97,10 @@ def test_fifty_traces_do_not_read_the_day(store: Store) -> None:
 def test_ids_are_looked_up_in_a_granule_of_each_part(store: Store) -> None:
     """An id needs no time range, and one granule of each part of the index."""
     keys = ["request-12000"]
-    assert _granules(store, "find_ids", keys=keys, half_keys=[], limit=10) <= 4 * SEGMENTS
+    assert _granules(store, "find_ids", keys=keys, limit=10) <= 2 * SEGMENTS
+    assert _granules(store, "find_trace_ids", keys=keys, limit=10) <= 2 * SEGMENTS
     assert _granules(store, "find_recorded_keys", keys=keys) <= 2 * SEGMENTS
-    located = _granules(
-        store, "locate_records", trace_ids=[trace_id(12_000)], record_ids=[], record_keys=[]
-    )
+    located = _granules(store, "locate_records", trace_ids=[trace_id(12_000)])
     assert located <= 2 * SEGMENTS
 
 

@@ -1,23 +1,5 @@
-SELECT key, kind, trace_id, gateway, record_id, start
-FROM (
-    SELECT key, kind, trace_id, gateway, record_id, min(start_ns) AS start
-    FROM {database:Identifier}.id_index
-    WHERE key IN {keys:Array(String)}
-    GROUP BY key, kind, trace_id, gateway, record_id
-    UNION ALL
-    SELECT
-        TraceId AS key, 'trace_id' AS kind, TraceId AS trace_id, '' AS gateway, '' AS record_id,
-        toInt64(toUnixTimestamp(min(Start))) * 1000000000 AS start
-    FROM {database:Identifier}.otel_traces_trace_id_ts
-    WHERE TraceId IN {keys:Array(String)}
-    GROUP BY TraceId
-    UNION ALL
-    SELECT
-        substring(TraceId, 17) AS key, 'trace_id' AS kind, TraceId AS trace_id, '' AS gateway,
-        '' AS record_id, toInt64(toUnixTimestamp(min(Start))) * 1000000000 AS start
-    FROM {database:Identifier}.otel_traces_trace_id_ts
-    WHERE substring(TraceId, 17) IN {half_keys:Array(String)}
-    GROUP BY TraceId
-)
-ORDER BY start DESC, key, kind, trace_id, gateway, record_id
+SELECT key, kind, trace_id, gateway, record_id, start_ns
+FROM {database:Identifier}.id_index
+WHERE key IN {keys:Array(String)}
+ORDER BY start_ns DESC
 LIMIT {limit:UInt32}

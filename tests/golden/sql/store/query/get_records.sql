@@ -10,4 +10,3 @@ SELECT
 FROM {database:Identifier}.gateway_record
 WHERE (bucket, record_id, gateway) IN {keys:Array(Tuple(DateTime, String, String))}
     AND received_ns <= {received_until_ns:Int64}
-ORDER BY start_ns, gateway, record_id, received_ns

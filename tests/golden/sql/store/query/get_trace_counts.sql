@@ -1,5 +1,4 @@
-SELECT trace_id, sum(spans) AS span_count, sum(errors) AS error_count, arraySort(groupUniqArrayArray(services)) AS all_services
+SELECT trace_id, spans, errors, services
 FROM {database:Identifier}.trace_summary
-WHERE (bucket, trace_id) IN {keys:Array(Tuple(DateTime, String))} OR trace_id IN {long_ids:Array(String)}
-GROUP BY trace_id
-ORDER BY trace_id
+WHERE (bucket, trace_id) IN {keys:Array(Tuple(DateTime, String))}
+    OR trace_id IN {long_ids:Array(String)}

@@ -1,7 +1,10 @@
-SELECT DISTINCT toUnixTimestamp(bucket) AS bucket_s, record_id, gateway
+SELECT toUnixTimestamp(bucket) AS bucket_s, record_id, gateway
 FROM {database:Identifier}.id_index
-WHERE key IN (SELECT arrayJoin(arrayConcat(
-        {trace_ids:Array(String)}, arrayMap(r -> arrayMap(t -> multiIf(
+WHERE key IN {trace_ids:Array(String)} AND trace_id IN {trace_ids:Array(String)} AND record_id != ''
+UNION ALL
+SELECT toUnixTimestamp(bucket) AS bucket_s, record_id, gateway
+FROM {database:Identifier}.id_index
+WHERE key IN (SELECT arrayJoin(arrayMap(r -> arrayMap(t -> multiIf(
         t IN ('', '-', 'none', 'null', 'undefined', 'nan'), '',
         match(t, '^([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$'),
             if(match(t, '[1-9a-f]'),
@@ -9,7 +12,5 @@ WHERE key IN (SELECT arrayJoin(arrayConcat(
         t),
     arrayMap(
         t -> lowerUTF8(if(startsWith(t, '{') AND endsWith(t, '}'), substring(t, 2, length(t) - 2), t)),
-        [trimBoth(trimBoth(if(lengthUTF8(r) <= 2048, r, ''), ' \t\n\r\v\f'), '"')]))[1], {record_ids:Array(String)}))))
-    AND record_id != ''
-    AND (trace_id IN {trace_ids:Array(String)} OR (gateway, record_id) IN {record_keys:Array(Tuple(String, String))})
-ORDER BY bucket_s, record_id, gateway
+        [trimBoth(trimBoth(if(lengthUTF8(r) <= 2048, r, ''), ' \t\n\r\v\f'), '"')]))[1], {record_ids:Array(String)})))
+    AND (gateway, record_id) IN {record_keys:Array(Tuple(String, String))}

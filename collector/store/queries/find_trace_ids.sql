@@ -1,0 +1,10 @@
+-- The traces that one of the keys is the id of, and the second they start in, once for each insert. A key of
+-- 16 digits is what a 64-bit system keeps of a trace id, so it is also compared with the lower half.
+SELECT TraceId AS key, TraceId AS trace_id, toUnixTimestamp(Start) AS start_s
+FROM {database:Identifier}.otel_traces_trace_id_ts
+WHERE TraceId IN {keys:Array(String)}
+UNION ALL -- when half_keys
+SELECT substring(TraceId, 17) AS key, TraceId AS trace_id, toUnixTimestamp(Start) AS start_s -- when half_keys
+FROM {database:Identifier}.otel_traces_trace_id_ts -- when half_keys
+WHERE substring(TraceId, 17) IN {half_keys:Array(String)} -- when half_keys
+LIMIT {limit:UInt32}
