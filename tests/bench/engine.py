@@ -13,13 +13,14 @@ from pathlib import Path
 
 from collector.clock import SystemClock
 from collector.config import load_settings
-from collector.journal import JournalFolder, Segment
+from collector.journal import JournalFolder, Segment, add_checksum, encode_varint
 from collector.model import Stream
 from collector.store import open_store
 from collector.telemetry import Metrics
 from tests.bench.load import payloads
 
 _SPANS_PER_REQUEST = 500
+_RECEIVED_TAG = encode_varint(2001 << 3 | 1)
 _REQUESTS_PER_SEGMENT = 180  # about 47 MiB, the default size of a segment
 
 
@@ -32,8 +33,10 @@ def measure(folder: Path, spans: int) -> dict[str, float]:
     segments = []
     for number in range(max(1, spans // (_SPANS_PER_REQUEST * _REQUESTS_PER_SEGMENT))):
         path = folder / f"{number:020d}-00000000.seg"
-        bodies = list(payloads(_SPANS_PER_REQUEST, number + 1, _REQUESTS_PER_SEGMENT))
-        journal.write_messages(path, bodies)
+        # rows without a time of reception would be past their time to live and vanish
+        trailer = _RECEIVED_TAG + time.time_ns().to_bytes(8, "little")
+        bodies = payloads(_SPANS_PER_REQUEST, number + 1, _REQUESTS_PER_SEGMENT)
+        journal.write_messages(path, [add_checksum(body, trailer) for body in bodies])
         segments.append(Segment(path.stem, Stream.TRACE, path, path.stat().st_size))
     cpu_before, begin = _cpu_s(), time.perf_counter()
     for segment in segments:
