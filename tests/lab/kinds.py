@@ -226,7 +226,12 @@ _CONTEXTS = (
         tier=3,
         findings=frozenset({"ZERO_PARENT"}),
     ),
-    _carried("b3", "the gateway speaks B3 to a mesh that reads W3C, next to x-request-id", tier=3),
+    _carried(
+        "b3",
+        "the gateway speaks B3 to a mesh that reads W3C, next to x-request-id",
+        tier=3,
+        findings=frozenset({"NEW_ROOT_AT_HOP"}),
+    ),
     Scenario(
         "carries-nothing",
         "gateway and mesh share no id at all",

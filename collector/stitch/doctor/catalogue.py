@@ -73,6 +73,7 @@ RULES = (
     Rule(("B3_SINGLE_STALE",), mesh_rules.find_stale_b3),
     Rule(("SIBLING_NOT_CHILD",), mesh_rules.find_sibling, is_told=False),
     Rule(("NEW_ROOT_AT_HOP", "HEADER_STRIPPED_BY_APP"), mesh_rules.find_restart),
+    Rule(("NEW_ROOT_AT_HOP",), gateway_rules.find_unread_context),
     Rule(("SAMPLED_00",), gateway_rules.find_sampled_out),
     Rule(("NON_UUID_REQUEST_ID",), gateway_rules.find_odd_request_id),
     Rule(("CLOCK",), mesh_rules.find_skew, is_told=False),

@@ -91,7 +91,9 @@ FIXES: Mapping[str, Mapping[str, str]] = {
         f"{_ISTIO_OTEL}",
     },
     "NEW_ROOT_AT_HOP": {
-        "": "The receiver does not read the format that arrives. Istio with Zipkin ignores "
+        "": "The receiver does not read the format that arrives. With OpenTelemetry a mesh reads "
+        "traceparent and no B3: let a gateway that sends B3 send W3C (Kong: "
+        "config.propagation.inject = [w3c]). Istio with Zipkin ignores "
         "traceparent unless traceContextOption is USE_B3_WITH_W3C_PROPAGATION; better:\n"
         f"{_ISTIO_OTEL}",
     },

@@ -11,6 +11,7 @@ from collector.decode.ids import parse_b3, parse_traceparent
 from collector.stitch.doctor.symptoms import (
     Symptom,
     entries_of,
+    logged_contexts,
     logged_header,
     mesh_spans,
     name_of,
@@ -86,6 +87,30 @@ def find_b3_against_w3c(timeline: Timeline) -> Iterator[Symptom]:
         if b3 and w3c and b3.trace_id != w3c.trace_id:
             detail = f"b3 says {b3.trace_id}, traceparent {w3c.trace_id}"
             yield Symptom("B3_W3C_DISAGREE", span.service, detail, refs=(span_reference(span),))
+
+
+def find_unread_context(timeline: Timeline) -> Iterator[Symptom]:
+    """
+    The mesh begins a trace of its own although the gateway sends a context: another format.
+
+    B3 in front of a mesh that reads W3C, or the other way round (Envoy Zipkin USE_B3).
+    """
+    for merged in timeline.gateway_records:
+        begun = [span for span in entries_of(timeline, merged) if not span.raw_parent_span_id]
+        # Without a trace id of the gateway's own, the headers are the client's.
+        if not begun or not merged.record.trace_id:
+            continue
+        contexts = [c for c in logged_contexts(merged.record) if not c.is_parent_invalid]
+        known = {context.trace_id[-16:] for context in contexts}
+        for span in begun:
+            if not contexts or span.trace_id[-16:] in known:
+                continue
+            sent = contexts[0]
+            said = f"{sent.carrier} at the gateway says {sent.trace_id}"
+            detail = f"trace {span.trace_id} begins here, {said}"
+            refs = (reference_of(merged), span_reference(span))
+            yield Symptom("NEW_ROOT_AT_HOP", span.service, detail, merged.record.gateway, refs)
+            break
 
 
 def find_phantom_parent(timeline: Timeline) -> Iterator[Symptom]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from collector.stitch.doctor.symptoms import (
     Symptom,
+    drawn_spans,
     gateway_of,
     mesh_spans,
     span_reference,
@@ -72,7 +73,7 @@ def find_restart(timeline: Timeline) -> Iterator[Symptom]:
 def find_skew(timeline: Timeline) -> Iterator[Symptom]:
     """A host's clock is surely wrong."""
     seen: set[str] = set()
-    moved = [span for span in mesh_spans(timeline) if span.adjusted_by_ns]
+    moved = [span for span in drawn_spans(timeline) if span.adjusted_by_ns]
     known = spans_by_id(timeline) if moved else {}
     for span in moved:
         parent = known.get(span.parent_span_id)

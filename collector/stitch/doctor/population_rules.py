@@ -63,11 +63,13 @@ def find_silent_waypoint(timelines: Sequence[Timeline]) -> Iterator[tuple[Timeli
     visits: dict[str, list[tuple[Timeline, bool]]] = {}
     for timeline in timelines:
         roles = {
-            hop.index: {s.role for s in timeline.spans if s.hop == hop.index}
+            hop.index: {s.role for s in mesh_spans(timeline) if s.hop == hop.index}
             for hop in timeline.hops
             if hop.role == "service" and not hop.is_inferred
         }
         for index, seen in roles.items():
+            if not seen:
+                continue
             service = timeline.hops[index].service
             visits.setdefault(service, []).append((timeline, "waypoint" in seen))
     for service, seen_at in sorted(visits.items()):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from collector.decode.ids import TraceContext, parse_b3, parse_b3_multi, parse_traceparent
 from collector.model import GatewayRecord
 from collector.stitch.timeline import MergedRecord, Timeline, TimelineSpan
 
@@ -53,11 +54,7 @@ def span_reference(span: TimelineSpan) -> str:
 
 def entries_of(timeline: Timeline, merged: MergedRecord) -> list[TimelineSpan]:
     """Return the mesh spans directly below a gateway record."""
-    return [
-        span
-        for span in timeline.spans
-        if span.parent_span_id == merged.span_id and span.role != "gateway"
-    ]
+    return [span for span in mesh_spans(timeline) if span.parent_span_id == merged.span_id]
 
 
 def logged_header(record: GatewayRecord, name: str) -> str:
@@ -69,6 +66,17 @@ def logged_header(record: GatewayRecord, name: str) -> str:
     pattern = rf'"{re.escape(name)}\\*"\s*:\s*\[?\s*\\*"([^"\\]*)'
     found = re.search(pattern, record.raw, re.IGNORECASE)
     return found[1] if found else record.attributes.get(f"http.request.header.{name}", "")
+
+
+def logged_contexts(record: GatewayRecord) -> list[TraceContext]:
+    """Return each trace context among the headers of the record's original."""
+    multi = {name: logged_header(record, name) for name in ("x-b3-traceid", "x-b3-spanid")}
+    found = (
+        parse_traceparent(logged_header(record, "traceparent")),
+        parse_b3(logged_header(record, "b3")),
+        parse_b3_multi(multi),
+    )
+    return [context for context in found if context is not None]
 
 
 def span_header(span: TimelineSpan, name: str) -> str:
@@ -83,5 +91,14 @@ def spans_by_id(timeline: Timeline) -> dict[str, TimelineSpan]:
 
 
 def mesh_spans(timeline: Timeline) -> Iterator[TimelineSpan]:
-    """Yield every span that is not a gateway's."""
+    """
+    Yield every span that somebody behind the gateway sent.
+
+    Lines of access logs that are drawn as spans are none: they say nothing of the trace context.
+    """
+    return (span for span in drawn_spans(timeline) if "access_log" not in span.flags)
+
+
+def drawn_spans(timeline: Timeline) -> Iterator[TimelineSpan]:
+    """Yield every span behind the gateway, those drawn from access logs as well."""
     return (span for span in timeline.spans if span.role != "gateway" and not span.is_inferred)

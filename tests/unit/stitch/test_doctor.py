@@ -158,6 +158,38 @@ def test_sampling_decided_twice_is_a_mismatch() -> None:
     assert "SAMPLING_MISMATCH" not in {found.rule for found in diagnose(together)}
 
 
+def _logged_only(name: str, *, is_sampled: bool | None = None) -> Timeline:
+    """Return a story as it is with access logs in the place of its spans."""
+    timeline = told(name)
+    spans = tuple(
+        replace(span, flags=("access_log",), raw_parent_span_id="")
+        if span.role != "gateway"
+        else span
+        for span in timeline.spans
+    )
+    [merged] = timeline.gateway_records
+    known = replace(merged, record=replace(merged.record, is_sampled=is_sampled))
+    return replace(timeline, gateway_records=(known,), spans=spans)
+
+
+def test_access_logs_are_no_spans_that_arrived() -> None:
+    """Of a request that the gateway sampled out, lines of access logs do not count as spans."""
+    timeline = _logged_only("join-by-trace-id", is_sampled=False)
+    [found] = [symptom for symptom in find_symptoms(timeline) if symptom.rule == "SAMPLED_00"]
+    assert found.detail == "its traceparent says not sampled; 0 spans arrived"
+
+
+def test_access_logs_say_nothing_of_the_context() -> None:
+    """A line has no parent and a kind by its direction: no rule about spans reads these."""
+    lines = many(replace(_logged_only("join-by-trace-id", is_sampled=False), state="final"), 60)
+    assert [found.rule for found in diagnose(lines)] == ["SAMPLED_00"]
+    single = _logged_only("edge-as-a-single-client-span")
+    assert diagnose(many(single, 30) + many(told("join-by-sent-span-id"), 30)) == ()
+    off = told("doctor-correlation-protocol-off")
+    assert [symptom.rule for symptom in find_symptoms(off)] == ["APIM_W3C_OFF"]
+    assert find_symptoms(_logged_only("doctor-correlation-protocol-off")) == []
+
+
 @pytest.mark.parametrize("name", sorted(n for n in STORIES if n.startswith("doctor-")))
 def test_findings_of_a_request_carry_their_fix(name: str) -> None:
     """What the doctor tells of one request says what to change."""
