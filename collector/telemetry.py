@@ -5,12 +5,18 @@ A process-wide registry of counters, gauges and histograms. Label values come fr
 are cut at `MAX_SERIES` per metric, so that hostile input can not grow it.
 """
 
+import asyncio
+import socket
+import struct
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
 MAX_SERIES = 500
+_SYSTEM_DROPS_EVERY_S = 1.0
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("9I")
 OVERFLOW = "__overflow__"
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -137,6 +143,34 @@ class Metrics:
         if key in series or len(series) < MAX_SERIES:
             return key
         return tuple((name, OVERFLOW) for name, _ in key)
+
+
+class SystemDrops:
+    """Counts the datagrams that did not fit the buffer of a door's socket (Linux tells)."""
+
+    def __init__(self, bound: socket.socket, metrics: Metrics, door: str) -> None:
+        self._bound = bound
+        self._metrics = metrics
+        self._door = door
+        self._counted = 0
+
+    async def watch(self) -> None:
+        """Count each second, until cancelled."""
+        while True:
+            await asyncio.sleep(_SYSTEM_DROPS_EVERY_S)
+            self.count()
+
+    def count(self) -> None:
+        """Count what the system dropped since the last call."""
+        try:
+            info = self._bound.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+            total = _MEMINFO.unpack(info)[8]
+        except (OSError, struct.error):
+            return
+        if new := total - self._counted:
+            name: Counter = "hopline_receive_datagrams_dropped_total"
+            self._metrics.count(name, new, door=self._door, reason="socket_buffer_full")
+            self._counted = total
 
 
 def _braces(key: _Labels) -> str:

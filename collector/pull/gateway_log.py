@@ -19,7 +19,7 @@ from collector.decode.gateways import get_adapter
 from collector.errors import ConfigError, JournalError, Undecodable
 from collector.model import GatewayRecord
 from collector.pull.sink import RecordSink
-from collector.telemetry import Metrics
+from collector.telemetry import Metrics, SystemDrops
 
 DOOR = "gateway-log-udp"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -55,14 +55,18 @@ async def open_gateway_log(
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: door, sock=bound)
     worker = asyncio.create_task(door.work())
+    system_drops = SystemDrops(bound, metrics, DOOR)
+    watcher = asyncio.create_task(system_drops.watch())
     try:
         yield bound.getsockname()[1]
     finally:
+        watcher.cancel()
+        system_drops.count()
         transport.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(door.drained(), _DRAIN_S)
         worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        await asyncio.gather(watcher, worker, return_exceptions=True)
         door.drop_rest()
 
 

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import struct
 from collections.abc import AsyncIterator
 
 from collector.clock import Clock
@@ -20,7 +19,7 @@ from collector.config import ReceiveSettings
 from collector.errors import CollectorError, ConfigError
 from collector.intake import Intake
 from collector.model import Envelope, Stream
-from collector.telemetry import Metrics
+from collector.telemetry import Metrics, SystemDrops
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # 1,000 datagrams of ordinary size (10 spans, 5 kB) are 5 MB; 16 MiB caps the largest ones.
@@ -31,9 +30,6 @@ _WORKERS = 16
 _SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 _DRAIN_S = 2.0
 _RETRY_S = 1.0
-_SYSTEM_DROPS_EVERY_S = 1.0
-_SO_MEMINFO = 55
-_MEMINFO = struct.Struct("9I")
 _log = logging.getLogger(__name__)
 
 
@@ -66,12 +62,13 @@ async def open_udp(
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: door, sock=bound)
     workers = [asyncio.create_task(door.work()) for _ in range(_WORKERS)]
-    watcher = asyncio.create_task(door.watch(bound))
+    system_drops = SystemDrops(bound, metrics, door.door)
+    watcher = asyncio.create_task(system_drops.watch())
     try:
         yield bound.getsockname()[1]
     finally:
         watcher.cancel()
-        door.count_system_drops(bound)
+        system_drops.count()
         transport.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
@@ -93,7 +90,6 @@ class UdpDoor(asyncio.DatagramProtocol):
         self._clock = clock
         self._queue: asyncio.Queue[Envelope] = asyncio.Queue(_QUEUE_DATAGRAMS)
         self._queued_bytes = 0
-        self._system_drops = 0
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         """Queue one datagram, or drop it when there is no room."""
@@ -135,12 +131,6 @@ class UdpDoor(asyncio.DatagramProtocol):
                 self._queued_bytes -= len(envelope.body)
                 self._queue.task_done()
 
-    async def watch(self, bound: socket.socket) -> None:
-        """Count what the system drops, each second, until cancelled."""
-        while True:
-            await asyncio.sleep(_SYSTEM_DROPS_EVERY_S)
-            self.count_system_drops(bound)
-
     async def drained(self) -> None:
         """Wait until every queued datagram is handled."""
         await self._queue.join()
@@ -150,17 +140,6 @@ class UdpDoor(asyncio.DatagramProtocol):
         while not self._queue.empty():
             self._queue.get_nowait()
             self._drop("closing")
-
-    def count_system_drops(self, bound: socket.socket) -> None:
-        """Read from the system how many datagrams did not fit the socket's buffer (Linux)."""
-        try:
-            info = bound.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-            total = _MEMINFO.unpack(info)[8]
-        except (OSError, struct.error):
-            return
-        if total > self._system_drops:
-            self._drop("socket_buffer_full", total - self._system_drops)
-            self._system_drops = total
 
     async def _accept(self, envelope: Envelope) -> None:
         # Nobody sends a datagram twice: while intake is busy or the disk is full it waits here, the
@@ -174,9 +153,9 @@ class UdpDoor(asyncio.DatagramProtocol):
                     raise
                 await asyncio.sleep(exc.retry_after_s or _RETRY_S)
 
-    def _drop(self, reason: str, count: int = 1) -> None:
+    def _drop(self, reason: str) -> None:
         self._metrics.count(
-            "hopline_receive_datagrams_dropped_total", count, door=self.door, reason=reason
+            "hopline_receive_datagrams_dropped_total", door=self.door, reason=reason
         )
 
 

@@ -83,6 +83,16 @@ async def test_full_queue_drops_and_counts() -> None:
     assert dropped == 3
 
 
+async def test_every_datagram_of_a_flood_is_kept_or_counted() -> None:
+    """What the queue and the system's buffer can not hold is counted: nothing vanishes unseen."""
+    sink, metrics = RecordSinkDouble(), Metrics()
+    async with open_gateway_log(LOCAL, sink, metrics) as port:
+        _send(port, *(_entry(number) for number in range(20_000)))
+        name = "hopline_receive_datagrams_dropped_total"
+        await _until(lambda: len(sink.records) + metrics.value(name) == 20_000)
+        assert metrics.value(name, reason="socket_buffer_full") > 0
+
+
 async def test_tokens_and_an_open_address_exclude_each_other() -> None:
     """UDP carries no token: the door stays closed to the outside when tokens are asked for."""
     open_to_all = GatewayLogSettings(bind="0.0.0.0", port=0, are_tokens_asked=True)
