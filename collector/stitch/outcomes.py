@@ -91,6 +91,9 @@ def _outcome_of_failure(
         return "failed"
     blames_backend = (root.status_code or 0) >= 500 and verdict.rule != "GATEWAY_REFUSED"
     if not inside:
+        if verdict.rule == "GATEWAY_AFTER_BACKEND":
+            # The record itself says that the backend's answer was good.
+            return "manufactured"
         return "phantom" if blames_backend and are_spans_due else "failed"
     entries = [node for node in inside if node.parent is not None and node.parent.is_gateway]
     return "failed" if any(is_failing(entry) for entry in entries) else "manufactured"

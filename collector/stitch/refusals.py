@@ -26,6 +26,8 @@ _DENIED = re.compile(
     re.I,
 )
 _ROUTING = re.compile(r"operation.?not.?found|no.?route|not.?found|no.?match", re.I)
+# A required header that the caller did not send: a policy's word, not a route's.
+_HEADER = re.compile(r"header", re.I)
 _CLASS_OF_STATUS = {
     401: "authentication",
     403: "authorization",
@@ -94,7 +96,7 @@ def _class_of(record: GatewayRecord, said: str) -> str:
     known = _CLASS_OF_STATUS.get(record.status or 0)
     if known is not None:
         return known
-    if _ROUTING.search(said):
+    if _ROUTING.search(said) and not _HEADER.match(record.error_reason):
         return "routing"
     return "authorization" if _DENIED.search(said) else "policy"
 

@@ -111,7 +111,8 @@ def _caller_name(node: Node) -> str:
 
 def _judge_last(node: Node, hop: HopDraft) -> Verdict:
     """Judge the innermost failing node: nothing below it failed."""
-    code = node.status_code
+    answered = _unseen_answer(node)
+    code = answered or node.status_code
     layer, component, confidence, rule = _place_of(node, hop)
     class_ = "client_error" if code is not None and 400 <= code < 500 else "server_error"
     if rule == "PROXY_REFUSED":
@@ -119,6 +120,8 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
     if has_run_out_of_patience(node):
         class_ = "timeout"
     what = f"status {code}" if code else "span status Error"
+    if answered:
+        what += " of the backend, of which no span is known"
     if node.span is not None and node.span.status_message:
         what += f": {node.span.status_message}"
     return Verdict(
@@ -133,6 +136,8 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
 
 def _place_of(node: Node, hop: HopDraft) -> tuple[str, str, float, str]:
     """Return layer, component, confidence and rule for a failure without words of its own."""
+    if node.record is not None and _unseen_answer(node):
+        return "app", node.record.record.backend_host or "backend", 0.5, "BACKEND_STATUS"
     if node.is_gateway:
         return "gateway", node.service, 0.6, "GATEWAY_STATUS"
     if hop.role == "dependency":
@@ -149,6 +154,14 @@ def _place_of(node: Node, hop: HopDraft) -> tuple[str, str, float, str]:
         return "mesh", hop.service, 0.6, "PROXY_REFUSED"
     # A proxy without a flag passed on what the service behind it answered.
     return "app", hop.service, 0.8 if reply_details(node) == VIA_UPSTREAM else 0.7, "APP_FAILED"
+
+
+def _unseen_answer(node: Node) -> int:
+    """Return the error that a gateway got from a backend without spans, 0 when it got none."""
+    if node.record is None or node.children:
+        return 0
+    status = node.record.record.backend_status or 0
+    return status if status >= 400 else 0
 
 
 def _with_chain(verdict: Verdict, path: Sequence[Node], hops: Sequence[HopDraft]) -> Verdict:
