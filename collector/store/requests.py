@@ -39,6 +39,8 @@ _MAX_BATCH = 400
 _QUICK_READS = 3
 # An id that more traces carry than this does not say which of them a record belongs to.
 _MAX_TRACES_OF_KEY = 16
+# Sources whose rows add to a request that another log tells of; see record_is_counted.sql too.
+_ADDING_SOURCES = frozenset({"app-dependencies", "llm-log", "websocket-log"})
 
 
 # Fields of a filter, and the lines and parameters of the statements that they stand for.
@@ -370,9 +372,11 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["gateway"], row["record_id"]
 
 
-def _oldness(row: Mapping[str, Any]) -> tuple[bool, int, str, int]:
-    """Order versions: one made of spans knows no API, so it is shown where there is no other."""
-    return row["source"] == "span", -row["received_ns"], row["source"], row["start_ns"]
+def _oldness(row: Mapping[str, Any]) -> tuple[int, int, str, int]:
+    """Order versions: what only adds to a request, or knows no API, is shown where alone."""
+    source = row["source"]
+    rank = 2 if source in _ADDING_SOURCES else int(source == "span")
+    return rank, -row["received_ns"], source, row["start_ns"]
 
 
 def _closest_trace(start_ns: int, keys: Sequence[str], hits: Mapping[str, Sequence[IdHit]]) -> str:

@@ -211,3 +211,27 @@ def test_percentiles_and_slowest_first_leave_out_what_is_no_latency(tmp_path: Pa
     connections = {records[n].record_id for n in (len(given) - 2, len(given) - 1)}
     assert "STREAMING" in records[-2].quality
     assert set(slowest[-2:]) == connections
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"source": "llm-log", "kind": "llm", "duration_ns": None},
+        {"source": "websocket-log", "kind": "websocket", "duration_ns": 90 * SECOND},
+        {"source": "app-dependencies", "duration_ns": None},
+    ],
+    ids=lambda beside: beside["source"],
+)
+def test_what_is_logged_beside_a_request_is_no_request(
+    tmp_path: Path, beside: dict[str, Any]
+) -> None:
+    """A later row that adds to a request is not listed or counted in its place."""
+    request = make_record(1, T, source="gateway-logs", api="chat", received_ns=T + SECOND)
+    unsaid: dict[str, Any] = {"api": "", "status": None, "method": ""}
+    more = make_record(1, T + MS, received_ns=T + 2 * SECOND, **{**unsaid, **beside})
+    with asking([Story([request, more])], tmp_path) as (questions, _):
+        (report,) = questions.apis("-1h")
+        assert (report.api, report.requests, report.p99_ns) == ("chat", 1, request.duration_ns)
+        (listed,) = _listed(questions, "api=chat")
+        assert (listed.id, listed.status) == (request.record_id, request.status)
+        assert [each.api for each in _listed(questions, "gateway=" + request.gateway)] == ["chat"]

@@ -5,7 +5,7 @@ SELECT
 FROM {database:Identifier}.gateway_record
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000)))
     AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
-    AND (source != 'span' OR (
+    AND source NOT IN ('app-dependencies', 'llm-log', 'websocket-log') AND (source != 'span' OR (
     (gateway, record_id) GLOBAL NOT IN (
         SELECT gateway, record_id FROM {database:Identifier}.gateway_record
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND source != 'span' AND gateway GLOBAL IN (
