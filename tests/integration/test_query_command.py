@@ -70,6 +70,39 @@ def test_a_bundle_opens_without_the_service(
         assert "acme-mobile" not in text
 
 
+DESCRIPTION = {
+    "--api": STORY.records[0].api,
+    "--status": "500",
+    "--consumer": STORY.records[0].consumer,
+    "--at": str((STORY.start_ns + 4 * MINUTE) // MS),
+}
+
+
+def test_a_description_stands_for_an_id(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """API, status, consumer and a moment four minutes off lead to the request."""
+    described = [text for pair in DESCRIPTION.items() for text in pair]
+    assert main(["explain", *described, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == STORY.records[0].record_id
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("--api", "carts"),
+        ("--status", "504"),
+        ("--consumer", "nobody"),
+        ("--at", str((STORY.start_ns + 6 * MINUTE) // MS)),
+    ],
+)
+def test_every_word_of_a_description_counts(
+    url: str, name: str, other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one word that does not fit, no request is taken for the described one."""
+    described = [text for pair in {**DESCRIPTION, name: other}.items() for text in pair]
+    assert main(["explain", *described]) == 1
+    assert "no request fits" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,7 +1,12 @@
 """How much of a request has arrived, at each moment."""
 
+import random
 from dataclasses import replace
 
+import orjson
+
+from collector.api.render import render_timeline
+from collector.model import GatewayRecord, Span
 from collector.stitch.assemble import stitch
 from collector.stitch.completeness import (
     LONGEST_LATENESS_NS,
@@ -10,7 +15,7 @@ from collector.stitch.completeness import (
     SourceLags,
     judge_completeness,
 )
-from tests.unit.stitch.building import MS, START, shop_request
+from tests.unit.stitch.building import MS, START, TRACE, record, shop_request
 
 SECOND = 1000 * MS
 END = START + 120 * MS
@@ -87,19 +92,29 @@ def test_deadlines_tell_until_when_to_hope() -> None:
 
 
 def test_the_final_revision_does_not_depend_on_the_order_of_arrival() -> None:
-    """A hundred orders in which eight spans and a record arrive end in the same timeline."""
+    """A hundred orders of arrival end in the same bytes, but for the moment of the last arrival."""
     known, trace = shop_request()
-    timelines = set()
-    for turn in range(100):
-        order = sorted(range(len(trace.spans) + 1), key=lambda n: (n * 7919 + turn * 104_729) % 101)
-        arrival = {item: START + place * SECOND for place, item in enumerate(order)}
-        spans = [replace(s, received_ns=arrival[n]) for n, s in enumerate(trace.spans)]
-        late = replace(known, received_ns=arrival[len(trace.spans)])
-        timeline = stitch([late], spans, now_ns=END + 24 * 3600 * SECOND)
-        record = replace(timeline.gateway_records[0].record, received_ns=0)
-        merged = replace(timeline.gateway_records[0], record=record)
-        timelines.add(repr(replace(timeline, gateway_records=(merged,))))
-    assert len(timelines) == 1
+    # Records and spans that contradict each other are those that an order could tip.
+    other = record(source="AppRequests", total=120.4, trace_id=TRACE, status=500, is_error=True)
+    again = record(total=121, backend=95, client=9, trace_id=TRACE)
+    longer = replace(trace.spans[3], end_ns=trace.spans[3].end_ns + 5 * MS, status="Error")
+    rows: list[GatewayRecord | Span] = [known, other, again, *trace.spans, longer]
+    chance = random.Random(9)
+    written = set()
+    for _ in range(100):
+        chance.shuffle(rows)
+        arrived = [replace(row, received_ns=START + n * SECOND) for n, row in enumerate(rows)]
+        timeline = stitch(
+            [row for row in arrived if isinstance(row, GatewayRecord)],
+            [row for row in arrived if isinstance(row, Span)],
+            now_ns=END + 24 * 3600 * SECOND,
+        )
+        assert timeline.state == "final"
+        document = render_timeline(timeline)
+        for merged in document["gateway_records"]:
+            del merged["received"]
+        written.add(orjson.dumps(document))
+    assert len(written) == 1
 
 
 def test_each_arrival_is_a_revision() -> None:
