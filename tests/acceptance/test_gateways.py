@@ -16,6 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.service import Service
 
 MS = 10**6
+APPGW_HEADER = "http.request.header.x-appgw-trace-id"
 
 
 class Call(NamedTuple):
@@ -31,6 +32,11 @@ class Call(NamedTuple):
     def traceparent(self) -> str:
         return f"00-{self.trace_id}-{self.gateway_span}-01"
 
+    @property
+    def transaction_id(self) -> str:
+        """The id that only Application Gateway makes up."""
+        return self.trace_id[::-1]
+
     def moment(self, after_ms: int = 0) -> str:
         """Return the start, or a moment after it, in RFC 3339 with ms."""
         moment = datetime.fromtimestamp((self.start_ms + after_ms) / 1000, UTC)
@@ -45,6 +51,11 @@ class Gateway(NamedTuple):
     tier: int
     phases: dict[str, float]
     is_parent_known: bool = True
+
+    @property
+    def product(self) -> str:
+        """The gateway's name; Application Insights is another path out of API Management."""
+        return self.adapter.replace("azure-app-insights", "azure-apim")
 
 
 def _kong(call: Call) -> object:
@@ -163,8 +174,77 @@ def _containers(call: Call) -> object:
     return {"records": [record]}
 
 
-TOTAL_AND_BACKEND = {"gateway": 20.0, "edge_proxy": 20.0, "app": 50.0}
+def _apim(call: Call) -> object:
+    return [
+        {
+            "TimeGenerated": call.moment(),
+            "CorrelationId": call.request_id,
+            "TotalTime": 100,
+            "BackendTime": 80,
+            "ClientTime": 8,
+            "CacheTime": 0,
+            "Cache": "none",
+            "Method": "GET",
+            "Url": "https://shop.test/orders/7",
+            "ResponseCode": 200,
+            "BackendResponseCode": 200,
+            "ApiId": "orders",
+            "OperationId": "get-order",
+            "IsRequestSuccess": True,
+            "BackendRequestHeaders": {"traceparent": call.traceparent},
+        }
+    ]
+
+
+def _app_insights(call: Call) -> object:
+    request_span = secrets.token_hex(8)
+    shared = {
+        "OperationId": call.trace_id,
+        "ResultCode": "200",
+        "Success": True,
+        "Properties": {
+            "API Name": "orders",
+            "Request Id": call.request_id,
+            "Service Type": "API Management",
+        },
+    }
+    request = {
+        "TimeGenerated": call.moment(),
+        "Type": "AppRequests",
+        "Id": request_span,
+        "Url": "https://shop.test/orders/7",
+        "DurationMs": 100,
+    }
+    dependency = {
+        "TimeGenerated": call.moment(10),
+        "Type": "AppDependencies",
+        "Id": call.gateway_span,
+        "ParentId": request_span,
+        "Data": "https://mesh.test/orders/7",
+        "DependencyType": "HTTP",
+        "DurationMs": 80,
+    }
+    return [request | shared, dependency | shared]
+
+
+def _application_gateway(call: Call) -> object:
+    properties = {
+        "transactionId": call.transaction_id,
+        "httpMethod": "GET",
+        "requestUri": "/orders/7",
+        "httpStatus": 200,
+        "timeTaken": 0.1,
+        "serverResponseLatency": "0.080",
+        "serverStatus": "200",
+        "serverRouted": "10.0.0.1:80",
+    }
+    category = "ApplicationGatewayAccessLog"
+    return {"records": [{"time": call.moment(100), "category": category, "properties": properties}]}
+
+
 GATEWAYS = {
+    "azure-apim": Gateway("azure-apim", _apim, 0, {"gateway": 12.0, "client": 8.0}),
+    "azure-app-insights": Gateway("azure-app-insights", _app_insights, 0, {"gateway": 20.0}),
     "kong": Gateway("kong", _kong, 0, {"gateway": 12.0, "client": 8.0}),
     "aws-rest": Gateway("aws-api-gateway", _aws, 1, {"gateway": 20.0}, False),
     "aws-http": Gateway("aws-api-gateway", _aws_line, 3, {"gateway": 20.0}, False),
@@ -173,16 +253,19 @@ GATEWAYS = {
     "ingress-nginx": Gateway("ingress-nginx", _nginx, 0, {"gateway": 20.0}),
     "envoy": Gateway("envoy", _envoy, 1, {"gateway": 20.0}, False),
     "azure-agc": Gateway("azure-agc", _containers, 3, {"gateway": 20.0}, False),
+    "azure-application-gateway": Gateway(
+        "azure-application-gateway", _application_gateway, 3, {"gateway": 20.0}, False
+    ),
 }
 
 
-def _call() -> Call:
+def _call(ago_ms: int = 5000) -> Call:
     return Call(
         trace_id=secrets.token_hex(16),
         client_span=secrets.token_hex(8),
         gateway_span=secrets.token_hex(8),
         request_id=f"{secrets.token_hex(4)}-1111-4222-8333-{secrets.token_hex(6)}",
-        start_ms=int(time.time() * 1000) - 5000,
+        start_ms=int(time.time() * 1000) - ago_ms,
     )
 
 
@@ -209,7 +292,8 @@ def _send_spans(
         )
         values = {"http.method": "GET", "http.status_code": "200", **attributes}
         if name == "edge":
-            values |= {"guid:x-request-id": call.request_id, **header}
+            values |= {"guid:x-request-id": call.request_id, APPGW_HEADER: call.transaction_id}
+            values |= header
         for key, value in values.items():
             span.attributes.add(key=key).value.string_value = value
     body = request.SerializeToString()
@@ -235,7 +319,7 @@ def test_record_and_spans_become_one_timeline(service: Service, name: str) -> No
         f"/api/v1/requests/{call.trace_id}",
         lambda s, t: s == 200 and len(t["gateway_records"]) == 1 and len(t["spans"]) >= 3,
     )
-    assert timeline["gateway_records"][0]["gateway"] == gateway.adapter
+    assert timeline["gateway_records"][0]["gateway"] == gateway.product
     assert timeline["duration_ms"] == 100.0
     assert [link["tier"] for link in timeline["links"]][0] == gateway.tier
     assert [hop["service"] for hop in timeline["hops"]][-1] == "orders"
@@ -348,26 +432,10 @@ def test_application_gateway_is_joined_by_the_header_that_it_sends(
 ) -> None:
     """It knows no trace: x-appgw-trace-id on a span joins it, without that it stands alone."""
     call = _call()
-    transaction_id = secrets.token_hex(16)
-    header = {"http.request.header.x-appgw-trace-id": transaction_id} if is_header_kept else {}
-    _send_spans(service, call, "", header)
-    row = {
-        "time": call.moment(100),
-        "category": "ApplicationGatewayAccessLog",
-        "properties": {
-            "transactionId": transaction_id,
-            "httpMethod": "GET",
-            "requestUri": "/orders/7",
-            "httpStatus": 200,
-            "timeTaken": 0.1,
-            "serverResponseLatency": "0.080",
-            "serverStatus": "200",
-            "serverRouted": "10.0.0.1:80",
-        },
-    }
-    _push(service, "azure-application-gateway", {"records": [row]})
+    _send_spans(service, call, "", {} if is_header_kept else {APPGW_HEADER: ""})
+    _push(service, "azure-application-gateway", _application_gateway(call))
     timeline = service.wait_for(
-        f"/api/v1/requests/{transaction_id}",
+        f"/api/v1/requests/{call.transaction_id}",
         lambda s, t: s == 200 and len(t["spans"]) >= (3 if is_header_kept else 1),
     )
     assert timeline["gateway_records"][0]["gateway"] == "azure-application-gateway"
@@ -405,12 +473,20 @@ def test_a_body_of_another_gateway_is_refused_with_its_fields(service: Service) 
         assert answer["errors"][0]["reason"]
 
 
-def test_apis_show_each_gateway(service: Service) -> None:
-    """The overview lists what was pushed, by gateway."""
-    call = _call()
-    _push(service, "kong", _kong(call))
-    answer = service.wait_for(
-        "/api/v1/apis",
-        lambda s, a: s == 200 and any(each["gateway"] == "kong" for each in a["apis"]),
-    )
-    assert all("gateway" in each for each in answer["apis"])
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_apis_show_each_gateway_with_its_join_coverage(service: Service, name: str) -> None:
+    """Of two requests one has spans: the row of their API says one half."""
+    gateway = GATEWAYS[name]
+    # a minute that no other test writes to
+    ago_ms = 60_000 * (20 + list(GATEWAYS).index(name))
+    joined, lonely = _call(ago_ms), _call(ago_ms)
+    _send_spans(service, joined, joined.gateway_span if gateway.is_parent_known else "")
+    for call in (joined, lonely):
+        _push(service, gateway.adapter, gateway.body(call))
+    start_s = joined.start_ms // 1000
+    (row,) = service.wait_for(
+        f"/api/v1/apis?start={start_s - 20}&end={start_s + 20}",
+        lambda s, a: s == 200 and [each["requests"] for each in a["apis"]] == [2],
+    )["apis"]
+    assert (row["errors"], row["join_coverage"]) == (0, 0.5)
+    assert (row["gateway"], row["p99_ms"]) == (gateway.product, 100.0)
