@@ -23,6 +23,14 @@ from collector.api.waterfall import Document, draw_waterfall, format_ms
 
 _SUFFIXES = {"timeline": "", "account": "/explain", "stored": "/spans"}
 _MOST_IDS = 6
+# Attributes of a gateway record in its headline: LLM, GraphQL and gRPC calls look alike otherwise.
+_TOLD_ATTRIBUTES = {
+    "gen_ai.request.model": "model",
+    "gen_ai.usage.total_tokens": "tokens",
+    "graphql.operation.name": "graphql",
+    "rpc.grpc.status_code": "grpc status",
+    "grpc.status": "grpc status",
+}
 _MIN_WIDTH, _MAX_WIDTH = 80, 180
 _STATE_STYLES = {"final": "green", "complete": "green", "provisional": "yellow"}
 _LAYER_STYLES = {
@@ -166,6 +174,10 @@ def _facts(record: Document, ink: Ink) -> Iterator[str]:
         if value:
             label = {"gateway": "", "api_revision": "revision "}.get(name, f"{name} ")
             yield f"{label}{ink.clean(value)}"
+    attributes = record.get("attributes") or {}
+    for name, label in _TOLD_ATTRIBUTES.items():
+        if value := attributes.get(name):
+            yield f"{label} {ink.clean(value)}"
 
 
 def _draw_state(document: Document, ink: Ink) -> str:

@@ -85,10 +85,21 @@ async function show(id) {
   }
 }
 
+// The same that `hopline explain` names in its headline.
+const TOLD_ATTRIBUTES = [
+  ["gen_ai.request.model", "model"], ["gen_ai.usage.total_tokens", "tokens"],
+  ["graphql.operation.name", "graphql"], ["rpc.grpc.status_code", "grpc status"],
+  ["grpc.status", "grpc status"],
+];
+
 function timelineParts(t) {
   const record = t.gateway_records[0] || {};
   const what = [record.method, record.path || record.route].filter(Boolean).join(" ");
   const facts = [record.gateway, record.api, record.operation, record.consumer].filter(Boolean);
+  for (const [name, label] of TOLD_ATTRIBUTES) {
+    const value = (record.attributes || {})[name];
+    if (value) facts.push(label + " " + value);
+  }
   const verdict = t.verdict || { layer: "none" };
   const who = [verdict.layer, verdict.component, verdict.class].filter(Boolean).join(" · ");
   const failed = (record.is_error || t.status >= 500) ? "bad" : "";

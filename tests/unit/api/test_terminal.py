@@ -108,6 +108,26 @@ def test_a_record_without_spans_is_a_picture_too() -> None:
     assert "azure-apim orders-api" in text
 
 
+@pytest.mark.parametrize(
+    ("attributes", "facts"),
+    [
+        (
+            {"gen_ai.request.model": "m-4", "gen_ai.usage.total_tokens": "120"},
+            "model m-4 · tokens 120",
+        ),
+        ({"graphql.operation.name": "Lift", "graphql.operation.type": "query"}, "graphql Lift"),
+        ({"rpc.grpc.status_code": "14", "rpc.grpc.message": "no pilot"}, "grpc status 14"),
+        ({"grpc.status": "4", "unknown": "x"}, "grpc status 4"),
+    ],
+)
+def test_what_is_more_than_rest_is_told(attributes: dict[str, str], facts: str) -> None:
+    """The model and its tokens, the GraphQL operation, the status in gRPC's trailers."""
+    document = make_timeline()
+    document["gateway_records"][0]["attributes"] = attributes
+    lines = render_timeline(document, width=180).splitlines()
+    assert any(line.startswith("azure-apim · ") and line.endswith(facts) for line in lines)
+
+
 def test_an_empty_document_is_no_error() -> None:
     """A document of another version, with fields missing, still gives a headline."""
     assert render_timeline({}, width=100).startswith("request")
