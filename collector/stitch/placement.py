@@ -18,6 +18,8 @@ from collector.stitch.timeouts import has_given_up, is_abandoned
 FITTED = "fitted into the gateway's time, within the rounding of its record"
 # Envoy ends its Zipkin spans when it has sent the last byte on, some 0.15 ms before it is done.
 PROXY_END_NS = 250_000
+# Lines of access logs have whole milliseconds as a rule, cut off and not rounded.
+_LOG_STEP_NS = 1_000_000
 _UNBOUNDED = -(1 << 62)
 
 
@@ -103,6 +105,8 @@ def call_bounds(caller: Node, callee: Node) -> tuple[int, int] | None:
         lower, upper = lower - slack, upper + slack
     elif caller.is_proxy:
         lower -= PROXY_END_NS
+    if "access_log" in callee.flags or "access_log" in caller.flags:
+        lower, upper = lower - record_slack_ns(_LOG_STEP_NS), upper + _LOG_STEP_NS
     if has_given_up(caller) or is_abandoned(callee):
         return (_UNBOUNDED, upper)
     return (lower, upper) if lower <= upper else None

@@ -1,6 +1,7 @@
 """Answers that the lab found wrong: who gave up, and what that says of limits and clocks."""
 
 from collector.model import GatewayRecord
+from collector.stitch.access_logs import FROM_ACCESS_LOG
 from collector.stitch.assemble import stitch
 from collector.stitch.timeline import Timeline
 from tests.unit.stitch.building import LONG_AFTER, TRACE, TraceBuilder, record
@@ -163,6 +164,18 @@ def test_timeout_at_the_edge_is_of_the_service_behind_it() -> None:
     trace.sidecar_in("front", 0.3, 149, out, code=0, flags="DC")
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
     assert timeline.hops[timeline.verdict.hop].service == "front.shop"
+
+
+def test_whole_milliseconds_of_an_access_log_are_no_wrong_clock() -> None:
+    """Start and duration of a line are cut off: its end may be two milliseconds too early."""
+    trace = TraceBuilder()
+    edge = trace.edge(0, 100, attributes={FROM_ACCESS_LOG: "true"})
+    front = trace.sidecar_in("front", 1, 100, edge, attributes={FROM_ACCESS_LOG: "true"})
+    out = trace.sidecar_out("front", "basket", 3, 80, front, attributes={FROM_ACCESS_LOG: "true"})
+    trace.sidecar_in("basket", 4, 80.9, out, attributes={FROM_ACCESS_LOG: "true"})
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert {span.adjusted_by_ns for span in timeline.spans} == {0}
+    assert "CLOCK" not in {finding.rule for finding in timeline.findings}
 
 
 def test_less_than_two_milliseconds_is_no_wrong_clock() -> None:
