@@ -9,7 +9,7 @@ OpenTelemetry specification trace/sdk_exporters/jaeger.md. Departures: an `error
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from collector.decode.canonical import Canonical
+from collector.decode.canonical import SENT_END, Canonical
 from collector.decode.jaeger_model import (
     CHILD_OF,
     FOLLOWS_FROM,
@@ -98,8 +98,6 @@ def _convert(batch: Batch, received_ns: int) -> Canonical:
 def _write_span(writer: SpanWriter, resource: bytes, span: JaegerSpan) -> None:
     _check(span)
     end_ns = min(span.start_ns + max(span.duration_ns, 0), MAX_TIME_NS)
-    if span.duration_ns < 0:
-        writer.repair("end_before_start")
     parent_id = _parent_id(span)
     tags: dict[bytes, Value] = dict(islice(span.tags, MAX_ATTRIBUTES))
     kind = _KINDS.get(tags.pop(b"span.kind", b""), 0)
@@ -112,6 +110,8 @@ def _write_span(writer: SpanWriter, resource: bytes, span: JaegerSpan) -> None:
         else writer.attribute(key, value)
         for key, value in tags.items()
     }
+    if span.duration_ns < 0:
+        _keep_end(writer, span, attributes)
     if span.flags & _DEBUG_FLAG:
         attributes[b"jaeger.debug"] = writer.attribute("jaeger.debug", True)
     if span.warnings:
@@ -135,6 +135,13 @@ def _write_span(writer: SpanWriter, resource: bytes, span: JaegerSpan) -> None:
         dropped=_count_dropped(writer, span),
     )
     writer.add(resource, scope, encoded)
+
+
+def _keep_end(writer: SpanWriter, span: JaegerSpan, attributes: dict[Text, bytes]) -> None:
+    """Keep the end of a span that ended before it began, which is stored as ending at its start."""
+    writer.repair("end_before_start")
+    sent_end_ns = max(span.start_ns + span.duration_ns, 0)
+    attributes[SENT_END.encode()] = writer.attribute(SENT_END, sent_end_ns)
 
 
 def _count_dropped(writer: SpanWriter, span: JaegerSpan) -> tuple[int, int, int]:

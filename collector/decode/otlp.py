@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from collector.decode.canonical import Canonical, Tally
+from collector.decode.canonical import SENT_END, Canonical, Tally
 from collector.decode.pieces import (
     MAX_ATTRIBUTES,
     PIECE_BYTES,
@@ -214,6 +214,7 @@ def _judge_span(span: Span, index: int, tally: Tally, latest_ns: int) -> str:
     if span.end_time_unix_nano > latest_ns:
         return "end_future"
     if span.end_time_unix_nano < span.start_time_unix_nano:
+        span.attributes.add(key=SENT_END).value.int_value = span.end_time_unix_nano
         span.end_time_unix_nano = span.start_time_unix_nano
         tally.repair("end_before_start", index)
     if span.parent_span_id == _NO_SPAN_ID:

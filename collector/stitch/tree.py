@@ -11,6 +11,7 @@ sent more than once).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from collector.decode.canonical import SENT_END
 from collector.decode.zipkin import SHARED_ID
 from collector.model import Span
 from collector.stitch.access_logs import FROM_ACCESS_LOG
@@ -130,7 +131,7 @@ def _add(forest: Forest, span: Span) -> None:
     start, end, trace_id = span.start_ns, span.end_ns, span.trace_id
     node = Node(span.span_id, trace_id, start, end if end > start else start, span)
     identify(node)
-    if end < start:
+    if end < start or (end == start and SENT_END in span.attributes):
         node.flag("negative_duration")
     if start <= 0:
         node.flag("no_start")

@@ -12,7 +12,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from collector.decode.canonical import Canonical
+from collector.decode.canonical import SENT_END, Canonical
 from collector.decode.otlp import decode_logs, decode_traces
 from collector.decode.pieces import MAX_ATTRIBUTES, write_field
 from collector.errors import Undecodable
@@ -116,6 +116,8 @@ def test_end_before_start_is_clamped_with_a_warning() -> None:
     assert span.end_time_unix_nano == span.start_time_unix_nano
     assert canonical.rejected == 0
     assert "end_time_unix_nano" in canonical.warnings[0]
+    sent = {each.key: each.value.int_value for each in span.attributes}
+    assert sent[SENT_END] == 0
 
 
 def test_zero_parent_means_none() -> None:

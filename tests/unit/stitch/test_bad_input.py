@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from collector.decode.canonical import SENT_END
 from collector.model import Span
 from collector.stitch.assemble import stitch
 from collector.stitch.timeline import Timeline
@@ -140,6 +141,16 @@ def test_a_negative_duration_is_shown_as_none() -> None:
     trace = TraceBuilder()
     root = trace.span("a", 0, 100, None, "Server")
     trace.span("a", 50, -20, root, "Internal")
+    timeline = stitched(trace.spans)
+    assert timeline.spans[1].duration_ns == 0
+    assert "NEGATIVE_DURATION" in rules(timeline)
+
+
+def test_an_end_that_was_corrected_on_arrival_is_still_told() -> None:
+    """Receivers set an end before the start to the start; the mark they leave is a finding."""
+    trace = TraceBuilder()
+    root = trace.span("a", 0, 100, None, "Server")
+    trace.span("a", 50, 0, root, "Internal", attributes={SENT_END: str(START)})
     timeline = stitched(trace.spans)
     assert timeline.spans[1].duration_ns == 0
     assert "NEGATIVE_DURATION" in rules(timeline)
