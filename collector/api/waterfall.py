@@ -28,7 +28,7 @@ _ROLE_STYLES = {
 _SIGNS = (
     ("✗", "x", "failed"),
     ("?", "?", "its parent never arrived"),
-    ("~", "~", "clock adjusted"),
+    ("~", "~", "moved in time"),
 )
 # Role, three numbers, a sign, and the gaps between the columns.
 _FIXED_CELLS = 2 + 9 + 2 + 26 + 3
@@ -47,6 +47,7 @@ class Row:
     is_error: bool = False
     signs: str = ""
     adjusted_ms: float = 0.0
+    adjusted_reason: str = ""
     critical: list[tuple[float, float]] = field(default_factory=list)
     branch: str = ""
 
@@ -103,11 +104,14 @@ def _draw_legend(shown: Sequence[Row], folded: int, ink: Ink) -> Iterator[str]:
         if any(fine in row.signs for row in shown):
             signs.append(f"{ink.pick(fine, plain)} {meaning}")
     yield ink.paint("   ".join(signs) + "   all times in ms", "dim")
+    moved: dict[tuple[float, str], list[Row]] = {}
     for row in shown:
         if row.adjusted_ms:
-            yield ink.paint(
-                f"~ {ink.clean(row.label)}: moved by {row.adjusted_ms:+.3f} ms (clock)", "dim"
-            )
+            moved.setdefault((row.adjusted_ms, row.adjusted_reason), []).append(row)
+    for (adjusted_ms, reason), rows in moved.items():
+        who = f"{len(rows)} rows" if len(rows) > 1 else ink.clean(rows[0].label)
+        why = f": {ink.clean(reason)}" if reason else ""
+        yield ink.paint(f"~ {who} moved by {adjusted_ms:+.3f} ms{why}", "dim")
     if folded:
         yield ink.paint(f"{folded} more rows are not shown: short, successful, off the path", "dim")
 
@@ -248,6 +252,7 @@ def _span_row(span: Mapping[str, Any], critical: list[tuple[float, float]]) -> R
         is_error=is_error,
         signs=signs + ("~" if adjusted else ""),
         adjusted_ms=adjusted,
+        adjusted_reason=str(span.get("adjusted_reason") or ""),
         critical=critical,
     )
 

@@ -70,6 +70,20 @@ def test_a_failed_span_is_marked() -> None:
     assert "✗ failed" in text
 
 
+def test_what_was_moved_alike_is_said_once() -> None:
+    """Spans that were moved by the same step for the same reason share a line that says why."""
+    document = make_timeline()
+    for span in document["spans"]:
+        if span["service"] in ("orders", "stock", "payments"):
+            reason = "fitted" if span["service"] != "payments" else "its clock is ahead"
+            span.update(adjusted_by_ms=-0.456, adjusted_reason=reason)
+    lines = render_timeline(document, width=120).splitlines()
+    moved = [line for line in lines if "moved by" in line]
+    assert moved[0] == "~ 2 rows moved by -0.456 ms: fitted"
+    assert re.fullmatch(r"~ payments .* moved by -0\.456 ms: its clock is ahead", moved[1])
+    assert len(moved) == 2
+
+
 def test_without_colour_there_is_no_escape() -> None:
     """Output for a pipe has no escape sequence, and colour changes no character."""
     plain = render_timeline(make_timeline(), width=120)
