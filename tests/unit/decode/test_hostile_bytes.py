@@ -1,4 +1,4 @@
-"""The fuzz harnesses of the mesh protocols hold on their seeds and on simple mutations of them."""
+"""The fuzz harnesses of OTLP and the mesh hold on their seeds and on simple mutations of them."""
 
 import random
 import time
@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.fuzz import access_logs, mesh_spans
+from tests.fuzz import access_logs, mesh_spans, otlp
 
 ROUNDS = 1500
 
@@ -30,7 +30,9 @@ def _mutated(seeds: list[bytes], rounds: int) -> Iterator[bytes]:
         yield bytes(data)
 
 
-@pytest.mark.parametrize("harness", [mesh_spans, access_logs], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "harness", [otlp, mesh_spans, access_logs], ids=lambda module: module.__name__
+)
 def test_harness_holds_on_seeds_and_mutations(harness: ModuleType) -> None:
     """No decoder fails in a way that is not its own, and none takes long."""
     seeds = list(harness.seeds())
