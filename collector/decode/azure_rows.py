@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
+from itertools import filterfalse
 from typing import Any, NamedTuple
 
 import orjson
@@ -24,6 +25,7 @@ from collector.decode.fields import (
     FieldError,
     Moment,
     Row,
+    parse_moment,
     read_ns_from_ms,
     read_object,
     read_text,
@@ -34,6 +36,7 @@ from collector.model import GatewayRecord, RecordError
 
 MISSING = frozenset({"-", "None", "null", "NULL"})
 _TEXT = frozenset({str})
+_TEXT_OR_NULL = frozenset({str, type(None)})
 _SUFFIX = re.compile(r"_[sdbtg]$")
 _NESTED = ("properties", "additionalfields", "lasterror")
 # how a field that is not there would be spelled
@@ -65,11 +68,16 @@ _shapes: dict[tuple[str, ...], _Shape] = {}
 
 
 class FlatRow(dict[str, Any]):
-    """A row under canonical names; `original` is what it was made from."""
+    """
+    A row under canonical names; `original` is what it was made from.
 
-    __slots__ = ("original",)
+    `dynamic` holds those of its columns that may be JSON text.
+    """
+
+    __slots__ = ("dynamic", "original")
 
     original: Row
+    dynamic: frozenset[str]
 
 
 def canonical_name(name: str) -> str:
@@ -86,8 +94,10 @@ _remembered_name = lru_cache(maxsize=4096)(_unify)
 
 def rename(row: Row) -> FlatRow:
     """Return *row* under canonical names, its objects untouched."""
-    flat = FlatRow(zip(_shape_of(row).names, row.values(), strict=True))
+    shape = _shape_of(row)
+    flat = FlatRow(zip(shape.names, row.values(), strict=True))
     flat.original = row
+    flat.dynamic = shape.dynamic
     return flat
 
 
@@ -127,7 +137,9 @@ def flatten(row: Row) -> FlatRow:
             if flat.get(canonical_name(name)) is None:
                 flat[canonical_name(name)] = value
     if flat.get("properties"):
-        properties = read_object(flat, "properties")
+        properties = flat["properties"]
+        if properties.__class__ is not dict:
+            properties = read_object(flat, "properties")
         flat.update(zip(_shape_of(properties).names, properties.values(), strict=True))
     if flat.get("lasterror"):
         for name, value in read_object(flat, "lasterror").items():
@@ -150,6 +162,21 @@ def read_texts(flat: FlatRow, columns: Mapping[str, str]) -> dict[str, Any]:
     return {key: text for key, name in columns.items() if (text := read_text(flat, name))}
 
 
+def read_columns(flat: Row, names: Sequence[str]) -> Sequence[str]:
+    """
+    Return the texts of many columns at once, in the order of *names*; "" for a missing one.
+
+    0.06 us a column against 0.17 of a `read_text` each, when all are text or null.
+
+    Raises:
+        FieldError: one is an object or an array.
+    """
+    texts = [*map(flat.get, names)]
+    if _TEXT_OR_NULL.issuperset(map(type, texts)) and MISSING.isdisjoint(texts):
+        return [text or "" for text in texts]
+    return [read_text(flat, name) for name in names]
+
+
 def blame(error: FieldError, row: Row) -> FieldError:
     """Return *error* with the field as this row spells it."""
     head, dot, rest = error.field.partition(".")
@@ -167,8 +194,13 @@ def require_start(flat: Row, *names: str) -> Moment:
     Raises:
         FieldError: there is none, or it is no moment.
     """
-    for name in () if flat.get(names[0]).__class__ is str else names:
+    for name in names:
         value = flat.get(name)
+        if value.__class__ is str:
+            try:
+                return parse_moment(value)
+            except ValueError:  # missing, or an error to tell with the column's name
+                break
         if isinstance(value, datetime):
             seconds = int(value.replace(microsecond=0).timestamp())
             return Moment(seconds * 1_000_000_000 + value.microsecond * 1_000, 1_000)
@@ -185,6 +217,8 @@ def read_duration_ns(flat: FlatRow, *names: str) -> int | None:
     value = flat.get(names[0])
     if value.__class__ is int and 0 <= value <= _YEAR_MS:
         return int(value) * NS_PER_MS
+    if value.__class__ is float and 0 <= value <= _YEAR_MS:
+        return round(value * NS_PER_MS)
     duration_ns = read_ns_from_ms(flat, *names)
     if duration_ns is not None and duration_ns > _YEAR_MS * NS_PER_MS:
         name = next(name for name in names if flat.get(name) is not None)
@@ -192,22 +226,25 @@ def read_duration_ns(flat: FlatRow, *names: str) -> int | None:
     return duration_ns
 
 
-def raw_text(row: Row, *, without: Sequence[str] = ()) -> str:
+def raw_text(flat: FlatRow, *, without: Sequence[str] = ()) -> str:
     """
     Return the row as JSON text: nulls left out, dynamic columns as objects.
 
     JSON text inside JSON text would hide header names from whoever masks them.
     """
-    shown = row
-    if without or not all(row.values()):
+    shown: Row = flat.original
+    # most rows have a zero or a False, fewer have a null: 0.3 us to see, 1.3 to leave none out
+    if without or not all(
+        value is not None and value != "" for value in filterfalse(None, shown.values())
+    ):
         shown = {
             name: value
-            for name, value in row.items()
-            if (value or (value is not None and value != "")) and name not in without
+            for name, value in shown.items()
+            if value is not None and value != "" and name not in without
         }
     opened = {
         name: value
-        for name in _shape_of(row).dynamic
+        for name in flat.dynamic
         if name in shown and (value := _opened(name, shown[name])) is not shown[name]
     }
     return write_raw({**shown, **opened} if opened else shown)

@@ -114,7 +114,7 @@ def _side_record(flat: FlatRow, gateway: str, source: str, kind: str) -> Gateway
         kind=kind,
         ids=(Id("apim_correlation_id", correlation_id),),
         region=read_text(flat, "region", "location"),
-        raw=raw_text(flat.original, without=private),
+        raw=raw_text(flat, without=private),
     )
 
 

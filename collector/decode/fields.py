@@ -164,6 +164,8 @@ def read_bool(row: Row, *names: str, within: str = "") -> bool | None:
         value = row.get(name)
         if value is None or (isinstance(value, str) and value in _MISSING):
             continue
+        if value.__class__ is bool:
+            return bool(value)
         text = str(value)
         if text in _TRUE:
             return True
@@ -269,6 +271,9 @@ def require_text(row: Row, *names: str, within: str = "") -> str:
     Raises:
         FieldError: none of *names* is there, or it is no text.
     """
+    value = row.get(names[0])
+    if value.__class__ is str and value not in _MISSING:  # nearly always
+        return str(value)
     value = read_text(row, *names, within=within)
     if not value:
         raise FieldError(within + names[0], "is missing")
@@ -371,7 +376,7 @@ def _read_duration(row: Row, names: Sequence[str], within: str, unit_ns: int) ->
             continue
         if type(value) is str and value.isdecimal() and len(value) < 9 and value.isascii():
             return int(value) * unit_ns
-        if type(value) is not int:
+        if type(value) is not int and type(value) is not float:
             value = _as_number(value, within + name)
         if value < 0:
             return None

@@ -179,7 +179,7 @@ def _read_gateway_log(flat: FlatRow) -> GatewayRecord:
         request_bytes=_size(flat, "requestsize"),
         response_bytes=_size(flat, "responsesize"),
         attributes=read_texts(flat, _ATTRIBUTES),
-        raw=raw_text(flat.original),
+        raw=raw_text(flat),
         **read_texts(flat, _COLUMNS),
     )
     record.cache = record.cache.lower()
@@ -351,7 +351,7 @@ def _read_policy_event(flat: FlatRow) -> GatewayRecord:
         backend_path=backend.path,
         backend_status=_status(flat, "backendstatus"),
         attributes=read_texts(flat, _ATTRIBUTES),
-        raw=raw_text(flat.original),
+        raw=raw_text(flat),
     )
     record.duration_ns = read_duration_ns(flat, "elapsedms")
     record.backend_ns = read_duration_ns(flat, "backendms")
@@ -390,6 +390,9 @@ def _source(flat: FlatRow) -> str:
 
 
 def _status(flat: FlatRow, *names: str) -> int | None:
+    known = flat.get(names[0])
+    if known.__class__ is int and 0 < known < 1000:
+        return int(known)
     status = read_int(flat, *names)
     if status is None or 0 < status < 1000:
         return status

@@ -22,6 +22,7 @@ from collector.decode.azure_rows import (
     FlatRow,
     expand,
     raw_text,
+    read_columns,
     read_duration_ns,
     read_named,
     rename,
@@ -32,6 +33,7 @@ from collector.decode.documents import Documents, decode_entries, split_document
 from collector.decode.fields import (
     FieldError,
     Row,
+    is_missing,
     read_bool,
     read_float,
     read_object,
@@ -66,6 +68,8 @@ _OTHER_TELEMETRY = frozenset(
     + ("appavailabilityresults", "appsystemevents", "appbrowsertimings")
     + ("exception", "trace", "customevent", "custommetric", "pageview", "availabilityresult")
 )
+_REQUEST_COLUMNS = ("url", "name", "operationname", "resultcode", "clientip")
+_REQUEST_PROPERTIES = ("HTTP Method", "Product Name", "Subscription Name", "API Type")
 _API_KINDS = {"graphql": "graphql", "websocket": "websocket", "grpc": "grpc"}
 _SPAN_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _NO_SPAN_ID = "0" * 16
@@ -126,14 +130,14 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
         resolution_ns=_TICK_NS if kind == "request" else 1_000_000,
         region=read_text(properties, "Region"),
         weight=_weight(flat),
-        raw=raw_text(flat.original),
+        raw=raw_text(flat),
     )
     own_key = _set_ids(record, flat, properties, kind, operation_id, span)
     if kind == "request":
         _set_request(record, flat, properties)
     else:
         _set_dependency(record, flat, span)
-    record.attributes = {**record.attributes, REQUEST_KEY: own_key}
+    record.attributes = {REQUEST_KEY: own_key}
     record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
     return record
 
@@ -197,30 +201,34 @@ def _set_ids(
         ids.insert(0, Id("apim_correlation_id", request_id))
     own_key = f"{operation_id}-{request_span or own}".lower()
     record.record_id = request_id.lower() or own_key
-    record.ids = distinct((*ids, *find_ids(_logged_headers(properties))))
+    if headers := _logged_headers(properties):
+        ids += find_ids(headers)
+    record.ids = distinct(ids)
     return own_key
 
 
 def _set_request(record: GatewayRecord, flat: FlatRow, properties: Row) -> None:
-    url = split_target(read_text(flat, "url"))
-    name_method, _, name_path = read_text(flat, "name").partition(" ")
-    api, revision, operation = _split_operation(read_text(flat, "operationname"))
+    url_text, name, operation_name, result, address = read_columns(flat, _REQUEST_COLUMNS)
+    method, product, consumer, api_type = read_columns(properties, _REQUEST_PROPERTIES)
+    url = split_target(url_text)
+    name_method, _, name_path = name.partition(" ")
+    api, revision, operation = _split_operation(operation_name)
     record.parent_span_id = _span_id(read_text(flat, "parentid", "operationparentid"))
     record.duration_ns = read_duration_ns(flat, "durationms", "duration")
-    record.method = read_text(properties, "HTTP Method") or name_method
+    record.method = method or name_method
     record.scheme = url.scheme
     record.host = url.host
     record.path = url.path or split_target(name_path).path
-    record.status = _status(flat)
+    record.status = _status(result)
     record.api = api or read_text(properties, "API Name")
     record.api_revision = revision or read_text(properties, "API Revision")
     record.operation = operation or read_text(properties, "Operation Name")
-    record.product = read_text(properties, "Product Name")
-    record.consumer = read_text(properties, "Subscription Name")
-    address = read_text(flat, "clientip")
+    record.product = product
+    record.consumer = consumer
     record.client_address = "" if address == _ANONYMOUS else address
-    record.cache = read_text({"Cache": str(properties.get("Cache") or "").lower()}, "Cache")
-    record.kind = _API_KINDS.get(read_text(properties, "API Type").lower(), "http")
+    cache = str(properties.get("Cache") or "").lower()
+    record.cache = "" if is_missing(cache) else cache
+    record.kind = _API_KINDS.get(api_type.lower(), "http")
     is_success = read_bool(flat, "success")
     if is_success is None:
         is_success = record.status is None or record.status < 400
@@ -234,7 +242,7 @@ def _set_dependency(record: GatewayRecord, flat: FlatRow, span: str) -> None:
     record.backend_method = read_text(flat, "name").partition(" ")[0]
     record.backend_host = data.host or read_text(flat, "target")
     record.backend_path = data.path
-    record.backend_status = _status(flat)
+    record.backend_status = _status(read_text(flat, "resultcode"))
     record.attempts = 1
 
 
@@ -259,9 +267,8 @@ def _split_operation(text: str) -> tuple[str, str, str]:
     return (api, revision, operation) if dash or mark else ("", "", "")
 
 
-def _status(flat: FlatRow) -> int | None:
+def _status(text: str) -> int | None:
     """Return the HTTP status; dependencies that never got one say `Canceled` or 0 instead."""
-    text = read_text(flat, "resultcode")
     return int(text) if len(text) == 3 and text.isascii() and text.isdecimal() else None
 
 
@@ -274,8 +281,8 @@ def _weight(flat: FlatRow) -> float:
 
 def _logged_headers(properties: Row) -> dict[str, str]:
     headers: dict[str, str] = {}
-    logged = [name for name in properties if name[:2] == "Re" and "-" in name]
-    for prefix in ("Response-", "Request-") if logged else ():
+    # most log none: one look at all names costs 0.1 us, at each 0.5
+    for prefix in ("Response-", "Request-") if "-" in "".join(properties) else ():
         for name, value in properties.items():
             if name.startswith(prefix) and isinstance(value, str):
                 headers[name.removeprefix(prefix).lower()] = value

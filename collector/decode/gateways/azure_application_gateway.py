@@ -17,6 +17,7 @@ from typing import Any
 from collector.decode.azure_rows import (
     FlatRow,
     expand,
+    read_columns,
     read_named,
     require_start,
     resource_name,
@@ -49,7 +50,7 @@ PROFILE = Profile(
 _CATEGORIES = frozenset({"", "applicationgatewayaccesslog"})
 _OTHER_CATEGORIES = frozenset({"applicationgatewayfirewalllog", "applicationgatewayperformancelog"})
 # Columns that only v2 writes; a v1 record has its ids in the query instead.
-_V2_COLUMNS = frozenset({"transactionid", "serverresponselatency", "serverrouted", "errorinfo"})
+_V2_COLUMNS = ("transactionid", "serverresponselatency", "serverrouted", "errorinfo")
 _V1_MARK = "X-AzureApplicationGateway-"
 _NO_ERROR = "ERRORINFO_NO_ERROR"
 _ATTRIBUTES = {
@@ -63,6 +64,21 @@ _ATTRIBUTES = {
     "tls.protocol": "sslprotocol",
     "user_agent.original": "useragent",
 }
+_TEXTS = {
+    "instance": "instanceid",
+    "source": "resourceid",
+    "method": "httpmethod",
+    "scheme": "sslenabled",
+    "host": "originalhost",
+    "protocol": "httpversion",
+    "api": "rulename",
+    "client_address": "clientip",
+    "backend_host": "serverrouted",
+    "backend_id": "backendpoolname",
+    "error_reason": "errorinfo",
+}
+_COLUMNS = (*_TEXTS.values(), *_ATTRIBUTES.values())
+_SCHEMES = {"on": "https", "off": "http"}
 
 
 def decode(body: bytes) -> Decoded:
@@ -107,33 +123,31 @@ def _build(flat: FlatRow) -> GatewayRecord:
         raise FieldError("timetaken", "is longer than the time since 1970")
     raw = write_raw(flat.original)
     transaction_id = read_text(flat, "transactionid")
+    found = read_columns(flat, _COLUMNS)
+    texts: dict[str, Any] = dict(zip(_TEXTS, found, strict=False))
+    texts["source"] = resource_name(texts["source"])
+    texts["scheme"] = _SCHEMES.get(texts["scheme"].lower(), "")
+    texts["host"] = texts["host"] or read_text(flat, "host")
+    texts["api"] = texts["api"] or read_text(flat, "listenername")
+    attributes = _attributes(found[len(_TEXTS) :], is_v1)
     record = GatewayRecord(
         gateway="azure-application-gateway",
         record_id=transaction_id or _log_id(flat) or derive_record_id(raw),
         start_ns=stamp.ns - (duration_ns or 0),
-        instance=read_text(flat, "instanceid"),
-        source=resource_name(read_text(flat, "resourceid")),
         ids=(Id("transaction_id", transaction_id),) if transaction_id else (),
         duration_ns=duration_ns,
         client_ns=None if is_v1 else read_ns_from_s(flat, "clientresponsetime"),
         backend_ns=read_ns_from_s(flat, "serverresponselatency"),
-        method=read_text(flat, "httpmethod"),
-        scheme=_scheme(flat),
-        host=read_text(flat, "originalhost", "host"),
-        protocol=read_text(flat, "httpversion"),
         status=read_status(flat, "httpstatus"),
-        api=read_text(flat, "rulename", "listenername"),
-        client_address=read_text(flat, "clientip"),
-        backend_host=read_text(flat, "serverrouted"),
         backend_status=read_status(flat, "serverstatus"),
-        backend_id=read_text(flat, "backendpoolname"),
         request_bytes=read_int(flat, "receivedbytes"),
         response_bytes=read_int(flat, "sentbytes"),
-        attributes=_attributes(flat, is_v1),
+        attributes=attributes,
         raw=raw,
+        **texts,
     )
-    _read_target(record, flat)
-    _read_error(record, flat)
+    _read_target(record, attributes, flat)
+    _set_error(record)
     record.quality = check(record, PROFILE, start_resolution_ns=stamp.resolution_ns)
     return record
 
@@ -141,8 +155,9 @@ def _build(flat: FlatRow) -> GatewayRecord:
 def _is_v1(flat: FlatRow) -> bool:
     """Tell the two SKUs apart: their records have the same category and other units."""
     # the legacy table has every column for every row: only a value tells
-    if any(not is_missing(flat.get(column)) for column in _V2_COLUMNS):
-        return False
+    for column in _V2_COLUMNS:
+        if not is_missing(flat.get(column)):
+            return False
     if _V1_MARK in read_text(flat, "requestquery"):
         return True
     if read_text(flat, "instanceid").startswith("ApplicationGatewayRole_IN"):
@@ -166,7 +181,7 @@ def _log_id(flat: FlatRow) -> str:
     return _v1_parts(flat).get("LOG-ID", "")
 
 
-def _read_target(record: GatewayRecord, flat: FlatRow) -> None:
+def _read_target(record: GatewayRecord, attributes: dict[str, str], flat: FlatRow) -> None:
     original = split_target(read_text(flat, "originalrequesturiwithargs"))
     sent = split_target(read_text(flat, "requesturi"))
     record.path = original.path or sent.path
@@ -181,12 +196,12 @@ def _read_target(record: GatewayRecord, flat: FlatRow) -> None:
         is_hit = parts.get("CACHE-HIT") == "1"
         record.cache = "hit" if is_hit else ""
     elif query:
-        record.attributes = {**record.attributes, "url.query": query}
+        attributes["url.query"] = query
 
 
-def _read_error(record: GatewayRecord, flat: FlatRow) -> None:
-    reason = read_text(flat, "errorinfo")
-    record.error_reason = "" if reason == _NO_ERROR else reason
+def _set_error(record: GatewayRecord) -> None:
+    if record.error_reason == _NO_ERROR:
+        record.error_reason = ""
     status = record.status
     # 0 and 499: the client closed the connection before the answer
     record.is_error = status is not None and status >= 500
@@ -198,14 +213,8 @@ def _read_error(record: GatewayRecord, flat: FlatRow) -> None:
             record.error_source = "backend" if is_backend else "gateway"
 
 
-def _scheme(flat: FlatRow) -> str:
-    return {"on": "https", "off": "http"}.get(read_text(flat, "sslenabled").lower(), "")
-
-
-def _attributes(flat: FlatRow, is_v1: bool) -> dict[str, str]:
-    attributes = {
-        name: value for name, key in _ATTRIBUTES.items() if (value := read_text(flat, key))
-    }
+def _attributes(texts: Sequence[str], is_v1: bool) -> dict[str, str]:
+    attributes = {name: text for name, text in zip(_ATTRIBUTES, texts, strict=True) if text}
     attributes["reading.timeTaken"] = "ms" if is_v1 else "s"
     attributes["reading.time"] = "end"
     return attributes

@@ -4,9 +4,20 @@ import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from collector.decode.azure_rows import canonical_name, rename
+from collector.decode.azure_rows import (
+    canonical_name,
+    flatten,
+    raw_text,
+    read_columns,
+    read_duration_ns,
+    rename,
+)
+from collector.decode.fields import FieldError, read_ns_from_ms, read_text
 from collector.decode.gateways import azure_agc, azure_application_gateway
 
 MOMENT = datetime(2026, 1, 1, 0, 6, 23, 456000, UTC)
@@ -28,6 +39,58 @@ CONTAINERS_ROW = {
     "HttpStatusCode": 200,
     "BackendHost": None,
 }
+COLUMNS = ("A", "B_s", "Url", "RequestHeaders", "Cache_Time")
+VALUES = (
+    st.sampled_from(("", "-", "None", "null", "NULL", "x", "ä", '{"a":1}', "{", "[1]"))
+    | st.none()
+    | st.booleans()
+    | st.integers(0, 10**18)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+NESTED = st.lists(VALUES, max_size=2) | st.dictionaries(st.sampled_from(COLUMNS), VALUES)
+ROWS = st.dictionaries(st.sampled_from((*COLUMNS, "Properties")), VALUES | NESTED)
+
+
+def _outcome(read: Any) -> Any:
+    try:
+        return read()
+    except FieldError as exc:
+        return str(exc)
+
+
+@given(ROWS)
+def test_columns_read_at_once_are_those_read_one_by_one(row: dict[str, Any]) -> None:
+    """Reading many columns is a `read_text` for each, with the same first error."""
+    flat = rename(row)
+    names = [canonical_name(name) for name in (*COLUMNS, "absent")]
+    expected = _outcome(lambda: [read_text(flat, name) for name in names])
+    assert _outcome(lambda: list(read_columns(flat, names))) == expected
+
+
+@given(VALUES | st.floats(0, 1e11, exclude_min=True))
+def test_usual_durations_are_read_as_any_other(value: Any) -> None:
+    """Whole and fractional milliseconds have a short way to the same nanoseconds."""
+    flat = rename({"A": value})
+    expected = _outcome(lambda: read_ns_from_ms(flat, "a"))
+    if isinstance(expected, int) and expected > 366 * 86_400 * 10**9:
+        expected = "a: no plausible duration: over a year"
+    assert _outcome(lambda: read_duration_ns(flat, "a")) == expected
+
+
+@given(ROWS)
+def test_raw_text_is_the_row_without_blanks(row: dict[str, Any]) -> None:
+    """Zeros and False stay, nulls and empty texts go, in the order of the columns."""
+    shown = {name: value for name, value in row.items() if value is not None and value != ""}
+    found = orjson.loads(raw_text(rename(row)))
+    assert list(found) == list(shown)
+    for name in {"A", "B_s", "Url", "Cache_Time"} & set(shown):
+        assert found[name] == shown[name]
+
+
+def test_json_text_of_headers_is_shown_as_an_object() -> None:
+    """Names of headers inside JSON text must be in sight of what masks secrets."""
+    flat = flatten({"RequestHeaders": '{"Authorization":"x"}', "A": 0, "Properties": "{}"})
+    assert raw_text(flat) == '{"RequestHeaders":{"Authorization":"x"},"A":0,"Properties":{}}'
 
 
 @pytest.mark.parametrize(
