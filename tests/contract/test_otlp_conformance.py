@@ -6,8 +6,9 @@ One battery for OTLP/gRPC, OTLP/HTTP with protobuf and OTLP/HTTP with JSON.
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -88,12 +89,22 @@ async def test_o02_o19_default_cap_is_64_mib() -> None:
     assert load_settings().max_body_bytes == 64 * MIB
 
 
-async def test_o03_o20_answers_stay_small(http: HttpSender) -> None:
+@pytest.mark.parametrize("signal", SIGNALS)
+async def test_o03_o20_answers_stay_small(ingest: Ingest, sender: Sender, signal: Stream) -> None:
     """However much there is to say, an answer stays far below the 4 MiB that clients accept."""
+    bad: dict[Stream, Callable[[int], Any]] = {
+        Stream.TRACE: lambda number: make_span(number, span_id=bytes(8), name="x" * 1000),
+        Stream.LOG: lambda number: make_log(number, time_unix_nano=5, severity_text="x" * 1000),
+        Stream.METRIC: lambda number: make_metric(number, time_unix_nano=5),
+    }
+    body = make_request(*map(bad[signal], range(1, 2001)))
+    answer = await sender.send(ingest, body, signal)
+    assert answer.rejected == 2000
+    assert 0 < len(answer.message) < 4096
     errors = tuple(RecordError(index, "x" * 1000) for index in range(10_000))
-    for signal in SIGNALS:
-        receipt = Receipt(accepted=1, rejected=10_000, errors=errors)
-        assert len(encode_receipt(signal, receipt, http.content_type)) < 8192
+    receipt = Receipt(accepted=1, rejected=10_000, errors=errors)
+    for content_type in ("application/x-protobuf", "application/json"):
+        assert len(encode_receipt(signal, receipt, content_type)) < 8192
 
 
 async def test_o04_many_concurrent_calls(ingest: Ingest, sender: Sender) -> None:
