@@ -29,6 +29,7 @@ _MISSING = frozenset({"", "-", "null", "none", "nil"})
 _MAX_LINE = 16_384
 _MAX_JSON = 262_144
 _MAX_INT64 = (1 << 63) - 1
+_WORKLOAD_KEYS = ("k8s.deployment.name", "k8s.statefulset.name", "k8s.daemonset.name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,8 @@ def entry_from_log(log: LogRecord) -> AccessLogEntry | None:
     What the body says is overlaid by the record's attributes; the record's own trace and span id
     win over both. The service is, in this order: an attribute or label `service`, `service_name`,
     `service.name`, the resource's `service.name`, the workload in `node_id` or `node_name`, the
-    resource's `cluster_name`, and for an inbound request the host of the TLS server name.
+    workload in the resource's Kubernetes attributes, as shippers of logs add them, the resource's
+    `cluster_name`, and for an inbound request the host of the TLS server name.
 
     Returns:
         `None` when nothing in it is specific to a proxy's access log.
@@ -128,7 +130,7 @@ def _envoy_entry(log: LogRecord, fields: Mapping[str, str]) -> AccessLogEntry:
         request_id=fields.get("request_id", ""),
         direction=direction_of(cluster) or _spoken_direction(fields),
         service=_service(log, fields, cluster),
-        instance=instance_of_node(_node_id(log, fields)),
+        instance=instance_of_node(_node_id(log, fields)) or log.resource.get("k8s.pod.name", ""),
         peer=upstream_service(cluster),
         upstream_cluster=cluster,
         flags=_flags(fields.get("response_flags", "")),
@@ -340,6 +342,7 @@ def _service(log: LogRecord, fields: Mapping[str, str], cluster: str) -> str:
         or log.service
         or log.resource.get("service.name", "")
         or _node_workload(node)
+        or _kubernetes_workload(log.resource)
         or log.resource.get("cluster_name", "")
     )
     if named or direction_of(cluster) != "inbound":
@@ -364,9 +367,22 @@ def _node_workload(node: str) -> str:
     if len(parts) != 4:
         return ""
     pod, _, namespace = parts[2].partition(".")
-    # <workload>-<replica set hash>-<pod hash>.<namespace>
-    workload = re.sub(r"(-[a-z0-9]{5,10})?-[a-z0-9]{5}$", "", pod)
-    return f"{workload or pod}.{namespace}" if namespace else workload or pod
+    return _in_namespace(_workload_of_pod(pod), namespace)
+
+
+def _kubernetes_workload(resource: Mapping[str, str]) -> str:
+    named = next((resource[key] for key in _WORKLOAD_KEYS if resource.get(key)), "")
+    workload = named or _workload_of_pod(resource.get("k8s.pod.name", ""))
+    return _in_namespace(workload, resource.get("k8s.namespace.name", "")) if workload else ""
+
+
+def _workload_of_pod(pod: str) -> str:
+    # <workload>-<replica set hash>-<pod hash>
+    return re.sub(r"(-[a-z0-9]{5,10})?-[a-z0-9]{5}$", "", pod) or pod
+
+
+def _in_namespace(workload: str, namespace: str) -> str:
+    return f"{workload}.{namespace}" if namespace else workload
 
 
 def _spoken_direction(fields: Mapping[str, str]) -> str:
