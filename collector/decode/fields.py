@@ -24,6 +24,7 @@ NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 _MAX_INT = 2**63 - 1
 _MAX_MS = _MAX_INT // NS_PER_MS
+_MAX_S = _MAX_INT // NS_PER_S
 _MISSING = frozenset({"", "-", "None", "null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE", "1", "yes"})
 _FALSE = frozenset({"false", "False", "FALSE", "0", "no"})
@@ -150,6 +151,9 @@ def read_ns_from_s(row: Row, *names: str, within: str = "") -> int | None:
     Raises:
         FieldError: it is not a number, or no duration that fits 64 bits.
     """
+    value = row.get(names[0])
+    if value.__class__ is float and 0 <= value <= _MAX_S:
+        return round(value * NS_PER_S)
     return _read_duration(row, names, within, NS_PER_S)
 
 

@@ -30,6 +30,8 @@ _MONTHS = {
 _STEPS_NS = {digits: 10 ** (9 - digits) for digits in range(1, 10)}
 _MOST_SECONDS = 4096
 _seconds: dict[str, int] = {}
+# what calling a named tuple comes down to, in 0.08 us instead of 0.17
+_new = tuple.__new__
 _NOT_A_TIME = "expected a time"
 _OUT_OF_RANGE = "expected a time between 1970 and 2262"
 
@@ -58,7 +60,7 @@ def parse_moment(value: object) -> Moment:
     """
     # what most products write; the general way costs twice as much
     if type(value) is int and 10**11 <= value <= _MAX_MS:
-        return Moment(value * NS_PER_MS, NS_PER_MS)
+        return _new(Moment, (value * NS_PER_MS, NS_PER_MS))
     if isinstance(value, str):
         second_ns = _seconds.get(value[:19])
         if second_ns is not None:
@@ -80,12 +82,12 @@ def _parse_fraction(text: str, second_ns: int) -> Moment:
     """Read what follows a second that is known: 0.5 us with the usual ends, 1.5 us in general."""
     end = text[19:]
     if end in ("Z", "+00:00"):
-        return Moment(second_ns, NS_PER_S)
+        return _new(Moment, (second_ns, NS_PER_S))
     digits = end[1:-1]
     if end[:1] == "." and end[-1] == "Z" and digits.isdecimal() and digits.isascii():
         step_ns = _STEPS_NS.get(len(digits))
         if step_ns is not None:
-            return Moment(second_ns + int(digits) * step_ns, step_ns)
+            return _new(Moment, (second_ns + int(digits) * step_ns, step_ns))
     return _parse_rfc3339(text)
 
 

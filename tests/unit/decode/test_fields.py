@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.decode.fields import (
     FieldError,
@@ -135,6 +137,19 @@ def test_seconds_become_nanoseconds_without_noise() -> None:
     """0.243 s is 243 ms exactly although no double is 0.243."""
     assert read_ns_from_s({"a": 0.243}, "a") == 243_000_000
     assert read_ns_from_s({"a": "0.001"}, "a") == 1_000_000
+
+
+@given(st.floats(-10, 1e11))
+def test_seconds_are_the_same_as_number_and_as_text(seconds: float) -> None:
+    """The short way of numbers gives what text gives, the limits included."""
+    results: list[int | str | None] = []
+    for value in (seconds, f"{seconds:.17e}"):
+        try:
+            results.append(read_ns_from_s({"a": value}, "a"))
+        except FieldError as exc:
+            assert seconds * 1e9 > 2**63 - 10**9
+            results.append(exc.field)
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("value", [1e300, "1e300", 2**63, 1e308])
