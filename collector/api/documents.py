@@ -115,14 +115,20 @@ class MergedRecordItem(GatewayRecordItem):
     span_id: str = Field(description="Under this id the record stands among `spans`.")
 
 
-class PhaseItem(Document):
-    """A slice of the total time; all slices sum to it exactly."""
+class SliceItem(Document):
+    """A stretch of time, at least and at most, and what it was computed from."""
 
     name: str
     duration_ms: Milliseconds
     lower_ms: Milliseconds
     upper_ms: Milliseconds
     source: str
+
+
+class PhaseItem(SliceItem):
+    """A slice of the total time; all sum to it exactly. Directions: a call's ways out and back."""
+
+    directions: list[SliceItem] = []
 
 
 class HopItem(Document):
@@ -470,9 +476,7 @@ class ClockPairItem(Document):
     bound_ms: Milliseconds
     samples: int = Field(description="Calls between the two in the newest five minutes.")
     drift_ppm: float | None = Field(description="Null: known for one stretch of five minutes only.")
-    health: str = Field(
-        description="ok, off (surely more than 50 ms), drifting, or unknown (the bound is wide)."
-    )
+    health: str = Field(description="ok, off (surely over 50 ms), drifting or unknown (wide bound)")
 
 
 class ClocksDocument(Document):
@@ -490,8 +494,7 @@ class HealthDocument(Document):
     status: str
 
 
-class ReadyDocument(Document):
+class ReadyDocument(HealthDocument):
     """Readiness by component: `ok`, or what is wrong."""
 
-    status: str
     components: dict[str, str]

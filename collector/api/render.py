@@ -17,6 +17,7 @@ from collector.query.clocks import ClockReport
 from collector.query.moments import format_moment, to_ms
 from collector.stitch.timeline import (
     Act,
+    Direction,
     Evidence,
     Expected,
     Finding,
@@ -319,11 +320,18 @@ def _render_merged(item: MergedRecord) -> Document:
 
 def _render_phase(phase: Phase) -> Document:
     return {
-        "name": phase.name,
-        "duration_ms": to_ms(phase.duration_ns),
-        "lower_ms": to_ms(phase.lower_ns),
-        "upper_ms": to_ms(phase.upper_ns),
-        "source": phase.source,
+        **_render_slice(phase),
+        "directions": [_render_slice(way) for way in phase.directions],
+    }
+
+
+def _render_slice(item: Phase | Direction) -> Document:
+    return {
+        "name": item.name,
+        "duration_ms": to_ms(item.duration_ns),
+        "lower_ms": to_ms(item.lower_ns),
+        "upper_ms": to_ms(item.upper_ns),
+        "source": item.source,
     }
 
 

@@ -245,9 +245,20 @@ def _draw_phases(document: Document, ink: Ink, width: int) -> Iterator[str]:
         for line in wrap(source, width - indent):
             yield f"{lead}{ink.paint(line, 'dim')}".rstrip()
             lead = " " * indent
+        for way in phase.get("directions") or ():
+            yield from _draw_direction(way, ink, width, indent)
     covered = sum(round(float(phase.get("duration_ms") or 0.0) * 1e6) for phase in phases)
     share = covered / 1e6 / total if total > 0 else 0.0
     yield f"  {'total':12} {format_ms(covered / 1e6):>9} ms {share:>6.1%}"
+
+
+def _draw_direction(way: Mapping[str, Any], ink: Ink, width: int, indent: int) -> Iterator[str]:
+    duration = float(way.get("duration_ms") or 0.0)
+    lead = f"    {ink.clean(str(way.get('name') or '')):10} {format_ms(duration):>9} ms"
+    source = f"{_bounds(way, duration, ink)}{ink.clean(way.get('source') or '')}"
+    for line in wrap(source, width - indent):
+        yield ink.paint(f"{lead:{indent}}{line}", "dim").rstrip()
+        lead = ""
 
 
 def _bounds(phase: Mapping[str, Any], duration: float, ink: Ink) -> str:

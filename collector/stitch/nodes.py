@@ -21,8 +21,10 @@ class Node:
     One span or one gateway record in the tree.
 
     `start` and `end` are on the timeline's clock once `placement` has run (`raw_start` plus
-    `shift`), `end` is never before `start`. `side` is `client` or `server` for the two ends of a
-    call and "" for anything inside a service. `callee` is whom a client side says it calls.
+    `shift`), `end` is never before `start`. `ahead` is how far its clock is ahead of its caller's,
+    at least and at most, where other requests have shown it. `side` is `client` or `server` for the
+    two ends of a call and "" for anything inside a service. `callee` is whom a client side says it
+    calls.
 
     What rules ask of every node is a field where a property would read as well: each of them is
     read some ten times a node, and as properties they took 7 % of the time of a large trace.
@@ -74,6 +76,7 @@ class Node:
     shift: int = 0
     bound: int = 0
     shift_reason: str = ""
+    ahead: tuple[int, int] | None = None
 
     # critical path
     self_time: int = 0

@@ -1,15 +1,16 @@
 """
 The request's total time cut into phases that sum to it exactly.
 
-Only durations are used, never a difference between two clocks: inside the mesh the sections of the
-critical path, at a gateway the parts that its record reports. A value in whole milliseconds stands
+Only durations are used, never a difference between two clocks, unless their offset is known: then a
+gateway's call is cut into out and back. Inside the mesh the phases are the sections of the critical
+path, at a gateway the parts that its record reports. A value in whole milliseconds stands
 for the interval around it; the intervals are carried along. What nobody claims is `unexplained`.
 
 Source: algorithms.md 4.3; formats.md 1a (TotalTime holds ClientTime, CacheTime and BackendTime) and
 8.1 (what a client span minus the callee's server span is).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from collector.model import GatewayRecord
@@ -17,7 +18,7 @@ from collector.stitch.critical_path import is_waited_for
 from collector.stitch.hops import HopDraft
 from collector.stitch.nodes import Node, walk_down
 from collector.stitch.replies import own_reply
-from collector.stitch.timeline import Phase
+from collector.stitch.timeline import Direction, Phase
 from collector.stitch.timeouts import has_given_up
 
 PHASES = (
@@ -46,6 +47,8 @@ class Part:
     lower: int
     upper: int
     source: str
+    out: tuple[int, int] | None = None  # what of it, at least and at most, was before the callee
+    way: str = ""  # between whom
 
 
 @dataclass(slots=True)
@@ -202,7 +205,28 @@ def _around_callee(
             (node, f"the backend time of {name} is shorter than what its callee measured")
         )
     source = f"{name} backend_ns less the spans below it"
-    return [Part("network", max(gap, 0), max(gap - half, 0), max(gap + half, 0), source)]
+    part = Part("network", max(gap, 0), max(gap - half, 0), max(gap + half, 0), source)
+    called = [child for child in node.children if is_waited_for(child)]
+    if len(called) == 1 and called[0].ahead is not None:
+        part.out = _time_before(node, called[0], *called[0].ahead, backend)
+        part.way = f"{name} to {called[0].service}, by the offset of their clocks"
+    return [part]
+
+
+def _time_before(
+    gateway: Node, callee: Node, least_ahead: int, most_ahead: int, backend: int
+) -> tuple[int, int]:
+    """
+    Return how long a call was on its way to its callee, at least and at most.
+
+    When the gateway sent it is not reported: all of its own time may have been before, or none.
+    """
+    assert gateway.record is not None
+    record = gateway.record.record
+    slack = record.resolution_ns  # start and the difference of two durations are off by one step
+    before = max((record.duration_ns or 0) - backend, 0) + slack
+    since_start = callee.raw_start - gateway.raw_start
+    return since_start - most_ahead - slack - before, since_start - least_ahead + slack
 
 
 def _fit(parts: list[Part], total: int, rest_source: str) -> list[Part]:
@@ -221,6 +245,21 @@ def _fit(parts: list[Part], total: int, rest_source: str) -> list[Part]:
     return parts
 
 
+def _directions(part: Part) -> Iterator[Direction]:
+    """Cut a call's part into out and back, if what is known says more than that they sum to it."""
+    if part.out is None:
+        return
+    least, most = (min(max(bound, 0), part.value) for bound in part.out)
+    if least > most or (least, most) == (0, part.value):
+        return
+    out = (least + most) // 2
+    for name, value, low, high in (
+        ("out", out, least, most),
+        ("back", part.value - out, part.value - most, part.value - least),
+    ):
+        yield Direction(name=name, duration_ns=value, lower_ns=low, upper_ns=high, source=part.way)
+
+
 def _summed(parts: Sequence[Part]) -> list[Phase]:
     phases = []
     for name in PHASES:
@@ -235,6 +274,7 @@ def _summed(parts: Sequence[Part]) -> list[Phase]:
                 lower_ns=min(value, sum(part.lower for part in same)),
                 upper_ns=max(value, sum(part.upper for part in same)),
                 source="; ".join(sorted({part.source for part in same})),
+                directions=tuple(way for part in same for way in _directions(part)),
             )
         )
     return phases

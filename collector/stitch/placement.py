@@ -76,6 +76,8 @@ def place(members: Sequence[Node], offsets: ClockOffsets = NO_OFFSETS) -> None:
     host_shifts: dict[str, tuple[int, int, str]] = {}
     for node, bounds in zip(members, all_bounds, strict=True):
         parent = node.parent
+        if bounds is not None and bounds.is_learned:
+            node.ahead = (bounds.lower, bounds.upper)
         if parent is None:
             shift, bound, reason = 0, 0, ""
         elif bounds is None:

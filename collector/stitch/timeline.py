@@ -41,14 +41,31 @@ class MergedRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """A slice of the request's total time; all phases of a timeline sum to its duration exactly."""
+class Direction:
+    """One way, `out` or `back`, of a call between two hosts whose clocks can be compared."""
 
     name: str
     duration_ns: int
     lower_ns: int
     upper_ns: int
     source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """
+    A slice of the request's total time; all phases of a timeline sum to its duration exactly.
+
+    `directions` cut a gateway's call into out and back where the clocks' offset is known, in pairs
+    that sum to the call's part of the phase.
+    """
+
+    name: str
+    duration_ns: int
+    lower_ns: int
+    upper_ns: int
+    source: str
+    directions: tuple[Direction, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -70,6 +70,18 @@ def test_a_failed_span_is_marked() -> None:
     assert "✗ failed" in text
 
 
+def test_the_ways_of_a_call_stand_below_their_phase() -> None:
+    """Out and back are told with their bounds where the clocks could be compared."""
+    document = make_timeline()
+    for name, low, high in (("out", 31.5, 37.5), ("back", 2.5, 8.5)):
+        way = {"name": name, "lower_ms": low, "upper_ms": high, "source": "apim to ingress"}
+        way["duration_ms"] = (low + high) / 2
+        document["phases"][0].setdefault("directions", []).append(way)
+    text = render_timeline(document, width=120)
+    assert re.search(r"^    out +34\.50 ms +31\.50–37\.50 ms  apim to ingress$", text, re.MULTILINE)
+    assert re.search(r"^    back +5\.50 ms +2\.50–8\.50 ms  apim to ingress$", text, re.MULTILINE)
+
+
 def test_what_was_moved_alike_is_said_once() -> None:
     """Spans that were moved by the same step for the same reason share a line that says why."""
     document = make_timeline()

@@ -32,6 +32,9 @@ def check_invariants(timeline: Timeline) -> None:
     assert sum(phase.duration_ns for phase in timeline.phases) == timeline.duration_ns
     for phase in timeline.phases:
         assert 0 <= phase.lower_ns <= phase.duration_ns <= phase.upper_ns
+        assert sum(way.duration_ns for way in phase.directions) <= phase.duration_ns
+        for way in phase.directions:
+            assert 0 <= way.lower_ns <= way.duration_ns <= way.upper_ns
     reach = 0
     for section in timeline.critical_path:
         assert section.from_ns == reach < section.to_ns

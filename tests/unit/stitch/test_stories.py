@@ -37,6 +37,11 @@ def _shape(timeline: Timeline) -> dict[str, object]:
         "hops": picture(timeline),
         "phases": {p.name: p.duration_ns / MS for p in timeline.phases},
         "phase_bounds": {p.name: [p.lower_ns / MS, p.upper_ns / MS] for p in timeline.phases},
+        "directions": {
+            way.name: [way.lower_ns / MS, way.upper_ns / MS]
+            for phase in timeline.phases
+            for way in phase.directions
+        },
         "critical_ms": {h.service: h.critical_ns / MS for h in timeline.hops if h.critical_ns},
         "orphans": [name for name, span in sent.items() if span.is_orphan],
         "offsets_ms": {name: span.start_offset_ns / MS for name, span in sent.items()},
