@@ -23,6 +23,11 @@ from collector.model import Decoded, GatewayRecord, RecordError
 
 _BOM = b"\xef\xbb\xbf"
 _REPLACEMENT = "\ufffd"
+# 60 MB can hold 20 million empty objects: minutes of work and 2 GB for nothing. Real batches are of
+# some thousand records; 100,000 take five seconds.
+_MAX_ENTRIES = 100_000
+_MAX_OBJECTS = 2_000_000
+_LARGE_BYTES = 4 * 1024 * 1024
 _BLANKS = b" \t\r\n"
 _WRAPPERS = ("log", "message", "MESSAGE", "jsonPayload", "textPayload", "line", "body")
 _RUNTIME_PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT\S{1,40} (?:stdout|stderr) [FP] ", re.ASCII)
@@ -88,11 +93,20 @@ def decode_entries(
     *,
     read_line: Callable[[str], GatewayRecord | None] | None = None,
 ) -> Decoded:
-    """Read entries that are already split; see `decode_rows`."""
+    """
+    Read entries that are already split; see `decode_rows`.
+
+    Raises:
+        Undecodable: there are more than one body may hold. Never retried.
+    """
     records: list[GatewayRecord] = []
     rejected: list[RecordError] = []
     repaired = 0
     for index, entry in enumerate(documents.entries):
+        if index == _MAX_ENTRIES:
+            raise Undecodable(
+                f"the body has more than {_MAX_ENTRIES:,} entries: send fewer at a time"
+            )
         try:
             if entry.__class__ is dict:
                 record = read_row(entry)
@@ -198,6 +212,8 @@ def _strip(body: bytes) -> bytes:
     stripped = body.removeprefix(_BOM).strip(_BLANKS)
     if not stripped:
         raise Undecodable("the body is empty")
+    if len(stripped) > _LARGE_BYTES and stripped.count(b"{") + stripped.count(b"[") > _MAX_OBJECTS:
+        raise Undecodable(f"the body has more than {_MAX_OBJECTS:,} entries, objects and arrays")
     return stripped
 
 

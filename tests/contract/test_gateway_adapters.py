@@ -8,6 +8,7 @@ shape that `tests/gateway_fixtures.py` describes. Opt-outs are named here, with 
 import copy
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -339,6 +340,28 @@ def test_one_bad_record_of_ten_thousand_is_named_by_its_index(name: str) -> None
     decoded = adapter.decode(body.encode())
     assert len(decoded.records) == 9_999
     assert [error.index for error in decoded.rejected] == [6_000]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "body", [b"{}\n" * 2**20, b"[{}" + b",{}" * 2**20 + b"]"], ids=["lines", "array"]
+)
+def test_a_million_empty_entries_are_refused_in_time(name: str, body: bytes) -> None:
+    """A small body of very many entries does not keep a core busy for long."""
+    started = time.thread_time()
+    with pytest.raises(Undecodable, match="entries"):
+        get_adapter(name).decode(body)
+    assert time.thread_time() - started < 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_body_made_to_fill_the_memory_is_refused_unread(name: str) -> None:
+    """Twenty million empty objects are 60 MB of JSON and 2 GB once they are parsed."""
+    body = b"[{}" + b",{}" * (20 * 2**20) + b"]"
+    started = time.thread_time()
+    with pytest.raises(Undecodable, match="entries"):
+        get_adapter(name).decode(body)
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize("name", NAMES)
