@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -88,7 +88,7 @@ async def test_every_datagram_of_a_flood_is_kept_or_counted() -> None:
     sink, metrics = RecordSinkDouble(), Metrics()
     async with open_gateway_log(LOCAL, sink, metrics) as port:
         _send(port, *(_entry(number) for number in range(20_000)))
-        name = "hopline_receive_datagrams_dropped_total"
+        name: Final = "hopline_receive_datagrams_dropped_total"
         await _until(lambda: len(sink.records) + metrics.value(name) == 20_000)
         assert metrics.value(name, reason="socket_buffer_full") > 0
 
