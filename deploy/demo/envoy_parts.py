@@ -251,7 +251,7 @@ def route_action(route: Route, cluster: str, mirror_cluster: str) -> Json:
 
 def outbound_cluster(service: Service, port: int, route: Route | None) -> Json:
     """Build the cluster to another service, with the route's circuit breakers."""
-    # Over HTTP/1 a request that meets the limit may wait for the connection instead of being refused.
+    # Over HTTP/1 what meets the limit may wait for the connection instead of being refused.
     is_limited = route is not None and route.max_requests > 0
     built = cluster(f"outbound|{SERVICE_PORT}||{service.host}", port, is_http2=is_limited)
     limits = {
