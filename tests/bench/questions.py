@@ -17,6 +17,8 @@ from tests.service import Service
 
 _DAY_S = 86_400
 _QUESTIONS = 300
+# Asked before, of other requests: a store that has just been started reads its indexes first.
+_WARM_UP = 30
 
 
 def fill(service: Service, spans: int) -> tuple[Row, list[tuple[str, int]]]:
@@ -88,7 +90,7 @@ def _wait_for_merges(service: Service, limit_s: float = 180) -> None:
     """Wait until the store has next to nothing to do: a day's merges do not happen in minutes."""
     deadline = time.monotonic() + limit_s
     calm = 0
-    while calm < 3:
+    while calm < 6:
         assert time.monotonic() < deadline, "the store did not come to rest"
         before = service.cpu_seconds()["store"]
         time.sleep(2)
@@ -123,7 +125,8 @@ def _row(chance: random.Random, trace: str, start_ns: int) -> dict[str, object]:
 
 def _ask_timelines(service: Service, traces: list[tuple[str, int]]) -> Iterator[Row]:
     chance = random.Random(11)
-    paths = [f"/api/v1/requests/{chance.choice(traces)[0]}" for _ in range(_QUESTIONS)]
+    asked = chance.sample(traces, _WARM_UP + _QUESTIONS)
+    paths = [f"/api/v1/requests/{trace}" for trace, _ in asked]
     yield _latency_row(service, "timeline over REST, 10 spans and a record", paths, 60)
 
 
@@ -131,7 +134,7 @@ def _ask_searches(service: Service, records: int) -> Iterator[Row]:
     chance = random.Random(13)
     now_ms = int(time.time() * 1000)
     paths = []
-    for _ in range(_QUESTIONS):
+    for _ in range(_WARM_UP + _QUESTIONS):
         hours = chance.choice((1, 6, 24))
         end_ms = now_ms - chance.randrange(_DAY_S - hours * 3600 + 1) * 1000
         question = {
@@ -156,6 +159,7 @@ def _latency_row(service: Service, what: str, paths: list[str], limit_ms: float)
         body = response.read()
         times.append((time.perf_counter() - begin) * 1e3)
         assert response.status == 200, (path, response.status, body[:500])
+    times = times[_WARM_UP:]
     p99 = quantile(times, 0.99)
     figure = f"p50 {statistics.median(times):.0f} ms, p99 {p99:.0f} ms"
     return Row(what, figure, f"p99 ≤ {limit_ms:.0f} ms", p99 <= limit_ms)
