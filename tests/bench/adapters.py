@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from collector.clock import SystemClock
@@ -119,5 +120,5 @@ def measure_adapters() -> Iterator[Row]:
 
 if __name__ == "__main__":
     for row in measure_adapters():
-        sys.stdout.write(f"{row.what:50} {row.figure:40} {row.target} {row.reached}\n")
+        sys.stdout.write(json.dumps(asdict(row)) + "\n")
         sys.stdout.flush()
