@@ -11,8 +11,10 @@ envoyproxy/envoy extensions/request_id/uuid/config.h (the version nibble that En
 
 import base64
 import binascii
+import contextlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
@@ -48,6 +50,33 @@ REQUEST_ID_HEADERS: Mapping[str, str] = {
     "x-appgw-trace-id": "tracking_id",
 }
 """Header (lower case) to `Id.kind`, in the order in which their ids are listed."""
+
+REQUEST_ID_ATTRIBUTES = (
+    "guid:x-request-id",
+    "http.request.header.x-request-id",
+    "http.request.header.x_request_id",
+    "http.request.header.x-correlation-id",
+    "http.request.header.x_correlation_id",
+    "http.request.header.x-kong-request-id",
+    "http.request.header.x-amzn-requestid",
+    "http.request.header.apim-request-id",
+    "http.request.header.x-appgw-trace-id",
+    "http.request.header.x_appgw_trace_id",
+    "x-appgw-trace-id",
+    "kong.request.id",
+    "x-request-id",
+    "x_request_id",
+    "request_id",
+    "request.id",
+    "correlation_id",
+    "correlation.id",
+    "aws.request_id",
+    "aws.extended_request_id",
+    "apim.request_id",
+)
+"""Attributes of spans that hold a request id, likeliest first; the id index keeps some of them."""
+
+_REQUEST_ID_NAMES = frozenset(REQUEST_ID_ATTRIBUTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +164,28 @@ def request_id_key(text: str) -> str:
     if _HEX_32.fullmatch(lower):
         return "" if not lower.strip("0") else f"{lower[:_NIBBLE]}*{lower[_NIBBLE + 1 :]}"
     return lower
+
+
+def has_request_id(attributes: Mapping[str, str]) -> bool:
+    """Tell whether `read_request_ids` may find anything in the attributes of a span."""
+    return not _REQUEST_ID_NAMES.isdisjoint(attributes)
+
+
+def read_request_ids(attributes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the request ids that a span carries, each with its attribute, likeliest first."""
+    for name in REQUEST_ID_ATTRIBUTES:
+        text = attributes.get(name)
+        if text:
+            for value in _listed(text):
+                yield name, value
+
+
+def _listed(text: str) -> Sequence[str]:
+    """Return the values of a header: the conventions have them as a list, `["…"]` as text."""
+    if text.startswith('["'):
+        with contextlib.suppress(json.JSONDecodeError):
+            return [value for value in json.loads(text) if isinstance(value, str)]
+    return (text,)
 
 
 def parse_traceparent(text: str) -> TraceContext | None:

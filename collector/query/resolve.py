@@ -45,20 +45,6 @@ _NAMES = "|".join(
     )
 )
 _NAMED = re.compile(rf"[\"']?(?:{_NAMES})[\"']?\s*[:=]\s*(.+)", re.IGNORECASE | re.DOTALL)
-# The attributes that the id index is written with (store/schema/0052_id_index_span_mv.sql).
-_REQUEST_ID_NAMES = frozenset(
-    (
-        "guid:x-request-id",
-        "http.request.header.x-request-id",
-        "http.request.header.x-correlation-id",
-        "kong.request.id",
-        "aws.request_id",
-        "aws.extended_request_id",
-        "apim.request_id",
-        "x-appgw-trace-id",
-        "http.request.header.x-appgw-trace-id",
-    )
-)
 _EXAMPLES = (
     "give a trace id (32 or 16 hex digits), a whole traceparent, b3, uber-trace-id or "
     "X-Amzn-Trace-Id header, or the id of a gateway: a correlation id, x-request-id, Kong or AWS "
@@ -278,10 +264,9 @@ def ids_in(rows: Iterable[GatewayRecord], spans: Iterable[Span]) -> set[str]:
         )
         keys.add(ids.normalise_trace_id(row.record_id))
     for span in spans:
-        for name in _REQUEST_ID_NAMES.intersection(span.attributes):
-            # Header attributes are lists in the conventions: `["…"]` once they are text.
-            value = span.attributes[name]
-            keys.add(ids.request_id_key(value[2:-2] if value.startswith('["') else value))
+        if ids.has_request_id(span.attributes):
+            found = ids.read_request_ids(span.attributes)
+            keys.update(ids.request_id_key(value) for _, value in found)
     keys.discard("")
     return keys
 

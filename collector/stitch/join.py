@@ -26,27 +26,6 @@ _ID_SLACK_NS = 600 * SECOND
 # the rest is for clocks that nobody keeps.
 _REQUEST_ID_SLACK_NS = 30 * SECOND
 _NEAR_NS = 2 * SECOND
-_REQUEST_ID_ATTRIBUTES = (
-    "guid:x-request-id",
-    "http.request.header.x-request-id",
-    "http.request.header.x_request_id",
-    "http.request.header.x-correlation-id",
-    "http.request.header.x_correlation_id",
-    "http.request.header.x-kong-request-id",
-    "http.request.header.x-amzn-requestid",
-    "http.request.header.apim-request-id",
-    "http.request.header.x-appgw-trace-id",
-    "http.request.header.x_appgw_trace_id",
-    "x-appgw-trace-id",
-    "kong.request.id",
-    "x-request-id",
-    "x_request_id",
-    "request_id",
-    "request.id",
-    "correlation_id",
-    "correlation.id",
-)
-_REQUEST_ID_NAMES = frozenset(_REQUEST_ID_ATTRIBUTES)
 # Ids that name something else than one request.
 _WEAK_KINDS = frozenset({"span_id", "trace_id"})
 
@@ -108,9 +87,9 @@ def view_traces(nodes: Iterable[Node]) -> dict[str, TraceView]:
             view.end = node.raw_end
         if node.span is not None and node.span.parent_span_id:
             view.parents.setdefault(node.span.parent_span_id, node)
-        if _REQUEST_ID_NAMES.isdisjoint(node.attributes):
+        if not ids.has_request_id(node.attributes):
             continue
-        for name, value in _request_ids(node.attributes):
+        for name, value in ids.read_request_ids(node.attributes):
             key = keys.get(value)
             if key is None:
                 key = keys[value] = ids.request_id_key(value)
@@ -352,11 +331,3 @@ def _reject(match: Match, reason: str) -> RejectedCandidate:
         reason=reason,
         evidence=match.evidence,
     )
-
-
-def _request_ids(attributes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name in _REQUEST_ID_ATTRIBUTES:
-        value = attributes.get(name)
-        if value:
-            # Header attributes are lists in the conventions: `["…"]` once they are text.
-            yield name, value[2:-2] if value.startswith('["') else value

@@ -108,8 +108,13 @@ def migrate(client: Client, names: Names, ttl_days: int) -> list[str]:
 def _apply(client: Client, names: Names, migration: Migration, applied: Mapping[str, str]) -> bool:
     known = applied.get(migration.name)
     if known is not None and known != migration.checksum:
-        msg = f"schema file {migration.name} was changed after it was applied"
-        raise ConfigError(msg, hint="add a new file instead of editing an applied one")
+        database = names.values["database"]
+        msg = (
+            f"the tables of database {database} were made by another version of Hopline: "
+            f"{migration.name} was changed after it was applied"
+        )
+        hint = "set HOPLINE_CLICKHOUSE_DATABASE to a new name to begin anew beside them; read the "
+        raise ConfigError(msg, hint=hint + "old ones with the version that made them")
     if known is None:
         client.command(render(migration, names))
         client.command(

@@ -52,14 +52,16 @@ def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
     if not wanted:
         return []
     half_keys = [key for key in wanted if len(key) == 16]
+    can_be_traces = any(len(key) in (16, 32) for key in wanted)
     given: dict[str, Any] = {"database": database, "keys": wanted, "limit": _MAX_HITS}
     starts: dict[tuple[str, str, str, str, str], int] = {}
     for key, kind, trace_id, gateway, record_id, start_ns in ask(client, "find_ids", **given):
         _keep_least(starts, (key, kind, trace_id, gateway, record_id), start_ns)
     parts = _parts(half_keys=half_keys)
-    for key, trace_id, start_s in ask(
-        client, "find_trace_ids", parts, **given, half_keys=half_keys
-    ):
+    traces = (
+        ask(client, "find_trace_ids", parts, **given, half_keys=half_keys) if can_be_traces else ()
+    )
+    for key, trace_id, start_s in traces:
         _keep_least(starts, (key, "trace_id", trace_id, "", ""), start_s * _NS_PER_S)
     hits = [IdHit(*place, start_ns) for place, start_ns in starts.items()]
     return sorted(hits, key=lambda hit: (-hit.start_ns, astuple(hit)))[:_MAX_HITS]

@@ -71,23 +71,10 @@ def test_hexadecimal_ids_lead_to_their_trace(number: int, form: str) -> None:
     assert f"{number:032x}" in read_id(form.format(number))
 
 
-@pytest.mark.parametrize("written", ["{}", '["{}"]'])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "guid:x-request-id",
-        "http.request.header.x-request-id",
-        "http.request.header.x-correlation-id",
-        "kong.request.id",
-        "aws.request_id",
-        "aws.extended_request_id",
-        "apim.request_id",
-        "x-appgw-trace-id",
-        "http.request.header.x-appgw-trace-id",
-    ],
-)
-def test_every_id_that_finds_a_span_is_followed_from_it(name: str, written: str) -> None:
-    """What the index keeps of spans leads from trace to record as well as back."""
+@pytest.mark.parametrize("written", ["{}", '["{}"]', '["x", "{}"]'])
+@pytest.mark.parametrize("name", ["guid:x-request-id", "aws.request_id"])
+def test_a_request_id_of_a_span_is_followed(name: str, written: str) -> None:
+    """An id that a span carries leads from trace to record, alone or in a list of header values."""
     span = Span(
         trace_id=TRACE,
         span_id="1122334455667788",
@@ -98,7 +85,7 @@ def test_every_id_that_finds_a_span_is_followed_from_it(name: str, written: str)
         end_ns=2,
         attributes={name: written.format("d2b8b5b7cd0e4f4f9d5d0a3f3c2e1b0a")},
     )
-    assert ids_in([], [span]) == {"d2b8b5b7cd0e*f4f9d5d0a3f3c2e1b0a"}
+    assert ids_in([], [span]) - {"x"} == {"d2b8b5b7cd0e*f4f9d5d0a3f3c2e1b0a"}
 
 
 def test_records_and_spans_name_further_ids() -> None:

@@ -3,11 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.decode.ids import request_id_key
+from collector.decode.ids import REQUEST_ID_ATTRIBUTES, request_id_key
 from collector.model import Span
 from collector.stitch.describe import describe_hop
 from collector.stitch.hops import group_hops
-from collector.stitch.join import _REQUEST_ID_ATTRIBUTES, view_traces
+from collector.stitch.join import view_traces
 from collector.stitch.nodes import Node
 from collector.stitch.phases import PROXY_PHASES, phase_of
 from collector.stitch.placement import place
@@ -69,7 +69,7 @@ def test_a_hop_counts_the_proxy_time_of_all_its_spans(some_spans: list[Span]) ->
 @given(
     st.lists(
         st.dictionaries(
-            st.sampled_from((*_REQUEST_ID_ATTRIBUTES, "http.url", "component")),
+            st.sampled_from((*REQUEST_ID_ATTRIBUTES, "http.url", "component")),
             st.sampled_from(("one", "two", '["one"]', "", "-")),
         ),
         min_size=1,
@@ -82,6 +82,6 @@ def test_every_request_id_of_a_trace_is_found(all_attributes: list[dict[str, str
     for span, attributes in zip(some, all_attributes, strict=True):
         span.attributes = attributes
     (view,) = view_traces(build_forest(some).nodes).values()
-    values = [a[name] for a in all_attributes for name in _REQUEST_ID_ATTRIBUTES if name in a]
+    values = [a[name] for a in all_attributes for name in REQUEST_ID_ATTRIBUTES if name in a]
     keys = {request_id_key(value.strip('[]"')) for value in values}
     assert set(view.request_ids) == keys - {""}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.config import StoreSettings
+from collector.decode.ids import has_request_id
 from collector.store.migrations import Migration, find_migrations, render
 from collector.store.rendering import (
     MACRO_DIR,
@@ -131,6 +132,14 @@ def test_query_calls_no_table_function(query: str) -> None:
     """No read reaches outside the database, whatever is bound."""
     sql = _whole(query)
     assert not re.search(r"\b(?:url|file|s3|remote|executable|mysql|postgresql)\s*\(", sql)
+
+
+def test_every_id_that_the_index_keeps_of_spans_joins() -> None:
+    """What leads from an id to a trace also joins that trace with the record of the id."""
+    (part,) = (each for each in MIGRATIONS if each.table == "trace_part_mv")
+    names = re.findall(r"'((?:guid|kong|aws|apim|x-appgw|http\.request\.header)[^']+)'", part.text)
+    assert len(names) == 9
+    assert all(has_request_id({name: "id"}) for name in names)
 
 
 def test_every_macro_is_used() -> None:
