@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -104,6 +105,8 @@ class Intake:
         self._resends = _Resends(settings.resend_window_s)
         self._sources: dict[tuple[str, str, str], _SourceCount] = {}
         self._started_ns = clock.now_ns()
+        # A report that was cancelled still writes on its thread while the last one is written.
+        self._reporting = threading.Lock()
 
     async def accept(self, envelope: Envelope) -> Receipt:
         """
@@ -254,7 +257,8 @@ class Intake:
             ],
         }
         try:
-            _replace_file(self._settings.status_path, json.dumps(status))
+            with self._reporting:
+                _replace_file(self._settings.status_path, json.dumps(status))
         except OSError:  # a full disk: the counters are in /metrics as well
             _log.warning("can not write %s", self._settings.status_path.name)
 

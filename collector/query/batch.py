@@ -81,6 +81,9 @@ class _Batch:
         self._store = store
         self._is_brief = is_brief
         self._buckets = {row.trace_id: row.buckets for row in rows}
+        self._versions = {
+            (row.gateway, row.record_id): row.versions for row in rows if is_brief and row.versions
+        }
         self._starts = {(row.gateway, row.record_id): row.start_ns for row in rows}
         self._aside = aside
         self._spans: dict[str, list[Span]] = {}
@@ -121,8 +124,9 @@ class _Batch:
         reading = self._aside.submit(
             self._store.get_records,
             trace_ids=traces,
-            record_keys=keys,
+            record_keys=[key for key in keys if key not in self._versions],
             starts=self._starts,
+            held=self._versions.keys(),
             is_brief=self._is_brief,
         )
         half = (len(traces) + 1) // 2 if len(traces) > _MIN_CHUNK else len(traces)
@@ -137,6 +141,8 @@ class _Batch:
             self._reading.update(dict.fromkeys(chunk, future))
         for key in keys:
             self._records[key] = []
+            for record in self._versions.get(key, ()):
+                self._add_record(record)
         for record in reading.result():
             self._add_record(record)
 

@@ -14,13 +14,15 @@ from collector.query.freshness import Freshness
 from collector.query.moments import NS_PER_S
 from collector.stitch.completeness import SourceLags, judge_completeness
 from collector.stitch.timeline import Expected, Timeline
-from collector.store import RequestRow
+from collector.store import RequestRow, Store, TraceSummary
 
 _MAX_REMEMBERED = 20_000
 # A row changes its key when spans arrive, so a joined request is only stitched again for what its
 # row does not show: further records and traces under its other ids. A list may be late with those.
 _JOINED_FRESH_NS = 60 * NS_PER_S
 _LONELY_FRESH_NS = 5 * NS_PER_S
+# A row tells the second that spans came in: more may still come in the same one.
+_ARRIVING_NS = 2 * NS_PER_S
 
 _Key = tuple[object, ...]
 
@@ -53,7 +55,8 @@ class _Remembered:
 class Outlines:
     """Stitches pages of rows and remembers them for a while. Thread-safe."""
 
-    def __init__(self, rows: RowStitching, freshness: Freshness) -> None:
+    def __init__(self, store: Store, rows: RowStitching, freshness: Freshness) -> None:
+        self._store = store
         self._rows = rows
         self._freshness = freshness
         self._lock = threading.Lock()
@@ -64,11 +67,18 @@ class Outlines:
         keys = [_key(row) for row in rows]
         known = {key: self._recall(key, now_ns) for key in keys}
         missing = [row for row, key in zip(rows, keys, strict=True) if known[key] is None]
+        plain: list[RequestRow] = []
         for row, timeline, _ in self._rows.stitch(missing, now_ns):
-            fresh = _plain(row) if timeline is None else _outline(timeline)
-            known[_key(row)] = fresh
-            if timeline is not None:
+            if timeline is None:
+                plain.append(row)
+                continue
+            fresh = known[_key(row)] = _outline(timeline)
+            if now_ns - row.received_s * NS_PER_S >= _ARRIVING_NS:
                 self._remember(_key(row), fresh, timeline, now_ns)
+        summaries = self._store.get_trace_summaries([row.trace_id for row in plain])
+        by_trace = {each.trace_id: each for each in summaries}
+        for row in plain:
+            known[_key(row)] = _plain(row, by_trace.get(row.trace_id))
         for row, key in zip(rows, keys, strict=True):
             outline = known[key]
             if outline is not None:
@@ -112,8 +122,8 @@ def _key(row: RequestRow) -> _Key:
         row.gateway,
         row.record_id,
         row.trace_id,
-        row.spans,
-        row.errors,
+        row.received_s,
+        max((each.received_ns for each in row.versions), default=0),
         row.duration_ns,
         row.status,
     )
@@ -144,14 +154,15 @@ def is_joined(timeline: Timeline) -> bool:
     )
 
 
-def _plain(row: RequestRow) -> Outline:
-    """Outline a request that is too large to be stitched in a list, from its row."""
+def _plain(row: RequestRow, summary: TraceSummary | None) -> Outline:
+    """Outline a request that is too large to be stitched in a list, from its row and summary."""
+    services = tuple(summary.services) if summary else ()
     return Outline(
         id=row.record_id or row.trace_id,
         trace_id=row.trace_id,
         state="provisional",
-        hops=len(row.services) + bool(row.record_id),
-        services=tuple(row.services),
+        hops=len(services) + bool(row.record_id),
+        services=services,
         is_joined=row.is_joined,
         unexplained_ns=None,
         verdict="",

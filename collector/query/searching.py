@@ -31,7 +31,7 @@ class Searching:
         self._store = store
         self._clock = clock
         self._freshness = freshness
-        self._outlines = Outlines(rows, freshness)
+        self._outlines = Outlines(store, rows, freshness)
 
     def search(self, pairs: Iterable[tuple[str, str]]) -> Found:
         """
@@ -175,7 +175,7 @@ def _summary(row: RequestRow, outline: Outline) -> Summary:
         backend_ns=row.backend_ns,
         unexplained_ns=outline.unexplained_ns,
         hops=outline.hops,
-        services=outline.services or tuple(row.services),
+        services=outline.services,
         is_joined=outline.is_joined,
         state=outline.state,
         verdict=outline.verdict,

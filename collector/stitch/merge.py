@@ -75,10 +75,12 @@ def _find_names(records: list[GatewayRecord]) -> dict[_Key, _Key]:
 
 
 def _merge(group: list[GatewayRecord], record_id: str) -> MergedRecord:
-    versions = sorted(group, key=_completeness, reverse=True)
+    # Nearly every record came once: to compare it with itself takes as long as all the rest.
+    is_single = len(group) == 1
+    versions = group if is_single else sorted(group, key=_completeness, reverse=True)
     first = next(v for v in versions if v.record_id.lower() == record_id)
     merged = replace(first)
-    for name in _PLAIN:
+    for name in () if is_single else _PLAIN:
         setattr(merged, name, _first_said(versions, name))
     _merge_times(merged, versions)
     _merge_context(merged, versions)

@@ -5,10 +5,12 @@ Tables that are ordered by time first are read in two steps: an index says in wh
 rows lie, then exactly those are read. So no caller has to know a time range.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import astuple, dataclass
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.query import QueryResult
@@ -27,16 +29,39 @@ _MAX_OPERATIONS = 5_000
 # A trace in more than a day's worth of buckets is looked for in all of them.
 _MAX_BUCKETS = 288
 
+# What reads a range gets every core. What looks up keys reads so little that a second thread only
+# makes it dearer by a quarter, and takes a core from the lookup beside it.
+_SCANS = frozenset({
+    "count_rows", "find_edges", "find_join_records", "find_operations", "find_records",
+    "find_response_sizes", "find_traces", "get_api_stats", "get_source_stats", "sample_records",
+    "sample_requests", "sample_traces",
+})  # fmt: skip
+
 _Key = TypeVar("_Key")
+_Given = ParamSpec("_Given")
+_Answer = TypeVar("_Answer")
 TraceKey = tuple[int, str]
 RecordKey = tuple[int, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TracePlace:
+    """
+    Where the spans of a trace lie: in which five minutes, each by its first second.
+
+    None are named where there are too many. `received_s` is the last second that spans came in.
+    """
+
+    buckets: Sequence[int]
+    received_s: int
 
 
 def query(
     client: Client, name: str, parts: frozenset[str] = frozenset(), **parameters: Any
 ) -> QueryResult:
     """Run `queries/<name>.sql`, with the lines that *parts* ask for and bound parameters."""
-    return client.query(read_query(name, parts), parameters=parameters)
+    threads = {} if name in _SCANS else {"max_threads": 1}
+    return client.query(read_query(name, parts), parameters=parameters, settings=threads)
 
 
 def ask(
@@ -44,6 +69,32 @@ def ask(
 ) -> list[tuple[Any, ...]]:
     """Run `queries/<name>.sql` and return its rows."""
     return [tuple(row) for row in query(client, name, parts, **parameters).result_rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a search reads; *aside* runs one read beside another, each with a client of its own."""
+
+    reading: Callable[[], AbstractContextManager[Client]]
+    aside: Executor
+    database: str
+
+    def read(
+        self,
+        function: Callable[Concatenate[Client, str, _Given], _Answer],
+        *args: _Given.args,
+        **kwargs: _Given.kwargs,
+    ) -> _Answer:
+        """Call *function*, one of the reads, with a client."""
+        with self.reading() as client:
+            return function(client, self.database, *args, **kwargs)
+
+    def ask(
+        self, name: str, parts: frozenset[str] = frozenset(), **parameters: Any
+    ) -> list[tuple[Any, ...]]:
+        """Run `queries/<name>.sql` and return its rows."""
+        with self.reading() as client:
+            return ask(client, name, parts, database=self.database, **parameters)
 
 
 def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
@@ -83,29 +134,27 @@ def find_operations(
     return [(name, kind) for name, kind in rows]
 
 
-def locate_traces(
-    client: Client, database: str, trace_ids: Iterable[str]
-) -> tuple[list[TraceKey], list[str]]:
-    """Return the (bucket, trace id) keys of traces, and the ids of those with too many buckets."""
-    keys: list[TraceKey] = []
-    long_ids: list[str] = []
-    wanted = sorted(set(trace_ids))
+def locate_traces(client: Client, database: str, trace_ids: Iterable[str]) -> dict[str, TracePlace]:
+    """Return where the spans of traces lie, by trace id; unknown ones are left out."""
+    wanted = sorted(set(trace_ids) - {""})
     if not wanted:
-        return keys, long_ids
-    firsts: dict[str, int] = {}
-    lasts: dict[str, int] = {}
-    for trace_id, first_s, last_s in ask(
-        client, "locate_traces", database=database, trace_ids=wanted
-    ):
-        _keep_least(firsts, trace_id, first_s)
-        lasts[trace_id] = max(last_s, lasts.get(trace_id, 0))
-    for trace_id in sorted(firsts):
-        first, last = firsts[trace_id] // BUCKET_S, lasts[trace_id] // BUCKET_S
-        if last - first >= _MAX_BUCKETS:
-            long_ids.append(trace_id)
-        else:
-            keys += [(bucket * BUCKET_S, trace_id) for bucket in range(first, last + 1)]
-    return keys, long_ids
+        return {}
+    times: dict[str, tuple[int, int, int]] = {}
+    for trace_id, *row in ask(client, "locate_traces", database=database, trace_ids=wanted):
+        first_s, last_s, received_s = times.get(trace_id, row)
+        times[trace_id] = (min(first_s, row[0]), max(last_s, row[1]), max(received_s, row[2]))
+    places: dict[str, TracePlace] = {}
+    for trace_id, (first_s, last_s, received_s) in sorted(times.items()):
+        buckets = range(first_s // BUCKET_S * BUCKET_S, last_s + 1, BUCKET_S)
+        known = buckets if len(buckets) <= _MAX_BUCKETS else ()
+        places[trace_id] = TracePlace(known, received_s)
+    return places
+
+
+def trace_keys(places: Mapping[str, TracePlace]) -> tuple[list[TraceKey], list[str]]:
+    """Return the (bucket, trace id) keys of traces, and the ids of those with too many buckets."""
+    keys = [(bucket, trace_id) for trace_id, at in places.items() for bucket in at.buckets]
+    return keys, [trace_id for trace_id, at in places.items() if not at.buckets]
 
 
 def get_spans(
@@ -122,7 +171,7 @@ def get_spans(
     """Return the spans of *trace_ids*, of all or some services, in order of trace and start."""
     known = buckets or {}
     unknown = [trace_id for trace_id in trace_ids if not known.get(trace_id)]
-    keys, long_ids = locate_traces(client, database, unknown)
+    keys, long_ids = trace_keys(locate_traces(client, database, unknown))
     keys += [(bucket, trace_id) for trace_id in trace_ids for bucket in known.get(trace_id, ())]
     if not keys and not long_ids:
         return []
@@ -197,6 +246,32 @@ def record_places(
             yield moment_s // BUCKET_S * BUCKET_S, record_id, gateway
 
 
+def locate_records(
+    client: Client,
+    database: str,
+    trace_ids: Iterable[str],
+    record_keys: Sequence[tuple[str, str]] = (),
+) -> set[RecordKey]:
+    """Return where the records of traces lie, and those with the (gateway, record id) keys."""
+    traces = set(trace_ids) - {""}
+    if not traces and not record_keys:
+        return set()
+    own = set(record_keys)
+    rows = ask(
+        client,
+        "locate_records",
+        _parts(record_ids=record_keys),
+        database=database,
+        trace_ids=sorted(traces),
+        record_ids=[record_id for _, record_id in record_keys],
+    )
+    return {
+        (bucket_s, record_id, gateway)
+        for trace_id, bucket_s, record_id, gateway in rows
+        if record_id and (trace_id in traces or (gateway, record_id) in own)
+    }
+
+
 def get_records(
     client: Client,
     database: str,
@@ -205,36 +280,40 @@ def get_records(
     received_until_ns: int | None,
     *,
     starts: Mapping[tuple[str, str], int] | None = None,
+    held: Container[tuple[str, str]] = (),
     is_brief: bool = False,
 ) -> list[GatewayRecord]:
     """
     Return every stored version of the records, in order of start and reception.
 
-    Those with a start in *starts* are not looked up.
+    Those with a start in *starts* are not looked up, those in *held* not read.
     """
     known = starts or {}
-    unknown = [tuple(key) for key in record_keys if tuple(key) not in known]
+    unknown = [key for key in record_keys if key not in known]
     keys = set(record_places((known[key], key) for key in record_keys if key in known))
-    if trace_ids or unknown:
-        keys |= set(
-            ask(
-                client,
-                "locate_records",
-                _parts(record_ids=unknown),
-                database=database,
-                trace_ids=[trace_id for trace_id in trace_ids if trace_id],
-                record_ids=[record_id for _, record_id in unknown],
-                record_keys=unknown,
-            )
-        )
-    if not keys:
+    located = locate_records(client, database, trace_ids, unknown)
+    keys |= {key for key in located if (key[2], key[1]) not in held}
+    return read_records(client, database, keys, received_until_ns, is_brief=is_brief)
+
+
+def read_records(
+    client: Client,
+    database: str,
+    keys: Iterable[RecordKey],
+    received_until_ns: int | None = None,
+    *,
+    is_brief: bool = False,
+) -> list[GatewayRecord]:
+    """Return every stored version of the records at *keys*, in order of start and reception."""
+    wanted = sorted(set(keys))
+    if not wanted:
         return []
     result = query(
         client,
         "get_records",
         _parts(as_of=received_until_ns is not None, whole=not is_brief),
         database=database,
-        keys=sorted(keys),
+        keys=wanted,
         received_until_ns=received_until_ns,
     )
     rows = [_record(values) for values in result.named_results()]

@@ -17,14 +17,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
-from clickhouse_connect.driver import Client
-
 from collector.errors import BadQuestion
-from collector.store.reads import ask, find_ids, query, record_places
+from collector.model import GatewayRecord
+from collector.store.reads import (
+    Source,
+    TracePlace,
+    find_ids,
+    locate_traces,
+    read_records,
+    record_places,
+)
 from collector.store.rows import IdHit, RequestFilter, RequestRow, TraceSummary
 from collector.store.summaries import (
-    TraceCounts,
-    get_trace_counts,
+    get_trace_services,
     get_trace_summaries,
     has_spans_beyond_gateway,
 )
@@ -85,6 +90,9 @@ class _Position:
         return cls(value, start_ns, "\U0010ffff", "\U0010ffff", _LATEST)
 
 
+_RecordKey = tuple[str, str]
+
+
 class _Candidates(Protocol):
     """One kind of row, in the order of the search."""
 
@@ -102,7 +110,7 @@ class _Placed:
 
 
 def find_requests(
-    client: Client, database: str, wanted: RequestFilter, limit: int, cursor: str
+    source: Source, wanted: RequestFilter, limit: int, cursor: str
 ) -> list[RequestRow]:
     """
     Return at most *limit* requests behind *cursor*.
@@ -115,9 +123,9 @@ def find_requests(
     # More than asked for where many will not fit: a batch costs more than its rows.
     is_picky = bool(wanted.service or wanted.is_joined is not None)
     size = min(limit + 8 if not is_picky else 3 * limit, _MAX_BATCH)
-    lists = [_List(_Records(client, database, wanted, claimed), after, size)]
+    lists = [_List(_Records(source, wanted, claimed), after, size)]
     if not _needs_record(wanted):
-        lists.append(_List(_Traces(client, database, wanted, claimed), after, size))
+        lists.append(_List(_Traces(source, wanted, claimed), after, size))
     return [
         replace(placed.row, cursor=_write_cursor(placed.position, wanted))
         for placed in _merge(lists, limit)
@@ -178,11 +186,8 @@ def _merge(lists: Sequence[_List], limit: int) -> list[_Placed]:
 class _Records:
     """Gateway records that fit. The traces they are joined with are added to *claimed*."""
 
-    def __init__(
-        self, client: Client, database: str, wanted: RequestFilter, claimed: set[str]
-    ) -> None:
-        self._client = client
-        self._database = database
+    def __init__(self, source: Source, wanted: RequestFilter, claimed: set[str]) -> None:
+        self._source = source
         self._wanted = wanted
         self._claimed = claimed
         self._quick_reads = _QUICK_READS
@@ -193,85 +198,95 @@ class _Records:
             thorough += ["thorough_service"] if self._wanted.service else []
             thorough += ["thorough_joined"] if self._wanted.is_joined is not None else []
         self._quick_reads -= 1
-        found = ask(
-            self._client,
-            "find_records",
-            _parts(self._wanted, after, thorough),
-            **_parameters(self._database, self._wanted, after, limit),
-        )
-        stored = sorted((p for row in found if (p := _Position(*row)) < after), reverse=True)
-        newest = self._read_newest(stored)
-        candidates: dict[_Position, Mapping[str, Any]] = {}
+        found, end = _find(self._source, "find_records", self._wanted, after, limit, thorough)
+        trace_ids = {p: row[5] for row in found if (p := _Position(*row[:5])) < after}
+        stored = sorted(trace_ids, reverse=True)
+        # In two halves: it takes three times as long as to locate the traces beside it.
+        keys = sorted(set(record_places((at.start_ns, (at.gateway, at.id)) for at in stored)))
+        half = (len(keys) + 1) // 2
+        halves = [
+            self._source.aside.submit(self._source.read, read_records, some, is_brief=True)
+            for some in (keys[:half], keys[half:])
+        ]
+        places = self._source.read(locate_traces, set(trace_ids.values()))
+        versions: dict[_RecordKey, list[GatewayRecord]] = {}
+        for record in (*halves[0].result(), *halves[1].result()):
+            versions.setdefault(_key(record), []).append(record)
+        newest = {key: min(each, key=_oldness) for key, each in versions.items()}
+        candidates: dict[_Position, GatewayRecord] = {}
         for position in stored:
-            row = newest.get((position.gateway, position.id))
+            held = newest.get((position.gateway, position.id))
             version = (position.received_ns, position.start_ns)
-            if row and (row["received_ns"], row["start_ns"]) == version:
-                candidates[position] = row
-        traces = self._resolve_traces(list(candidates.values()))
+            if held and (held.received_ns, held.start_ns) == version:
+                candidates[position] = held
+        traces = self._resolve_traces(list(candidates.values()), places)
         placed = []
-        for position, row in candidates.items():
-            trace = traces.get((position.gateway, position.id))
-            if self._fits(row, trace):
-                placed.append(_Placed(position, _record_row(row, trace)))
-        return placed, _end(found, limit)
-
-    def _read_newest(self, stored: Iterable[_Position]) -> dict[tuple[str, str], Any]:
-        keys = set(record_places((at.start_ns, (at.gateway, at.id)) for at in stored))
-        if not keys:
-            return {}
-        result = query(self._client, "get_request_rows", database=self._database, keys=sorted(keys))
-        newest: dict[tuple[str, str], Any] = {}
-        for row in result.named_results():
-            held = newest.setdefault(_key(row), row)
-            if _oldness(row) < _oldness(held):
-                newest[_key(row)] = row
-        return newest
+        for position, record in candidates.items():
+            trace = traces.get(_key(record))
+            if self._fits(record, trace):
+                row = _record_row(record, versions[_key(record)], trace)
+                placed.append(_Placed(position, row))
+        return placed, end
 
     def _resolve_traces(
-        self, rows: Sequence[Mapping[str, Any]]
-    ) -> dict[tuple[str, str], TraceCounts]:
+        self, records: Sequence[GatewayRecord], known: Mapping[str, TracePlace]
+    ) -> dict[_RecordKey, "_Trace"]:
         """Find the spans of records: by the trace id, and where that has none, by another id."""
-        known = self._count({row["trace_id"] for row in rows})
-        lonely = [row for row in rows if row["trace_id"] not in known]
+        lonely = [record for record in records if record.trace_id not in known]
         closest = self._find_closest(lonely) if lonely else {}
-        known |= self._count(set(closest.values()))
-        traces = {_key(row): known.get(closest.get(_key(row)) or row["trace_id"]) for row in rows}
-        self._claimed.update(known)
-        return {key: trace for key, trace in traces.items() if trace}
+        places = {**known, **self._source.read(locate_traces, set(closest.values()))}
+        ids = {_key(one): closest.get(_key(one)) or one.trace_id for one in records}
+        # To tell services takes as long as to locate: only where rows are decided by them.
+        telling = {
+            id_: places[id_]
+            for record in records
+            if (id_ := ids[_key(record)]) in places
+            and (self._wanted.service or record.source == "span")
+        }
+        services = self._source.read(get_trace_services, telling)
+        self._claimed.update(id_ for id_ in ids.values() if id_ in places)
+        return {
+            key: _Trace(id_, places[id_], services.get(id_, ()))
+            for key, id_ in ids.items()
+            if id_ in places
+        }
 
-    def _find_closest(self, lonely: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    def _find_closest(self, lonely: Sequence[GatewayRecord]) -> dict[_RecordKey, str]:
         """Return the traces nearest in time that carry an id of records without spans."""
-        places = set(record_places((row["start_ns"], _key(row)) for row in lonely))
-        rows = ask(self._client, "get_record_keys", database=self._database, keys=sorted(places))
+        places = set(record_places((record.start_ns, _key(record)) for record in lonely))
+        rows = self._source.ask("get_record_keys", keys=sorted(places))
         keys = {(gateway, record_id): each for gateway, record_id, each in rows}
         hits: dict[str, list[IdHit]] = {}
-        wanted = (key for each in keys.values() for key in each)
-        for hit in find_ids(self._client, self._database, wanted):
+        wanted = [key for each in keys.values() for key in each]
+        for hit in self._source.read(find_ids, wanted):
             if hit.trace_id and not hit.record_id:
                 hits.setdefault(hit.key, []).append(hit)
         return {
-            _key(row): _closest_trace(row["start_ns"], keys.get(_key(row), ()), hits)
-            for row in lonely
+            _key(record): _closest_trace(record.start_ns, keys.get(_key(record), ()), hits)
+            for record in lonely
         }
 
-    def _count(self, trace_ids: set[str]) -> dict[str, TraceCounts]:
-        return get_trace_counts(self._client, self._database, trace_ids - {""})
-
-    def _fits(self, row: Mapping[str, Any], trace: TraceCounts | None) -> bool:
+    def _fits(self, record: GatewayRecord, trace: "_Trace | None") -> bool:
         wanted = self._wanted
-        if wanted.is_joined is not None and wanted.is_joined != _is_joined(row, trace):
+        if wanted.is_joined is not None and wanted.is_joined != _is_joined(record, trace):
             return False
         return not wanted.service or (trace is not None and wanted.service in trace.services)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    """The trace of a record; `services` only where they decide on the row."""
+
+    id: str
+    place: TracePlace
+    services: Sequence[str]
 
 
 class _Traces:
     """Traces that fit and that no gateway record claims; those in *claimed* are known to be."""
 
-    def __init__(
-        self, client: Client, database: str, wanted: RequestFilter, claimed: set[str]
-    ) -> None:
-        self._client = client
-        self._database = database
+    def __init__(self, source: Source, wanted: RequestFilter, claimed: set[str]) -> None:
+        self._source = source
         self._wanted = wanted
         self._claimed = claimed
         self._quick_reads = _QUICK_READS
@@ -282,28 +297,21 @@ class _Traces:
             thorough = ["thorough_unclaimed"]
             thorough += ["thorough_service"] if self._wanted.service else []
         self._quick_reads -= 1
-        found = ask(
-            self._client,
-            "find_traces",
-            _parts(self._wanted, after, thorough),
-            **_parameters(self._database, self._wanted, after, limit),
-        )
+        found, end = _find(self._source, "find_traces", self._wanted, after, limit, thorough)
         stored = {
             position: (span_id, request_key)
             for value, start_ns, trace_id, span_id, request_key in found
             if (position := _Position(value, start_ns, "", trace_id, 0)) < after
         }
         free = self._find_free({(at.id, key) for at, (_, key) in stored.items()})
-        known = {
-            each.trace_id: each for each in get_trace_summaries(self._client, self._database, free)
-        }
+        known = {each.trace_id: each for each in self._source.read(get_trace_summaries, free)}
         placed: dict[str, _Placed] = {}
         for position in sorted(stored, reverse=True):
             trace = known.get(position.id)
             edge = (stored[position][0], position.start_ns)
             if trace and (trace.edge_span_id, trace.edge_start_ns) == edge and self._fits(trace):
                 placed.setdefault(position.id, _Placed(position, _trace_row(trace)))
-        return list(placed.values()), _end(found, limit)
+        return list(placed.values()), end
 
     def _fits(self, trace: TraceSummary) -> bool:
         return not self._wanted.service or self._wanted.service in trace.services
@@ -314,22 +322,37 @@ class _Traces:
         keys = {key for pair in asked for key in pair if key}
         if not keys:
             return set()
-        rows = ask(self._client, "find_recorded_keys", database=self._database, keys=sorted(keys))
+        rows = self._source.ask("find_recorded_keys", keys=sorted(keys))
         recorded = {row[0] for row in rows}
         named = {trace for trace, key in asked if trace in recorded or key in recorded}
         return {trace for trace, _ in asked} - named
 
 
-def _end(found: Sequence[tuple[Any, ...]], limit: int) -> _Position | None:
+def _find(
+    source: Source,
+    name: str,
+    wanted: RequestFilter,
+    after: _Position,
+    limit: int,
+    thorough: Sequence[str],
+) -> tuple[list[tuple[Any, ...]], _Position | None]:
     """
-    Return where the next batch begins; `None` when this was the last one.
+    Return the next rows and where those behind them begin; `None` when there are no more.
 
-    A batch holds all rows of the value and start that it ends with, so the next is behind them.
+    Rows that are equal in value and start come together: those at the end may go on behind the
+    limit and are left for the next batch, unless there is nothing else.
     """
-    if len(found) < limit:
-        return None
-    value, start_ns = found[-1][:2]
-    return _Position.before_all(value, start_ns - 1)
+    parts = _parts(wanted, after, thorough)
+    parameters = _parameters(wanted, after, limit)
+    rows = source.ask(name, parts, **parameters)
+    if len(rows) < limit:
+        return rows, None
+    value, start_ns = rows[-1][:2]
+    before = [row for row in rows if tuple(row[:2]) != (value, start_ns)]
+    if before:
+        return before, _Position.before_all(value, start_ns)
+    rows = source.ask(name, parts | {"with_ties"}, **parameters)
+    return rows, _Position.before_all(value, start_ns - 1)
 
 
 def _needs_record(wanted: RequestFilter) -> bool:
@@ -342,23 +365,18 @@ def _needs_record(wanted: RequestFilter) -> bool:
 def _parts(wanted: RequestFilter, after: _Position, thorough: Sequence[str]) -> frozenset[str]:
     """Return which lines of a search's statement are needed: those of filters that are given."""
     given = {part for name, part in _FILTERS.items() if getattr(wanted, name) not in ("", None)}
-    is_costly = bool(thorough or wanted.text)
     return frozenset({
         "by_start" if wanted.order == "-start" else "by_duration",
-        "one_pass" if is_costly else "two_passes",
         *(given - {"service", "joined"}),
         *thorough,
         *(() if after == _Position.before_all() else ("after",)),
     })  # fmt: skip
 
 
-def _parameters(
-    database: str, wanted: RequestFilter, after: _Position, limit: int
-) -> dict[str, Any]:
+def _parameters(wanted: RequestFilter, after: _Position, limit: int) -> dict[str, Any]:
     filters = {part: getattr(wanted, name) for name, part in _FILTERS.items()}
     return {
         **{part: value for part, value in filters.items() if value not in ("", None)},
-        "database": database,
         # five-minute buckets are counted from 1970
         "start_ns": max(wanted.start_ns, 86_400 * _NS_PER_S),
         "end_ns": min(max(wanted.end_ns, 0), 4_000_000_000 * _NS_PER_S),
@@ -368,15 +386,14 @@ def _parameters(
     }
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["gateway"], row["record_id"]
+def _key(record: GatewayRecord) -> _RecordKey:
+    return record.gateway, record.record_id
 
 
-def _oldness(row: Mapping[str, Any]) -> tuple[int, int, str, int]:
+def _oldness(record: GatewayRecord) -> tuple[int, int, str, int]:
     """Order versions: what only adds to a request, or knows no API, is shown where alone."""
-    source = row["source"]
-    rank = 2 if source in _ADDING_SOURCES else int(source == "span")
-    return rank, -row["received_ns"], source, row["start_ns"]
+    rank = 2 if record.source in _ADDING_SOURCES else int(record.source == "span")
+    return rank, -record.received_ns, record.source, record.start_ns
 
 
 def _closest_trace(start_ns: int, keys: Sequence[str], hits: Mapping[str, Sequence[IdHit]]) -> str:
@@ -387,35 +404,36 @@ def _closest_trace(start_ns: int, keys: Sequence[str], hits: Mapping[str, Sequen
     return min(telling, key=lambda hit: (abs(hit.start_ns - start_ns), hit.trace_id)).trace_id
 
 
-def _is_joined(row: Mapping[str, Any], trace: TraceCounts | None) -> bool:
+def _is_joined(record: GatewayRecord, trace: _Trace | None) -> bool:
     if trace is None:
         return False
-    return row["source"] != "span" or has_spans_beyond_gateway(trace)
+    return record.source != "span" or has_spans_beyond_gateway(trace.services)
 
 
-def _record_row(row: Mapping[str, Any], trace: TraceCounts | None) -> RequestRow:
+def _record_row(
+    record: GatewayRecord, versions: Sequence[GatewayRecord], trace: _Trace | None
+) -> RequestRow:
     return RequestRow(
-        start_ns=row["start_ns"],
-        duration_ns=row["duration_ns"],
-        gateway=row["gateway"],
-        record_id=row["record_id"],
-        trace_id=trace.trace_id if trace else row["trace_id"],
-        is_joined=_is_joined(row, trace),
-        api=row["api"],
-        operation=row["operation"],
-        route=row["route"],
-        method=row["method"],
-        host=row["host"],
-        path=row["path"],
-        status=row["status"],
-        is_error=row["is_error"],
-        consumer=row["consumer"],
-        revision=row["api_revision"],
-        backend_ns=row["backend_ns"],
-        services=trace.services if trace else (),
-        spans=trace.spans if trace else 0,
-        errors=trace.errors if trace else 0,
-        buckets=trace.buckets if trace else (),
+        start_ns=record.start_ns,
+        duration_ns=record.duration_ns,
+        gateway=record.gateway,
+        record_id=record.record_id,
+        trace_id=trace.id if trace else record.trace_id,
+        is_joined=_is_joined(record, trace),
+        api=record.api,
+        operation=record.operation,
+        route=record.route,
+        method=record.method,
+        host=record.host,
+        path=record.path,
+        status=record.status,
+        is_error=record.is_error,
+        consumer=record.consumer,
+        revision=record.api_revision,
+        backend_ns=record.backend_ns,
+        buckets=trace.place.buckets if trace else (),
+        received_s=trace.place.received_s if trace else 0,
+        versions=versions,
     )
 
 
@@ -430,10 +448,8 @@ def _trace_row(trace: TraceSummary) -> RequestRow:
         path=trace.path,
         status=trace.status,
         is_error=trace.edge_is_error,
-        services=trace.services,
-        spans=trace.spans,
-        errors=trace.errors,
         buckets=trace.buckets,
+        received_s=trace.received_ns // _NS_PER_S,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from collector.model import Stream
+from collector.model import GatewayRecord, Stream
 
 
 class LoadableSegment(Protocol):
@@ -77,8 +77,10 @@ class RequestRow:
     One request found by a search: a gateway record, or a trace that has none (`record_id` is "").
 
     `trace_id` is "" when no spans are known. Without a gateway record the values are those of the
-    edge span. `buckets` are the five minutes, by their first second, that its spans lie in, where
-    they are known. `cursor` continues the search behind this row.
+    edge span. `versions` are the stored versions of the record, without their own text. `buckets`
+    are the five minutes, by their first second, that its spans lie in, where they are known;
+    `received_s` is the last second that some came in. `cursor` continues the search behind this
+    row.
     """
 
     start_ns: int
@@ -98,10 +100,9 @@ class RequestRow:
     consumer: str = ""
     revision: str = ""
     backend_ns: int | None = None
-    services: Sequence[str] = ()
-    spans: int = 0
-    errors: int = 0
+    versions: Sequence[GatewayRecord] = ()
     buckets: Sequence[int] = ()
+    received_s: int = 0
     cursor: str = ""
 
 

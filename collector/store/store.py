@@ -2,7 +2,8 @@
 The store: one object over one ClickHouse database.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
 from urllib.parse import unquote, urlsplit
@@ -13,9 +14,10 @@ from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.store import candidates, reads, summaries
 from collector.store.candidates import Edge
-from collector.store.connections import Connections
+from collector.store.connections import READERS, Connections
 from collector.store.loading import load_file
 from collector.store.migrations import migrate
+from collector.store.reads import Source
 from collector.store.rendering import build_names
 from collector.store.requests import find_requests
 from collector.store.rows import (
@@ -63,6 +65,8 @@ class Store:
         except ValueError as exc:
             raise ConfigError(str(exc)) from exc
         self.connections = Connections(settings)
+        self._aside = ThreadPoolExecutor(READERS, thread_name_prefix="hopline-search")
+        self._source = Source(self.connections.reading, self._aside, settings.database)
 
     def migrate(self) -> None:
         """
@@ -87,6 +91,7 @@ class Store:
 
     def close(self) -> None:
         """Let the connections go; the embedded engine ends."""
+        self._aside.shutdown()
         self.connections.close()
 
     def load(self, segment: LoadableSegment) -> None:
@@ -183,13 +188,14 @@ class Store:
         record_keys: Sequence[tuple[str, str]] = (),
         received_until_ns: int | None = None,
         starts: Mapping[tuple[str, str], int] | None = None,
+        held: Container[tuple[str, str]] = (),
         is_brief: bool = False,
     ) -> list[GatewayRecord]:
         """
         Return all stored versions of the records of *trace_ids* or (gateway, record id) keys.
 
-        Keys with a start in *starts* are read there without being looked up. *is_brief* leaves out
-        the records' own text.
+        Keys with a start in *starts* are read there without being looked up, and those in *held*
+        not at all. *is_brief* leaves out the records' own text.
         """
         if not trace_ids and not record_keys:
             return []
@@ -201,6 +207,7 @@ class Store:
                 record_keys,
                 received_until_ns,
                 starts=starts,
+                held=held,
                 is_brief=is_brief,
             )
 
@@ -215,8 +222,7 @@ class Store:
         Raises:
             BadQuestion: the cursor is not one of this search. Never retried.
         """
-        with self.connections.reading() as client:
-            return find_requests(client, self._settings.database, wanted, limit, cursor)
+        return find_requests(self._source, wanted, limit, cursor)
 
     def get_trace_summaries(self, trace_ids: Sequence[str]) -> list[TraceSummary]:
         """Return what the spans of *trace_ids* add up to; unknown ones are left out."""

@@ -4,13 +4,12 @@ What traces, sources and APIs add up to.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
 from clickhouse_connect.driver import Client
 
-from collector.store.reads import TraceKey, ask, locate_traces
+from collector.store.reads import TracePlace, ask, locate_traces, trace_keys
 from collector.store.rows import ApiStat, SourceStat, TraceSummary
 
 _MAX_SOURCES = 5_000
@@ -25,46 +24,28 @@ def get_trace_summaries(
     client: Client, database: str, trace_ids: Iterable[str]
 ) -> list[TraceSummary]:
     """Return the summaries of *trace_ids*, by trace id; unknown ones are left out."""
-    keys, long_ids = locate_traces(client, database, trace_ids)
-    if not keys and not long_ids:
+    places = locate_traces(client, database, trace_ids)
+    if not places:
         return []
+    keys, long_ids = trace_keys(places)
     rows = ask(client, "get_trace_summaries", database=database, keys=keys, long_ids=long_ids)
-    buckets = _group(keys)
-    return [_summary(row, buckets.get(row[0], ())) for row in rows]
+    return [_summary(row, places[row[0]].buckets) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class TraceCounts:
-    """The part of a trace's summary that a list of gateway records shows."""
-
-    trace_id: str
-    spans: int
-    errors: int
-    services: Sequence[str]
-    buckets: Sequence[int]
-
-
-def get_trace_counts(
-    client: Client, database: str, trace_ids: Iterable[str]
-) -> dict[str, TraceCounts]:
-    """Return the counts of *trace_ids* by trace id; unknown ones are left out."""
-    keys, long_ids = locate_traces(client, database, trace_ids)
-    if not keys and not long_ids:
+def get_trace_services(
+    client: Client, database: str, places: Mapping[str, TracePlace]
+) -> dict[str, Sequence[str]]:
+    """Return the services that took part in the traces at *places*, by trace id."""
+    if not places:
         return {}
+    keys, long_ids = trace_keys(places)
     parts = frozenset({"long_ids"} if long_ids else ())
-    buckets = _group(keys)
-    found: dict[str, TraceCounts] = {}
-    for trace_id, spans, errors, services in ask(
-        client, "get_trace_counts", parts, database=database, keys=keys, long_ids=long_ids
+    found: dict[str, set[str]] = {}
+    for trace_id, services in ask(
+        client, "get_trace_services", parts, database=database, keys=keys, long_ids=long_ids
     ):
-        one = found.get(trace_id) or TraceCounts(trace_id, 0, 0, (), buckets.get(trace_id, ()))
-        found[trace_id] = replace(
-            one,
-            spans=one.spans + spans,
-            errors=one.errors + errors,
-            services=tuple(sorted({*one.services, *services})),
-        )
-    return found
+        found.setdefault(trace_id, set()).update(services)
+    return {trace_id: tuple(sorted(services)) for trace_id, services in found.items()}
 
 
 def get_source_stats(client: Client, database: str, now_ns: int) -> list[SourceStat]:
@@ -116,7 +97,7 @@ def _joined_shares(
     beyond = {
         trace.trace_id
         for trace in get_trace_summaries(client, database, of_spans)
-        if has_spans_beyond_gateway(trace)
+        if has_spans_beyond_gateway(trace.services)
     }
     seen: Counter[tuple[str, str]] = Counter()
     found: Counter[tuple[str, str]] = Counter()
@@ -127,16 +108,9 @@ def _joined_shares(
     return {key: found[key] / count for key, count in seen.items()}
 
 
-def has_spans_beyond_gateway(trace: TraceSummary | TraceCounts) -> bool:
-    """Tell whether a trace has more than the spans that a record in it was made of."""
-    return len(trace.services) > 1
-
-
-def _group(keys: Iterable[TraceKey]) -> Mapping[str, Sequence[int]]:
-    buckets: dict[str, list[int]] = {}
-    for bucket, trace_id in keys:
-        buckets.setdefault(trace_id, []).append(bucket)
-    return buckets
+def has_spans_beyond_gateway(services: Sequence[str]) -> bool:
+    """Tell whether a trace of *services* has more than the spans that a record was made of."""
+    return len(services) > 1
 
 
 def _summary(row: tuple[Any, ...], buckets: Sequence[int]) -> TraceSummary:

@@ -60,6 +60,18 @@ def id_of(story: Story) -> str:
     return story.records[0].record_id if story.records else story.spans[0].trace_id
 
 
+def test_a_page_too_large_to_stitch_still_lists_its_requests(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the spans that a list reads, rows say what record and summary know, and no verdict."""
+    monkeypatch.setattr("collector.query.batch.MAX_PAGE_SPANS", 0)
+    (summary,) = search(asker, "start=-4d&end=-2d")["requests"]
+    assert summary["id"] == id_of(OLD)
+    assert (summary["verdict"], summary["unexplained_ms"]) == ("", None)
+    assert {"orders", "payments"} <= set(summary["services"])
+    assert summary["hops"] == len(summary["services"]) + 1
+
+
 def test_the_slowest_request_of_the_last_hour_comes_first(asker: Asker) -> None:
     """Without parameters: one hour, slowest first, and the answer says so."""
     found = search(asker, "")

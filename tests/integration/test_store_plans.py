@@ -109,7 +109,6 @@ def test_records_are_read_where_the_index_says(store: Store) -> None:
     bucket, _ = _keys(12_000)[0]
     key = (bucket, _record(12_000).record_id, "azure-apim")
     assert _granules(store, "get_records", keys=[key], received_until_ns=LATEST) <= SEGMENTS
-    assert _granules(store, "get_request_rows", keys=[key]) <= SEGMENTS
 
 
 def test_hour_is_a_fraction_of_the_day(store: Store) -> None:

@@ -283,6 +283,22 @@ async def test_many_sources_do_not_grow_without_end(intake: Intake, tmp_path: Pa
     assert sum(source["refused"] for source in status["sources"]) == 700
 
 
+async def test_counters_are_whole_however_often_they_are_written(
+    intake: Intake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Reports that overlap, as the last one at the end may, never take each other's file."""
+    error = Undecodable("x")
+    for number in range(400):
+        error.is_counted = False
+        intake.refuse("otlp-http", f"source-{number}", Stream.TRACE, error)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(200):
+            tasks.create_task(asyncio.to_thread(intake._write_status))
+    status = json.loads((tmp_path / "status" / "ingest.json").read_text())
+    assert len(status["sources"]) == 400
+    assert not caplog.records
+
+
 async def test_large_request_does_not_hold_up_small_ones(intake: Intake) -> None:
     """While a large request is decoded, a small one is answered first."""
     order: list[str] = []

@@ -2,6 +2,6 @@
 -- engine would take twice as long, to plan the grouping of a handful of rows.
 SELECT key, kind, trace_id, gateway, record_id, start_ns
 FROM {database:Identifier}.id_index
-WHERE key IN {keys:Array(String)}
+PREWHERE key IN {keys:Array(String)}
 ORDER BY start_ns DESC
 LIMIT {limit:UInt32}

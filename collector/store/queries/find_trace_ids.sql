@@ -2,7 +2,7 @@
 -- 16 digits is what a 64-bit system keeps of a trace id, so it is also compared with the lower half.
 SELECT TraceId AS key, TraceId AS trace_id, toUnixTimestamp(Start) AS start_s
 FROM {database:Identifier}.otel_traces_trace_id_ts
-WHERE TraceId IN {keys:Array(String)}
+PREWHERE TraceId IN {keys:Array(String)}
 UNION ALL -- when half_keys
 SELECT substring(TraceId, 17) AS key, TraceId AS trace_id, toUnixTimestamp(Start) AS start_s -- when half_keys
 FROM {database:Identifier}.otel_traces_trace_id_ts -- when half_keys

@@ -41,8 +41,7 @@ ONE_ROW = {"count_rows"}
 PUT_IN_ORDER = {
     "find_trace_ids",
     "get_records",
-    "get_request_rows",
-    "get_trace_counts",
+    "get_trace_services",
     "locate_records",
     "locate_traces",
 }
@@ -185,11 +184,11 @@ def test_checksum_is_of_what_a_file_does() -> None:
 
 def test_lines_are_chosen_by_part() -> None:
     """A line marked for a part is there when the part is asked for, and the mark never is."""
-    parts = frozenset({"by_duration", "two_passes"})
+    parts = frozenset({"by_duration", "with_ties"})
     plain = read_query("find_records", parts)
     filtered = read_query("find_records", parts | {"api", "thorough_service"})
     assert "{api:String}" not in plain
     assert "{service:String}" not in plain
-    assert filtered.count("api = {api:String}") == 2
+    assert filtered.count("api = {api:String}") == 1
     assert "has(services, {service:String})" in filtered
     assert " -- when" not in plain + filtered

@@ -1,5 +1,5 @@
 SELECT key, kind, trace_id, gateway, record_id, start_ns
 FROM {database:Identifier}.id_index
-WHERE key IN {keys:Array(String)}
+PREWHERE key IN {keys:Array(String)}
 ORDER BY start_ns DESC
 LIMIT {limit:UInt32}

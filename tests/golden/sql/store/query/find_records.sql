@@ -1,47 +1,6 @@
-WITH (
-    SELECT min((value, start_ns)) FROM (
-        SELECT
-            start_ns
-answer_ns AS value, start_ns
-        FROM {database:Identifier}.gateway_record
-        WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000)))
-    AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
-    AND gateway = {gateway:String}
-    AND api = {api:String}
-    AND operation = {operation:String}
-    AND route = {route:String}
-    AND method = {method:String}
-    AND host = {host:String}
-    AND consumer = {consumer:String}
-    AND api_revision = {revision:String}
-    AND ifNull(status, -1) = {status:Int32}
-    AND intDiv(ifNull(status, 0), 100) = {status_class:Int32}
-    AND is_error = {error:Bool}
-    AND ifNull(duration_ns, -1) >= {min_duration_ns:Int64}
-    AND ifNull(duration_ns, 9223372036854775807) <= {max_duration_ns:Int64}
-    AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0
-        OR positionCaseInsensitiveUTF8(route, {text:String}) > 0
-        OR positionCaseInsensitiveUTF8(operation, {text:String}) > 0
-        OR positionCaseInsensitiveUTF8(api, {text:String}) > 0)
-    AND (cityHash64(trace_id) GLOBAL IN (SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary
-WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND has(services, {service:String}))
-        OR cityHash64(trace_id) GLOBAL NOT IN (
-            SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600))
-    AND (source = 'span' OR (cityHash64(trace_id) GLOBAL IN (
-        SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600)
-    OR cityHash64(gateway, record_id) GLOBAL IN (
-        SELECT cityHash64(gateway, record_id) FROM {database:Identifier}.id_index
-        WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND record_id != '' AND cityHash64(key) GLOBAL IN (
-            SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
-            WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND record_id = ''
-            GROUP BY hash HAVING count() <= 16))) = {joined:Bool})
-    AND (value, start_ns) <= ({after_value:Int64}, {after_start_ns:Int64})
-        ORDER BY value DESC, start_ns DESC
-        LIMIT {limit:UInt32})
-) AS last
 SELECT
     start_ns
-answer_ns AS value, start_ns, gateway, record_id, received_ns
+answer_ns AS value, start_ns, gateway, record_id, received_ns, trace_id
 FROM {database:Identifier}.gateway_record
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000)))
     AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
@@ -75,8 +34,6 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
             WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND record_id = ''
             GROUP BY hash HAVING count() <= 16))) = {joined:Bool})
     AND (value, start_ns) <= ({after_value:Int64}, {after_start_ns:Int64})
-    AND (value, start_ns) >= last
-    AND bucket >= toStartOfFiveMinutes(toDateTime(intDiv(last.2, 1000000000)))
-    AND answer_ns >= last.1
 ORDER BY value DESC, start_ns DESC
-LIMIT {limit:UInt32} WITH TIES
+LIMIT {limit:UInt32}
+    WITH TIES

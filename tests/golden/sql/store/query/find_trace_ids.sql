@@ -1,6 +1,6 @@
 SELECT TraceId AS key, TraceId AS trace_id, toUnixTimestamp(Start) AS start_s
 FROM {database:Identifier}.otel_traces_trace_id_ts
-WHERE TraceId IN {keys:Array(String)}
+PREWHERE TraceId IN {keys:Array(String)}
 UNION ALL
 SELECT substring(TraceId, 17) AS key, TraceId AS trace_id, toUnixTimestamp(Start) AS start_s
 FROM {database:Identifier}.otel_traces_trace_id_ts

@@ -1,34 +1,3 @@
-WITH (
-    SELECT min((value, edge_start_ns)) FROM (
-        SELECT place.rank % 4000000000000000000
-place.duration_ns AS value, place.rank % 4000000000000000000 AS edge_start_ns
-        FROM {database:Identifier}.trace_summary
-        WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600
-    AND place.rank % 4000000000000000000 >= {start_ns:Int64} AND place.rank % 4000000000000000000 < {end_ns:Int64}
-    AND edge.route = {route:String}
-    AND edge.method = {method:String}
-    AND edge.host = {host:String}
-    AND edge.status = {status:Int32}
-    AND intDiv(edge.status, 100) = {status_class:Int32}
-    AND edge.is_error = {error:Bool}
-    AND place.duration_ns >= {min_duration_ns:Int64}
-    AND place.duration_ns <= {max_duration_ns:Int64}
-    AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0
-        OR positionCaseInsensitiveUTF8(edge.route, {text:String}) > 0
-        OR positionCaseInsensitiveUTF8(edge.name, {text:String}) > 0)
-    AND cityHash64(trace_id) GLOBAL IN (SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary
-WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND has(services, {service:String}))
-    AND NOT (cityHash64(trace_id) GLOBAL IN (
-        SELECT cityHash64(trace_id) FROM {database:Identifier}.gateway_record
-        WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND trace_id != '')
-    OR edge.request_key != '' AND cityHash64(edge.request_key) GLOBAL IN (
-        SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
-        WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND record_id != ''
-        GROUP BY hash HAVING uniq(gateway, record_id) <= 16))
-    AND (value, edge_start_ns) <= ({after_value:Int64}, {after_start_ns:Int64})
-        ORDER BY value DESC, edge_start_ns DESC
-        LIMIT {limit:UInt32})
-) AS last
 SELECT
     place.rank % 4000000000000000000
 place.duration_ns AS value, place.rank % 4000000000000000000 AS edge_start_ns,
@@ -57,8 +26,6 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND record_id != ''
         GROUP BY hash HAVING uniq(gateway, record_id) <= 16))
     AND (value, edge_start_ns) <= ({after_value:Int64}, {after_start_ns:Int64})
-    AND (value, edge_start_ns) >= last
-    AND bucket >= toStartOfFiveMinutes(toDateTime(intDiv(last.2, 1000000000))) - 3600
-    AND place.duration_ns >= last.1
 ORDER BY value DESC, edge_start_ns DESC
-LIMIT {limit:UInt32} WITH TIES
+LIMIT {limit:UInt32}
+    WITH TIES

@@ -1,10 +1,10 @@
-SELECT toUnixTimestamp(bucket) AS bucket_s, record_id, gateway
+SELECT trace_id, toUnixTimestamp(bucket) AS bucket_s, record_id, gateway
 FROM {database:Identifier}.id_index
-WHERE key IN {trace_ids:Array(String)} AND trace_id IN {trace_ids:Array(String)} AND record_id != ''
+PREWHERE key IN {trace_ids:Array(String)}
 UNION ALL
-SELECT toUnixTimestamp(bucket) AS bucket_s, record_id, gateway
+SELECT trace_id, toUnixTimestamp(bucket) AS bucket_s, record_id, gateway
 FROM {database:Identifier}.id_index
-WHERE key IN (SELECT arrayJoin(arrayMap(r -> arrayMap(t -> multiIf(
+PREWHERE key IN (SELECT arrayJoin(arrayMap(r -> arrayMap(t -> multiIf(
         t IN ('', '-', 'none', 'null', 'undefined', 'nan'), '',
         match(t, '^([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$'),
             if(match(t, '[1-9a-f]'),
@@ -13,4 +13,3 @@ WHERE key IN (SELECT arrayJoin(arrayMap(r -> arrayMap(t -> multiIf(
     arrayMap(
         t -> lowerUTF8(if(startsWith(t, '{') AND endsWith(t, '}'), substring(t, 2, length(t) - 2), t)),
         [trimBoth(trimBoth(if(lengthUTF8(r) <= 2048, r, ''), ' \t\n\r\v\f'), '"')]))[1], {record_ids:Array(String)})))
-    AND (gateway, record_id) IN {record_keys:Array(Tuple(String, String))}

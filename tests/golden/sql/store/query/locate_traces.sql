@@ -1,3 +1,3 @@
-SELECT TraceId, toUnixTimestamp(Start) AS first_s, toUnixTimestamp(End) AS last_s
+SELECT TraceId, toUnixTimestamp(Start) AS first_s, toUnixTimestamp(End) AS last_s, toUnixTimestamp(Received) AS received_s
 FROM {database:Identifier}.otel_traces_trace_id_ts
-WHERE TraceId IN {trace_ids:Array(String)}
+PREWHERE TraceId IN {trace_ids:Array(String)}

@@ -1,4 +1,4 @@
-SELECT trace_id, spans, errors, services
+SELECT trace_id, services
 FROM {database:Identifier}.trace_summary
 WHERE (bucket, trace_id) IN {keys:Array(Tuple(DateTime, String))}
     OR trace_id IN {long_ids:Array(String)}
