@@ -33,6 +33,11 @@ _MEMORY_CODE = 241
 _TIME_CODES = frozenset({159, 160, 209})
 _SIZE_CODES = frozenset({158, 191, 241, 307, 396})
 READERS = 4
+# How the column `record_json` is written, and read where rows of before do not have it yet.
+_JSON: dict[str, Any] = {
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_named_tuples_as_objects": 1,
+}
 
 
 class Connections:
@@ -97,14 +102,14 @@ class Connections:
         return client
 
     def _read_settings(self) -> dict[str, Any]:
-        return {
+        return _JSON | {
             "max_execution_time": self._settings.query_timeout_s,
             "max_memory_usage": self._settings.memory_bytes,
             "readonly": 2,
         }
 
     def _write_settings(self) -> dict[str, Any]:
-        return {"max_memory_usage": self._settings.memory_bytes}
+        return _JSON | {"max_memory_usage": self._settings.memory_bytes}
 
 
 def _target(settings: StoreSettings) -> dict[str, Any]:

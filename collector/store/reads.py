@@ -8,10 +8,11 @@ rows lie, then exactly those are read. So no caller has to know a time range.
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from operator import attrgetter
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import orjson
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.query import QueryResult
 
@@ -36,6 +37,9 @@ _SCANS = frozenset({
     "find_response_sizes", "find_traces", "get_api_stats", "get_source_stats", "sample_records",
     "sample_requests", "sample_traces",
 })  # fmt: skip
+
+# What macros/record_json.sql lists, in this order.
+_LISTED = tuple(f.name for f in fields(GatewayRecord) if f.name not in ("raw", "received_ns"))
 
 _Key = TypeVar("_Key")
 _Given = ParamSpec("_Given")
@@ -308,7 +312,7 @@ def read_records(
     wanted = sorted(set(keys))
     if not wanted:
         return []
-    result = query(
+    rows = ask(
         client,
         "get_records",
         _parts(as_of=received_until_ns is not None, whole=not is_brief),
@@ -316,8 +320,8 @@ def read_records(
         keys=wanted,
         received_until_ns=received_until_ns,
     )
-    rows = [_record(values) for values in result.named_results()]
-    return sorted(rows, key=attrgetter("start_ns", "gateway", "record_id", "received_ns"))
+    records = [_record(*row) for row in rows]
+    return sorted(records, key=attrgetter("start_ns", "gateway", "record_id", "received_ns"))
 
 
 def _keep_least(found: dict[_Key, int], key: _Key, value: int) -> None:
@@ -369,8 +373,9 @@ def _log_record(row: tuple[Any, ...]) -> LogRecord:
     )
 
 
-def _record(values: dict[str, Any]) -> GatewayRecord:
-    # the columns are called as the fields, so the query alone says which there are
+def _record(listed: str, received_ns: int, raw: str = "") -> GatewayRecord:
+    values: dict[str, Any] = dict(zip(_LISTED, orjson.loads(listed), strict=True))
     values["ids"] = tuple(Id(each["key"], each["value"]) for each in values["ids"])
     values["quality"] = tuple(values["quality"])
-    return GatewayRecord(**values)
+    values["weight"] = float(values["weight"])
+    return GatewayRecord(**values, raw=raw, received_ns=received_ns)

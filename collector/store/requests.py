@@ -201,16 +201,11 @@ class _Records:
         found, end = _find(self._source, "find_records", self._wanted, after, limit, thorough)
         trace_ids = {p: row[5] for row in found if (p := _Position(*row[:5])) < after}
         stored = sorted(trace_ids, reverse=True)
-        # In two halves: it takes three times as long as to locate the traces beside it.
-        keys = sorted(set(record_places((at.start_ns, (at.gateway, at.id)) for at in stored)))
-        half = (len(keys) + 1) // 2
-        halves = [
-            self._source.aside.submit(self._source.read, read_records, some, is_brief=True)
-            for some in (keys[:half], keys[half:])
-        ]
+        keys = set(record_places((at.start_ns, (at.gateway, at.id)) for at in stored))
+        reading = self._source.aside.submit(self._source.read, read_records, keys, is_brief=True)
         places = self._source.read(locate_traces, set(trace_ids.values()))
         versions: dict[_RecordKey, list[GatewayRecord]] = {}
-        for record in (*halves[0].result(), *halves[1].result()):
+        for record in reading.result():
             versions.setdefault(_key(record), []).append(record)
         newest = {key: min(each, key=_oldness) for key, each in versions.items()}
         candidates: dict[_Position, GatewayRecord] = {}

@@ -401,6 +401,25 @@ def test_migrating_again_changes_nothing(store: Store, settings: StoreSettings) 
         assert _count(second, settings, "schema_migration") == applied
 
 
+def test_records_of_before_a_column_are_read(
+    store: Store, settings: StoreSettings, load: Loading
+) -> None:
+    """A schema file that adds to a table is applied to one with rows, and they are read with it."""
+    with store.connections.writing() as client:
+        client.command(f"ALTER TABLE {settings.database}.gateway_record DROP COLUMN record_json")
+        client.command(
+            f"DELETE FROM {settings.database}.schema_migration "
+            "WHERE name = '0086_gateway_record_json'"
+        )
+    before = make_record(1, ids=(Id("x_request_id", "one"),), weight=2.5, quality=("CLOCK_STEP",))
+    load.records(before)
+    store.migrate()
+    load.records(make_record(2))
+    keys = [(each.gateway, each.record_id) for each in (before, make_record(2))]
+    found = [replace(each, received_ns=0) for each in store.get_records(record_keys=keys)]
+    assert found == [before, make_record(2)]
+
+
 def test_changed_schema_file_is_refused(store: Store, settings: StoreSettings) -> None:
     """A file that differs from what was applied stops the migration and is named."""
     with store.connections.writing() as client:
