@@ -14,6 +14,8 @@ from collector.errors import CollectorError
 JSON_TYPE = "application/json"
 # What HTTP itself can go wrong with, before a question is asked.
 _HTTP_CODES = {404: "no_such_path", 405: "method_not_allowed"}
+_LISTED = "GET /openapi.json lists every path"
+_SENDING = "this port only answers: send data to HOPLINE_INGEST_PORT, 4318 unless set"
 
 
 def json_answer(
@@ -48,7 +50,7 @@ def http_error_answer(
         message = f"{method} is not possible on {path}"
         hint = f"allowed: {headers['Allow']}" if headers and "Allow" in headers else ""
     elif status == HTTPStatus.NOT_FOUND:
-        message, hint = f"there is no {path}", "GET /openapi.json lists every path"
+        message, hint = f"there is no {path}", _SENDING if path.startswith("/v1/") else _LISTED
     else:
         message, hint = HTTPStatus(status).phrase, ""
     code = _HTTP_CODES.get(status, "bad_request")

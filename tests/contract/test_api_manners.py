@@ -110,6 +110,13 @@ def test_readiness_of_a_sound_service(asker: Asker) -> None:
     assert asker.get("/readyz") == {"status": "ok", "components": {"store": "ok"}}
 
 
+def test_who_sends_to_the_port_of_answers_is_told_the_other(asker: Asker) -> None:
+    """The two ports are easily mixed up, and a bare 404 would be searched for in the sender."""
+    answer = asker.client.post("/v1/traces", content=b"")
+    assert answer.status_code == 404
+    assert "4318" in answer.json()["error"]["hint"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
