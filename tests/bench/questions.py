@@ -69,7 +69,7 @@ def measure_disk(engine: Path) -> Iterator[Row]:
 def measure_questions(service: Service, traces: list[tuple[str, int]]) -> Iterator[Row]:
     """Ask a full store for timelines and for slow requests."""
     _push_records(service, traces)
-    _wait_for_merges(service)
+    _wait_for_rest(service)
     yield from _ask_timelines(service, traces)
     yield from _ask_searches(service, len(traces))
 
@@ -86,15 +86,22 @@ def _push_records(service: Service, traces: list[tuple[str, int]]) -> None:
     drain(service)
 
 
-def _wait_for_merges(service: Service, limit_s: float = 180) -> None:
-    """Wait until the store has next to nothing to do: a day's merges do not happen in minutes."""
+def _wait_for_rest(service: Service, limit_s: float = 300) -> None:
+    """
+    Wait until the store has next to nothing to do: a day's merges do not happen in minutes.
+
+    Parts that were merged before the store was started are deleted within the first minute of it,
+    all at once.
+    """
     deadline = time.monotonic() + limit_s
-    calm = 0
-    while calm < 6:
+    calm = parts = 0
+    while calm < 25:
         assert time.monotonic() < deadline, "the store did not come to rest"
-        before = service.cpu_seconds()["store"]
+        before, held = service.cpu_seconds()["store"], parts
         time.sleep(2)
-        calm = calm + 1 if service.cpu_seconds()["store"] - before < 0.2 else 0
+        parts = sum(1 for _ in (service.data_dir / "chdb").glob("store/*/*/*/"))
+        used = service.cpu_seconds()["store"] - before
+        calm = calm + 1 if used < 0.2 and parts == held else 0
 
 
 def _row(chance: random.Random, trace: str, start_ns: int) -> dict[str, object]:

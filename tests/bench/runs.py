@@ -1,5 +1,6 @@
 """What the measurements share: rows of the table, senders, waiting for the journal to be loaded."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.service import Service
+
+_seeds = itertools.count(1)
 
 
 @dataclass
@@ -29,7 +32,12 @@ def quantile(values: list[float], share: float) -> float:
 def start_senders(
     service: Service, count: int, *, connections: int = 1, **options: Any
 ) -> list[subprocess.Popen[bytes]]:
-    """Start sender processes with different seeds and some connections each."""
+    """
+    Start sender processes with some connections each.
+
+    No two of a run get the same seed: with the ids of another load again, traces would reach from
+    one to the other.
+    """
     return [
         subprocess.Popen(
             [
@@ -39,7 +47,7 @@ def start_senders(
                 json.dumps(
                     {
                         "port": service.http_port,
-                        "seed": 1000 * (i + 1),
+                        "seed": 1000 * next(_seeds),
                         "connections": connections,
                         **options,
                     }
@@ -47,7 +55,7 @@ def start_senders(
             ],
             stdout=subprocess.PIPE,
         )
-        for i in range(count)
+        for _ in range(count)
     ]
 
 
