@@ -14,7 +14,7 @@ import binascii
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from collector.errors import BadQuestion
@@ -449,7 +449,8 @@ def _trace_row(trace: TraceSummary) -> RequestRow:
 
 
 def _write_cursor(position: _Position, wanted: RequestFilter) -> str:
-    text = json.dumps([wanted.order, *astuple(position)])
+    at = position
+    text = json.dumps([wanted.order, at.value, at.start_ns, at.gateway, at.id, at.received_ns])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

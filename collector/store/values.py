@@ -27,7 +27,8 @@ _MAX_DEPTH = 100
 
 def read_attributes(stored: Mapping[str, str]) -> Mapping[str, str]:
     """Return *stored* with every marked value as JSON text."""
-    if not any(value.startswith(MARKER) for value in stored.values()):
+    # One look at all of them: a page of a list has 6,000 values, and next to none is marked.
+    if MARKER not in "".join(stored.values()):
         return stored
     return {key: read_text(value) for key, value in stored.items()}
 
