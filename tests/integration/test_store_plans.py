@@ -111,6 +111,25 @@ def test_records_are_read_where_the_index_says(store: Store) -> None:
     assert _granules(store, "get_records", keys=[key], received_until_ns=LATEST) <= SEGMENTS
 
 
+def test_search_for_slow_requests_skips_the_quick_ones(store: Store) -> None:
+    """Where nothing is as slow as asked for, no granule of the day is read."""
+
+    def read(min_duration_ns: int) -> int:
+        return _granules(
+            store,
+            "find_records",
+            "by_duration",
+            "min_duration_ns",
+            start_ns=NOW_NS - 20 * 3600 * NS,
+            end_ns=NOW_NS,
+            min_duration_ns=min_duration_ns,
+            limit=50,
+        )
+
+    assert read(10 * NS) == 0
+    assert read(1) > SEGMENTS
+
+
 def test_hour_is_a_fraction_of_the_day(store: Store) -> None:
     """A search in an hour reads that hour and its surroundings."""
 

@@ -1,4 +1,5 @@
--- RequestFilter over the columns of gateway_record.
+-- RequestFilter over the columns of gateway_record. What is said of answer_ns follows from the line before it, and
+-- has an index.
 start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND gateway = {gateway:String} -- when gateway
     AND api = {api:String} -- when api
@@ -12,6 +13,7 @@ start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND intDiv(ifNull(status, 0), 100) = {status_class:Int32} -- when status_class
     AND is_error = {error:Bool} -- when error
     AND ifNull(duration_ns, -1) >= {min_duration_ns:Int64} -- when min_duration_ns
+    AND (answer_ns >= {min_duration_ns:Int64} OR answer_ns = -1) -- when min_duration_ns
     AND ifNull(duration_ns, 9223372036854775807) <= {max_duration_ns:Int64} -- when max_duration_ns
     AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0 -- when text
         OR positionCaseInsensitiveUTF8(route, {text:String}) > 0 -- when text

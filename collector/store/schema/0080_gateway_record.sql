@@ -4,7 +4,7 @@
 -- Granules of 256 rows and blocks of 4 KiB: a page of 50 records takes 27 CPU ms and a record 105 bytes; with
 -- 1024 rows and 16 KiB 40 ms and 100 bytes.
 -- A search reads start_ns and answer_ns of every row in its range: with T64 and LZ4 a million rows take 9 CPU
--- ms, with Delta and ZSTD 20. The index on answer_ns lets the second pass skip what is not slow enough.
+-- ms, with Delta and ZSTD 20. The index on answer_ns lets a search skip what is not slow enough.
 -- Ordered by start and with bloom filters on ids, 50 ids passed 40 % of all granules; ReplacingMergeTree
 -- would forget the versions that `as_of` asks for.
 -- `answer_ns` is the duration that slow requests are ordered by; -1 when there is none.

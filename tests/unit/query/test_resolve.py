@@ -71,11 +71,8 @@ def test_hexadecimal_ids_lead_to_their_trace(number: int, form: str) -> None:
     assert f"{number:032x}" in read_id(form.format(number))
 
 
-@pytest.mark.parametrize("written", ["{}", '["{}"]', '["x", "{}"]'])
-@pytest.mark.parametrize("name", ["guid:x-request-id", "aws.request_id"])
-def test_a_request_id_of_a_span_is_followed(name: str, written: str) -> None:
-    """An id that a span carries leads from trace to record, alone or in a list of header values."""
-    span = Span(
+def _span(attributes: dict[str, str]) -> Span:
+    return Span(
         trace_id=TRACE,
         span_id="1122334455667788",
         parent_span_id="",
@@ -83,8 +80,26 @@ def test_a_request_id_of_a_span_is_followed(name: str, written: str) -> None:
         service="y",
         start_ns=1,
         end_ns=2,
-        attributes={name: written.format("d2b8b5b7cd0e4f4f9d5d0a3f3c2e1b0a")},
+        attributes=attributes,
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['["a', '["a",' + "[" * 100_000, '["a",' + "9" * 5_000 + "]", '["a",{"b":1}]', '["\\ud800"]'],
+    ids=["cut off", "deep", "long number", "object", "half a character"],
+)
+def test_a_list_that_is_none_breaks_nothing(text: str) -> None:
+    """What a sender writes into a header's attribute is an id, a list of ids, or of no use."""
+    keys = ids_in([], [_span({"x-request-id": text})])
+    assert all(key.encode() for key in keys)
+
+
+@pytest.mark.parametrize("written", ["{}", '["{}"]', '["x", "{}"]'])
+@pytest.mark.parametrize("name", ["guid:x-request-id", "aws.request_id"])
+def test_a_request_id_of_a_span_is_followed(name: str, written: str) -> None:
+    """An id that a span carries leads from trace to record, alone or in a list of header values."""
+    span = _span({name: written.format("d2b8b5b7cd0e4f4f9d5d0a3f3c2e1b0a")})
     assert ids_in([], [span]) - {"x"} == {"d2b8b5b7cd0e*f4f9d5d0a3f3c2e1b0a"}
 
 
@@ -97,16 +112,7 @@ def test_records_and_spans_name_further_ids() -> None:
         trace_id=TRACE,
         ids=(Id("correlation_id", "Order-77"), Id("span_id", "1122334455667788")),
     )
-    span = Span(
-        trace_id=TRACE,
-        span_id="1122334455667788",
-        parent_span_id="",
-        name="x",
-        service="y",
-        start_ns=1,
-        end_ns=2,
-        attributes={"guid:x-request-id": "0d0c0b0a-0908-9706-8504-030201000f0e"},
-    )
+    span = _span({"guid:x-request-id": "0d0c0b0a-0908-9706-8504-030201000f0e"})
     keys = ids_in([record], [span])
     assert {TRACE, "order-77", "0d0c0b0a0908*7068504030201000f0e"} <= keys
     assert "a1b2c3d4e5f60718293a4b5c6d7e8f90" in keys

@@ -16,6 +16,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND intDiv(ifNull(status, 0), 100) = {status_class:Int32}
     AND is_error = {error:Bool}
     AND ifNull(duration_ns, -1) >= {min_duration_ns:Int64}
+    AND (answer_ns >= {min_duration_ns:Int64} OR answer_ns = -1)
     AND ifNull(duration_ns, 9223372036854775807) <= {max_duration_ns:Int64}
     AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(route, {text:String}) > 0
