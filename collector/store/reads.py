@@ -5,7 +5,7 @@ Tables that are ordered by time first are read in two steps: an index says in wh
 rows lie, then exactly those are read. So no caller has to know a time range.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, fields
@@ -284,19 +284,19 @@ def get_records(
     received_until_ns: int | None,
     *,
     starts: Mapping[tuple[str, str], int] | None = None,
-    held: Container[tuple[str, str]] = (),
+    held: Iterable[tuple[str, str]] = (),
     is_brief: bool = False,
 ) -> list[GatewayRecord]:
     """
     Return every stored version of the records, in order of start and reception.
 
-    Those with a start in *starts* are not looked up, those in *held* not read.
+    Those with a start in *starts* are not looked up; those in *held* are not read around it again.
     """
     known = starts or {}
     unknown = [key for key in record_keys if key not in known]
     keys = set(record_places((known[key], key) for key in record_keys if key in known))
-    located = locate_records(client, database, trace_ids, unknown)
-    keys |= {key for key in located if (key[2], key[1]) not in held}
+    read = set(record_places((known[key], key) for key in held))
+    keys |= locate_records(client, database, trace_ids, unknown) - read
     return read_records(client, database, keys, received_until_ns, is_brief=is_brief)
 
 

@@ -2,7 +2,7 @@
 The store: one object over one ClickHouse database.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
@@ -188,14 +188,15 @@ class Store:
         record_keys: Sequence[tuple[str, str]] = (),
         received_until_ns: int | None = None,
         starts: Mapping[tuple[str, str], int] | None = None,
-        held: Container[tuple[str, str]] = (),
+        held: Iterable[tuple[str, str]] = (),
         is_brief: bool = False,
     ) -> list[GatewayRecord]:
         """
         Return all stored versions of the records of *trace_ids* or (gateway, record id) keys.
 
-        Keys with a start in *starts* are read there without being looked up, and those in *held*
-        not at all. *is_brief* leaves out the records' own text.
+        Keys with a start in *starts* are read there without being looked up; those of them in
+        *held*, which a row of a search brought, are not read there again. *is_brief* leaves out
+        the records' own text.
         """
         if not trace_ids and not record_keys:
             return []

@@ -401,6 +401,16 @@ def test_migrating_again_changes_nothing(store: Store, settings: StoreSettings) 
         assert _count(second, settings, "schema_migration") == applied
 
 
+def test_versions_far_from_a_row_are_read_with_it(store: Store, load: Loading) -> None:
+    """A search brings the versions near a record's start; one of another hour is found by trace."""
+    near = make_record(1, trace_id=trace_id(1))
+    far = replace(near, start_ns=near.start_ns - 3600 * NS, source="other")
+    load.records(near, far)
+    key = (near.gateway, near.record_id)
+    found = store.get_records(trace_ids=[trace_id(1)], starts={key: near.start_ns}, held=[key])
+    assert [each.start_ns for each in found] == [far.start_ns]
+
+
 def test_records_of_before_a_column_are_read(
     store: Store, settings: StoreSettings, load: Loading
 ) -> None:
