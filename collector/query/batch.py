@@ -23,7 +23,7 @@ class RowStitching:
     Turns rows of a search into timelines. Thread-safe.
 
     *is_brief* leaves out what only a reader of the whole timeline wants: the records' own text,
-    and the spans' events and links.
+    the spans' events and links, and the doctor's findings.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class RowStitching:
                 yield parts.row, None, []
                 continue
             subject = parts.row.record_id or parts.row.trace_id
-            timeline = self._stitching.make(records, spans, now_ns=now_ns, subject=subject)
+            timeline = self._stitching.make(
+                records, spans, now_ns=now_ns, subject=subject, is_diagnosed=not self._is_brief
+            )
             yield parts.row, timeline, spans
 
 

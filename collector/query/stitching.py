@@ -45,11 +45,13 @@ class Stitching:
         subject: str,
         likely: Sequence[LikelyPair] = (),
         is_raw: bool = False,
+        is_diagnosed: bool = True,
     ) -> Timeline:
         """
         Return the timeline of the request that *subject* names, as known at *now_ns*.
 
-        *likely* are pairs for records that no id joins.
+        *likely* are pairs for records that no id joins. A list shows no findings: it leaves the
+        diagnosis out.
         """
         starts = [record.start_ns for record in records] + [span.start_ns for span in spans]
         timeline = stitch(
@@ -63,6 +65,7 @@ class Stitching:
             likely=likely,
             gateway_services=self._gateway_services,
             is_raw=is_raw,
+            is_diagnosed=is_diagnosed,
         )
         self._expectations.learn(timeline)
         self._joins.note(timeline)

@@ -66,6 +66,7 @@ def stitch(
     population: int = 0,
     gateway_services: Sequence[ServiceRule] = (),
     is_raw: bool = False,
+    is_diagnosed: bool = True,
 ) -> Timeline:
     """
     Make one timeline of everything that may belong to one request.
@@ -85,6 +86,7 @@ def stitch(
         population: How many traces could share a 64-bit id by chance; 0 for those at hand.
         gateway_services: Services whose spans are a gateway's, beside those known by themselves.
         is_raw: Show every start as its sender wrote it. Phases and path stay as they are.
+        is_diagnosed: Ask the doctor's rules too; they add findings and change nothing else.
 
     Raises:
         ValueError: there is neither a record nor a span nor an access log.
@@ -117,6 +119,8 @@ def stitch(
     timeline = _describe(
         stitched, inputs, state, expected, lags=lags or SourceLags(), is_raw=is_raw
     )
+    if not is_diagnosed:
+        return timeline
     return replace(timeline, findings=(*timeline.findings, *findings_of(timeline)))
 
 

@@ -21,6 +21,7 @@ from collector.store.rendering import (
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _TTL = re.compile(r"^-- ttl: (.+)$", re.MULTILINE)
 _ONLY = re.compile(r"^-- only: (cluster|single)$", re.MULTILINE)
+_AS_GOOD = re.compile(r"^-- as good: ([0-9a-f]{64})", re.MULTILINE)
 _DATABASE = "CREATE DATABASE IF NOT EXISTS {{database}} {{on_cluster}}"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {{database}}.schema_migration {{on_cluster}} (
@@ -39,12 +40,18 @@ _ALTER = "ALTER TABLE {{{{database}}}}.{table} {{{{on_cluster}}}} {change}"
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One schema file. `checksum` is of its statement with macros, before names are filled in."""
+    """
+    One schema file. `checksum` is of its statement with macros, before names are filled in.
+
+    `as_good` are checksums of earlier statements: what they made holds and answers the same, and
+    stays as it is.
+    """
 
     name: str
     table: str
     text: str
     checksum: str
+    as_good: tuple[str, ...]
     ttl: str
     only: str
 
@@ -64,7 +71,8 @@ def find_migrations() -> list[Migration]:
                 name=path.stem,
                 table=match[2],
                 text=text,
-                checksum=_checksum(text),
+                checksum=checksum_of(text),
+                as_good=tuple(_AS_GOOD.findall(text)),
                 ttl=ttl[1] if ttl else "",
                 only=only[1] if only else "",
             )
@@ -72,7 +80,7 @@ def find_migrations() -> list[Migration]:
     return found
 
 
-def _checksum(text: str) -> str:
+def checksum_of(text: str) -> str:
     """Sum up what the statement does: comments and line breaks may change."""
     words = strip_comments(expand_macros(text)).split()
     return hashlib.sha256(" ".join(words).encode()).hexdigest()
@@ -107,7 +115,7 @@ def migrate(client: Client, names: Names, ttl_days: int) -> list[str]:
 
 def _apply(client: Client, names: Names, migration: Migration, applied: Mapping[str, str]) -> bool:
     known = applied.get(migration.name)
-    if known is not None and known != migration.checksum:
+    if known is not None and known not in (migration.checksum, *migration.as_good):
         database = names.values["database"]
         msg = (
             f"the tables of database {database} were made by another version of Hopline: "

@@ -26,6 +26,8 @@ from collector.errors import (
 )
 from collector.model import Id, SpanEvent, SpanLink, Stream
 from collector.store import RequestFilter, Store, open_store
+from collector.store.migrations import checksum_of, find_migrations, render
+from collector.store.rendering import build_names
 from collector.telemetry import Metrics
 from tests.stored import (
     NOW_NS,
@@ -440,6 +442,29 @@ def test_changed_schema_file_is_refused(store: Store, settings: StoreSettings) -
         )
     with pytest.raises(ConfigError, match="changed after it was applied"):
         store.migrate()
+
+
+def test_tables_of_an_earlier_statement_stay(settings: StoreSettings, tmp_path: Path) -> None:
+    """A table made by a statement that is named as good as today's is used as it is."""
+    (spans,) = [each for each in find_migrations() if each.name == "0010_otel_traces"]
+    today = "index_granularity = 512, min_compress_block_size = 8192"
+    earlier = spans.text.replace(today, "index_granularity = 1024, min_compress_block_size = 16384")
+    checksum = checksum_of(earlier)
+    assert checksum in spans.as_good
+    store = open_store(settings, ManualClock(NOW_NS), Metrics())
+    with store.connections.writing() as client:
+        client.command(f"CREATE DATABASE {settings.database}")
+        client.command(render(replace(spans, text=earlier), build_names(settings)))
+    store.migrate()
+    with store.connections.writing() as client:
+        client.command(
+            f"INSERT INTO {settings.database}.schema_migration (name, checksum, applied) "
+            f"SELECT '{spans.name}', '{checksum}', now64(3) + 1"
+        )
+    store.migrate()
+    Loading(store, tmp_path).spans(make_span(1))
+    assert [each.trace_id for each in store.get_spans([trace_id(1)])] == [trace_id(1)]
+    store.close()
 
 
 @pytest.mark.parametrize("days", [0, 7])

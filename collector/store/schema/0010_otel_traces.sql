@@ -1,11 +1,14 @@
 -- The spans, in the columns of the OpenTelemetry Collector's ClickHouse exporter, plus ours at the end.
 -- Spans of a trace lie together within five minutes of time: a trace is one granule to read, and a range
 -- of time is a range of the table. At 10 M spans, one trace / 50 traces in CPU ms, and bytes a span:
---   this order, granules of 1024 rows, blocks of 16 KiB     9 /    69    61.7
+--   this order, granules of 512 rows, blocks of 8 KiB       10 /    62    63.5
+--   the same, 1024 rows, 16 KiB                             9 /    69    61.7
 --   the same, 8192 rows, 64 KiB                             11 /   207    59.7
---   the same, 512 rows, 8 KiB                               10 /    62    63.5
---   (TraceId, Timestamp), 1024 rows, 16 KiB                  9 /    76    62.2   a range reads the whole day
+--   (TraceId, Timestamp), 1024 rows, 16 KiB                 9 /    76    62.2   a range reads the whole day
 --   (ServiceName, SpanName, time), the exporter's own       63 / 1,113    93.1   its skip indexes included
+-- 25 traces from anywhere in the day take 30 CPU ms, with 1024 rows and 16 KiB 38, with 512 and 16 KiB 37, with 256
+-- and 4 KiB 27 (and 2.5 bytes a span more). The smaller granules cost 0.8 us a span when it is loaded and merged.
+-- as good: bb422dc6d8c07a36d7d2996c3dca338e812798252646abf85d822e78609e67e7 (granules of 1024 rows, blocks of 16 KiB)
 -- Resource holds the resource's attributes once per part and distinct resource, as JSON; ResourceAttributes is the
 -- same as the exporter's map. A map in each row took 26 bytes a span (Resource: 1.5) and a quarter of the load.
 -- Searches do not read this table: trace_summary has what they need.
@@ -42,4 +45,4 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_traces{{local}} {{on_cluster}} (
 ENGINE = {{merge_tree}}
 PARTITION BY toDate(least(greatest(Timestamp, Received - toIntervalDay(7)), Received + toIntervalDay(1)))
 ORDER BY (toStartOfFiveMinutes(Timestamp), TraceId, Timestamp)
-SETTINGS index_granularity = 1024, min_compress_block_size = 16384, {{durable}}
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, {{durable}}
