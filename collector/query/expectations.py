@@ -12,12 +12,12 @@ Source: algorithms.md 4.5.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from collector.model import GatewayRecord, Span
 from collector.query.freshness import Freshness
-from collector.stitch.completeness import SPAN_SOURCE, SourceLags
+from collector.stitch.completeness import SPAN_SOURCE, SourceLag, SourceLags
 from collector.stitch.timeline import Timeline
 
 _MAX_EDGES = 2_000
@@ -30,6 +30,7 @@ class Expectations:
         self._freshness = freshness
         self._lock = threading.Lock()
         self._sources_of_edge: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._last_lags: tuple[Mapping[str, SourceLag], int, Mapping[str, SourceLag]] = ({}, 0, {})
 
     def lags_for(
         self, records: Sequence[GatewayRecord], spans: Sequence[Span], now_ns: int
@@ -39,16 +40,26 @@ class Expectations:
 
         A moment in the past had watermarks of its own: no source was known beyond its lag then.
         """
-        lags = {
-            name: replace(lag, watermark_ns=min(lag.watermark_ns, now_ns - lag.p99_lag_ns))
-            for name, lag in self._freshness.lags().items()
-        }
+        lags = self._lags_at(now_ns)
         expected: set[str] = set()
         if records:
             expected.update({SPAN_SOURCE} & lags.keys())
         elif spans:
             expected.update(self._expect_records(spans))
         return SourceLags(by_source=lags, expected=tuple(sorted(expected)))
+
+    def _lags_at(self, now_ns: int) -> Mapping[str, SourceLag]:
+        """Return the lags at *now_ns*: the same for all requests of a page, so made once for it."""
+        known = self._freshness.lags()
+        made_of, moment_ns, lags = self._last_lags
+        if made_of is known and moment_ns == now_ns:
+            return lags
+        lags = {
+            name: replace(lag, watermark_ns=min(lag.watermark_ns, now_ns - lag.p99_lag_ns))
+            for name, lag in known.items()
+        }
+        self._last_lags = (known, now_ns, lags)
+        return lags
 
     def learn(self, timeline: Timeline) -> None:
         """Note from which sources the records in front of an edge came."""

@@ -261,9 +261,12 @@ def _directions(part: Part) -> Iterator[Direction]:
 
 
 def _summed(parts: Sequence[Part]) -> list[Phase]:
+    by_name: dict[str, list[Part]] = {}
+    for part in parts:
+        by_name.setdefault(part.name, []).append(part)
     phases = []
     for name in PHASES:
-        same = [part for part in parts if part.name == name]
+        same = by_name.get(name, [])
         value = sum(part.value for part in same)
         if value == 0:
             continue
