@@ -1,6 +1,7 @@
 """Every story comes back as it is told to end."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -114,3 +115,11 @@ def test_raw_starts_are_shown_on_request() -> None:
     assert not any(span.adjusted_by_ns for span in raw.spans)
     assert raw.phases == adjusted.phases
     assert raw.critical_path == adjusted.critical_path
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_without_the_doctor_all_but_his_findings_is_the_same(story: Story) -> None:
+    """A list, which leaves the diagnosis out, says of a request what its timeline says."""
+    whole, brief = story.stitch(), story.stitch(is_diagnosed=False)
+    assert replace(whole, findings=()) == replace(brief, findings=())
+    assert whole.findings[: len(brief.findings)] == brief.findings
