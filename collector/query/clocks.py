@@ -29,9 +29,10 @@ from collector.stitch.clocks import (
 from collector.stitch.placement import NO_OFFSETS, ClockOffsets
 from collector.store import RequestFilter, Store
 
-_REFRESH_NS = 30 * NS_PER_S
-# Stitching a request costs 2 to 5 ms: a sample of 60 every 30 s is half a percent of a core.
-_SAMPLE = 60
+# A few often, not many now and then: 60 every 30 s took the cores from three or four searches.
+_REFRESH_NS = 5 * NS_PER_S
+_FIRST_SAMPLE = 60
+_SAMPLE = 10
 _RANGE_NS = 15 * 60 * NS_PER_S
 _KEEP_NS = 6 * WINDOW_NS
 _MAX_SAMPLES = 20_000
@@ -117,7 +118,8 @@ class Clocks:
         with self._reading:
             now_ns = self._clock.now_ns()
             wanted = RequestFilter(start_ns=now_ns - _RANGE_NS, end_ns=now_ns, order="-start")
-            rows = self._store.find_requests(wanted, _SAMPLE)
+            limit = _SAMPLE if self._samples else _FIRST_SAMPLE
+            rows = self._store.find_requests(wanted, limit)
             for _, timeline, _ in self._rows.stitch(rows, now_ns):
                 if timeline is not None:
                     self._keep(sample_pairs(timeline))

@@ -64,7 +64,8 @@ class Questions:
         self._aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
         # What is stitched to learn from is no answer: it counts as nothing, and moves nothing.
         sampling = Stitching(freshness, Metrics(), gateway_services)
-        self._clocks = Clocks(store, clock, RowStitching(store, sampling, self._aside))
+        learned = RowStitching(store, sampling, self._aside, is_brief=True)
+        self._clocks = Clocks(store, clock, learned)
         self._stitching = Stitching(freshness, metrics, gateway_services, self._clocks.offsets_at)
         outlined = RowStitching(store, self._stitching, self._aside, is_brief=True)
         self._searching = Searching(store, clock, freshness, outlined)

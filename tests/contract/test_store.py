@@ -444,26 +444,42 @@ def test_changed_schema_file_is_refused(store: Store, settings: StoreSettings) -
         store.migrate()
 
 
-def test_tables_of_an_earlier_statement_stay(settings: StoreSettings, tmp_path: Path) -> None:
-    """A table made by a statement that is named as good as today's is used as it is."""
-    (spans,) = [each for each in find_migrations() if each.name == "0010_otel_traces"]
-    today = "index_granularity = 512, min_compress_block_size = 8192"
-    earlier = spans.text.replace(today, "index_granularity = 1024, min_compress_block_size = 16384")
-    checksum = checksum_of(earlier)
-    assert checksum in spans.as_good
+# What today's statement says, and what the one said whose tables are as good.
+_EARLIER = {
+    "0010_otel_traces": (
+        "index_granularity = 512, min_compress_block_size = 8192",
+        "index_granularity = 1024, min_compress_block_size = 16384",
+    ),
+    "0030_otel_traces_trace_id_ts": ("merge_selector_base = 2, ", ""),
+    "0080_gateway_record": ("merge_selector_base = 2, ", ""),
+}
+
+
+def test_tables_of_earlier_statements_stay(settings: StoreSettings, tmp_path: Path) -> None:
+    """Tables made by statements that are named as good as today's are used as they are."""
+    changed = [each for each in find_migrations() if each.as_good]
+    assert {each.name for each in changed} == _EARLIER.keys()
+    earlier = {each.name: each.text.replace(*_EARLIER[each.name]) for each in changed}
+    assert all(checksum_of(earlier[each.name]) in each.as_good for each in changed)
     store = open_store(settings, ManualClock(NOW_NS), Metrics())
     with store.connections.writing() as client:
         client.command(f"CREATE DATABASE {settings.database}")
-        client.command(render(replace(spans, text=earlier), build_names(settings)))
+        for each in changed:
+            made_by = replace(each, text=earlier[each.name])
+            client.command(render(made_by, build_names(settings)))
     store.migrate()
     with store.connections.writing() as client:
-        client.command(
-            f"INSERT INTO {settings.database}.schema_migration (name, checksum, applied) "
-            f"SELECT '{spans.name}', '{checksum}', now64(3) + 1"
-        )
+        for name, text in earlier.items():
+            client.command(
+                f"INSERT INTO {settings.database}.schema_migration (name, checksum, applied) "
+                f"SELECT '{name}', '{checksum_of(text)}', now64(3) + 1"
+            )
     store.migrate()
-    Loading(store, tmp_path).spans(make_span(1))
+    load = Loading(store, tmp_path)
+    load.spans(make_span(1))
+    load.records(record := make_record(1))
     assert [each.trace_id for each in store.get_spans([trace_id(1)])] == [trace_id(1)]
+    assert len(store.get_records(record_keys=[(record.gateway, record.record_id)])) == 1
     store.close()
 
 
