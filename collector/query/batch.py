@@ -16,8 +16,7 @@ from collector.store import IdHit, RequestRow, Store
 MAX_PAGE_SPANS = 30_000
 # Fewer traces than this are read as fast in one go.
 _MIN_CHUNK = 8
-# Of the traces of a page, those that are read first: stitching them takes as long as the others
-# take longer.
+# The share of a page that is read first: its rows are stitched while the rest is being read.
 _FIRST_CHUNK = 0.4
 
 

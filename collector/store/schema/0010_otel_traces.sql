@@ -11,7 +11,7 @@
 -- as good: bb422dc6d8c07a36d7d2996c3dca338e812798252646abf85d822e78609e67e7 (granules of 1024 rows, blocks of 16 KiB)
 -- Resource holds the resource's attributes once per part and distinct resource, as JSON; ResourceAttributes is the
 -- same as the exporter's map. A map in each row took 26 bytes a span (Resource: 1.5) and a quarter of the load.
--- Searches do not read this table: trace_summary has what they need.
+-- To find requests nobody reads this table: trace_summary has what that takes. A page reads its own traces.
 -- Partitions are days of the span's start, but never more than a week before or a day after it was received:
 -- clocks that lie could otherwise make a partition for each of 10,000 days in one insert.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/traces_table.sql.
