@@ -334,8 +334,9 @@ def _parts(**wanted: object) -> frozenset[str]:
 
 def _span(row: tuple[Any, ...]) -> Span:
     start_ns = row[5]
-    events = zip(*row[15:18], strict=True)
-    links = zip(*row[18:21], strict=True)
+    trace_state, received_ns, *rest = row[13:] or ("", 0)
+    events = zip(*rest[:3], strict=True)
+    links = zip(*rest[3:], strict=True)
     return Span(
         trace_id=row[0],
         span_id=row[1],
@@ -347,13 +348,13 @@ def _span(row: tuple[Any, ...]) -> Span:
         kind=row[7],
         status=row[8],
         status_message=row[9],
-        trace_state=row[10],
-        attributes=read_attributes(row[11]),
-        resource=read_resource(row[12]),
-        scope=row[13],
+        trace_state=trace_state,
+        attributes=read_attributes(row[10]),
+        resource=read_resource(row[11]),
+        scope=row[12],
         events=[SpanEvent(at, name, read_attributes(each)) for at, name, each in events],
         links=[SpanLink(trace, span, read_attributes(each)) for trace, span, each in links],
-        received_ns=row[14],
+        received_ns=received_ns,
     )
 
 

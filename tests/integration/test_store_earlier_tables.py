@@ -3,30 +3,57 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from collector.clock import ManualClock
 from collector.store import open_store
-from collector.store.migrations import checksum_of, find_migrations, render
+from collector.store.migrations import Migration, checksum_of, find_migrations, render
 from collector.store.rendering import build_names
 from collector.telemetry import Metrics
 from tests.stored import NOW_NS, Loading, make_record, make_span, store_settings, trace_id
 
-# What today's statement says, and what the one said whose tables are as good.
+# What today's statement says, and what those said, oldest first, whose tables are as good.
 _EARLIER = {
     "0010_otel_traces": (
-        "index_granularity = 512, min_compress_block_size = 8192",
+        "index_granularity = 512, min_compress_block_size = 8192, merge_selector_base = 10",
         "index_granularity = 1024, min_compress_block_size = 16384",
+        "index_granularity = 512, min_compress_block_size = 8192",
     ),
-    "0030_otel_traces_trace_id_ts": ("merge_selector_base = 2, ", ""),
+    "0030_otel_traces_trace_id_ts": (
+        "index_granularity = 256, min_compress_block_size = 4096, merge_selector_base = 2",
+        "index_granularity = 512, min_compress_block_size = 8192",
+        "index_granularity = 512, min_compress_block_size = 8192, merge_selector_base = 2",
+    ),
+    "0040_trace_summary": ("merge_selector_base = 10, ", ""),
+    "0050_id_index": (
+        "PARTITION BY (toStartOfWeek(fromUnixTimestamp64Nano(received_ns)), gateway = '')",
+        "PARTITION BY toStartOfWeek(fromUnixTimestamp64Nano(received_ns))",
+    ),
     "0080_gateway_record": ("merge_selector_base = 2, ", ""),
 }
 
 
-def test_tables_of_earlier_statements_stay(tmp_path: Path) -> None:
+def _earlier_texts(migration: Migration) -> list[str]:
+    today, *before = _EARLIER[migration.name]
+    assert today in migration.text
+    return [migration.text.replace(today, words) for words in before]
+
+
+def test_earlier_statements_are_known() -> None:
+    """Each statement that is named as good as today's is one that is tried below."""
+    named = {each.name: set(each.as_good) for each in find_migrations() if each.as_good}
+    assert named.keys() == _EARLIER.keys()
+    for each in find_migrations():
+        if each.as_good:
+            assert {checksum_of(text) for text in _earlier_texts(each)} == set(each.as_good)
+
+
+@pytest.mark.parametrize("version", ["oldest", "newest"])
+def test_tables_of_earlier_statements_stay(version: str, tmp_path: Path) -> None:
     """Tables made by statements that are named as good as today's are used as they are."""
     changed = [each for each in find_migrations() if each.as_good]
-    assert {each.name for each in changed} == _EARLIER.keys()
-    earlier = {each.name: each.text.replace(*_EARLIER[each.name]) for each in changed}
-    assert all(checksum_of(earlier[each.name]) in each.as_good for each in changed)
+    place = 0 if version == "oldest" else -1
+    earlier = {each.name: _earlier_texts(each)[place] for each in changed}
     settings = store_settings(tmp_path)
     store = open_store(settings, ManualClock(NOW_NS), Metrics())
     with store.connections.writing() as client:

@@ -5,7 +5,7 @@
         SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE {{around:bucket}})
     OR cityHash64(gateway, record_id) GLOBAL IN (
         SELECT cityHash64(gateway, record_id) FROM {database:Identifier}.id_index
-        WHERE {{around:bucket}} AND record_id != '' AND cityHash64(key) GLOBAL IN (
+        WHERE {{around:bucket}} AND gateway != '' AND cityHash64(key) GLOBAL IN (
             SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
-            WHERE {{around:bucket}} AND record_id = ''
+            WHERE {{around:bucket}} AND gateway = ''
             GROUP BY hash HAVING count() <= 16)))

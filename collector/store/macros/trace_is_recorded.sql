@@ -5,5 +5,5 @@
         WHERE {{around:bucket}} AND trace_id != '')
     OR edge.request_key != '' AND cityHash64(edge.request_key) GLOBAL IN (
         SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
-        WHERE {{around:bucket}} AND record_id != ''
+        WHERE {{around:bucket}} AND gateway != ''
         GROUP BY hash HAVING uniq(gateway, record_id) <= 16))

@@ -19,6 +19,6 @@ WHERE key GLOBAL IN (
     WHERE TraceId GLOBAL IN (SELECT arrayJoin(arrayConcat([trace_id], arrayMap(i -> replaceAll(lower(i.2), '-', ''), ids))) FROM picked)
     UNION ALL
     SELECT key FROM {database:Identifier}.id_index
-    WHERE key GLOBAL IN (SELECT arrayJoin(arrayMap(i -> {{request_id_key:i.2}}, ids)) FROM picked) AND record_id = ''
+    WHERE key GLOBAL IN (SELECT arrayJoin(arrayMap(i -> {{request_id_key:i.2}}, ids)) FROM picked) AND gateway = ''
 )
 ORDER BY gateway, record_id

@@ -2,7 +2,7 @@
 -- carry (a session's) says nothing about any of them.
 SELECT key
 FROM {database:Identifier}.id_index
-WHERE key IN {keys:Array(String)} AND record_id != ''
+WHERE key IN {keys:Array(String)} AND gateway != ''
 GROUP BY key
 HAVING uniq(gateway, record_id) <= 16
 ORDER BY key

@@ -1,10 +1,12 @@
 -- From a trace id to when it was: the exporter's lookup table, read by Grafana and by us.
--- Small granules: a page of a search looks up 50 traces, and each reads one granule of each part.
+-- Small granules: a page of a search looks up 50 traces, and each reads one granule of each part. With 512 rows and
+-- blocks of 8 KiB that takes a quarter longer, and a trace 0.3 bytes less.
 -- Merged sooner than by default (base 5): half as many parts, a page's lookup takes 10 ms instead of 14, and the
 -- merging 0.2 us a span more.
 -- Received is ours: rows live as long as the spans they point to.
 -- The bloom filter is for ids of which a sender kept only the lower 64 bits.
--- as good: ee12030987bb13a3d833454573cbbac2706a5e4fc98f4db2a00167afcc07d605 (merged later)
+-- as good: ee12030987bb13a3d833454573cbbac2706a5e4fc98f4db2a00167afcc07d605 (granules of 512 rows, merged later)
+-- as good: 5450ec6ed77f6be7d2fbcb6476c55f68d5416ea1d13732b060835d21daad2735 (granules of 512 rows)
 -- Source: opentelemetry-collector-contrib sqltemplates/traces_id_ts_lookup_table.sql.
 -- ttl: toDateTime(Received)
 CREATE TABLE IF NOT EXISTS {{database}}.otel_traces_trace_id_ts{{local}} {{on_cluster}} (
@@ -17,4 +19,4 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_traces_trace_id_ts{{local}} {{on_cl
 ENGINE = {{aggregating_merge_tree}}
 PARTITION BY toStartOfWeek(Received)
 ORDER BY TraceId
-SETTINGS index_granularity = 512, min_compress_block_size = 8192, merge_selector_base = 2, {{durable}}
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, merge_selector_base = 2, {{durable}}

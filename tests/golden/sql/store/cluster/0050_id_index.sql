@@ -9,6 +9,6 @@ CREATE TABLE IF NOT EXISTS hopline.id_index_local ON CLUSTER mesh (
     received_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1))
 )
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
-PARTITION BY toStartOfWeek(fromUnixTimestamp64Nano(received_ns))
+PARTITION BY (toStartOfWeek(fromUnixTimestamp64Nano(received_ns)), gateway = '')
 ORDER BY (key, kind, trace_id, gateway, record_id, bucket)
 SETTINGS index_granularity = 256, min_compress_block_size = 4096, replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1

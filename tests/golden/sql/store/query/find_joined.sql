@@ -34,6 +34,6 @@ WHERE key GLOBAL IN (
         t),
     arrayMap(
         t -> lowerUTF8(if(startsWith(t, '{') AND endsWith(t, '}'), substring(t, 2, length(t) - 2), t)),
-        [trimBoth(trimBoth(if(lengthUTF8(i.2) <= 2048, i.2, ''), ' \t\n\r\v\f'), '"')]))[1], ids)) FROM picked) AND record_id = ''
+        [trimBoth(trimBoth(if(lengthUTF8(i.2) <= 2048, i.2, ''), ' \t\n\r\v\f'), '"')]))[1], ids)) FROM picked) AND gateway = ''
 )
 ORDER BY gateway, record_id

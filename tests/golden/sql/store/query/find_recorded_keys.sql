@@ -1,6 +1,6 @@
 SELECT key
 FROM {database:Identifier}.id_index
-WHERE key IN {keys:Array(String)} AND record_id != ''
+WHERE key IN {keys:Array(String)} AND gateway != ''
 GROUP BY key
 HAVING uniq(gateway, record_id) <= 16
 ORDER BY key

@@ -23,7 +23,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND trace_id != '')
     OR edge.request_key != '' AND cityHash64(edge.request_key) GLOBAL IN (
         SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
-        WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND record_id != ''
+        WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND gateway != ''
         GROUP BY hash HAVING uniq(gateway, record_id) <= 16))
     AND (value, edge_start_ns) <= ({after_value:Int64}, {after_start_ns:Int64})
 ORDER BY value DESC, edge_start_ns DESC

@@ -1,6 +1,7 @@
 SELECT trace_id, toUnixTimestamp(bucket) AS bucket_s, record_id, gateway
 FROM {database:Identifier}.id_index
 PREWHERE key IN {trace_ids:Array(String)}
+WHERE gateway != ''
 UNION ALL
 SELECT trace_id, toUnixTimestamp(bucket) AS bucket_s, record_id, gateway
 FROM {database:Identifier}.id_index
@@ -13,3 +14,4 @@ PREWHERE key IN (SELECT arrayJoin(arrayMap(r -> arrayMap(t -> multiIf(
     arrayMap(
         t -> lowerUTF8(if(startsWith(t, '{') AND endsWith(t, '}'), substring(t, 2, length(t) - 2), t)),
         [trimBoth(trimBoth(if(lengthUTF8(r) <= 2048, r, ''), ' \t\n\r\v\f'), '"')]))[1], {record_ids:Array(String)})))
+WHERE gateway != ''
