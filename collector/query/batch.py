@@ -25,7 +25,7 @@ class RowStitching:
     Turns rows of a search into timelines. Thread-safe.
 
     *is_brief* leaves out what only a reader of the whole timeline wants: the records' own text,
-    the spans' events and links, and the doctor's findings.
+    the spans' events, links, trace states and times of arrival, and the doctor's findings.
     """
 
     def __init__(

@@ -137,7 +137,8 @@ class Store:
         Return the spans of *trace_ids* by trace and start, exact duplicates dropped.
 
         Of all services, or of those in *services*. Traces with *buckets* (see `RequestRow`) are
-        read there without being looked up. *is_brief* leaves out events and links.
+        read there without being looked up. *is_brief* leaves out events, links, trace states and
+        when spans were received.
         """
         if not trace_ids:
             return []

@@ -104,6 +104,8 @@ def test_span_comes_back_as_it_went_in(store: Store, load: Loading) -> None:
     )
     load.spans(span)
     assert store.get_spans([span.trace_id]) == [span]
+    brief = replace(span, trace_state="", events=[], links=[], received_ns=0)
+    assert store.get_spans([span.trace_id], is_brief=True) == [brief]
 
 
 @pytest.mark.parametrize(
