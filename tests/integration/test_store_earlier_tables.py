@@ -1,16 +1,26 @@
 """Tables that an earlier version made are opened, loaded and read."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from collector.clock import ManualClock
+from collector.config import StoreSettings
 from collector.store import open_store
 from collector.store.migrations import Migration, checksum_of, find_migrations, render
 from collector.store.rendering import build_names
 from collector.telemetry import Metrics
-from tests.stored import NOW_NS, Loading, make_record, make_span, store_settings, trace_id
+from tests.stored import (
+    NOW_NS,
+    Loading,
+    clickhouse_server,
+    make_record,
+    make_span,
+    store_settings,
+    trace_id,
+)
 
 # What today's statement says, and what those said, oldest first, whose tables are as good.
 _EARLIER = {
@@ -48,13 +58,24 @@ def test_earlier_statements_are_known() -> None:
             assert {checksum_of(text) for text in _earlier_texts(each)} == set(each.as_good)
 
 
+@pytest.fixture(params=["embedded", "http"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreSettings]:
+    """Yield settings of an empty ClickHouse, in this process and over HTTP."""
+    if request.param == "embedded":
+        yield store_settings(tmp_path)
+        return
+    with clickhouse_server(tmp_path, password="secret") as url:
+        yield store_settings(tmp_path, url=url)
+
+
 @pytest.mark.parametrize("version", ["oldest", "newest"])
-def test_tables_of_earlier_statements_stay(version: str, tmp_path: Path) -> None:
+def test_tables_of_earlier_statements_stay(
+    version: str, settings: StoreSettings, tmp_path: Path
+) -> None:
     """Tables made by statements that are named as good as today's are used as they are."""
     changed = [each for each in find_migrations() if each.as_good]
     place = 0 if version == "oldest" else -1
     earlier = {each.name: _earlier_texts(each)[place] for each in changed}
-    settings = store_settings(tmp_path)
     store = open_store(settings, ManualClock(NOW_NS), Metrics())
     with store.connections.writing() as client:
         client.command(f"CREATE DATABASE {settings.database}")
