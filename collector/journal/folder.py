@@ -12,6 +12,7 @@ from collector.journal.dead_letters import move_segment_to_dead_letter, move_to_
 from collector.journal.segments import (
     Segment,
     encode_varint,
+    find_messages,
     find_sealed,
     read_messages,
     sync_directory,
@@ -30,6 +31,10 @@ class JournalFolder:
     def find_sealed(self) -> list[Segment]:
         """Return the segments to load, oldest first."""
         return find_sealed(self._directory)
+
+    def find_messages(self, path: Path) -> Iterator[tuple[int, int]]:
+        """Yield start and end of each message; see the function of the same name."""
+        return find_messages(path)
 
     def read_messages(self, path: Path) -> Iterator[tuple[int, bytes]]:
         """Yield offset and bytes of each message; see the function of the same name."""

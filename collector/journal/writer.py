@@ -7,7 +7,6 @@ import contextlib
 import errno
 import fcntl
 import logging
-import mmap
 import os
 import secrets
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ from collector.journal.segments import (
     SEALED,
     encode_varint,
     make_folder,
+    map_file,
     scan_folder,
     sync_directory,
     sync_file,
@@ -356,7 +356,7 @@ class Journal:
         segment = _OpenSegment(path, fd, 0)
         size = os.fstat(fd).st_size
         if size:
-            with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as view:
+            with map_file(path) as view:
                 for _, end in walk_messages(view):
                     segment.size = end
         if segment.size < size:

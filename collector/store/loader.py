@@ -43,6 +43,10 @@ class Journal(Protocol):
         """Return the segments to load, oldest first."""
         ...
 
+    def find_messages(self, path: Path) -> Iterator[tuple[int, int]]:
+        """Yield start and end of each message; `JournalError` where the file is damaged."""
+        ...
+
     def read_messages(self, path: Path) -> Iterator[tuple[int, bytes]]:
         """Yield offset and bytes of each message; `JournalError` where the file is damaged."""
         ...
@@ -225,8 +229,8 @@ class Loader:
         end = 0
         try:
             # ClickHouse skips the checksum as it skips any field that it does not know
-            for offset, message in self._journal.read_messages(segment.path):
-                end = offset + len(message)
+            for _, message_end in self._journal.find_messages(segment.path):
+                end = message_end
         except JournalError as exc:
             _log.error("segment %s is damaged, loading what is whole: %s", segment.id, exc.message)
             self._load_in_parts(segment)
