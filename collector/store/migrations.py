@@ -35,6 +35,7 @@ _APPLIED = """
 INSERT INTO {{database}}.schema_migration (name, checksum) SELECT {name:String}, {checksum:String}
 """
 _FIND_ENGINES = "SELECT name, engine_full FROM system.tables WHERE database = {database:String}"
+_FIND_SETTINGS = "SELECT name FROM system.merge_tree_settings"
 _ALTER = "ALTER TABLE {{{{database}}}}.{table} {{{{on_cluster}}}} {change}"
 
 
@@ -89,6 +90,11 @@ def checksum_of(text: str) -> str:
 def render(migration: Migration, names: Names) -> str:
     """Return the statement of *migration* for these names."""
     return strip_comments(expand(migration.text, names)).strip()
+
+
+def find_table_settings(client: Client) -> frozenset[str]:
+    """Return the names of the settings that tables of this server can have."""
+    return frozenset(str(name) for (name,) in client.query(_FIND_SETTINGS).result_rows)
 
 
 def migrate(client: Client, names: Names, ttl_days: int) -> list[str]:

@@ -16,7 +16,7 @@ from collector.store import candidates, reads, summaries
 from collector.store.candidates import Edge
 from collector.store.connections import READERS, Connections
 from collector.store.loading import load_file
-from collector.store.migrations import migrate
+from collector.store.migrations import find_table_settings, migrate
 from collector.store.reads import Source
 from collector.store.rendering import build_names
 from collector.store.requests import find_requests
@@ -61,7 +61,7 @@ class Store:
         self._clock = clock
         self._metrics = metrics
         try:
-            self._names = build_names(settings)
+            build_names(settings)  # names that can not be used are refused before anything opens
         except ValueError as exc:
             raise ConfigError(str(exc)) from exc
         self.connections = Connections(settings)
@@ -77,7 +77,8 @@ class Store:
             StoreUnavailable: the engine or the server does not answer. Retryable.
         """
         with self.connections.writing() as client:
-            migrate(client, self._names, self._settings.ttl_days)
+            names = build_names(self._settings, find_table_settings(client))
+            migrate(client, names, self._settings.ttl_days)
 
     def ping(self) -> None:
         """
