@@ -114,7 +114,7 @@ def canonicalise(signal: Signal, request: Any, size: int, tally: Tally, received
     if size > 65536 + 2048 * count:
         _cap_attributes(signal, request, tally)
     if size * count > _MAX_REPEATED_BYTES:
-        _cap_repetition(signal, request, tally)
+        _cap_repetition(signal, request, size, tally)
     tally.seen += count
     message: bytes = request.SerializeToString()
     return message
@@ -326,9 +326,11 @@ def _count_dropped(owner: Any, lost: int) -> None:
         owner.dropped_attributes_count = min(owner.dropped_attributes_count + lost, 0xFFFFFFFF)
 
 
-def _cap_repetition(signal: Signal, request: Any, tally: Tally) -> None:
+def _cap_repetition(signal: Signal, request: Any, size: int, tally: Tally) -> None:
     for group, scopes in _scopes(signal, request):
         counts = [signal.count_items(scope) for scope in scopes]
+        if sum(counts) * size <= _MAX_REPEATED_BYTES:
+            continue  # even an owner of all the request's bytes stays within its budget
         owners = [group.resource, *(scope.scope for scope in scopes)]
         for owner, repeats in zip(owners, [sum(counts), *counts], strict=True):
             budget = max(_MAX_REPEATED_BYTES // max(repeats, 1), _MIN_RESOURCE_BYTES)
