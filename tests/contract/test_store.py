@@ -26,7 +26,6 @@ from collector.errors import (
 )
 from collector.model import Id, SpanEvent, SpanLink, Stream
 from collector.store import RequestFilter, Store, open_store
-from collector.store.rendering import LEAN
 from collector.telemetry import Metrics
 from tests.stored import (
     NOW_NS,
@@ -431,25 +430,6 @@ def test_records_of_before_a_column_are_read(
     keys = [(each.gateway, each.record_id) for each in (before, make_record(2))]
     found = [replace(each, received_ns=0) for each in store.get_records(record_keys=keys)]
     assert found == [before, make_record(2)]
-
-
-def test_server_without_a_lean_setting_goes_without_it(
-    settings: StoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A table setting that only saves work is not asked of a server that has not heard of it."""
-    monkeypatch.setitem(LEAN, "setting_of_a_later_version", "1")
-    with opened(settings) as store:
-        load = Loading(store, tmp_path)
-        load.spans(make_span(1))
-        assert [each.trace_id for each in store.get_spans([trace_id(1)])] == [trace_id(1)]
-        ((engine,),) = query_rows(
-            store,
-            "SELECT engine_full FROM system.tables WHERE database = {database:String} "
-            "AND name = 'otel_traces'",
-            database=settings.database,
-        )
-    assert "string_serialization_version = 'single_stream'" in engine
-    assert "setting_of_a_later_version" not in engine
 
 
 def test_changed_schema_file_is_refused(store: Store, settings: StoreSettings) -> None:

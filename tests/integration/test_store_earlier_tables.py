@@ -1,4 +1,4 @@
-"""Tables that an earlier version made are opened, loaded and read."""
+"""Tables that an earlier version made, or a server that knows less: opened, loaded and read."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +10,7 @@ from collector.clock import ManualClock
 from collector.config import StoreSettings
 from collector.store import open_store
 from collector.store.migrations import Migration, checksum_of, find_migrations, render
-from collector.store.rendering import build_names
+from collector.store.rendering import LEAN, build_names
 from collector.telemetry import Metrics
 from tests.stored import (
     NOW_NS,
@@ -18,6 +18,8 @@ from tests.stored import (
     clickhouse_server,
     make_record,
     make_span,
+    opened,
+    query_rows,
     store_settings,
     trace_id,
 )
@@ -96,3 +98,22 @@ def test_tables_of_earlier_statements_stay(
     assert [each.trace_id for each in store.get_spans([trace_id(1)])] == [trace_id(1)]
     assert len(store.get_records(record_keys=[(record.gateway, record.record_id)])) == 1
     store.close()
+
+
+def test_server_without_a_lean_setting_goes_without_it(
+    settings: StoreSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table setting that only saves work is not asked of a server that has not heard of it."""
+    monkeypatch.setitem(LEAN, "setting_of_a_later_version", "1")
+    with opened(settings) as store:
+        load = Loading(store, tmp_path)
+        load.spans(make_span(1))
+        assert [each.trace_id for each in store.get_spans([trace_id(1)])] == [trace_id(1)]
+        ((engine,),) = query_rows(
+            store,
+            "SELECT engine_full FROM system.tables WHERE database = {database:String} "
+            "AND name = 'otel_traces'",
+            database=settings.database,
+        )
+    assert "string_serialization_version = 'single_stream'" in engine
+    assert "setting_of_a_later_version" not in engine
