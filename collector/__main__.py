@@ -123,7 +123,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from collector.api.terminal import explain, find_described
+    from collector.cli.explain import explain, find_described
 
     url = options.url or os.environ.get("HOPLINE_URL", _DEFAULT_URL)
     token = options.token or os.environ.get("HOPLINE_TOKEN", "")
@@ -146,7 +146,7 @@ def _explain(options: argparse.Namespace) -> int:
 def _check_config(options: argparse.Namespace) -> int:
     from pydantic import SecretStr
 
-    from collector.decode.gateway_spans import parse_service_rules
+    from collector.decode.records.from_spans import parse_service_rules
 
     settings = _settings(options)
     parse_service_rules(settings.gateway_spans)

@@ -38,9 +38,9 @@ def run(settings: Settings, role: str) -> int:
     Run *role* until SIGTERM or SIGINT and return the exit status.
 
     Raises:
-        ConfigError: a port is taken, or the role can not work with these settings.
+        ConfigError: a port is taken, or the role cannot work with these settings.
     """
-    from collector.decode.gateway_spans import parse_service_rules
+    from collector.decode.records.from_spans import parse_service_rules
 
     parse_service_rules(settings.gateway_spans)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -91,7 +91,7 @@ async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> 
 
 async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
     """Load the journal and answer questions over one ClickHouse."""
-    from collector.decode.gateway_spans import parse_service_rules
+    from collector.decode.records.from_spans import parse_service_rules
     from collector.gateway_rows import GatewayRows
     from collector.journal import JournalFolder
     from collector.store.loader import Loader
@@ -155,13 +155,13 @@ async def _serve_api(
     settings: Settings, store: "Store", stop: asyncio.Event, ready: _Ready
 ) -> None:
     from collector.api.serve import run_api
-    from collector.decode.gateway_spans import parse_service_rules
-    from collector.query.freshness import Freshness
-    from collector.query.questions import Questions
+    from collector.decode.records.from_spans import parse_service_rules
+    from collector.query.learned.freshness import Freshness
+    from collector.query.service import QueryService
 
     freshness = Freshness(store, SystemClock(), settings.data_dir)
     services = parse_service_rules(settings.gateway_spans)
-    questions = Questions(store, SystemClock(), freshness, gateway_services=services)
+    questions = QueryService(store, SystemClock(), freshness, gateway_services=services)
     health = lambda: _check_health(settings, store)  # noqa: E731 - one line, used once
     await run_api(questions, settings.api(), health, stop, ready)
 
@@ -196,7 +196,7 @@ async def _until_signal(main: _Main, settings: Settings) -> None:
 
 
 async def _stop_with_parent(stop: asyncio.Event) -> None:
-    """Notice that the supervisor was killed: it can not pass that signal on."""
+    """Notice that the supervisor was killed: it cannot pass that signal on."""
     if READY_FD not in os.environ:
         return
     parent = os.getppid()
@@ -216,7 +216,7 @@ def _check_ports(settings: Settings) -> None:
                 probe.bind((settings.bind, port))
             except OSError as exc:
                 raise ConfigError(
-                    f"port {port} on {settings.bind} can not be used: {exc.strerror}",
+                    f"port {port} on {settings.bind} cannot be used: {exc.strerror}",
                     hint=f"set HOPLINE_{name.upper()} to another port, or stop what listens there",
                 ) from exc
 

@@ -339,7 +339,7 @@ def load_settings(**overrides: object) -> Settings:
     Read the environment; arguments win over it.
 
     Raises:
-        ConfigError: a value can not work; the message names the variable.
+        ConfigError: a value cannot work; the message names the variable.
     """
     from pydantic import ValidationError
 

@@ -143,7 +143,7 @@ class StoreRejectedRows(StoreError):
 
 
 class JournalError(CollectorError):
-    """The journal can not make bytes durable (quota, disk full, I/O error). Retryable."""
+    """The journal cannot make bytes durable (quota, disk full, I/O error). Retryable."""
 
     code = "journal"
     http_status = 503
@@ -173,7 +173,7 @@ class SourceUnavailable(PullError):
 
 
 class ConfigError(CollectorError):
-    """A setting that can not work. The process does not start."""
+    """A setting that cannot work. The process does not start."""
 
     code = "config"
 
@@ -185,7 +185,7 @@ class QueryError(CollectorError):
 
 
 class BadQuestion(QueryError):
-    """A parameter that can not be understood; the message names it."""
+    """A parameter that cannot be understood; the message names it."""
 
     code = "bad_question"
     http_status = 400

@@ -18,9 +18,9 @@ from hashlib import sha256
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from collector.decode.gateway_marks import find_marked, has_marks
-from collector.decode.gateway_spans import SOURCE, ServiceRule, views_from_spans
-from collector.decode.records import encode_records
+from collector.decode.records.codec import encode_records
+from collector.decode.records.from_spans import SOURCE, ServiceRule, views_from_spans
+from collector.decode.records.gateway_marks import find_marked, has_marks
 from collector.errors import StoreUnavailable
 from collector.journal import JournalFolder, encode_varint
 from collector.model import GatewayRecord, Stream

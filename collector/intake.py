@@ -18,10 +18,10 @@ from pathlib import Path
 
 from collector.clock import Clock
 from collector.config import IntakeSettings, Settings
-from collector.decode.canonical import Canonical
 from collector.decode.formats import canonicalise_records, decode_envelope
-from collector.decode.redact import Redactor
-from collector.decode.scrub import scrub_message
+from collector.decode.protobuf.drop_unknown import drop_unknown_fields
+from collector.decode.redaction.redactor import Redactor
+from collector.decode.result import DecodeResult
 from collector.errors import CollectorError
 from collector.journal import Journal, add_checksum, encode_varint
 from collector.model import Decoded, Envelope, GatewayRecord, Receipt, Stream
@@ -46,7 +46,7 @@ async def build_intake(
     Open the journal and the intake over it; on leaving, finish what is under way and seal.
 
     Raises:
-        JournalError: the data folder can not be used. Retryable.
+        JournalError: the data folder cannot be used. Retryable.
     """
     journal = Journal(settings.journal(), clock, metrics)
     journal.open()
@@ -67,7 +67,7 @@ def rewrite_refused(stream: Stream, message: bytes) -> bytes:
     Raises:
         Undecodable: the bytes are not such a message. Never retried.
     """
-    return add_checksum(*scrub_message(stream, message))
+    return add_checksum(*drop_unknown_fields(stream, message))
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class _SourceCount:
 class _Prepared:
     """A decoded envelope, ready for the journal."""
 
-    canonical: Canonical
+    canonical: DecodeResult
     messages: list[bytes] = field(repr=False)
     redacted: dict[str, int]
 
@@ -116,7 +116,7 @@ class Intake:
 
         Raises:
             Refused: nothing of it is taken; its class says whether the sender may retry.
-            JournalError: it can not be made durable now. Retryable.
+            JournalError: it cannot be made durable now. Retryable.
         """
         key = _hash_delivery(envelope)
         known = self._resends.find(key, self._clock.monotonic_ns())
@@ -195,7 +195,7 @@ class Intake:
         )
 
     def _finish(
-        self, canonical: Canonical, stream: Stream, received_ns: int, door: str, tenant: str
+        self, canonical: DecodeResult, stream: Stream, received_ns: int, door: str, tenant: str
     ) -> _Prepared:
         trailer = _RECEIVED_TAG + received_ns.to_bytes(8, "little") + _encode_origin(door, tenant)
         messages: list[bytes] = []
@@ -260,7 +260,7 @@ class Intake:
             with self._reporting:
                 _replace_file(self._settings.status_path, json.dumps(status))
         except OSError:  # a full disk: the counters are in /metrics as well
-            _log.warning("can not write %s", self._settings.status_path.name)
+            _log.warning("cannot write %s", self._settings.status_path.name)
 
 
 class _Resends:

@@ -2,7 +2,7 @@
 Hopline's own metrics: named here once, counted anywhere, shown as Prometheus text.
 
 A process-wide registry of counters, gauges and histograms. Label values come from closed sets or
-are cut at `MAX_SERIES` per metric, so that hostile input can not grow it.
+are cut at `MAX_SERIES` per metric, so that hostile input cannot grow it.
 """
 
 import asyncio

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import httpx
 
-from collector.api.http import Health
+from collector.api.rest.app import Health
 from collector.api.serve import run_api
 from collector.config import ApiSettings
-from collector.query.questions import Questions
+from collector.query.service import QueryService
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Asker:
 
 @contextmanager
 def serving(
-    questions: Questions, tokens: tuple[str, ...] = (), health: Health = lambda: {"store": "ok"}
+    questions: QueryService, tokens: tuple[str, ...] = (), health: Health = lambda: {"store": "ok"}
 ) -> Iterator[Asker]:
     """Serve *questions* from a thread as long as the block runs."""
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -1,4 +1,4 @@
-"""Canonical messages as plain values, so that a test can say what it expects of them."""
+"""DecodeResult messages as plain values, so that a test can say what it expects of them."""
 
 from collections.abc import Iterable
 from typing import Any

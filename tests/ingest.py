@@ -18,7 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector.clock import Clock, ManualClock
 from collector.config import Settings, load_settings
-from collector.decode.records import decode_records
+from collector.decode.records.codec import decode_records
 from collector.intake import Intake, build_intake
 from collector.journal import read_messages
 from collector.model import GatewayRecord, Stream

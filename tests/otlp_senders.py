@@ -28,7 +28,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from collector.model import Stream
-from tests.unit.decode.test_otlp_json import with_hex_ids
+from tests.unit.decode.otlp.test_json import with_hex_ids
 
 REQUESTS: Mapping[Stream, type[Any]] = {
     Stream.TRACE: ExportTraceServiceRequest,

@@ -20,7 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import (
 
 from collector.clock import Clock, ManualClock
 from collector.config import StoreSettings, load_settings
-from collector.decode.records import encode_records
+from collector.decode.records.codec import encode_records
 from collector.journal import add_checksum, encode_varint
 from collector.model import GatewayRecord, Span, Stream
 from collector.store import Store, open_store

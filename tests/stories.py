@@ -11,13 +11,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
 from collector.clock import ManualClock
 from collector.config import Settings, load_settings
-from collector.decode.gateway_spans import ServiceRule
+from collector.decode.records.from_spans import ServiceRule
 from collector.gateway_rows import GatewayRows
 from collector.intake import build_intake
 from collector.journal import JournalFolder, find_sealed
 from collector.model import Envelope, GatewayRecord, Id, Span, Stream
-from collector.query.freshness import Freshness
-from collector.query.questions import Questions
+from collector.query.learned.freshness import Freshness
+from collector.query.service import QueryService
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 
@@ -241,7 +241,7 @@ async def _journal(stories: Sequence[Story], settings: Settings, clock: ManualCl
 @contextmanager
 def asking(
     stories: Sequence[Story], folder: Path, *, gateway_services: Sequence[ServiceRule] = ()
-) -> Iterator[tuple[Questions, Store]]:
+) -> Iterator[tuple[QueryService, Store]]:
     """Give questions over a real embedded store that was told *stories*; the time is `NOW`."""
     settings = load_settings(data_dir=folder, ttl_days=0)
     clock = ManualClock(NOW)
@@ -251,7 +251,7 @@ def asking(
         store.migrate()
         tell(stories, settings, store, clock, gateway_services)
         freshness = Freshness(store, clock, folder)
-        questions = Questions(
+        questions = QueryService(
             store, clock, freshness, metrics=metrics, gateway_services=gateway_services
         )
         yield questions, store

@@ -1,8 +1,7 @@
-"""The tree keeps its shape: sizes, names and the opening words of every room."""
+"""The tree keeps its shape: names and the opening words of every room."""
 
 import ast
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ SOURCES = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if not path.name.endswith("_pb2.py")
 )
-MAX_FILE_LINES = 500
-MAX_FUNCTION_LINES = 40
 VAGUE = {"utils", "util", "helpers", "common", "base", "core", "manager", "service_utils"}
 ALLOWED_TOP_LEVEL = {
     "pyproject.toml",
@@ -26,38 +23,13 @@ ALLOWED_TOP_LEVEL = {
     "README.md",
     "Makefile",
     "LICENSE",
+    "CHANGELOG.md",
     "requirements.lock",
 }
 
 
 def _relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
-
-
-def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
-
-
-def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    body = node.body[1:] if ast.get_docstring(node) else node.body
-    if not body:
-        return 0
-    return (body[-1].end_lineno or 0) - body[0].lineno + 1
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=_relative)
-def test_file_and_functions_stay_small(path: Path) -> None:
-    """No file is over 500 lines and no function body over 40, docstring apart."""
-    text = path.read_text()
-    assert text.count("\n") <= MAX_FILE_LINES
-    long = {
-        node.name: _code_lines(node)
-        for node in _functions(ast.parse(text))
-        if _code_lines(node) > MAX_FUNCTION_LINES
-    }
-    assert not long
 
 
 def test_no_module_has_a_vague_name() -> None:
@@ -82,7 +54,8 @@ def test_public_things_have_docstrings(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["receive", "pull", "decode", "store", "stitch", "query", "api", "wire"]
+    "package",
+    ["receive", "pull", "decode", "store", "stitch", "query", "api", "cli", "identity", "wire"],
 )
 def test_room_opens_with_its_contract(package: str) -> None:
     """Each room's `__init__` says what goes in and out and where to start reading."""

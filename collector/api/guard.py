@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from collector.api.answers import error_answer
+from collector.api.responses import error_answer
 from collector.clock import Clock
 from collector.errors import Unauthenticated
 from collector.telemetry import Metrics

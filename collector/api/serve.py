@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from collector.api.http import Health, build_api
+from collector.api.rest.app import Health, build_api
 from collector.config import ApiSettings
 from collector.errors import ConfigError
-from collector.query.questions import Questions
+from collector.query.service import QueryService
 
 _DRAIN_S = 5
 _BACKLOG = 512
@@ -40,7 +40,7 @@ class _Server(uvicorn.Server):
 
 
 async def run_api(
-    questions: Questions,
+    questions: QueryService,
     settings: ApiSettings,
     health: Health,
     stop: asyncio.Event,
@@ -52,7 +52,7 @@ async def run_api(
     With port 0 the API is off: then this only waits.
 
     Raises:
-        ConfigError: the address or the port can not be used.
+        ConfigError: the address or the port cannot be used.
     """
     if not settings.port:
         ready()
@@ -87,5 +87,5 @@ def _listen(settings: ApiSettings) -> socket.socket:
     try:
         return socket.create_server((settings.bind, settings.port), family=family, backlog=_BACKLOG)
     except OSError as exc:
-        msg = f"the query API can not listen on {settings.bind} port {settings.port}: {exc}"
+        msg = f"the query API cannot listen on {settings.bind} port {settings.port}: {exc}"
         raise ConfigError(msg, hint="set HOPLINE_API_PORT or HOPLINE_BIND") from exc

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from collector.decode.fields import Row, is_missing
-from collector.decode.ids import (
+from collector.identity.ids import (
     REQUEST_ID_HEADERS,
     TraceContext,
     normalise_span_id,

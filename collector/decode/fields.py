@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from collector.decode.moments import Moment as Moment
-from collector.decode.moments import parse_moment as parse_moment
+from collector.decode.timestamps import Timestamp as Timestamp
+from collector.decode.timestamps import parse_timestamp as parse_timestamp
 
 Row = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 class FieldError(ValueError):
-    """One field can not be read; `field` is its name as the product writes it."""
+    """One field cannot be read; `field` is its name as the product writes it."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}" if field else reason)
@@ -179,9 +179,9 @@ def read_bool(row: Row, *names: str, within: str = "") -> bool | None:
     return None
 
 
-def read_moment(row: Row, *names: str, within: str = "") -> Moment | None:
+def read_timestamp(row: Row, *names: str, within: str = "") -> Timestamp | None:
     """
-    Return the first of *names* that is there as a moment; see `parse_moment` for what is read.
+    Return the first of *names* that is there as a moment; see `parse_timestamp` for what is read.
 
     Raises:
         FieldError: it is no moment between 1970 and 2262.
@@ -191,7 +191,7 @@ def read_moment(row: Row, *names: str, within: str = "") -> Moment | None:
         if value is None or (isinstance(value, str) and value in _MISSING):
             continue
         try:
-            return parse_moment(value)
+            return parse_timestamp(value)
         except ValueError as exc:
             raise FieldError(within + name, f"{exc}, got {describe(value)}") from None
     return None
@@ -284,14 +284,14 @@ def require_text(row: Row, *names: str, within: str = "") -> str:
     return value
 
 
-def require_moment(row: Row, *names: str, within: str = "") -> Moment:
+def require_timestamp(row: Row, *names: str, within: str = "") -> Timestamp:
     """
-    Return what `read_moment` returns.
+    Return what `read_timestamp` returns.
 
     Raises:
         FieldError: none of *names* is there, or it is no moment.
     """
-    moment = read_moment(row, *names, within=within)
+    moment = read_timestamp(row, *names, within=within)
     if moment is None:
         raise FieldError(within + names[0], "is missing")
     return moment

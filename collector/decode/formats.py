@@ -9,34 +9,34 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 
-from collector.decode.canonical import Canonical
 from collector.decode.gateways import get_adapter
-from collector.decode.otlp import MAX_AHEAD_NS, MIN_TIME_NS
-from collector.decode.records import encode_records
-from collector.decode.truth import check_clock
+from collector.decode.otlp.protobuf import MAX_AHEAD_NS, MIN_TIME_NS
+from collector.decode.quality import check_clock
+from collector.decode.records.codec import encode_records
+from collector.decode.result import DecodeResult
 from collector.errors import UnsupportedFormat
 from collector.model import Decoded, Envelope, GatewayRecord, RecordError, Stream
 
-_Decoder = Callable[[bytes, int], Canonical]
+_Decoder = Callable[[bytes, int], DecodeResult]
 _DECODERS: Mapping[tuple[str, Stream], str] = {
-    ("otlp-protobuf", Stream.TRACE): "otlp.decode_traces",
-    ("otlp-protobuf", Stream.LOG): "otlp.decode_logs",
-    ("otlp-protobuf", Stream.METRIC): "otlp_metrics.decode_metrics",
-    ("otlp-json", Stream.TRACE): "otlp_json.decode_traces",
-    ("otlp-json", Stream.LOG): "otlp_json.decode_logs",
-    ("otlp-json", Stream.METRIC): "otlp_json.decode_metrics",
+    ("otlp-protobuf", Stream.TRACE): "otlp.protobuf.decode_traces",
+    ("otlp-protobuf", Stream.LOG): "otlp.protobuf.decode_logs",
+    ("otlp-protobuf", Stream.METRIC): "otlp.metrics.decode_metrics",
+    ("otlp-json", Stream.TRACE): "otlp.json.decode_traces",
+    ("otlp-json", Stream.LOG): "otlp.json.decode_logs",
+    ("otlp-json", Stream.METRIC): "otlp.json.decode_metrics",
     ("zipkin-json", Stream.TRACE): "zipkin.decode_json",
     ("zipkin-protobuf", Stream.TRACE): "zipkin.decode_protobuf",
-    ("jaeger-thrift-binary", Stream.TRACE): "jaeger.decode_thrift_binary",
-    ("jaeger-thrift-compact", Stream.TRACE): "jaeger.decode_thrift_compact",
-    ("jaeger-protobuf", Stream.TRACE): "jaeger.decode_protobuf",
-    ("envoy-als", Stream.LOG): "envoy_als.decode_access_logs",
+    ("jaeger-thrift-binary", Stream.TRACE): "jaeger.convert.decode_thrift_binary",
+    ("jaeger-thrift-compact", Stream.TRACE): "jaeger.convert.decode_thrift_compact",
+    ("jaeger-protobuf", Stream.TRACE): "jaeger.convert.decode_protobuf",
+    ("envoy-als", Stream.LOG): "envoy.access_log_service.decode_access_logs",
 }
 # a message of records is one row of the landing table: this keeps it to a few MiB
 _RECORDS_PER_MESSAGE = 2000
 
 
-def decode_envelope(envelope: Envelope) -> Canonical:
+def decode_envelope(envelope: Envelope) -> DecodeResult:
     """
     Decode an envelope's bytes for its signal.
 
@@ -51,7 +51,7 @@ def decode_envelope(envelope: Envelope) -> Canonical:
     return _get_decoder(envelope.format, envelope.signal)(envelope.body, envelope.received_ns)
 
 
-def canonicalise_records(decoded: Decoded, received_ns: int) -> Canonical:
+def canonicalise_records(decoded: Decoded, received_ns: int) -> DecodeResult:
     """
     Encode what an adapter read, without the records whose time is impossible.
 
@@ -80,7 +80,7 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> Canonical:
     rejected_by: dict[str, int] = {}
     for error in errors:
         rejected_by[error.code] = rejected_by.get(error.code, 0) + 1
-    return Canonical(
+    return DecodeResult(
         message=messages[0] if messages else b"",
         others=tuple(messages[1:]),
         accepted=len(kept),
@@ -94,7 +94,7 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> Canonical:
 @cache
 def _get_decoder(name: str, signal: Stream) -> _Decoder:
     try:
-        module, function = _DECODERS[name, signal].split(".")
+        module, _, function = _DECODERS[name, signal].rpartition(".")
     except KeyError:
         raise UnsupportedFormat(f"no decoder for {name} {signal}") from None
     decoder: _Decoder = getattr(import_module(f"collector.decode.{module}"), function)

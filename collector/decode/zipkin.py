@@ -29,9 +29,8 @@ from typing import Any
 import orjson
 from google.protobuf.message import DecodeError
 
-from collector.decode.canonical import Canonical
-from collector.decode.otlp import MIN_TIME_NS
-from collector.decode.otlp_writer import (
+from collector.decode.otlp.protobuf import MIN_TIME_NS
+from collector.decode.otlp.writer import (
     MAX_EVENTS,
     MAX_LINKS,
     MAX_TIME_NS,
@@ -44,8 +43,9 @@ from collector.decode.otlp_writer import (
     encode_scope,
     encode_span,
 )
-from collector.decode.pieces import MAX_ATTRIBUTES
-from collector.decode.span_slices import MAX_SPAN_BYTES, count_most_spans, find_slices
+from collector.decode.protobuf.slices import MAX_SPAN_BYTES, count_most_spans, find_slices
+from collector.decode.protobuf.split import MAX_ATTRIBUTES
+from collector.decode.result import DecodeResult
 from collector.errors import TooLarge, Undecodable
 from collector.wire import zipkin_pb2 as wire
 
@@ -78,7 +78,7 @@ _US = 1000
 _MAX_US = MAX_TIME_NS // _US
 
 
-def decode_json(body: bytes, received_ns: int) -> Canonical:
+def decode_json(body: bytes, received_ns: int) -> DecodeResult:
     """
     Decode a JSON array of spans.
 
@@ -101,7 +101,7 @@ def decode_json(body: bytes, received_ns: int) -> Canonical:
     return _convert(spans, received_ns, repaired)
 
 
-def decode_protobuf(body: bytes, received_ns: int) -> Canonical:
+def decode_protobuf(body: bytes, received_ns: int) -> DecodeResult:
     """
     Decode a protobuf `ListOfSpans`.
 
@@ -112,7 +112,7 @@ def decode_protobuf(body: bytes, received_ns: int) -> Canonical:
     return _convert(_plain_spans(body, slices), received_ns, 0)
 
 
-def _convert(spans: Iterable[Any], received_ns: int, repaired: int) -> Canonical:
+def _convert(spans: Iterable[Any], received_ns: int, repaired: int) -> DecodeResult:
     writer = SpanWriter(received_ns)
     if repaired:
         writer.repair("text", repaired)

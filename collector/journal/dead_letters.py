@@ -38,7 +38,7 @@ def move_to_dead_letter(directory: Path, stream: Stream, message: bytes, reason:
 
 def move_segment_to_dead_letter(directory: Path, stream: Stream, path: Path, reason: str) -> Path:
     """
-    Keep a whole segment that can not be loaded, beside the reason, and return its new path.
+    Keep a whole segment that cannot be loaded, beside the reason, and return its new path.
 
     It keeps its id for a replay: nobody can say whether its rows were stored, and the store takes
     the same id only once.

@@ -23,7 +23,7 @@ _SCRATCH = ".parts-"
 
 
 class JournalFolder:
-    """What a loader needs: find, read, release, bury."""
+    """What a loader needs: find, read, release, dead_letter."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -46,10 +46,10 @@ class JournalFolder:
 
     def read_rest(self, path: Path, start: int) -> bytes:
         """
-        Return what lies behind byte *start* of a damaged segment, for `bury`.
+        Return what lies behind byte *start* of a damaged segment, for `dead_letter`.
 
-        A length that spans all of it is left out, because `bury` writes one: a damaged dead letter
-        that is replayed becomes the same dead letter again.
+        A length that spans all of it is left out, because `dead_letter` writes one: a damaged dead
+        letter that is replayed becomes the same dead letter again.
         """
         rest = path.read_bytes()[start:]
         for size in range(1, min(6, len(rest))):
@@ -73,10 +73,10 @@ class JournalFolder:
         path.unlink(missing_ok=True)
         sync_directory(path.parent)
 
-    def bury(self, stream: Stream, message: bytes, reason: str) -> None:
-        """Keep a message that can not be loaded, with the reason."""
+    def dead_letter(self, stream: Stream, message: bytes, reason: str) -> None:
+        """Keep a message that cannot be loaded, with the reason."""
         move_to_dead_letter(self._directory, stream, message, reason)
 
     def set_aside(self, stream: Stream, path: Path, reason: str) -> None:
-        """Keep a whole segment that can not be loaded, with the reason."""
+        """Keep a whole segment that cannot be loaded, with the reason."""
         move_segment_to_dead_letter(self._directory, stream, path, reason)

@@ -145,7 +145,7 @@ class Journal:
         Create the folders, then seal what a crashed process left, cut to its last whole message.
 
         Raises:
-            JournalError: the folder can not be used. Retryable.
+            JournalError: the folder cannot be used. Retryable.
         """
         try:
             make_folder(self._settings.directory)
@@ -257,7 +257,7 @@ class Journal:
         while True:
             await asyncio.sleep(_TICK_S)
             try:
-                await loop.run_in_executor(self._executor, self._keep_house)
+                await loop.run_in_executor(self._executor, self._maintain)
             except Exception:  # without this task no segment would ever be sealed by age
                 _log.exception("keeping house in the journal failed")
 
@@ -312,10 +312,10 @@ class Journal:
             segment.roll_back()
             segment.seal()
         except OSError:
-            _log.exception("can not cut %s back yet", segment.path.name)
+            _log.exception("cannot cut %s back yet", segment.path.name)
             self._broken.append(segment)
 
-    def _keep_house(self) -> None:
+    def _maintain(self) -> None:
         broken, self._broken = self._broken, []
         for segment in broken:
             self._retire(segment)
@@ -324,7 +324,7 @@ class Journal:
             try:
                 self._rescan()
             except OSError:
-                _log.exception("can not read the journal folder")
+                _log.exception("cannot read the journal folder")
 
     def _seal_full(self) -> None:
         for stream, segment in list(self._segments.items()):
@@ -343,7 +343,7 @@ class Journal:
         try:
             segment.seal()
         except OSError:
-            _log.exception("can not seal %s yet", segment.path.name)
+            _log.exception("cannot seal %s yet", segment.path.name)
             self._broken.append(segment)
 
     def _recover(self, path: Path) -> None:
@@ -382,5 +382,5 @@ def _translated(exc: OSError) -> JournalError:
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         text, hint = "the disk of the journal is full", "free space on the disk of HOPLINE_DATA_DIR"
     else:
-        text, hint = f"the journal can not write: {exc.strerror}", "check the disk and its mount"
+        text, hint = f"the journal cannot write: {exc.strerror}", "check the disk and its mount"
     return JournalError(text, hint=hint, retry_after_s=_RETRY_AFTER_S)

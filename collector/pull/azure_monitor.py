@@ -22,7 +22,7 @@ import orjson
 
 from collector.clock import Clock
 from collector.config import AzureSettings
-from collector.decode.moments import parse_moment
+from collector.decode.timestamps import parse_timestamp
 from collector.errors import CollectorError, SourceDenied, SourceUnavailable
 from collector.model import GatewayRecord, RecordError
 from collector.pull.log_analytics import Answer, LogAnalyticsClient
@@ -192,7 +192,7 @@ class AzureMonitorPoller:
             return None
         self._metrics.count("hopline_pull_failures_total", source=source.name, reason="partial")
         _log.warning(
-            "%s: rows ingested from %s on are incomplete, and the window can not be smaller: %s",
+            "%s: rows ingested from %s on are incomplete, and the window cannot be smaller: %s",
             source.name,
             datetime.fromtimestamp(start_ns / NS_PER_S, UTC).isoformat(),
             answer.partial_reason,
@@ -237,7 +237,7 @@ class AzureMonitorPoller:
         if rejected:
             source.progress.rows_rejected += len(rejected)
             _log.warning(
-                "%s: %d rows can not be read, the first because %s",
+                "%s: %d rows cannot be read, the first because %s",
                 source.name,
                 len(rejected),
                 rejected[0].reason,
@@ -288,7 +288,7 @@ def _unpack(packed: dict[str, Any]) -> tuple[dict[str, Any], int] | None:
     row = packed.get(ROW)
     try:
         row = orjson.loads(row) if isinstance(row, str) else row
-        second = parse_moment(packed.get(INGESTED_AT)).ns // NS_PER_S
+        second = parse_timestamp(packed.get(INGESTED_AT)).ns // NS_PER_S
     except ValueError:
         return None
     if not isinstance(row, dict):

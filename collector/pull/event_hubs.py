@@ -2,7 +2,7 @@
 The Event Hubs consumer: gateway records seconds after the fact, over the hub's Kafka endpoint.
 
 Offsets are committed only when the sink has made the records durable, so a crash reads events
-again and loses none; reading one again makes the same record again. An event that can not be read
+again and loses none; reading one again makes the same record again. An event that cannot be read
 goes to the dead letter folder, masked, with its place in the hub, and the others go on.
 
 Source: azure-docs event-hubs apache-kafka-configurations.md (timeouts), azure-event-hubs-kafka
@@ -30,7 +30,7 @@ from aiokafka.errors import (
 
 from collector.clock import Clock
 from collector.config import EventHubSettings
-from collector.decode.secrets import Secrets
+from collector.decode.redaction.secrets import Secrets
 from collector.errors import (
     CollectorError,
     ConfigError,
@@ -179,13 +179,13 @@ class EventHubConsumer:
         try:
             decoded = decode_event(event.value)
         except Undecodable as exc:
-            await self._bury(event, [RecordError(0, exc.message, code=exc.code)])
+            await self._dead_letter(event, [RecordError(0, exc.message, code=exc.code)])
             return ()
         if decoded.rejected:
-            await self._bury(event, decoded.rejected)
+            await self._dead_letter(event, decoded.rejected)
         return decoded.records
 
-    async def _bury(self, event: ConsumerRecord, errors: Sequence[RecordError]) -> None:
+    async def _dead_letter(self, event: ConsumerRecord, errors: Sequence[RecordError]) -> None:
         """Keep what could not be read, without its secrets; doing it twice leaves one letter."""
         for error in errors:
             self._metrics.count(
@@ -207,7 +207,7 @@ class EventHubConsumer:
                 _write_letter, self._settings.dead_letter_directory, name, letter
             )
         except OSError as exc:
-            raise JournalError(f"can not write the dead letter: {exc}", retry_after_s=5) from exc
+            raise JournalError(f"cannot write the dead letter: {exc}", retry_after_s=5) from exc
         _log.warning("%s: event %s is a dead letter: %s", DOOR, name, errors[0].reason)
 
     async def _commit(self, consumer: AIOKafkaConsumer, batch: _Batch) -> None:

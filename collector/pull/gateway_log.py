@@ -43,11 +43,11 @@ async def open_gateway_log(
         The port, chosen by the system when the setting is 0.
 
     Raises:
-        ConfigError: the address can not be bound, or tokens are asked for, which UDP has not.
+        ConfigError: the address cannot be bound, or tokens are asked for, which UDP has not.
     """
     if settings.are_tokens_asked and settings.bind not in _LOOPBACK:
         raise ConfigError(
-            "the UDP door for gateway logs can not check tokens",
+            "the UDP door for gateway logs cannot check tokens",
             hint="set HOPLINE_GATEWAY_LOG_UDP_PORT=0, or HOPLINE_BIND to loopback",
         )
     bound = _bind(settings)
@@ -159,7 +159,7 @@ def _bind(settings: GatewayLogSettings) -> socket.socket:
     except OSError as exc:
         bound.close()
         raise ConfigError(
-            f"can not listen on {settings.bind} UDP port {settings.port}: {exc.strerror}",
+            f"cannot listen on {settings.bind} UDP port {settings.port}: {exc.strerror}",
             hint="set another HOPLINE_GATEWAY_LOG_UDP_PORT; 0 turns the door off",
         ) from exc
     bound.setblocking(False)

@@ -169,7 +169,7 @@ def _translate(exc: Exception, workspace: str, seen: _Seen) -> PullError:
         return SourceUnavailable(f"workspace {workspace} answered what is no result: {_short(exc)}")
     if seen.status:
         return SourceUnavailable(f"workspace {workspace} answered HTTP {seen.status} without JSON")
-    return SourceUnavailable(f"workspace {workspace} can not be reached: {_short(exc)}")
+    return SourceUnavailable(f"workspace {workspace} cannot be reached: {_short(exc)}")
 
 
 def _translate_status(exc: HttpResponseError, status: int, workspace: str) -> PullError:

@@ -31,7 +31,7 @@ async def run_pollers(
     One that ends by an error is logged at once and ends nothing else.
 
     Raises:
-        ConfigError: a source can not work with its settings; nothing is started then.
+        ConfigError: a source cannot work with its settings; nothing is started then.
     """
     # The clients of Azure and Kafka take half a second to import: only who uses them waits.
     runs: dict[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = {}

@@ -92,7 +92,7 @@ class WatermarkFile:
         """
         Return the stored progress, or a fresh one.
 
-        A file that can not be read is set aside as `.unreadable`: polling starts again from the
+        A file that cannot be read is set aside as `.unreadable`: polling starts again from the
         lookback, and rows stored twice are one record to every reader.
         """
         fresh = Progress(workspace=self._workspace, table=self._table)

@@ -2,7 +2,7 @@
 Envoy's gRPC access log service, beside OTLP on the same port.
 
 A stream carries messages for as long as the proxy lives and is never answered: Envoy drops what it
-can not send, so a message that can not be stored now waits here, and the stream behind it.
+cannot send, so a message that cannot be stored now waits here, and the stream behind it.
 
 Source: envoy/service/accesslog/v3/als.proto (the identifier comes with the first message only).
 """
@@ -16,7 +16,7 @@ import grpc.aio
 
 from collector.clock import Clock
 from collector.config import ReceiveSettings
-from collector.decode.envoy_als import read_identifier
+from collector.decode.envoy.access_log_service import read_identifier
 from collector.errors import CollectorError
 from collector.intake import Intake
 from collector.model import Envelope, Stream

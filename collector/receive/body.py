@@ -42,7 +42,7 @@ class Admission:
     """
     Bytes of requests that may be held at once; those who come late wait, in their order.
 
-    Waiting ends after five seconds with `Overloaded`, so that claims that grow can not block each
+    Waiting ends after five seconds with `Overloaded`, so that claims that grow cannot block each
     other for ever.
     """
 

@@ -1,7 +1,7 @@
 """
 Gateway records pushed over HTTP: `POST /v1/gateway/{adapter}`.
 
-What a product needs differently (its token header, its answer) is its adapter's `Manners`.
+What a product needs differently (its token header, its answer) is its adapter's `HttpProfile`.
 """
 
 import logging
@@ -61,7 +61,7 @@ class GatewayPush:
         """
         Take one body in the gateway product's own format.
 
-        The answer counts what is durable; records that can not be used are listed with their index
+        The answer counts what is durable; records that cannot be used are listed with their index
         and do not cost the others.
         """
         headers: Headers = dict(request.scope["headers"])
@@ -86,7 +86,7 @@ class GatewayPush:
 
     def _check_token(self, adapter: Adapter, headers: Headers) -> None:
         authorization = headers.get(b"authorization", b"").decode("latin-1")
-        own = adapter.manners.token_header.encode()
+        own = adapter.http_profile.token_header.encode()
         if own and own in headers and not authorization:
             self._tokens.check(headers[own].decode("latin-1"))
         else:
@@ -95,7 +95,7 @@ class GatewayPush:
     def _envelope(
         self, adapter: Adapter, headers: Headers, body: bytes, received_ns: int, request: Request
     ) -> Envelope:
-        delivery = adapter.manners.delivery_header.encode()
+        delivery = adapter.http_profile.delivery_header.encode()
         return Envelope(
             signal=Stream.RECORD,
             format="gateway",
@@ -119,9 +119,9 @@ class GatewayPush:
         if isinstance(outcome, CollectorError):
             refusal = refusal_headers(outcome, headers)
             extra = {name.decode(): value.decode() for name, value in refusal}
-        if adapter is not None and adapter.manners.respond is not None:
+        if adapter is not None and adapter.http_profile.respond is not None:
             plain = {name.decode("latin-1"): v.decode("latin-1") for name, v in headers.items()}
-            own = adapter.manners.respond(plain, body, outcome, self._clock.now_ns())
+            own = adapter.http_profile.respond(plain, body, outcome, self._clock.now_ns())
             if own is not None:
                 return Response(own.body, own.status, extra, own.content_type)
         if isinstance(outcome, CollectorError):

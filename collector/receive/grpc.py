@@ -150,7 +150,7 @@ async def start_grpc(
         The server and its port, which the system chooses when the setting is 0.
 
     Raises:
-        ConfigError: the address can not be bound.
+        ConfigError: the address cannot be bound.
     """
     admission = admission or Admission(settings.max_inflight_bytes, metrics)
     door = GrpcDoor(OTLP_METHODS, intake, settings, admission, clock or SystemClock())
@@ -179,7 +179,7 @@ async def start_grpc_server(
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as exc:
         raise ConfigError(
-            f"can not listen on {settings.bind} port {port}",
+            f"cannot listen on {settings.bind} port {port}",
             hint="set another port; 0 turns a door off",
         ) from exc
     await server.start()

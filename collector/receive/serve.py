@@ -85,7 +85,7 @@ async def run_doors(
     Open every door that has a port, call *ready*, wait for *stop*, finish requests under way.
 
     Raises:
-        ConfigError: a port can not be bound; doors already open are closed again.
+        ConfigError: a port cannot be bound; doors already open are closed again.
     """
     receive = settings.receive()
     admission = Admission(receive.max_inflight_bytes, metrics)
@@ -111,8 +111,8 @@ async def run_ingest(
     Run the ingest process without pollers: journal, intake, doors, until *stop*; then drain.
 
     Raises:
-        JournalError: the data folder can not be used. Retryable.
-        ConfigError: a port can not be bound.
+        JournalError: the data folder cannot be used. Retryable.
+        ConfigError: a port cannot be bound.
     """
     async with build_intake(settings, SystemClock(), METRICS) as intake:
         await run_doors(settings, intake, METRICS, stop, ready)

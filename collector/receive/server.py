@@ -88,7 +88,7 @@ async def open_http_server(app: Any, bind: str, port: int) -> AsyncIterator[int]
         The port, chosen by the system when *port* is 0.
 
     Raises:
-        ConfigError: the address can not be bound.
+        ConfigError: the address cannot be bound.
     """
     listener = bind_tcp(bind, port)
     config = uvicorn.Config(
@@ -124,7 +124,7 @@ def bind_tcp(bind: str, port: int) -> socket.socket:
     except OSError as exc:
         listener.close()
         raise ConfigError(
-            f"can not listen on {bind} port {port}: {exc.strerror}",
+            f"cannot listen on {bind} port {port}: {exc.strerror}",
             hint="set another port; 0 turns a door off",
         ) from exc
     listener.setblocking(False)

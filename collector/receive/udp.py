@@ -50,11 +50,11 @@ async def open_udp(
         The port, chosen by the system when *port* is 0.
 
     Raises:
-        ConfigError: the address can not be bound, or tokens are asked for, which UDP has not.
+        ConfigError: the address cannot be bound, or tokens are asked for, which UDP has not.
     """
     if settings.tokens and settings.bind not in _LOOPBACK:
         raise ConfigError(
-            "the Jaeger UDP door can not check tokens",
+            "the Jaeger UDP door cannot check tokens",
             hint="set HOPLINE_JAEGER_UDP_PORT=0, or HOPLINE_BIND to loopback",
         )
     bound = _bind(settings.bind, port)
@@ -169,7 +169,7 @@ def _bind(bind: str, port: int) -> socket.socket:
     except OSError as exc:
         bound.close()
         raise ConfigError(
-            f"can not listen on {bind} UDP port {port}: {exc.strerror}",
+            f"cannot listen on {bind} UDP port {port}: {exc.strerror}",
             hint="set another HOPLINE_JAEGER_UDP_PORT; 0 turns the door off",
         ) from exc
     bound.setblocking(False)

@@ -4,20 +4,20 @@ Working copies to the values of a `Timeline`: one function a part, nothing is de
 
 from collections.abc import Sequence
 
-from collector.decode.ids import request_id_key
+from collector.identity.ids import request_id_key
 from collector.model import GatewayRecord, Id, LogRecord, Span
-from collector.stitch.critical_path import is_waited_for
-from collector.stitch.gateways import Joint
-from collector.stitch.hops import HopDraft
-from collector.stitch.nodes import Node
-from collector.stitch.phases import PROXY_PHASES, phase_of
-from collector.stitch.roots import Rooted
+from collector.stitch.join.gateways import AttachedRecord
+from collector.stitch.join.roots import Rooted
+from collector.stitch.time.critical_path import is_waited_for
+from collector.stitch.time.phases import PROXY_PHASES, phase_of
 from collector.stitch.timeline import Hop, Link, TimelineSpan
+from collector.stitch.tree.hops import HopDraft
+from collector.stitch.tree.nodes import Node
 
 Inputs = tuple[Sequence[GatewayRecord], Sequence[Span], Sequence[LogRecord]]
 
 
-def main_trace_id(rooted: Rooted, own: Sequence[Joint]) -> str:
+def main_trace_id(rooted: Rooted, own: Sequence[AttachedRecord]) -> str:
     """Return the trace that most of the tree is of; the gateway's own when there are no spans."""
     counts: dict[str, int] = {}
     for node in rooted.members:
@@ -28,7 +28,7 @@ def main_trace_id(rooted: Rooted, own: Sequence[Joint]) -> str:
     return next((joint.record.trace_id for joint in own if joint.record.trace_id), "")
 
 
-def collect_ids(own: Sequence[Joint], rooted: Rooted) -> tuple[Id, ...]:
+def collect_ids(own: Sequence[AttachedRecord], rooted: Rooted) -> tuple[Id, ...]:
     """Return every id of the request, spellings of one request id once."""
     found: dict[tuple[str, str], Id] = {}
     for joint in own:
@@ -52,7 +52,7 @@ def collect_ids(own: Sequence[Joint], rooted: Rooted) -> tuple[Id, ...]:
 
 def count_revisions(
     rooted: Rooted,
-    own: Sequence[Joint],
+    own: Sequence[AttachedRecord],
     inputs: Inputs,
 ) -> int:
     """Count the moments at which something of this request became known."""
@@ -198,7 +198,7 @@ def _status_of_span(node: Node) -> str:
     return "ok" if node.status_code is not None and 0 < node.status_code < 400 else "unset"
 
 
-def collect_links(own: Sequence[Joint], rooted: Rooted) -> tuple[Link, ...]:
+def collect_links(own: Sequence[AttachedRecord], rooted: Rooted) -> tuple[Link, ...]:
     """Return the links of the tree's records and traces, the surest first."""
     links = [link for joint in own for link in joint.links] + rooted.links
     return tuple(sorted(links, key=lambda link: (link.tier, link.from_, link.to)))

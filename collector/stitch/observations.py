@@ -6,12 +6,12 @@ These findings need no population: the span or record at hand shows them.
 
 from collections.abc import Iterator, Sequence
 
-from collector.stitch.hops import HopDraft
-from collector.stitch.nodes import Node
-from collector.stitch.placement import FITTED
-from collector.stitch.roots import Rooted
+from collector.stitch.join.roots import Rooted
+from collector.stitch.time.placement import FITTED
+from collector.stitch.time.timeouts import has_given_up
 from collector.stitch.timeline import Finding
-from collector.stitch.timeouts import has_given_up
+from collector.stitch.tree.hops import HopDraft
+from collector.stitch.tree.nodes import Node
 
 _DAY_NS = 86_400_000_000_000
 # Two ends of one connection see its end in either order; a record is known to the millisecond.

@@ -219,7 +219,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class PolicyAction:
     """
     Something that a layer did to the request, of the kind that several layers can do.
 
@@ -277,5 +277,5 @@ class Timeline:
     findings: tuple[Finding, ...]
     callers: tuple[TimelineSpan, ...] = ()
     others: tuple[str, ...] = ()
-    acts: tuple[Act, ...] = ()
+    acts: tuple[PolicyAction, ...] = ()
     watermarks_ns: Mapping[str, int] = field(default_factory=dict)

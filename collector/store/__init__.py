@@ -7,7 +7,6 @@ journal, another room; SQL and the driver live here and nowhere else. Read first
 `schema/`.
 """
 
-from collector.store.candidates import Edge
 from collector.store.rows import (
     ApiStat,
     IdHit,
@@ -17,6 +16,7 @@ from collector.store.rows import (
     SourceStat,
     TraceSummary,
 )
+from collector.store.sampling import Edge
 from collector.store.store import Store, open_store
 
 __all__ = [

@@ -71,12 +71,12 @@ class Journal(Protocol):
         """Delete the segment; its rows are safe."""
         ...
 
-    def bury(self, stream: Stream, message: bytes, reason: str) -> None:
-        """Keep a message that can not be loaded, with the reason, for an operator."""
+    def dead_letter(self, stream: Stream, message: bytes, reason: str) -> None:
+        """Keep a message that cannot be loaded, with the reason, for an operator."""
         ...
 
     def set_aside(self, stream: Stream, path: Path, reason: str) -> None:
-        """Keep a whole segment that can not be loaded, with the reason, for an operator."""
+        """Keep a whole segment that cannot be loaded, with the reason, for an operator."""
         ...
 
 
@@ -151,7 +151,7 @@ class Loader:
                 self.load_sealed(halt)
             except Exception:
                 # only the journal's folder is touched outside of `_load_or_wait`
-                _log.exception("can not look for segments")
+                _log.exception("cannot look for segments")
                 self._metrics.count("hopline_store_load_retries_total", reason="journal")
                 pause_s = self._pauses_s[-1]
             halt.wait(pause_s)
@@ -218,7 +218,7 @@ class Loader:
             messages = sum(1 for _ in self._read_whole(segment))
             self._journal.set_aside(segment.stream, segment.path, reason)
         except OSError:
-            _log.exception("segment %s can not be set aside yet", segment.id)
+            _log.exception("segment %s cannot be set aside yet", segment.id)
             return
         self._delays.pop(segment.stream)
         stream = str(segment.stream)
@@ -235,7 +235,7 @@ class Loader:
             _log.error("segment %s is damaged, loading what is whole: %s", segment.id, exc.message)
             self._load_in_parts(segment)
             rest = self._journal.read_rest(segment.path, end)
-            self._bury(segment.stream, rest, exc.message)
+            self._dead_letter(segment.stream, rest, exc.message)
             return
         try:
             self._store.load(segment)
@@ -255,7 +255,7 @@ class Loader:
                     middle = (first + end) // 2
                     spans += [(middle, end), (first, middle)]
                 elif refusal and not self._load_rewritten(part, messages[first]):
-                    self._bury(segment.stream, messages[first], refusal)
+                    self._dead_letter(segment.stream, messages[first], refusal)
 
     def _read_whole(self, segment: LoadableSegment) -> Iterator[bytes]:
         try:
@@ -280,15 +280,15 @@ class Loader:
             rewritten = self._rewrite(part.stream, message)
         except Exception as exc:
             # refused as it is, and no other way to write it: that it is buried is all that is left
-            _log.warning("a message of %s can not be rewritten: %r", part.id, exc)
+            _log.warning("a message of %s cannot be rewritten: %r", part.id, exc)
             return False
         if rewritten == message:
             return False
         other = _Part(f"{part.id}.rewritten", part.stream, part.path)
         return not self._find_refusal(other, [rewritten])
 
-    def _bury(self, stream: Stream, message: bytes, reason: str) -> None:
-        self._journal.bury(stream, message, reason)
+    def _dead_letter(self, stream: Stream, message: bytes, reason: str) -> None:
+        self._journal.dead_letter(stream, message, reason)
         self._metrics.count("hopline_store_messages_dead_letter_total", stream=str(stream))
         _log.error(
             "a %s message of %d bytes went to the dead letter: %s", stream, len(message), reason

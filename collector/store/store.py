@@ -12,14 +12,13 @@ from collector.clock import Clock
 from collector.config import StoreSettings
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
-from collector.store import candidates, reads, summaries
-from collector.store.candidates import Edge
+from collector.store import reads, summaries
+from collector.store import sampling as candidates
 from collector.store.connections import READERS, Connections
 from collector.store.loading import load_file
 from collector.store.migrations import find_table_settings, migrate
 from collector.store.reads import Source
 from collector.store.rendering import build_names
-from collector.store.requests import find_requests
 from collector.store.rows import (
     ApiStat,
     IdHit,
@@ -29,6 +28,8 @@ from collector.store.rows import (
     SourceStat,
     TraceSummary,
 )
+from collector.store.sampling import Edge
+from collector.store.search import find_requests
 from collector.telemetry import Metrics
 
 
@@ -40,7 +41,7 @@ def open_store(settings: StoreSettings, clock: Clock, metrics: Metrics) -> "Stor
 
     Raises:
         StoreUnavailable: the engine or the server does not answer. Retryable.
-        ConfigError: the database or cluster name can not be used.
+        ConfigError: the database or cluster name cannot be used.
     """
     path = urlsplit(settings.url).path.strip("/")
     if path:
@@ -61,7 +62,7 @@ class Store:
         self._clock = clock
         self._metrics = metrics
         try:
-            build_names(settings)  # names that can not be used are refused before anything opens
+            build_names(settings)  # names that cannot be used are refused before anything opens
         except ValueError as exc:
             raise ConfigError(str(exc)) from exc
         self.connections = Connections(settings)

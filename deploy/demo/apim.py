@@ -287,7 +287,7 @@ class ApiManagement:
             raise _forward_error(504, "Timeout", "The backend did not answer in time.") from exc
         except aiohttp.ClientError as exc:
             reason = "BackendConnectionFailure"
-            raise _forward_error(500, reason, "The backend can not be reached.") from exc
+            raise _forward_error(500, reason, "The backend cannot be reached.") from exc
         finally:
             exchange.backend_s = time.perf_counter() - started
 

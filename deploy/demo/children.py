@@ -46,7 +46,7 @@ class Child:
         Start it. Output goes to *log_path*; *environment* is laid over this process's own.
 
         Raises:
-            ChildError: the program can not be executed at all.
+            ChildError: the program cannot be executed at all.
         """
         self.name = name
         self.log_path = log_path
@@ -62,7 +62,7 @@ class Child:
                     start_new_session=True,  # Ctrl-C reaches the parent, which stops in order
                 )
             except OSError as exc:
-                raise ChildError(f"{name} can not be started: {exc}") from exc
+                raise ChildError(f"{name} cannot be started: {exc}") from exc
 
     @property
     def pid(self) -> int:

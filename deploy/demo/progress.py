@@ -10,7 +10,7 @@ _TELL_INTERVAL_S = 3.0
 
 
 class DemoError(RuntimeError):
-    """The demo can not go on; the message says why and what to do."""
+    """The demo cannot go on; the message says why and what to do."""
 
 
 class Step:

@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.config import load_settings
 from collector.decode.formats import decode_envelope
-from collector.decode.redact import Redactor
+from collector.decode.redaction.redactor import Redactor
 from collector.model import Envelope, Stream
 from collector.wire import zipkin_pb2
 from tests.bench.generate import unique_requests

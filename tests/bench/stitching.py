@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from collector.model import Span
-from collector.stitch.assemble import stitch
+from collector.stitch.pipeline import stitch
 from tests.bench.runs import Row
 
 _START_NS = 1_790_000_000_000_000_000

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from collector.decode.documents import split_documents
+from collector.decode.bodies import split_documents
 from collector.decode.gateways import Adapter, find_adapters, get_adapter
-from collector.decode.records import decode_records, encode_records
-from collector.decode.redact import Redactor
-from collector.decode.truth import (
+from collector.decode.quality import (
     BACKEND_GT_TOTAL,
     MEANINGS,
     SECOND_GRANULARITY,
     Profile,
     is_measurement,
 )
+from collector.decode.records.codec import decode_records, encode_records
+from collector.decode.redaction.redactor import Redactor
 from collector.errors import Undecodable, UnknownDoor
 from collector.model import Decoded, GatewayRecord, Stream
 from tests.gateway_fixtures import Case, all_cases, body_of, fixture_path, shown

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from collector.decode import otlp_json
-from collector.decode.access_log import entry_from_log
+from collector.decode.envoy.access_log import entry_from_log
+from collector.decode.otlp import json as otlp_json
 from collector.model import LogRecord, Span
-from collector.stitch.assemble import stitch
+from collector.stitch.pipeline import stitch
 from tests.flat_spans import flat_logs, flat_spans
 
 FOLDER = Path(__file__).parents[1] / "fixtures/formats/linkerd"

@@ -214,7 +214,7 @@ HTTP_REFUSALS: list[tuple[str, str, dict[str, str], bytes, int]] = [
 async def test_http_refusals(
     doors: Doors, door: str, suffix: str, headers: dict[str, str], body: bytes, status: int
 ) -> None:
-    """What can not be read is refused with its status and a text, and without delay."""
+    """What cannot be read is refused with its status and a text, and without delay."""
     url = getattr(doors, door) + suffix
     started = time.perf_counter()
     async with httpx.AsyncClient() as client:
@@ -338,7 +338,7 @@ async def test_flood_is_bounded_and_counted(doors: Doors) -> None:
 
 
 async def test_every_datagram_of_a_burst_is_kept_or_counted(doors: Doors) -> None:
-    """What the queue and the system's buffer can not hold is counted: nothing vanishes unseen."""
+    """What the queue and the system's buffer cannot hold is counted: nothing vanishes unseen."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for number in range(5000):
             span = {**jaeger_spans()[0], "spanId": f"{number + 1:016x}"}

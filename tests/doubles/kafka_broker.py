@@ -1,7 +1,7 @@
 """
 A real Kafka broker from the packages that Apache publishes, run by the machine's Java.
 
-`obtain_kafka` fetches the jars once with Maven into a cache folder and says why when it can not.
+`obtain_kafka` fetches the jars once with Maven into a cache folder and says why when it cannot.
 The broker speaks plain Kafka, and SASL_SSL with PLAIN as Event Hubs does.
 """
 
@@ -56,7 +56,7 @@ def obtain_kafka() -> Path:
     Return the folder of Kafka's jars, fetching them the first time.
 
     Raises:
-        KafkaUnavailableError: no Java, no Maven, or the jars can not be fetched.
+        KafkaUnavailableError: no Java, no Maven, or the jars cannot be fetched.
     """
     for tool in ("java", "mvn"):
         if shutil.which(tool) is None:
@@ -74,7 +74,7 @@ def obtain_kafka() -> Path:
         except subprocess.TimeoutExpired:
             raise KafkaUnavailableError("Maven needs too long to fetch Kafka") from None
         if done.returncode:
-            raise KafkaUnavailableError(f"Maven can not fetch Kafka: {done.stdout.strip()[:200]}")
+            raise KafkaUnavailableError(f"Maven cannot fetch Kafka: {done.stdout.strip()[:200]}")
         (Path(work) / "lib").replace(folder)
     return folder
 

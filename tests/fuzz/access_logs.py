@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.decode.access_log import entry_from_log
-from collector.decode.envoy_als import decode_access_logs
+from collector.decode.envoy.access_log import entry_from_log
+from collector.decode.envoy.access_log_service import decode_access_logs
 from collector.errors import TooLarge, Undecodable
 from collector.model import LogRecord
 from collector.wire import envoy_als_pb2 as wire

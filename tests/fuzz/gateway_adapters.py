@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collector.decode.gateways import find_adapters
-from collector.decode.records import decode_records, encode_records
-from collector.decode.truth import MEANINGS
+from collector.decode.quality import MEANINGS
+from collector.decode.records.codec import decode_records, encode_records
 from collector.errors import TooLarge, Undecodable
 from collector.model import Decoded, GatewayRecord
 from tests.gateway_fixtures import all_cases

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from collector.decode.canonical import Canonical
-from collector.decode.jaeger import decode_protobuf as decode_jaeger_protobuf
-from collector.decode.jaeger import decode_thrift_binary, decode_thrift_compact
+from collector.decode.jaeger.convert import decode_protobuf as decode_jaeger_protobuf
+from collector.decode.jaeger.convert import decode_thrift_binary, decode_thrift_compact
+from collector.decode.result import DecodeResult
 from collector.decode.zipkin import decode_json as decode_zipkin_json
 from collector.decode.zipkin import decode_protobuf as decode_zipkin_protobuf
 from collector.errors import Undecodable
@@ -23,7 +23,7 @@ from tests.jaeger_messages import proto_request, thrift_batch, written, written_
 NOW_NS = 1_767_348_060_000_000_000
 FIXTURES = Path(__file__).parents[1] / "fixtures/formats"
 FOUND = Path(__file__).parent / "seeds/mesh_spans"
-DECODERS: tuple[Callable[[bytes, int], Canonical], ...] = (
+DECODERS: tuple[Callable[[bytes, int], DecodeResult], ...] = (
     decode_zipkin_json,
     decode_zipkin_protobuf,
     decode_thrift_binary,

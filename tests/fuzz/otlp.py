@@ -14,12 +14,12 @@ from google.protobuf.json_format import MessageToDict
 
 from collector.config import load_settings
 from collector.decode.formats import decode_envelope
-from collector.decode.redact import Redactor
+from collector.decode.redaction.redactor import Redactor
 from collector.errors import TooLarge, Undecodable
 from collector.model import Envelope, Stream
 from tests.ingest import NOW_NS, make_log, make_request, text
 from tests.otlp_senders import REQUESTS
-from tests.unit.decode.test_otlp_json import every_metric, full_span, with_hex_ids
+from tests.unit.decode.otlp.test_json import every_metric, full_span, with_hex_ids
 
 FOUND = Path(__file__).parent / "seeds/otlp"
 FORMATS = tuple(

@@ -7,15 +7,15 @@ import pytest
 
 from collector.app import run
 from collector.config import load_settings
-from collector.decode.gateway_marks import has_marks
-from collector.decode.gateway_spans import parse_service_rules
-from collector.decode.truth import LEFT_OUT_OF_PERCENTILES
+from collector.decode.quality import LEFT_OUT_OF_PERCENTILES
+from collector.decode.records.from_spans import parse_service_rules
+from collector.decode.records.gateway_marks import has_marks
 from collector.errors import ConfigError
 from collector.gateway_rows import GatewayRows
 from collector.journal import JournalFolder
 from collector.model import GatewayRecord, Id, Span, Stream
-from collector.query.answers import Summary
-from collector.query.questions import Questions
+from collector.query.results import Summary
+from collector.query.service import QueryService
 from tests.stored import Loading, opened, query_rows, store_settings
 from tests.stories import (
     MINUTE,
@@ -119,7 +119,7 @@ def _kong_log(number: int) -> GatewayRecord:
     )
 
 
-def _listed(questions: Questions, query: str) -> list[Summary]:
+def _listed(questions: QueryService, query: str) -> list[Summary]:
     pairs = [("start", "-1h"), *(tuple(each.split("=")) for each in query.split("&"))]
     return list(questions.search(pairs).requests)  # type: ignore[arg-type]  # two of each
 

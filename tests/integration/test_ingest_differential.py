@@ -9,8 +9,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.clock import SystemClock
 from collector.config import load_settings
-from collector.decode.otlp import decode_traces
-from collector.decode.redact import Redactor
+from collector.decode.otlp.protobuf import decode_traces
+from collector.decode.redaction.redactor import Redactor
 from collector.errors import StoreRejectedRows, Undecodable
 from collector.intake import rewrite_refused
 from collector.journal import Segment, add_checksum, encode_varint
@@ -18,7 +18,7 @@ from collector.model import Stream
 from collector.store.store import Store, open_store
 from collector.telemetry import Metrics
 from tests.ingest import make_request, make_span, text
-from tests.unit.decode.test_otlp_json import full_span
+from tests.unit.decode.otlp.test_json import full_span
 
 _PAYLOADS = 3000
 _TRAILER = b"\x89\x7d" + (1_760_000_000_000_000_000).to_bytes(8, "little")

@@ -119,7 +119,7 @@ async def test_token_is_needed(tmp_path: Path) -> None:
 
 
 async def test_journal_full(tmp_path: Path) -> None:
-    """503 with Retry-After when the journal can not take it."""
+    """503 with Retry-After when the journal cannot take it."""
     async with open_ingest(tmp_path, ManualClock(NOW_NS), journal_max_bytes=1024) as ingest:
         content = json.dumps([ENTRY | {"started_at": STARTED_MS + n} for n in range(20)]).encode()
         response = await push(ingest, content)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import zstandard
 
-from collector.decode.pieces import write_field
+from collector.decode.protobuf.split import write_field
 from tests.ingest import make_request, make_span
 from tests.ingest_process import IngestProcess, run_ingest_process
 from tests.otlp_senders import GrpcSender, HttpSender

@@ -345,10 +345,10 @@ def test_full_disk_sets_nothing_aside(store: Store, trace: int, tmp_path: Path) 
     failures = iter(range(7))
 
     class FullDisk(JournalFolder):
-        def bury(self, stream: Stream, message: bytes, reason: str) -> None:
+        def dead_letter(self, stream: Stream, message: bytes, reason: str) -> None:
             if next(failures, None) is not None:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            super().bury(stream, message, reason)
+            super().dead_letter(stream, message, reason)
 
     loader = Loader(store, FullDisk(bench.directory), bench.metrics, pauses_s=(0.01,))
     assert bench.run_until(bench.is_empty, loader)

@@ -124,7 +124,7 @@ async def test_old_time_is_replaced_by_the_ingestion_time(azure: LogAnalytics) -
 
 
 async def test_error_bodies_are_azures(azure: LogAnalytics) -> None:
-    """A query that can not be read is 400 with BadArgumentError and an inner error."""
+    """A query that cannot be read is 400 with BadArgumentError and an inner error."""
     url = f"{await azure.start()}/v1/workspaces/{WORKSPACE}/query"
     async with aiohttp.ClientSession() as session:
         async with session.post(url, json={"query": "print 1"}) as response:

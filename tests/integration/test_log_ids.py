@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from collector.decode.ids import request_id_key
+from collector.identity.ids import request_id_key
 from collector.model import Stream
-from collector.query.resolve import gather, read_id
+from collector.query.timelines.resolve import gather, read_id
 from collector.store import Store
 from tests.stored import (
     NOW_NS,

@@ -200,7 +200,7 @@ async def test_unreachable_endpoint_is_unavailable(scene: Scene) -> None:
     """A connection that is refused is tried again and said plainly."""
     scene.settings = replace(scene.settings, endpoint="http://127.0.0.1:9")
     await scene.poller().poll_once()
-    assert "can not be reached" in scene.state()["last_error"]["message"]
+    assert "cannot be reached" in scene.state()["last_error"]["message"]
 
 
 async def test_bad_row_costs_only_itself(scene: Scene) -> None:

@@ -206,7 +206,7 @@ async def test_refused_events_are_fetched_again_without_a_restart(hub: Hub) -> N
 
 
 async def test_poison_event_goes_to_the_dead_letter_without_its_secrets(hub: Hub) -> None:
-    """What can not be read is kept with its place and reason, masked; the rest goes on."""
+    """What cannot be read is kept with its place and reason, masked; the rest goes on."""
     poison = b"POST /x HTTP/1.1\nAuthorization: Bearer abcdefghijklmnop123456\n"
     await hub.send(poison, _event(1), _event(2), _event(3, durationMs="slow"))
     async with hub.consuming():

@@ -84,7 +84,7 @@ async def test_full_queue_drops_and_counts() -> None:
 
 
 async def test_every_datagram_of_a_flood_is_kept_or_counted() -> None:
-    """What the queue and the system's buffer can not hold is counted: nothing vanishes unseen."""
+    """What the queue and the system's buffer cannot hold is counted: nothing vanishes unseen."""
     sink, metrics = RecordSinkDouble(), Metrics()
     async with open_gateway_log(LOCAL, sink, metrics) as port:
         _send(port, *(_entry(number) for number in range(20_000)))

@@ -15,7 +15,7 @@ import pytest
 
 from collector.clock import SystemClock
 from collector.config import Settings
-from collector.decode.records import decode_records
+from collector.decode.records.codec import decode_records
 from collector.errors import ConfigError
 from collector.intake import build_intake
 from collector.journal import find_sealed, read_messages
@@ -123,7 +123,7 @@ async def test_watermark_is_behind_the_journal(tmp_path: Path) -> None:
 
 
 async def test_wrong_table_ends_the_start(tmp_path: Path) -> None:
-    """A setting that can not work is said at once, before anything is polled."""
+    """A setting that cannot work is said at once, before anything is polled."""
     settings = _settings(
         tmp_path,
         azure_workspace_ids=WORKSPACE,
@@ -146,7 +146,7 @@ async def test_failing_source_ends_nothing_else(
     with caplog.at_level(logging.WARNING):
         async with _running(settings, metrics):
             await _until(lambda: metrics.value("hopline_pull_failures_total") == 1)
-    assert "can not be reached" in caplog.text
+    assert "cannot be reached" in caplog.text
 
 
 def test_nothing_is_imported_for_nothing() -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from collector.api import sample_documents
+from collector.api.rest import report_models as sample_documents
 from collector.clock import ManualClock
-from collector.query.batch import RowStitching
-from collector.query.freshness import Freshness
-from collector.query.questions import Questions
-from collector.query.sampling import Sampling
-from collector.query.stitching import Stitching
+from collector.query.learned.freshness import Freshness
+from collector.query.reports.sampling import Sampling
+from collector.query.service import QueryService
+from collector.query.timelines.rows import RowStitching
+from collector.query.timelines.stitching import Stitching
 from collector.store import Store
 from collector.telemetry import Metrics
 from tests.api_client import Asker, serving
@@ -42,13 +42,13 @@ def _stories() -> list[Story]:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Questions, Store]]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[QueryService, Store]]:
     with asking(_stories(), tmp_path_factory.mktemp("samples")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def asker(told: tuple[Questions, Store]) -> Iterator[Asker]:
+def asker(told: tuple[QueryService, Store]) -> Iterator[Asker]:
     with serving(told[0]) as found:
         yield found
 
@@ -121,7 +121,7 @@ def test_a_bad_parameter_is_named(asker: Asker, path: str, query: str, name: str
     assert error["message"].lstrip("'").startswith(name)
 
 
-def test_a_sample_ends_with_its_time(told: tuple[Questions, Store], tmp_path: Path) -> None:
+def test_a_sample_ends_with_its_time(told: tuple[QueryService, Store], tmp_path: Path) -> None:
     """When the time is over, what was stitched so far is the answer, and it says how much."""
     clock = ManualClock(NOW)
     freshness = Freshness(told[1], clock, tmp_path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from collector.api import documents
+from collector.api.rest import models as documents
 from tests.api_client import Asker, serving
 from tests.stories import (
     MINUTE,
@@ -64,7 +64,7 @@ def test_a_page_too_large_to_stitch_still_lists_its_requests(
     asker: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond the spans that a list reads, rows say what record and summary know, and no verdict."""
-    monkeypatch.setattr("collector.query.batch.MAX_PAGE_SPANS", 0)
+    monkeypatch.setattr("collector.query.timelines.rows.MAX_PAGE_SPANS", 0)
     (summary,) = search(asker, "start=-4d&end=-2d")["requests"]
     assert summary["id"] == id_of(OLD)
     assert (summary["verdict"], summary["unexplained_ms"]) == ("", None)

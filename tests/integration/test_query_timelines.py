@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector.api import documents
-from collector.decode.ids import format_xray
+from collector.api.rest import models as documents
+from collector.identity.ids import format_xray
 from tests.api_client import Asker, serving
 from tests.stories import (
     MINUTE,
@@ -190,7 +190,7 @@ def test_an_account_names_rules_and_ids(asker: Asker) -> None:
     """Every sentence has a rule; the same question gives the same bytes."""
     path = f"/api/v1/requests/{CORRELATION}/explain"
     account = asker.get(path)
-    documents.AccountDocument.model_validate(account)
+    documents.ExplanationDocument.model_validate(account)
     assert all(sentence["rule"] for sentence in account["sentences"])
     assert account == asker.get(path)
     texts = " ".join(sentence["text"] for sentence in account["sentences"])
@@ -224,7 +224,7 @@ def test_an_unknown_id_says_what_was_searched(asker: Asker) -> None:
     ["abc", "-", "----", "null", "0" * 32, "%20%20", "x" * 3000, "a%00bcdef", "%1b%5b2J"],
 )
 def test_what_is_no_id_is_refused_with_examples(asker: Asker, identifier: str) -> None:
-    """Text that can not be an id is a bad question, not an empty search."""
+    """Text that cannot be an id is a bad question, not an empty search."""
     error = asker.get(f"/api/v1/requests/{identifier}", 400)["error"]
     assert error["code"] == "bad_question"
     assert error["message"].startswith("id: ")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from collector.api import sample_documents
+from collector.api.rest import report_models as sample_documents
 from collector.model import GatewayRecord, Span
 from tests.api_client import Asker, serving
 from tests.stories import MINUTE, MS, NOW, SECOND, Story, asking, make_record, make_spans, number_id
@@ -95,7 +95,7 @@ def test_a_record_without_ids_finds_its_spans(asker: Asker) -> None:
 
 
 def test_requests_that_all_look_the_same_are_not_joined(asker: Asker) -> None:
-    """Where likelihood can not tell one from the other nothing is merged; candidates are listed."""
+    """Where likelihood cannot tell one from the other nothing is merged; candidates are listed."""
     for record_id in list(CROWD.partner_of)[:5]:
         timeline = asker.timeline(record_id)
         assert not [link for link in timeline["links"] if link["to"]]

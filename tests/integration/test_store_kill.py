@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from collector.decode.records import encode_records
+from collector.decode.records.codec import encode_records
 from collector.model import Id, Stream
 from collector.store import Store
 from tests.stored import (

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.decode.ids import request_id_key
+from collector.identity.ids import request_id_key
 from collector.store import Store
 from collector.store.rendering import Names, expand
 from collector.store.values import read_text

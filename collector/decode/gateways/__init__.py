@@ -29,7 +29,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class HttpProfile:
     """
     How a product talks over HTTP where it differs from `POST /v1/gateway/{name}` in general.
 
@@ -54,14 +54,14 @@ class Adapter:
 
     `name` is the path segment in `POST /v1/gateway/{name}`, `decode` turns one body into records
     (raises `Undecodable` when nothing in it can be read), `source` is the reference for the format,
-    `manners` is for products with an HTTP protocol of their own.
+    `http_profile` is for products with an HTTP protocol of their own.
     """
 
     name: str
     product: str
     decode: Callable[[bytes], Decoded]
     source: str
-    manners: Manners = Manners()
+    http_profile: HttpProfile = HttpProfile()
 
 
 @cache

@@ -17,23 +17,23 @@ from typing import Any
 
 import orjson
 
+from collector.decode.aliases import Aliases
+from collector.decode.bodies import decode_rows, unwrap
 from collector.decode.context import context_from_headers, find_ids, read_context
-from collector.decode.documents import decode_rows, unwrap
 from collector.decode.fields import (
     NS_PER_MS,
     FieldError,
     Row,
     derive_record_id,
-    read_moment,
     read_ns_from_ms,
     read_status,
     read_text,
+    read_timestamp,
     write_raw,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.targets import split_target
-from collector.decode.truth import NEGATIVE_SELF, Profile, check
-from collector.decode.vocabulary import Vocabulary
+from collector.decode.quality import NEGATIVE_SELF, Profile, check
+from collector.decode.urls import split_target
 from collector.model import Decoded, GatewayRecord, Id
 
 PROFILE = Profile(
@@ -59,7 +59,7 @@ _ATTRIBUTES = {
     "request.header.user-agent": "user_agent.original",
 }
 # Each flow variable with what public policies call it.
-_VOCABULARY = Vocabulary(
+_VOCABULARY = Aliases(
     {
         "client.received.start.timestamp": ("http.client.start_time_ms", "client.received.start"),
         "client.received.end.timestamp": (
@@ -266,7 +266,7 @@ def _moment(row: Row, name: str) -> int | None:
     # eight a record, nearly always whole ms: 0.1 us each instead of 0.7
     if value.__class__ is int and _LEAST_MS <= value <= _MOST_MS:
         return value * NS_PER_MS
-    moment = read_moment(row, name)
+    moment = read_timestamp(row, name)
     return moment.ns if moment else None
 
 

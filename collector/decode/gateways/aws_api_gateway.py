@@ -14,31 +14,31 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from collector.decode.context import LoggedContext, context_from_headers
-from collector.decode.documents import decode_entries
-from collector.decode.fields import (
-    FieldError,
-    Row,
-    read_int,
-    read_moment,
-    read_ns_from_ms,
-    read_status,
-    read_text,
-    require_text,
-    write_raw,
-)
-from collector.decode.firehose import (
+from collector.decode.aliases import Aliases
+from collector.decode.aws.firehose import (
     ACCESS_KEY_HEADER,
     DELIVERY_HEADER,
     split_delivery,
     write_answer,
 )
-from collector.decode.gateways import Adapter, Answer, Manners
-from collector.decode.ids import parse_xray
-from collector.decode.moments import NS_PER_MS, Moment
-from collector.decode.truth import Profile, check
-from collector.decode.vocabulary import Vocabulary
+from collector.decode.bodies import decode_entries
+from collector.decode.context import LoggedContext, context_from_headers
+from collector.decode.fields import (
+    FieldError,
+    Row,
+    read_int,
+    read_ns_from_ms,
+    read_status,
+    read_text,
+    read_timestamp,
+    require_text,
+    write_raw,
+)
+from collector.decode.gateways import Adapter, Answer, HttpProfile
+from collector.decode.quality import Profile, check
+from collector.decode.timestamps import NS_PER_MS, Timestamp
 from collector.errors import CollectorError
+from collector.identity.ids import parse_xray
 from collector.model import Decoded, GatewayRecord, Id, Receipt
 
 PROFILE = Profile(
@@ -73,7 +73,7 @@ _ATTRIBUTES = {
     "identity.userAgent": "user_agent.original",
 }
 # Each variable with other keys that users give it.
-_VOCABULARY = Vocabulary(
+_VOCABULARY = Aliases(
     {
         "requestId": (),
         "extendedRequestId": (),
@@ -148,7 +148,7 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
     method = read_text(row, "httpMethod")
     record = GatewayRecord(
         gateway="aws-api-gateway",
-        # a client may choose `requestId` itself, the extended one it can not
+        # a client may choose `requestId` itself, the extended one it cannot
         record_id=extended_id or request_id or require_text(row, "requestId"),
         start_ns=start.ns,
         duration_ns=read_ns_from_ms(row, "responseLatency"),
@@ -181,12 +181,12 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
     return record
 
 
-def _start(row: Row) -> tuple[Moment, dict[str, str]]:
-    epoch = read_moment(row, "requestTimeEpoch")
+def _start(row: Row) -> tuple[Timestamp, dict[str, str]]:
+    epoch = read_timestamp(row, "requestTimeEpoch")
     if epoch is not None:
         unit = "ms" if epoch.resolution_ns <= NS_PER_MS else "s"
         return epoch, {"reading.requestTimeEpoch": unit}
-    start = read_moment(row, "requestTime")
+    start = read_timestamp(row, "requestTime")
     if start is None:
         raise FieldError("requestTime", "is missing, and so is requestTimeEpoch")
     return start, {}
@@ -263,7 +263,7 @@ ADAPTER = Adapter(
     product="AWS API Gateway",
     decode=decode,
     source="https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html",
-    manners=Manners(
+    http_profile=HttpProfile(
         token_header=ACCESS_KEY_HEADER, delivery_header=DELIVERY_HEADER, respond=_respond
     ),
 )

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from collector.decode.azure_rows import (
+from collector.decode.azure.rows import (
     FlatRow,
     expand,
     raw_text,
@@ -30,13 +30,13 @@ from collector.decode.azure_rows import (
     require_start,
     resource_name,
 )
-from collector.decode.azure_side_logs import (
+from collector.decode.azure.side_logs import (
     merge_side_logs,
     read_llm_usage,
     read_websocket_event,
 )
+from collector.decode.bodies import Bodies, decode_entries, split_documents
 from collector.decode.context import LoggedContext, context_from_headers
-from collector.decode.documents import Documents, decode_entries, split_documents
 from collector.decode.fields import (
     FieldError,
     is_missing,
@@ -48,9 +48,9 @@ from collector.decode.fields import (
     require_text,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.ids import REQUEST_ID_HEADERS
-from collector.decode.targets import kind_of, split_target
-from collector.decode.truth import Profile, check
+from collector.decode.quality import Profile, check
+from collector.decode.urls import kind_of, split_target
+from collector.identity.ids import REQUEST_ID_HEADERS
 from collector.model import Decoded, GatewayRecord, Id
 
 GATEWAY = "azure-apim"
@@ -114,7 +114,7 @@ def decode(body: bytes) -> Decoded:
     service (audit, metrics) are passed over.
 
     Returns:
-        One gateway record per request; an entry that can not be read is rejected with its index
+        One gateway record per request; an entry that cannot be read is rejected with its index
         and the field's name.
 
     Raises:
@@ -130,10 +130,10 @@ def decode_rows(table: str, rows: Sequence[Mapping[str, Any]]) -> Decoded:
     Shape: column name to value; datetimes as aware `datetime`, dynamic columns as JSON text, a null
     guid as "None".
     """
-    return _decode(Documents([row if "Type" in row else {**row, "Type": table} for row in rows]))
+    return _decode(Bodies([row if "Type" in row else {**row, "Type": table} for row in rows]))
 
 
-def _decode(documents: Documents) -> Decoded:
+def _decode(documents: Bodies) -> Decoded:
     decoded = decode_entries(documents, read_named(_read))
     return Decoded(merge_side_logs(decoded.records), decoded.rejected, decoded.repaired)
 

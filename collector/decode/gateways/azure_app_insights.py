@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collector.decode.azure_rows import (
+from collector.decode.azure.rows import (
     FlatRow,
     expand,
     raw_text,
@@ -28,8 +28,8 @@ from collector.decode.azure_rows import (
     rename,
     require_start,
 )
+from collector.decode.bodies import Bodies, decode_entries, split_documents
 from collector.decode.context import distinct, find_ids
-from collector.decode.documents import Documents, decode_entries, split_documents
 from collector.decode.fields import (
     FieldError,
     Row,
@@ -41,9 +41,9 @@ from collector.decode.fields import (
     require_text,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.ids import normalise_span_id, normalise_trace_id, parse_request_id
-from collector.decode.targets import split_target
-from collector.decode.truth import Profile, check
+from collector.decode.quality import Profile, check
+from collector.decode.urls import split_target
+from collector.identity.ids import normalise_span_id, normalise_trace_id, parse_request_id
 from collector.model import Decoded, GatewayRecord, Id
 
 GATEWAY = "azure-apim"
@@ -100,10 +100,10 @@ def decode_rows(table: str, rows: Sequence[Mapping[str, Any]]) -> Decoded:
 
     Shape: column name to value; datetimes as aware `datetime`, dynamic columns as JSON text.
     """
-    return _decode(Documents([row if "Type" in row else {**row, "Type": table} for row in rows]))
+    return _decode(Bodies([row if "Type" in row else {**row, "Type": table} for row in rows]))
 
 
-def _decode(documents: Documents) -> Decoded:
+def _decode(documents: Bodies) -> Decoded:
     decoded = decode_entries(documents, read_named(_read, rename))
     return Decoded(_merge(decoded.records), decoded.rejected, decoded.repaired)
 

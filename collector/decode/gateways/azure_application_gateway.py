@@ -14,7 +14,7 @@ response to the client. The gateway does not retry what reached a backend.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collector.decode.azure_rows import (
+from collector.decode.azure.rows import (
     FlatRow,
     expand,
     read_columns,
@@ -22,7 +22,7 @@ from collector.decode.azure_rows import (
     require_start,
     resource_name,
 )
-from collector.decode.documents import Documents, decode_entries, split_documents
+from collector.decode.bodies import Bodies, decode_entries, split_documents
 from collector.decode.fields import (
     FieldError,
     derive_record_id,
@@ -36,8 +36,8 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.targets import split_target
-from collector.decode.truth import Profile, check
+from collector.decode.quality import Profile, check
+from collector.decode.urls import split_target
 from collector.model import Decoded, GatewayRecord, Id
 
 PROFILE = Profile(
@@ -100,7 +100,7 @@ def decode(body: bytes) -> Decoded:
 
 def decode_rows(rows: Sequence[Mapping[str, Any]]) -> Decoded:
     """Decode rows of `AGWAccessLogs` as the query API returns them: names to values, typed."""
-    return decode_entries(Documents(rows), read_named(_read))
+    return decode_entries(Bodies(rows), read_named(_read))
 
 
 def _read(flat: FlatRow) -> GatewayRecord | None:

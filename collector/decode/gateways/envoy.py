@@ -12,8 +12,9 @@ it) to the first byte of the response, across all tries.
 
 import re
 
+from collector.decode.bodies import decode_rows, unwrap
 from collector.decode.context import read_context
-from collector.decode.documents import decode_rows, unwrap
+from collector.decode.envoy.response_flags import primary_flag
 from collector.decode.fields import (
     FieldError,
     Row,
@@ -22,13 +23,12 @@ from collector.decode.fields import (
     read_ns_from_ms,
     read_status,
     read_text,
-    require_moment,
+    require_timestamp,
     write_raw,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.response_flags import primary_flag
-from collector.decode.targets import kind_of, split_target
-from collector.decode.truth import Profile, check
+from collector.decode.quality import Profile, check
+from collector.decode.urls import kind_of, split_target
 from collector.model import Decoded, GatewayRecord, Id
 
 PROFILE = Profile(
@@ -124,7 +124,7 @@ def _read(row: Row) -> GatewayRecord:
 
 def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
     cluster = _cluster(row)
-    start = require_moment(row, "start_time", "@timestamp", "timestamp")
+    start = require_timestamp(row, "start_time", "@timestamp", "timestamp")
     duration_ns = read_ns_from_ms(row, *_DURATION)
     if duration_ns is None:
         raise FieldError("duration", "is missing")

@@ -13,23 +13,23 @@ internal redirect, " : "; the backend's time is the sum of all tries.
 import re
 from collections.abc import Sequence
 
+from collector.decode.bodies import decode_rows, unwrap
 from collector.decode.context import find_ids, read_context
-from collector.decode.documents import decode_rows, unwrap
 from collector.decode.fields import (
     FieldError,
     Row,
     derive_record_id,
     read_int,
-    read_moment,
     read_ns_from_s,
     read_status,
     read_text,
-    require_moment,
+    read_timestamp,
+    require_timestamp,
     write_raw,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.targets import kind_of, split_target
-from collector.decode.truth import Profile, check
+from collector.decode.quality import Profile, check
+from collector.decode.urls import kind_of, split_target
 from collector.model import Decoded, GatewayRecord, Id
 
 PROFILE = Profile(
@@ -122,7 +122,9 @@ def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
     if status is None:
         raise FieldError("status", "is missing")
     # $msec first: the other notations stop at the second
-    end = read_moment(row, "msec") or require_moment(row, "time", "time_iso8601", "time_local")
+    end = read_timestamp(row, "msec") or require_timestamp(
+        row, "time", "time_iso8601", "time_local"
+    )
     if duration_ns >= end.ns:
         raise FieldError("request_time", "is longer than the time since 1970")
     request_id = read_text(row, "req_id", "request_id", "x_request_id", "http_x_request_id")

@@ -11,8 +11,8 @@ in it, and -1 when nothing was proxied; `latencies.receive` is reading the upstr
 
 from typing import Any
 
+from collector.decode.bodies import decode_rows
 from collector.decode.context import LoggedContext, context_from_headers, distinct, find_ids
-from collector.decode.documents import decode_rows
 from collector.decode.fields import (
     FieldError,
     Row,
@@ -24,13 +24,13 @@ from collector.decode.fields import (
     read_object,
     read_status,
     read_text,
-    require_moment,
+    require_timestamp,
     write_raw,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.ids import hex_from_decimal, normalise_trace_id
-from collector.decode.targets import is_event_stream, kind_of, split_target
-from collector.decode.truth import Profile, check
+from collector.decode.quality import Profile, check
+from collector.decode.urls import is_event_stream, kind_of, split_target
+from collector.identity.ids import hex_from_decimal, normalise_trace_id
 from collector.model import Decoded, GatewayRecord, Id
 
 PROFILE = Profile(
@@ -68,7 +68,7 @@ def _read(row: Row) -> GatewayRecord:
         what = "request" if not request else "latencies"
         reason = "a stream (L4) session is no request" if "session" in row else "is missing"
         raise FieldError(what, reason)
-    start = require_moment(row, "started_at")
+    start = require_timestamp(row, "started_at")
     response = read_object(row, "response")
     headers = read_headers(request, "headers", within="request.")
     # of these only three are looked at, so they are not all read

@@ -13,8 +13,8 @@ last byte handed to the socket, so it holds the client's receiving. There is no 
 import re
 from typing import Any
 
+from collector.decode.bodies import decode_rows, unwrap
 from collector.decode.context import read_context
-from collector.decode.documents import decode_rows, unwrap
 from collector.decode.fields import (
     FieldError,
     Row,
@@ -23,13 +23,13 @@ from collector.decode.fields import (
     read_ns_from_ms,
     read_status,
     read_text,
-    require_moment,
+    require_timestamp,
     write_raw,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.ids import parse_traceparent
-from collector.decode.targets import split_target
-from collector.decode.truth import Profile, check
+from collector.decode.quality import Profile, check
+from collector.decode.urls import split_target
+from collector.identity.ids import parse_traceparent
 from collector.model import Decoded, GatewayRecord
 
 PROFILE = Profile(
@@ -89,7 +89,7 @@ def _read_line(line: str) -> GatewayRecord:
     if match is None:
         raise FieldError("", "expected reactor-netty's access-log format")
     row: dict[str, Any] = match.groupdict()
-    start = require_moment(row, "time")
+    start = require_timestamp(row, "time")
     target = split_target(row["uri"])
     raw = write_raw(line)
     status = read_status(row, "status")

@@ -7,7 +7,7 @@ Source: algorithms.md 4.4 and the problems cited at each rule.
 import re
 from collections.abc import Iterator
 
-from collector.decode.ids import parse_b3, parse_traceparent
+from collector.identity.ids import parse_b3, parse_traceparent
 from collector.stitch.doctor.symptoms import (
     Symptom,
     entries_of,

@@ -1,6 +1,6 @@
 """
 What timelines say in their own findings, counted over many requests: overlaps between gateway and
-mesh, missing and late data, times that can not be true.
+mesh, missing and late data, times that cannot be true.
 
 The catalogue's own rules are counted by `diagnose`. An overlap shows only when both layers act,
 which is rare by its nature: a few requests are support enough, whatever their share.
@@ -10,7 +10,7 @@ Source: algorithms.md 4.4 (minimum support), 4.5 (expected sources), 4.13 (timin
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from collector.decode.truth import MEANINGS
+from collector.decode.quality import MEANINGS
 from collector.stitch.doctor.catalogue import TITLES
 from collector.stitch.doctor.diagnose import MIN_REQUESTS, MIN_SHARE, Diagnosis
 from collector.stitch.doctor.symptoms import Symptom, gateway_of, name_of, places_of, reference_of

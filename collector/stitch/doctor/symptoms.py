@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collector.decode.ids import TraceContext, parse_b3, parse_b3_multi, parse_traceparent
+from collector.identity.ids import TraceContext, parse_b3, parse_b3_multi, parse_traceparent
 from collector.model import GatewayRecord
 from collector.stitch.timeline import MergedRecord, Timeline, TimelineSpan
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from collector.decode.access_log import RESPONSE_FLAGS, AccessLogEntry, entry_from_log
-from collector.decode.envoy_als import _FLAGS, decode_access_logs
+from collector.decode.envoy.access_log import RESPONSE_FLAGS, AccessLogEntry, entry_from_log
+from collector.decode.envoy.access_log_service import _FLAGS, decode_access_logs
 from collector.errors import TooLarge, Undecodable
 from collector.model import LogRecord
 from collector.wire import envoy_als_pb2 as wire
@@ -214,7 +214,7 @@ def test_every_flag_of_the_proto_is_rendered() -> None:
 
 
 def test_entry_without_a_start_is_rejected_alone() -> None:
-    """An entry without its start can not be placed; the others are taken."""
+    """An entry without its start cannot be placed; the others are taken."""
     empty = wire.HttpAccessLogEntry()
     canonical = decode_access_logs(_body(empty, _entry(), empty), NOW_NS)
     assert (canonical.accepted, canonical.rejected_by) == (1, {"time_missing": 2})

@@ -16,14 +16,14 @@ from collector.decode.fields import (
     read_headers,
     read_int,
     read_list,
-    read_moment,
     read_ns_from_ms,
     read_ns_from_s,
     read_object,
     read_status,
     read_text,
-    require_moment,
+    read_timestamp,
     require_text,
+    require_timestamp,
 )
 
 MISSING = [None, "", "-", "None", "null"]
@@ -31,7 +31,7 @@ READERS: list[Callable[..., Any]] = [
     read_int,
     read_float,
     read_bool,
-    read_moment,
+    read_timestamp,
     read_ns_from_ms,
     read_ns_from_s,
 ]
@@ -170,7 +170,7 @@ def test_flags_are_read_in_every_notation(value: object, is_true: bool) -> None:
 
 
 def test_objects_and_arrays_may_be_text_and_lua_s_empty_table_is_both() -> None:
-    """Products write nested JSON as text; Lua can not tell an empty array from an empty object."""
+    """Products write nested JSON as text; Lua cannot tell an empty array from an empty object."""
     assert read_object({"a": '{"b":1}'}, "a") == {"b": 1}
     assert read_list({"a": "[1,2]"}, "a") == [1, 2]
     assert read_object({"a": []}, "a") == {}
@@ -197,7 +197,7 @@ def test_required_fields_are_required() -> None:
     with pytest.raises(FieldError, match="a: is missing"):
         require_text({"b": "-"}, "a", "b")
     with pytest.raises(FieldError, match="a: is missing"):
-        require_moment({}, "a", "b")
+        require_timestamp({}, "a", "b")
 
 
 def test_a_derived_id_is_stable_and_marked() -> None:

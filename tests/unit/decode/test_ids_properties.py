@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.decode import ids
+from collector.identity import ids
 
 trace_ids = st.integers(min_value=1, max_value=(1 << 128) - 1).map(lambda n: f"{n:032x}")
 span_ids = st.integers(min_value=1, max_value=(1 << 64) - 1).map(lambda n: f"{n:016x}")

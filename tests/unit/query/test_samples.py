@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from collector.errors import BadQuestion
-from collector.query.doctor import examine
-from collector.query.outcomes import tabulate
-from collector.query.sampling import Sample, parse_sample
+from collector.query.reports.doctor import examine
+from collector.query.reports.outcomes import tabulate
+from collector.query.reports.sampling import Sample, parse_sample
 from collector.stitch.timeline import Timeline
 from tests.unit.stitch.stories import load_stories
 
@@ -44,7 +44,7 @@ def test_the_last_hour_is_looked_at_by_default() -> None:
     ],
 )
 def test_a_bad_parameter_is_named(name: str, value: str) -> None:
-    """The error begins with the name of what can not be understood."""
+    """The error begins with the name of what cannot be understood."""
     with pytest.raises(BadQuestion, match=rf"^'?{name}'?: "):
         parse_sample([(name, value)], now_ns=NOW)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collector.decode import otlp_json, zipkin
+from collector.decode import zipkin
+from collector.decode.otlp import json as otlp_json
 from collector.model import LogRecord, Span
 from collector.stitch.timeline import Hop, Timeline
 from tests.flat_spans import flat_logs, flat_spans

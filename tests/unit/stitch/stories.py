@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from collector.model import GatewayRecord, Id, LogRecord, Span
-from collector.stitch.assemble import stitch
 from collector.stitch.completeness import SourceLag, SourceLags
-from collector.stitch.placement import ClockOffsets, Offset
+from collector.stitch.pipeline import stitch
+from collector.stitch.time.placement import ClockOffsets, Offset
 from collector.stitch.timeline import Timeline
 from tests.unit.stitch.building import MS, START
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from collector.decode.canonical import SENT_END
+from collector.decode.result import SENT_END
 from collector.model import Span
-from collector.stitch.assemble import stitch
+from collector.stitch.pipeline import stitch
 from collector.stitch.timeline import Timeline
 from tests.unit.stitch.building import (
     LONG_AFTER,
@@ -128,7 +128,7 @@ def test_zipkins_shared_span_is_a_client_and_a_server() -> None:
 
 
 def test_a_child_outside_of_its_parent_is_marked_and_off_the_path() -> None:
-    """What runs after its parent ended can not have held it up."""
+    """What runs after its parent ended cannot have held it up."""
     trace = TraceBuilder()
     root = trace.span("a", 0, 100, None, "Server")
     trace.span("a", 150, 50, root, "Internal")

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import orjson
 
-from collector.api.render import render_timeline
+from collector.api.rest.serialize import render_timeline
 from collector.model import GatewayRecord, Span
-from collector.stitch.assemble import stitch
 from collector.stitch.completeness import (
     LONGEST_LATENESS_NS,
     SPAN_SOURCE,
@@ -15,6 +14,7 @@ from collector.stitch.completeness import (
     SourceLags,
     judge_completeness,
 )
+from collector.stitch.pipeline import stitch
 from tests.unit.stitch.building import MS, START, TRACE, record, shop_request
 
 SECOND = 1000 * MS

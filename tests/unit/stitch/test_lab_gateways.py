@@ -1,7 +1,7 @@
 """Answers about several gateway records that the lab found wrong."""
 
 from collector.model import GatewayRecord, Id
-from collector.stitch.assemble import stitch
+from collector.stitch.pipeline import stitch
 from collector.stitch.timeline import Timeline
 from tests.unit.stitch.building import LONG_AFTER, MS, TRACE, TraceBuilder, record
 

@@ -3,16 +3,16 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.decode.ids import REQUEST_ID_ATTRIBUTES, request_id_key
+from collector.identity.ids import REQUEST_ID_ATTRIBUTES, request_id_key
 from collector.model import Span
 from collector.stitch.describe import describe_hop
-from collector.stitch.hops import group_hops
-from collector.stitch.join import view_traces
-from collector.stitch.nodes import Node
-from collector.stitch.phases import PROXY_PHASES, phase_of
-from collector.stitch.placement import place
-from collector.stitch.roots import choose_root
-from collector.stitch.tree import build_forest
+from collector.stitch.join.by_id import view_traces
+from collector.stitch.join.roots import choose_root
+from collector.stitch.time.phases import PROXY_PHASES, phase_of
+from collector.stitch.time.placement import place
+from collector.stitch.tree.forest import build_forest
+from collector.stitch.tree.hops import group_hops
+from collector.stitch.tree.nodes import Node
 from tests.unit.stitch.building import MS, START
 from tests.unit.stitch.test_properties import spans
 

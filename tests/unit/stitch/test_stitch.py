@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from collector.stitch.assemble import stitch
+from collector.stitch.pipeline import stitch
 from tests.unit.stitch.building import (
     CORRELATION,
     LONG_AFTER,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from collector.decode.response_flags import RESPONSE_FLAGS
-from collector.stitch.assemble import stitch
+from collector.decode.envoy.response_flags import RESPONSE_FLAGS
+from collector.stitch.pipeline import stitch
 from collector.stitch.timeline import Verdict
 from tests.unit.stitch.building import LONG_AFTER, TRACE, TraceBuilder, record
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.config import StoreSettings
-from collector.decode.ids import has_request_id
+from collector.identity.ids import has_request_id
 from collector.model import GatewayRecord
 from collector.store.migrations import Migration, find_migrations, render
 from collector.store.rendering import (

@@ -6,7 +6,7 @@ from typing import Any
 
 from collector.decode.gateways import azure_apim
 from collector.decode.gateways.azure_app_insights import REQUEST_KEY, decode, decode_rows
-from collector.stitch.merge import merge_records
+from collector.stitch.join.merge import merge_records
 
 MS = 1_000_000
 OPERATION_ID = "0c1d" * 8

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.decode.azure_rows import (
+from collector.decode.azure.rows import (
     canonical_name,
     flatten,
     raw_text,

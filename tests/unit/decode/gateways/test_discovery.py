@@ -8,14 +8,14 @@ import pytest
 from collector.decode import gateways
 from collector.decode.formats import decode_envelope
 from collector.decode.gateways import find_adapters, get_adapter
-from collector.decode.records import decode_records
+from collector.decode.records.codec import decode_records
 from collector.model import Envelope, Stream
 
 TOY = '''
 """A gateway that logs three words."""
 
-from collector.decode.documents import decode_rows
-from collector.decode.fields import Row, read_ns_from_ms, require_moment, require_text, write_raw
+from collector.decode.bodies import decode_rows
+from collector.decode.fields import Row, read_ns_from_ms, require_timestamp, require_text, write_raw
 from collector.decode.gateways import Adapter
 from collector.model import Decoded, GatewayRecord
 
@@ -24,7 +24,7 @@ def _read(row: Row) -> GatewayRecord:
     return GatewayRecord(
         gateway="toy",
         record_id=require_text(row, "id"),
-        start_ns=require_moment(row, "at").ns,
+        start_ns=require_timestamp(row, "at").ns,
         duration_ns=read_ns_from_ms(row, "took"),
         raw=write_raw(row),
     )

@@ -1,0 +1,3 @@
+"""
+Jaeger's query API over the same questions. Read first: `routes.py`.
+"""

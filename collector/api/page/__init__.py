@@ -1,0 +1,3 @@
+"""
+The web pages: files of this folder, served as they are.
+"""

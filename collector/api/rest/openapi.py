@@ -1,0 +1,234 @@
+"""
+What OpenAPI says about each route: parameters, answers, examples.
+
+Parameters are documented from the tables that read them, answers from `documents` and `examples`.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from collector.api.rest import examples
+from collector.api.rest import models as documents
+from collector.api.rest import report_examples as sample_examples
+from collector.api.rest import report_models as sample_documents
+from collector.query.reports.sampling import SAMPLE_PARAMETERS
+from collector.query.search.described import DESCRIBED
+from collector.query.search.filters import PARAMETERS, Parameter
+
+DESCRIPTION = (
+    "One timeline per request, from the API call to the last internal hop. Times come in as RFC "
+    "3339 or Unix time and go out as RFC 3339 with nanoseconds; durations are milliseconds and "
+    "their fields end in `_ms`. With HOPLINE_QUERY_TOKENS set, send `Authorization: Bearer …`."
+)
+_ERRORS = {
+    400: ("A parameter cannot be understood; the message names it.", examples.BAD_QUESTION),
+    401: ("No token, or an unknown one.", examples.UNAUTHENTICATED),
+    404: ("Nothing is known under this id (yet).", examples.NOT_FOUND),
+    422: ("The answer would read more than the limits allow.", examples.TOO_EXPENSIVE),
+    429: ("Too many questions at once; see Retry-After.", examples.OVERLOADED),
+    503: ("The store does not answer; see Retry-After.", examples.STORE_UNAVAILABLE),
+    504: ("The store did not answer in time.", examples.QUERY_TIMEOUT),
+}
+_ALWAYS = (400, 401, 422, 429, 503, 504)
+_ID = Parameter(
+    "id",
+    "Any id a person has: a trace id in any form, a whole traceparent, b3, uber-trace-id, "
+    "X-Amzn-Trace-Id or Request-Id header, a correlation id of API Management, a Kong or AWS "
+    "request id, an x-request-id. "
+    "Upper case, dashes, quotes and URL escapes do not matter.",
+    example="4f1c2a77d0b94e3c8a5b6d7e8f901234",
+)
+_AS_OF = Parameter(
+    "as_of", "Answer with what had arrived at this moment.", example="2026-03-01T09:31:00Z"
+)
+_RAW = Parameter("raw", "`true`: leave every clock as it is.", {"type": "boolean"}, False)
+_FORMAT = Parameter(
+    "format",
+    "`json` or `markdown`; wins over Accept.",
+    {"type": "string", "enum": ["json", "markdown"]},
+)
+_BEGIN_AND_END = tuple(each for each in PARAMETERS if each.name in ("start", "end"))
+
+
+def _route(
+    name: str,
+    summary: str,
+    description: str,
+    answer: type[BaseModel] | None = None,
+    example: Any = None,
+    *,
+    tag: str = "requests",
+    parameters: tuple[Parameter, ...] = (),
+    has_id: bool = False,
+    errors: tuple[int, ...] = _ALWAYS,
+) -> dict[str, Any]:
+    """Return the keyword arguments of one `app.get`."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    if answer is not None:
+        content = {"application/json": {"example": example}}
+        responses[200] = {"model": answer, "description": "The answer.", "content": content}
+    for status in (*errors, 404) if has_id else errors:
+        description_of, error = _ERRORS[status]
+        responses[status] = {
+            "model": documents.ErrorDocument,
+            "description": description_of,
+            "content": {"application/json": {"example": error}},
+        }
+    documented = [_document(_ID, "path")] if has_id else []
+    documented += [_document(parameter, "query") for parameter in parameters]
+    return {
+        "name": name,
+        "operation_id": name,
+        "summary": summary,
+        "description": description,
+        "tags": [tag],
+        "response_model": None,
+        "responses": responses,
+        "openapi_extra": {"parameters": documented} if documented else None,
+    }
+
+
+def _document(parameter: Parameter, place: str) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": parameter.name,
+        "in": place,
+        "required": place == "path",
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+    }
+    if parameter.example is not None:
+        document["example"] = parameter.example
+    return document
+
+
+SEARCH = _route(
+    "search",
+    "Find requests",
+    "Requests of a range of time, slowest or newest first. An empty answer says why in `note`.",
+    documents.FoundDocument,
+    examples.FOUND,
+    parameters=PARAMETERS,
+)
+TIMELINE = _route(
+    "timeline",
+    "One request's timeline",
+    "Gateway record and spans stitched into one timeline. When several requests carry the id, the "
+    "newest is shown and the others are listed in `other_matches`.",
+    documents.TimelineDocument,
+    examples.TIMELINE,
+    parameters=(_AS_OF, _RAW),
+    has_id=True,
+)
+EXPLAIN = _route(
+    "explain",
+    "One request in sentences",
+    "Deterministic: the same data give the same words. Every sentence names its rule and the ids "
+    "of the records and spans it rests on. JSON, or Markdown with `Accept: text/markdown`.",
+    documents.ExplanationDocument,
+    examples.ACCOUNT,
+    parameters=(_AS_OF, _FORMAT),
+    has_id=True,
+)
+EXPLAIN_DESCRIBED = _route(
+    "explain_described",
+    "A described request in sentences",
+    "For when nobody has an id: the slowest request within 5 minutes of `at` that fits API, "
+    "status, consumer and so on. `Content-Location` names it; the same description finds the same.",
+    documents.ExplanationDocument,
+    examples.ACCOUNT,
+    parameters=(*DESCRIBED, _FORMAT),
+    errors=(*_ALWAYS, 404),
+)
+SPANS = _route(
+    "spans",
+    "What is stored, untouched",
+    "Gateway records (every version), spans and log records behind a request.",
+    documents.StoredDocument,
+    examples.STORED,
+    parameters=(_AS_OF,),
+    has_id=True,
+)
+SOURCES = _route(
+    "sources",
+    "How fresh every source is",
+    "Per source: last seen, lag percentiles, watermark, accepted and rejected counts.",
+    documents.SourcesDocument,
+    examples.SOURCES,
+    tag="overview",
+)
+APIS = _route(
+    "apis",
+    "The gateways' APIs",
+    "Request rate, errors, percentiles and join coverage of each API. Default range: 1 h.",
+    documents.ApisDocument,
+    examples.APIS,
+    tag="overview",
+    parameters=_BEGIN_AND_END,
+)
+CLOCKS = _route(
+    "clocks",
+    "How far the hosts' clocks are apart",
+    "Learned from calls between hosts of recent requests, with error bars. A span is moved only "
+    "when zero lies outside of them; `?raw=true` of a timeline leaves every clock as it is.",
+    documents.ClocksDocument,
+    examples.CLOCKS,
+    tag="overview",
+)
+DOCTOR = _route(
+    "doctor",
+    "What is wrong again and again, and how to mend it",
+    "Rules over a stable sample of a range (default: 1 h): broken trace context, missing and late "
+    "spans, times that cannot be true, gateway and mesh acting against each other. A finding "
+    "needs 20 requests and 5 % of those that passed its hop; one about two layers 5 requests.",
+    sample_documents.DoctorDocument,
+    sample_examples.DOCTOR,
+    tag="overview",
+    parameters=SAMPLE_PARAMETERS,
+)
+JOINS = _route(
+    "joins",
+    "How gateway records are joined to spans",
+    "Per API: records of a stable sample by tier, and the measured precision and coverage of "
+    "joins without ids, found by hiding the ids of requests that have some. A route that does not "
+    "keep what it claims is demoted: it gives candidates and no joins.",
+    sample_documents.JoinsDocument,
+    sample_examples.JOINS,
+    tag="overview",
+    parameters=SAMPLE_PARAMETERS,
+)
+OUTCOMES = _route(
+    "outcomes",
+    "What consumers got against what happened inside",
+    "Per API: gateway status × edge status × application status over a stable sample, with the "
+    "outcome (masked, manufactured, phantom, abandoned, zombie) and examples of each.",
+    sample_documents.OutcomesDocument,
+    sample_examples.OUTCOMES,
+    tag="overview",
+    parameters=SAMPLE_PARAMETERS,
+)
+HEALTH = _route(
+    "healthz",
+    "Liveness",
+    "Answers as long as the process runs. No token needed.",
+    documents.HealthDocument,
+    {"status": "ok"},
+    tag="operation",
+    errors=(),
+)
+READY = _route(
+    "readyz",
+    "Readiness by component",
+    "200 when every component is `ok`, else 503 with the same body. No token needed.",
+    documents.ReadyDocument,
+    {"status": "ok", "components": {"store": "ok", "journal": "ok"}},
+    tag="operation",
+    errors=(),
+)
+METRICS_TEXT = _route(
+    "metrics",
+    "Prometheus text",
+    "Hopline's own metrics.",
+    tag="operation",
+    errors=(401,),
+)

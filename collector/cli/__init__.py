@@ -1,0 +1,7 @@
+"""
+The terminal: a client of the query API that draws what it answers.
+
+In: command-line options and JSON of a running Hopline (or a bundle file). Out: text on stdout.
+May import: `query.timelines` (values and their Markdown), `identity`, `errors`. Never: the store,
+a socket that listens. Read first: `explain.py`.
+"""

@@ -1,0 +1,3 @@
+"""
+Envelopes of AWS: Firehose deliveries and CloudWatch Logs.
+"""

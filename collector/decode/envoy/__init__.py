@@ -1,0 +1,3 @@
+"""
+Envoy's access logs and response flags, whichever way they come.
+"""

@@ -1,0 +1,3 @@
+"""
+Jaeger spans, Thrift and protobuf, to canonical OTLP. Read first: `convert.py`.
+"""

@@ -1,0 +1,3 @@
+"""
+OTLP requests, protobuf and JSON, to canonical bytes. Read first: `protobuf.py`.
+"""

@@ -1,0 +1,3 @@
+"""
+Protobuf bytes taken apart without building their objects. Read first: `split.py`.
+"""

@@ -1,0 +1,3 @@
+"""
+Secrets masked before the disk. Read first: `redactor.py`.
+"""

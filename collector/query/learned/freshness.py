@@ -1,0 +1,233 @@
+"""
+How late every source is: what completeness is judged by, and what `/api/v1/sources` shows.
+
+In: the store's statistics, the ingest process's counters (`status/ingest.json`) and the pollers'
+watermark files (`pull/*.json`). Out: `SourceLags` and `SourceReport`s. The store is asked at most
+once in `_REFRESH_NS`, and in the background once there is a first answer.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from collector.clock import Clock
+from collector.errors import CollectorError
+from collector.model import Stream
+from collector.query.results import SourceReport
+from collector.query.timestamps import NS_PER_S, format_duration, format_timestamp
+from collector.stitch.completeness import SPAN_SOURCE, SourceLag
+from collector.store import SourceStat, Store
+
+_REFRESH_NS = 5 * NS_PER_S
+# Even a source without lag needs a segment to be closed and loaded.
+_LEAST_LAG_NS = 3 * NS_PER_S
+# A source that was silent for so long may be down: its watermark no longer moves with the clock.
+_SILENCE_NS = 15 * 60 * NS_PER_S
+_MAX_STATUS_BYTES = 4 * 1024 * 1024
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    read_ns: int
+    stats: tuple[SourceStat, ...]
+    lags: Mapping[str, SourceLag]
+
+
+class Freshness:
+    """What is known about the sources, a few seconds old at most. Thread-safe."""
+
+    def __init__(self, store: Store, clock: Clock, data_dir: Path) -> None:
+        self._store = store
+        self._clock = clock
+        self._data_dir = data_dir
+        self._lock = threading.Lock()
+        self._state: _State | None = None
+        self._refresher: threading.Thread | None = None
+
+    def lags(self) -> Mapping[str, SourceLag]:
+        """Return the lag of each source of gateway records, and of all spans together."""
+        return self._current().lags
+
+    def record_sources(self) -> tuple[str, ...]:
+        """Return the sources of gateway records that are sending at present."""
+        now_ns = self._clock.now_ns()
+        return tuple(
+            stat.source
+            for stat in self._current().stats
+            if stat.stream == Stream.RECORD and _is_sending(stat, now_ns)
+        )
+
+    def names(self, stream: Stream) -> list[str]:
+        """Return the names of the sources that sent this kind of data."""
+        return [stat.source for stat in self._current().stats if stat.stream == stream]
+
+    def reports(self) -> list[SourceReport]:
+        """Return what is known of each source, by stream and name."""
+        now_ns = self._clock.now_ns()
+        found = {
+            (stat.stream, stat.source): _report(stat, now_ns) for stat in self._read(now_ns).stats
+        }
+        for entry in self._read_ingest_counts():
+            key = (str(entry.get("stream", "")), str(entry.get("source", "")))
+            report = found.get(key) or SourceReport(source=key[1], stream=key[0])
+            found[key] = _add_counts(report, entry)
+        reports = [*found.values(), *self._read_pulled()]
+        return sorted(reports, key=lambda report: (report.stream, report.source))
+
+    def describe_outstanding(self) -> str:
+        """Say per source up to when it is known, for an answer that found nothing."""
+        lags = self.lags()
+        if not lags:
+            return "no source has sent anything yet"
+        parts = [
+            f"{name} is known up to {format_timestamp(lag.watermark_ns)}"
+            f" (lag {format_duration(max(lag.p99_lag_ns, 0))})"
+            for name, lag in sorted(lags.items())
+        ]
+        return f"what is newer may still come: {'; '.join(parts)}"
+
+    def data_range(self) -> tuple[int, int] | None:
+        """Return the first and last event of gateway records and spans, `None` without any."""
+        stats = [s for s in self._current().stats if s.stream in (Stream.RECORD, Stream.TRACE)]
+        if not stats:
+            return None
+        return min(s.first_event_ns for s in stats), max(s.last_event_ns for s in stats)
+
+    def close(self) -> None:
+        """Wait for a read that is under way; the store may be closed afterwards."""
+        refresher = self._refresher
+        if refresher is not None:
+            refresher.join()
+
+    def _current(self) -> _State:
+        now_ns = self._clock.now_ns()
+        state = self._state
+        if state is None:
+            return self._read(now_ns)
+        if now_ns - state.read_ns > _REFRESH_NS and self._lock.acquire(blocking=False):
+            try:
+                if self._refresher is None or not self._refresher.is_alive():
+                    self._refresher = threading.Thread(target=self._refresh, name="freshness")
+                    self._refresher.start()
+            finally:
+                self._lock.release()
+        return state
+
+    def _refresh(self) -> None:
+        try:
+            self._read(self._clock.now_ns())
+        except CollectorError as error:
+            # The old figures stay in use; the question that is waiting will meet the same error.
+            _LOG.warning("cannot read the sources' lag: %s", error.message)
+
+    def _read(self, now_ns: int) -> _State:
+        stats = tuple(self._store.get_source_stats())
+        self._state = _State(now_ns, stats, lags_of(stats, now_ns))
+        return self._state
+
+    def _read_ingest_counts(self) -> list[dict[str, Any]]:
+        status = _read_json(self._data_dir / "status" / "ingest.json")
+        sources = status.get("sources")
+        return [e for e in sources if isinstance(e, dict)] if isinstance(sources, list) else []
+
+    def _read_pulled(self) -> Iterator[SourceReport]:
+        for path in sorted((self._data_dir / "pull").glob("*.json")):
+            progress = _read_json(path)
+            if "watermark_ns" not in progress:
+                continue
+            error = progress.get("last_error")
+            yield SourceReport(
+                source=f"{progress.get('workspace', '')}/{progress.get('table', path.stem)}",
+                stream="pull",
+                last_received_ns=_positive(progress.get("last_success_ns")),
+                watermark_ns=_positive(progress.get("watermark_ns")),
+                accepted=_positive(progress.get("rows_accepted")) or 0,
+                rejected=_positive(progress.get("rows_rejected")) or 0,
+                last_error=str(error.get("message", "")) if isinstance(error, dict) else "",
+            )
+
+
+def lags_of(stats: Sequence[SourceStat], now_ns: int) -> dict[str, SourceLag]:
+    """Return the lag of each source of gateway records by its name, and that of all spans."""
+    groups: dict[str, list[SourceStat]] = {}
+    for stat in stats:
+        if stat.stream == Stream.RECORD:
+            groups.setdefault(stat.source, []).append(stat)
+        elif stat.stream == Stream.TRACE:
+            groups.setdefault(SPAN_SOURCE, []).append(stat)
+    return {source: _lag(group, now_ns) for source, group in groups.items()}
+
+
+def _lag(group: Sequence[SourceStat], now_ns: int) -> SourceLag:
+    p99_ns = max(_prevailing_lag(group), _LEAST_LAG_NS)
+    watermark_ns = max(_watermark(stat, p99_ns, now_ns) for stat in group)
+    return SourceLag(watermark_ns=watermark_ns, p99_lag_ns=p99_ns)
+
+
+def _watermark(stat: SourceStat, p99_ns: int, now_ns: int) -> int:
+    if _is_sending(stat, now_ns):
+        return now_ns - p99_ns
+    return min(stat.last_event_ns, now_ns)
+
+
+def _is_sending(stat: SourceStat, now_ns: int) -> bool:
+    return now_ns - stat.last_received_ns <= max(_SILENCE_NS, 3 * stat.lag_p99_ns)
+
+
+def _prevailing_lag(group: Iterable[SourceStat]) -> int:
+    """Return the longest p99 lag, leaving out services that send less than a percent in all."""
+    slowest_first = sorted(group, key=lambda stat: -stat.lag_p99_ns)
+    budget = sum(stat.rows for stat in slowest_first) / 100
+    for stat in slowest_first:
+        budget -= stat.rows
+        if budget < 0:
+            return stat.lag_p99_ns
+    return slowest_first[-1].lag_p99_ns if slowest_first else 0
+
+
+def _report(stat: SourceStat, now_ns: int) -> SourceReport:
+    p99_ns = max(stat.lag_p99_ns, _LEAST_LAG_NS)
+    return SourceReport(
+        source=stat.source,
+        stream=str(stat.stream),
+        rows=stat.rows,
+        last_event_ns=stat.last_event_ns,
+        last_received_ns=stat.last_received_ns,
+        lag_p50_ns=stat.lag_p50_ns,
+        lag_p90_ns=stat.lag_p90_ns,
+        lag_p99_ns=stat.lag_p99_ns,
+        watermark_ns=_watermark(stat, p99_ns, now_ns),
+    )
+
+
+def _add_counts(report: SourceReport, entry: Mapping[str, Any]) -> SourceReport:
+    door = str(entry.get("door", ""))
+    seen_ns = _positive(entry.get("last_seen_ns"))
+    return replace(
+        report,
+        doors=tuple(sorted({*report.doors, door} - {""})),
+        accepted=report.accepted + (_positive(entry.get("accepted")) or 0),
+        rejected=report.rejected + (_positive(entry.get("rejected")) or 0),
+        last_received_ns=report.last_received_ns or seen_ns,
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return the object in *path*; an absent or broken status file counts as empty."""
+    try:
+        if path.stat().st_size > _MAX_STATUS_BYTES:
+            return {}
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _positive(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None

@@ -1,0 +1,301 @@
+"""
+Partners of gateway records that no id joins, and how far such joins can be trusted.
+
+Around a moment the records and edge spans of an API are read; the pairs among them that ids decide
+teach what a pair looks like, and hiding those ids measures how often likelihood would be right. A
+record without spans is then weighed against every edge span near it that no record claims, unless
+it has an id of a kind that leads to spans as a rule: then its partner was not recorded.
+
+What was learned is kept for a while and per stretch of time. Nothing here counts in statistics: a
+pair changes a timeline only, and only on routes that keep what they claim.
+
+Source: algorithms.md 4.1 (tiers 4 and 5) and 4.2.
+"""
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from collector.clock import Clock
+from collector.identity import ids
+from collector.model import GatewayRecord
+from collector.query.learned.freshness import Freshness
+from collector.query.timestamps import NS_PER_S
+from collector.stitch.completeness import SPAN_SOURCE
+from collector.stitch.join.by_likelihood import (
+    STATISTICS_MINIMUM,
+    RecordPoint,
+    RouteAudit,
+    RouteModel,
+    SpanPoint,
+    audit_routes,
+    join_without_ids,
+    learn_routes,
+    record_point,
+)
+from collector.stitch.join.likely import TIMELINE_MINIMUM, LikelyPair
+from collector.store import Edge, Store
+
+# Narrow first: a busy API fills the limit within minutes, a quiet one needs hours.
+_REACHES_NS = (300 * NS_PER_S, 3 * 3600 * NS_PER_S)
+_MAX_RECORDS = 3_000
+_MAX_EDGES = 12_000
+_MARGIN_NS = 30 * NS_PER_S
+_STRETCH_NS = 600 * NS_PER_S
+_FRESH_NS = 60 * NS_PER_S
+_MAX_REMEMBERED = 64
+_CLUSTER_NS = 30 * NS_PER_S
+_MAX_CLUSTER_RECORDS = 500
+_MAX_CLUSTER_EDGES = 2_000
+# Less likely candidates are not worth naming.
+_LEAST_CANDIDATE = 0.05
+# A kind of id that leads to spans in half of the records would have led there in this one too.
+_CARRIED_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """
+    What one API's records and edge spans of a stretch of time taught.
+
+    `unjoined` are the records of the stretch that no id joins, `joined` how many of them likelihood
+    joins at `STATISTICS_MINIMUM` and above on routes that are not demoted. `carried` are the kinds
+    of ids that lead to spans as a rule: a record with one of them and no spans has no partner.
+    """
+
+    start_ns: int
+    end_ns: int
+    records: int
+    pairs: int
+    unjoined: int
+    joined: int
+    services: tuple[str, ...]
+    models: Mapping[str, RouteModel]
+    audits: Mapping[str, RouteAudit]
+    delay_ns: int
+    carried: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """Records and edges of one stretch, told apart by whether ids join them."""
+
+    pairs: list[tuple[RecordPoint, SpanPoint]]
+    services: tuple[str, ...]
+    lonely_records: list[RecordPoint]
+    lonely_edges: list[Edge]
+    carried: frozenset[str]
+
+
+class LikelyPartners:
+    """Finds likely partners. Thread-safe."""
+
+    def __init__(self, store: Store, clock: Clock, freshness: Freshness) -> None:
+        self._store = store
+        self._clock = clock
+        self._freshness = freshness
+        self._lock = threading.Lock()
+        self._learned: OrderedDict[tuple[str, str, int], tuple[int, Learned]] = OrderedDict()
+
+    def find(
+        self, records: Iterable[GatewayRecord], *, known_until_ns: int | None = None
+    ) -> list[LikelyPair]:
+        """
+        Return the likeliest partner of each record, joined or a mere candidate.
+
+        Records that called no backend, or that do not say how long it took, have none; nor have
+        those whose own spans may still come, at *known_until_ns* or now.
+        """
+        spans = self._freshness.lags().get(SPAN_SOURCE)
+        if spans is None:
+            return []
+        settled_ns = spans.watermark_ns
+        if known_until_ns is not None:
+            settled_ns = min(settled_ns, known_until_ns - spans.p99_lag_ns)
+        newest = {(r.gateway, r.record_id): r for r in records if r.source != "span"}
+        found: list[LikelyPair] = []
+        for record in newest.values():
+            point = record_point(record)
+            if point is None or record.start_ns + (record.duration_ns or 0) > settled_ns:
+                continue
+            learned = self.learn(record.gateway, record.api, record.start_ns)
+            if point.route in learned.models and not learned.carried & _keys(record).keys():
+                found += self._weigh(record, point, learned)
+        return found
+
+    def learn(self, gateway: str, api: str, moment_ns: int) -> Learned:
+        """Return what the requests of an API around a moment teach, a minute old at most."""
+        place = moment_ns // _STRETCH_NS
+        key = (gateway, api, place)
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            known = self._learned.get(key)
+            if known is not None and now_ns - known[0] < _FRESH_NS:
+                self._learned.move_to_end(key)
+                return known[1]
+        middle_ns = min(place * _STRETCH_NS + _STRETCH_NS // 2, now_ns)
+        learned = learn_stretch(*self._read_stretch(gateway, api, middle_ns))
+        with self._lock:
+            self._learned[key] = (now_ns, learned)
+            self._learned.move_to_end(key)
+            while len(self._learned) > _MAX_REMEMBERED:
+                self._learned.popitem(last=False)
+        return learned
+
+    def _read_stretch(
+        self, gateway: str, api: str, middle_ns: int
+    ) -> tuple[list[GatewayRecord], list[Edge], set[str]]:
+        records: list[GatewayRecord] = []
+        for reach_ns in _REACHES_NS:
+            records = self._store.find_join_records(
+                gateway, api, middle_ns, reach_ns=reach_ns, limit=_MAX_RECORDS
+            )
+            if len(records) >= _MAX_RECORDS // 4:
+                break
+        if not records:
+            return [], [], set()
+        start_ns = min(record.start_ns for record in records) - _MARGIN_NS
+        end_ns = max(record.start_ns for record in records) + _MARGIN_NS
+        edges = self._store.find_edges(start_ns, end_ns, limit=_MAX_EDGES)
+        if len(edges) >= _MAX_EDGES:
+            # A record whose edge was not read would seem to have no partner.
+            first, last = edges[0].start_ns + _MARGIN_NS // 10, edges[-1].start_ns
+            records = [r for r in records if first <= r.start_ns <= last - _MARGIN_NS // 10]
+        return records, edges, self._store.find_claimed(edges)
+
+    def _weigh(
+        self, record: GatewayRecord, point: RecordPoint, learned: Learned
+    ) -> list[LikelyPair]:
+        """Weigh one record together with the others near it that no id joins."""
+        middle_ns = point.start_ns + learned.delay_ns
+        edges = self._store.find_edges(
+            middle_ns - _CLUSTER_NS,
+            middle_ns + _CLUSTER_NS,
+            services=learned.services,
+            limit=_MAX_CLUSTER_EDGES,
+        )
+        if not edges:
+            return []
+        rivals = self._store.find_join_records(
+            record.gateway,
+            record.api,
+            point.start_ns,
+            reach_ns=_CLUSTER_NS,
+            limit=_MAX_CLUSTER_RECORDS,
+        )
+        claimed = self._store.find_claimed(edges)
+        matched = match_by_ids(rivals, edges, claimed, carried=learned.carried)
+        points = {each.key: each for each in matched.lonely_records} | {point.key: point}
+        pairs = join_without_ids(
+            list(points.values()),
+            [edge_point(edge) for edge in matched.lonely_edges],
+            learned.models,
+            learned.audits,
+            minimum=_LEAST_CANDIDATE,
+        )
+        return [pair for pair in pairs if pair.record == point.key]
+
+
+def is_taken(pair: LikelyPair) -> bool:
+    """Tell whether a pair is likely and proven enough to be merged into a timeline."""
+    return pair.probability >= TIMELINE_MINIMUM and not pair.is_demoted
+
+
+def learn_stretch(
+    records: Sequence[GatewayRecord], edges: Sequence[Edge], claimed: set[str]
+) -> Learned:
+    """Learn from the records and edges of a stretch, and measure what was learned."""
+    matched = match_by_ids(records, edges, claimed)
+    models = learn_routes(matched.pairs)
+    others = [edge_point(edge) for edge in matched.lonely_edges if edge.service in matched.services]
+    audits = audit_routes(matched.pairs, others, matched.lonely_records) if models else {}
+    found = join_without_ids(matched.lonely_records, others, models, audits)
+    sure = [p for p in found if p.probability >= STATISTICS_MINIMUM and not p.is_demoted]
+    delays = sorted(span.start_ns - record.start_ns for record, span in matched.pairs)
+    starts = [record.start_ns for record in records]
+    return Learned(
+        start_ns=min(starts, default=0),
+        end_ns=max(starts, default=0),
+        records=len(records),
+        pairs=len(matched.pairs),
+        unjoined=len(matched.lonely_records),
+        joined=len(sure),
+        services=matched.services,
+        models=models,
+        audits=audits,
+        delay_ns=delays[len(delays) // 2] if delays else 0,
+        carried=matched.carried,
+    )
+
+
+def match_by_ids(
+    records: Sequence[GatewayRecord],
+    edges: Sequence[Edge],
+    claimed: set[str],
+    *,
+    carried: frozenset[str] | None = None,
+) -> _Matched:
+    """
+    Pair records and edges by trace id or request id, and return what is left over.
+
+    An id that several edges or records carry decides nothing. *claimed* traces belong to some
+    record, be it here or not. *carried* are kinds of ids that lead to spans as a rule, when that
+    is known from elsewhere.
+    """
+    by_key: dict[str, list[Edge]] = {}
+    for edge in edges:
+        for key in {edge.trace_id, edge.request_key} - {""}:
+            by_key.setdefault(key, []).append(edge)
+    partners: dict[str, list[tuple[RecordPoint, Edge]]] = {}
+    alone: list[tuple[RecordPoint, set[str]]] = []
+    seen: Counter[str] = Counter()
+    led: Counter[str] = Counter()
+    for record in records:
+        point = record_point(record)
+        if point is None:
+            continue
+        keys = _keys(record)
+        near = {
+            e.trace_id: e for group in keys.values() for key in group for e in by_key.get(key, ())
+        }
+        seen.update(list(keys))
+        led.update(kind for kind, group in keys.items() if not group.isdisjoint(by_key))
+        if not near:
+            alone.append((point, set(keys)))
+        elif len(near) == 1:
+            edge = next(iter(near.values()))
+            partners.setdefault(edge.trace_id, []).append((point, edge))
+    if carried is None:
+        carried = frozenset(k for k, count in led.items() if count >= _CARRIED_SHARE * seen[k])
+    sure = [found[0] for found in partners.values() if len(found) == 1]
+    taken = claimed | partners.keys()
+    return _Matched(
+        pairs=[(point, edge_point(edge)) for point, edge in sure],
+        services=tuple(sorted({edge.service for _, edge in sure})),
+        lonely_records=[point for point, kinds in alone if not carried & kinds],
+        lonely_edges=[edge for edge in edges if edge.trace_id not in taken],
+        carried=carried,
+    )
+
+
+def edge_point(edge: Edge) -> SpanPoint:
+    """Return what an edge span tells a join by likelihood."""
+    return SpanPoint(
+        key=f"{edge.trace_id}/{edge.span_id}",
+        method=edge.method.upper(),
+        status=edge.status,
+        start_ns=edge.start_ns,
+        duration_ns=edge.duration_ns,
+        response_bytes=edge.response_bytes,
+    )
+
+
+def _keys(record: GatewayRecord) -> dict[str, set[str]]:
+    """Return the ids of a record by kind, in the forms in which traces and spans carry them."""
+    values = [(each.kind, each.value) for each in record.ids] + [("record_id", record.record_id)]
+    keys: dict[str, set[str]] = {"trace_id": {record.trace_id}}
+    for kind, value in values:
+        found = {candidate.key for candidate in ids.trace_id_candidates(value)}
+        keys.setdefault(kind, set()).update(found | {ids.request_id_key(value)})
+    return {kind: group - {""} for kind, group in keys.items() if group - {""}}

@@ -1,0 +1,5 @@
+"""
+Answers about many requests: doctor, joins, outcomes, services and calls.
+
+Read first: `sampling.py`.
+"""

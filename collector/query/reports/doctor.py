@@ -1,0 +1,97 @@
+"""
+The doctor over a sample of requests: what is wrong again and again, where, and what to change.
+
+In: timelines of a `Sample`. Out: `DoctorReport`. The rules are those of `stitch.doctor`.
+
+Source: algorithms.md 4.4.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from collector.query.reports.sampling import Sample, SampleWish, Sampling
+from collector.stitch.doctor.diagnose import MIN_REQUESTS, MIN_SHARE, Diagnosis, diagnose
+from collector.stitch.doctor.observed import MIN_OVERLAPS, diagnose_observed
+from collector.stitch.timeline import Timeline
+
+_LAYERS = {"gateway": "gateway", "edge": "edge", "dependency": "dependency"}
+_LAYER_OF_RULE = {"HEADER_STRIPPED_BY_APP": "app", "CLOCK": "host"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorFinding:
+    """A diagnosis and the layer that its place belongs to."""
+
+    diagnosis: Diagnosis
+    layer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorReport:
+    """What the doctor found in `looked_at` requests. `note` says why there is nothing."""
+
+    findings: tuple[DoctorFinding, ...]
+    looked_at: int
+    wish: SampleWish
+    note: str
+
+
+class Doctor:
+    """Examines requests. Thread-safe."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+
+    def report(self, pairs: Iterable[tuple[str, str]]) -> DoctorReport:
+        """
+        Return what is wrong in a range, the most frequent first.
+
+        Raises:
+            BadQuestion: a parameter cannot be understood; the message names it.
+        """
+        return examine(self._sampling.draw(pairs))
+
+
+def examine(sample: Sample) -> DoctorReport:
+    """Return what the rules say of a sample."""
+    timelines = sample.timelines
+    found = sorted(
+        (*diagnose(timelines), *diagnose_observed(timelines)),
+        key=lambda d: (-d.requests, d.rule, d.place),
+    )
+    roles = _roles(timelines)
+    findings = tuple(
+        DoctorFinding(diagnosis=d, layer=_layer(d, roles.get(d.place, ""))) for d in found
+    )
+    notes = [sample.note] if sample.note else []
+    if timelines and not findings:
+        notes.append(_why_healthy(len(timelines)))
+    return DoctorReport(
+        findings=findings, looked_at=len(timelines), wish=sample.wish, note=" ".join(notes)
+    )
+
+
+def _roles(timelines: Sequence[Timeline]) -> dict[str, str]:
+    """Return the role in which each service is met most."""
+    counts: dict[str, Counter[str]] = {}
+    for timeline in timelines:
+        for hop in timeline.hops:
+            counts.setdefault(hop.service, Counter())[hop.role] += 1
+    return {place: max(sorted(seen), key=lambda r: seen[r]) for place, seen in counts.items()}
+
+
+def _layer(diagnosis: Diagnosis, role: str) -> str:
+    return _LAYER_OF_RULE.get(diagnosis.rule) or _LAYERS.get(role, "mesh")
+
+
+def _why_healthy(count: int) -> str:
+    if count < MIN_REQUESTS:
+        return (
+            f"{count} requests are too few: a rule needs {MIN_REQUESTS}, one about two layers "
+            f"that act against each other {MIN_OVERLAPS}. Ask for a longer range."
+        )
+    return (
+        f"Nothing is wrong often enough: of {count} requests no rule fired in {MIN_REQUESTS} "
+        f"and {MIN_SHARE:.0%} of those that passed a place."
+    )

@@ -1,0 +1,115 @@
+"""
+How gateway records are joined, and how far joins without ids can be trusted, per API.
+
+In: timelines of a `Sample`, and what `LikelyPartners` learned around its newest requests. Out:
+`JoinReport`. The tiers are of joins by ids; what likelihood adds stands beside them.
+
+Source: algorithms.md 4.1 and 4.2 (self-audit).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from collector.model import GatewayRecord
+from collector.query.learned.likely_partners import Learned, LikelyPartners
+from collector.query.reports.join_count import tier_of
+from collector.query.reports.sampling import SampleWish, Sampling
+from collector.stitch.timeline import Timeline
+
+_MAX_APIS = 20
+_MAX_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiJoins:
+    """
+    The joins of one API of one gateway.
+
+    `tiers` counts the records of the sample by their tier, "none" for those that no id joins.
+    `learned` is `None` where the time did not suffice.
+    """
+
+    gateway: str
+    api: str
+    records: int
+    tiers: tuple[tuple[str, int], ...]
+    learned: Learned | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinReport:
+    """The joins of all APIs, the busiest first. `unrecorded` requests have spans and no record."""
+
+    apis: tuple[ApiJoins, ...]
+    looked_at: int
+    unrecorded: int
+    wish: SampleWish
+    note: str
+
+
+class Joins:
+    """Counts joins and publishes what the joins without ids achieve. Thread-safe."""
+
+    def __init__(self, sampling: Sampling, unjoined: LikelyPartners) -> None:
+        self._sampling = sampling
+        self._likely_partners = unjoined
+
+    def report(self, pairs: Iterable[tuple[str, str]]) -> JoinReport:
+        """
+        Return the joins of a range.
+
+        Raises:
+            BadQuestion: a parameter cannot be understood; the message names it.
+        """
+        sample = self._sampling.draw(pairs)
+        deadline = monotonic() + _MAX_SECONDS
+        groups = group_by_api(sample.timelines, sample.wish.api)
+        apis: list[ApiJoins] = []
+        unmeasured = 0
+        for (gateway, api), found in groups:
+            learned = None
+            if len(apis) < _MAX_APIS and monotonic() < deadline:
+                newest_ns = max(record.start_ns for record, _ in found)
+                learned = self._likely_partners.learn(gateway, api, newest_ns)
+            else:
+                unmeasured += 1
+            apis.append(_of_api(gateway, api, [tier for _, tier in found], learned))
+        notes = [sample.note] if sample.note else []
+        if unmeasured:
+            notes.append(f"Joins without ids were not measured for {unmeasured} APIs: name one.")
+        return JoinReport(
+            apis=tuple(apis),
+            looked_at=len(sample.timelines),
+            unrecorded=sum(not timeline.gateway_records for timeline in sample.timelines),
+            wish=sample.wish,
+            note=" ".join(notes),
+        )
+
+
+def group_by_api(
+    timelines: Sequence[Timeline], wanted: str
+) -> list[tuple[tuple[str, str], list[tuple[GatewayRecord, int | None]]]]:
+    """Return the records with their tiers by gateway and API, the busiest first."""
+    groups: dict[tuple[str, str], list[tuple[GatewayRecord, int | None]]] = {}
+    for timeline in timelines:
+        for merged in timeline.gateway_records:
+            record = merged.record
+            if not wanted or record.api == wanted:
+                tier = tier_of(timeline, record)
+                groups.setdefault((record.gateway, record.api), []).append((record, tier))
+    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+
+
+def _of_api(
+    gateway: str, api: str, tiers: Sequence[int | None], learned: Learned | None
+) -> ApiJoins:
+    counts = Counter("none" if tier is None else str(tier) for tier in tiers)
+    return ApiJoins(
+        gateway=gateway,
+        api=api,
+        records=len(tiers),
+        tiers=tuple(sorted(counts.items())),
+        learned=learned,
+    )

@@ -1,0 +1,156 @@
+"""
+A stable sample of the requests of a range, stitched: what questions about many requests rest on.
+
+In: `start`, `end`, `api`, `limit` as text. Out: a `Sample`, which says how it came about. Bounded
+in three ways: by the number of requests, by the spans that are held, and by time.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+
+from collector.clock import Clock
+from collector.errors import BadQuestion
+from collector.query.learned.freshness import Freshness
+from collector.query.search.filters import PARAMETERS, Parameter, collect_pairs, parse_range
+from collector.query.timelines.rows import RowStitching
+from collector.query.timestamps import format_timestamp
+from collector.stitch.timeline import Timeline
+from collector.store import RequestRow, Store
+
+DEFAULT_LIMIT = 500
+MAX_LIMIT = 5_000
+SAMPLE_PARAMETERS: tuple[Parameter, ...] = (
+    *(each for each in PARAMETERS if each.name in ("start", "end", "api")),
+    Parameter(
+        "limit",
+        f"Requests that are looked at, at most {MAX_LIMIT}: the same ones whenever it is asked.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        DEFAULT_LIMIT,
+    ),
+)
+_PAGE = 50
+_MAX_SPANS = 100_000
+_MAX_SECONDS = 12.0
+_MAX_TEXT = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleWish:
+    """Which requests a sample is drawn from: those that began in [start_ns, end_ns)."""
+
+    start_ns: int
+    end_ns: int
+    api: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Timelines of a sample. `note` says what was left out, or why there is nothing."""
+
+    wish: SampleWish
+    timelines: tuple[Timeline, ...]
+    note: str = ""
+
+
+def parse_sample(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> SampleWish:
+    """
+    Read the parameters of a sample.
+
+    Raises:
+        BadQuestion: a parameter is unknown, given twice, or not what it should be.
+    """
+    given = collect_pairs(pairs, (parameter.name for parameter in SAMPLE_PARAMETERS))
+    start_ns, end_ns = parse_range(given, now_ns)
+    return SampleWish(
+        start_ns=start_ns,
+        end_ns=end_ns,
+        api=_read_api(given.get("api", "")),
+        limit=_read_limit(given.get("limit", str(DEFAULT_LIMIT))),
+    )
+
+
+class Sampling:
+    """Draws samples and stitches them. Thread-safe."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        freshness: Freshness,
+        rows: RowStitching,
+        *,
+        max_seconds: float = _MAX_SECONDS,
+        max_spans: int = _MAX_SPANS,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._freshness = freshness
+        self._rows = rows
+        self._max_seconds = max_seconds
+        self._max_spans = max_spans
+
+    def draw(self, pairs: Iterable[tuple[str, str]]) -> Sample:
+        """
+        Return the timelines of a sample, each request once.
+
+        Raises:
+            BadQuestion: a parameter cannot be understood; the message names it.
+        """
+        now_ns = self._clock.now_ns()
+        wish = parse_sample(pairs, now_ns=now_ns)
+        rows = self._store.sample_requests(wish.start_ns, wish.end_ns, wish.limit, api=wish.api)
+        if not rows:
+            return Sample(wish=wish, timelines=(), note=self._why_empty(wish))
+        timelines: dict[str, Timeline] = {}
+        notes: list[str] = []
+        for timeline in self._stitch(rows, now_ns, notes):
+            timelines.setdefault(timeline.id, timeline)
+        return Sample(wish=wish, timelines=tuple(timelines.values()), note=" ".join(notes))
+
+    def _stitch(self, rows: list[RequestRow], now_ns: int, notes: list[str]) -> Iterator[Timeline]:
+        deadline = monotonic() + self._max_seconds
+        spans = too_large = 0
+        for first in range(0, len(rows), _PAGE):
+            if monotonic() > deadline or spans > self._max_spans:
+                why = "time" if spans <= self._max_spans else "spans"
+                notes.append(
+                    f"The limit of {why} was reached: {first} of {len(rows)} were looked at."
+                )
+                break
+            for _, timeline, _ in self._rows.stitch(rows[first : first + _PAGE], now_ns):
+                if timeline is None:
+                    too_large += 1
+                    continue
+                spans += len(timeline.spans)
+                yield timeline
+        if too_large:
+            notes.append(
+                f"{too_large} requests are too large, or have just gone, and are left out."
+            )
+
+    def _why_empty(self, wish: SampleWish) -> str:
+        held = self._freshness.data_range()
+        if held is None:
+            return "Nothing is stored yet."
+        if held[1] < wish.start_ns or held[0] >= wish.end_ns:
+            first, last = (format_timestamp(moment) for moment in held)
+            return f"Nothing is stored of this range; there is data from {first} to {last}."
+        if wish.api:
+            return f"No gateway record of API {wish.api!r} is stored of this range."
+        return "No request of this range is stored."
+
+
+def _read_api(text: str) -> str:
+    if len(text) > _MAX_TEXT or "\x00" in text:
+        msg = f"api: longer than {_MAX_TEXT} characters, or holds a NUL character"
+        raise BadQuestion(msg)
+    return text
+
+
+def _read_limit(text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT:
+        return int(text)
+    msg = f"limit: {text[:80]!r} is not a whole number from 1 to {MAX_LIMIT}"
+    raise BadQuestion(msg, hint="the sample is the same whenever it is asked; it has no pages")

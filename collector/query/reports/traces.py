@@ -1,0 +1,269 @@
+"""
+Questions in the terms of tracing tools: services, their operations, traces of a service, calls.
+
+In: a `TraceSearch`. Out: `Stitched` timelines. A gateway counts as a service, and its APIs as its
+operations.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from collector.clock import Clock
+from collector.errors import BadQuestion
+from collector.model import Span, Stream
+from collector.query.learned.freshness import Freshness
+from collector.query.results import Stitched
+from collector.query.timelines.rows import RowStitching
+from collector.query.timestamps import NS_PER_MS, NS_PER_S
+from collector.stitch.timeline import Timeline, TimelineSpan
+from collector.store import RequestFilter, RequestRow, Store
+
+DEFAULT_RANGE_NS = 48 * 3600 * NS_PER_S
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1_500
+_PAGE = 100
+# Tags and operations are compared after stitching; so many requests are looked through for them.
+_MOST_ROWS = 2_000
+_MOST_DURATIONS = 16
+_SAMPLE = 200
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": NS_PER_MS,
+    "s": NS_PER_S,
+    "m": 60 * NS_PER_S,
+    "h": 3600 * NS_PER_S,
+}
+_MAX_NS = 9_223_372_036 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSearch:
+    """Which traces are looked for: one span of *service* has to fit all of it."""
+
+    service: str
+    operation: str
+    start_ns: int
+    end_ns: int
+    min_duration_ns: int | None
+    max_duration_ns: int | None
+    tags: Mapping[str, str]
+    limit: int
+
+
+def parse_trace_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> TraceSearch:
+    """
+    Read Jaeger's parameters; unknown ones are left alone, as Jaeger does.
+
+    Raises:
+        BadQuestion: the service is missing, or a value cannot be read; the message names it.
+    """
+    given: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    for name, value in pairs:
+        if name == "tag":
+            key, colon, content = value.partition(":")
+            if not colon or not key:
+                msg = f"tag: {value[:80]!r} is not key:value"
+                raise BadQuestion(msg)
+            tags[key] = content
+        elif value.strip():
+            given[name] = value.strip()
+    tags |= _read_tags(given.get("tags", ""))
+    if not given.get("service"):
+        msg = "service: is needed"
+        raise BadQuestion(msg, hint="GET /api/services lists them")
+    end_ns = _read_micros("end", given.get("end", ""), now_ns)
+    start_ns = _read_micros("start", given.get("start", ""), end_ns - DEFAULT_RANGE_NS)
+    return TraceSearch(
+        service=given["service"][:512].replace("\x00", ""),
+        operation=given.get("operation", "")[:512],
+        start_ns=start_ns,
+        end_ns=end_ns,
+        min_duration_ns=_read_duration("minDuration", given.get("minDuration", "")),
+        max_duration_ns=_read_duration("maxDuration", given.get("maxDuration", "")),
+        tags=tags,
+        limit=_read_limit(given.get("limit", "")),
+    )
+
+
+class Traces:
+    """Answers what tracing tools ask. Thread-safe."""
+
+    def __init__(
+        self, store: Store, clock: Clock, freshness: Freshness, rows: RowStitching
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._freshness = freshness
+        self._rows = rows
+
+    def services(self) -> list[str]:
+        """Return the services that sent spans, and the gateways, by name."""
+        found = set(self._freshness.names(Stream.TRACE)) | {g for g, _ in self._gateway_apis()}
+        return sorted(found - {""})
+
+    def operations(self, service: str) -> list[tuple[str, str]]:
+        """Return (name, kind) of a service's spans of the last two days, or a gateway's APIs."""
+        now_ns = self._clock.now_ns()
+        apis = [(api, "Server") for gateway, api in self._gateway_apis() if gateway == service]
+        spans = self._store.find_operations(service, now_ns - DEFAULT_RANGE_NS, now_ns)
+        return sorted({*apis, *spans})
+
+    def find(self, search: TraceSearch) -> list[Stitched]:
+        """Return the newest traces that fit, at most `limit`."""
+        found: list[Stitched] = []
+        seen: set[str] = set()
+        for _, timeline, spans in self._timelines(self._filter(search)):
+            if timeline is None or timeline.id in seen or not _fits(timeline, search):
+                continue
+            seen.add(timeline.id)
+            found.append(Stitched(timeline=timeline, spans=tuple(spans)))
+            if len(found) == search.limit:
+                break
+        return found
+
+    def calls(self, start_ns: int, end_ns: int) -> list[tuple[str, str, int]]:
+        """
+        Return (caller, callee, calls) in a range, counted on a sample and scaled to all records.
+
+        Retried calls count as often as they were made; a gateway is a caller like any other.
+        """
+        wanted = RequestFilter(start_ns=start_ns, end_ns=end_ns, order="-start")
+        sample = self._store.find_requests(wanted, _SAMPLE, "")
+        edges: Counter[tuple[str, str]] = Counter()
+        recorded = 0
+        for row, timeline, _ in self._rows.stitch(sample, self._clock.now_ns()):
+            recorded += bool(row.record_id)
+            if timeline is not None:
+                edges.update(_edges(timeline))
+        total = sum(stat.requests for stat in self._store.get_api_stats(start_ns, end_ns))
+        scale = max(total / recorded, 1.0) if recorded and len(sample) == _SAMPLE else 1.0
+        return [(a, b, round(count * scale)) for (a, b), count in sorted(edges.items())]
+
+    def _timelines(
+        self, wanted: RequestFilter
+    ) -> Iterator[tuple[RequestRow, Timeline | None, list[Span]]]:
+        cursor, looked = "", 0
+        while looked < _MOST_ROWS:
+            rows = self._store.find_requests(wanted, _PAGE, cursor)
+            yield from self._rows.stitch(rows, self._clock.now_ns())
+            looked += len(rows)
+            if len(rows) < _PAGE:
+                return
+            cursor = rows[-1].cursor
+
+    def _filter(self, search: TraceSearch) -> RequestFilter:
+        """
+        Return what the store can tell beforehand.
+
+        A span is no longer than its request, so the shortest duration holds for the request as
+        well; the longest one says nothing about it. A service that sends no spans itself (one that
+        a proxy's spans name) is looked for among all requests.
+        """
+        name = search.service
+        return RequestFilter(
+            start_ns=search.start_ns,
+            end_ns=search.end_ns,
+            service=name if name in self._freshness.names(Stream.TRACE) else "",
+            gateway=name if name in {gateway for gateway, _ in self._gateway_apis()} else "",
+            min_duration_ns=search.min_duration_ns,
+            order="-start",
+        )
+
+    def _gateway_apis(self) -> list[tuple[str, str]]:
+        now_ns = self._clock.now_ns()
+        stats = self._store.get_api_stats(now_ns - DEFAULT_RANGE_NS, now_ns)
+        return [(stat.gateway, stat.api) for stat in stats]
+
+
+def _fits(timeline: Timeline, search: TraceSearch) -> bool:
+    return any(_span_fits(span, timeline, search) for span in timeline.spans)
+
+
+def _span_fits(span: TimelineSpan, timeline: Timeline, search: TraceSearch) -> bool:
+    if span.service != search.service:
+        return False
+    if search.operation and search.operation not in (span.name, _api_of(span, timeline)):
+        return False
+    shortest, longest = search.min_duration_ns, search.max_duration_ns
+    if shortest is not None and span.duration_ns < shortest:
+        return False
+    if longest is not None and span.duration_ns > longest:
+        return False
+    return all(_has_tag(span, key, value) for key, value in search.tags.items())
+
+
+def _has_tag(span: TimelineSpan, key: str, value: str) -> bool:
+    if key == "error":
+        return (span.status == "error") == (value.lower() == "true")
+    if key == "span.kind":
+        return span.kind.lower() == value.lower()
+    return span.attributes.get(key) == value
+
+
+def _api_of(span: TimelineSpan, timeline: Timeline) -> str:
+    for merged in timeline.gateway_records:
+        if merged.span_id == span.span_id:
+            return merged.record.api
+    return ""
+
+
+def _edges(timeline: Timeline) -> Iterator[tuple[str, str]]:
+    for hop in timeline.hops:
+        if 0 <= hop.parent < len(timeline.hops) and hop.service:
+            caller = timeline.hops[hop.parent].service
+            if caller and caller != hop.service:
+                yield caller, hop.service
+
+
+def _read_tags(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        tags = json.loads(text)
+    except (ValueError, RecursionError):
+        tags = None
+    if not isinstance(tags, dict):
+        msg = "tags: is not a JSON object of texts"
+        raise BadQuestion(msg)
+    return {str(k): v if isinstance(v, str) else json.dumps(v) for k, v in tags.items()}
+
+
+def _read_micros(name: str, text: str, default_ns: int) -> int:
+    if not text:
+        return max(default_ns, 0)
+    if not (text.isascii() and text.isdecimal() and len(text) <= 17):
+        msg = f"{name}: {text[:80]!r} is not a number of microseconds"
+        raise BadQuestion(msg)
+    return min(int(text) * 1_000, _MAX_NS)
+
+
+def _read_duration(name: str, text: str) -> int | None:
+    """Read a duration as Go writes it: `1.2s`, `100ms`, `1m30s`."""
+    if not text:
+        return None
+    parts = _DURATION.findall(text)
+    if not parts or "".join(n + u for n, u in parts) != text or len(parts) > _MOST_DURATIONS:
+        msg = f"{name}: {text[:80]!r} is not a duration"
+        raise BadQuestion(msg, hint="write 1.2s, 100ms or 250us")
+    total = 0
+    for number, unit in parts:
+        whole, _, fraction = number.partition(".")
+        total += int(whole) * _UNITS_NS[unit]
+        total += int(f"{fraction:0<9}") * _UNITS_NS[unit] // 10**9
+    return min(total, _MAX_NS)
+
+
+def _read_limit(text: str) -> int:
+    if not text:
+        return DEFAULT_LIMIT
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) > 0):
+        msg = f"limit: {text[:80]!r} is not a number above 0"
+        raise BadQuestion(msg)
+    return min(int(text), MAX_LIMIT)

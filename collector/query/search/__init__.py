@@ -1,0 +1,3 @@
+"""
+Lists of requests: parameters, rows, cursors. Read first: `search.py`.
+"""

@@ -1,0 +1,291 @@
+"""
+The parameters of a search: what each one means, and how its text is read.
+
+In: the pairs of a query string. Out: `Search`, in which every value has been checked, or
+`BadQuestion` naming the parameter. `PARAMETERS` is also what the OpenAPI document shows, so the
+reading and the documentation cannot differ.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from collector.errors import BadQuestion
+from collector.query.timestamps import NS_PER_MS, parse_timestamp
+
+DEFAULT_RANGE_NS = 3600 * 1_000_000_000
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+MAX_RANGE_NS = 400 * 86_400 * 1_000_000_000
+STATES = ("provisional", "complete", "final")
+ORDERS = ("-duration", "-start")
+_T = TypeVar("_T")
+_MAX_TEXT = 512
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ns|us|µs|ms|s|m|h)?", re.ASCII)
+_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": NS_PER_MS,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One query parameter: its meaning, and the JSON schema and example that document it."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    example: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """
+    A search that makes sense.
+
+    The range is [start_ns, end_ns); a request matches when every field that is set fits.
+    """
+
+    start_ns: int
+    end_ns: int
+    is_default_range: bool = False
+    gateway: str = ""
+    api: str = ""
+    operation: str = ""
+    route: str = ""
+    method: str = ""
+    host: str = ""
+    service: str = ""
+    consumer: str = ""
+    revision: str = ""
+    q: str = ""
+    status: int | None = None
+    status_class: int | None = None
+    is_error: bool | None = None
+    is_joined: bool | None = None
+    state: str = ""
+    min_duration_ns: int | None = None
+    max_duration_ns: int | None = None
+    limit: int = DEFAULT_LIMIT
+    order: str = "-duration"
+    cursor: str = ""
+
+
+_TEXTS = {
+    "gateway": ("Gateway product, as in `gateway` of a summary.", "azure-apim"),
+    "api": ("API name, exact.", "orders-api"),
+    "operation": ("Operation of the API, exact.", "get-order"),
+    "route": ("Route template, exact.", "/orders/{id}"),
+    "method": ("HTTP method, any case.", "GET"),
+    "host": ("Host that the client asked for, exact.", "api.shop.example"),
+    "service": ("Service that took part in the request, exact.", "payments"),
+    "consumer": ("Consumer or subscription that called, exact.", "acme-mobile"),
+    "revision": ("API revision, exact.", "3"),
+    "q": ("Text that occurs in path, API, operation, error or an id; any case.", "orders/42"),
+}
+_MOMENT_HELP = "RFC 3339 with any offset, Unix s or ms, `now`, or relative such as `-15m`."
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter(
+        "start", f"Begin of the range. {_MOMENT_HELP} Default: 1 h before `end`.", example="-15m"
+    ),
+    Parameter("end", f"End of the range, exclusive. {_MOMENT_HELP} Default: now.", example="now"),
+    *(Parameter(name, text, example=example) for name, (text, example) in _TEXTS.items()),
+    Parameter("status", "Status code.", {"type": "integer"}, 504),
+    Parameter("status_class", "`1xx` to `5xx`.", example="5xx"),
+    Parameter(
+        "error", "Only failed (`true`) or only good (`false`) requests.", {"type": "boolean"}, True
+    ),
+    Parameter(
+        "min_duration_ms",
+        "Shortest total time, in ms; a unit may follow (`1.5s`).",
+        {"type": "number", "minimum": 0},
+        250,
+    ),
+    Parameter(
+        "max_duration_ms",
+        "Longest total time, in ms; a unit may follow.",
+        {"type": "number", "minimum": 0},
+        10_000,
+    ),
+    Parameter(
+        "joined",
+        "Only requests whose gateway record and spans were (`true`) or were not (`false`) joined.",
+        {"type": "boolean"},
+        False,
+    ),
+    Parameter(
+        "state", "Completeness of the timeline.", {"type": "string", "enum": list(STATES)}, "final"
+    ),
+    Parameter(
+        "limit",
+        f"Requests on one page, at most {MAX_LIMIT}.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        20,
+    ),
+    Parameter(
+        "order",
+        "`-duration`: slowest first. `-start`: newest first.",
+        {"type": "string", "enum": list(ORDERS), "default": ORDERS[0]},
+        "-start",
+    ),
+    Parameter("cursor", "`next_cursor` of the page before; the other parameters stay the same."),
+)
+_NAMES = tuple(parameter.name for parameter in PARAMETERS)
+
+
+def parse_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
+    """
+    Read the pairs of a query string. An empty value counts as not given.
+
+    Raises:
+        BadQuestion: a parameter is unknown, given twice, or not what it should be.
+    """
+    given = collect_pairs(pairs, _NAMES)
+    start_ns, end_ns = parse_range(given, now_ns)
+    search = Search(
+        start_ns=start_ns,
+        end_ns=end_ns,
+        is_default_range="start" not in given,
+        status=_read(given, "status", _read_status),
+        status_class=_read(given, "status_class", _read_status_class),
+        is_error=_read(given, "error", read_boolean),
+        is_joined=_read(given, "joined", read_boolean),
+        state=_read_choice(given, "state", STATES),
+        min_duration_ns=_read(given, "min_duration_ms", _read_duration),
+        max_duration_ns=_read(given, "max_duration_ms", _read_duration),
+        limit=_read(given, "limit", _read_limit) or DEFAULT_LIMIT,
+        order=_read_choice(given, "order", ORDERS) or ORDERS[0],
+        cursor=given.get("cursor", ""),
+        **{name: _read_text(name, given.get(name, "")) for name in _TEXTS},
+    )
+    shortest, longest = search.min_duration_ns, search.max_duration_ns
+    if shortest is not None and longest is not None and shortest > longest:
+        msg = "min_duration_ms: is above max_duration_ms, so nothing can match"
+        raise BadQuestion(msg)
+    return search
+
+
+def collect_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> dict[str, str]:
+    """
+    Return the pairs as a mapping, without the empty ones.
+
+    Raises:
+        BadQuestion: a name is not among *names* (the hint has the nearest), or comes twice.
+    """
+    known = tuple(names)
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            nearest = difflib.get_close_matches(name[:64], known, n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+            msg = f"{_shorten(name)}: there is no such parameter"
+            raise BadQuestion(msg, hint=hint)
+        if name in given:
+            msg = f"{name}: given more than once"
+            raise BadQuestion(msg)
+        if value.strip():
+            given[name] = value.strip()
+    return given
+
+
+def read_boolean(name: str, text: str) -> bool:
+    """
+    Read a yes or no.
+
+    Raises:
+        BadQuestion: it is neither; the message names the parameter.
+    """
+    lower = text.lower()
+    if lower in ("true", "1", "yes"):
+        return True
+    if lower in ("false", "0", "no"):
+        return False
+    msg = f"{name}: {_shorten(text)} is neither true nor false"
+    raise BadQuestion(msg, hint=f"write {name}=true or {name}=false")
+
+
+def _read(given: Mapping[str, str], name: str, reader: Callable[[str, str], _T]) -> _T | None:
+    return reader(name, given[name]) if name in given else None
+
+
+def parse_range(given: Mapping[str, str], now_ns: int) -> tuple[int, int]:
+    """
+    Read `start` and `end`; without them the hour up to `end` or now.
+
+    Raises:
+        BadQuestion: one of them is no moment, or they are in the wrong order.
+    """
+    end_ns = parse_timestamp(given["end"], name="end", now_ns=now_ns) if "end" in given else now_ns
+    start_ns = max(end_ns - DEFAULT_RANGE_NS, 0)
+    if "start" in given:
+        start_ns = parse_timestamp(given["start"], name="start", now_ns=now_ns)
+    if start_ns >= end_ns:
+        msg = "start: is not before end"
+        raise BadQuestion(msg, hint="the range is [start, end); without end it ends now")
+    if end_ns - start_ns > MAX_RANGE_NS:
+        msg = "start: the range is longer than 400 days"
+        raise BadQuestion(msg, hint="ask for a shorter range")
+    return start_ns, end_ns
+
+
+def _read_text(name: str, text: str) -> str:
+    if len(text) > _MAX_TEXT:
+        msg = f"{name}: longer than {_MAX_TEXT} characters"
+        raise BadQuestion(msg)
+    if "\x00" in text:
+        msg = f"{name}: holds a NUL character"
+        raise BadQuestion(msg)
+    if name == "method":
+        return text.upper()
+    return text
+
+
+def _read_status(name: str, text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) <= 3:
+        return int(text)
+    msg = f"{name}: {_shorten(text)} is not a status code"
+    raise BadQuestion(msg, hint="write 504; whole classes are status_class=5xx")
+
+
+def _read_status_class(name: str, text: str) -> int:
+    if re.fullmatch(r"[1-5](xx)?", text.lower()):
+        return int(text[0])
+    msg = f"{name}: {_shorten(text)} is not 1xx to 5xx"
+    raise BadQuestion(msg, hint="write status_class=5xx")
+
+
+def _read_choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    text = given.get(name, "")
+    if text and text not in choices:
+        msg = f"{name}: {_shorten(text)} is not one of {', '.join(choices)}"
+        raise BadQuestion(msg)
+    return text
+
+
+def _read_duration(name: str, text: str) -> int:
+    matched = _DURATION.fullmatch(text)
+    if not matched:
+        msg = f"{name}: {_shorten(text)} is not a duration"
+        raise BadQuestion(msg, hint="write milliseconds (250), or a number with a unit (1.5s)")
+    number, unit = matched.groups()
+    whole, _, fraction = number.partition(".")
+    scale = _UNITS_NS[unit or "ms"]
+    return min(int(whole) * scale + int(f"{fraction:0<9}") * scale // 10**9, 2**62)
+
+
+def _read_limit(name: str, text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT:
+        return int(text)
+    msg = f"{name}: {_shorten(text)} is not a whole number from 1 to {MAX_LIMIT}"
+    raise BadQuestion(msg, hint="further pages come with cursor")
+
+
+def _shorten(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:79] + "…")

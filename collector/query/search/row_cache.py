@@ -1,0 +1,172 @@
+"""
+What a list shows of a stitched timeline, for a page of requests at a time.
+
+In: rows of a search. Out: an `CachedRow` each; they are remembered for a minute at most.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from collector.query.learned.freshness import Freshness
+from collector.query.timelines.rows import RowStitching
+from collector.query.timestamps import NS_PER_S
+from collector.stitch.completeness import SourceLags, judge_completeness
+from collector.stitch.timeline import Expected, Timeline
+from collector.store import RequestRow, Store, TraceSummary
+
+_MAX_REMEMBERED = 20_000
+# A row changes its key when spans arrive, so a joined request is only stitched again for what its
+# row does not show: further records and traces under its other ids. A list may be late with those.
+_JOINED_FRESH_NS = 60 * NS_PER_S
+_LONELY_FRESH_NS = 5 * NS_PER_S
+# A row tells the second that spans came in: more may still come in the same one.
+_ARRIVING_NS = 2 * NS_PER_S
+
+_Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedRow:
+    """The part of a timeline that a list shows."""
+
+    id: str
+    trace_id: str
+    state: str
+    hops: int
+    services: tuple[str, ...]
+    is_joined: bool
+    unexplained_ns: int | None
+    verdict: str
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """An outline, until when it holds, and what its state depends on beside the clock."""
+
+    outline: CachedRow
+    until_ns: int
+    end_ns: int
+    expected: tuple[Expected, ...]
+
+
+class RowCache:
+    """Stitches pages of rows and remembers them for a while. Thread-safe."""
+
+    def __init__(self, store: Store, rows: RowStitching, freshness: Freshness) -> None:
+        self._store = store
+        self._rows = rows
+        self._freshness = freshness
+        self._lock = threading.Lock()
+        self._remembered: OrderedDict[_Key, _Remembered] = OrderedDict()
+
+    def read(
+        self, rows: Sequence[RequestRow], now_ns: int
+    ) -> Iterator[tuple[RequestRow, CachedRow]]:
+        """Yield each row with its outline, in the order of *rows*."""
+        keys = [_key(row) for row in rows]
+        known = {key: self._recall(key, now_ns) for key in keys}
+        missing = [row for row, key in zip(rows, keys, strict=True) if known[key] is None]
+        plain: list[RequestRow] = []
+        for row, timeline, _ in self._rows.stitch(missing, now_ns):
+            if timeline is None:
+                plain.append(row)
+                continue
+            fresh = known[_key(row)] = _outline(timeline)
+            if now_ns - row.received_s * NS_PER_S >= _ARRIVING_NS:
+                self._remember(_key(row), fresh, timeline, now_ns)
+        summaries = self._store.get_trace_summaries([row.trace_id for row in plain])
+        by_trace = {each.trace_id: each for each in summaries}
+        for row in plain:
+            known[_key(row)] = _plain(row, by_trace.get(row.trace_id))
+        for row, key in zip(rows, keys, strict=True):
+            outline = known[key]
+            if outline is not None:
+                yield row, outline
+
+    def _recall(self, key: _Key, now_ns: int) -> CachedRow | None:
+        with self._lock:
+            found = self._remembered.get(key)
+            if found is None or found.until_ns < now_ns:
+                return None
+            self._remembered.move_to_end(key)
+        if found.outline.state == "final":
+            return found.outline
+        return replace(found.outline, state=self._judge_again(found, now_ns))
+
+    def _judge_again(self, found: _Remembered, now_ns: int) -> str:
+        """Return the state by the sources' present watermarks: time alone completes a timeline."""
+        sources = tuple(each.source for each in found.expected)
+        state, _ = judge_completeness(
+            {each.source for each in found.expected if each.status == "arrived"},
+            SourceLags(by_source=self._freshness.lags(), expected=sources),
+            end_ns=found.end_ns,
+            now_ns=now_ns,
+            is_unsampled=any(each.status == "not_sampled" for each in found.expected),
+        )
+        return state
+
+    def _remember(self, key: _Key, outline: CachedRow, timeline: Timeline, now_ns: int) -> None:
+        fresh_ns = _JOINED_FRESH_NS if outline.is_joined else _LONELY_FRESH_NS
+        end_ns = timeline.start_ns + timeline.duration_ns
+        found = _Remembered(outline, now_ns + fresh_ns, end_ns, timeline.expected)
+        with self._lock:
+            self._remembered[key] = found
+            while len(self._remembered) > _MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+
+
+def _key(row: RequestRow) -> _Key:
+    """Identify a row together with how much of it has arrived."""
+    return (
+        row.gateway,
+        row.record_id,
+        row.trace_id,
+        row.received_s,
+        max((each.received_ns for each in row.versions), default=0),
+        row.duration_ns,
+        row.status,
+    )
+
+
+def _outline(timeline: Timeline) -> CachedRow:
+    verdict = timeline.verdict
+    who = f"{verdict.layer}: {verdict.component}" if verdict.component else verdict.layer
+    unexplained = [p.duration_ns for p in timeline.phases if p.name == "unexplained"]
+    services = {hop.service for hop in timeline.hops if hop.role in ("edge", "service")}
+    return CachedRow(
+        id=timeline.id,
+        trace_id=timeline.trace_id,
+        state=timeline.state,
+        hops=len(timeline.hops),
+        services=tuple(sorted(services - {""})),
+        is_joined=is_joined(timeline),
+        unexplained_ns=sum(unexplained),
+        verdict=who if verdict.layer != "none" else "none",
+        duration_ns=timeline.duration_ns,
+    )
+
+
+def is_joined(timeline: Timeline) -> bool:
+    """Tell whether a timeline has both a gateway record and spans of the mesh."""
+    return bool(timeline.gateway_records) and any(
+        span.role != "gateway" and not span.is_inferred for span in timeline.spans
+    )
+
+
+def _plain(row: RequestRow, summary: TraceSummary | None) -> CachedRow:
+    """CachedRow a request that is too large to be stitched in a list, from its row and summary."""
+    services = tuple(summary.services) if summary else ()
+    return CachedRow(
+        id=row.record_id or row.trace_id,
+        trace_id=row.trace_id,
+        state="provisional",
+        hops=len(services) + bool(row.record_id),
+        services=services,
+        is_joined=row.is_joined,
+        unexplained_ns=None,
+        verdict="",
+        duration_ns=row.duration_ns or 0,
+    )

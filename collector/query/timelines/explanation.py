@@ -1,0 +1,319 @@
+"""
+A timeline told in sentences: the same timeline gives the same words, byte for byte.
+
+In: a `Timeline`. Out: an `Explanation`, in which each sentence carries the rule that it follows and
+the record and span ids it rests on. Templates only; nothing is inferred here.
+
+Source: algorithms.md 4.15.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from collector.model import GatewayRecord
+from collector.query.timestamps import NS_PER_MS, format_timestamp
+from collector.stitch.timeline import Link, MergedRecord, Timeline, TimelineSpan
+
+SECTIONS = {
+    "happened": "What happened",
+    "time": "Where the time went",
+    "failure": "What failed first",
+    "layers": "Which layer acted",
+    "join": "How it was joined",
+    "findings": "What is wrong with the data",
+    "missing": "What is missing",
+}
+_PHASE_WORDS = {
+    "gateway": "the gateway itself",
+    "client": "the client's connection",
+    "cache": "the gateway's cache",
+    "network": "the network between gateway and mesh",
+    "edge_proxy": "the mesh's edge proxy",
+    "mesh_proxy": "sidecars and waypoints",
+    "app": "application code",
+    "dependency": "dependencies",
+    "unexplained": "nobody's account (unexplained)",
+}
+_TIER_WORDS = {
+    0: "the same trace id, and the span's parent is the span the gateway sent",
+    1: "the same trace id",
+    2: "the same id once both are normalised",
+    3: "a shared request id",
+    4: "time, route and size, without a shared id",
+    5: "nothing that decides between several candidates",
+}
+_MOST_LINKS, _MOST_CANDIDATES, _MOST_HOPS = 20, 5, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One statement, the section it belongs to, the rule behind it, and the ids it rests on."""
+
+    section: str
+    text: str
+    rule: str
+    refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The sentences of one request in reading order."""
+
+    id: str
+    title: str
+    state: str
+    revision: int
+    sentences: tuple[Sentence, ...]
+
+
+def build_explanation(timeline: Timeline) -> Explanation:
+    """Tell *timeline*. Every section of `SECTIONS` that has something to say comes in order."""
+    whole = _whole_request(timeline)
+    told = (
+        *_tell_request(timeline),
+        *_tell_time(timeline),
+        *_tell_failure(timeline),
+        *_tell_acts(timeline),
+        *_tell_joins(timeline),
+        *_tell_findings(timeline),
+        *_tell_missing(timeline),
+    )
+    # What rests on nothing in particular rests on the request as a whole.
+    sentences = tuple(each if each.refs else replace(each, refs=whole) for each in told)
+    return Explanation(
+        id=timeline.id,
+        title=describe_request(timeline),
+        state=timeline.state,
+        revision=timeline.revision,
+        sentences=sentences,
+    )
+
+
+def _whole_request(timeline: Timeline) -> tuple[str, ...]:
+    """Return the references of the gateway records, or of the first span without any."""
+    refs = tuple(_record_ref(merged.record) for merged in timeline.gateway_records)
+    root = _root(timeline)
+    return refs or ((f"{root.trace_id}/{root.span_id}",) if root else (timeline.id,))
+
+
+def describe_request(timeline: Timeline) -> str:
+    """Return method and path of the outermost record, or service and name of the first span."""
+    for merged in timeline.gateway_records:
+        record = merged.record
+        where = record.path or record.route or record.operation
+        if where or record.method:
+            return f"{record.method} {where}".strip()
+    root = _root(timeline)
+    return f"{root.service} {root.name}".strip() if root else "request"
+
+
+def _tell_request(timeline: Timeline) -> Iterator[Sentence]:
+    status = "without a status" if timeline.status is None else f"with status {timeline.status}"
+    start = format_timestamp(timeline.start_ns)
+    total = _ms(timeline.duration_ns)
+    refs = tuple(merged.span_id for merged in timeline.gateway_records if merged.span_id)
+    root = _root(timeline)
+    refs = refs or ((root.span_id,) if root else ())
+    yield Sentence(
+        "happened",
+        f"{describe_request(timeline)} began at {start} and ended {status} after {total}.",
+        "REQUEST",
+        refs,
+    )
+    for merged in timeline.gateway_records:
+        yield _tell_record(merged)
+    if not timeline.gateway_records:
+        text = "No gateway record of this request is known; the times are those of its spans."
+        yield Sentence("happened", text, "NO_RECORD", refs)
+    services = sorted({hop.service for hop in timeline.hops if hop.role != "gateway"})
+    if services:
+        noun = "service" if len(services) == 1 else "services"
+        text = f"Behind it {len(services)} {noun} took part: {', '.join(services)}."
+        yield Sentence("happened", text, "HOPS", ())
+    elif timeline.gateway_records:
+        text = "No span of a service behind the gateway is known."
+        yield Sentence("happened", text, "NO_SPANS", refs)
+
+
+def _tell_record(merged: MergedRecord) -> Sentence:
+    record = merged.record
+    facts = [
+        f"API {record.api}" if record.api else "",
+        f"revision {record.api_revision}" if record.api_revision else "",
+        f"operation {record.operation}" if record.operation else "",
+        f"for consumer {record.consumer}" if record.consumer else "",
+    ]
+    told = ", ".join(fact for fact in facts if fact)
+    status = "no status" if record.status is None else f"status {record.status}"
+    text = f"{record.gateway} wrote it down as {record.record_id} ({status}"
+    text += f", {_ms(record.duration_ns)}" if record.duration_ns is not None else ""
+    text += f"): {told}." if told else ")."
+    if record.cache == "hit":
+        text += " It was answered from the gateway's cache."
+    flags = f" The record's times are marked {', '.join(record.quality)}." if record.quality else ""
+    return Sentence("happened", text + flags, "GATEWAY_RECORD", (_record_ref(record),))
+
+
+def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
+    total = timeline.duration_ns
+    phases = [phase for phase in timeline.phases if phase.duration_ns]
+    phases.sort(key=lambda phase: (-phase.duration_ns, phase.name))
+    if phases:
+        parts = [
+            f"{_PHASE_WORDS.get(phase.name, phase.name)} took {_ms(phase.duration_ns)}"
+            f"{_share(phase.duration_ns, total)}"
+            for phase in phases
+        ]
+        text = f"Of {_ms(total)}, {_join_words(parts)}."
+        yield Sentence("time", text, "PHASES")
+    hops = [hop for hop in timeline.hops if hop.self_ns > 0]
+    hops.sort(key=lambda hop: (-hop.self_ns, hop.index))
+    for hop in hops[:_MOST_HOPS]:
+        share = _share(hop.self_ns, total)
+        tries = f", try {hop.attempt} of {hop.attempts}" if hop.attempts > 1 else ""
+        text = (
+            f"On the critical path {hop.service} ({hop.role}{tries}) held the answer up for "
+            f"{_ms(hop.self_ns)}{share} itself."
+        )
+        yield Sentence("time", text, "CRITICAL_PATH", hop.span_ids)
+    for span in timeline.spans:
+        if span.adjusted_by_ns:
+            bound = f" ± {_ms(span.adjusted_bound_ns)}" if span.adjusted_bound_ns else ""
+            why = f": {span.adjusted_reason}" if span.adjusted_reason else ""
+            text = (
+                f"The clock of {span.service} was corrected by "
+                f"{_ms(span.adjusted_by_ns)}{bound} for {span.name}{why}."
+            )
+            yield Sentence("time", text, "CLOCK", (span.span_id,))
+
+
+def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
+    verdict = timeline.verdict
+    if verdict.layer == "none":
+        if verdict.reason:
+            yield Sentence("failure", _sentence(verdict.reason), verdict.rule or "VERDICT")
+        else:
+            yield Sentence("failure", "Nothing failed.", verdict.rule or "VERDICT")
+        return
+    who = f"{verdict.component} ({verdict.layer})" if verdict.component else verdict.layer
+    kind = f" with {verdict.class_}" if verdict.class_ else ""
+    sure = f"{verdict.confidence:.0%} sure"
+    text = f"{who} failed first{kind}, {sure}"
+    text += f": {_sentence(verdict.reason)}" if verdict.reason else "."
+    refs = tuple(ref for step in verdict.chain for ref in step.refs)
+    yield Sentence("failure", text, verdict.rule or "VERDICT", tuple(dict.fromkeys(refs)))
+    for step in verdict.chain:
+        at = "" if step.offset_ns is None else f" at {_ms(step.offset_ns)}"
+        text = _sentence(f"{step.component or step.layer}{at}: {step.what}")
+        yield Sentence("failure", text, verdict.rule or "VERDICT", step.refs)
+    if verdict.outcome not in ("ok", "failed"):
+        text = f"Between inside and outside the outcome is {verdict.outcome}"
+        wasted = f"; {_ms(verdict.wasted_ns)} of work was wasted" if verdict.wasted_ns else ""
+        yield Sentence("failure", f"{text}{wasted}.", "OUTCOME")
+
+
+def _tell_acts(timeline: Timeline) -> Iterator[Sentence]:
+    """Say which layer did what several layers can do."""
+    for act in timeline.acts:
+        feature = act.feature.replace("_", " ")
+        text = f"{act.component} ({act.layer}) acted by {feature}: {_sentence(act.detail)}"
+        yield Sentence("layers", text, f"ACT_{act.feature.upper()}", act.refs)
+
+
+def _tell_joins(timeline: Timeline) -> Iterator[Sentence]:
+    for link in timeline.links[:_MOST_LINKS]:
+        yield _tell_link(link)
+    if len(timeline.links) > _MOST_LINKS:
+        text = f"{len(timeline.links) - _MOST_LINKS} more links are in the timeline."
+        yield Sentence("join", text, "JOIN")
+    if timeline.others:
+        text = f"The same ids also belong to {', '.join(timeline.others)}."
+        yield Sentence("join", text, "OTHER_MATCHES", timeline.others)
+
+
+def _tell_link(link: Link) -> Sentence:
+    rule = f"JOIN_TIER_{link.tier}"
+    if not link.to:
+        names = _tell_rejected(link)
+        text = f"{link.from_} was joined with nothing"
+        refs = (link.from_, *(item.to for item in link.rejected[:_MOST_CANDIDATES]))
+        return Sentence(
+            "join", f"{text}; candidates: {names}." if names else f"{text}.", rule, refs
+        )
+    proofs = "; ".join(
+        f"{proof.field} {proof.left}"
+        + (f" against {proof.right}" if proof.right != proof.left else "")
+        for proof in link.evidence
+    )
+    basis = _TIER_WORDS.get(link.tier, "")
+    text = f"{link.from_} and {link.to} belong together by {basis} (confidence {link.confidence:g})"
+    text += f": {proofs}." if proofs else "."
+    if link.rejected:
+        text += f" Rejected: {_tell_rejected(link)}."
+    return Sentence("join", text, rule, (link.from_, link.to))
+
+
+def _tell_rejected(link: Link) -> str:
+    """Name the likeliest candidates with their confidence and why they were not taken."""
+    likeliest = sorted(link.rejected, key=lambda item: (-item.confidence, item.to))
+    told = [f"{i.to} ({i.confidence:g}: {i.reason})" for i in likeliest[:_MOST_CANDIDATES]]
+    if len(likeliest) > _MOST_CANDIDATES:
+        told.append(f"{len(likeliest) - _MOST_CANDIDATES} more")
+    return ", ".join(told)
+
+
+def _tell_findings(timeline: Timeline) -> Iterator[Sentence]:
+    for finding in timeline.findings:
+        fix = f" Fix: {_sentence(finding.fix)}" if finding.fix else ""
+        yield Sentence("findings", _sentence(finding.message) + fix, finding.rule, finding.refs)
+
+
+def _tell_missing(timeline: Timeline) -> Iterator[Sentence]:
+    for item in timeline.expected:
+        if item.status == "arrived":
+            continue
+        until = "" if item.deadline_ns is None else f" until {format_timestamp(item.deadline_ns)}"
+        text = {
+            "late": f"{item.source} has not reported yet; it may still come{until}.",
+            "not_sampled": f"{item.source} was told not to record this request.",
+            "never": f"{item.source} should have reported and no longer will.",
+        }.get(item.status, f"{item.source}: {item.status}.")
+        yield Sentence("missing", text, "EXPECTED")
+    state = {
+        "provisional": "The timeline is provisional: later arrivals may change it.",
+        "complete": "Every expected source has reported; corrections may still arrive.",
+        "final": "The timeline is final: nothing more is expected.",
+    }.get(timeline.state)
+    if state:
+        yield Sentence("missing", state, "STATE")
+
+
+def _root(timeline: Timeline) -> TimelineSpan | None:
+    for span in timeline.spans:
+        if span.span_id == timeline.root_span_id:
+            return span
+    return timeline.spans[0] if timeline.spans else None
+
+
+def _record_ref(record: GatewayRecord) -> str:
+    return f"{record.gateway}/{record.record_id}"
+
+
+def _ms(duration_ns: int) -> str:
+    """Write milliseconds with as many digits as there are nanoseconds to tell."""
+    whole, rest = divmod(abs(duration_ns), NS_PER_MS)
+    digits = f"{rest:06d}".rstrip("0") or "0"
+    return f"{'-' if duration_ns < 0 else ''}{whole}.{digits} ms"
+
+
+def _share(part_ns: int, total_ns: int) -> str:
+    return f" ({part_ns / total_ns:.1%})" if total_ns > 0 else ""
+
+
+def _join_words(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _sentence(text: str) -> str:
+    stripped = text.strip()
+    return stripped if stripped.endswith((".", "!", "?")) else f"{stripped}."

@@ -1,0 +1,305 @@
+"""
+From any id that a person has to everything stored about its request.
+
+In: text. Out: the records, spans and logs that may belong to one request. Ids lead to traces and
+records, those carry further ids, and so on: a few rounds, each with a cap, so that an id shared by
+thousands of requests (a session's correlation id) cannot pull them all in.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import unquote
+
+from collector.errors import BadQuestion
+from collector.identity import ids
+from collector.model import GatewayRecord, LogRecord, Span
+from collector.stitch.tree.access_logs import read_entries
+from collector.store import IdHit
+
+MAX_TRACES = 16
+MAX_RECORDS = 64
+MAX_SPANS = 200_000
+MAX_LOGS = 5_000
+_MAX_ROUNDS = 4
+_MAX_LENGTH = 2048
+_MIN_LENGTH = 4
+# An id that leads to more requests than this says nothing about which of them belong together.
+_MAX_HITS_OF_A_KEY = 16
+_TRACE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}", re.ASCII)
+_NAMES = "|".join(
+    re.escape(name)
+    for name in (
+        *ids.REQUEST_ID_HEADERS,
+        "traceparent",
+        "b3",
+        "x-b3-traceid",
+        "uber-trace-id",
+        "x-cloud-trace-context",
+        "x-datadog-trace-id",
+        *("trace_id", "trace-id", "traceid", "correlationid", "correlation_id", "correlation-id"),
+        *("request_id", "requestid", "operation_id", "operationid", "xraytraceid"),
+    )
+)
+_NAMED = re.compile(rf"[\"']?(?:{_NAMES})[\"']?\s*[:=]\s*(.+)", re.IGNORECASE | re.DOTALL)
+_EXAMPLES = (
+    "give a trace id (32 or 16 hex digits), a whole traceparent, b3, uber-trace-id or "
+    "X-Amzn-Trace-Id header, or the id of a gateway: a correlation id, x-request-id, Kong or AWS "
+    "request id"
+)
+
+
+class Reads(Protocol):
+    """The named reads of the store that resolving an id needs."""
+
+    def find_ids(self, keys: Sequence[str]) -> list[IdHit]: ...
+
+    def get_spans(
+        self, trace_ids: Sequence[str], *, received_until_ns: int | None = None, limit: int = ...
+    ) -> list[Span]: ...
+
+    def get_logs(
+        self, trace_ids: Sequence[str], *, received_until_ns: int | None = None, limit: int = ...
+    ) -> list[LogRecord]: ...
+
+    def find_logs(
+        self, keys: Sequence[str], *, received_until_ns: int | None = None, limit: int = ...
+    ) -> list[LogRecord]: ...
+
+    def get_records(
+        self,
+        *,
+        trace_ids: Sequence[str] = (),
+        record_keys: Sequence[tuple[str, str]] = (),
+        received_until_ns: int | None = None,
+    ) -> list[GatewayRecord]: ...
+
+
+@dataclass(slots=True)
+class Gathered:
+    """
+    What was found under an id, as stored.
+
+    `hits` are where the id itself was seen, newest first. `is_cut` tells that a cap was reached.
+    """
+
+    records: list[GatewayRecord] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    logs: list[LogRecord] = field(default_factory=list)
+    hits: list[IdHit] = field(default_factory=list)
+    is_cut: bool = False
+    reading_logs: list[Future[list[LogRecord]]] = field(default_factory=list)
+
+
+def read_id(text: str) -> tuple[str, ...]:
+    """
+    Return the keys under which the id in *text* may be known, likeliest first.
+
+    Raises:
+        BadQuestion: there is no id in it: too short, too long, or not printable. Never retried.
+    """
+    cleaned = clean_id(text)
+    if not cleaned.isprintable() or len(text) > _MAX_LENGTH:
+        msg = "id: is not an id: unprintable or far too long"
+        raise BadQuestion(msg, hint=_EXAMPLES)
+    if len(cleaned) < _MIN_LENGTH or not any(c.isalnum() for c in cleaned.replace("0", "")):
+        msg = f"id: {cleaned[:80]!r} is too short or too empty to be an id"
+        raise BadQuestion(msg, hint=_EXAMPLES)
+    keys = tuple(candidate.key for candidate in ids.trace_id_candidates(cleaned))
+    if not keys:
+        msg = f"id: {cleaned[:80]!r} stands for no id at all"
+        raise BadQuestion(msg, hint=_EXAMPLES)
+    return keys
+
+
+def clean_id(text: str) -> str:
+    """Undo what copying does to an id: escapes, a header's name, quotes, white space, commas."""
+    cleaned = text[: _MAX_LENGTH + 1].strip()
+    for _ in range(2):
+        if _ESCAPED.search(cleaned):
+            cleaned = unquote(cleaned).strip()
+    cleaned = cleaned.strip(" \t\r\n,;<>`")
+    named = _NAMED.fullmatch(cleaned)
+    if named:
+        cleaned = named[1]
+    return cleaned.strip(" \t\r\n,;<>`\"'")
+
+
+def gather(
+    reads: Reads,
+    keys: Sequence[str],
+    aside: Executor,
+    *,
+    received_until_ns: int | None = None,
+    has_logs: bool = True,
+) -> Gathered:
+    """
+    Collect what belongs to *keys*; nothing found gives an empty `Gathered`.
+
+    Reads that do not need each other run at the same time, some of them on *aside*: each costs a
+    few milliseconds whatever it returns, and together they decide how long a timeline takes. For
+    the same reason a key that reads like a trace id is taken for one before it has been looked up.
+    """
+    found = Gathered()
+    looking_up = aside.submit(reads.find_ids, keys)
+    known_keys = set(keys)
+    traces: dict[str, None] = {}
+    records: dict[tuple[str, str], None] = {}
+    guess = keys[0] if _TRACE_ID.fullmatch(keys[0]) else ""
+    # What an asked-for id leads to comes newest first, so a cap keeps the newest.
+    hits: Sequence[IdHit] = ()
+    if guess:
+        hits = [IdHit(guess, "trace_id", guess, "", "", 0)]
+    else:
+        hits = found.hits = looking_up.result()
+    for _ in range(_MAX_ROUNDS):
+        new_traces, new_records = _take(hits, traces, records, found)
+        logs = _find_logs(reads, hits, found, received_until_ns)
+        if not new_traces and not new_records and not logs:
+            break
+        rows, spans = _read(
+            reads, new_traces, new_records, aside, found, received_until_ns, has_logs=has_logs
+        )
+        for row in rows:
+            records.setdefault((row.gateway, row.record_id))
+        further = (ids_in(rows, spans) | ids_in_logs(logs)) - known_keys
+        known_keys |= further
+        hits = _telling(reads.find_ids(sorted(further)) if further else [], found)
+        if guess:
+            found.hits = looking_up.result()
+            hits, guess = [*found.hits, *hits], ""
+    found.records = _distinct(found.records)
+    found.logs += [log for reading in found.reading_logs for log in reading.result()]
+    return found
+
+
+def _read(
+    reads: Reads,
+    traces: Sequence[str],
+    records: Sequence[tuple[str, str]],
+    aside: Executor,
+    found: Gathered,
+    received_until_ns: int | None,
+    *,
+    has_logs: bool,
+) -> tuple[list[GatewayRecord], list[Span]]:
+    """Read what is stored of some traces and records, and start reading their logs."""
+    reading_rows = aside.submit(
+        reads.get_records,
+        trace_ids=traces,
+        record_keys=records,
+        received_until_ns=received_until_ns,
+    )
+    room = MAX_SPANS - len(found.spans)
+    spans = reads.get_spans(traces, received_until_ns=received_until_ns, limit=room)
+    found.is_cut |= len(spans) >= room
+    if has_logs and traces:
+        found.reading_logs.append(
+            aside.submit(reads.get_logs, traces, received_until_ns=received_until_ns)
+        )
+    rows = reading_rows.result()
+    found.spans += spans
+    found.records += rows
+    return rows, spans
+
+
+def _find_logs(
+    reads: Reads, hits: Iterable[IdHit], found: Gathered, received_until_ns: int | None
+) -> list[LogRecord]:
+    """Add the log records that have no trace id and carry one of the ids of *hits*."""
+    keys = sorted({hit.key for hit in hits if not hit.trace_id and not hit.record_id})
+    if not keys:
+        return []
+    logs = reads.find_logs(keys, received_until_ns=received_until_ns, limit=MAX_LOGS)
+    found.is_cut |= len(logs) >= MAX_LOGS
+    held = {_log_version(log) for log in found.logs}
+    logs = [log for log in logs if _log_version(log) not in held]
+    found.logs += logs
+    return logs
+
+
+def _log_version(log: LogRecord) -> tuple[object, ...]:
+    facts = tuple(sorted(log.attributes.items())), tuple(sorted(log.resource.items()))
+    return (log.time_ns, log.service, log.body, *facts)
+
+
+def _take(
+    hits: Iterable[IdHit],
+    traces: dict[str, None],
+    records: dict[tuple[str, str], None],
+    found: Gathered,
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Note the traces and records of *hits* that are new, as far as the caps allow."""
+    new_traces, new_records = [], []
+    for hit in hits:
+        if hit.trace_id and hit.trace_id not in traces:
+            if len(traces) >= MAX_TRACES:
+                found.is_cut = True
+            else:
+                traces[hit.trace_id] = None
+                new_traces.append(hit.trace_id)
+        key = (hit.gateway, hit.record_id)
+        if hit.record_id and key not in records:
+            if len(records) >= MAX_RECORDS:
+                found.is_cut = True
+            else:
+                records[key] = None
+                new_records.append(key)
+    return new_traces, new_records
+
+
+def ids_in(rows: Iterable[GatewayRecord], spans: Iterable[Span]) -> set[str]:
+    """Return the keys of all ids that records and spans carry beside their own."""
+    keys = set()
+    for row in rows:
+        keys.add(row.trace_id)
+        # A system of 64 bits behind the gateway keeps the lower half of the id only.
+        keys.add(ids.normalise_trace_id(ids.low_64(row.trace_id)))
+        keys.update(ids.request_id_key(item.value) for item in row.ids if item.kind != "span_id")
+        keys.update(
+            ids.normalise_trace_id(item.value) for item in row.ids if item.kind != "span_id"
+        )
+        keys.add(ids.normalise_trace_id(row.record_id))
+    for span in spans:
+        if ids.has_request_id(span.attributes):
+            found = ids.read_request_ids(span.attributes)
+            keys.update(ids.request_id_key(value) for _, value in found)
+    keys.discard("")
+    return keys
+
+
+def ids_in_logs(logs: Iterable[LogRecord]) -> set[str]:
+    """Return the keys of the trace and request ids that access logs carry in their fields."""
+    entries = read_entries(logs)
+    keys = {ids.request_id_key(entry.request_id) for entry in entries}
+    return (keys | {entry.trace_id for entry in entries}) - {""}
+
+
+def is_telling(hits: Sequence[IdHit]) -> bool:
+    """Tell whether the hits of one key are few enough to be of one request."""
+    return len({(hit.trace_id, hit.record_id) for hit in hits}) <= _MAX_HITS_OF_A_KEY
+
+
+def _telling(hits: Sequence[IdHit], found: Gathered) -> list[IdHit]:
+    """Drop the hits of keys that lead to too many requests to mean one."""
+    groups: dict[str, list[IdHit]] = {}
+    for hit in hits:
+        groups.setdefault(hit.key, []).append(hit)
+    vague = {key for key, group in groups.items() if not is_telling(group)}
+    found.is_cut |= bool(vague)
+    return [hit for hit in hits if hit.key not in vague]
+
+
+def _distinct(rows: Iterable[GatewayRecord]) -> list[GatewayRecord]:
+    """A record can be reached by its trace and by its own id: keep each stored version once."""
+    seen = set()
+    kept = []
+    for row in rows:
+        version = (row.gateway, row.record_id, row.source, row.received_ns, row.raw)
+        if version not in seen:
+            seen.add(version)
+            kept.append(row)
+    return kept

@@ -1,0 +1,182 @@
+"""
+A page of rows, stitched: all records and spans of the page come from a handful of batched reads.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+
+from collector.model import GatewayRecord, Span
+from collector.query.timelines.resolve import ids_in, is_telling
+from collector.query.timelines.stitching import Stitching
+from collector.stitch.timeline import Timeline
+from collector.store import IdHit, RequestRow, Store
+
+# A page of 50 ordinary requests is 500 to 1,500 spans; traces of load tests can have 100,000.
+MAX_PAGE_SPANS = 30_000
+# Fewer traces than this are read as fast in one go.
+_MIN_CHUNK = 8
+# The share of a page that is read first: its rows are stitched while the rest is being read.
+_FIRST_CHUNK = 0.4
+
+
+class RowStitching:
+    """
+    Turns rows of a search into timelines. Thread-safe.
+
+    *is_brief* leaves out what only a reader of the whole timeline wants: the records' own text,
+    the spans' events, links, trace states and times of arrival, and the doctor's findings.
+    """
+
+    def __init__(
+        self, store: Store, stitching: Stitching, aside: Executor, *, is_brief: bool = False
+    ) -> None:
+        self._store = store
+        self._is_brief = is_brief
+        self._stitching = stitching
+        self._aside = aside
+
+    def stitch(
+        self, rows: Sequence[RequestRow], now_ns: int
+    ) -> Iterator[tuple[RequestRow, Timeline | None, list[Span]]]:
+        """
+        Yield each row with its timeline and the spans it was made of, in the order of *rows*.
+
+        `None` stands for a request that is too large to be stitched in a list, or that has just
+        gone by its time to live.
+        """
+        if not rows:
+            return
+        batch = _Batch(self._store, self._aside, rows, is_brief=self._is_brief)
+        room = MAX_PAGE_SPANS
+        for parts in batch.parts:
+            spans = batch.spans_of(parts)
+            records = batch.records_of(parts)
+            room -= len(spans)
+            if room < 0 or not (spans or records):
+                yield parts.row, None, []
+                continue
+            subject = parts.row.record_id or parts.row.trace_id
+            timeline = self._stitching.make(
+                records, spans, now_ns=now_ns, subject=subject, is_diagnosed=not self._is_brief
+            )
+            yield parts.row, timeline, spans
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What may belong to one row."""
+
+    row: RequestRow
+    traces: set[str] = field(default_factory=set)
+    records: set[tuple[str, str]] = field(default_factory=set)
+
+
+class _Batch:
+    """
+    The records and spans of many rows, read together.
+
+    Spans come in two chunks, so that the rows of the first are stitched while the second is read.
+    """
+
+    def __init__(
+        self, store: Store, aside: Executor, rows: Sequence[RequestRow], *, is_brief: bool
+    ) -> None:
+        self._store = store
+        self._is_brief = is_brief
+        self._buckets = {row.trace_id: row.buckets for row in rows}
+        self._versions = {
+            (row.gateway, row.record_id): row.versions for row in rows if is_brief and row.versions
+        }
+        self._starts = {(row.gateway, row.record_id): row.start_ns for row in rows}
+        self._aside = aside
+        self._spans: dict[str, list[Span]] = {}
+        self._reading: dict[str, Future[list[Span]]] = {}
+        self._records: dict[tuple[str, str], list[GatewayRecord]] = {}
+        self._records_of_trace: dict[str, set[tuple[str, str]]] = {}
+        self.parts = [_Parts(row) for row in rows]
+        for parts in self.parts:
+            if parts.row.trace_id:
+                parts.traces.add(parts.row.trace_id)
+            if parts.row.record_id:
+                parts.records.add((parts.row.gateway, parts.row.record_id))
+        self._read()
+        self._follow_ids([parts for parts in self.parts if not parts.row.is_joined])
+
+    def spans_of(self, parts: _Parts) -> list[Span]:
+        """Return what belongs to *parts*, waiting for the chunk that it is in."""
+        for trace in parts.traces:
+            reading = self._reading.get(trace)
+            if reading is not None:
+                self._take(reading)
+        return [span for trace in sorted(parts.traces) for span in self._spans.get(trace, ())]
+
+    def records_of(self, parts: _Parts) -> list[GatewayRecord]:
+        """Return every version of the records that belong to *parts*."""
+        keys = set(parts.records)
+        for trace in parts.traces:
+            keys |= self._records_of_trace.get(trace, set())
+        return [record for key in sorted(keys) for record in self._records.get(key, ())]
+
+    def _read(self) -> None:
+        """Read what the parts name and is not here yet."""
+        known = self._spans.keys() | self._reading.keys()
+        traces = list(dict.fromkeys(t for p in self.parts for t in sorted(p.traces - known)))
+        keys = sorted({k for parts in self.parts for k in parts.records} - self._records.keys())
+        if not traces and not keys:
+            return
+        reading = self._aside.submit(
+            self._store.get_records,
+            trace_ids=traces,
+            record_keys=[key for key in keys if key not in self._versions],
+            starts=self._starts,
+            held=self._versions.keys(),
+            is_brief=self._is_brief,
+        )
+        first = int(len(traces) * _FIRST_CHUNK) if len(traces) > _MIN_CHUNK else len(traces)
+        for chunk in (traces[:first], traces[first:]):
+            future = self._aside.submit(
+                self._store.get_spans,
+                chunk,
+                limit=MAX_PAGE_SPANS + 1,
+                buckets=self._buckets,
+                is_brief=self._is_brief,
+            )
+            self._reading.update(dict.fromkeys(chunk, future))
+        for key in keys:
+            self._records[key] = []
+            for record in self._versions.get(key, ()):
+                self._add_record(record)
+        for record in reading.result():
+            self._add_record(record)
+
+    def _take(self, reading: "Future[list[Span]]") -> None:
+        for trace in [trace for trace, each in self._reading.items() if each is reading]:
+            del self._reading[trace]
+            self._spans[trace] = []
+        for span in reading.result():
+            self._spans.setdefault(span.trace_id, []).append(span)
+
+    def _add_record(self, record: GatewayRecord) -> None:
+        key = (record.gateway, record.record_id)
+        versions = self._records.setdefault(key, [])
+        if record not in versions:
+            versions.append(record)
+        if record.trace_id:
+            self._records_of_trace.setdefault(record.trace_id, set()).add(key)
+
+    def _follow_ids(self, lonely: Sequence[_Parts]) -> None:
+        """Look for the other half of rows that are a record or a trace alone."""
+        keys = [ids_in(self.records_of(parts), self.spans_of(parts)) for parts in lonely]
+        wanted = sorted(set().union(*keys)) if keys else []
+        hits: dict[str, list[IdHit]] = {}
+        for hit in self._store.find_ids(wanted) if wanted else ():
+            hits.setdefault(hit.key, []).append(hit)
+        for parts, own in zip(lonely, keys, strict=True):
+            for key in own:
+                group = hits.get(key, ())
+                if not is_telling(group):
+                    continue
+                parts.traces |= {hit.trace_id for hit in group if hit.trace_id}
+                parts.records |= {(h.gateway, h.record_id) for h in group if h.record_id}
+        self._read()

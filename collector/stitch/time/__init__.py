@@ -1,0 +1,5 @@
+"""
+Where each node lies in time: clocks, critical path, phases, timeouts.
+
+Read first: `placement.py`.
+"""

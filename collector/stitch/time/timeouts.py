@@ -1,0 +1,121 @@
+"""
+Whose patience ended first, when a request timed out.
+
+Each layer has a limit of its own; the one that fired is the shortest. What it was shows in the time
+that the layer waited, and what would have been needed in the time that the callee took.
+
+Source: algorithms.md 4.6 ("names the shortest limit").
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from collector.stitch.time.critical_path import is_waited_for
+from collector.stitch.timeline import Verdict
+from collector.stitch.tree.nodes import Node
+from collector.stitch.tree.own_replies import own_reply
+
+_MS = 1_000_000
+_TIMED_OUT = re.compile(r"time.?d?.?out|deadline", re.IGNORECASE)
+_LEFT = re.compile(r"client.?(connection|closed|abort)", re.IGNORECASE)
+# What Envoy tells the next hop about its own limit.
+_LIMIT_KEYS = (
+    "http.request.header.x-envoy-expected-rq-timeout-ms",
+    "x-envoy-expected-rq-timeout-ms",
+)
+
+
+def name_shortest_limit(verdict: Verdict, path: Sequence[Node]) -> Verdict:
+    """Say in the reason how long the last of *path* waited and what its callee needed."""
+    node = path[-1]
+    waited = waited_time(node)
+    if waited is None:
+        return verdict
+    words = f"{node.service} waited {_ms(waited)}"
+    callee = slowest_callee(node)
+    if callee is not None and callee.duration > waited:
+        words += f", {callee.service} was at work for {_ms(callee.duration)}"
+    longer = [
+        f"{outer.service} would have waited {_ms(limit)}"
+        for outer in path[:-1]
+        if (limit := told_limit(outer)) is not None and limit > waited
+    ]
+    words += f" ({'; '.join(longer)})" if longer else ""
+    reason = f"{verdict.reason}; {words}" if verdict.reason else words
+    return replace(verdict, reason=reason, who_closed=verdict.who_closed or node.service)
+
+
+def waited_time(node: Node) -> int | None:
+    """Return how long a node waited for its callee before it gave up."""
+    if node.record is not None:
+        record = node.record.record
+        if record.backend_ns:
+            return record.backend_ns
+        return record.error_elapsed_ns or record.duration_ns
+    return node.duration
+
+
+def slowest_callee(node: Node) -> Node | None:
+    """Return the longest node below, through the spans of the same call."""
+    longest: Node | None = None
+    stack = list(node.children)
+    while stack:
+        child = stack.pop()
+        if not is_waited_for(child):
+            continue
+        if longest is None or (child.duration, child.span_id) > (longest.duration, longest.span_id):
+            longest = child
+        if child.hop == node.hop or child.is_proxy or child.is_gateway:
+            stack.extend(child.children)
+    return longest
+
+
+def has_given_up(node: Node) -> bool:
+    """Tell whether a node says that it did not wait for its callee's answer any longer."""
+    if node.record is not None:
+        record = node.record.record
+        said = f"{record.error_reason} {record.error_message}"
+        if is_abandoned(node) or _TIMED_OUT.search(said):
+            return True
+        return record.status == 504 and record.backend_status is None
+    reply = own_reply(node) if node.is_proxy else None
+    if reply is None:
+        return timed_out_waiting(node)
+    return reply.class_ in ("timeout", "client_abort")
+
+
+def is_abandoned(node: Node) -> bool:
+    """Tell whether a proxy's or gateway's own words are that its caller went away."""
+    if node.record is not None:
+        record = node.record.record
+        return record.status == 499 or _LEFT.search(record.error_reason) is not None
+    reply = own_reply(node) if node.is_proxy else None
+    return reply is not None and reply.class_ == "client_abort"
+
+
+def timed_out_waiting(node: Node) -> bool:
+    """
+    Tell whether an application stopped waiting for its callee, by the error it wrote down.
+
+    Source: OpenTelemetry semantic conventions, `error.type` (`timeout`, or an exception's name).
+    """
+    if node.is_proxy or node.side != "client" or node.status_code:
+        return False
+    said = node.attributes.get("error.type", "")
+    if node.span is not None and node.span.status_message:
+        said += f" {node.span.status_message}"
+    return said != "" and _TIMED_OUT.search(said) is not None
+
+
+def told_limit(node: Node) -> int | None:
+    """Return the limit that a proxy was told of, if its spans carry the header."""
+    for key in _LIMIT_KEYS:
+        text = node.attributes.get(key, "").strip('[]"')
+        if text.isascii() and text.isdigit() and len(text) < 12:
+            return int(text) * _MS
+    return None
+
+
+def _ms(value_ns: int) -> str:
+    return f"{value_ns / _MS:.3f}".rstrip("0").rstrip(".") + " ms"

@@ -1,0 +1,3 @@
+"""
+Spans to trees: nodes, roles, parents, siblings, hops. Read first: `forest.py`.
+"""

@@ -1,0 +1,315 @@
+"""
+Nodes to hops: everything that belongs to one visit to one service.
+
+A visit begins where the caller sends (its client span, its sidecar's client span) and ends in the
+callee's own spans. A gateway record is a hop, the mesh's edge proxy is one, a call to a database or
+to something without spans of its own is drawn from the client span that made it.
+
+Source: Istio pilot tracing.go (sidecars emit one span a traversal, gateways one server span and a
+client span a try since 1.28, a single client span before), linkerd2-proxy (a server and a client
+span in each proxy), envoy router (`retry.count`, `-shadow` authorities).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from collector.stitch.time.critical_path import is_waited_for
+from collector.stitch.tree.nodes import Node
+from collector.stitch.tree.roles import dependency_system, is_external_cluster
+
+_OUTER_ROLES = ("gateway", "edge")
+_RETRY_KEYS = ("retry.count", "http.request.resend_count", "http.resend_count")
+# Suffixes by which people name a sidecar after its service.
+_PROXY_SUFFIXES = ("-envoy", "-proxy", "-sidecar", "-linkerd-proxy", "-istio")
+
+
+@dataclass(slots=True, eq=False)
+class HopDraft:
+    """
+    A hop while it is being put together.
+
+    `nodes` are in tree order, so the first is the outermost: `top`. `callee` are those of the
+    service that was called: its proxy's and its own.
+    """
+
+    index: int
+    parent: "HopDraft | None"
+    top: Node
+    role: str = ""
+    nodes: list[Node] = field(default_factory=list)
+    children: list["HopDraft"] = field(default_factory=list)
+    service: str = ""
+    attempt: int = 1
+    attempts: int = 1
+    is_inferred: bool = False
+    is_mirrored: bool = False
+    is_async: bool = False
+    notes: tuple[str, ...] = ()
+    callee: list[Node] = field(default_factory=list)
+
+    @property
+    def record_node(self) -> Node | None:
+        return next((node for node in self.nodes if node.is_gateway), None)
+
+    def add(self, node: Node) -> None:
+        if not node.is_caller_side and node.role != "waypoint":
+            parent = node.parent
+            is_client_internal = (
+                node.side == ""
+                and parent is not None
+                and parent.hop == self.index
+                and not self.callee
+                and parent.service == node.service
+            )
+            if not is_client_internal:
+                self.callee.append(node)
+        node.is_inside = bool(self.callee)
+        self.nodes.append(node)
+        node.hop = self.index
+        self.is_mirrored = self.is_mirrored or node.is_mirrored
+        self.is_async = self.is_async or node.is_async
+
+
+def group_hops(members: Sequence[Node]) -> list[HopDraft]:
+    """
+    Return the hops of a tree, in tree order; each node of *members* gets its `hop` and final role.
+
+    *members* has each parent before its children.
+    """
+    hops: list[HopDraft] = []
+    _promote_edge(members)
+    _find_tries(members)
+    for node in members:
+        above = hops[node.parent.hop] if node.parent is not None else None
+        hop = above if above is not None and _continues(above, node) else None
+        if hop is None:
+            caller = _caller_of(above, node)
+            hop = HopDraft(len(hops), caller, node)
+            hops.append(hop)
+            if caller is not None:
+                caller.children.append(hop)
+        hop.add(node)
+    _finish(hops)
+    return hops
+
+
+def _find_tries(members: Sequence[Node]) -> None:
+    """
+    Mark the client sides, and those that lead to several tries: `fans_out`.
+
+    Each try is a hop of its own, so whatever client side is above them is their caller's.
+    """
+    for node in reversed(members):
+        node.is_caller_side = _is_caller_side(node)
+        if node.is_caller_side and node.children:
+            onward = [c for c in node.children if is_waited_for(c) and _leads_onward(node, c)]
+            node.fans_out = len(onward) > 1 or (len(onward) == 1 and onward[0].fans_out)
+
+
+def _leads_onward(node: Node, child: Node) -> bool:
+    return node.is_caller_side and (
+        child.is_caller_side or child.side == "server" or child.role == "waypoint"
+    )
+
+
+def _caller_of(above: HopDraft | None, node: Node) -> HopDraft | None:
+    """Return the hop that calls the one which *node* opens."""
+    parent = node.parent
+    if above is None or parent is None:
+        return None
+    if node.is_async:
+        return above
+    # A copy, or one more try, leaves from the client side of another call: both have one caller.
+    return above if parent.is_inside or above.parent is None else above.parent
+
+
+def _continues(hop: HopDraft, node: Node) -> bool:
+    """Tell whether *node* belongs to the same visit as its parent."""
+    parent = node.parent
+    assert parent is not None
+    if parent.is_gateway:
+        return node.role == "gateway" and not node.is_gateway
+    if node.is_async or parent.kind == "Producer" or node.is_mirrored > parent.is_mirrored:
+        return False
+    is_below_caller = parent.is_caller_side
+    if parent.role in _OUTER_ROLES or (node.role in _OUTER_ROLES and not is_below_caller):
+        return node.role == parent.role and node.service == parent.service
+    if parent.fans_out and _leads_onward(parent, node):
+        # A chain of client sides above the tries is the caller's, link by link.
+        return node.fans_out
+    if node.role == "waypoint":
+        return parent.role == "waypoint" or (is_below_caller and not hop.callee)
+    if parent.role == "waypoint":
+        return not node.is_caller_side and not hop.callee
+    if node.is_caller_side:
+        # A client side below a client side is the same call on its way out: application, sidecar.
+        return node.fans_out or (is_below_caller and not hop.callee)
+    if is_below_caller:
+        return not hop.callee or (node.side == "" and node.service == parent.service)
+    if node.role == "server_proxy":
+        # Linkerd's inbound proxy, and an Envoy with upstream spans, has a client span inside.
+        return parent.role == "server_proxy" and (parent.side, node.side) == ("server", "client")
+    return parent.role == "server_proxy" or node.service == parent.service
+
+
+def _is_caller_side(node: Node) -> bool:
+    # Each Linkerd proxy has a server span too; in the caller's pod it is on the caller's side.
+    if node.side == "client":
+        return node.role not in ("server_proxy", "edge", "gateway")
+    return node.role == "client_proxy"
+
+
+def _promote_edge(members: Sequence[Node]) -> None:
+    """
+    Find the plain Envoy that lets requests into the mesh: it has no `router~` in its name.
+
+    It is the outermost proxy, and what is below it belongs to other services.
+    """
+    if not any(node.role == "edge" or node.proxy == "envoy" for node in members):
+        return
+    inside: set[Node] = set()
+    for node in members:
+        parent = node.parent
+        is_below = parent is not None and not parent.is_gateway
+        # Below a proxy or a server we are in the mesh already.
+        if parent is not None and is_below and (parent in inside or _opens_mesh(parent)):
+            inside.add(node)
+            continue
+        if node.proxy == "envoy" and node.role.endswith("_proxy") and not _serves_its_own(node):
+            node.role = "edge"
+    for node in members:
+        parent = node.parent
+        if node.role != "edge" or node.side != "client" or parent is None:
+            continue
+        # One of the tries that the gateway proxy made: it belongs to the call, not to the edge.
+        if parent.role == "edge" and parent.service == node.service:
+            node.role = "client_proxy"
+
+
+def _opens_mesh(node: Node) -> bool:
+    return node.is_proxy or node.side == "server"
+
+
+def _serves_its_own(node: Node) -> bool:
+    cluster = node.attributes.get("upstream_cluster", "")
+    if cluster.startswith("inbound") or "local" in cluster.partition(".")[0]:
+        return True
+    own = _bare(node.service)
+    return any(
+        not child.is_proxy and child.side != "client" and _bare(child.service) == own
+        for child in node.children
+    )
+
+
+def _bare(name: str) -> str:
+    name = name.partition(".")[0].lower()
+    for suffix in _PROXY_SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _finish(hops: Sequence[HopDraft]) -> None:
+    known = {node.service for hop in hops for node in hop.nodes if node.service}
+    for hop in hops:
+        _name(hop, known)
+    for hop in hops:
+        # Callers come before their callees. The tries of a call are told by their own spans alone.
+        if len(hop.children) > 1:
+            _number_attempts(hop)
+    for hop in hops:
+        if hop.parent is not None:
+            hop.is_mirrored = hop.is_mirrored or hop.parent.is_mirrored
+            hop.is_async = hop.is_async or hop.parent.is_async
+
+
+def _name(hop: HopDraft, known: set[str]) -> None:
+    """Settle role and service of a hop from the most telling of its nodes."""
+    top = hop.top
+    first = hop.callee[0] if hop.callee else top
+    if first.role in _OUTER_ROLES:
+        hop.role, hop.service = first.role, first.service
+        if first.role == "edge" and first.side == "client":
+            hop.notes = ("the server side of the edge proxy is inferred from its client span",)
+        return
+    served = _served_by(hop)
+    if served is not None:
+        hop.role, hop.service = "service", served.service
+        return
+    last = hop.nodes[-1]
+    hop.service = next((n.callee for n in reversed(hop.nodes) if n.callee), "") or last.service
+    hop.role = "dependency" if _is_dependency(hop, known) else "service"
+    hop.is_inferred = True
+    if top.is_inferred:
+        hop.role, hop.notes = "service", ("the first span of this trace never arrived",)
+    elif hop.role == "service":
+        hop.notes = ("no span of this service arrived: drawn from its caller's client span",)
+    else:
+        for node in hop.nodes:
+            if not node.is_proxy:
+                node.role = "dependency"
+
+
+def _served_by(hop: HopDraft) -> Node | None:
+    """Return the first span of the callee's application, else of its proxy, if one arrived."""
+    of_proxy: Node | None = None
+    for node in hop.callee:
+        if node.is_inferred:
+            continue
+        if not node.is_proxy:
+            return node
+        of_proxy = of_proxy or node
+    return of_proxy
+
+
+def _is_dependency(hop: HopDraft, known: set[str]) -> bool:
+    if any(dependency_system(node.attributes) for node in hop.nodes):
+        return True
+    # A waypoint stands in front of services of the mesh only.
+    if hop.service in known or any(node.role == "waypoint" for node in hop.nodes):
+        return False
+    proxies = [node for node in hop.nodes if node.is_proxy]
+    if not proxies:
+        return True
+    cluster = proxies[-1].attributes.get("upstream_cluster", "")
+    return is_external_cluster(cluster) or not proxies[-1].callee
+
+
+def _number_attempts(hop: HopDraft) -> None:
+    """Number the tries of each call made by *hop*: one after the other, the earlier ones failed."""
+    calls: dict[tuple[str, str, str], list[HopDraft]] = {}
+    for child in hop.children:
+        top = child.top
+        if child.is_mirrored or top.is_gateway:
+            continue
+        key = (child.service, top.name, top.attributes.get("http.url", ""))
+        calls.setdefault(key, []).append(child)
+    for tries in calls.values():
+        if len(tries) < 2:
+            continue
+        tries.sort(key=lambda h: h.top.order())
+        group = tries[:1]
+        for earlier, later in zip(tries, tries[1:], strict=False):
+            if _retries(earlier.top, later.top) or _is_one_call(earlier.top, later.top):
+                group.append(later)
+            else:
+                _close_group(group)
+                group = [later]
+        _close_group(group)
+
+
+def _retries(earlier: Node, later: Node) -> bool:
+    if any(later.attributes.get(key, "0") not in ("", "0") for key in _RETRY_KEYS):
+        return True
+    failed = earlier.is_error or (earlier.status_code or 0) in (408, 425, 429)
+    return failed and later.raw_start >= earlier.raw_end
+
+
+def _is_one_call(earlier: Node, later: Node) -> bool:
+    # Hedged tries overlap and none of them failed, but one client side made them all.
+    parent = earlier.parent
+    return parent is later.parent and parent is not None and parent.fans_out
+
+
+def _close_group(group: list[HopDraft]) -> None:
+    for number, hop in enumerate(group, start=1):
+        hop.attempt, hop.attempts = number, len(group)

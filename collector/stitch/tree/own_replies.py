@@ -1,0 +1,107 @@
+"""
+What a proxy says about an answer it made by itself: its response flag, or the details in its log.
+
+`via_upstream` and a missing flag mean that the answer came from further on.
+
+Source: Envoy response code details (envoy source/common/stream_info/utility.h) and response flags.
+"""
+
+from dataclasses import dataclass
+
+from collector.decode.envoy.response_flags import primary_flag
+from collector.stitch.tree.nodes import Node
+from collector.stitch.tree.roles import response_flags
+
+VIA_UPSTREAM = "via_upstream"
+_DETAILS = ("access_log.response_code_details", "response_code_details")
+_FAULT_WORDS = {
+    "aborted": "client_abort",
+    "denied": "authorization",
+    "rate_limited": "rate_limit",
+    "injected": "fault_injection",
+}
+# Beginning of the details: who failed seen from the proxy, and the class of the failure.
+_BY_DETAILS = (
+    ("rbac_access_denied", "proxy", "authorization"),
+    ("jwt_authn_access_denied", "proxy", "authentication"),
+    ("ext_authz_denied", "proxy", "authorization"),
+    ("ext_authz_error", "proxy", "authorization"),
+    ("local_rate_limited", "proxy", "rate_limit"),
+    ("request_rate_limited", "proxy", "rate_limit"),
+    ("rate_limit", "proxy", "rate_limit"),
+    ("route_not_found", "proxy", "routing"),
+    ("no_route", "proxy", "routing"),
+    ("cluster_not_found", "proxy", "routing"),
+    ("direct_response", "proxy", "direct_response"),
+    ("fault_filter_abort", "proxy", "fault_injection"),
+    ("request_payload_too_large", "proxy", "too_large"),
+    ("admission_control", "proxy", "overload"),
+    ("overload", "proxy", "overload"),
+    ("upstream_response_timeout", "upstream", "timeout"),
+    ("response_timeout", "upstream", "timeout"),
+    ("upstream_per_try_timeout", "upstream", "timeout"),
+    ("upstream_max_stream_duration_reached", "upstream", "timeout"),
+    ("request_overall_timeout", "proxy", "timeout"),
+    ("stream_idle_timeout", "proxy", "timeout"),
+    ("max_duration_timeout", "proxy", "timeout"),
+    ("duration_timeout", "proxy", "timeout"),
+    ("no_healthy_upstream", "upstream", "unhealthy"),
+    ("downstream_remote_disconnect", "client", "client_abort"),
+    ("downstream_local_disconnect", "client", "client_abort"),
+)
+_BY_RESET = (
+    ("overflow", "overload"),
+    ("connection_failure", "unreachable"),
+    ("connection_timeout", "unreachable"),
+    ("connection_termination", "reset"),
+    ("remote_reset", "reset"),
+    ("protocol_error", "protocol"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnReply:
+    """
+    Why a proxy did not pass on an answer.
+
+    `side` is who failed, seen from it: `client`, `proxy` or `upstream`; `rule` names what said so.
+    """
+
+    side: str
+    class_: str
+    reason: str
+    rule: str
+
+
+def own_reply(node: Node) -> OwnReply | None:
+    """Return why *node* answered by itself, or `None` when it passed on what it was given."""
+    if not node.is_proxy:
+        return None
+    attributes = node.attributes
+    details = reply_details(node) if node.is_logged or "response_code_details" in attributes else ""
+    if not details and attributes.get("response_flags", "-") == "-":
+        return None
+    flag = primary_flag(response_flags(attributes))
+    if flag is not None and flag.side != "none" and flag.fault != "retries_exhausted":
+        said = f"{flag.flag} ({flag.name}): {flag.meaning}"
+        if details and details != VIA_UPSTREAM:
+            said += f"; {details}"
+        class_ = _FAULT_WORDS.get(flag.fault, flag.fault)
+        return OwnReply(flag.side, class_, said, f"ENVOY_{flag.flag}")
+    return _from_details(details) if details else None
+
+
+def reply_details(node: Node) -> str:
+    """Return Envoy's response code details, "" when only a span is known."""
+    return next((node.attributes[key] for key in _DETAILS if node.attributes.get(key)), "")
+
+
+def _from_details(details: str) -> OwnReply | None:
+    lower = details.lower()
+    if lower.startswith("upstream_reset"):
+        class_ = next((word for part, word in _BY_RESET if part in lower), "reset")
+        return OwnReply("upstream", class_, details, "ENVOY_DETAILS")
+    for beginning, side, class_ in _BY_DETAILS:
+        if lower.startswith(beginning):
+            return OwnReply(side, class_, details, "ENVOY_DETAILS")
+    return None

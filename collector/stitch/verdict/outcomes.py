@@ -1,0 +1,163 @@
+"""
+What the consumer got against what happened inside, and the work that was done for nobody.
+
+`masked`      something inside failed, the consumer did not notice (retry, cache, fallback)
+`manufactured` everything inside was well, the gateway made an error of it
+`phantom`     the gateway reports a backend's failure, and no span of the backend exists though it
+              should
+`abandoned`   the consumer went away first
+`zombie`      the inside worked on after somebody further out had stopped waiting
+
+Source: algorithms.md 4.14. Durations only: how long a callee outlasted its caller needs no clock.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from collector.stitch.time.critical_path import is_waited_for
+from collector.stitch.time.timeouts import is_abandoned
+from collector.stitch.timeline import Timeline, Verdict
+from collector.stitch.tree.hops import HopDraft
+from collector.stitch.tree.nodes import Node
+from collector.stitch.verdict.first_failure import is_failing, judge_below
+
+# Two clocks of one machine stamp the end of a call in either order; below this nobody worked on.
+_NOISE_NS = 2_000_000
+_MAX_EXAMPLES = 5
+
+
+def add_outcome(
+    verdict: Verdict,
+    root: Node,
+    members: Sequence[Node],
+    hops: Sequence[HopDraft],
+    *,
+    are_spans_due: bool,
+) -> Verdict:
+    """
+    Return *verdict* with its outcome and the time wasted.
+
+    *are_spans_due*: spans of this request were expected and are not hoped for any more.
+    """
+    wasted = wasted_time(members)
+    if not is_failing(root):
+        hidden = _hidden_failure(members, hops)
+        if hidden is None:
+            return replace(verdict, wasted_ns=wasted)
+        inner = judge_below(hidden, hops)
+        reason = f"{inner.component} failed ({inner.class_}) and the consumer did not notice"
+        return replace(
+            verdict,
+            component=inner.component,
+            class_=inner.class_,
+            reason=reason,
+            chain=inner.chain,
+            outcome="masked",
+            wasted_ns=wasted,
+        )
+    outcome = _outcome_of_failure(verdict, root, members, wasted, are_spans_due=are_spans_due)
+    return replace(verdict, outcome=outcome, wasted_ns=wasted)
+
+
+def wasted_time(members: Sequence[Node]) -> int:
+    """Return the longest time that a callee went on after its caller had given up."""
+    longest = 0
+    for node in members:
+        caller = node.parent
+        if caller is None or node.is_orphan:
+            continue
+        patience = caller.end - caller.start
+        if caller.record is not None:
+            if caller.record.record.backend_ns is not None:
+                patience = caller.record.record.backend_ns
+            patience += caller.record.record.resolution_ns
+        excess = node.end - node.start - patience
+        if excess <= _NOISE_NS or excess <= longest or not is_waited_for(node):
+            continue
+        if is_failing(caller) or is_abandoned(node):
+            longest = excess
+    return longest
+
+
+def _outcome_of_failure(
+    verdict: Verdict, root: Node, members: Sequence[Node], wasted: int, *, are_spans_due: bool
+) -> str:
+    if verdict.class_ == "client_abort":
+        return "abandoned"
+    if verdict.class_ == "timeout" and wasted:
+        return "zombie"
+    inside = [node for node in members if not node.is_gateway]
+    if root.record is None:
+        return "failed"
+    blames_backend = (root.status_code or 0) >= 500 and verdict.rule != "GATEWAY_REFUSED"
+    if not inside:
+        if verdict.rule == "GATEWAY_AFTER_BACKEND":
+            # The record itself says that the backend's answer was good.
+            return "manufactured"
+        return "phantom" if blames_backend and are_spans_due else "failed"
+    entries = [node for node in inside if node.parent is not None and node.parent.is_gateway]
+    return "failed" if any(is_failing(entry) for entry in entries) else "manufactured"
+
+
+def _hidden_failure(members: Sequence[Node], hops: Sequence[HopDraft]) -> Node | None:
+    """Return the outermost failure of a server's kind below something that did not fail."""
+    for node in members:
+        if not node.is_error and node.status_code not in (408, 429):
+            continue
+        parent = node.parent
+        if parent is None or not is_waited_for(node) or is_failing(parent):
+            continue
+        if not hops[node.hop].is_mirrored and not is_abandoned(node):
+            return node
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    """
+    How many requests of an API and consumer ended alike; statuses as classes like `5xx`.
+
+    `examples` are timeline ids, the newest first.
+    """
+
+    api: str
+    consumer: str
+    gateway_status: str
+    edge_status: str
+    app_status: str
+    outcome: str
+    requests: int
+    wasted_ns: int
+    examples: tuple[str, ...] = ()
+
+
+def count_outcomes(timelines: Iterable[Timeline]) -> list[OutcomeCount]:
+    """Return the matrix of gateway status, edge status, application status and outcome."""
+    counts: dict[tuple[str, str, str, str, str, str], tuple[int, int, list[str]]] = {}
+    for timeline in sorted(timelines, key=lambda t: (-t.start_ns, t.id)):
+        record = timeline.gateway_records[0].record if timeline.gateway_records else None
+        key = (
+            record.api if record is not None else "",
+            record.consumer if record is not None else "",
+            _status_class(str(record.status or "")) if record is not None else "",
+            _status_of(timeline, "edge"),
+            _status_of(timeline, "service"),
+            timeline.verdict.outcome,
+        )
+        requests, wasted, examples = counts.get(key, (0, 0, []))
+        if len(examples) < _MAX_EXAMPLES:
+            examples.append(timeline.id)
+        counts[key] = (requests + 1, wasted + timeline.verdict.wasted_ns, examples)
+    return [
+        OutcomeCount(*key, requests=requests, wasted_ns=wasted, examples=tuple(examples))
+        for key, (requests, wasted, examples) in sorted(counts.items())
+    ]
+
+
+def _status_of(timeline: Timeline, role: str) -> str:
+    status = next((hop.status for hop in timeline.hops if hop.role == role), "")
+    return _status_class(status)
+
+
+def _status_class(status: str) -> str:
+    return f"{status[0]}xx" if status[:1].isdigit() else status

@@ -1,0 +1,333 @@
+"""How the query API behaves whatever is asked: errors, tokens, probes, headers, documentation."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.api.rest import examples
+from collector.api.rest import models as documents
+from collector.api.rest import report_examples as sample_examples
+from collector.api.rest import report_models as sample_documents
+from collector.api.rest.app import build_api
+from collector.config import ApiSettings
+from collector.query.search.filters import PARAMETERS
+from collector.query.service import QueryService
+from tests.api_client import Asker, serving
+from tests.golden_file import GOLDEN, check_golden
+from tests.stories import MINUTE, NOW, asking, joined_story, number_id
+
+STORY = joined_story(1, NOW - 10 * MINUTE)
+TRACE = STORY.spans[0].trace_id
+TOKENS = ("first-token", "second-token")
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueryService]:
+    with asking([STORY], tmp_path_factory.mktemp("http_profile")) as (questions, _):
+        yield questions
+
+
+@pytest.fixture(scope="module")
+def asker(questions: QueryService) -> Iterator[Asker]:
+    with serving(questions) as found:
+        yield found
+
+
+@pytest.fixture
+def guarded(questions: QueryService) -> Iterator[Asker]:
+    health = {"store": "ok", "journal": "not writable"}
+    with serving(questions, tokens=TOKENS, health=lambda: health) as found:
+        yield found
+
+
+PATHS = [
+    "/api/v1/requests",
+    f"/api/v1/requests/{TRACE}",
+    f"/api/v1/requests/{TRACE}/spans",
+    f"/api/v1/requests/{TRACE}/explain",
+    "/api/v1/sources",
+    "/api/v1/apis",
+    "/api/v1/clocks",
+    "/api/v1/doctor",
+    "/api/v1/joins",
+    "/api/v1/outcomes",
+    "/metrics",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_route_answers(asker: Asker, path: str) -> None:
+    """Each documented route gives 200 and JSON, or Prometheus text."""
+    answer = asker.client.get(path)
+    assert answer.status_code == 200
+    kind = "text/plain" if path == "/metrics" else "application/json"
+    assert answer.headers["content-type"].startswith(kind)
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_data_needs_a_token(guarded: Asker, path: str) -> None:
+    """Without a known bearer token there is no data, and the answer says what to send."""
+    wrong = (
+        "",
+        "Bearer",
+        "Bearer nope",
+        "Basic Zmlyc3QtdG9rZW4=",
+        "Bearer first-token2",
+        "first-token",
+    )
+    for header in wrong:
+        answer = guarded.client.get(path, headers={"Authorization": header})
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        documents.ErrorDocument.model_validate(answer.json())
+        assert answer.json()["error"]["code"] == "unauthenticated"
+        assert TRACE not in answer.text
+    for token in TOKENS:
+        answer = guarded.client.get(path, headers={"Authorization": f"bearer {token}"})
+        assert answer.status_code == 200
+
+
+def test_probes_need_no_token_and_hold_no_data(guarded: Asker) -> None:
+    """Liveness is always ok; readiness names the component that is not."""
+    assert guarded.get("/healthz") == {"status": "ok"}
+    ready = guarded.get("/readyz", 503)
+    documents.ReadyDocument.model_validate(ready)
+    assert ready == {
+        "status": "not_ready",
+        "components": {"store": "ok", "journal": "not writable"},
+    }
+
+
+def test_readiness_of_a_sound_service(asker: Asker) -> None:
+    """Every component ok is 200."""
+    assert asker.get("/readyz") == {"status": "ok", "components": {"store": "ok"}}
+
+
+def test_who_sends_to_the_port_of_answers_is_told_the_other(asker: Asker) -> None:
+    """The two ports are easily mixed up, and a bare 404 would be searched for in the sender."""
+    answer = asker.client.post("/v1/traces", content=b"")
+    assert answer.status_code == 404
+    assert "4318" in answer.json()["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "no_such_path"),
+        ("GET", "/api/v1/requests/", 400, "bad_question"),
+        ("GET", "/page/../http.py", 404, "no_such_path"),
+        ("GET", "/page/%2e%2e%2fhttp.py", 404, "no_such_path"),
+        ("POST", "/api/v1/requests", 405, "method_not_allowed"),
+        ("DELETE", f"/api/v1/requests/{TRACE}", 405, "method_not_allowed"),
+        ("GET", f"/api/v1/requests/{number_id(99)}", 404, "not_found"),
+        ("GET", f"/api/v1/requests/{TRACE}?as_of=soon", 400, "bad_question"),
+        ("GET", f"/api/v1/requests/{TRACE}?raw=maybe", 400, "bad_question"),
+        ("GET", f"/api/v1/requests/{TRACE}?rwa=true", 400, "bad_question"),
+        ("GET", f"/api/v1/requests/{TRACE}?raw=true&raw=true", 400, "bad_question"),
+        ("GET", f"/api/v1/requests/{TRACE}/explain?format=pdf", 400, "bad_question"),
+        ("GET", f"/api/v1/requests/{TRACE}/spans?raw=true", 400, "bad_question"),
+        ("GET", "/api/v1/requests?limit=0", 400, "bad_question"),
+        ("GET", "/api/v1/requests?cursor=AAAA", 400, "bad_question"),
+        ("GET", "/api/v1/sources?x=1", 400, "bad_question"),
+        ("GET", "/api/v1/apis?start=never", 400, "bad_question"),
+    ],
+)
+def test_every_error_has_one_shape(
+    asker: Asker, method: str, path: str, status: int, code: str
+) -> None:
+    """Whoever finds the fault, the body is a code, a message and a hint."""
+    answer = asker.client.request(method, path)
+    assert answer.status_code == status
+    documents.ErrorDocument.model_validate(answer.json())
+    assert answer.json()["error"]["code"] == code
+    assert answer.json()["error"]["message"]
+
+
+BAD_VALUES = {
+    "start": "soon",
+    "end": "9999-01-01",
+    "status": "fine",
+    "status_class": "9xx",
+    "error": "perhaps",
+    "min_duration_ms": "-1",
+    "max_duration_ms": "long",
+    "joined": "both",
+    "state": "done",
+    "limit": "many",
+    "order": "name",
+    "cursor": "!!",
+}
+
+
+@pytest.mark.parametrize("name", [parameter.name for parameter in PARAMETERS])
+def test_each_search_parameter_is_checked(asker: Asker, name: str) -> None:
+    """A value that cannot be is refused with the name of its parameter in front."""
+    value = BAD_VALUES.get(name, "x" * 600)
+    error = asker.get(f"/api/v1/requests?{name}={quote(value)}", 400)["error"]
+    assert error["message"].startswith(f"{name}: ")
+
+
+def test_probes_answer_while_every_thread_is_busy(questions: QueryService) -> None:
+    """Slow health checks and questions hold up neither liveness nor each other for ever."""
+    release = threading.Event()
+
+    def slow_health() -> dict[str, str]:
+        release.wait(10)
+        return {"store": "ok"}
+
+    with serving(questions, health=slow_health) as asker:
+        base = str(asker.client.base_url)
+        waiting = threading.Thread(target=lambda: httpx.get(f"{base}/readyz", timeout=30))
+        waiting.start()
+        begin = time.monotonic()
+        assert asker.get("/healthz") == {"status": "ok"}
+        assert asker.get("/api/v1/sources")["sources"] is not None
+        assert time.monotonic() - begin < 5
+        release.set()
+        waiting.join()
+
+
+def test_metrics_count_by_route_not_by_path(asker: Asker) -> None:
+    """Ids in paths never become label values."""
+    asker.timeline(TRACE)
+    asker.client.get("/some/where/else")
+    text = asker.client.get("/metrics").text
+    assert 'hopline_api_requests_total{route="/api/v1/requests/{id:path}",status="200"}' in text
+    assert "hopline_api_request_seconds_bucket" in text
+    assert TRACE not in text
+    assert "/some/where" not in text
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/page/hopline.js", "/page/hopline.css"])
+def test_pages_hold_no_data_and_load_nothing_foreign(guarded: Asker, path: str) -> None:
+    """Pages are open, strict about where content comes from, and name no other host."""
+    answer = guarded.client.get(path)
+    assert answer.status_code == 200
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
+    for risky in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert risky not in answer.text
+    assert " style=" not in answer.text
+    assert " onclick=" not in answer.text
+
+
+def test_golden_openapi(questions: QueryService) -> None:
+    """The description of the API is the committed one."""
+    app = build_api(questions, ApiSettings("127.0.0.1", 0, ()), dict)
+    text = json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    check_golden(GOLDEN / "openapi.json", text)
+
+
+def test_openapi_documents_every_parameter(asker: Asker) -> None:
+    """Each parameter that a route reads is described, with a meaning."""
+    paths = asker.get("/openapi.json")["paths"]
+    search = {p["name"]: p for p in paths["/api/v1/requests"]["get"]["parameters"]}
+    assert set(search) == {parameter.name for parameter in PARAMETERS}
+    timeline = {p["name"] for p in paths["/api/v1/requests/{id}"]["get"]["parameters"]}
+    assert timeline == {"id", "as_of", "raw"}
+    assert all(p["description"] for p in search.values())
+
+
+EXAMPLES: list[tuple[type[documents.Document], Any]] = [
+    (documents.TimelineDocument, examples.TIMELINE),
+    (documents.FoundDocument, examples.FOUND),
+    (documents.ExplanationDocument, examples.ACCOUNT),
+    (documents.StoredDocument, examples.STORED),
+    (documents.SourcesDocument, examples.SOURCES),
+    (documents.ApisDocument, examples.APIS),
+    (sample_documents.DoctorDocument, sample_examples.DOCTOR),
+    (sample_documents.JoinsDocument, sample_examples.JOINS),
+    (sample_documents.OutcomesDocument, sample_examples.OUTCOMES),
+    (documents.ErrorDocument, examples.NOT_FOUND),
+    (documents.ErrorDocument, examples.BAD_QUESTION),
+    (documents.ErrorDocument, examples.QUERY_TIMEOUT),
+]
+
+
+@pytest.mark.parametrize(("model", "example"), EXAMPLES)
+def test_examples_are_what_they_illustrate(model: type[documents.Document], example: Any) -> None:
+    """Every example in the description has exactly the documented fields."""
+    model.model_validate(example)
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/api/v1/requests?start=-1d", documents.FoundDocument),
+        (f"/api/v1/requests/{TRACE}", documents.TimelineDocument),
+        (f"/api/v1/requests/{TRACE}/spans", documents.StoredDocument),
+        (f"/api/v1/requests/{TRACE}/explain", documents.ExplanationDocument),
+        ("/api/v1/sources", documents.SourcesDocument),
+        ("/api/v1/apis?start=-1d", documents.ApisDocument),
+        ("/api/v1/clocks", documents.ClocksDocument),
+    ],
+)
+def test_answers_have_exactly_the_documented_fields(
+    asker: Asker, path: str, model: type[documents.Document]
+) -> None:
+    """No field is undocumented, none is missing."""
+    model.model_validate(asker.get(path))
+
+
+PREFIXES = [
+    "/",
+    "/api/v1/requests",
+    "/api/v1/apis",
+    "/api/traces",
+    "/api/services",
+    "/api/dependencies",
+]
+SEGMENT = st.text(max_size=40) | st.sampled_from(
+    [TRACE, "requests", "api", "v1", "..", "%2e", "%00"]
+)
+NAME = st.sampled_from(
+    [*(p.name for p in PARAMETERS), "as_of", "raw", "format", "service", "tags", "endTs"]
+) | st.text(max_size=8)
+VALUE = st.text(max_size=30) | st.sampled_from(
+    ["now", "-1h", "true", "5xx", "1e9", "%ff", "'; DROP"]
+)
+
+
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(SEGMENT, max_size=4),
+    st.lists(st.tuples(NAME, VALUE), max_size=4),
+    st.sampled_from(PREFIXES),
+)
+def test_no_path_or_query_is_an_inner_error(
+    asker: Asker, segments: list[str], pairs: list[tuple[str, str]], prefix: str
+) -> None:
+    """Whatever is asked, the answer is never a 500."""
+    path = prefix
+    for segment in segments:
+        path += "/" + quote(segment, safe="")
+    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+    answer = asker.client.get(f"{asker.address}{path}?{query}")
+    assert answer.status_code in (200, 400, 404)
+    if answer.status_code != 200 and "errors" not in answer.json():
+        documents.ErrorDocument.model_validate(answer.json())
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.binary(max_size=60))
+def test_no_raw_bytes_in_a_path_are_an_inner_error(asker: Asker, raw: bytes) -> None:
+    """Percent-encoded bytes that are no UTF-8 are answered like any other id."""
+    escaped = "".join(f"%{byte:02x}" for byte in raw)
+    answer = asker.client.get(f"/api/v1/requests/{escaped}?q={escaped}")
+    assert answer.status_code in (400, 404)

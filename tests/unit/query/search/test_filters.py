@@ -1,0 +1,166 @@
+"""Search parameters: each is checked, and the error names it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.errors import BadQuestion
+from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
+from collector.query.search.filters import PARAMETERS, Search, parse_search
+
+NOW = 1_772_357_400_000_000_000
+HOUR = 3_600_000_000_000
+NAMES = [parameter.name for parameter in PARAMETERS]
+
+
+def parse(**given: str) -> Search:
+    return parse_search(given.items(), now_ns=NOW)
+
+
+def test_without_parameters_the_last_hour_is_searched() -> None:
+    """The default range is [now - 1 h, now), marked as default, slowest first."""
+    search = parse()
+    assert (search.start_ns, search.end_ns) == (NOW - HOUR, NOW)
+    assert search.is_default_range
+    assert (search.order, search.limit) == ("-duration", 50)
+
+
+def test_the_default_range_ends_at_a_given_end() -> None:
+    """With `end` alone the hour before it is searched."""
+    search = parse(end="2026-03-01T08:00:00Z")
+    assert search.end_ns - search.start_ns == HOUR
+
+
+def test_every_documented_parameter_is_read() -> None:
+    """The example of each parameter in the documentation is accepted."""
+    examples = {
+        p.name: str(p.example).lower() if isinstance(p.example, bool) else str(p.example)
+        for p in PARAMETERS
+        if p.example is not None
+    }
+    search = parse(**examples)
+    assert search.status == 504
+    assert search.status_class == 5
+    assert search.is_error is True
+    assert search.is_joined is False
+    assert search.min_duration_ns == 250_000_000
+    assert search.max_duration_ns == 10_000_000_000
+    assert search.q == "orders/42"
+
+
+def test_empty_values_count_as_not_given() -> None:
+    """A form that sends every field, most of them empty, is a search."""
+    assert parse(**dict.fromkeys(NAMES, " ")) == parse()
+
+
+@pytest.mark.parametrize(
+    ("text", "duration_ns"),
+    [("250", 250_000_000), ("0.5", 500_000), ("1.5s", 1_500_000_000), ("90 us", 90_000), ("0", 0)],
+)
+def test_durations_are_milliseconds_unless_they_say_otherwise(text: str, duration_ns: int) -> None:
+    """A bare number is milliseconds; a unit may follow."""
+    assert parse(min_duration_ms=text).min_duration_ns == duration_ns
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("start", "soon"),
+        ("end", "2026-99-01"),
+        ("start", "now"),
+        ("start", "2020-01-01T00:00:00Z"),
+        ("status", "5xx"),
+        ("status", "-1"),
+        ("status", "1000"),
+        ("status", "200,500"),
+        ("status_class", "500"),
+        ("status_class", "6xx"),
+        ("error", "maybe"),
+        ("joined", "2"),
+        ("state", "done"),
+        ("order", "duration"),
+        ("min_duration_ms", "fast"),
+        ("min_duration_ms", "-1"),
+        ("max_duration_ms", "nan"),
+        ("limit", "0"),
+        ("limit", "501"),
+        ("limit", "1.5"),
+        ("limit", "٣"),
+        ("gateway", "x" * 513),
+        ("api", "a\x00b"),
+        ("q", "x" * 513),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
+    """The message opens with the parameter's name."""
+    with pytest.raises(BadQuestion, match=rf"^{name}: "):
+        parse(**{name: value})
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest_one() -> None:
+    """A misspelt filter must not silently find everything."""
+    with pytest.raises(BadQuestion, match="^'min_duration': ") as caught:
+        parse(min_duration="5")
+    assert caught.value.hint == "did you mean min_duration_ms?"
+
+
+def test_a_repeated_parameter_is_refused() -> None:
+    """Two values of one filter are not silently reduced to the last."""
+    with pytest.raises(BadQuestion, match="^api: given more than once"):
+        parse_search([("api", "a"), ("api", "b")], now_ns=NOW)
+
+
+def test_a_shortest_above_the_longest_is_refused() -> None:
+    """A range of durations that nothing can match is a mistake, not an empty answer."""
+    with pytest.raises(BadQuestion, match="^min_duration_ms: "):
+        parse(min_duration_ms="10", max_duration_ms="5")
+
+
+CURSOR = Cursor(NOW - HOUR, NOW, "1234|azure-apim/0b1c")
+
+
+def test_a_cursor_reads_back() -> None:
+    """The last row's key and the range of the first page survive."""
+    word = encode_cursor(CURSOR, parse(api="orders"))
+    assert decode_cursor(parse(api="orders", limit="7", cursor=word, start="-2h")) == CURSOR
+
+
+def test_a_cursor_of_another_search_is_refused() -> None:
+    """Filters and order are part of a cursor; mixing pages of two searches is an error."""
+    word = encode_cursor(CURSOR, parse(api="orders"))
+    for other in ({"api": "carts"}, {"api": "orders", "order": "-start"}, {}):
+        with pytest.raises(BadQuestion, match="^cursor: "):
+            decode_cursor(parse(cursor=word, **other))
+
+
+@given(st.integers(0, 200), st.integers(1, 127))
+def test_an_edited_cursor_is_refused(place: int, change: int) -> None:
+    """No single changed character goes unnoticed."""
+    word = encode_cursor(CURSOR, parse())
+    at = place % len(word)
+    edited = word[:at] + chr((ord(word[at]) + change) % 128) + word[at + 1 :]
+    try:
+        assert decode_cursor(Search(start_ns=0, end_ns=1, cursor=edited)) == CURSOR
+    except BadQuestion as error:
+        assert error.message.startswith("cursor: ")
+    else:
+        # Base64 has a few spare bits at the end: those characters may differ and mean the same.
+        assert at == len(word) - 1
+
+
+@given(st.text(max_size=2000))
+def test_any_text_as_cursor_is_refused(text: str) -> None:
+    """No text makes reading a cursor fail in any other way."""
+    with pytest.raises(BadQuestion, match="^cursor: "):
+        decode_cursor(Search(start_ns=0, end_ns=1, cursor=text))
+
+
+@given(st.lists(st.tuples(st.sampled_from([*NAMES, "x"]), st.text(max_size=40)), max_size=6))
+def test_any_pairs_are_a_search_or_a_bad_question(pairs: list[tuple[str, str]]) -> None:
+    """No query string makes the reading fail in any other way."""
+    try:
+        search = parse_search(pairs, now_ns=NOW)
+    except BadQuestion:
+        return
+    assert search.start_ns < search.end_ns
+    assert 1 <= search.limit <= 500

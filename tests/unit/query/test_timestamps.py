@@ -1,0 +1,141 @@
+"""Moments: every way to write one, and nothing else."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.errors import BadQuestion
+from collector.query.timestamps import format_duration, format_timestamp, parse_timestamp, to_ms
+
+NOW = 1_772_357_400_000_000_000  # 2026-03-01T09:30:00Z
+NOON = 1_772_366_400_000_000_000  # 2026-03-01T12:00:00Z
+MINUTE = 60_000_000_000
+
+
+def parse(text: str) -> int:
+    return parse_timestamp(text, name="start", now_ns=NOW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-01T12:00:00Z",
+        "2026-03-01t12:00:00z",
+        "2026-03-01 12:00:00",
+        "2026-03-01T12:00Z",
+        "2026-03-01T14:00:00+02:00",
+        "2026-03-01T14:00:00 02:00",  # a `+` that was not encoded
+        "2026-03-01T06:30:00-0530",
+        "2026-03-01T12:00:00.000000000Z",
+        "2026-03-01T12:00:00,0Z",
+        "1772366400",
+        "1772366400.0",
+        "1772366400000",
+        "1772366400000000",
+        "1772366400000000000",
+        "now+150m",
+        "now+2h30m",
+        ' "2026-03-01T12:00:00Z" ',
+    ],
+)
+def test_every_way_to_write_noon(text: str) -> None:
+    """RFC 3339 with any offset, Unix time in four units and relative times name one moment."""
+    assert parse(text) == NOON
+
+
+def test_relative_times_count_from_now() -> None:
+    """`-15m` and its longer forms are before now, `now` is now."""
+    assert parse("now") == NOW
+    assert parse("-15m") == NOW - 15 * MINUTE
+    assert parse("now-15m") == NOW - 15 * MINUTE
+    assert parse("-1d12h") == NOW - 36 * 60 * MINUTE
+    assert parse("-500ms") == NOW - 500_000_000
+
+
+def test_nine_digits_are_kept_and_more_are_cut() -> None:
+    """Nanoseconds survive; what is finer is dropped, not rounded up."""
+    assert parse("2026-03-01T12:00:00.123456789Z") == NOON + 123_456_789
+    assert parse("2026-03-01T12:00:00.1234567899Z") == NOON + 123_456_789
+    assert parse("1772366400.5") == NOON + 500_000_000
+
+
+def test_a_leap_second_is_the_second_after() -> None:
+    """23:59:60 is what follows 23:59:59."""
+    assert parse("2016-12-31T23:59:60Z") == parse("2017-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "2026-13-01T00:00:00Z",
+        "2026-02-30",
+        "2026-03-01T25:00:00Z",
+        "2026-03-01T12:00:00+99:00",
+        "15m",
+        "-15",
+        "-15y",
+        "1e18",
+        "-1772366400",
+        "１７７２３６６４００",
+        "9" * 20,
+        "9" * 400,
+        "9999-12-31T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "-9999999w",
+        "2026-03-01T12:00:00Z\x00",
+    ],
+)
+def test_other_text_is_refused_by_name(text: str) -> None:
+    """What is no moment, or outside 1970 to 2262, gives an error naming the parameter."""
+    with pytest.raises(BadQuestion, match=r"^start: ") as caught:
+        parse(text)
+    assert "RFC 3339" in caught.value.hint
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_moment_or_a_bad_question(text: str) -> None:
+    """No text makes the parser fail in any other way."""
+    try:
+        assert 0 <= parse(text) <= 9_223_372_036_000_000_000
+    except BadQuestion as error:
+        assert error.message.startswith("start: ")
+
+
+@given(st.integers(0, 9_223_372_035 * 10**9))
+def test_what_is_written_reads_back(moment_ns: int) -> None:
+    """RFC 3339 with nine digits is exact for every nanosecond of the range."""
+    text = format_timestamp(moment_ns)
+    assert parse(text) == moment_ns
+    seconds = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=moment_ns // 10**9)
+    assert text.startswith(seconds.strftime("%Y-%m-%dT%H:%M:%S."))
+
+
+@given(st.integers(0, 49 * 86_400 * 10**9))
+def test_milliseconds_are_exact(duration_ns: int) -> None:
+    """The shortest decimal of the float is the number of nanoseconds, for 49 days."""
+    assert Decimal(repr(to_ms(duration_ns))) * 10**6 == duration_ns
+
+
+@pytest.mark.parametrize(
+    ("duration_ns", "text"),
+    [
+        (0, "0 ns"),
+        (999, "999 ns"),
+        (1_500, "1.5 µs"),
+        (12_340_000, "12.3 ms"),
+        (999_000_000, "999 ms"),
+        (1_520_000_000, "1.52 s"),
+        (300_000_000_000, "5.00 min"),
+        (3 * 3_600_000_000_000, "3.00 h"),
+        (30 * 86_400_000_000_000, "30.0 d"),
+        (-2_000_000, "-2.00 ms"),
+    ],
+)
+def test_durations_for_people(duration_ns: int, text: str) -> None:
+    """The unit follows the size."""
+    assert format_duration(duration_ns) == text
