@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 
 from collector.model import RecordError
 
-SENT_END = "hopline.sent_end_time_unix_nano"
-"""Attribute that keeps the end of a span whose end was set to its start."""
-
 # code: (field, what is wrong with it)
 FAULTS: Mapping[str, tuple[str, str]] = {
     "trace_id_length": ("trace_id", "trace_id is not 16 bytes long"),

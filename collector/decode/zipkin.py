@@ -29,6 +29,7 @@ from typing import Any
 import orjson
 from google.protobuf.message import DecodeError
 
+from collector.attributes import SHARED_ID
 from collector.decode.otlp.protobuf import MIN_TIME_NS
 from collector.decode.otlp.writer import (
     MAX_EVENTS,
@@ -49,7 +50,6 @@ from collector.decode.result import DecodeResult
 from collector.errors import TooLarge, Undecodable
 from collector.wire import zipkin_pb2 as wire
 
-SHARED_ID = "zipkin.shared_id"
 SHARED_PARENT_ID = "zipkin.shared_parent_id"
 # JSON of empty objects becomes twenty times its size in memory.
 MAX_JSON_BYTES = 8 * 1024 * 1024

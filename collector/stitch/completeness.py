@@ -11,7 +11,9 @@ Source: algorithms.md 4.5.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collector.stitch.join.gateways import AttachedRecord
 from collector.stitch.timeline import Expected
+from collector.stitch.tree.nodes import Node
 
 SPAN_SOURCE = "spans"
 """Under which name spans are expected; gateway records go by `GatewayRecord.source`."""
@@ -47,9 +49,39 @@ class SourceLags:
     expected: Sequence[str] = ()
 
 
+def judge_state(
+    members: Sequence[Node], own: Sequence[AttachedRecord], lags: SourceLags, now_ns: int
+) -> tuple[str, tuple[Expected, ...]]:
+    """Return what `judge_completeness` says of a stitched tree; its root is the first member."""
+    root = members[0]
+    arrived = {source for joint in own for source in joint.merged.sources}
+    if any(node.span is not None for node in members):
+        arrived.add(SPAN_SOURCE)
+    return judge_completeness(
+        arrived,
+        lags,
+        end_ns=root.raw_end,
+        now_ns=now_ns,
+        is_unsampled=any(joint.record.is_sampled is False for joint in own),
+        is_answered_by_gateway=_is_answered_by_gateway(root),
+    )
+
+
+def are_spans_lost(expected: Sequence[Expected]) -> bool:
+    """Tell whether spans should have come and are not hoped for any more."""
+    return any(each.source == SPAN_SOURCE and each.status == "never" for each in expected)
+
+
+def _is_answered_by_gateway(root: Node) -> bool:
+    if root.record is None or root.children:
+        return False
+    record = root.record.record
+    return record.cache == "hit" or not (record.backend_host or record.backend_status)
+
+
 def judge_completeness(
     arrived: set[str],
-    lags: SourceLags | None,
+    lags: SourceLags,
     *,
     end_ns: int,
     now_ns: int,
@@ -62,7 +94,6 @@ def judge_completeness(
     *arrived* are the sources that do know it. *is_unsampled*: the gateway decided against a trace,
     so no spans will come. *is_answered_by_gateway*: no call went on, so none will come either.
     """
-    lags = lags or SourceLags()
     expected = []
     for source in sorted(arrived | set(lags.expected)):
         if source == SPAN_SOURCE and source not in arrived and is_answered_by_gateway:

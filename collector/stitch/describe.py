@@ -3,21 +3,82 @@ Working copies to the values of a `Timeline`: one function a part, nothing is de
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from collector.identity.ids import request_id_key
-from collector.model import GatewayRecord, Id, LogRecord, Span
+from collector.model import Id
+from collector.stitch.inputs import StitchInputs
 from collector.stitch.join.gateways import AttachedRecord
 from collector.stitch.join.roots import Rooted
 from collector.stitch.time.critical_path import is_waited_for
-from collector.stitch.time.phases import PROXY_PHASES, phase_of
-from collector.stitch.timeline import Hop, Link, TimelineSpan
+from collector.stitch.time.phases import PROXY_PHASES, Split, phase_of
+from collector.stitch.timeline import (
+    Expected,
+    Hop,
+    Link,
+    PolicyAction,
+    Section,
+    Timeline,
+    TimelineSpan,
+    Verdict,
+)
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
+from collector.stitch.verdict.first_failure import is_failing
 
-Inputs = tuple[Sequence[GatewayRecord], Sequence[Span], Sequence[LogRecord]]
+
+@dataclass(frozen=True, slots=True)
+class Stitched:
+    """What the rules found out about one request, before it is described."""
+
+    rooted: Rooted
+    own: Sequence[AttachedRecord]
+    hops: Sequence[HopDraft]
+    path: Sequence[tuple[Node, int, int]]
+    split: Split
+    state: str
+    expected: tuple[Expected, ...]
+    verdict: Verdict
+    acts: Sequence[PolicyAction]
 
 
-def main_trace_id(rooted: Rooted, own: Sequence[AttachedRecord]) -> str:
+def describe(stitched: Stitched, inputs: StitchInputs) -> Timeline:
+    """Return the values of a request; its findings are added by whoever looks for them."""
+    rooted, own = stitched.rooted, stitched.own
+    root, members = rooted.root, rooted.members
+    outermost = next((node.record for node in members if node.record is not None), None)
+    return Timeline(
+        id=outermost.record.record_id if outermost is not None else root.trace_id,
+        trace_id=_main_trace_id(rooted, own),
+        trace_ids=tuple(sorted({node.trace_id for node in members if node.trace_id})),
+        ids=_collect_ids(own, rooted),
+        state=stitched.state,
+        expected=stitched.expected,
+        revision=_count_revisions(rooted, own, inputs),
+        start_ns=root.start,
+        duration_ns=root.duration,
+        status=_first_status(rooted),
+        is_error=is_failing(root),
+        root_span_id=root.span_id,
+        gateway_records=tuple(joint.merged for joint in own),
+        phases=tuple(stitched.split.phases),
+        hops=tuple(describe_hop(hop, root) for hop in stitched.hops),
+        spans=tuple(_describe_span(node, root, is_raw=inputs.is_raw) for node in members),
+        critical_path=tuple(
+            Section(span_id=node.span_id, from_ns=low - root.start, to_ns=high - root.start)
+            for node, low, high in stitched.path
+        ),
+        links=_collect_links(own, rooted),
+        verdict=stitched.verdict,
+        findings=(),
+        callers=tuple(_describe_span(node, root, is_raw=True) for node in rooted.callers),
+        others=tuple(dict.fromkeys(rooted.others)),
+        acts=tuple(stitched.acts),
+        watermarks_ns={s: lag.watermark_ns for s, lag in sorted(inputs.lags.by_source.items())},
+    )
+
+
+def _main_trace_id(rooted: Rooted, own: Sequence[AttachedRecord]) -> str:
     """Return the trace that most of the tree is of; the gateway's own when there are no spans."""
     counts: dict[str, int] = {}
     for node in rooted.members:
@@ -28,7 +89,7 @@ def main_trace_id(rooted: Rooted, own: Sequence[AttachedRecord]) -> str:
     return next((joint.record.trace_id for joint in own if joint.record.trace_id), "")
 
 
-def collect_ids(own: Sequence[AttachedRecord], rooted: Rooted) -> tuple[Id, ...]:
+def _collect_ids(own: Sequence[AttachedRecord], rooted: Rooted) -> tuple[Id, ...]:
     """Return every id of the request, spellings of one request id once."""
     found: dict[tuple[str, str], Id] = {}
     for joint in own:
@@ -50,22 +111,21 @@ def collect_ids(own: Sequence[AttachedRecord], rooted: Rooted) -> tuple[Id, ...]
     return tuple(found[key] for key in sorted(found))
 
 
-def count_revisions(
+def _count_revisions(
     rooted: Rooted,
     own: Sequence[AttachedRecord],
-    inputs: Inputs,
+    inputs: StitchInputs,
 ) -> int:
     """Count the moments at which something of this request became known."""
     traces = {node.trace_id for node in rooted.members}
     keys = {(joint.record.gateway, joint.record.record_id.lower()) for joint in own}
-    records, spans, logs = inputs
-    moments = {r.received_ns for r in records if (r.gateway, r.record_id.lower()) in keys}
-    moments |= {s.received_ns for s in spans if s.trace_id in traces}
-    moments |= {entry.received_ns for entry in logs if entry.trace_id in traces}
+    moments = {r.received_ns for r in inputs.records if (r.gateway, r.record_id.lower()) in keys}
+    moments |= {s.received_ns for s in inputs.spans if s.trace_id in traces}
+    moments |= {entry.received_ns for entry in inputs.logs if entry.trace_id in traces}
     return max(1, len(moments))
 
 
-def first_status(rooted: Rooted) -> int | None:
+def _first_status(rooted: Rooted) -> int | None:
     """
     Return the status that the consumer got, `None` for no answer or an unknown one.
 
@@ -153,7 +213,7 @@ def _status_of_hop(hop: HopDraft) -> str:
     return status
 
 
-def describe_span(node: Node, root: Node, *, is_raw: bool) -> TimelineSpan:
+def _describe_span(node: Node, root: Node, *, is_raw: bool) -> TimelineSpan:
     """Return the values of a node; with *is_raw* it stands where its own clock says."""
     span, parent, start = node.span, node.parent, node.raw_start
     shift = 0 if is_raw else node.shift
@@ -198,7 +258,7 @@ def _status_of_span(node: Node) -> str:
     return "ok" if node.status_code is not None and 0 < node.status_code < 400 else "unset"
 
 
-def collect_links(own: Sequence[AttachedRecord], rooted: Rooted) -> tuple[Link, ...]:
+def _collect_links(own: Sequence[AttachedRecord], rooted: Rooted) -> tuple[Link, ...]:
     """Return the links of the tree's records and traces, the surest first."""
     links = [link for joint in own for link in joint.links] + rooted.links
     return tuple(sorted(links, key=lambda link: (link.tier, link.from_, link.to)))

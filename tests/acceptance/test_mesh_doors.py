@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from collector.attributes import SHARED_ID
 from collector.clock import SystemClock
 from collector.decode.envoy.access_log import AccessLogEntry, entry_from_log
-from collector.decode.zipkin import SHARED_ID
 from collector.model import LogRecord
 from deploy.demo.envoy_config import Collectors
 from deploy.demo.mesh import Mesh

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 from collector.model import Span
-from collector.stitch.pipeline import stitch
 from tests.bench.runs import Row
+from tests.unit.stitch.building import stitch
 
 _START_NS = 1_790_000_000_000_000_000
 _KINDS = ("Server", "Client", "Internal")

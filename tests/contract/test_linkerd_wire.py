@@ -9,8 +9,8 @@ import pytest
 from collector.decode.envoy.access_log import entry_from_log
 from collector.decode.otlp import json as otlp_json
 from collector.model import LogRecord, Span
-from collector.stitch.pipeline import stitch
 from tests.flat_spans import flat_logs, flat_spans
+from tests.unit.stitch.building import stitch
 
 FOLDER = Path(__file__).parents[1] / "fixtures/formats/linkerd"
 STORIES = sorted(FOLDER.glob("*.json"))

@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from collector.attributes import REQUEST_KEY
 from collector.decode.azure.rows import (
     FlatRow,
     expand,
@@ -53,9 +54,6 @@ PROFILE = Profile(
     are_tries_included=True,
     is_body_upload_included=True,
 )
-REQUEST_KEY = "app_insights.request"
-"""The attribute that a request and its dependencies share, whatever table they came by."""
-
 _TICK_NS = 100
 _KINDS = {
     "apprequests": "request",

@@ -9,6 +9,7 @@ OpenTelemetry specification trace/sdk_exporters/jaeger.md. Departures: an `error
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from collector.attributes import SENT_END
 from collector.decode.jaeger.model import (
     CHILD_OF,
     FOLLOWS_FROM,
@@ -34,7 +35,7 @@ from collector.decode.otlp.writer import (
     encode_span,
 )
 from collector.decode.protobuf.split import MAX_ATTRIBUTES
-from collector.decode.result import SENT_END, DecodeResult
+from collector.decode.result import DecodeResult
 
 _KINDS: dict[Value, int] = {
     b"internal": 1,

@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collector.attributes import SENT_END
 from collector.decode.protobuf.split import (
     MAX_ATTRIBUTES,
     PIECE_BYTES,
@@ -27,7 +28,7 @@ from collector.decode.protobuf.split import (
     split,
 )
 from collector.decode.protobuf.utf8 import repair_text
-from collector.decode.result import SENT_END, DecodeResult, Tally
+from collector.decode.result import DecodeResult, Tally
 from collector.errors import Undecodable
 
 MIN_TIME_NS = 946_684_800_000_000_000

@@ -9,6 +9,7 @@ from collector.model import GatewayRecord, LogRecord, Span
 from collector.query.learned.freshness import Freshness
 from collector.query.reports.join_count import JoinCount
 from collector.query.timelines.expectations import Expectations
+from collector.stitch.inputs import StitchInputs
 from collector.stitch.join.likely import LikelyPair
 from collector.stitch.pipeline import stitch
 from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
@@ -54,10 +55,10 @@ class Stitching:
         diagnosis out.
         """
         starts = [record.start_ns for record in records] + [span.start_ns for span in spans]
-        timeline = stitch(
-            records,
-            spans,
-            logs,
+        inputs = StitchInputs(
+            records=records,
+            spans=spans,
+            logs=logs,
             now_ns=now_ns,
             lags=self._expectations.lags_for(records, spans, now_ns),
             subject=subject,
@@ -67,6 +68,7 @@ class Stitching:
             is_raw=is_raw,
             is_diagnosed=is_diagnosed,
         )
+        timeline = stitch(inputs)
         self._expectations.learn(timeline)
         self._joins.note(timeline)
         return timeline

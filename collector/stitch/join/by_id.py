@@ -98,6 +98,13 @@ def view_traces(nodes: Iterable[Node]) -> dict[str, TraceView]:
     return dict(sorted(views.items()))
 
 
+def match_records(
+    records: Iterable[MergedRecord], traces: Mapping[str, TraceView], *, population: int = 0
+) -> list[tuple[MergedRecord, Matches]]:
+    """Match each record against every trace at hand; see `match_record`."""
+    return [(merged, match_record(merged, traces, population=population)) for merged in records]
+
+
 def match_record(
     merged: MergedRecord, traces: Mapping[str, TraceView], *, population: int = 0
 ) -> Matches:

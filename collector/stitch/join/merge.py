@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from collector.decode.gateways.azure_app_insights import REQUEST_KEY
+from collector.attributes import REQUEST_KEY
 from collector.decode.quality import MEANINGS as TIME_FLAGS
 from collector.model import GatewayRecord, Id
 from collector.stitch.timeline import MergedRecord

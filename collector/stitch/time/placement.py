@@ -12,6 +12,7 @@ Source: algorithms.md 3b ("Better") and 4.7; jaegertracing/jaeger#1459 (what a g
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import has_given_up, is_abandoned
 from collector.stitch.tree.nodes import Node
 
@@ -21,6 +22,7 @@ PROXY_END_NS = 250_000
 # Lines of access logs have whole milliseconds as a rule, cut off and not rounded.
 _LOG_STEP_NS = 1_000_000
 _UNBOUNDED = -(1 << 62)
+_PLAUSIBLE_LEAD_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,20 @@ class _Bounds:
     upper: int = 0
     is_known: bool = False
     is_learned: bool = False
+
+
+def stretch_unmeasured(members: Sequence[Node]) -> None:
+    """Give a record without a duration the time of what it called, or it would hide all below."""
+    for node in reversed(members):
+        if node.record is None or node.record.record.duration_ns is not None:
+            continue
+        for child in node.children:
+            if is_waited_for(child):
+                lead = child.raw_start - node.raw_start
+                # Two clocks that are far apart say nothing of what went before the call.
+                lead = lead if 0 <= lead <= _PLAUSIBLE_LEAD_NS else 0
+                end = node.raw_start + lead + child.raw_end - child.raw_start
+                node.raw_end = max(node.raw_end, end)
 
 
 def place(members: Sequence[Node], offsets: ClockOffsets = NO_OFFSETS) -> None:

@@ -11,8 +11,7 @@ sent more than once).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from collector.decode.result import SENT_END
-from collector.decode.zipkin import SHARED_ID
+from collector.attributes import SENT_END, SHARED_ID
 from collector.model import Span
 from collector.stitch.tree.access_logs import FROM_ACCESS_LOG
 from collector.stitch.tree.nodes import Node, derived_span_id, walk_down

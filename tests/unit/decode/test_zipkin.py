@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from collector.attributes import SHARED_ID
 from collector.decode.zipkin import (
     ID_AS_SENT,
-    SHARED_ID,
     SHARED_PARENT_ID,
     decode_json,
     decode_protobuf,

@@ -4,16 +4,31 @@ A few words in which a test tells a request: services that call each other throu
 Times are milliseconds from the request's start, ids count up. Istio's spelling is used for proxies.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collector.model import GatewayRecord, Id, Span
+from collector.model import GatewayRecord, Id, LogRecord, Span
+from collector.stitch.inputs import StitchInputs
+from collector.stitch.pipeline import stitch as stitch_inputs
+from collector.stitch.timeline import Timeline
 
 MS = 1_000_000
 START = 1_750_000_000_000_000_000
 TRACE = "7d3c5e0a91b24f6688c0a1d2e3f40516"
 LONG_AFTER = START + 86_400_000_000_000
 CORRELATION = "2b6f1c0e-5d43-4a8e-9f27-61c8d0e4b3a5"
+
+
+def stitch(
+    records: Sequence[GatewayRecord],
+    spans: Sequence[Span],
+    logs: Sequence[LogRecord] = (),
+    **known: Any,
+) -> Timeline:
+    """Return the timeline of these rows; *known* are further fields of `StitchInputs`."""
+    given = {name: value for name, value in known.items() if value is not None}
+    return stitch_inputs(StitchInputs(records=records, spans=spans, logs=logs, **given))
 
 
 @dataclass

@@ -16,10 +16,9 @@ from typing import Any
 
 from collector.model import GatewayRecord, Id, LogRecord, Span
 from collector.stitch.completeness import SourceLag, SourceLags
-from collector.stitch.pipeline import stitch
 from collector.stitch.time.placement import ClockOffsets, Offset
 from collector.stitch.timeline import Timeline
-from tests.unit.stitch.building import MS, START
+from tests.unit.stitch.building import MS, START, stitch
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "scenarios"
 DAY_MS = 86_400_000

@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from collector.decode.result import SENT_END
+from collector.attributes import SENT_END
 from collector.model import Span
-from collector.stitch.pipeline import stitch
 from collector.stitch.timeline import Timeline
 from tests.unit.stitch.building import (
     LONG_AFTER,
@@ -17,6 +16,7 @@ from tests.unit.stitch.building import (
     TraceBuilder,
     record,
     shop_request,
+    stitch,
 )
 
 

@@ -14,8 +14,7 @@ from collector.stitch.completeness import (
     SourceLags,
     judge_completeness,
 )
-from collector.stitch.pipeline import stitch
-from tests.unit.stitch.building import MS, START, TRACE, record, shop_request
+from tests.unit.stitch.building import MS, START, TRACE, record, shop_request, stitch
 
 SECOND = 1000 * MS
 END = START + 120 * MS
@@ -43,7 +42,7 @@ def lags(spans_until: int, logs_until: int, *, longest_ns: int = 0) -> SourceLag
 def judge(arrived: set[str], known: SourceLags | None, now_ns: int) -> tuple[str, dict[str, str]]:
     """Return the state and the status of each source."""
     state, expected = judge_completeness(
-        arrived, known, end_ns=END, now_ns=now_ns, is_unsampled=False
+        arrived, known or SourceLags(), end_ns=END, now_ns=now_ns, is_unsampled=False
     )
     return state, {entry.source: entry.status for entry in expected}
 

@@ -8,9 +8,8 @@ from collector.model import GatewayRecord
 from collector.stitch.doctor.catalogue import POPULATION_RULES, RULES, TITLES, fix_for
 from collector.stitch.doctor.diagnose import diagnose, find_symptoms
 from collector.stitch.doctor.fixes import FIXES
-from collector.stitch.pipeline import stitch
 from collector.stitch.timeline import Timeline
-from tests.unit.stitch.building import LONG_AFTER, MS, START, TraceBuilder, record
+from tests.unit.stitch.building import LONG_AFTER, MS, START, TraceBuilder, record, stitch
 from tests.unit.stitch.stories import load_stories
 
 STORIES = {story.name: story for story in load_stories()}

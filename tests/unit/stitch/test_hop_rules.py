@@ -3,10 +3,9 @@
 import pytest
 
 from collector.model import Span
-from collector.stitch.pipeline import stitch
 from collector.stitch.timeline import Timeline
 from collector.stitch.tree.roles import service_name
-from tests.unit.stitch.building import LONG_AFTER, TraceBuilder, record
+from tests.unit.stitch.building import LONG_AFTER, TraceBuilder, record, stitch
 from tests.unit.stitch.stories import picture
 
 OUTBOUND = {"direction": "outbound", "server.address": "carts.shop.svc.cluster.local"}

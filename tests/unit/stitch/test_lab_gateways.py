@@ -1,9 +1,8 @@
 """Answers about several gateway records that the lab found wrong."""
 
 from collector.model import GatewayRecord, Id
-from collector.stitch.pipeline import stitch
 from collector.stitch.timeline import Timeline
-from tests.unit.stitch.building import LONG_AFTER, MS, TRACE, TraceBuilder, record
+from tests.unit.stitch.building import LONG_AFTER, MS, TRACE, TraceBuilder, record, stitch
 
 _SENT_BY_INNER = "ce0b5462de9a5b08"
 _CALLER = "5f0a1b2c3d4e5f60"

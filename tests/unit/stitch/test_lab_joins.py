@@ -1,8 +1,7 @@
 """Joins that the lab found wrong, with the spans that its Envoys sent, shortened."""
 
 from collector.model import Id
-from collector.stitch.pipeline import stitch
-from tests.unit.stitch.building import CORRELATION, LONG_AFTER, START, TraceBuilder, record
+from tests.unit.stitch.building import CORRELATION, LONG_AFTER, START, TraceBuilder, record, stitch
 
 _FOREIGN_TRACE = "6cb7c23032604af19203c81c7b7cc7eb"
 

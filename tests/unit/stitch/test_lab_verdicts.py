@@ -1,10 +1,9 @@
 """Answers that the lab found wrong: who gave up, and what that says of limits and clocks."""
 
 from collector.model import GatewayRecord
-from collector.stitch.pipeline import stitch
 from collector.stitch.timeline import Timeline
 from collector.stitch.tree.access_logs import FROM_ACCESS_LOG
-from tests.unit.stitch.building import LONG_AFTER, TRACE, TraceBuilder, record
+from tests.unit.stitch.building import LONG_AFTER, TRACE, TraceBuilder, record, stitch
 
 _GATEWAY_SPAN = "c0ffee0000000001"
 

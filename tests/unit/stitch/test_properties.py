@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.model import GatewayRecord, Id, Span
-from collector.stitch.pipeline import stitch
-from tests.unit.stitch.building import LONG_AFTER, MS, START
+from tests.unit.stitch.building import LONG_AFTER, MS, START, stitch
 from tests.unit.stitch.test_bad_input import check_invariants
 
 TRACES = ("1f" * 16, "2e" * 16, "0" * 16 + "2e" * 8)

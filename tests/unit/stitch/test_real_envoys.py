@@ -4,8 +4,7 @@ from textwrap import dedent
 
 import pytest
 
-from collector.stitch.pipeline import stitch
-from tests.unit.stitch.building import MS
+from tests.unit.stitch.building import MS, stitch
 from tests.unit.stitch.captures import FOLDER, draw, load_capture
 from tests.unit.stitch.test_bad_input import check_invariants
 

@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from collector.stitch.pipeline import stitch
 from tests.unit.stitch.building import (
     CORRELATION,
     LONG_AFTER,
@@ -13,6 +12,7 @@ from tests.unit.stitch.building import (
     TraceBuilder,
     record,
     shop_request,
+    stitch,
 )
 
 

@@ -3,9 +3,8 @@
 import pytest
 
 from collector.decode.envoy.response_flags import RESPONSE_FLAGS
-from collector.stitch.pipeline import stitch
 from collector.stitch.timeline import Verdict
-from tests.unit.stitch.building import LONG_AFTER, TRACE, TraceBuilder, record
+from tests.unit.stitch.building import LONG_AFTER, TRACE, TraceBuilder, record, stitch
 
 OWN_WORDS = {
     "aborted": "client_abort",

@@ -8,8 +8,8 @@ from collector.api.rest.serialize import render_explanation, render_stored, rend
 from collector.query.results import Stored
 from collector.query.timelines.explanation import Explanation, Sentence, build_explanation
 from collector.query.timelines.markdown import read_explanation, write_explanation
-from collector.stitch.pipeline import stitch
 from tests.stories import MINUTE, MS, NOW, Story, joined_story, refused_story, unrecorded_story
+from tests.unit.stitch.building import stitch
 
 T = NOW - 20 * MINUTE
 STORIES = [joined_story(1, T, failed=True), refused_story(2, T), unrecorded_story(3, T)]

@@ -4,8 +4,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from collector.attributes import REQUEST_KEY
 from collector.decode.gateways import azure_apim
-from collector.decode.gateways.azure_app_insights import REQUEST_KEY, decode, decode_rows
+from collector.decode.gateways.azure_app_insights import decode, decode_rows
 from collector.stitch.join.merge import merge_records
 
 MS = 1_000_000

@@ -12,9 +12,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collector.attributes import SENT_END
 from collector.decode.otlp.protobuf import decode_logs, decode_traces
 from collector.decode.protobuf.split import MAX_ATTRIBUTES, write_field
-from collector.decode.result import SENT_END, DecodeResult
+from collector.decode.result import DecodeResult
 from collector.errors import Undecodable
 from tests.ingest import NOW_NS, make_log, make_request, make_span, text
 

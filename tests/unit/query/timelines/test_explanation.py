@@ -5,7 +5,6 @@ import random
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.query.timelines.explanation import SECTIONS, Explanation, build_explanation
 from collector.stitch.completeness import SourceLag, SourceLags
-from collector.stitch.pipeline import stitch
 from tests.stories import (
     MINUTE,
     MS,
@@ -17,6 +16,7 @@ from tests.stories import (
     refused_story,
     unrecorded_story,
 )
+from tests.unit.stitch.building import stitch
 from tests.unit.stitch.stories import load_stories
 
 T = NOW - 20 * MINUTE

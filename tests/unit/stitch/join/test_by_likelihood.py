@@ -17,8 +17,7 @@ from collector.stitch.join.by_likelihood import (
 )
 from collector.stitch.join.densities import learn_density
 from collector.stitch.join.likely import LikelyPair
-from collector.stitch.pipeline import stitch
-from tests.unit.stitch.building import LONG_AFTER, MS, TRACE, record, shop_request
+from tests.unit.stitch.building import LONG_AFTER, MS, TRACE, record, shop_request, stitch
 
 Pairs = list[tuple[RecordPoint, SpanPoint]]
 

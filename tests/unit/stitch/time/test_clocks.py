@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from collector.stitch.pipeline import stitch
 from collector.stitch.time.clocks import (
     ClockPair,
     PairSample,
@@ -14,7 +13,7 @@ from collector.stitch.time.clocks import (
     widest_agreement,
 )
 from collector.stitch.time.placement import Offset
-from tests.unit.stitch.building import LONG_AFTER, MS, START, TraceBuilder, record
+from tests.unit.stitch.building import LONG_AFTER, MS, START, TraceBuilder, record, stitch
 
 
 def exchange(rnd: random.Random, offset_ns: int, at_ns: int = START) -> PairSample:

@@ -3,8 +3,7 @@
 import pytest
 
 from collector.model import LogRecord, Span
-from collector.stitch.pipeline import stitch
-from tests.unit.stitch.building import LONG_AFTER, MS, START, TRACE, TraceBuilder, record
+from tests.unit.stitch.building import LONG_AFTER, MS, START, TRACE, TraceBuilder, record, stitch
 
 
 def line(span: Span, *, names: str, service: str, node: str, request_id: str = "") -> LogRecord:
