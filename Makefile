@@ -45,6 +45,7 @@ fuzz: install
 	$(BIN)/python -m tests.fuzz
 
 golden: install
+	$(BIN)/python -m tests.record_fields
 	GOLDEN_WRITE=1 $(BIN)/python -m pytest -q tests -k golden
 
 proto: install

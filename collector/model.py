@@ -9,6 +9,7 @@ source does not say, which is not the same as zero.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
 
 class Stream(StrEnum):
@@ -70,20 +71,6 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """
-    The canonical bytes of one envelope for one stream.
-
-    `message` is one protobuf message without length prefix: ExportTraceServiceRequest,
-    ExportLogsServiceRequest, ExportMetricsServiceRequest, or hopline.v1.GatewayRecords.
-    """
-
-    stream: Stream
-    message: bytes
-    accepted: int
-
-
-@dataclass(frozen=True, slots=True)
 class Decoded:
     """
     What a gateway adapter read from one body: records in body order, and what it refused.
@@ -111,72 +98,147 @@ class Id:
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """
+    How a field of a gateway record is kept: wire number, ClickHouse type, and what it means.
+
+    `has_few_values` and `codec` are said where they are not what the type suggests: the journal's
+    writer remembers fields of few values as they stand together.
+    """
+
+    number: int
+    type: str
+    meaning: str
+    has_few_values: bool | None = None
+    codec: str = ""
+
+
+_TEXT = "String"
+_WORD = "LowCardinality(String)"
+_FLAG = "Nullable(Bool)"
+_SMALL = "Nullable(Int32)"
+_COUNT = "Nullable(Int64)"
+
+
 @dataclass(slots=True, kw_only=True)
 class GatewayRecord:
     """
     One request as one gateway saw it, whatever product wrote it down.
 
-    `record_id` is the gateway's own id of the request: two sources that report the same
-    (gateway, record_id) speak of one request. `trace_id` is set only if the record carries a real
-    trace id. `outgoing_span_id` is the span id the gateway sent upstream: a mesh span with that
-    parent is the exact continuation. `duration_ns` and the parts are `None` when not recorded.
-    `resolution_ns` is the step of the time fields: a value v stands for [v - r/2, v + r/2).
-    `quality` holds the truth-check flags, `raw` the redacted original as JSON text.
+    Two records with the same (gateway, record_id) speak of one request.
+
+    This is the one list of a record's fields: the wire schema, the tables, the journal's writer and
+    the API's document are written from it by `make golden`. Add a field behind the last number,
+    with a default; a number is never used again.
     """
 
-    gateway: str
-    record_id: str
-    start_ns: int
-    instance: str = ""
-    source: str = ""
-    kind: str = "http"  # http, grpc, graphql, websocket, llm
-    ids: tuple[Id, ...] = ()
-    trace_id: str = ""
-    trace_id_source: str = ""
-    parent_span_id: str = ""
-    outgoing_span_id: str = ""
-    is_sampled: bool | None = None
-    duration_ns: int | None = None
-    client_ns: int | None = None
-    gateway_ns: int | None = None
-    cache_ns: int | None = None
-    backend_ns: int | None = None
-    resolution_ns: int = 1_000_000
-    method: str = ""
-    scheme: str = ""
-    host: str = ""
-    path: str = ""
-    route: str = ""
-    protocol: str = ""
-    status: int | None = None
-    is_error: bool = False
-    api: str = ""
-    api_revision: str = ""
-    operation: str = ""
-    product: str = ""
-    consumer: str = ""
-    user: str = ""
-    region: str = ""
-    client_address: str = ""
-    backend_method: str = ""
-    backend_host: str = ""
-    backend_path: str = ""
-    backend_status: int | None = None
-    backend_id: str = ""
-    attempts: int | None = None
-    cache: str = ""  # hit, miss, none or ""
-    request_bytes: int | None = None
-    response_bytes: int | None = None
-    error_source: str = ""
-    error_scope: str = ""
-    error_section: str = ""
-    error_reason: str = ""
-    error_message: str = ""
-    error_elapsed_ns: int | None = None
-    weight: float = 1.0
-    quality: tuple[str, ...] = ()
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    raw: str = ""
+    gateway: Annotated[str, Stored(1, _WORD, "Name of the adapter that read it, or of a rule.")]
+    record_id: Annotated[str, Stored(2, _TEXT, "The gateway's own id of the request.")]
+    start_ns: Annotated[int, Stored(3, "Int64", "When the request began.", codec="T64, LZ4")]
+    instance: Annotated[str, Stored(4, _WORD, "Which instance or pod of the gateway.")] = ""
+    source: Annotated[str, Stored(5, _WORD, "Which of the gateway's logs tells of it.")] = ""
+    kind: Annotated[str, Stored(6, _WORD, "http, grpc, graphql, websocket or llm.")] = "http"
+    ids: Annotated[
+        tuple[Id, ...],
+        Stored(
+            7,
+            f"Array(Tuple(key {_WORD}, value String))",
+            "Ids of the request as the source wrote them.",
+        ),
+    ] = ()
+    trace_id: Annotated[str, Stored(8, _TEXT, "Only if the record carries a real trace id.")] = ""
+    trace_id_source: Annotated[str, Stored(9, _WORD, "The key the trace id was found under.")] = ""
+    parent_span_id: Annotated[
+        str, Stored(10, _TEXT, "The caller's span, as the gateway received it.")
+    ] = ""
+    outgoing_span_id: Annotated[
+        str,
+        Stored(11, _TEXT, "Sent upstream: a span with this parent continues the request."),
+    ] = ""
+    is_sampled: Annotated[
+        bool | None, Stored(12, _FLAG, "What the trace context says of sampling.")
+    ] = None
+    duration_ns: Annotated[
+        int | None, Stored(13, _COUNT, "The whole as the gateway measures it.")
+    ] = None
+    client_ns: Annotated[
+        int | None, Stored(14, _COUNT, "Sending to and receiving from the client.")
+    ] = None
+    gateway_ns: Annotated[int | None, Stored(15, _COUNT, "The gateway's own work.")] = None
+    cache_ns: Annotated[int | None, Stored(16, _COUNT, "Its cache.")] = None
+    backend_ns: Annotated[int | None, Stored(17, _COUNT, "Waiting for the backend, all tries.")] = (
+        None
+    )
+    resolution_ns: Annotated[
+        int,
+        Stored(
+            18,
+            "Int64",
+            "Step r of the times: v stands for [v - r/2, v + r/2).",
+            has_few_values=True,
+        ),
+    ] = 1_000_000
+    method: Annotated[str, Stored(19, _WORD, "HTTP method.")] = ""
+    scheme: Annotated[str, Stored(20, _WORD, "http, https, ws or wss.")] = ""
+    host: Annotated[str, Stored(21, _WORD, "Host as the client asked for it.")] = ""
+    path: Annotated[str, Stored(22, _TEXT, "Path as the client asked for it, without query.")] = ""
+    route: Annotated[str, Stored(23, _WORD, "Path template or name of the matched route.")] = ""
+    protocol: Annotated[str, Stored(24, _WORD, "Protocol of the client's side.")] = ""
+    status: Annotated[
+        int | None, Stored(25, _SMALL, "Status that was sent; none was if it is null.")
+    ] = None
+    is_error: Annotated[bool, Stored(26, "Bool", "Whether the request failed.")] = False
+    api: Annotated[
+        str, Stored(27, _WORD, "API, service or route that requests are counted by.")
+    ] = ""
+    api_revision: Annotated[str, Stored(28, _WORD, "Revision of the API.")] = ""
+    operation: Annotated[str, Stored(29, _WORD, "Operation of the API.")] = ""
+    product: Annotated[str, Stored(30, _WORD, "Product or plan it was called under.")] = ""
+    consumer: Annotated[
+        str,
+        Stored(31, _WORD, "Subscription, key or application of the caller.", has_few_values=False),
+    ] = ""
+    user: Annotated[str, Stored(32, _TEXT, "User of the caller.")] = ""
+    region: Annotated[str, Stored(33, _WORD, "Where the gateway stands.")] = ""
+    client_address: Annotated[str, Stored(34, _TEXT, "Address of the client.")] = ""
+    backend_method: Annotated[str, Stored(35, _WORD, "Method sent to the backend.")] = ""
+    backend_host: Annotated[
+        str, Stored(36, _WORD, "Host or address of the backend.", has_few_values=False)
+    ] = ""
+    backend_path: Annotated[str, Stored(37, _TEXT, "Path sent to the backend.")] = ""
+    backend_status: Annotated[
+        int | None, Stored(38, _SMALL, "Status that the backend answered.")
+    ] = None
+    backend_id: Annotated[str, Stored(39, _WORD, "The gateway's name for the backend.")] = ""
+    attempts: Annotated[int | None, Stored(40, _SMALL, "Tries of the backend.")] = None
+    cache: Annotated[str, Stored(41, _WORD, "hit, miss, none or empty.")] = ""
+    request_bytes: Annotated[int | None, Stored(42, _COUNT, "Size of the request.")] = None
+    response_bytes: Annotated[int | None, Stored(43, _COUNT, "Size of the response.")] = None
+    error_source: Annotated[
+        str, Stored(44, _WORD, "Whose error: client, gateway, backend, or a policy's name.")
+    ] = ""
+    error_scope: Annotated[str, Stored(45, _WORD, "Scope of the policy that failed.")] = ""
+    error_section: Annotated[str, Stored(46, _WORD, "Section of the policy that failed.")] = ""
+    error_reason: Annotated[str, Stored(47, _WORD, "Reason in the gateway's own words.")] = ""
+    error_message: Annotated[str, Stored(48, _TEXT, "What the gateway says about it.")] = ""
+    error_elapsed_ns: Annotated[int | None, Stored(49, _COUNT, "From the start to the error.")] = (
+        None
+    )
+    weight: Annotated[
+        float, Stored(50, "Float64", "How many requests it stands for, when sampled.")
+    ] = 1.0
+    quality: Annotated[
+        tuple[str, ...], Stored(51, f"Array({_WORD})", "Truth-check flags: BACKEND_GT_TOTAL.")
+    ] = ()
+    attributes: Annotated[
+        Mapping[str, str],
+        Stored(52, f"Map({_WORD}, String)", "Everything else worth keeping."),
+    ] = field(default_factory=dict)
+    raw: Annotated[
+        str,
+        Stored(53, _TEXT, "The redacted original row.", codec="ZSTD(3)"),
+    ] = ""
     received_ns: int = 0
 
 

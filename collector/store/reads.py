@@ -38,7 +38,7 @@ _SCANS = frozenset({
     "sample_requests", "sample_traces",
 })  # fmt: skip
 
-# What macros/record_json.sql lists, in this order.
+# What macros/record_json.sql lists, in this order. Rows of before end where the list ended then.
 _LISTED = tuple(f.name for f in fields(GatewayRecord) if f.name not in ("raw", "received_ns"))
 
 _Key = TypeVar("_Key")
@@ -375,7 +375,7 @@ def _log_record(row: tuple[Any, ...]) -> LogRecord:
 
 
 def _record(listed: str, received_ns: int, raw: str = "") -> GatewayRecord:
-    values: dict[str, Any] = dict(zip(_LISTED, orjson.loads(listed), strict=True))
+    values: dict[str, Any] = dict(zip(_LISTED, orjson.loads(listed), strict=False))
     values["ids"] = tuple(Id(each["key"], each["value"]) for each in values["ids"])
     values["quality"] = tuple(values["quality"])
     values["weight"] = float(values["weight"])

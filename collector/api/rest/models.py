@@ -51,59 +51,67 @@ class ExpectedItem(Document):
 class GatewayRecordItem(Document):
     """One request as one gateway saw it. `null` means that the gateway does not say."""
 
-    gateway: str
-    record_id: str
-    start: Timestamp
-    instance: str
-    source: str
-    kind: str
-    ids: list[IdItem]
-    trace_id: str
-    trace_id_source: str
-    parent_span_id: str
-    outgoing_span_id: str
-    is_sampled: bool | None
-    duration_ms: Milliseconds | None
-    client_ms: Milliseconds | None
-    gateway_ms: Milliseconds | None
-    cache_ms: Milliseconds | None
-    backend_ms: Milliseconds | None
-    resolution_ms: Milliseconds
-    method: str
-    scheme: str
-    host: str
-    path: str
-    route: str
-    protocol: str
-    status: int | None
-    is_error: bool
-    api: str
-    api_revision: str
-    operation: str
-    product: str
-    consumer: str
-    user: str
-    region: str
-    client_address: str
-    backend_method: str
-    backend_host: str
-    backend_path: str
-    backend_status: int | None
-    backend_id: str
-    attempts: int | None
-    cache: str
-    request_bytes: int | None
-    response_bytes: int | None
-    error_source: str
-    error_scope: str
-    error_section: str
-    error_reason: str
-    error_message: str
-    error_elapsed_ms: Milliseconds | None
-    weight: float
-    quality: list[str] = Field(description="Truth-check flags, such as BACKEND_GT_TOTAL.")
-    attributes: dict[str, str]
+    # fields: generated from model.GatewayRecord
+    gateway: str = Field(description="Name of the adapter that read it, or of a rule.")
+    record_id: str = Field(description="The gateway's own id of the request.")
+    start: Timestamp = Field(description="When the request began.")
+    instance: str = Field(description="Which instance or pod of the gateway.")
+    source: str = Field(description="Which of the gateway's logs tells of it.")
+    kind: str = Field(description="http, grpc, graphql, websocket or llm.")
+    ids: list[IdItem] = Field(description="Ids of the request as the source wrote them.")
+    trace_id: str = Field(description="Only if the record carries a real trace id.")
+    trace_id_source: str = Field(description="The key the trace id was found under.")
+    parent_span_id: str = Field(description="The caller's span, as the gateway received it.")
+    outgoing_span_id: str = Field(
+        description="Sent upstream: a span with this parent continues the request."
+    )
+    is_sampled: bool | None = Field(description="What the trace context says of sampling.")
+    duration_ms: Milliseconds | None = Field(description="The whole as the gateway measures it.")
+    client_ms: Milliseconds | None = Field(description="Sending to and receiving from the client.")
+    gateway_ms: Milliseconds | None = Field(description="The gateway's own work.")
+    cache_ms: Milliseconds | None = Field(description="Its cache.")
+    backend_ms: Milliseconds | None = Field(description="Waiting for the backend, all tries.")
+    resolution_ms: Milliseconds = Field(
+        description="Step r of the times: v stands for [v - r/2, v + r/2)."
+    )
+    method: str = Field(description="HTTP method.")
+    scheme: str = Field(description="http, https, ws or wss.")
+    host: str = Field(description="Host as the client asked for it.")
+    path: str = Field(description="Path as the client asked for it, without query.")
+    route: str = Field(description="Path template or name of the matched route.")
+    protocol: str = Field(description="Protocol of the client's side.")
+    status: int | None = Field(description="Status that was sent; none was if it is null.")
+    is_error: bool = Field(description="Whether the request failed.")
+    api: str = Field(description="API, service or route that requests are counted by.")
+    api_revision: str = Field(description="Revision of the API.")
+    operation: str = Field(description="Operation of the API.")
+    product: str = Field(description="Product or plan it was called under.")
+    consumer: str = Field(description="Subscription, key or application of the caller.")
+    user: str = Field(description="User of the caller.")
+    region: str = Field(description="Where the gateway stands.")
+    client_address: str = Field(description="Address of the client.")
+    backend_method: str = Field(description="Method sent to the backend.")
+    backend_host: str = Field(description="Host or address of the backend.")
+    backend_path: str = Field(description="Path sent to the backend.")
+    backend_status: int | None = Field(description="Status that the backend answered.")
+    backend_id: str = Field(description="The gateway's name for the backend.")
+    attempts: int | None = Field(description="Tries of the backend.")
+    cache: str = Field(description="hit, miss, none or empty.")
+    request_bytes: int | None = Field(description="Size of the request.")
+    response_bytes: int | None = Field(description="Size of the response.")
+    error_source: str = Field(
+        description="Whose error: client, gateway, backend, or a policy's name."
+    )
+    error_scope: str = Field(description="Scope of the policy that failed.")
+    error_section: str = Field(description="Section of the policy that failed.")
+    error_reason: str = Field(description="Reason in the gateway's own words.")
+    error_message: str = Field(description="What the gateway says about it.")
+    error_elapsed_ms: Milliseconds | None = Field(description="From the start to the error.")
+    weight: float = Field(description="How many requests it stands for, when sampled.")
+    quality: list[str] = Field(description="Truth-check flags: BACKEND_GT_TOTAL.")
+    attributes: dict[str, str] = Field(description="Everything else worth keeping.")
     raw: Any = Field(description="The redacted original row.")
+    # end
     received: Timestamp
 
 

@@ -15,24 +15,6 @@ from typing import Any
 from collector.model import GatewayRecord
 from collector.wire import gateway_record_pb2 as wire
 
-# What few values fill in most records, in runs as the other fields part them.
-_RUNS = (
-    ("gateway",),
-    ("instance", "source", "kind"),
-    ("trace_id_source",),
-    ("resolution_ns", "method", "scheme", "host"),
-    ("route", "protocol", "status", "is_error", "api", "api_revision", "operation", "product"),
-    ("region",),
-    ("backend_method",),
-    ("backend_status", "backend_id", "attempts", "cache"),
-    ("error_source", "error_scope", "error_section", "error_reason"),
-    ("weight", "quality"),
-)
-_get_shared = attrgetter(*(name for run in _RUNS for name in run))
-_get_texts = attrgetter(
-    *("record_id", "trace_id", "parent_span_id", "outgoing_span_id", "path", "consumer", "user"),
-    *("client_address", "backend_host", "backend_path", "error_message", "raw"),
-)
 _LOW = 0x3FFF
 _MOST_LENGTHS = 4096
 _MOST_NUMBERS = 20_000
@@ -92,46 +74,12 @@ def write_records(records: Iterable[GatewayRecord]) -> bytes:
     return "".join([f"\n{_length(text)}{text}" for text in written]).encode("latin-1")
 
 
-def _write(r: GatewayRecord) -> str:
-    texts: Sequence[str] = _get_texts(r)
+def _write(record: GatewayRecord) -> str:
+    texts: Sequence[str] = _get_texts(record)
     if not "".join(texts).isascii():
         texts = [_as_bytes(text) for text in texts]
-    own, trace, parent, sent, path, consumer, user, client, host, target, message, raw = texts
-    shared = _get_shared(r)
-    a, b, c, d, e, f, g, h, i, j = _shared.get(shared) or _write_shared(r, shared)
-    n = _LENGTHS
-    parts = (
-        a,
-        f"\x12{n[len(own)]}{own}" if own else "",
-        _write_start(r.start_ns),
-        b,
-        "".join([_write_pair(":", each.kind, each.value) for each in r.ids]) if r.ids else "",
-        f"B{n[len(trace)]}{trace}" if trace else "",
-        c,
-        f"R{n[len(parent)]}{parent}" if parent else "",
-        f"Z{n[len(sent)]}{sent}" if sent else "",
-        _write_times(r),
-        d,
-        f"\xb2\x01{n[len(path)]}{path}" if path else "",
-        e,
-        f"\xfa\x01{n[len(consumer)]}{consumer}" if consumer else "",
-        f"\x82\x02{n[len(user)]}{user}" if user else "",
-        f,
-        f"\x92\x02{n[len(client)]}{client}" if client else "",
-        g,
-        f"\xa2\x02{n[len(host)]}{host}" if host else "",
-        f"\xaa\x02{n[len(target)]}{target}" if target else "",
-        h,
-        "" if r.request_bytes is None else "\xd0\x02" + _NUMBERS[r.request_bytes],
-        "" if r.response_bytes is None else "\xd8\x02" + _NUMBERS[r.response_bytes],
-        i,
-        f"\x82\x03{n[len(message)]}{message}" if message else "",
-        "" if r.error_elapsed_ns is None else "\x88\x03" + _NUMBERS[r.error_elapsed_ns],
-        j,
-        "".join(map(_ATTRIBUTES.__getitem__, r.attributes.items())),
-        f"\xaa\x03{_length(raw)}{raw}" if raw else "",
-    )
-    return "".join(parts)
+    shared = _get_shared(record)
+    return _write_fields(record, _shared.get(shared) or _write_shared(record, shared), texts)
 
 
 def _write_start(start_ns: int) -> str:
@@ -140,16 +88,6 @@ def _write_start(start_ns: int) -> str:
         low = _CONTINUED[start_ns & _LOW] + _CONTINUED[start_ns >> 14 & _LOW]
         return f"\x18{low}{_NUMBERS[start_ns >> 28]}"
     return "\x18" + _NUMBERS[start_ns] if start_ns else ""
-
-
-def _write_times(r: GatewayRecord) -> str:
-    sampled = "" if r.is_sampled is None else "`\x01" if r.is_sampled else "`\x00"
-    whole = "" if r.duration_ns is None else "h" + _NUMBERS[r.duration_ns]
-    client = "" if r.client_ns is None else "p" + _NUMBERS[r.client_ns]
-    gateway = "" if r.gateway_ns is None else "x" + _NUMBERS[r.gateway_ns]
-    cache = "" if r.cache_ns is None else "\x80\x01" + _NUMBERS[r.cache_ns]
-    backend = "" if r.backend_ns is None else "\x88\x01" + _NUMBERS[r.backend_ns]
-    return f"{sampled}{whole}{client}{gateway}{cache}{backend}"
 
 
 def _length(text: str) -> str:
@@ -187,3 +125,84 @@ def _write_shared(record: GatewayRecord, shared: tuple[Any, ...]) -> tuple[str, 
             _shared.clear()
         _shared[shared] = found
     return found
+
+
+# What few values fill in most records, in runs as the other fields part them; texts that vary; and
+# both beside the numbers, in the order of their tags.
+# fields: generated from model.GatewayRecord
+_RUNS = (
+    ("gateway",),
+    ("instance", "source", "kind"),
+    ("trace_id_source",),
+    ("resolution_ns", "method", "scheme", "host"),
+    ("route", "protocol", "status", "is_error", "api", "api_revision", "operation", "product"),
+    ("region",),
+    ("backend_method",),
+    ("backend_status", "backend_id", "attempts", "cache"),
+    ("error_source", "error_scope", "error_section", "error_reason"),
+    ("weight", "quality"),
+)
+_TEXTS = (
+    "record_id",
+    "trace_id",
+    "parent_span_id",
+    "outgoing_span_id",
+    "path",
+    "consumer",
+    "user",
+    "client_address",
+    "backend_host",
+    "backend_path",
+    "error_message",
+    "raw",
+)
+
+
+def _write_fields(r: GatewayRecord, runs: Sequence[str], texts: Sequence[str]) -> str:
+    t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11 = texts
+    f0, f1, f2, f3, f4, f5, f6, f7, f8, f9 = runs
+    n = _LENGTHS
+    parts = (
+        f0,
+        f"\x12{n[len(t0)]}{t0}" if t0 else "",
+        _write_start(r.start_ns),
+        f1,
+        "".join([_write_pair("\x3a", each.kind, each.value) for each in r.ids]) if r.ids else "",
+        f"\x42{n[len(t1)]}{t1}" if t1 else "",
+        f2,
+        f"\x52{n[len(t2)]}{t2}" if t2 else "",
+        f"\x5a{n[len(t3)]}{t3}" if t3 else "",
+        "" if r.is_sampled is None else "\x60\x01" if r.is_sampled else "\x60\x00",
+        "" if r.duration_ns is None else "\x68" + _NUMBERS[r.duration_ns],
+        "" if r.client_ns is None else "\x70" + _NUMBERS[r.client_ns],
+        "" if r.gateway_ns is None else "\x78" + _NUMBERS[r.gateway_ns],
+        "" if r.cache_ns is None else "\x80\x01" + _NUMBERS[r.cache_ns],
+        "" if r.backend_ns is None else "\x88\x01" + _NUMBERS[r.backend_ns],
+        f3,
+        f"\xb2\x01{n[len(t4)]}{t4}" if t4 else "",
+        f4,
+        f"\xfa\x01{n[len(t5)]}{t5}" if t5 else "",
+        f"\x82\x02{n[len(t6)]}{t6}" if t6 else "",
+        f5,
+        f"\x92\x02{n[len(t7)]}{t7}" if t7 else "",
+        f6,
+        f"\xa2\x02{n[len(t8)]}{t8}" if t8 else "",
+        f"\xaa\x02{n[len(t9)]}{t9}" if t9 else "",
+        f7,
+        "" if r.request_bytes is None else "\xd0\x02" + _NUMBERS[r.request_bytes],
+        "" if r.response_bytes is None else "\xd8\x02" + _NUMBERS[r.response_bytes],
+        f8,
+        f"\x82\x03{n[len(t10)]}{t10}" if t10 else "",
+        "" if r.error_elapsed_ns is None else "\x88\x03" + _NUMBERS[r.error_elapsed_ns],
+        f9,
+        "".join(map(_ATTRIBUTES.__getitem__, r.attributes.items())),
+        f"\xaa\x03{_length(t11)}{t11}" if t11 else "",
+    )
+    return "".join(parts)
+
+
+# end
+
+
+_get_shared = attrgetter(*(name for run in _RUNS for name in run))
+_get_texts = attrgetter(*_TEXTS)

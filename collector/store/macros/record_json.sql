@@ -1,4 +1,5 @@
 -- All fields of a gateway record but `raw` and `received_ns`, in the order of model.GatewayRecord, as a JSON list.
+-- fields: generated from model.GatewayRecord
 toJSONString((
     gateway, record_id, start_ns, instance, source, kind, ids, trace_id, trace_id_source,
     parent_span_id, outgoing_span_id, is_sampled, duration_ns, client_ns, gateway_ns, cache_ns,
@@ -7,3 +8,4 @@ toJSONString((
     backend_host, backend_path, backend_status, backend_id, attempts, cache, request_bytes,
     response_bytes, error_source, error_scope, error_section, error_reason, error_message,
     error_elapsed_ns, weight, quality, attributes))
+-- end

@@ -14,6 +14,7 @@
 -- ttl: toDateTime(intDiv(received_ns, 1000000000))
 CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),
+-- fields: generated from model.GatewayRecord
     gateway LowCardinality(String) CODEC(ZSTD(1)),
     record_id String CODEC(ZSTD(1)),
     start_ns Int64 CODEC(T64, LZ4),
@@ -67,6 +68,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
     quality Array(LowCardinality(String)) CODEC(ZSTD(1)),
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     raw String CODEC(ZSTD(3)),
+-- end
     received_ns Int64 CODEC(Delta(8), ZSTD(1)),
     door LowCardinality(String) CODEC(ZSTD(1)),
     tenant LowCardinality(String) CODEC(ZSTD(1)),

@@ -2,6 +2,7 @@
 -- Source: wire/gateway_record.proto, which is also the schema that reads it.
 CREATE TABLE IF NOT EXISTS {{database}}.landing_record {{on_cluster}} (
     records Array(Tuple(
+-- fields: generated from model.GatewayRecord
         gateway LowCardinality(String),
         record_id String,
         start_ns Int64,
@@ -55,6 +56,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.landing_record {{on_cluster}} (
         quality Array(LowCardinality(String)),
         attributes Array(Tuple(key LowCardinality(String), value String)),
         raw String
+-- end
     )),
     received_ns UInt64,
     door LowCardinality(String),

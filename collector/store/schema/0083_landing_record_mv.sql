@@ -4,6 +4,7 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.landing_record_mv {{on_clust
 TO {{database}}.gateway_record AS
 SELECT
     {{five_minutes:r.start_ns}} AS bucket,
+-- fields: generated from model.GatewayRecord
     r.gateway AS gateway,
     r.record_id AS record_id,
     r.start_ns AS start_ns,
@@ -57,6 +58,7 @@ SELECT
     r.quality AS quality,
     CAST(r.attributes, 'Map(LowCardinality(String), String)') AS attributes,
     r.raw AS raw,
+-- end
     toInt64(landing_record.received_ns) AS received_ns,
     door,
     tenant

@@ -1,14 +1,13 @@
 """The SQL as text: what is rendered, and what every file of it owes its reader."""
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from collector.config import StoreSettings
 from collector.identity.ids import has_request_id
-from collector.model import GatewayRecord
 from collector.store.migrations import Migration, find_migrations, render
 from collector.store.rendering import (
     MACRO_DIR,
@@ -140,12 +139,6 @@ def test_every_id_that_the_index_keeps_of_spans_joins() -> None:
     names = re.findall(r"'((?:guid|kong|aws|apim|x-appgw|http\.request\.header)[^']+)'", part.text)
     assert len(names) == 9
     assert all(has_request_id({name: "id"}) for name in names)
-
-
-def test_a_record_is_kept_in_the_order_of_its_fields() -> None:
-    """What is written as a list is read as one: field by field."""
-    listed = re.findall(r"\w+", (MACRO_DIR / "record_json.sql").read_text().partition("((")[2])
-    assert [*listed, "raw", "received_ns"] == [each.name for each in fields(GatewayRecord)]
 
 
 def test_every_macro_is_used() -> None:

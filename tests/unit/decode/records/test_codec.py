@@ -1,8 +1,7 @@
 """Gateway records survive the journal's encoding."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -53,7 +52,7 @@ _KINDS: dict[Any, st.SearchStrategy[Any]] = {
     Mapping[str, str]: st.dictionaries(_ANY_TEXT, _ANY_TEXT, max_size=2),
 }
 _FULL_RECORDS = st.builds(
-    GatewayRecord, **{field.name: _KINDS[field.type] for field in fields(GatewayRecord)}
+    GatewayRecord, **{name: _KINDS[kind] for name, kind in get_type_hints(GatewayRecord).items()}
 )
 
 
