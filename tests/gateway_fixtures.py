@@ -84,6 +84,19 @@ def shown(record: GatewayRecord) -> dict[str, Any]:
     return values
 
 
+def differences(actual: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[str]:
+    """Return what differs between two lists of records, a line a field; nothing when equal."""
+    found = []
+    if len(actual) != len(expected):
+        found.append(f"{len(actual)} records instead of {len(expected)}")
+    for index, (here, there) in enumerate(zip(actual, expected, strict=False)):
+        for name in sorted(here.keys() | there.keys()):
+            is_value, should_be = here.get(name, "(default)"), there.get(name, "(default)")
+            if is_value != should_be:
+                found.append(f"record {index}: {name} is {is_value!r}, should be {should_be!r}")
+    return found
+
+
 def _fill(adapter: Adapter, case: dict[str, Any]) -> None:
     for key in ("records", "rejected", "errors", "is_undecodable"):
         case.pop(key, None)

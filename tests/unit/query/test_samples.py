@@ -9,7 +9,7 @@ from collector.query.reports.doctor import examine
 from collector.query.reports.outcomes import tabulate
 from collector.query.reports.sampling import Sample, parse_sample
 from collector.stitch.timeline import Timeline
-from tests.unit.stitch.stories import load_stories
+from tests.unit.stitch.scenarios import load_stories
 
 NOW = 1_772_359_200_000_000_000
 HOUR = 3_600_000_000_000

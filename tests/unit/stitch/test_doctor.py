@@ -10,7 +10,7 @@ from collector.stitch.doctor.diagnose import diagnose, find_symptoms
 from collector.stitch.doctor.fixes import FIXES
 from collector.stitch.timeline import Timeline
 from tests.unit.stitch.building import LONG_AFTER, MS, START, TraceBuilder, record, stitch
-from tests.unit.stitch.stories import load_stories
+from tests.unit.stitch.scenarios import load_stories
 
 STORIES = {story.name: story for story in load_stories()}
 

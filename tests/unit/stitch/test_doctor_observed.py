@@ -6,7 +6,7 @@ import pytest
 
 from collector.stitch.doctor.observed import OVERLAP_TITLES, diagnose_observed
 from collector.stitch.timeline import Finding, Timeline
-from tests.unit.stitch.stories import load_stories
+from tests.unit.stitch.scenarios import load_stories
 
 STORIES = {story.name: story for story in load_stories()}
 

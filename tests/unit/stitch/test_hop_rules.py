@@ -6,7 +6,7 @@ from collector.model import Span
 from collector.stitch.timeline import Timeline
 from collector.stitch.tree.roles import service_name
 from tests.unit.stitch.building import LONG_AFTER, TraceBuilder, record, stitch
-from tests.unit.stitch.stories import picture
+from tests.unit.stitch.scenarios import picture
 
 OUTBOUND = {"direction": "outbound", "server.address": "carts.shop.svc.cluster.local"}
 LOST = "dead0000dead0000"

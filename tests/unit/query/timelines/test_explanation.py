@@ -17,7 +17,7 @@ from tests.stories import (
     unrecorded_story,
 )
 from tests.unit.stitch.building import stitch
-from tests.unit.stitch.stories import load_stories
+from tests.unit.stitch.scenarios import load_stories
 
 T = NOW - 20 * MINUTE
 LAGS = SourceLags(

@@ -1,7 +1,7 @@
 """The matrix of what consumers got against what happened inside."""
 
 from collector.stitch.verdict.outcomes import OutcomeCount, count_outcomes
-from tests.unit.stitch.stories import load_stories
+from tests.unit.stitch.scenarios import load_stories
 
 STORIES = {story.name: story for story in load_stories()}
 
