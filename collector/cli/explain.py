@@ -296,7 +296,9 @@ def _draw_findings(document: Document, ink: Ink, width: int) -> Iterator[str]:
         return
     yield ink.paint("FINDINGS", "bold")
     for finding in findings:
-        yield f"  {ink.paint(ink.clean(finding.get('rule')), 'yellow')}"
+        title = f"{finding.get('title') or ''} ({finding.get('rule')})".strip()
+        for line in wrap(ink.clean(title), width - 2):
+            yield f"  {ink.paint(line, 'yellow')}"
         for name in ("message", "fix"):
             lead = "fix: " if name == "fix" else ""
             for line in wrap(ink.clean(finding.get(name) or ""), width - 4 - len(lead)):

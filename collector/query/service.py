@@ -219,8 +219,10 @@ def _subject(found: Gathered) -> str:
 def _mark_cut(timeline: Timeline) -> Timeline:
     finding = Finding(
         rule="TOO_MUCH_UNDER_THIS_ID",
+        title="More requests carry this id than are read at once",
+        meaning="What is shown may lack a part of the request.",
         hop=-1,
-        message="More requests carry this id than are read at once; the newest were taken.",
+        message="The newest of them were taken.",
         fix="Ask with an id of the single request: its trace id or the gateway's own id.",
     )
     return replace(timeline, findings=(*timeline.findings, finding))

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from collector.stitch.completeness import are_spans_lost, judge_state
 from collector.stitch.describe import Stitched, describe
-from collector.stitch.doctor.diagnose import findings_of
+from collector.stitch.doctor.diagnose import findings_of, findings_of_tree
 from collector.stitch.inputs import StitchInputs
 from collector.stitch.join.by_id import match_records, view_traces
 from collector.stitch.join.gateway_spans import add_records_of_spans
@@ -18,7 +18,6 @@ from collector.stitch.join.gateways import join_gateways
 from collector.stitch.join.likely import add_likely
 from collector.stitch.join.merge import merge_records
 from collector.stitch.join.roots import choose_root
-from collector.stitch.observations import observe
 from collector.stitch.time.critical_path import find_critical_path, measure_self_times
 from collector.stitch.time.phases import split_into_phases
 from collector.stitch.time.placement import place, stretch_unmeasured
@@ -28,7 +27,7 @@ from collector.stitch.tree.forest import build_forest
 from collector.stitch.tree.hops import group_hops
 from collector.stitch.verdict.first_failure import judge
 from collector.stitch.verdict.outcomes import add_outcome
-from collector.stitch.verdict.overlap import audit_overlap, find_policy_actions
+from collector.stitch.verdict.overlap import find_policy_actions
 
 
 def stitch(inputs: StitchInputs) -> Timeline:
@@ -80,8 +79,7 @@ def stitch(inputs: StitchInputs) -> Timeline:
     stitched = Stitched(rooted, own, hops, path, split, state, expected, verdict, acts)
     timeline = describe(stitched, replace(inputs, records=records, spans=spans))
 
-    # Findings come last: the doctor reads the finished timeline, as its reader does.
-    seen = [*observe(rooted, hops, split.contradictions), *audit_overlap(members, hops, acts)]
-    if inputs.is_diagnosed:
-        seen += findings_of(timeline)
-    return replace(timeline, findings=tuple(seen))
+    # Findings come last: most rules read the finished timeline, as its reader does.
+    if not inputs.is_diagnosed:
+        return timeline
+    return replace(timeline, findings=(*findings_of_tree(stitched), *findings_of(timeline)))

@@ -236,11 +236,17 @@ class PolicyAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A rule that fired on this request; `hop` is -1 when it concerns no hop in particular."""
+    """
+    A rule that fired on this request; `hop` is -1 when it concerns no hop in particular.
+
+    `title` names the trouble, `meaning` says what comes of it, `message` what was seen here.
+    """
 
     rule: str
+    title: str
     hop: int
     message: str
+    meaning: str = ""
     fix: str = ""
     refs: tuple[str, ...] = ()
 

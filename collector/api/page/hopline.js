@@ -117,7 +117,7 @@ function timelineParts(t) {
     make("h2", {}, "Waterfall"), make("div", { class: "scroll" }, waterfall(t)),
     ...listed("How it was joined", t.links, (l) => l.from + " → " + l.to + ": tier " + l.tier + ", "
       + (l.evidence || []).map((e) => e.field + " " + e.left + " = " + e.right).join("; ")),
-    ...listed("Findings", t.findings, (f) => f.rule + ": " + f.message + (f.fix ? " Fix: " + f.fix : "")),
+    ...listed("Findings", t.findings, (f) => f.title + ": " + f.message + (f.fix ? " Fix: " + f.fix : "")),
     ...listed("What is missing", (t.expected || []).filter((e) => e.status !== "arrived"),
       (e) => e.source + ": " + e.status + (e.deadline ? ", expected until " + e.deadline : "")),
   ];

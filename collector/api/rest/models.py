@@ -260,8 +260,10 @@ class FindingItem(Document):
     """Something that is wrong with the data or the configuration, and its fix."""
 
     rule: str
+    title: str = Field(description="What is wrong, in a line.")
+    meaning: str = Field(description="What comes of it.")
     hop: int | None
-    message: str
+    message: str = Field(description="What was seen here.")
     fix: str
     refs: list[str]
 

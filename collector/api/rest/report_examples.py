@@ -11,6 +11,8 @@ DOCTOR: dict[str, Any] = {
         {
             "rule": "HEADER_STRIPPED_BY_APP",
             "title": "An application does not forward the trace headers",
+            "meaning": "Its calls begin traces of their own: who made them shows only by other "
+            "signs.",
             "hop": "orders",
             "layer": "app",
             "gateway": "azure-apim",

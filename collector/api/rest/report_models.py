@@ -12,6 +12,7 @@ class DoctorItem(Document):
 
     rule: str
     title: str
+    meaning: str = Field(description="What comes of it.")
     hop: str = Field(description="The service or gateway to look at.")
     layer: str = Field(description="gateway, edge, mesh, app, dependency or host")
     gateway: str = Field(description="The product that the fix is written for.")

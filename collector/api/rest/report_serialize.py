@@ -54,6 +54,7 @@ def _render_finding(finding: DoctorFinding) -> Document:
     return {
         "rule": diagnosis.rule,
         "title": diagnosis.title,
+        "meaning": diagnosis.meaning,
         "hop": diagnosis.place,
         "layer": finding.layer,
         "gateway": diagnosis.gateway,

@@ -433,6 +433,8 @@ def _render_policy_action(item: PolicyAction) -> Document:
 def _render_finding(item: Finding) -> Document:
     return {
         "rule": item.rule,
+        "title": item.title,
+        "meaning": item.meaning,
         "hop": item.hop if item.hop >= 0 else None,
         "message": item.message,
         "fix": item.fix,

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from collector.query.reports.sampling import Sample, SampleWish, Sampling
-from collector.stitch.doctor.diagnose import MIN_REQUESTS, MIN_SHARE, Diagnosis, diagnose
-from collector.stitch.doctor.observed import MIN_OVERLAPS, diagnose_observed
+from collector.stitch.doctor.diagnose import Diagnosis, diagnose
+from collector.stitch.doctor.overlap_rules import MIN_OVERLAPS
+from collector.stitch.doctor.rule import MIN_REQUESTS, MIN_SHARE
 from collector.stitch.timeline import Timeline
 
 _LAYERS = {"gateway": "gateway", "edge": "edge", "dependency": "dependency"}
@@ -56,13 +57,10 @@ class Doctor:
 def examine(sample: Sample) -> DoctorReport:
     """Return what the rules say of a sample."""
     timelines = sample.timelines
-    found = sorted(
-        (*diagnose(timelines), *diagnose_observed(timelines)),
-        key=lambda d: (-d.requests, d.rule, d.place),
-    )
     roles = _roles(timelines)
     findings = tuple(
-        DoctorFinding(diagnosis=d, layer=_layer(d, roles.get(d.place, ""))) for d in found
+        DoctorFinding(diagnosis=found, layer=_layer(found, roles.get(found.place, "")))
+        for found in diagnose(timelines)
     )
     notes = [sample.note] if sample.note else []
     if timelines and not findings:

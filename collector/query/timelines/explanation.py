@@ -265,7 +265,8 @@ def _tell_rejected(link: Link) -> str:
 def _tell_findings(timeline: Timeline) -> Iterator[Sentence]:
     for finding in timeline.findings:
         fix = f" Fix: {_sentence(finding.fix)}" if finding.fix else ""
-        yield Sentence("findings", _sentence(finding.message) + fix, finding.rule, finding.refs)
+        text = f"{_sentence(finding.title)} {_sentence(finding.message)}{fix}"
+        yield Sentence("findings", text.strip(), finding.rule, finding.refs)
 
 
 def _tell_missing(timeline: Timeline) -> Iterator[Sentence]:

@@ -8,8 +8,14 @@ import re
 from collections.abc import Iterator
 
 from collector.identity.ids import parse_b3, parse_traceparent
-from collector.stitch.doctor.symptoms import (
-    Symptom,
+from collector.stitch.doctor.fixes import (
+    APIM_TRACEPARENT,
+    APIM_W3C,
+    ISTIO_OTEL,
+    KONG_W3C,
+    SAMPLE_ONCE,
+)
+from collector.stitch.doctor.reading import (
     entries_of,
     logged_contexts,
     logged_header,
@@ -19,6 +25,7 @@ from collector.stitch.doctor.symptoms import (
     span_header,
     span_reference,
 )
+from collector.stitch.doctor.rule import RequestRule, Symptom
 from collector.stitch.timeline import MergedRecord, Timeline
 
 _ZERO_PARENT = re.compile(r"00-[0-9a-f]{32}-0{16}-[0-9a-f]{2}", re.IGNORECASE)
@@ -31,7 +38,7 @@ def find_zero_parent(timeline: Timeline) -> Iterator[Symptom]:
     for merged in timeline.gateway_records:
         found = _ZERO_PARENT.search(merged.record.raw)
         if found:
-            yield _symptom("ZERO_PARENT", merged, f"it sent {found[0]}")
+            yield _symptom(merged, f"it sent {found[0]}")
 
 
 def find_legacy_request_id(timeline: Timeline) -> Iterator[Symptom]:
@@ -42,7 +49,7 @@ def find_legacy_request_id(timeline: Timeline) -> Iterator[Symptom]:
         hierarchical = hierarchical or logged_header(record, "request-id")
         if hierarchical.startswith("|") and not logged_header(record, "traceparent"):
             detail = f"it logged Request-Id {hierarchical} and no traceparent"
-            yield _symptom("LEGACY_REQUEST_ID_ONLY", merged, detail)
+            yield _symptom(merged, detail)
 
 
 def find_w3c_off(timeline: Timeline) -> Iterator[Symptom]:
@@ -53,7 +60,7 @@ def find_w3c_off(timeline: Timeline) -> Iterator[Symptom]:
         for span in entries_of(timeline, merged):
             if not span.raw_parent_span_id:
                 detail = f"the trace begins at {span.service}, behind the gateway"
-                yield _symptom("APIM_W3C_OFF", merged, detail, span_reference(span))
+                yield _symptom(merged, detail, span_reference(span))
                 break
 
 
@@ -67,7 +74,7 @@ def find_wait_policy(timeline: Timeline) -> Iterator[Symptom]:
             if overlap and (len(parents) > 1 or "" in parents):
                 detail = f"{len(entries)} calls at the same time have different parents"
                 refs = (span_reference(first), span_reference(second))
-                yield _symptom("WAIT_POLICY", merged, detail, *refs)
+                yield _symptom(merged, detail, *refs)
                 break
 
 
@@ -78,7 +85,7 @@ def find_b3_against_w3c(timeline: Timeline) -> Iterator[Symptom]:
         w3c = parse_traceparent(logged_header(merged.record, "traceparent"))
         if b3 and w3c and b3.trace_id != w3c.trace_id:
             detail = f"b3 says {b3.trace_id}, traceparent {w3c.trace_id}"
-            yield _symptom("B3_W3C_DISAGREE", merged, detail)
+            yield _symptom(merged, detail)
     for span in mesh_spans(timeline):
         if _B3 not in span.attributes:
             continue
@@ -86,7 +93,7 @@ def find_b3_against_w3c(timeline: Timeline) -> Iterator[Symptom]:
         w3c = parse_traceparent(span_header(span, "traceparent"))
         if b3 and w3c and b3.trace_id != w3c.trace_id:
             detail = f"b3 says {b3.trace_id}, traceparent {w3c.trace_id}"
-            yield Symptom("B3_W3C_DISAGREE", span.service, detail, refs=(span_reference(span),))
+            yield Symptom(span.service, detail, refs=(span_reference(span),))
 
 
 def find_unread_context(timeline: Timeline) -> Iterator[Symptom]:
@@ -109,7 +116,7 @@ def find_unread_context(timeline: Timeline) -> Iterator[Symptom]:
             said = f"{sent.carrier} at the gateway says {sent.trace_id}"
             detail = f"trace {span.trace_id} begins here, {said}"
             refs = (reference_of(merged), span_reference(span))
-            yield Symptom("NEW_ROOT_AT_HOP", span.service, detail, merged.record.gateway, refs)
+            yield Symptom(span.service, detail, merged.record.gateway, refs)
             break
 
 
@@ -123,7 +130,7 @@ def find_phantom_parent(timeline: Timeline) -> Iterator[Symptom]:
         for span in entries_of(timeline, merged):
             if span.raw_parent_span_id:
                 detail = f"{span.service} names {span.raw_parent_span_id} as its parent"
-                yield _symptom("PHANTOM_PARENT", merged, detail, span_reference(span))
+                yield _symptom(merged, detail, span_reference(span))
                 break
 
 
@@ -133,7 +140,7 @@ def find_sampled_out(timeline: Timeline) -> Iterator[Symptom]:
         if merged.record.is_sampled is False:
             count = sum(1 for _ in mesh_spans(timeline))
             detail = f"its traceparent says not sampled; {count} spans arrived"
-            yield _symptom("SAMPLED_00", merged, detail)
+            yield _symptom(merged, detail)
 
 
 def find_odd_request_id(timeline: Timeline) -> Iterator[Symptom]:
@@ -142,32 +149,39 @@ def find_odd_request_id(timeline: Timeline) -> Iterator[Symptom]:
         for found in merged.record.ids:
             if found.kind == "x_request_id" and not _UUID.fullmatch(found.value.strip()):
                 detail = f"x-request-id {found.value} is no UUID"
-                yield _symptom("NON_UUID_REQUEST_ID", merged, detail)
+                yield _symptom(merged, detail)
                 break
 
 
 def find_truncated_id(timeline: Timeline) -> Iterator[Symptom]:
     """Half of the trace id is lost on the way (jaeger-client-csharp#146, b3-propagation#47)."""
-    seen: set[tuple[str, str]] = set()
+    return _find_changed_id(timeline, is_zero_lost=False)
+
+
+def find_lost_zero(timeline: Timeline) -> Iterator[Symptom]:
+    """A zero at the start of the id is lost: somebody wrote it as a number."""
+    return _find_changed_id(timeline, is_zero_lost=True)
+
+
+def _find_changed_id(timeline: Timeline, *, is_zero_lost: bool) -> Iterator[Symptom]:
+    seen: set[str] = set()
     for link in timeline.links:
         for one in link.evidence:
             left, right = one.left.replace("-", "").lower(), one.right.lower()
             if len(right) != 32 or not link.to:
                 continue
-            if left[-16:] == right[-16:] and left != right:
-                is_lost_zero = 17 <= len(left) < 32
-                rule = "LEADING_ZERO_LOST" if is_lost_zero else "ID_TRUNCATED_64"
-                place = _first_service(timeline, right)
-                if (rule, place) in seen:
-                    continue
-                seen.add((rule, place))
-                yield Symptom(
-                    rule,
-                    place,
-                    f"{one.left} here is {one.right} there",
-                    gateway=link.from_.partition("/")[0] if "/" in link.from_ else "",
-                    refs=(link.from_, link.to),
-                )
+            if left[-16:] != right[-16:] or left == right:
+                continue
+            place = _first_service(timeline, right)
+            if (17 <= len(left) < 32) != is_zero_lost or place in seen:
+                continue
+            seen.add(place)
+            yield Symptom(
+                place,
+                f"{one.left} here is {one.right} there",
+                gateway=link.from_.partition("/")[0] if "/" in link.from_ else "",
+                refs=(link.from_, link.to),
+            )
 
 
 def _first_service(timeline: Timeline, trace_id: str) -> str:
@@ -176,11 +190,115 @@ def _first_service(timeline: Timeline, trace_id: str) -> str:
     return first.service if first is not None else ""
 
 
-def _symptom(rule: str, merged: MergedRecord, detail: str, *refs: str) -> Symptom:
+def _symptom(merged: MergedRecord, detail: str, *refs: str) -> Symptom:
     return Symptom(
-        rule=rule,
         place=name_of(merged),
         detail=detail,
         gateway=merged.record.gateway,
         refs=(reference_of(merged), *refs),
     )
+
+
+GATEWAY_RULES: tuple[RequestRule, ...] = (
+    RequestRule(
+        code="ZERO_PARENT",
+        title="The gateway sends a traceparent that nobody may read",
+        meaning="A parent id of zeros makes the header invalid: receivers drop it and begin a "
+        "trace of their own.",
+        find=find_zero_parent,
+        fixes={
+            "": "Write a random, non-zero parent id into traceparent; receivers drop the header "
+            "otherwise.",
+            "azure-apim": APIM_TRACEPARENT.replace('"skip"', '"override"'),
+        },
+    ),
+    RequestRule(
+        code="LEGACY_REQUEST_ID_ONLY",
+        title="Only the old Request-Id travels, which no mesh reads",
+        meaning="Nothing that the mesh understands connects its spans to the gateway's record.",
+        find=find_legacy_request_id,
+        fixes={
+            "": "Have the client or the gateway send a W3C traceparent besides Request-Id.",
+            "azure-apim": APIM_W3C,
+        },
+    ),
+    RequestRule(
+        code="APIM_W3C_OFF",
+        title="API Management does not send a trace context",
+        meaning="The trace begins behind the gateway, so that the two are joined by weaker signs.",
+        find=find_w3c_off,
+        fixes={"": APIM_W3C},
+    ),
+    RequestRule(
+        code="WAIT_POLICY",
+        title="Parallel calls of the gateway have no common parent",
+        meaning="Each of the calls looks like a request of its own to whoever reads the trace.",
+        find=find_wait_policy,
+        fixes={
+            "": "Give each parallel call a traceparent with the same trace id and its own parent "
+            "id.",
+            "azure-apim": "Inside <wait>, set traceparent on each send-request yourself:\n"
+            '<set-header name="traceparent" exists-action="override">\n'
+            '  <value>@("00-" + context.RequestId.ToString("N") + "-"\n'
+            '    + Guid.NewGuid().ToString("N").Substring(16) + "-01")</value>\n'
+            "</set-header>",
+        },
+    ),
+    RequestRule(
+        code="B3_W3C_DISAGREE",
+        title="Two trace ids in one message",
+        meaning="One header says this trace and the other says that one: the services that read "
+        "it end up in two traces.",
+        find=find_b3_against_w3c,
+        fixes={
+            "": "Write one format only, or both from the same context: remove the stale one where "
+            f"the request enters.\n{ISTIO_OTEL}",
+            "kong": KONG_W3C,
+        },
+    ),
+    RequestRule(
+        code="ID_TRUNCATED_64",
+        title="Half of the trace id is lost",
+        meaning="What comes before and what comes after this hop is stored under two trace ids, "
+        "and two traces may share the half that is left.",
+        find=find_truncated_id,
+        fixes={
+            "": "Switch the 64-bit tracer to 128 bits. Envoy Zipkin: trace_id_128bit: true; Jaeger "
+            "clients: JAEGER_TRACEID_128BIT=true; Brave: supportsJoin(false).traceId128Bit(true)",
+        },
+    ),
+    RequestRule(
+        code="LEADING_ZERO_LOST",
+        title="A zero at the start of the trace id is lost",
+        meaning="One trace in sixteen falls into two, where its id begins with a zero.",
+        find=find_lost_zero,
+        fixes={
+            "": "Pad trace ids to 32 digits before they are written or logged; the client library "
+            "formats them as a number (jaeger-client-python#322 is fixed in later versions).",
+        },
+    ),
+    RequestRule(
+        code="SAMPLED_00",
+        title="The gateway switches tracing off",
+        meaning="The flag 00 tells everybody behind the gateway not to record the request.",
+        find=find_sampled_out,
+        fixes={
+            "": f"The flag 00 tells everybody behind it not to trace.\n{SAMPLE_ONCE}",
+            "azure-apim": "Raise the sampling of the API's Application Insights diagnostic, or "
+            f"send the flag 01 by policy.\n{APIM_TRACEPARENT}",
+        },
+    ),
+    RequestRule(
+        code="NON_UUID_REQUEST_ID",
+        title="The request id is no UUID, so Envoy does not trace by it",
+        meaning="Envoy writes its sampling decision into the UUID, and skips what is none.",
+        find=find_odd_request_id,
+        fixes={
+            "": "Send a UUID as x-request-id, or do not let it decide on sampling:\n"
+            "spec: {tracing: [{useRequestIdForTraceSampling: false}]}   # Telemetry",
+            "ingress-nginx": 'Let Envoy make the id: proxy-set-headers with X-Request-ID "", or '
+            "generate-request-id: false in the ConfigMap.",
+        },
+    ),
+)
+"""Rules about one request, except those that gateways and mesh share."""

@@ -6,15 +6,21 @@ Source: algorithms.md 4.4 and the problems cited at each rule.
 
 from collections.abc import Iterator
 
-from collector.stitch.doctor.symptoms import (
-    Symptom,
-    drawn_spans,
+from collector.stitch.doctor import gateway_rules
+from collector.stitch.doctor.fixes import FORWARD, ISTIO_OTEL, KONG_W3C
+from collector.stitch.doctor.reading import (
     gateway_of,
     mesh_spans,
     span_reference,
     spans_by_id,
 )
+from collector.stitch.doctor.rule import RequestRule, Symptom
+from collector.stitch.time.placement import FITTED
 from collector.stitch.timeline import Timeline, TimelineSpan
+
+# Two ends of one connection see its end in either order; a record is known to the millisecond.
+_CLOSE_NS = 2_000_000
+_MAX_REFS = 5
 
 
 def find_stale_b3(timeline: Timeline) -> Iterator[Symptom]:
@@ -24,7 +30,7 @@ def find_stale_b3(timeline: Timeline) -> Iterator[Symptom]:
         if len({span.hop for span in spans}) >= 2:
             services = sorted({span.service for span in spans})
             detail = f"{', '.join(services)} all name {parent_id} as their parent"
-            yield _symptom("B3_SINGLE_STALE", spans[0], detail, timeline)
+            yield _symptom(spans[0], detail, timeline)
 
 
 def find_sibling(timeline: Timeline) -> Iterator[Symptom]:
@@ -32,26 +38,64 @@ def find_sibling(timeline: Timeline) -> Iterator[Symptom]:
     for spans in _siblings_by_parent(timeline).values():
         if len({span.hop for span in spans}) == 1:
             detail = f"it names {spans[0].raw_parent_span_id}, the parent of its caller's span"
-            yield _symptom("SIBLING_NOT_CHILD", spans[0], detail, timeline)
+            yield _symptom(spans[0], detail, timeline)
 
 
 def find_phantom_parent(timeline: Timeline) -> Iterator[Symptom]:
-    """A span's parent never arrives: ids are made and passed on, and no span is sent (otel#580)."""
+    """A parent never arrives: ids are made and passed on, and no span is sent (otel#580)."""
+    yield from gateway_rules.find_phantom_parent(timeline)
     for span in mesh_spans(timeline):
         if span.is_orphan and span.raw_parent_span_id and span.parent_span_id:
             if "sibling" in span.flags or "cycle" in span.flags:
                 continue
             detail = f"its parent {span.raw_parent_span_id} never arrived"
-            yield _symptom("PHANTOM_PARENT", span, detail, timeline)
+            yield _symptom(span, detail, timeline)
 
 
-def find_restart(timeline: Timeline) -> Iterator[Symptom]:
+def find_new_root(timeline: Timeline) -> Iterator[Symptom]:
+    """The trace begins again where a server side did not read what its caller sent."""
+    for span in _restarts(timeline):
+        if not _is_caller(span):
+            detail = f"trace {span.trace_id} begins at its inbound side"
+            yield _symptom(span, detail, timeline)
+    yield from gateway_rules.find_unread_context(timeline)
+
+
+def find_stripped_headers(timeline: Timeline) -> Iterator[Symptom]:
+    """The trace begins again at a client side: its application did not forward the headers."""
+    for span in _restarts(timeline):
+        if _is_caller(span):
+            detail = f"trace {span.trace_id} begins at its outbound side"
+            yield _symptom(span, detail, timeline)
+
+
+def find_skew(timeline: Timeline) -> Iterator[Symptom]:
     """
-    The trace begins again inside the mesh.
+    A host's clock is surely wrong.
 
-    Where a client side begins it, the application in front of it did not forward the headers; where
-    a server side does, whoever received the request did not read them.
+    That a gateway's clock and the mesh's are apart is told, but is no habit of a host.
     """
+    moved: dict[tuple[str, int], list[TimelineSpan]] = {}
+    for span in timeline.spans:
+        # Less than that is within what two well kept clocks differ by.
+        if abs(span.adjusted_by_ns) > _CLOSE_NS and span.adjusted_reason != FITTED:
+            moved.setdefault((span.adjusted_reason, span.adjusted_by_ns), []).append(span)
+    known = spans_by_id(timeline) if moved else {}
+    for (reason, shift), spans in sorted(moved.items(), key=lambda item: item[0]):
+        parent = known.get(spans[0].parent_span_id)
+        noun = "span" if len(spans) == 1 else "spans"
+        yield Symptom(
+            place=spans[0].service,
+            detail=f"{len(spans)} {noun} moved by {shift / 1e6:.3f} ms: {reason}",
+            gateway=gateway_of(timeline),
+            refs=tuple(span_reference(span) for span in spans[:_MAX_REFS]),
+            hop=spans[0].hop,
+            is_habit=parent is not None and parent.role != "gateway",
+        )
+
+
+def _restarts(timeline: Timeline) -> Iterator[TimelineSpan]:
+    """Yield the spans with which a trace begins inside the mesh."""
     restarted = {link.to for link in timeline.links if link.from_ in timeline.trace_ids}
     for span in mesh_spans(timeline):
         begins = span.trace_id in restarted and span.is_orphan and not span.raw_parent_span_id
@@ -60,30 +104,12 @@ def find_restart(timeline: Timeline) -> Iterator[Symptom]:
             and not span.raw_parent_span_id
             and span.role == "client_proxy"
         )
-        if not begins and not starts_alone:
-            continue
-        is_caller = span.kind == "Client" or span.role == "client_proxy"
-        rule = "HEADER_STRIPPED_BY_APP" if is_caller else "NEW_ROOT_AT_HOP"
-        detail = (
-            f"trace {span.trace_id} begins at its {'outbound' if is_caller else 'inbound'} side"
-        )
-        yield _symptom(rule, span, detail, timeline)
+        if begins or starts_alone:
+            yield span
 
 
-def find_skew(timeline: Timeline) -> Iterator[Symptom]:
-    """A host's clock is surely wrong."""
-    seen: set[str] = set()
-    moved = [span for span in drawn_spans(timeline) if span.adjusted_by_ns]
-    known = spans_by_id(timeline) if moved else {}
-    for span in moved:
-        parent = known.get(span.parent_span_id)
-        if parent is None or parent.adjusted_by_ns == span.adjusted_by_ns:
-            continue
-        if parent.role == "gateway" or span.service in seen:
-            continue
-        seen.add(span.service)
-        detail = f"moved by {span.adjusted_by_ns / 1e6:.3f} ms: {span.adjusted_reason}"
-        yield _symptom("CLOCK", span, detail, timeline)
+def _is_caller(span: TimelineSpan) -> bool:
+    return span.kind == "Client" or span.role == "client_proxy"
 
 
 def _siblings_by_parent(timeline: Timeline) -> dict[str, list[TimelineSpan]]:
@@ -94,11 +120,83 @@ def _siblings_by_parent(timeline: Timeline) -> dict[str, list[TimelineSpan]]:
     return found
 
 
-def _symptom(rule: str, span: TimelineSpan, detail: str, timeline: Timeline) -> Symptom:
+def _symptom(span: TimelineSpan, detail: str, timeline: Timeline) -> Symptom:
     return Symptom(
-        rule=rule,
         place=span.service,
         detail=detail,
         gateway=gateway_of(timeline),
         refs=(span_reference(span),),
+        hop=span.hop,
     )
+
+
+MESH_RULES: tuple[RequestRule, ...] = (
+    RequestRule(
+        code="PHANTOM_PARENT",
+        title="A parent that nobody ever reports",
+        meaning="Somebody makes span ids, passes them on and sends no spans: what is below hangs "
+        "in the air.",
+        find=find_phantom_parent,
+        fixes={
+            "": "Let whoever makes the id export its spans, or pass the incoming context on "
+            "untouched. OpenTelemetry SDK: set an exporter, or OTEL_SDK_DISABLED=true with a "
+            "propagator that only forwards.",
+            "kong": KONG_W3C,
+        },
+        is_told=False,
+    ),
+    RequestRule(
+        code="B3_SINGLE_STALE",
+        title="The b3 header is read and never rewritten",
+        meaning="Every proxy passes on the first one's id: all hops look like calls of the first.",
+        find=find_stale_b3,
+        fixes={
+            "": "Envoy reads b3 and writes X-B3-*: send X-B3-* (multi) instead of b3, or change to "
+            f"W3C.\n{ISTIO_OTEL}",
+        },
+    ),
+    RequestRule(
+        code="SIBLING_NOT_CHILD",
+        title="A callee is its caller's sibling",
+        meaning="It names its caller's parent as its own; here it was placed by name and time.",
+        find=find_sibling,
+        fixes={
+            "": "The proxy in between must write its own span id into the header it sends. "
+            "Linkerd: update the proxy (linkerd2-proxy#2408). Istio: all workloads on one "
+            f"provider.\n{ISTIO_OTEL}",
+        },
+    ),
+    RequestRule(
+        code="NEW_ROOT_AT_HOP",
+        title="The trace begins again at a hop",
+        meaning="The hop does not read the context that it is sent, so that one request has "
+        "several traces.",
+        find=find_new_root,
+        fixes={
+            "": "The receiver does not read the format that arrives. With OpenTelemetry a mesh "
+            "reads traceparent and no B3: let a gateway that sends B3 send W3C (Kong: "
+            "config.propagation.inject = [w3c]). Istio with Zipkin ignores "
+            "traceparent unless traceContextOption is USE_B3_WITH_W3C_PROPAGATION; better:\n"
+            f"{ISTIO_OTEL}",
+        },
+    ),
+    RequestRule(
+        code="HEADER_STRIPPED_BY_APP",
+        title="An application does not forward the trace headers",
+        meaning="Its calls begin traces of their own: who made them shows only by other signs.",
+        find=find_stripped_headers,
+        fixes={"": FORWARD},
+    ),
+    RequestRule(
+        code="CLOCK",
+        title="A host's clock is wrong",
+        meaning="Its spans lie outside of the calls that caused them; they are shown moved into "
+        "them, and the times as sent are kept.",
+        find=find_skew,
+        fixes={
+            "": "Run NTP or PTP on the host (chronyc tracking shows its state); in virtual "
+            "machines use the host's clock device (ptp_kvm, hv_utils).",
+        },
+    ),
+)
+"""Rules about one request: what proxies and applications did with the trace context."""

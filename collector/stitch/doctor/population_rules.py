@@ -8,16 +8,18 @@ that fall silent), #30809 and consul#8519 (sampling decided twice).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from collector.stitch.doctor.symptoms import (
-    Symptom,
+from collector.stitch.doctor.fixes import SAMPLE_ONCE
+from collector.stitch.doctor.reading import (
     gateway_of,
     mesh_spans,
     name_of,
     reference_of,
     span_reference,
 )
+from collector.stitch.doctor.rule import PopulationRule, Symptom
 from collector.stitch.timeline import Timeline
 
+_Shown = tuple[Timeline, Symptom]
 _MIN_REQUESTS = 20
 # Sampling that agrees in nine of ten requests is one decision with a few lost spans.
 _AGREEING_SHARE = 0.9
@@ -31,9 +33,7 @@ class _Decision:
     reference: str
 
 
-def find_missing_server_kind(
-    timelines: Sequence[Timeline],
-) -> Iterator[tuple[Timeline, Symptom]]:
+def find_missing_server_kind(timelines: Sequence[Timeline]) -> Iterator[_Shown]:
     """
     The edge sends a single CLIENT span although it sends SERVER spans elsewhere.
 
@@ -54,11 +54,11 @@ def find_missing_server_kind(
             detail = "a CLIENT span and no SERVER span, unlike other requests through it"
             yield (
                 timeline,
-                Symptom("SERVER_KIND_MISSING", service, detail, gateway_of(timeline), (reference,)),
+                Symptom(service, detail, gateway_of(timeline), (reference,)),
             )
 
 
-def find_silent_waypoint(timelines: Sequence[Timeline]) -> Iterator[tuple[Timeline, Symptom]]:
+def find_silent_waypoint(timelines: Sequence[Timeline]) -> Iterator[_Shown]:
     """A waypoint that stands in front of a service in most requests is missing in this one."""
     visits: dict[str, list[tuple[Timeline, bool]]] = {}
     for timeline in timelines:
@@ -81,13 +81,11 @@ def find_silent_waypoint(timelines: Sequence[Timeline]) -> Iterator[tuple[Timeli
                 detail = f"no waypoint span, as in {1 - share:.0%} of the visits"
                 yield (
                     timeline,
-                    Symptom(
-                        "WAYPOINT_SILENT", service, detail, gateway_of(timeline), (timeline.id,)
-                    ),
+                    Symptom(service, detail, gateway_of(timeline), (timeline.id,)),
                 )
 
 
-def find_sampling_mismatch(timelines: Sequence[Timeline]) -> Iterator[tuple[Timeline, Symptom]]:
+def find_sampling_mismatch(timelines: Sequence[Timeline]) -> Iterator[_Shown]:
     """
     Gateway and mesh decide on sampling each for itself.
 
@@ -119,7 +117,39 @@ def find_sampling_mismatch(timelines: Sequence[Timeline]) -> Iterator[tuple[Time
         for one in apart:
             yield (
                 one.timeline,
-                Symptom(
-                    "SAMPLING_MISMATCH", gateway, detail, gateway_of(one.timeline), (one.reference,)
-                ),
+                Symptom(gateway, detail, gateway_of(one.timeline), (one.reference,)),
             )
+
+
+POPULATION_RULES: tuple[PopulationRule, ...] = (
+    PopulationRule(
+        code="SERVER_KIND_MISSING",
+        title="The edge leaves out its server span",
+        meaning="Of these requests the edge shows one client span, of others both of its sides.",
+        find=find_missing_server_kind,
+        fixes={
+            "": "Some of the edge's replicas run without upstream spans. Istio 1.26 and 1.27: "
+            "PILOT_SPAWN_UPSTREAM_SPAN_FOR_GATEWAY=true; from 1.28 on, update what is left behind.",
+        },
+    ),
+    PopulationRule(
+        code="WAYPOINT_SILENT",
+        title="A waypoint sends no spans",
+        meaning="What it does to these requests, and how long that takes, cannot be seen.",
+        find=find_silent_waypoint,
+        fixes={
+            "": "Select the waypoint in a Telemetry resource of its namespace:\n"
+            "spec: {targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, "
+            "name: waypoint}],\n"
+            "  tracing: [{providers: [{name: otel}], randomSamplingPercentage: 100}]}",
+        },
+    ),
+    PopulationRule(
+        code="SAMPLING_MISMATCH",
+        title="Gateway and mesh sample each for itself",
+        meaning="They keep different requests: few have both a record with a trace and spans.",
+        find=find_sampling_mismatch,
+        fixes={"": SAMPLE_ONCE},
+    ),
+)
+"""Rules that only many requests show."""

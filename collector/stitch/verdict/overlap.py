@@ -1,5 +1,5 @@
 """
-Which layer acted, where gateway and mesh can do the same thing, and what happens if both do.
+Which layer acted, where gateway and mesh can do the same thing.
 
 Retries, timeouts, rate limits, authorization, circuit breakers, traffic splits, copies and injected
 faults exist at the gateway and in the mesh. A stitched request shows who used them.
@@ -10,13 +10,7 @@ API Management policies (retry, rate-limit, validate-jwt, backend), Istio canoni
 
 from collections.abc import Iterator, Sequence
 
-from collector.stitch.time.timeouts import (
-    has_given_up,
-    is_abandoned,
-    slowest_callee,
-    waited_time,
-)
-from collector.stitch.timeline import Finding, PolicyAction, Verdict
+from collector.stitch.timeline import PolicyAction, Verdict
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
 from collector.stitch.tree.own_replies import own_reply
@@ -30,7 +24,7 @@ _FEATURES = {
     "timeout": "timeout",
     "fault_injection": "fault_injection",
 }
-_REVISION = "istio.canonical_revision"
+REVISION = "istio.canonical_revision"
 _NO_REVISION = ("", "latest", "unknown", "default")
 
 
@@ -47,18 +41,6 @@ def find_policy_actions(
             found.append(_act("cache", "gateway", node, "answered from the gateway's cache"))
     unique = {(act.feature, act.layer, act.component, act.detail): act for act in found}
     return [unique[key] for key in sorted(unique)]
-
-
-def audit_overlap(
-    members: Sequence[Node], hops: Sequence[HopDraft], acts: Sequence[PolicyAction]
-) -> list[Finding]:
-    """Return a finding for each feature that two layers used against each other."""
-    return [
-        *_multiplied_retries(members, hops, acts),
-        *_inverted_timeouts(members),
-        *_limits_behind_the_gateway(members, acts),
-        *_disagreeing_split(members),
-    ]
 
 
 def _act(feature: str, layer: str, node: Node, detail: str) -> PolicyAction:
@@ -123,109 +105,6 @@ def _copies_and_splits(members: Sequence[Node], hops: Sequence[HopDraft]) -> Ite
             detail = f"backend {node.record.record.backend_id}"
             yield _act("traffic_split", "gateway", node, detail)
         if node.role == "server_proxy":
-            revision = node.attributes.get(_REVISION, "")
+            revision = node.attributes.get(REVISION, "")
             if revision not in _NO_REVISION:
                 yield _act("traffic_split", "mesh", node, f"revision {revision}")
-
-
-def _multiplied_retries(
-    members: Sequence[Node], hops: Sequence[HopDraft], acts: Sequence[PolicyAction]
-) -> Iterator[Finding]:
-    by_layer = [act for act in acts if act.feature == "retry"]
-    layers = sorted({(act.layer, act.component) for act in by_layer})
-    if len(layers) < 2:
-        return
-    attempts: dict[str, int] = {}
-    for hop in hops:
-        if not hop.is_mirrored and hop.role in ("service", "dependency"):
-            attempts[hop.service] = attempts.get(hop.service, 0) + 1
-    service = max(attempts, key=lambda name: (attempts[name], name), default="")
-    tries = " × ".join(f"{component} ({layer})" for layer, component in layers)
-    yield Finding(
-        rule="RETRIES_MULTIPLIED",
-        hop=-1,
-        message=f"tries of {tries} made {attempts.get(service, 0)} calls of {service}",
-        fix="let one layer retry: set attempts to 0 in the VirtualService of this route, or take "
-        "the retry policy out of the gateway",
-        refs=tuple(sorted({ref for act in by_layer for ref in act.refs})),
-    )
-
-
-def _inverted_timeouts(members: Sequence[Node]) -> Iterator[Finding]:
-    """An outer layer gave up while an inner one would have gone on waiting."""
-    for node in members:
-        if not has_given_up(node) or is_abandoned(node):
-            continue
-        waited, callee = waited_time(node), slowest_callee(node)
-        if waited is None or callee is None or callee.duration <= waited + 2_000_000:
-            continue
-        inner = next((c for c in node.children if c.is_proxy or c.is_gateway), None)
-        if inner is None or _timed_out(inner):
-            continue
-        yield Finding(
-            rule="TIMEOUT_LONGER_INSIDE",
-            hop=callee.hop,
-            message=f"{node.service} gave up after {waited / 1e6:.0f} ms, {callee.service} behind "
-            f"it went on to {callee.duration / 1e6:.0f} ms: its limit is longer or missing",
-            fix=f"set the timeout of the route in the mesh below that of {node.service}, so that "
-            "work nobody waits for is stopped",
-            refs=(node.reference, callee.reference),
-        )
-
-
-def _timed_out(node: Node) -> bool:
-    return has_given_up(node) and not is_abandoned(node)
-
-
-def _limits_behind_the_gateway(
-    members: Sequence[Node], acts: Sequence[PolicyAction]
-) -> Iterator[Finding]:
-    """The gateway let through what the mesh refused for the same kind of reason."""
-    root = members[0]
-    if root.record is None:
-        return
-    for act in acts:
-        if act.layer == "gateway" or act.feature not in ("rate_limit", "authorization"):
-            continue
-        what = "rate limit" if act.feature == "rate_limit" else "authorization"
-        yield Finding(
-            rule=f"{act.feature.upper()}_BEHIND_GATEWAY",
-            hop=-1,
-            message=f"{root.service} let the request through, the {what} of {act.component} "
-            f"({act.layer}) did not: {act.detail}",
-            fix=f"decide the {what} at one layer, or keep the mesh's above the gateway's",
-            refs=(root.reference, *act.refs),
-        )
-
-
-def _disagreeing_split(members: Sequence[Node]) -> Iterator[Finding]:
-    """The gateway chose a version by its backend's name, and the mesh served another one."""
-    for node in members:
-        if node.record is None or not node.record.record.backend_id:
-            continue
-        chosen = _version_in(node.record.record.backend_id)
-        served = next(
-            (n for n in members if n.role == "server_proxy" and n.attributes.get(_REVISION)), None
-        )
-        if not chosen or served is None:
-            continue
-        revision = _version_in(served.attributes[_REVISION])
-        if revision and revision != chosen:
-            yield Finding(
-                rule="SPLIT_DISAGREES",
-                hop=served.hop,
-                message=f"the gateway chose backend {node.record.record.backend_id}, the mesh "
-                f"served revision {served.attributes[_REVISION]} of {served.service}",
-                fix="split traffic at one layer: point the gateway's backend at one subset, or at "
-                "the service and let the mesh split",
-                refs=(node.reference, served.reference),
-            )
-
-
-def _version_in(name: str) -> str:
-    for word in name.lower().replace("_", "-").replace(".", "-").split("-"):
-        if len(word) > 1 and word[0] == "v" and word[1:].isdigit():
-            return word
-        if word in ("canary", "stable", "blue", "green"):
-            return word
-    return ""

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from collector.model import GatewayRecord
-from collector.stitch.doctor.catalogue import POPULATION_RULES, RULES, TITLES, fix_for
+from collector.stitch.doctor.catalogue import RULES, RULES_OF_MANY, RULES_OF_REQUESTS
 from collector.stitch.doctor.diagnose import diagnose, find_symptoms
-from collector.stitch.doctor.fixes import FIXES
 from collector.stitch.timeline import Timeline
 from tests.unit.stitch.building import LONG_AFTER, MS, START, TraceBuilder, record, stitch
 from tests.unit.stitch.scenarios import load_stories
@@ -47,33 +46,42 @@ def well(number: int) -> Timeline:
 def test_every_rule_for_one_request_has_a_fixture() -> None:
     """Each rule that looks at one request fires on a story built from the cited problem."""
     shown = {
-        symptom.rule
+        code
         for name in STORIES
-        if name.startswith("doctor-")
-        for symptom in find_symptoms(told(name))
+        for code in (
+            *(rule.code for rule, _ in find_symptoms(told(name))),
+            *(finding.rule for finding in told(name).findings),
+        )
     }
-    assert shown == {name for rule in RULES for name in rule.names}
+    assert shown == RULES.keys() - {rule.code for rule in RULES_OF_MANY}
 
 
 def test_the_catalogue_is_complete() -> None:
-    """Every rule has a title and a fix, and nothing has one that is no rule."""
-    names = {name for rule in RULES for name in rule.names}
-    names |= {rule.name for rule in POPULATION_RULES}
-    assert names == set(TITLES) == set(FIXES)
-    assert all(texts[""] for texts in FIXES.values())
+    """Every rule says in words what is wrong and what comes of it; of the context, the cure."""
+    for code, rule in RULES.items():
+        assert rule.code == code
+        assert rule.title[0].isupper()
+        assert not rule.title.endswith(".")
+        assert rule.meaning[0].isupper()
+        assert rule.meaning.endswith(".")
+        assert "_" not in rule.title
+    of_context = {rule.code for rule in RULES_OF_REQUESTS} | {rule.code for rule in RULES_OF_MANY}
+    for code in of_context - {"SOURCE_MISSING", "SOURCE_LATE"}:
+        assert RULES[code].fixes[""]
 
 
 def test_a_fix_is_chosen_for_the_product() -> None:
     """API Management gets its policy, everybody else the general text."""
-    assert "<set-header" in fix_for("ZERO_PARENT", "azure-apim")
-    assert "<set-header" not in fix_for("ZERO_PARENT", "kong")
-    assert fix_for("ZERO_PARENT", "unheard-of") == fix_for("ZERO_PARENT", "")
+    rule = RULES["ZERO_PARENT"]
+    assert "<set-header" in rule.fix_for("azure-apim")
+    assert "<set-header" not in rule.fix_for("kong")
+    assert rule.fix_for("unheard-of") == rule.fix_for("")
 
 
 def test_the_recommended_policy_is_not_the_broken_one() -> None:
     """No fix writes a zero parent id, which is the mistake it is to cure."""
     assert not any(
-        "0000000000000000" in text for texts in FIXES.values() for text in texts.values()
+        "0000000000000000" in text for rule in RULES.values() for text in rule.fixes.values()
     )
 
 
@@ -174,7 +182,7 @@ def _logged_only(name: str, *, is_sampled: bool | None = None) -> Timeline:
 def test_access_logs_are_no_spans_that_arrived() -> None:
     """Of a request that the gateway sampled out, lines of access logs do not count as spans."""
     timeline = _logged_only("join-by-trace-id", is_sampled=False)
-    [found] = [symptom for symptom in find_symptoms(timeline) if symptom.rule == "SAMPLED_00"]
+    [found] = [symptom for rule, symptom in find_symptoms(timeline) if rule.code == "SAMPLED_00"]
     assert found.detail == "its traceparent says not sampled; 0 spans arrived"
 
 
@@ -185,7 +193,7 @@ def test_access_logs_say_nothing_of_the_context() -> None:
     single = _logged_only("edge-as-a-single-client-span")
     assert diagnose(many(single, 30) + many(told("join-by-sent-span-id"), 30)) == ()
     off = told("doctor-correlation-protocol-off")
-    assert [symptom.rule for symptom in find_symptoms(off)] == ["APIM_W3C_OFF"]
+    assert [rule.code for rule, _ in find_symptoms(off)] == ["APIM_W3C_OFF"]
     assert find_symptoms(_logged_only("doctor-correlation-protocol-off")) == []
 
 
@@ -193,5 +201,5 @@ def test_access_logs_say_nothing_of_the_context() -> None:
 def test_findings_of_a_request_carry_their_fix(name: str) -> None:
     """What the doctor tells of one request says what to change."""
     timeline = told(name)
-    findings = [finding for finding in timeline.findings if finding.rule in TITLES]
-    assert all(finding.fix for finding in findings if finding.rule not in ("SIBLING_NOT_CHILD",))
+    codes = {rule.code for rule in RULES_OF_REQUESTS}
+    assert all(finding.fix for finding in timeline.findings if finding.rule in codes)

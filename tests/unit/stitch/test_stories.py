@@ -73,7 +73,11 @@ def _judgement(timeline: Timeline) -> dict[str, object]:
         "findings": sorted({finding.rule for finding in timeline.findings}),
         "messages": [finding.message for finding in timeline.findings],
         "acts": [[act.feature, act.layer, act.component] for act in timeline.acts],
-        "symptoms": [[symptom.rule, symptom.place] for symptom in find_symptoms(timeline)],
+        "symptoms": [
+            [rule.code, symptom.place]
+            for rule, symptom in find_symptoms(timeline)
+            if not rule.code.startswith("SOURCE_")
+        ],
     }
 
 

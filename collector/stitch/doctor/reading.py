@@ -1,30 +1,13 @@
 """
-What a rule of the doctor sees in one request, and what it reads there.
+What the rules of the doctor read in a timeline.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from collector.identity.ids import TraceContext, parse_b3, parse_b3_multi, parse_traceparent
 from collector.model import GatewayRecord
 from collector.stitch.timeline import MergedRecord, Timeline, TimelineSpan
-
-
-@dataclass(frozen=True, slots=True)
-class Symptom:
-    """
-    One rule fired on one request.
-
-    `place` is the component to look at: a service or a gateway. `gateway` is the product at that
-    place, or the one in front of it, by which the fix is chosen.
-    """
-
-    rule: str
-    place: str
-    detail: str
-    gateway: str = ""
-    refs: tuple[str, ...] = ()
 
 
 def places_of(timeline: Timeline) -> set[str]:
