@@ -17,7 +17,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 demo: install
-	@$(BIN)/python -m deploy.demo
+	@$(BIN)/hopline demo
 
 run: install
 	$(BIN)/hopline serve
@@ -56,4 +56,4 @@ lock:
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra dev --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .demo .bench .lab .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .hopline-demo .bench .lab .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

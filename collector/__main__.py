@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _add_serve(commands)
+    _add_demo(commands)
     _add_explain(commands)
     _add_operations(commands)
     return parser
@@ -71,6 +72,11 @@ def _add_serve(commands: "_Commands") -> None:
     )
     _add_data_dir(serve)
     serve.set_defaults(command=_serve)
+
+
+def _add_demo(commands: "_Commands") -> None:
+    demo = commands.add_parser("demo", help="run the service with a small shop, and traffic")
+    demo.set_defaults(command=_demo)
 
 
 def _add_explain(commands: "_Commands") -> None:
@@ -120,6 +126,12 @@ def _serve(options: argparse.Namespace) -> int:
     from collector.app import run
 
     return run(_settings(options), options.role)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from collector.demo.__main__ import main as run_demo
+
+    return run_demo()
 
 
 def _explain(options: argparse.Namespace) -> int:

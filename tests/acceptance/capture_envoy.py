@@ -16,7 +16,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.demo.mesh import Mesh
+from collector.demo.mesh import Mesh
 from tests.acceptance.mesh_sink import Json, Sink
 from tests.acceptance.mesh_topologies import BATTLES, Battle
 

@@ -20,8 +20,8 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from collector.demo.envoy_config import Collectors
 from collector.wire.zipkin_pb2 import ListOfSpans
-from deploy.demo.envoy_config import Collectors
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@ The topologies that the battery runs, each a mesh of real Envoys that shows one 
 
 from dataclasses import dataclass
 
-from deploy.demo.topology import (
+from collector.demo.topology import (
     Call,
     Endpoint,
     Fault,

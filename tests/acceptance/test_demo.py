@@ -22,7 +22,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProces
         "DEMO_LOG_DELAY_S": "1 2",
     }
     return subprocess.run(
-        [sys.executable, "-m", "deploy.demo"],
+        [sys.executable, "-m", "collector.demo"],
         cwd=ROOT,
         env=environment,
         capture_output=True,

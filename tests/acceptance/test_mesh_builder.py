@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.children import Child, ChildError, PortPool, is_port_free
-from deploy.demo.envoy_config import Collectors, ConfigBuilder, Ports
-from deploy.demo.mesh import Mesh, envoy_command
-from deploy.demo.topology import Gateway, Route, Service, Topology, Tracer
+from collector.demo.children import Child, ChildError, PortPool, is_port_free
+from collector.demo.envoy_config import Collectors, ConfigBuilder, Ports
+from collector.demo.mesh import Mesh, envoy_command
+from collector.demo.topology import Gateway, Route, Service, Topology, Tracer
 
 MESHES = Path(__file__).parents[2] / "deploy" / "meshes"
 PAIR = Topology("pair", (Service("orders"),), Gateway((Route("orders"),)))
@@ -22,7 +22,7 @@ PAIR = Topology("pair", (Service("orders"),), Gateway((Route("orders"),)))
 _PARENT = """
 import sys, time
 from pathlib import Path
-from deploy.demo.mesh import Mesh
+from collector.demo.mesh import Mesh
 from tests.acceptance.test_mesh_builder import PAIR, Collectors
 mesh = Mesh(PAIR, Collectors(), Path(sys.argv[1]))
 mesh.start()

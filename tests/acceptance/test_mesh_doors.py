@@ -12,10 +12,10 @@ import pytest
 from collector.attributes import SHARED_ID
 from collector.clock import SystemClock
 from collector.decode.envoy.access_log import AccessLogEntry, entry_from_log
+from collector.demo.envoy_config import Collectors
+from collector.demo.mesh import Mesh
+from collector.demo.topology import Gateway, Route, Service, Topology, Tracer
 from collector.model import LogRecord
-from deploy.demo.envoy_config import Collectors
-from deploy.demo.mesh import Mesh
-from deploy.demo.topology import Gateway, Route, Service, Topology, Tracer
 from tests.mesh_doors import Doors, eventually, open_doors
 
 REQUESTS = 5

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.envoy_config import Collectors
-from deploy.demo.mesh import Mesh
+from collector.demo.envoy_config import Collectors
+from collector.demo.mesh import Mesh
 from tests.acceptance.capture_envoy import Sent, send
 from tests.acceptance.mesh_topologies import BATTLES, Battle
 from tests.service import Service, free_ports, start_service

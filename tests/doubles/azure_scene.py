@@ -9,10 +9,10 @@ from typing import Any
 
 from collector.clock import ManualClock
 from collector.config import AzureSettings
+from collector.demo.kusto import kusto_time
+from collector.demo.log_analytics import LogAnalytics
 from collector.pull.azure_monitor import AzureMonitorPoller
 from collector.telemetry import Metrics
-from deploy.demo.kusto import kusto_time
-from deploy.demo.log_analytics import LogAnalytics
 from tests.doubles.record_sink import RecordSinkDouble
 
 WORKSPACE = "5b0cf1a3-6b1e-4a52-9d0e-3a8de3c06f11"

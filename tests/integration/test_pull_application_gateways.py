@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.kusto import kusto_time
+from collector.demo.kusto import kusto_time
 from tests.doubles.azure_scene import WORKSPACE, S, open_scene
 
 _V2 = {

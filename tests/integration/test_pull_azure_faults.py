@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.kusto import kusto_time, time_ns
-from deploy.demo.log_analytics import Fault
+from collector.demo.kusto import kusto_time, time_ns
+from collector.demo.log_analytics import Fault
 from tests.doubles.azure_scene import SOURCE, TABLE, WORKSPACE, S, Scene, open_scene
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from collector.clock import ManualClock
+from collector.demo.kusto import kusto_time
+from collector.demo.log_analytics import Fault
 from collector.model import Receipt
 from collector.pull.azure_monitor import AzureMonitorPoller
-from deploy.demo.kusto import kusto_time
-from deploy.demo.log_analytics import Fault
 from tests.doubles.azure_scene import SOURCE, TABLE, WORKSPACE, S, Scene, open_scene
 
 

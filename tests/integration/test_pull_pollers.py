@@ -16,14 +16,14 @@ import pytest
 from collector.clock import SystemClock
 from collector.config import Settings
 from collector.decode.records.codec import decode_records
+from collector.demo.kusto import kusto_time
+from collector.demo.log_analytics import LogAnalytics
 from collector.errors import ConfigError
 from collector.intake import build_intake
 from collector.journal import find_sealed, read_messages
 from collector.model import GatewayRecord
 from collector.pull.pollers import run_pollers
 from collector.telemetry import Metrics
-from deploy.demo.kusto import kusto_time
-from deploy.demo.log_analytics import LogAnalytics
 
 WORKSPACE = "9d1b7c52-2f0e-4c0b-8a71-6c3f5e2d4b18"
 TABLE = "ApiManagementGatewayLogs"

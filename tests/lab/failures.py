@@ -4,7 +4,7 @@ The scenarios in which a request fails, and who failed first.
 
 from typing import Any
 
-from deploy.demo.topology import Call, Fault, Query, RateLimit, Route, Step, Together, Work
+from collector.demo.topology import Call, Fault, Query, RateLimit, Route, Step, Together, Work
 from tests.lab.scenario import Behaviour, Policy, Scenario, Truth
 
 _GATEWAY = "gateway apim"

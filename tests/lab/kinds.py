@@ -4,7 +4,7 @@ The scenarios, each with what is true of it: slow requests, and ways to lose or 
 
 from typing import Any
 
-from deploy.demo.topology import Call, Fault, Query, Route, Step, Together, Work
+from collector.demo.topology import Call, Fault, Query, Route, Step, Together, Work
 from tests.lab.failures import FAILURES
 from tests.lab.scenario import INJECTED_MS, Behaviour, Carrier, Policy, Scenario, Truth
 from tests.lab.surroundings import SURROUNDINGS

@@ -5,7 +5,7 @@ The meshes that scenarios run in: few proxies for many scenarios, which paths te
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from deploy.demo.topology import (
+from collector.demo.topology import (
     AccessLog,
     Call,
     Endpoint,

@@ -14,8 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from deploy.demo.envoy_config import Collectors
-from deploy.demo.mesh import Mesh
+from collector.demo.envoy_config import Collectors
+from collector.demo.mesh import Mesh
 from tests.lab.forwarder import ShiftingForwarder
 from tests.lab.gateway import SENT_TRACEPARENT, LabGateway
 from tests.lab.meshes import MESHES, build_topology, path_of

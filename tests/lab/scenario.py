@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from deploy.demo.topology import Route, Step, Work
+from collector.demo.topology import Route, Step, Work
 
 INJECTED_MS = 180.0
 """How long an injected delay is, if a scenario does not say otherwise."""

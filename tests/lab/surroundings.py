@@ -6,7 +6,7 @@ What is injected is the same as elsewhere, so that only the surroundings can lea
 
 from typing import Any
 
-from deploy.demo.topology import Call, Route, Work
+from collector.demo.topology import Call, Route, Work
 from tests.lab.scenario import INJECTED_MS, Behaviour, Carrier, Policy, Scenario, Truth
 
 _SLOW = int(INJECTED_MS)

@@ -4,7 +4,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.context import Context
 
-from deploy.demo.b3 import B3Propagator
+from collector.demo.b3 import B3Propagator
 
 TRACE_ID = "00000000000000007b3c9e5d1f2a4860"
 SPAN_ID = "c0ffee0ddba11000"

@@ -25,7 +25,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from deploy.demo.log_analytics import LogAnalytics
+from collector.demo.log_analytics import LogAnalytics
 
 TABLE = "ApiManagementGatewayLogs"
 WORKSPACE = "7f9c2b1e-5d44-4c1a-9a57-d0e3b8a6f214"

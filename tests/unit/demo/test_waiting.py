@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from deploy.demo import traffic
-from deploy.demo.traffic import Sent
-from deploy.demo.waiting import wait_until_whole
-from tests.unit.deploy.test_checks import BOTH, TRACE_ID, timeline
+from collector.demo import traffic
+from collector.demo.traffic import Sent
+from collector.demo.waiting import wait_until_whole
+from tests.unit.demo.test_checks import BOTH, TRACE_ID, timeline
 
 OFFERS = [Sent(traffic.OFFERS, name, TRACE_ID, 200, 1.0) for name in ("first", "second")]
 WHOLE = timeline(BOTH[0])

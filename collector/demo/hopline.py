@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deploy.demo.apim import WORKSPACE
-from deploy.demo.children import Child, PortPool, is_port_free
-from deploy.demo.envoy_config import Collectors
-from deploy.demo.progress import DemoError
+from collector.demo.apim import WORKSPACE
+from collector.demo.children import Child, PortPool, is_port_free
+from collector.demo.envoy_config import Collectors
+from collector.demo.progress import DemoError
 
 _READY_TIMEOUT_S = 40
 _ANSWER_TIMEOUT_S = 20

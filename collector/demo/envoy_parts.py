@@ -9,7 +9,15 @@ Source: Envoy 1.40 API v3 (config.trace, extensions.access_loggers, extensions.f
 from collections.abc import Iterable
 from typing import Any
 
-from deploy.demo.topology import SERVICE_PORT, AccessLog, Fault, RateLimit, Route, Service, Tracer
+from collector.demo.topology import (
+    SERVICE_PORT,
+    AccessLog,
+    Fault,
+    RateLimit,
+    Route,
+    Service,
+    Tracer,
+)
 
 Json = dict[str, Any]
 

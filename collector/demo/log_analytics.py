@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 
 from collector.clock import Clock, SystemClock
-from deploy.demo.kusto import INGESTION, KustoError, Query, kusto_time, read_query, time_ns
+from collector.demo.kusto import INGESTION, KustoError, Query, kusto_time, read_query, time_ns
 
 _DAY_NS = 86_400 * 1_000_000_000
 _ID_LIKE = re.compile(r"[0-9a-fA-F-]{36}|[A-Za-z0-9._-]+")

@@ -5,8 +5,8 @@ Waiting until every request of the demo can be seen as it was.
 import time
 from collections.abc import Callable, Sequence
 
-from deploy.demo.checks import Document, check
-from deploy.demo.traffic import Sent
+from collector.demo.checks import Document, check
+from collector.demo.traffic import Sent
 
 _ASK_INTERVAL_S = 0.5
 

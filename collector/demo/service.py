@@ -2,8 +2,8 @@
 The demo's applications: small HTTP services with the real OpenTelemetry SDK in them.
 
 Several run in one process to save memory; each has its own tracer provider, resource and exporter,
-so that telemetry looks as if each had a process. `python -m deploy.demo.service plan.json` runs the
-applications of one mesh and prints `ready` once all of them listen.
+so that telemetry looks as if each had a process. `python -m collector.demo.service plan.json` runs
+the applications of one mesh and prints `ready` once all of them listen.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from deploy.demo.b3 import B3Propagator
-from deploy.demo.topology import (
+from collector.demo.b3 import B3Propagator
+from collector.demo.topology import (
     SERVICE_PORT,
     Call,
     Endpoint,
@@ -99,7 +99,7 @@ class Application:
         self._client = client
         self._propagator = CompositePropagator(_PROPAGATORS[plan.propagation])
         self._provider = _build_provider(plan)
-        self._tracer = self._provider.get_tracer("deploy.demo.service")
+        self._tracer = self._provider.get_tracer("collector.demo.service")
         self._failures: OrderedDict[str, int] = OrderedDict()
         self._runner: web.AppRunner | None = None
 

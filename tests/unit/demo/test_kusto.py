@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from collector.demo.kusto import INGESTION, KustoError, read_query, time_ns
 from collector.pull.tables import ROW, TABLES
-from deploy.demo.kusto import INGESTION, KustoError, read_query, time_ns
 
 S = 1_000_000_000
 T0 = time_ns("2033-06-07T08:00:00Z")

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from deploy.demo.envoy_config import Collectors, ConfigBuilder, Ports
-from deploy.demo.topology import (
+from collector.demo.envoy_config import Collectors, ConfigBuilder, Ports
+from collector.demo.topology import (
     Call,
     Endpoint,
     Fault,

@@ -6,8 +6,10 @@ retry that works, a slow query two hops in, a backend slower than the gateway wa
 service is still on Zipkin and B3; its caller sends W3C and B3 side by side.
 """
 
-from deploy.demo.apim import Api, Operation
-from deploy.demo.topology import (
+from dataclasses import replace
+
+from collector.demo.apim import Api, Operation
+from collector.demo.topology import (
     Call,
     Endpoint,
     Gateway,
@@ -99,6 +101,21 @@ SHOP = Topology(
     Gateway((Route("storefront"),)),
     access_logs=("otlp",),
 )
+
+
+def without_proxies(topology: Topology) -> Topology:
+    """Return the same services calling each other directly; what only a proxy retries works."""
+    services = (
+        replace(
+            service,
+            has_sidecar=False,
+            routes=(),
+            tracer=None,
+            endpoints=tuple(replace(endpoint, fail_first=0) for endpoint in service.endpoints),
+        )
+        for service in topology.services
+    )
+    return replace(topology, gateway=None, access_logs=(), services=tuple(services))
 
 
 def publish(backend_url: str) -> Api:

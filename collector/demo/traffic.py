@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from deploy.demo.shop import SUBSCRIPTION_KEY
+from collector.demo.shop import SUBSCRIPTION_KEY
 
 _PATIENCE_S = 30
 _AT_ONCE = 4
@@ -42,6 +42,7 @@ BROWSE_UNTRACED = Kind(
     "a caller without traceparent", "GET", "/shop/items?page=2", 200, "parallel", is_traced=False
 )
 ORDER = Kind("a retry that succeeds", "POST", "/shop/orders", 200, "order")
+ORDER_WITHOUT_RETRY = Kind("calls one after another", "POST", "/shop/orders", 200, "joined")
 REPORT = Kind("a slow query two hops in", "GET", "/shop/reports/stock", 200, "slow-dependency")
 REFUND = Kind("a backend timeout", "POST", "/shop/refunds", 504, "timeout")
 NO_KEY = Kind(
@@ -108,23 +109,29 @@ def send(gateway_url: str, kind: Kind) -> Sent:
     return Sent(kind, correlation_id, trace_id, response.status, duration_ms)
 
 
-def send_burst(gateway_url: str, rounds: int) -> list[Sent]:
+def send_burst(gateway_url: str, rounds: int, *, has_proxies: bool = True) -> list[Sent]:
     """
-    Send every kind, most of them *rounds* times, a few at once.
+    Send every kind, most of them *rounds* times, a few at once; only proxies retry.
 
     Raises:
         TrafficError: a request was not answered.
     """
     sent = [send(gateway_url, kind) for kind in FIRST]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        sent.extend(pool.map(lambda kind: send(gateway_url, kind), REST * rounds))
+        kinds = [_expected(kind, has_proxies) for kind in REST * rounds]
+        sent.extend(pool.map(lambda kind: send(gateway_url, kind), kinds))
     return sent
 
 
-def trickle() -> Iterator[Kind]:
+def trickle(*, has_proxies: bool = True) -> Iterator[Kind]:
     """Yield kinds for ever, mostly those that reach the mesh."""
+    kinds = (BROWSE, ORDER, BROWSE_UNTRACED, REPORT, OFFERS_AGAIN, BROWSE, REFUND, NO_KEY)
     while True:
-        yield from (BROWSE, ORDER, BROWSE_UNTRACED, REPORT, OFFERS_AGAIN, BROWSE, REFUND, NO_KEY)
+        yield from (_expected(kind, has_proxies) for kind in kinds)
+
+
+def _expected(kind: Kind, has_proxies: bool) -> Kind:
+    return ORDER_WITHOUT_RETRY if kind is ORDER and not has_proxies else kind
 
 
 def unexpected_answers(sent: Sequence[Sent]) -> list[str]:

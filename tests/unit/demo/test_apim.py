@@ -1,6 +1,6 @@
 """The API Management stand-in: trace context as its W3C mode handles it."""
 
-from deploy.demo.apim import with_trace_context
+from collector.demo.apim import with_trace_context
 
 TRACE_ID = "5f8e0c1d2b3a49586776a5b4c3d2e1f0"
 SPAN_ID = "a1b2c3d4e5f60718"

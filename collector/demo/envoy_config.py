@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.demo.envoy_parts import (
+from collector.demo.envoy_parts import (
     ALS_CLUSTER,
     OTLP_CLUSTER,
     OTLP_HTTP_CLUSTER,
@@ -29,7 +29,7 @@ from deploy.demo.envoy_parts import (
     runtime,
     tracing,
 )
-from deploy.demo.topology import (
+from collector.demo.topology import (
     SERVICE_PORT,
     Gateway,
     Route,

@@ -1,1 +1,0 @@
-"""What is deployed with Hopline: gateway and mesh configuration, and the demo."""
