@@ -18,6 +18,11 @@ MIB = 1024 * 1024
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+def is_loopback(bind: str) -> bool:
+    """Tell whether only this machine reaches a socket that is bound to *bind*."""
+    return bind in _LOOPBACK
+
+
 @dataclass(frozen=True, slots=True)
 class JournalSettings:
     """Where segments lie, how much they may hold, and when one is closed."""
@@ -251,7 +256,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _is_safe_to_expose(self) -> "Settings":
         tokens_missing = not (_split(self.ingest_tokens) and _split(self.query_tokens))
-        if self.bind not in _LOOPBACK and tokens_missing and not self.allow_unauthenticated:
+        if not is_loopback(self.bind) and tokens_missing and not self.allow_unauthenticated:
             raise ValueError(
                 f"HOPLINE_BIND={self.bind} is reachable from outside: set HOPLINE_INGEST_TOKENS "
                 "and HOPLINE_QUERY_TOKENS, or HOPLINE_ALLOW_UNAUTHENTICATED=true"

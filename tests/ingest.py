@@ -19,13 +19,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from collector.clock import Clock, ManualClock
 from collector.config import Settings, load_settings
 from collector.decode.records.codec import decode_records
+from collector.http.server import open_http_server
 from collector.intake import Intake, build_intake
 from collector.journal import read_messages
 from collector.model import GatewayRecord, Stream
 from collector.receive.body import Admission
 from collector.receive.grpc import start_grpc
 from collector.receive.http import build_http_app
-from collector.receive.server import open_http_server
 from collector.telemetry import Metrics
 
 NOW_NS = 1_760_000_000_000_000_000

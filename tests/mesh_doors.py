@@ -16,16 +16,16 @@ import httpx
 
 from collector.clock import Clock, ManualClock
 from collector.config import load_settings
+from collector.http.asgi import Receive, Scope, Send
+from collector.http.server import open_http_server
 from collector.intake import Intake, build_intake
 from collector.model import Stream
 from collector.receive.als import METHOD as ALS_METHOD
 from collector.receive.als import AccessLogDoor
-from collector.receive.body import Admission, Receive
+from collector.receive.body import Admission
 from collector.receive.grpc import GrpcDoor, start_grpc_server
 from collector.receive.jaeger import GRPC_METHODS
 from collector.receive.jaeger import HTTP_ROUTE as JAEGER_ROUTE
-from collector.receive.otlp_http import Scope, Send
-from collector.receive.server import open_http_server
 from collector.receive.span_http import SpanHttp
 from collector.receive.udp import open_udp
 from collector.receive.zipkin import ROUTE as ZIPKIN_ROUTE

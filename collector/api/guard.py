@@ -4,7 +4,6 @@ What happens around every request of the query API: token, timing, counting, hea
 A plain ASGI middleware: it sees each request once and touches no body.
 """
 
-import hmac
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from collector.api.responses import error_answer
 from collector.clock import Clock
 from collector.errors import Unauthenticated
+from collector.http.headers import authorization
+from collector.http.tokens import Tokens
 from collector.telemetry import Metrics
 
 # No data behind these: probes, the empty pages, and the description of the API.
@@ -36,7 +37,7 @@ class Guard:
         self, app: ASGIApp, *, tokens: tuple[str, ...], metrics: Metrics, clock: Clock
     ) -> None:
         self._app = app
-        self._tokens = tuple(token.encode() for token in tokens)
+        self._tokens = Tokens(tokens, "HOPLINE_QUERY_TOKENS")
         self._metrics = metrics
         self._clock = clock
 
@@ -55,31 +56,26 @@ class Guard:
             await send(message)
 
         try:
-            if self._is_allowed(scope):
+            refusal = self._find_refusal(scope)
+            if refusal is None:
                 await self._app(scope, receive, send_with_headers)
             else:
-                msg = "a bearer token is needed"
-                hint = "send `Authorization: Bearer <one of HOPLINE_QUERY_TOKENS>`"
-                refusal = error_answer(Unauthenticated(msg, hint=hint))
-                await refusal(scope, receive, send_with_headers)
+                await error_answer(refusal)(scope, receive, send_with_headers)
         finally:
             route = _route_name(scope)
             seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
             self._metrics.count("hopline_api_requests_total", route=route, status=str(status))
             self._metrics.observe("hopline_api_request_seconds", seconds, route=route)
 
-    def _is_allowed(self, scope: Scope) -> bool:
+    def _find_refusal(self, scope: Scope) -> Unauthenticated | None:
         path = scope["path"]
-        if not self._tokens or path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
-            return True
-        given = b""
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                given = value
-        kind, _, token = given.partition(b" ")
-        # Every token is compared, so the time taken does not tell which one was nearly right.
-        matches = [hmac.compare_digest(token.strip(), known) for known in self._tokens]
-        return kind.lower() == b"bearer" and any(matches)
+        if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
+            return None
+        try:
+            self._tokens.check_header(authorization(dict(scope["headers"])))
+        except Unauthenticated as refusal:
+            return refusal
+        return None
 
 
 def _extra(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:

@@ -4,12 +4,13 @@ Bodies of answers: JSON by orjson, and the one shape of every error.
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 from starlette.responses import Response
 
 from collector.errors import CollectorError
+from collector.http.errors import error_document, error_shape
+from collector.http.headers import error_headers
 
 JSON_TYPE = "application/json"
 # What HTTP itself can go wrong with, before a question is asked.
@@ -26,20 +27,10 @@ def json_answer(
     return Response(body, status_code=status, headers=headers, media_type=JSON_TYPE)
 
 
-def error_document(code: str, message: str, hint: str = "") -> dict[str, Any]:
-    """Return the shape of every error body: a stable word, what happened, what to do."""
-    return {"error": {"code": code, "message": message, "hint": hint}}
-
-
 def error_answer(error: CollectorError) -> Response:
     """Return the answer that *error* stands for, with Retry-After where asking again helps."""
-    headers = {}
-    if error.retryable:
-        headers["Retry-After"] = str(error.retry_after_s or 1)
-    if error.http_status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = 'Bearer realm="hopline"'
-    body = error_document(error.code, error.message, error.hint)
-    return json_answer(body, status=error.http_status, headers=headers)
+    headers = {name.decode(): value.decode() for name, value in error_headers(error)}
+    return json_answer(error_document(error), status=error.http_status, headers=headers)
 
 
 def http_error_answer(
@@ -54,4 +45,4 @@ def http_error_answer(
     else:
         message, hint = HTTPStatus(status).phrase, ""
     code = _HTTP_CODES.get(status, "bad_request")
-    return json_answer(error_document(code, message, hint), status=status, headers=headers)
+    return json_answer(error_shape(code, message, hint), status=status, headers=headers)

@@ -14,7 +14,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
 
-from collector.config import GatewayLogSettings
+from collector.config import GatewayLogSettings, is_loopback
 from collector.decode.gateways import get_adapter
 from collector.errors import ConfigError, JournalError, Undecodable
 from collector.model import GatewayRecord
@@ -22,7 +22,6 @@ from collector.pull.sink import RecordSink
 from collector.telemetry import Metrics, SystemDrops
 
 DOOR = "gateway-log-udp"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _QUEUE_DATAGRAMS = 5_000  # 2 kB each, 10 MB
 _BATCH = 250  # 10 ms of decoding
 _SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
@@ -45,7 +44,7 @@ async def open_gateway_log(
     Raises:
         ConfigError: the address cannot be bound, or tokens are asked for, which UDP has not.
     """
-    if settings.are_tokens_asked and settings.bind not in _LOOPBACK:
+    if settings.are_tokens_asked and not is_loopback(settings.bind):
         raise ConfigError(
             "the UDP door for gateway logs cannot check tokens",
             hint="set HOPLINE_GATEWAY_LOG_UDP_PORT=0, or HOPLINE_BIND to loopback",

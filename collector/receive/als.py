@@ -18,11 +18,11 @@ from collector.clock import Clock
 from collector.config import ReceiveSettings
 from collector.decode.envoy.access_log_service import read_identifier
 from collector.errors import CollectorError
+from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Stream
-from collector.receive.auth import Tokens
 from collector.receive.body import Admission, inflate
-from collector.receive.grpc import Context, authorization, refuse, sniff_encoding
+from collector.receive.grpc import Context, call_authorization, refuse, sniff_encoding
 
 DOOR = "envoy-als"
 METHOD = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
@@ -44,7 +44,7 @@ class AccessLogDoor(RpcHandler):
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens)
+        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS")
         self._clock = clock
         self._handler = grpc.stream_unary_rpc_method_handler(self._stream)
 
@@ -55,7 +55,7 @@ class AccessLogDoor(RpcHandler):
 
     async def _stream(self, _: object, context: Context) -> bytes:
         try:
-            self._tokens.check_header(authorization(context))
+            self._tokens.check_header(call_authorization(context))
         except CollectorError as exc:
             self._intake.refuse(DOOR, "envoy", Stream.LOG, exc)
             await refuse(context, exc)

@@ -7,15 +7,15 @@ connections. A body is counted before it is read and as it grows.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import zstandard
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
 from collector.errors import Overloaded, TooLarge, Undecodable, UnsupportedFormat
+from collector.http.asgi import Receive
 from collector.telemetry import Metrics
 
 ENCODINGS = ("identity", "gzip", "deflate", "zstd")
@@ -34,8 +34,6 @@ _ZSTD_STEP_BYTES = 1024
 _GZIP_WBITS, _ZLIB_WBITS, _RAW_WBITS = 31, 15, -15
 # isal's stub calls its error a text
 _DAMAGED: tuple[type[Exception], ...] = (IsalError, zstandard.ZstdError)  # type: ignore[assignment]
-
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
 class Admission:
@@ -151,7 +149,8 @@ async def read_body(
 
     Raises:
         TooLarge: it is longer than that. Never retried.
-        Undecodable: the sender went away or is too slow. Never retried.
+        Undecodable: the sender went away, is too slow, or sent less than it announced. Never
+            retried.
         Overloaded: other requests hold all the memory there is. Retryable.
     """
     if content_length is not None and content_length > max_bytes:
@@ -159,9 +158,13 @@ async def read_body(
     patience_s = _READ_GRACE_S + (content_length or max_bytes) / _READ_BYTES_PER_S
     try:
         async with asyncio.timeout(patience_s):
-            return await _read_all(receive, claim, max_bytes)
+            body = await _read_all(receive, claim, max_bytes)
     except TimeoutError:
         raise Undecodable(f"the body did not arrive within {patience_s:.0f} s") from None
+    if content_length is not None and len(body) != content_length:
+        # whatever lost the rest, a server or a proxy: to take what is left would be a false yes
+        raise Undecodable(f"{content_length} bytes were announced and {len(body)} arrived")
+    return body
 
 
 async def _read_all(receive: Receive, claim: Claim, max_bytes: int) -> bytes:

@@ -4,9 +4,6 @@ Gateway records pushed over HTTP: `POST /v1/gateway/{adapter}`.
 What a product needs differently (its token header, its answer) is its adapter's `HttpProfile`.
 """
 
-import logging
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -14,22 +11,23 @@ from collector.clock import Clock
 from collector.config import ReceiveSettings
 from collector.decode.gateways import Adapter, get_adapter
 from collector.errors import CollectorError
-from collector.intake import Intake
-from collector.model import Envelope, Receipt, Stream
-from collector.receive.auth import Tokens
-from collector.receive.body import Admission, inflate, read_body
-from collector.receive.otlp_http import (
+from collector.http.errors import error_document
+from collector.http.headers import (
     Headers,
+    authorization,
     content_encoding,
     content_length,
     peer,
     refusal_headers,
 )
+from collector.http.tokens import Tokens
+from collector.intake import Intake
+from collector.model import Envelope, Receipt, Stream
+from collector.receive.body import Admission, inflate, read_body
 
 DOOR = "gateway-http"
 _MAX_ERRORS = 100
 _EXAMPLE = {"accepted": 2, "rejected": 1, "errors": [{"index": 2, "reason": "no start time"}]}
-_log = logging.getLogger(__name__)
 
 
 class GatewayPush:
@@ -85,12 +83,11 @@ class GatewayPush:
         return self._answer(known, headers, body, outcome)
 
     def _check_token(self, adapter: Adapter, headers: Headers) -> None:
-        authorization = headers.get(b"authorization", b"").decode("latin-1")
         own = adapter.http_profile.token_header.encode()
-        if own and own in headers and not authorization:
+        if own and own in headers and not authorization(headers):
             self._tokens.check(headers[own].decode("latin-1"))
         else:
-            self._tokens.check_header(authorization)
+            self._tokens.check_header(authorization(headers))
 
     def _envelope(
         self, adapter: Adapter, headers: Headers, body: bytes, received_ns: int, request: Request
@@ -125,7 +122,7 @@ class GatewayPush:
             if own is not None:
                 return Response(own.body, own.status, extra, own.content_type)
         if isinstance(outcome, CollectorError):
-            return JSONResponse(encode_error(outcome), outcome.http_status, extra)
+            return JSONResponse(error_document(outcome), outcome.http_status, extra)
         return JSONResponse(
             {
                 "accepted": outcome.accepted,
@@ -136,8 +133,3 @@ class GatewayPush:
                 ],
             }
         )
-
-
-def encode_error(error: CollectorError) -> dict[str, Any]:
-    """Return the error body of everything that is not OTLP."""
-    return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}

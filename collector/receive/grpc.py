@@ -19,9 +19,9 @@ import grpc.aio
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings
 from collector.errors import CollectorError, ConfigError, Undecodable
+from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
-from collector.receive.auth import Tokens
 from collector.receive.body import Admission, inflate
 from collector.receive.status import PROTOBUF, build_status, encode_receipt
 from collector.telemetry import Metrics
@@ -88,7 +88,7 @@ class GrpcDoor(RpcHandler):
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens) if settings.tokens else None
+        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS") if settings.tokens else None
         self._clock = clock
         self._handlers = {
             path: grpc.stream_unary_rpc_method_handler(self._behavior(method))
@@ -114,7 +114,7 @@ class GrpcDoor(RpcHandler):
 
     async def _accept(self, method: GrpcMethod, context: Context) -> Receipt:
         if self._tokens is not None:
-            self._tokens.check_header(authorization(context))
+            self._tokens.check_header(call_authorization(context))
         async with self._admission.claim(None) as claim:
             message = await _read_message(context)
             body = message if isinstance(message, bytes) else b""  # EOF: an empty request
@@ -204,7 +204,7 @@ async def _read_message(context: Context) -> object:
         raise Undecodable(f"no message arrived within {_MESSAGE_WAIT_S} s") from None
 
 
-def authorization(context: Context) -> str:
+def call_authorization(context: Context) -> str:
     """Return the call's `authorization` metadata, "" when there is none."""
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":

@@ -2,8 +2,6 @@
 The HTTP application of the ingest port: OTLP, gateway push, health and metrics.
 """
 
-import logging
-
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
@@ -11,16 +9,17 @@ from starlette.exceptions import HTTPException
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings
 from collector.errors import CollectorError, UnknownDoor, WrongMethod
+from collector.http.asgi import Receive, Scope, Send
+from collector.http.errors import error_document
+from collector.http.tokens import Tokens
 from collector.intake import Intake
-from collector.receive.auth import Tokens
-from collector.receive.body import Admission, Receive
-from collector.receive.gateway_push import GatewayPush, encode_error
-from collector.receive.otlp_http import OtlpHttp, Scope, Send
+from collector.receive.body import Admission
+from collector.receive.gateway_push import GatewayPush
+from collector.receive.otlp_http import OtlpHttp
 from collector.telemetry import Metrics
 
 _OTLP_PREFIXES = ("/v1/", "/v1development/")
 _GATEWAY_PREFIX = "/v1/gateway"
-_log = logging.getLogger(__name__)
 
 
 class IngestApp:
@@ -40,7 +39,7 @@ class IngestApp:
             if path.startswith(_OTLP_PREFIXES) and not path.startswith(_GATEWAY_PREFIX):
                 await self._otlp(scope, receive, send)
                 return
-        await self.pages(scope, receive, send)  # type: ignore[arg-type]  # Starlette's narrower type
+        await self.pages(scope, receive, send)
 
 
 def build_http_app(
@@ -53,7 +52,7 @@ def build_http_app(
     """Build the application; *admission* is given when other doors share the memory."""
     clock = clock or SystemClock()
     admission = admission or Admission(settings.max_inflight_bytes, metrics)
-    tokens = Tokens(settings.tokens)
+    tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS")
     otlp = OtlpHttp(intake, settings, admission, tokens, clock)
     pages = FastAPI(title="Hopline ingest", docs_url=None, redoc_url=None)
     pages.include_router(GatewayPush(intake, settings, admission, tokens, clock).router)
@@ -90,9 +89,9 @@ def _add_error_handlers(pages: FastAPI) -> None:
                 "there is nothing under this path",
                 hint="OTLP: /v1/traces, /v1/logs, /v1/metrics; gateways: /v1/gateway/{adapter}",
             )
-        return JSONResponse(encode_error(error), error.http_status, dict(exc.headers or {}))
+        return JSONResponse(error_document(error), error.http_status, dict(exc.headers or {}))
 
     @pages.exception_handler(Exception)
     async def on_bug(request: Request, exc: Exception) -> JSONResponse:
         error = CollectorError("an internal error; the request was not accepted")
-        return JSONResponse(encode_error(error), error.http_status)
+        return JSONResponse(error_document(error), error.http_status)

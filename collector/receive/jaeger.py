@@ -13,11 +13,11 @@ from urllib.parse import parse_qs
 from collector.clock import Clock
 from collector.config import ReceiveSettings
 from collector.errors import UnsupportedFormat
+from collector.http.server import open_http_server
 from collector.intake import Intake
 from collector.model import Receipt, Stream
 from collector.receive.body import Admission
 from collector.receive.grpc import GrpcDoor, GrpcMethod, start_grpc_server
-from collector.receive.server import open_http_server
 from collector.receive.span_http import SpanHttp, SpanRoute
 from collector.receive.udp import open_udp
 from collector.telemetry import Metrics

@@ -8,23 +8,25 @@ Source: OTLP specification 1.11.0, OTLP/HTTP.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Mapping
 
 from collector.clock import Clock
 from collector.config import ReceiveSettings
-from collector.errors import (
-    CollectorError,
-    TooLarge,
-    Undecodable,
-    UnknownDoor,
-    UnsupportedFormat,
-    WrongMethod,
+from collector.errors import CollectorError, UnknownDoor, UnsupportedFormat, WrongMethod
+from collector.http.asgi import Receive, Scope, Send, send_answer
+from collector.http.headers import (
+    Headers,
+    authorization,
+    content_encoding,
+    content_length,
+    media_type,
+    peer,
+    refusal_headers,
 )
+from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
-from collector.receive.auth import Tokens
-from collector.receive.body import Admission, Receive, inflate, read_body
+from collector.receive.body import Admission, inflate, read_body
 from collector.receive.status import JSON, PROTOBUF, encode_receipt, encode_status
 
 DOOR = "otlp-http"
@@ -34,13 +36,7 @@ PATHS: Mapping[str, Stream] = {
     "/v1/metrics": Stream.METRIC,
 }
 _FORMATS = {PROTOBUF: "otlp-protobuf", JSON: "otlp-json"}
-# a small rest of a refused body is read and forgotten; above this the connection is closed
-_DRAINED_BYTES = 1024 * 1024
 _log = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = Mapping[bytes, bytes]
 
 
 class OtlpHttp:
@@ -86,7 +82,7 @@ class OtlpHttp:
             raise UnknownDoor(f"nothing here; OTLP paths are {', '.join(PATHS)}")
         if scope["method"] != "POST":
             raise WrongMethod(f"{scope['path']} takes POST only")
-        self._tokens.check_header(headers.get(b"authorization", b"").decode("latin-1"))
+        self._tokens.check_header(authorization(headers))
         if content_type not in _FORMATS:
             raise UnsupportedFormat(
                 f"content type {content_type[:80]!r} is not read here",
@@ -105,53 +101,6 @@ class OtlpHttp:
                 peer=peer(scope),
             )
             return await self._intake.accept(envelope)
-
-
-def media_type(headers: Headers) -> str:
-    """Return the content type without its parameters, in lower case."""
-    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
-
-
-def content_encoding(headers: Headers) -> str:
-    """Return how the body is compressed, "" when it is not."""
-    return headers.get(b"content-encoding", b"").strip().lower().decode("latin-1")
-
-
-def content_length(headers: Headers) -> int | None:
-    """Return the announced size of the body; `None` when it is not announced."""
-    text = headers.get(b"content-length", b"")
-    return int(text) if text.isdigit() and len(text) < 19 else None
-
-
-def peer(scope: Scope) -> str:
-    """Return the address of the sender, "" when it is not known."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
-def refusal_headers(error: CollectorError, headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Return the headers an error needs; they close a connection with much left to read."""
-    extra: list[tuple[bytes, bytes]] = []
-    if error.retryable:
-        extra.append((b"retry-after", str(error.retry_after_s or 1).encode()))
-    if error.http_status == 401:
-        extra.append((b"www-authenticate", b"Bearer"))
-    if error.http_status == 405:
-        extra.append((b"allow", b"POST"))
-    length = content_length(headers)
-    is_chunked = b"transfer-encoding" in headers
-    if (length or 0) > _DRAINED_BYTES or (is_chunked and isinstance(error, TooLarge | Undecodable)):
-        extra.append((b"connection", b"close"))
-    return extra
-
-
-async def send_answer(
-    send: Send, status: int, body: bytes, content_type: bytes, extra: list[tuple[bytes, bytes]]
-) -> None:
-    """Send a whole answer."""
-    head = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *extra]
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _unexpected(exc: Exception) -> CollectorError:

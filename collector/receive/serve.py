@@ -13,13 +13,13 @@ from contextlib import AbstractAsyncContextManager
 
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings, Settings
+from collector.http.server import open_http_server
 from collector.intake import Intake, build_intake
 from collector.receive.als import AccessLogDoor
 from collector.receive.body import Admission
 from collector.receive.grpc import start_grpc
 from collector.receive.http import build_http_app
 from collector.receive.jaeger import open_jaeger_grpc, open_jaeger_http, open_jaeger_udp
-from collector.receive.server import open_http_server
 from collector.receive.zipkin import open_zipkin
 from collector.telemetry import METRICS, Metrics
 

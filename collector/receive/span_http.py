@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from collector.clock import Clock
 from collector.config import ReceiveSettings
 from collector.errors import CollectorError, UnknownDoor, UnsupportedFormat, WrongMethod
-from collector.intake import Intake
-from collector.model import Envelope, Receipt, Stream
-from collector.receive.auth import Tokens
-from collector.receive.body import Admission, Receive, inflate, read_body
-from collector.receive.otlp_http import (
+from collector.http.asgi import Receive, Scope, Send, send_answer
+from collector.http.headers import (
     Headers,
-    Scope,
-    Send,
+    authorization,
     content_encoding,
     content_length,
     media_type,
     peer,
     refusal_headers,
-    send_answer,
 )
+from collector.http.tokens import Tokens
+from collector.intake import Intake
+from collector.model import Envelope, Receipt, Stream
+from collector.receive.body import Admission, inflate, read_body
 from collector.receive.status import describe
 
 _TEXT = b"text/plain; charset=utf-8"
@@ -65,7 +64,7 @@ class SpanHttp:
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens)
+        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS")
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +90,7 @@ class SpanHttp:
         if scope["method"] != "POST":
             msg = f"{route.path} takes POST only"
             raise WrongMethod(msg)
-        self._tokens.check_header(headers.get(b"authorization", b"").decode("latin-1"))
+        self._tokens.check_header(authorization(headers))
         route.check_query(scope["query_string"].decode("latin-1"))
         name = route.formats.get(media_type(headers))
         if name is None:

@@ -15,13 +15,12 @@ import socket
 from collections.abc import AsyncIterator
 
 from collector.clock import Clock
-from collector.config import ReceiveSettings
+from collector.config import ReceiveSettings, is_loopback
 from collector.errors import CollectorError, ConfigError
 from collector.intake import Intake
 from collector.model import Envelope, Stream
 from collector.telemetry import Metrics, SystemDrops
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # 1,000 datagrams of ordinary size (10 spans, 5 kB) are 5 MB; 16 MiB caps the largest ones.
 _QUEUE_DATAGRAMS = 1000
 _QUEUE_BYTES = 16 * 1024 * 1024
@@ -52,7 +51,7 @@ async def open_udp(
     Raises:
         ConfigError: the address cannot be bound, or tokens are asked for, which UDP has not.
     """
-    if settings.tokens and settings.bind not in _LOOPBACK:
+    if settings.tokens and not is_loopback(settings.bind):
         raise ConfigError(
             "the Jaeger UDP door cannot check tokens",
             hint="set HOPLINE_JAEGER_UDP_PORT=0, or HOPLINE_BIND to loopback",

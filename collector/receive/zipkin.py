@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 
 from collector.clock import Clock
 from collector.config import ReceiveSettings
+from collector.http.server import open_http_server
 from collector.intake import Intake
 from collector.receive.body import Admission
-from collector.receive.server import open_http_server
 from collector.receive.span_http import SpanHttp, SpanRoute
 from collector.telemetry import Metrics
 

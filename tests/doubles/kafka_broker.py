@@ -1,20 +1,16 @@
 """
 A real Kafka broker from the packages that Apache publishes, run by the machine's Java.
 
-`obtain_kafka` fetches the jars once with Maven into a cache folder and says why when it cannot.
 The broker speaks plain Kafka, and SASL_SSL with PLAIN as Event Hubs does.
 """
 
 import base64
 import datetime
 import ipaddress
-import os
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -24,31 +20,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.doubles.java_jars import obtain_jars
+
 VERSION = "3.9.1"
 CONNECTION_STRING = (
     "Endpoint=sb://quay.servicebus.windows.net/;SharedAccessKeyName=listen;SharedAccessKey=k3y/+="
 )
-_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>hopline</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
-      <version>{VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
+_DEPENDENCIES = (f"org.apache.kafka:kafka_2.13:{VERSION}", "org.slf4j:slf4j-simple:1.7.36")
 _JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 _START_LIMIT_S = 90
-
-
-class KafkaUnavailableError(Exception):
-    """Why there is no broker on this machine."""
 
 
 def obtain_kafka() -> Path:
@@ -56,27 +36,9 @@ def obtain_kafka() -> Path:
     Return the folder of Kafka's jars, fetching them the first time.
 
     Raises:
-        KafkaUnavailableError: no Java, no Maven, or the jars cannot be fetched.
+        JarsUnavailableError: no Java, no Maven, or the jars cannot be fetched.
     """
-    for tool in ("java", "mvn"):
-        if shutil.which(tool) is None:
-            raise KafkaUnavailableError(f"{tool} is not installed")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hopline"
-    folder = cache / f"kafka-{VERSION}"
-    if folder.exists():
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as work:
-        (Path(work) / "pom.xml").write_text(_POM)
-        fetch = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
-        try:
-            done = subprocess.run(fetch, cwd=work, capture_output=True, text=True, timeout=300)
-        except subprocess.TimeoutExpired:
-            raise KafkaUnavailableError("Maven needs too long to fetch Kafka") from None
-        if done.returncode:
-            raise KafkaUnavailableError(f"Maven cannot fetch Kafka: {done.stdout.strip()[:200]}")
-        (Path(work) / "lib").replace(folder)
-    return folder
+    return obtain_jars(f"kafka-{VERSION}", _DEPENDENCIES)
 
 
 class KafkaBroker:

@@ -24,10 +24,10 @@ from collector.errors import ConfigError
 from collector.model import Receipt
 from collector.pull.event_hubs import EventHubConsumer
 from collector.telemetry import Metrics
+from tests.doubles.java_jars import JarsUnavailableError
 from tests.doubles.kafka_broker import (
     CONNECTION_STRING,
     KafkaBroker,
-    KafkaUnavailableError,
     obtain_kafka,
 )
 from tests.doubles.record_sink import RecordSinkDouble
@@ -39,7 +39,7 @@ _LIMIT_S = 40
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     try:
         jars = obtain_kafka()
-    except KafkaUnavailableError as exc:
+    except JarsUnavailableError as exc:
         pytest.skip(f"no Kafka broker: {exc}")
     broker = KafkaBroker(jars, tmp_path_factory.mktemp("kafka"))
     broker.start()

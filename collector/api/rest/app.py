@@ -22,7 +22,7 @@ from collector import __version__
 from collector.api.guard import Guard
 from collector.api.jaeger.routes import build_jaeger_routes
 from collector.api.page import routes as pages
-from collector.api.responses import error_answer, error_document, http_error_answer, json_answer
+from collector.api.responses import error_answer, http_error_answer, json_answer
 from collector.api.rest import openapi as schemas
 from collector.api.rest import serialize as render
 from collector.api.rest.report_routes import build_sample_routes
@@ -30,6 +30,7 @@ from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
 from collector.config import ApiSettings
 from collector.errors import BadQuestion, CollectorError
+from collector.http.errors import error_shape
 from collector.identity.paths import request_path
 from collector.query.search.filters import collect_pairs, read_boolean
 from collector.query.service import QueryService
@@ -110,7 +111,7 @@ def _add_error_answers(app: FastAPI) -> None:
     async def on_bug(request: Request, error: Exception) -> Response:
         _LOG.error("answering %s failed", request.url.path, exc_info=error)
         message = "Hopline failed to answer; this is a bug, and its log says where"
-        return json_answer(error_document("internal", message), status=500)
+        return json_answer(error_shape("internal", message), status=500)
 
 
 def _add_probes(app: FastAPI, health: Health, metrics: Metrics, probes: Workers) -> None:

@@ -1,5 +1,5 @@
 """
-uvicorn inside our own event loop, with caps that it lacks.
+uvicorn inside our own event loop: the server of every HTTP port.
 """
 
 import asyncio
@@ -10,42 +10,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from collector.errors import ConfigError
+from collector.http.protocol import HttpProtocol
 
-_MAX_HEADER_BYTES = 64 * 1024
-_MAX_HEADERS = 200
 _KEEP_ALIVE_S = 75
 _DRAIN_S = 10
 _TICK_S = 0.1
-
-
-class LimitedProtocol(HttpToolsProtocol):
-    """
-    HTTP/1.1 with a cap on what comes before the body.
-
-    The parser underneath has none: a sender that never ends its headers would fill the memory.
-    """
-
-    _head_bytes = 0
-
-    def on_message_begin(self) -> None:
-        self._head_bytes = 0
-        super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        self._count_head(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head(len(name) + len(value))
-        super().on_header(name, value)
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > _MAX_HEADER_BYTES or len(self.headers) >= _MAX_HEADERS:
-            raise ValueError("the head of the request is too large")
 
 
 class _Server(uvicorn.Server):
@@ -80,9 +51,13 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def open_http_server(app: Any, bind: str, port: int) -> AsyncIterator[int]:
+async def open_http_server(
+    app: Any, bind: str, port: int, *, has_lifespan: bool = False
+) -> AsyncIterator[int]:
     """
     Serve *app* until the block is left, then finish the requests under way.
+
+    With *has_lifespan* the application is told of its start and its end.
 
     Returns:
         The port, chosen by the system when *port* is 0.
@@ -93,9 +68,9 @@ async def open_http_server(app: Any, bind: str, port: int) -> AsyncIterator[int]
     listener = bind_tcp(bind, port)
     config = uvicorn.Config(
         app,
-        http=LimitedProtocol,
+        http=HttpProtocol,
         ws="none",
-        lifespan="off",
+        lifespan="on" if has_lifespan else "off",
         log_config=None,
         access_log=False,
         server_header=False,

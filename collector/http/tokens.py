@@ -11,12 +11,13 @@ from collector.errors import Unauthenticated
 
 class Tokens:
     """
-    The tokens that may send. None configured: everyone may.
+    The tokens that may send, or ask, from the setting of that name. None: everyone may.
 
     Only digests are kept and all are compared each time, so neither memory nor time tells a token.
     """
 
-    def __init__(self, tokens: Sequence[str]) -> None:
+    def __init__(self, tokens: Sequence[str], setting: str) -> None:
+        self._setting = setting
         self._digests = [sha256(token.encode()).digest() for token in tokens]
 
     def check_header(self, authorization: str) -> None:
@@ -38,5 +39,5 @@ class Tokens:
         if not any(known):
             raise Unauthenticated(
                 "a known bearer token is needed",
-                hint="send `Authorization: Bearer <token>` with one of HOPLINE_INGEST_TOKENS",
+                hint=f"send `Authorization: Bearer <token>` with one of {self._setting}",
             )

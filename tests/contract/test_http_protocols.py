@@ -1,0 +1,253 @@
+"""What must not cost a body: offers of other protocols, HTTP/2, short bodies, cut connections."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.errors import Undecodable
+from collector.http.asgi import Receive, Scope, Send, send_answer
+from collector.http.server import open_http_server
+from collector.model import Stream
+from collector.receive.body import Admission, read_body
+from collector.telemetry import Metrics
+from tests.ingest import Ingest, journaled_items, make_request, make_span, open_ingest
+from tests.mesh_doors import open_doors, zipkin_body
+
+_OFFERS = {
+    "h2c": "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n",
+    "h2c-keep-alive": "Connection: keep-alive, Upgrade,HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    "HTTP2-Settings: AAMAAABk\r\n",
+    "websocket": "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: MTIz\r\n",
+    "tls": "Connection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n",
+}
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with method, path, upgrade headers left over, and the body."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    left = [name for name, _ in scope["headers"] if name in (b"upgrade", b"http2-settings")]
+    head = f"{scope['method']} {scope['path']} {left} ".encode()
+    await send_answer(send, 200, head + body, b"text/plain", [(b"connection", b"keep-alive")])
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """Serve `echo`."""
+    async with open_http_server(echo, "127.0.0.1", 0) as port:
+        yield port
+
+
+async def exchange(port: int, *pieces: bytes, answers: int = 1) -> list[bytes]:
+    """Send pieces one segment each, and return the bodies of the answers."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0)
+    bodies = []
+    async with asyncio.timeout(10):
+        for _ in range(answers):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            bodies.append(await reader.readexactly(length))
+    writer.close()
+    return bodies
+
+
+@pytest.mark.parametrize("offer", _OFFERS)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_upgrade_that_is_not_taken_is_ignored(port: int, offer: str, framing: str) -> None:
+    """A request that offers another protocol is answered as one that does not, body and all."""
+    body = b"spans " * 5000
+    head = f"POST /a%20b?c=d HTTP/1.1\r\nHost: x\r\n{_OFFERS[offer]}"
+    if framing == "length":
+        raw = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    else:
+        half = len(body) // 2
+        raw = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode()
+        for part in (body[:half], body[half:], b""):
+            raw += b"%x\r\n%b\r\n" % (len(part), part)
+    following = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
+    whole = await exchange(port, raw + following, answers=2)
+    pieces = await exchange(port, raw[:40], raw[40:180], raw[180:], following, answers=2)
+    assert whole == pieces == [b"POST /a b [] " + body, b"GET /next [] "]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(1, 420), max_size=6), repeats=st.integers(1, 3))
+async def test_offers_cut_anywhere_keep_their_bodies(
+    port: int, cuts: list[int], repeats: int
+) -> None:
+    """Wherever the segments end, each of several offers on one connection keeps its body."""
+    head = f"POST /p HTTP/1.1\r\nHost: x\r\n{_OFFERS['h2c']}Content-Length: 5\r\n\r\n"
+    raw = b"".join(head.encode() + b"body%d" % n for n in range(repeats))
+    edges = sorted({0, len(raw), *(cut % len(raw) for cut in cuts)})
+    pieces = [raw[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    answers = await exchange(port, *pieces, answers=repeats)
+    assert answers == [b"POST /p [] body%d" % n for n in range(repeats)]
+
+
+async def test_http2_with_prior_knowledge(port: int) -> None:
+    """A client that speaks HTTP/2 from the first byte is served, many streams at once."""
+    async with httpx.AsyncClient(http1=False, http2=True) as client:
+        url = f"http://127.0.0.1:{port}"
+        bodies = [bytes([n]) * (n * 3000) for n in range(60)]
+        answers = await asyncio.gather(
+            *(client.post(f"{url}/v1/{n}?q=1", content=body) for n, body in enumerate(bodies))
+        )
+    assert {answer.http_version for answer in answers} == {"HTTP/2"}
+    assert [answer.content for answer in answers] == [
+        b"POST /v1/%d [] " % n + body for n, body in enumerate(bodies)
+    ]
+
+
+async def test_http2_answer_larger_than_every_window(port: int) -> None:
+    """An answer of many windows arrives whole: it is sent as the reader makes room."""
+    async with httpx.AsyncClient(http1=False, http2=True) as client:
+        body = b"0123456789abcdef" * 500_000
+        answer = await client.post(f"http://127.0.0.1:{port}/large", content=body)
+    assert answer.content == b"POST /large [] " + body
+
+
+async def test_http2_refusal_before_the_body_leaves_the_connection() -> None:
+    """A stream that is refused early costs the other streams of its connection nothing."""
+
+    async def refuse_large(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/large":
+            await send_answer(send, 503, b"later", b"text/plain", [(b"connection", b"close")])
+        else:
+            await echo(scope, receive, send)
+
+    async with open_http_server(refuse_large, "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        client = h2.connection.H2Connection(h2.config.H2Configuration())
+        client.initiate_connection()
+        fields = [(":method", "POST"), (":scheme", "http"), (":authority", "x")]
+        client.send_headers(1, [*fields, (":path", "/large")])
+        client.send_headers(3, [*fields, (":path", "/small")])
+        client.send_data(1, b"x" * 10_000)
+        writer.write(client.data_to_send())
+        client.send_data(1, b"x" * 10_000)  # the answer to it is on its way
+        client.send_data(3, b"body", end_stream=True)
+        writer.write(client.data_to_send())
+        seen: list[h2.events.Event] = []
+        async with asyncio.timeout(10):
+            while not any(getattr(e, "data", b"").endswith(b"body") for e in seen):
+                seen += client.receive_data(await reader.read(65_536))
+        status = {
+            e.stream_id: dict(e.headers or ())[b":status"]
+            for e in seen
+            if isinstance(e, h2.events.ResponseReceived)
+        }
+        assert status == {1: b"503", 3: b"200"}
+        writer.close()
+
+
+@pytest.mark.parametrize("option", ["--http1.1", "--http2", "--http2-prior-knowledge"])
+async def test_curl(port: int, option: str, tmp_path: Path) -> None:
+    """curl's body arrives whichever HTTP it speaks, also when it asks before it sends."""
+    body = tmp_path / "body"
+    body.write_bytes(b"z" * 2_000_000)
+    command = ["curl", "-sS", option, "--data-binary", f"@{body}", f"http://127.0.0.1:{port}/c"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    output, _ = await process.communicate()
+    assert output == b"POST /c [] " + body.read_bytes()
+
+
+@pytest.mark.parametrize("offer", _OFFERS)
+async def test_otlp_offer_is_stored(tmp_path: Path, offer: str) -> None:
+    """Spans in a request that offers an upgrade are acknowledged and in the journal."""
+    async with open_ingest(tmp_path) as ingest:
+        raw = _post(make_request(make_span(1)), _OFFERS[offer])
+        assert await exchange(ingest.http_port, raw) == [b""]
+        assert len(journaled_items(ingest.journal, Stream.TRACE)) == 1
+
+
+async def test_zipkin_offer_is_stored(tmp_path: Path) -> None:
+    """Spring Boot's reporter offers an upgrade to the Zipkin port; its spans are stored."""
+    async with open_doors(tmp_path) as doors:
+        url = httpx.URL(doors.zipkin)
+        raw = _post(zipkin_body(count=3), _OFFERS["h2c"], url.path, "application/json")
+        assert url.port is not None
+        assert await exchange(url.port, raw) == [b""]
+        assert len(doors.spans()) == 3
+
+
+async def test_every_door_takes_http2(tmp_path: Path) -> None:
+    """OTLP and Zipkin take spans over HTTP/2 with prior knowledge."""
+    headers = {"content-type": "application/x-protobuf"}
+    async with httpx.AsyncClient(http1=False, http2=True) as client:
+        async with open_ingest(tmp_path / "otlp") as ingest:
+            body = make_request(make_span(1))
+            answer = await client.post(f"{ingest.url}/v1/traces", content=body, headers=headers)
+            assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
+            assert len(journaled_items(ingest.journal, Stream.TRACE)) == 1
+            refused = await client.post(f"{ingest.url}/v1/traces", content=b"?", headers=headers)
+            assert refused.status_code == 400
+        async with open_doors(tmp_path / "zipkin") as doors:
+            answer = await client.post(doors.zipkin, content=zipkin_body())
+            assert (answer.status_code, len(doors.spans())) == (202, 1)
+
+
+@pytest.mark.parametrize("announced", [1, 5, 70_000])
+async def test_body_that_is_short_is_never_a_success(announced: int) -> None:
+    """Whatever server or proxy lost it: a body shorter than announced is refused."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    claim = Admission(1 << 20, Metrics()).claim(announced)
+    async with claim:
+        with pytest.raises(Undecodable, match=f"{announced} bytes were announced and 0 arrived"):
+            await read_body(receive, claim, announced, 1 << 20)
+
+
+async def test_connection_that_ends_within_the_body(tmp_path: Path) -> None:
+    """A sender that goes away before the end of its body leaves nothing behind."""
+    async with open_ingest(tmp_path) as ingest:
+        body = make_request(make_span(1))
+        await _send_and_leave(ingest, _post(body, "")[:-1])
+        await _send_and_leave(ingest, _post(body, _OFFERS["h2c"])[:-1])
+        assert await exchange(ingest.http_port, _post(make_request(make_span(2)), "")) == [b""]
+        (span,) = journaled_items(ingest.journal, Stream.TRACE)
+        assert span.name == "GET /parts/2"
+
+
+async def test_connect_is_refused(port: int) -> None:
+    """CONNECT, which is an upgrade by itself, is refused and the server goes on."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+    assert await exchange(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == [b"GET / [] "]
+
+
+def _post(
+    body: bytes, offer: str, path: str = "/v1/traces", kind: str = "application/x-protobuf"
+) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{offer}Content-Type: {kind}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def _send_and_leave(ingest: Ingest, raw: bytes) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", ingest.http_port)
+    writer.write(raw)
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
