@@ -17,6 +17,7 @@ from collector.clock import SystemClock
 from collector.model import Stream
 from tests.doubles.java_jars import JarsUnavailableError, obtain_jars
 from tests.ingest import (
+    NOW_NS,
     journaled_items,
     journaled_records,
     make_request,
@@ -29,20 +30,20 @@ _PROGRAMS = Path(__file__).parents[1] / "doubles" / "java"
 _JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 _OTEL = "1.49.0"
 _SPRING = {
-    "3.5": (
-        "org.springframework.boot:spring-boot-starter-actuator:3.5.0",
-        "io.micrometer:micrometer-tracing-bridge-brave:1.5.0",
-        "io.zipkin.reporter2:zipkin-reporter-brave:3.5.1",
+    "3.5.0": (
+        "org.springframework.boot:spring-boot-starter-actuator",
+        "io.micrometer:micrometer-tracing-bridge-brave",
+        "io.zipkin.reporter2:zipkin-reporter-brave",
     ),
-    "4.0": ("org.springframework.boot:spring-boot-starter-zipkin:4.0.0",),
+    "4.0.0": ("org.springframework.boot:spring-boot-starter-zipkin",),
 }
 _LIMIT_S = 180
 
 
-def jars(name: str, *dependencies: str) -> Path:
+def jars(name: str, *dependencies: str, bom: str = "") -> Path:
     """Return the folder of a program's libraries, or skip the test."""
     try:
-        return obtain_jars(name, dependencies)
+        return obtain_jars(name, dependencies, bom)
     except JarsUnavailableError as exc:
         pytest.skip(str(exc))
 
@@ -73,7 +74,7 @@ async def test_jdk_http_client(tmp_path: Path) -> None:
     trace, kong, zipkin = tmp_path / "trace", tmp_path / "kong", tmp_path / "zipkin"
     trace.write_bytes(make_request(*(make_span(number) for number in range(200))))
     fixture = json.loads(Path("tests/fixtures/gateways/kong.json").read_text())["cases"][0]
-    kong.write_text(json.dumps(fixture["body"]))
+    kong.write_text(json.dumps(fixture["body"] | {"started_at": NOW_NS // 1_000_000}))
     zipkin.write_bytes(zipkin_body(count=5))
     async with open_ingest(tmp_path / "a") as ingest, open_doors(tmp_path / "b") as doors:
         sends: list[str] = []
@@ -86,14 +87,15 @@ async def test_jdk_http_client(tmp_path: Path) -> None:
         statuses = [line.split()[0] for line in printed.splitlines() if line[:3].isdigit()]
         assert statuses == ["200", "200", "202", "200"] * 2
         assert len(journaled_items(ingest.journal, Stream.TRACE)) == 200  # the second is a resend
-        assert len(journaled_records(ingest.journal)) >= 1
+        assert len(journaled_records(ingest.journal)) == 1
         assert len(doors.spans()) == 5
 
 
 @pytest.mark.parametrize("version", _SPRING)
 async def test_spring_boot_zipkin_reporter(tmp_path: Path, version: str) -> None:
     """Spring Boot's own Zipkin reporter, in both of its generations, loses no span."""
-    libraries = jars(f"spring-boot-{version}-zipkin", *_SPRING[version])
+    bom = f"org.springframework.boot:spring-boot-dependencies:{version}"
+    libraries = jars(f"spring-boot-{version}-zipkin", *_SPRING[version], bom=bom)
     async with open_doors(tmp_path / "data", SystemClock()) as doors:
         settings = (
             "spring.main.web-application-type=none",
