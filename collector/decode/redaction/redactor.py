@@ -8,8 +8,8 @@ message taken apart, and only the resources, scopes and items with a match in th
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_type_hints
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -43,9 +43,9 @@ _UNTOUCHED = frozenset(
     )
 )
 _TEXT_FIELDS = tuple(
-    field.name
-    for field in fields(GatewayRecord)
-    if field.type is str and field.name not in _UNTOUCHED
+    name
+    for name, kind in get_type_hints(GatewayRecord).items()
+    if kind is str and name not in _UNTOUCHED
 )
 
 
