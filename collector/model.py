@@ -1,5 +1,5 @@
 """
-The domain's values. No I/O, no third-party import.
+The domain's values. No I/O, and no import but of the annotations that name units.
 
 Units: moments are Unix nanoseconds UTC (`_ns`), durations nanoseconds (`_ns`), sizes bytes. Ids are
 lower-case hex text here (32 digits a trace, 16 a span); "" means there is none. `None` means the
@@ -9,7 +9,9 @@ source does not say, which is not the same as zero.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
+
+from collector.answers import RECORD_NAMES, Duration, Moment, RawRow
 
 
 class Stream(StrEnum):
@@ -113,6 +115,10 @@ class Stored:
     has_few_values: bool | None = None
     codec: str = ""
 
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        """Tell in the API's description what the field means."""
+        return {**handler(schema), "description": self.meaning}
+
 
 _TEXT = "String"
 _WORD = "LowCardinality(String)"
@@ -133,9 +139,11 @@ class GatewayRecord:
     with a default; a number is never used again.
     """
 
+    __pydantic_config__ = RECORD_NAMES
+
     gateway: Annotated[str, Stored(1, _WORD, "Name of the adapter that read it, or of a rule.")]
     record_id: Annotated[str, Stored(2, _TEXT, "The gateway's own id of the request.")]
-    start_ns: Annotated[int, Stored(3, "Int64", "When the request began.", codec="T64, LZ4")]
+    start_ns: Annotated[Moment, Stored(3, "Int64", "When the request began.", codec="T64, LZ4")]
     instance: Annotated[str, Stored(4, _WORD, "Which instance or pod of the gateway.")] = ""
     source: Annotated[str, Stored(5, _WORD, "Which of the gateway's logs tells of it.")] = ""
     kind: Annotated[str, Stored(6, _WORD, "http, grpc, graphql, websocket or llm.")] = "http"
@@ -160,18 +168,18 @@ class GatewayRecord:
         bool | None, Stored(12, _FLAG, "What the trace context says of sampling.")
     ] = None
     duration_ns: Annotated[
-        int | None, Stored(13, _COUNT, "The whole as the gateway measures it.")
+        Duration | None, Stored(13, _COUNT, "The whole as the gateway measures it.")
     ] = None
     client_ns: Annotated[
-        int | None, Stored(14, _COUNT, "Sending to and receiving from the client.")
+        Duration | None, Stored(14, _COUNT, "Sending to and receiving from the client.")
     ] = None
-    gateway_ns: Annotated[int | None, Stored(15, _COUNT, "The gateway's own work.")] = None
-    cache_ns: Annotated[int | None, Stored(16, _COUNT, "Its cache.")] = None
-    backend_ns: Annotated[int | None, Stored(17, _COUNT, "Waiting for the backend, all tries.")] = (
-        None
-    )
+    gateway_ns: Annotated[Duration | None, Stored(15, _COUNT, "The gateway's own work.")] = None
+    cache_ns: Annotated[Duration | None, Stored(16, _COUNT, "Its cache.")] = None
+    backend_ns: Annotated[
+        Duration | None, Stored(17, _COUNT, "Waiting for the backend, all tries.")
+    ] = None
     resolution_ns: Annotated[
-        int,
+        Duration,
         Stored(
             18,
             "Int64",
@@ -222,9 +230,9 @@ class GatewayRecord:
     error_section: Annotated[str, Stored(46, _WORD, "Section of the policy that failed.")] = ""
     error_reason: Annotated[str, Stored(47, _WORD, "Reason in the gateway's own words.")] = ""
     error_message: Annotated[str, Stored(48, _TEXT, "What the gateway says about it.")] = ""
-    error_elapsed_ns: Annotated[int | None, Stored(49, _COUNT, "From the start to the error.")] = (
-        None
-    )
+    error_elapsed_ns: Annotated[
+        Duration | None, Stored(49, _COUNT, "From the start to the error.")
+    ] = None
     weight: Annotated[
         float, Stored(50, "Float64", "How many requests it stands for, when sampled.")
     ] = 1.0
@@ -236,17 +244,22 @@ class GatewayRecord:
         Stored(52, f"Map({_WORD}, String)", "Everything else worth keeping."),
     ] = field(default_factory=dict)
     raw: Annotated[
-        str,
+        RawRow,
         Stored(53, _TEXT, "The redacted original row.", codec="ZSTD(3)"),
     ] = ""
-    received_ns: int = 0
+    received_ns: Moment = 0
+
+    @property
+    def reference(self) -> str:
+        """The record as links and sentences name it."""
+        return f"{self.gateway}/{self.record_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class SpanEvent:
     """A moment inside a span."""
 
-    time_ns: int
+    time_ns: Moment
     name: str
     attributes: Mapping[str, str]
 
@@ -274,8 +287,8 @@ class Span:
     parent_span_id: str
     name: str
     service: str
-    start_ns: int
-    end_ns: int
+    start_ns: Moment
+    end_ns: Moment
     kind: str = "Unspecified"
     status: str = "Unset"
     status_message: str = ""
@@ -285,14 +298,14 @@ class Span:
     scope: str = ""
     events: Sequence[SpanEvent] = ()
     links: Sequence[SpanLink] = ()
-    received_ns: int = 0
+    received_ns: Moment = 0
 
 
 @dataclass(slots=True, kw_only=True)
 class LogRecord:
     """One log record as stored; access logs of proxies arrive as these."""
 
-    time_ns: int
+    time_ns: Moment
     trace_id: str = ""
     span_id: str = ""
     service: str = ""
@@ -302,4 +315,4 @@ class LogRecord:
     resource: Mapping[str, str] = field(default_factory=dict)
     scope: str = ""
     event_name: str = ""
-    received_ns: int = 0
+    received_ns: Moment = 0

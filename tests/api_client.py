@@ -10,11 +10,22 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import jsonschema
+from pydantic import TypeAdapter
 
 from collector.api.rest.app import Health
 from collector.api.serve import run_api
 from collector.config import ApiSettings
 from collector.query.service import QueryService
+
+
+def check_answer(kind: type, document: object) -> None:
+    """Assert that *document* has exactly the fields that answers of *kind* are described with."""
+    schema = TypeAdapter(kind).json_schema(mode="serialization")
+    for each in (schema, *schema.get("$defs", {}).values()):
+        if "properties" in each:
+            each["additionalProperties"] = False
+    jsonschema.validate(document, schema)
 
 
 @dataclass(frozen=True)

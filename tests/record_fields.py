@@ -35,12 +35,6 @@ _WIRE_TYPES = {
 _PAIRS = "repeated KeyValue"
 _FEW_VALUES = ("LowCardinality", "Bool", "Float64", "Nullable(Int32)", "Array(Low")
 _OPTIONAL_INTS = ("Nullable(Int64)", "Nullable(Int32)")
-_JSON_TYPES = {
-    "ids": "list[IdItem]",
-    "quality": "list[str]",
-    "attributes": "dict[str, str]",
-    "raw": "Any",
-}
 
 
 @dataclass(frozen=True)
@@ -128,25 +122,6 @@ def _record_json() -> Iterator[str]:
     yield fill(names, 100, initial_indent="    ", subsequent_indent="    ") + "))"
 
 
-def _json() -> Iterator[str]:
-    for each in list_fields():
-        name, kind = each.name, _JSON_TYPES.get(each.name, "")
-        if name == "start_ns":
-            name, kind = "start", "Timestamp"
-        elif name.endswith("_ns"):
-            name, kind = f"{name[:-3]}_ms", "Milliseconds"
-        elif not kind:
-            word = each.wire_type.split()[-1]
-            kind = {"string": "str", "double": "float", "int32": "int", "int64": "int"}.get(
-                word, word
-            )
-        optional = " | None" if each.is_optional else ""
-        line = f'    {name}: {kind}{optional} = Field(description="{each.stored.meaning}")'
-        if len(line) > 100:
-            line = line.replace("Field(", "Field(\n        ")[:-1] + "\n    )"
-        yield line
-
-
 def _writer() -> Iterator[str]:
     """The runs of fields of few values, and the function that writes a record around them."""
     listed = list_fields()
@@ -217,7 +192,6 @@ _WRITTEN: dict[str, Callable[[], Iterator[str]]] = {
     "store/schema/0082_landing_record.sql": _landing,
     "store/schema/0083_landing_record_mv.sql": _view,
     "store/macros/record_json.sql": _record_json,
-    "api/rest/models.py": _json,
     "decode/records/writer.py": _writer,
 }
 

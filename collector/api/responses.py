@@ -1,15 +1,15 @@
 """
-Bodies of answers: JSON by orjson, and the one shape of every error.
+Bodies of answers: values as JSON, and the one shape of every error.
 """
 
 from collections.abc import Mapping
 from http import HTTPStatus
 
-import orjson
 from starlette.responses import Response
 
+from collector.answers import Answer, encode
 from collector.errors import CollectorError
-from collector.http.errors import error_document, error_shape
+from collector.http.errors import ErrorAnswer, ErrorBody, error_answer_of
 from collector.http.headers import error_headers
 
 JSON_TYPE = "application/json"
@@ -20,17 +20,16 @@ _SENDING = "this port only answers: send data to HOPLINE_INGEST_PORT, 4318 unles
 
 
 def json_answer(
-    document: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+    value: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return *document* as JSON. It is rendered data of ours: nothing validates it again."""
-    body = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
-    return Response(body, status_code=status, headers=headers, media_type=JSON_TYPE)
+    """Return *value* as a response."""
+    return Response(encode(value), status_code=status, headers=headers, media_type=JSON_TYPE)
 
 
 def error_answer(error: CollectorError) -> Response:
     """Return the answer that *error* stands for, with Retry-After where asking again helps."""
     headers = {name.decode(): value.decode() for name, value in error_headers(error)}
-    return json_answer(error_document(error), status=error.http_status, headers=headers)
+    return json_answer(error_answer_of(error), status=error.http_status, headers=headers)
 
 
 def http_error_answer(
@@ -45,4 +44,5 @@ def http_error_answer(
     else:
         message, hint = HTTPStatus(status).phrase, ""
     code = _HTTP_CODES.get(status, "bad_request")
-    return json_answer(error_shape(code, message, hint), status=status, headers=headers)
+    body = ErrorAnswer(ErrorBody(code, message, hint))
+    return json_answer(body, status=status, headers=headers)

@@ -1,10 +1,14 @@
 """
-The values that answers are made of, beside `Timeline` and `Explanation`.
+The values that are answers, beside `Timeline`, `Explanation` and the reports.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Annotated
 
+from pydantic import PlainSerializer
+
+from collector.answers import Answer, Duration, MaybeText, Moment
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.stitch.timeline import Timeline
 
@@ -19,9 +23,9 @@ class Summary:
     """
 
     id: str
-    trace_id: str
-    start_ns: int
-    duration_ns: int
+    trace_id: MaybeText
+    start_ns: Moment
+    duration_ns: Duration
     gateway: str
     api: str
     operation: str
@@ -30,8 +34,8 @@ class Summary:
     status: int | None
     is_error: bool
     consumer: str
-    backend_ns: int | None
-    unexplained_ns: int | None
+    backend_ns: Duration | None
+    unexplained_ns: Duration | None
     hops: int
     services: tuple[str, ...]
     is_joined: bool
@@ -40,24 +44,43 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """One page of a search. `note` says why it is empty, or what was assumed."""
+class TimeRange:
+    """What was looked through: [start_ns, end_ns)."""
 
-    requests: tuple[Summary, ...]
-    next_cursor: str
-    start_ns: int
-    end_ns: int
-    watermarks_ns: Mapping[str, int] = field(default_factory=dict)
-    note: str = ""
+    start_ns: Moment
+    end_ns: Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Found(Answer):
+    """One page of a search. `note` says why it is empty, or what was assumed."""
+
+    requests: tuple[Summary, ...]
+    next_cursor: MaybeText
+    range: TimeRange
+    watermarks_ns: Mapping[str, Moment] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredSpan(Span):
+    """A span as it is stored: raw times, every attribute."""
+
+    duration_ns: Duration = 0
+
+
+def _show_span(span: Span) -> StoredSpan:
+    values = {each.name: getattr(span, each.name) for each in fields(Span)}
+    return StoredSpan(**values, duration_ns=span.end_ns - span.start_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored(Answer):
     """The rows behind one request. `is_cut` tells that there are more than were read."""
 
     id: str
     records: tuple[GatewayRecord, ...]
-    spans: tuple[Span, ...]
+    spans: tuple[Annotated[Span, PlainSerializer(_show_span)], ...]
     logs: tuple[LogRecord, ...]
     is_cut: bool
 
@@ -84,15 +107,22 @@ class SourceReport:
     stream: str
     doors: tuple[str, ...] = ()
     rows: int = 0
-    last_event_ns: int | None = None
-    last_received_ns: int | None = None
-    lag_p50_ns: int | None = None
-    lag_p90_ns: int | None = None
-    lag_p99_ns: int | None = None
-    watermark_ns: int | None = None
+    last_event_ns: Moment | None = None
+    last_received_ns: Moment | None = None
+    lag_p50_ns: Duration | None = None
+    lag_p90_ns: Duration | None = None
+    lag_p99_ns: Duration | None = None
+    watermark_ns: Moment | None = None
     accepted: int = 0
     rejected: int = 0
     last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources(Answer):
+    """Every source that ever sent something, by stream and name."""
+
+    sources: tuple[SourceReport, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +134,15 @@ class ApiReport:
     requests: int
     requests_per_s: float
     errors: int
-    p50_ns: int
-    p95_ns: int
-    p99_ns: int
+    error_ratio: float
+    p50_ns: Duration
+    p95_ns: Duration
+    p99_ns: Duration
     join_coverage: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apis(Answer):
+    """The APIs of all gateways, the busiest first."""
+
+    apis: tuple[ApiReport, ...]

@@ -20,19 +20,21 @@ from collector.query.reports.joins import Joins
 from collector.query.reports.outcomes import Outcomes
 from collector.query.reports.sampling import Sampling
 from collector.query.reports.traces import Traces
-from collector.query.results import ApiReport, Found, SourceReport, Stitched, Stored
+from collector.query.results import Apis, Found, Sources, Stitched, Stored
 from collector.query.search.described import find_described
+from collector.query.search.filters import collect_pairs
 from collector.query.search.search import Searching
 from collector.query.timelines.explanation import Explanation, build_explanation
 from collector.query.timelines.resolve import Gathered, clean_id, gather, read_id
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import Stitching
-from collector.query.timestamps import format_timestamp, parse_timestamp
+from collector.query.timestamps import parse_timestamp
 from collector.stitch.join.likely import LikelyPair
 from collector.stitch.timeline import Finding, Timeline
 from collector.stitch.tree.access_logs import read_entries
 from collector.store import Store
 from collector.telemetry import METRICS, Metrics
+from collector.timestamps import format_timestamp
 
 # One read beside the own one of each thread that asks; more only wait for a core.
 _ASIDE_THREADS = 4
@@ -153,16 +155,18 @@ class QueryService:
         """
         return find_described(pairs, self.search, self._clock.now_ns())
 
-    def sources(self) -> list[SourceReport]:
-        """Return how fresh and complete each source is, by name."""
-        return self._freshness.reports()
+    def sources(self, pairs: Iterable[tuple[str, str]] = ()) -> Sources:
+        """Return how fresh and complete each source is; there are no parameters."""
+        collect_pairs(pairs, ())
+        return Sources(sources=tuple(self._freshness.reports()))
 
-    def apis(self, start: str = "", end: str = "") -> list[ApiReport]:
+    def apis(self, pairs: Iterable[tuple[str, str]] = ()) -> Apis:
         """Return the APIs of the gateways with rate, errors, percentiles and join coverage."""
-        return self._searching.apis(start, end)
+        return self._searching.apis(pairs)
 
-    def clocks(self) -> ClockReport:
-        """Return what is known of the hosts' clocks, by pair of hosts."""
+    def clocks(self, pairs: Iterable[tuple[str, str]] = ()) -> ClockReport:
+        """Return what is known of the hosts' clocks; there are no parameters."""
+        collect_pairs(pairs, ())
         return self._clocks.report()
 
     def now_ns(self) -> int:

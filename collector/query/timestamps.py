@@ -1,17 +1,15 @@
 """
-Moments and durations as people write them.
+Moments as people write them in a question.
 
-In: text of a query parameter. Out: Unix nanoseconds. The one place that knows RFC 3339.
+In: text of a parameter. Out: Unix nanoseconds.
 """
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 from collector.errors import BadQuestion
+from collector.timestamps import NS_PER_MS, NS_PER_S
 
-NS_PER_MS = 1_000_000
-NS_PER_S = 1_000_000_000
 _MAX_TEXT = 64
 # DateTime64(9) ends in 2262; a later moment cannot be compared in the store.
 _MAX_NS = 9_223_372_036 * NS_PER_S
@@ -59,40 +57,6 @@ def parse_timestamp(text: str, *, name: str, now_ns: int) -> int:
         msg = f"{name}: {_shorten(text)} is outside the years 1970 to 2262"
         raise BadQuestion(msg, hint=_FORMS)
     return moment
-
-
-def format_timestamp(moment_ns: int) -> str:
-    """Write RFC 3339 in UTC with nine digits."""
-    seconds, fraction = divmod(moment_ns, NS_PER_S)
-    return f"{_format_second(seconds)}.{fraction:09d}Z"
-
-
-def format_duration(duration_ns: int) -> str:
-    """Write a duration for people: the unit that leaves one to three digits before the point."""
-    size = abs(duration_ns)
-    if size < 1_000:
-        return f"{duration_ns} ns"
-    if size < NS_PER_MS:
-        return f"{duration_ns / 1_000:.4g} µs"
-    if size < NS_PER_S:
-        return f"{_significant(duration_ns / NS_PER_MS)} ms"
-    if size < 120 * NS_PER_S:
-        return f"{_significant(duration_ns / NS_PER_S)} s"
-    if size < 7200 * NS_PER_S:
-        return f"{_significant(duration_ns / (60 * NS_PER_S))} min"
-    if size < 172_800 * NS_PER_S:
-        return f"{_significant(duration_ns / (3600 * NS_PER_S))} h"
-    return f"{_significant(duration_ns / (86_400 * NS_PER_S))} d"
-
-
-def to_ms(duration_ns: int) -> float:
-    """
-    Return milliseconds.
-
-    The quotient is correctly rounded, so the shortest decimal of the float is the exact number of
-    nanoseconds for every duration below 49 days (2^32 ms, where a float's step is a nanosecond).
-    """
-    return duration_ns / NS_PER_MS
 
 
 def _read_any(text: str, now_ns: int) -> int | None:
@@ -145,24 +109,6 @@ def _read_rfc3339(text: str) -> int | None:
         elapsed -= offset
     seconds = elapsed.days * 86_400 + elapsed.seconds + is_leap_second
     return seconds * NS_PER_S + int(f"{(fraction or '')[:9]:0<9}")
-
-
-@lru_cache(maxsize=4096)
-def _format_second(seconds: int) -> str:
-    try:
-        return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    except OverflowError:
-        return "9999-12-31T23:59:59"
-
-
-def _significant(value: float) -> str:
-    """Return at most four significant digits, at least one after the point below 100."""
-    size = abs(value)
-    if size < 10:
-        return f"{value:.2f}"
-    if size < 100:
-        return f"{value:.1f}"
-    return f"{value:.0f}"
 
 
 def _shorten(text: str) -> str:

@@ -1,5 +1,6 @@
 """
-What stitching returns: one request's timeline as plain values, field by field the JSON of the API.
+What stitching returns: one request's timeline as plain values, which are the JSON of the API too
+(see `answers`).
 
 Units: nanoseconds. Offsets count from `Timeline.start_ns`, on the clock of the outermost thing seen
 (the gateway record, or the first span when there is none). Nothing changes a value once it is
@@ -8,8 +9,12 @@ take 6 µs a span.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Annotated
 
+from pydantic import Field, PlainSerializer
+
+from collector.answers import Answer, Duration, MaybeIndex, MaybeText, Moment
 from collector.model import GatewayRecord, Id
 
 
@@ -23,7 +28,7 @@ class Expected:
 
     source: str
     status: str
-    deadline_ns: int | None = None
+    deadline_ns: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +45,35 @@ class MergedRecord:
     span_id: str = ""
 
 
+@dataclass(slots=True, kw_only=True)
+class ShownRecord(GatewayRecord):
+    """
+    A merged record as answers show it: flat.
+
+    `span_id` is the id under which it stands among the timeline's `spans`. `null` means that the
+    gateway does not say; `quality` holds truth-check flags such as BACKEND_GT_TOTAL.
+    """
+
+    sources: tuple[str, ...] = ()
+    versions: int = 1
+    span_id: str = ""
+
+
+def _show(merged: MergedRecord) -> ShownRecord:
+    values = {each.name: getattr(merged.record, each.name) for each in fields(GatewayRecord)}
+    return ShownRecord(
+        **values, sources=merged.sources, versions=merged.versions, span_id=merged.span_id
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Direction:
     """One way, `out` or `back`, of a call between two hosts whose clocks can be compared."""
 
     name: str
-    duration_ns: int
-    lower_ns: int
-    upper_ns: int
+    duration_ns: Duration
+    lower_ns: Duration
+    upper_ns: Duration
     source: str
 
 
@@ -61,9 +87,9 @@ class Phase:
     """
 
     name: str
-    duration_ns: int
-    lower_ns: int
-    upper_ns: int
+    duration_ns: Duration
+    lower_ns: Duration
+    upper_ns: Duration
     source: str
     directions: tuple[Direction, ...] = ()
 
@@ -83,11 +109,11 @@ class Hop:
     service: str
     name: str
     parent: int
-    start_offset_ns: int
-    duration_ns: int
-    self_ns: int
-    critical_ns: int
-    proxy_ns: int
+    start_offset_ns: Duration
+    duration_ns: Duration
+    self_ns: Duration
+    critical_ns: Duration
+    proxy_ns: Duration
     attempt: int
     attempts: int
     status: str
@@ -121,13 +147,13 @@ class TimelineSpan:
     host: str
     name: str
     kind: str
-    start_offset_ns: int
-    raw_start_ns: int
-    adjusted_by_ns: int
-    adjusted_bound_ns: int
+    start_offset_ns: Duration
+    raw_start_ns: Moment
+    adjusted_by_ns: Duration
+    adjusted_bound_ns: Duration
     adjusted_reason: str
-    duration_ns: int
-    self_ns: int
+    duration_ns: Duration
+    self_ns: Duration
     is_on_critical_path: bool
     status: str
     status_message: str
@@ -142,8 +168,8 @@ class Section:
     """A stretch of the critical path: this span alone held up the answer."""
 
     span_id: str
-    from_ns: int
-    to_ns: int
+    from_ns: Duration
+    to_ns: Duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +216,7 @@ class ChainLink:
     layer: str
     component: str
     what: str
-    offset_ns: int | None = None
+    offset_ns: Duration | None = None
     refs: tuple[str, ...] = ()
 
 
@@ -212,10 +238,10 @@ class Verdict:
     rule: str
     chain: tuple[ChainLink, ...] = ()
     hop: int = -1
-    first_offset_ns: int | None = None
+    first_offset_ns: Duration | None = None
     who_closed: str = ""
     outcome: str = "ok"
-    wasted_ns: int = 0
+    wasted_ns: Duration = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +270,7 @@ class Finding:
 
     rule: str
     title: str
-    hop: int
+    hop: MaybeIndex
     message: str
     meaning: str = ""
     fix: str = ""
@@ -252,7 +278,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(Answer):
     """
     One request, from the API call to the last internal hop.
 
@@ -262,18 +288,18 @@ class Timeline:
     """
 
     id: str
-    trace_id: str
+    trace_id: MaybeText
     trace_ids: tuple[str, ...]
     ids: tuple[Id, ...]
     state: str
     expected: tuple[Expected, ...]
     revision: int
-    start_ns: int
-    duration_ns: int
+    start_ns: Moment
+    duration_ns: Duration
     status: int | None
     is_error: bool
     root_span_id: str
-    gateway_records: tuple[MergedRecord, ...]
+    gateway_records: tuple[Annotated[MergedRecord, PlainSerializer(_show)], ...]
     phases: tuple[Phase, ...]
     hops: tuple[Hop, ...]
     spans: tuple[TimelineSpan, ...]
@@ -282,6 +308,6 @@ class Timeline:
     verdict: Verdict
     findings: tuple[Finding, ...]
     callers: tuple[TimelineSpan, ...] = ()
-    others: tuple[str, ...] = ()
+    others: Annotated[tuple[str, ...], Field(serialization_alias="other_matches")] = ()
     acts: tuple[PolicyAction, ...] = ()
-    watermarks_ns: Mapping[str, int] = field(default_factory=dict)
+    watermarks_ns: Mapping[str, Moment] = field(default_factory=dict)

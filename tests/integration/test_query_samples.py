@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from collector.api.rest import report_models as sample_documents
 from collector.clock import ManualClock
 from collector.query.learned.freshness import Freshness
+from collector.query.reports.doctor import DoctorReport
+from collector.query.reports.outcomes import OutcomeReport
 from collector.query.reports.sampling import Sampling
 from collector.query.service import QueryService
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import Stitching
 from collector.store import Store
 from collector.telemetry import Metrics
-from tests.api_client import Asker, serving
+from tests.api_client import Asker, check_answer, serving
 from tests.stories import (
     MINUTE,
     NOW,
@@ -56,7 +57,7 @@ def asker(told: tuple[QueryService, Store]) -> Iterator[Asker]:
 def test_the_doctor_finds_what_is_missing(asker: Asker) -> None:
     """Records whose spans did not come are one finding with share, examples and what to do."""
     document = asker.get("/api/v1/doctor")
-    sample_documents.DoctorDocument.model_validate(document)
+    check_answer(DoctorReport, document)
     assert document["looked_at"] == GOOD + LOST + 5
     [found] = [f for f in document["findings"] if f["rule"] == "SOURCE_LATE"]
     assert found["affected"] == LOST
@@ -92,7 +93,7 @@ def test_a_sample_is_stable(asker: Asker) -> None:
 def test_outcomes_reconcile_to_the_records(asker: Asker) -> None:
     """Every record is counted once, and what no gateway saw stands apart."""
     document = asker.get("/api/v1/outcomes")
-    sample_documents.OutcomesDocument.model_validate(document)
+    check_answer(OutcomeReport, document)
     apis = {each["api"]: each for each in document["apis"]}
     assert apis["orders-api"]["requests"] == GOOD + LOST + 4
     assert apis[""]["requests"] == 1

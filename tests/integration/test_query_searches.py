@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from collector.api.rest import models as documents
-from tests.api_client import Asker, serving
+from collector.query.results import Apis, Found, Sources
+from tests.api_client import Asker, check_answer, serving
 from tests.stories import (
     MINUTE,
     MS,
@@ -48,7 +48,7 @@ def asker(folder: Path) -> Iterator[Asker]:
 
 def search(asker: Asker, query: str) -> Any:
     found = asker.get(f"/api/v1/requests?{query}")
-    documents.FoundDocument.model_validate(found)
+    check_answer(Found, found)
     return found
 
 
@@ -175,7 +175,7 @@ def test_an_empty_answer_says_why(asker: Asker) -> None:
 def test_sources_are_listed_with_lag_and_counts(asker: Asker) -> None:
     """Each source has rows, lag percentiles, a watermark, and what intake counted."""
     sources = asker.get("/api/v1/sources")
-    documents.SourcesDocument.model_validate(sources)
+    check_answer(Sources, sources)
     found = {(s["stream"], s["source"]): s for s in sources["sources"]}
     records = found["record", "log-analytics"]
     assert records["rows"] == sum(len(story.records) for story in STORIES)
@@ -214,7 +214,7 @@ def test_a_polled_source_shows_its_watermark_and_error(asker: Asker, folder: Pat
 def test_apis_have_rates_percentiles_and_coverage(asker: Asker) -> None:
     """Per gateway and API: requests, errors, percentiles, and the share that found spans."""
     apis = asker.get("/api/v1/apis")
-    documents.ApisDocument.model_validate(apis)
+    check_answer(Apis, apis)
     orders = {api["api"]: api for api in apis["apis"]}["orders-api"]
     assert orders["requests"] == len(JOINED) + 3
     assert orders["errors"] == 2

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector.api.rest import models as documents
 from collector.identity.ids import format_xray
-from tests.api_client import Asker, serving
+from collector.query.results import Stored
+from collector.query.timelines.explanation import Explanation
+from collector.stitch.timeline import Timeline
+from tests.api_client import Asker, check_answer, serving
 from tests.stories import (
     MINUTE,
     MS,
@@ -96,7 +98,7 @@ def test_any_form_of_any_id_finds_the_request(asker: Asker, identifier: str) -> 
 def test_a_joined_request_shows_both_sides(asker: Asker) -> None:
     """Gateway record and spans are one tree, and the link says why."""
     timeline = asker.timeline(TRACE)
-    documents.TimelineDocument.model_validate(timeline)
+    check_answer(Timeline, timeline)
     assert [span["role"] for span in timeline["spans"]][:3] == ["gateway", "edge", "server_proxy"]
     assert timeline["links"][0]["tier"] == 0
     assert {proof["left"] for proof in timeline["links"][0]["evidence"]} >= {TRACE}
@@ -116,7 +118,7 @@ def test_phases_sum_to_the_total_exactly(asker: Asker) -> None:
 def test_a_request_the_gateway_refused_is_a_timeline(asker: Asker) -> None:
     """A 401 of the gateway has one hop, no trace, and the gateway as verdict."""
     timeline = asker.timeline(REFUSED.records[0].record_id)
-    documents.TimelineDocument.model_validate(timeline)
+    check_answer(Timeline, timeline)
     assert timeline["trace_id"] is None
     assert timeline["status"] == 401
     assert timeline["verdict"]["layer"] == "gateway"
@@ -126,7 +128,7 @@ def test_a_request_the_gateway_refused_is_a_timeline(asker: Asker) -> None:
 def test_a_trace_without_a_record_is_a_timeline(asker: Asker) -> None:
     """A request that only the mesh saw is shown, with the gateway's source still awaited."""
     timeline = asker.timeline(UNRECORDED.spans[0].trace_id)
-    documents.TimelineDocument.model_validate(timeline)
+    check_answer(Timeline, timeline)
     assert timeline["gateway_records"] == []
     assert timeline["trace_id"] == UNRECORDED.spans[0].trace_id
 
@@ -175,7 +177,7 @@ def test_raw_leaves_every_clock_alone(asker: Asker) -> None:
 def test_stored_rows_come_back_untouched(asker: Asker) -> None:
     """`/spans` gives what was sent: ids, times to the nanosecond, attributes, raw row."""
     stored = asker.get(f"/api/v1/requests/{CORRELATION}/spans")
-    documents.StoredDocument.model_validate(stored)
+    check_answer(Stored, stored)
     assert len(stored["spans"]) == len(SLOW.spans)
     found = {span["span_id"]: span for span in stored["spans"]}
     for sent in SLOW.spans:
@@ -190,7 +192,7 @@ def test_an_account_names_rules_and_ids(asker: Asker) -> None:
     """Every sentence has a rule; the same question gives the same bytes."""
     path = f"/api/v1/requests/{CORRELATION}/explain"
     account = asker.get(path)
-    documents.ExplanationDocument.model_validate(account)
+    check_answer(Explanation, account)
     assert all(sentence["rule"] for sentence in account["sentences"])
     assert account == asker.get(path)
     texts = " ".join(sentence["text"] for sentence in account["sentences"])

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from collector.api.rest import report_models as sample_documents
 from collector.model import GatewayRecord, Span
-from tests.api_client import Asker, serving
+from collector.query.reports.joins import JoinReport
+from tests.api_client import Asker, check_answer, serving
 from tests.stories import MINUTE, MS, NOW, SECOND, Story, asking, make_record, make_spans, number_id
 
 T = NOW - 30 * MINUTE
@@ -115,7 +115,7 @@ def test_a_route_without_exact_pairs_is_left_alone(asker: Asker) -> None:
 def test_the_joins_are_measured_per_route(asker: Asker) -> None:
     """Tiers add up to the records; precision is measured, and a route that guesses is demoted."""
     document = asker.get("/api/v1/joins?start=-1h&limit=2000")
-    sample_documents.JoinsDocument.model_validate(document)
+    check_answer(JoinReport, document)
     apis = {item["api"]: item for item in document["apis"]}
     assert set(apis) == {"plain", "crowd", "no-pairs"}
     plain, crowd = apis["plain"], apis["crowd"]

@@ -19,13 +19,12 @@ from collector.api.jaeger.render import (
     render_operations,
     render_trace,
 )
-from collector.api.responses import json_answer
 from collector.api.workers import Workers
 from collector.errors import BadQuestion, CollectorError, NotFound
 from collector.query.reports.traces import parse_trace_search
 from collector.query.search.filters import read_boolean
 from collector.query.service import QueryService
-from collector.query.timestamps import NS_PER_MS
+from collector.timestamps import NS_PER_MS
 
 _DAY_MS = 86_400_000
 _MAX_MS = 9_223_372_036_000
@@ -78,12 +77,13 @@ def _add_traces(router: APIRouter, questions: QueryService, workers: Workers) ->
 
 async def _answer(workers: Workers, ask: Callable[[], Any], trace_id: str = "") -> Response:
     """Return what *ask* returns as JSON, or the error it raises in Jaeger's envelope."""
+    status = 200
     try:
         body = await workers.run(lambda: orjson.dumps(ask()))
     except CollectorError as error:
-        document = error_envelope(error.http_status, error.message, trace_id)
-        return json_answer(document, status=error.http_status)
-    return Response(body, media_type="application/json")
+        status = error.http_status
+        body = orjson.dumps(error_envelope(status, error.message, trace_id))
+    return Response(body, status_code=status, media_type="application/json")
 
 
 def _get_trace(questions: QueryService, trace_id: str, raw: str) -> dict[str, Any]:

@@ -1,36 +1,38 @@
 """
-The query API as a FastAPI application: parse nothing, ask one question, render its answer.
+The query API as a FastAPI application: parse nothing, ask one question, write its answer.
 
 Blocking questions run in `Workers`, together with the writing of their JSON, so the event loop only
-moves bytes. Bodies are built by `render` and written by orjson; the models in `schemas` document
-them and are checked against real answers by the tests, not at run time.
+moves bytes. An answer is a value that says itself how it reads as JSON (see `collector.answers`).
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from collector import __version__
+from collector.answers import Answer, encode
 from collector.api.guard import Guard
 from collector.api.jaeger.routes import build_jaeger_routes
 from collector.api.page import routes as pages
-from collector.api.responses import error_answer, http_error_answer, json_answer
-from collector.api.rest import openapi as schemas
-from collector.api.rest import serialize as render
-from collector.api.rest.report_routes import build_sample_routes
+from collector.api.responses import (
+    JSON_TYPE,
+    error_answer,
+    http_error_answer,
+    json_answer,
+)
+from collector.api.rest import openapi
 from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
 from collector.config import ApiSettings
 from collector.errors import BadQuestion, CollectorError
-from collector.http.errors import error_shape
+from collector.http.errors import ErrorAnswer, ErrorBody
 from collector.identity.paths import request_path
 from collector.query.search.filters import collect_pairs, read_boolean
 from collector.query.service import QueryService
@@ -39,6 +41,7 @@ from collector.query.timelines.explanation import Explanation
 from collector.telemetry import Metrics
 
 Health = Callable[[], Mapping[str, str]]
+Pairs = Iterable[tuple[str, str]]
 
 _LOG = logging.getLogger(__name__)
 _PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -70,7 +73,6 @@ def build_api(
     app = FastAPI(
         title="Hopline",
         version=__version__,
-        description=schemas.DESCRIPTION,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -81,10 +83,11 @@ def build_api(
     # An id may hold a slash (X-Cloud-Trace-Context), so the longer paths have to come first.
     _add_explanations(app, questions, workers)
     _add_requests(app, questions, workers)
-    _add_overviews(app, questions, workers)
-    app.include_router(build_sample_routes(questions, workers))
+    _add_questions(app, questions, workers)
     app.include_router(build_jaeger_routes(questions, workers))
     pages.add_pages(app)
+    described = cache(partial(openapi.describe, app))
+    app.openapi = described  # type: ignore[method-assign]  # how FastAPI wants it replaced
     app.add_middleware(
         Guard, tokens=settings.tokens, metrics=questions.metrics, clock=clock or SystemClock()
     )
@@ -111,25 +114,25 @@ def _add_error_answers(app: FastAPI) -> None:
     async def on_bug(request: Request, error: Exception) -> Response:
         _LOG.error("answering %s failed", request.url.path, exc_info=error)
         message = "Hopline failed to answer; this is a bug, and its log says where"
-        return json_answer(error_shape("internal", message), status=500)
+        return json_answer(ErrorAnswer(ErrorBody("internal", message)), status=500)
 
 
 def _add_probes(app: FastAPI, health: Health, metrics: Metrics, probes: Workers) -> None:
-    @app.get("/healthz", **schemas.HEALTH)
+    @app.get("/healthz", **openapi.HEALTH)
     async def healthz() -> Response:
-        return json_answer({"status": "ok"})
+        return json_answer(openapi.HealthAnswer("ok"))
 
-    @app.get("/readyz", **schemas.READY)
+    @app.get("/readyz", **openapi.READY)
     async def readyz() -> Response:
         try:
             components = dict(await probes.run(health))
         except CollectorError as error:
             components = {"health": error.message}
         is_ready = all(state == "ok" for state in components.values())
-        body = {"status": "ok" if is_ready else "not_ready", "components": components}
+        body = openapi.ReadyAnswer("ok" if is_ready else "not_ready", components)
         return json_answer(body, status=200 if is_ready else 503)
 
-    @app.get("/metrics", **schemas.METRICS_TEXT)
+    @app.get("/metrics", **openapi.METRICS_TEXT)
     async def prometheus() -> Response:
         return PlainTextResponse(metrics.prometheus_text(), media_type=_PROMETHEUS_TYPE)
 
@@ -137,12 +140,11 @@ def _add_probes(app: FastAPI, health: Health, metrics: Metrics, probes: Workers)
 def _add_explanations(app: FastAPI, questions: QueryService, workers: Workers) -> None:
     async def tell(ask: Callable[[], Explanation], form: str) -> Response:
         if form == "json":
-            body = await workers.run(_write, lambda: render.render_explanation(ask()))
-            return Response(body, media_type="application/json")
+            return await _answer(workers, ask)
         text = await workers.run(lambda: markdown.write_explanation(ask()))
         return Response(text, media_type=_MARKDOWN_TYPE)
 
-    @app.get("/api/v1/explain", **schemas.EXPLAIN_DESCRIBED)
+    @app.get("/api/v1/explain", **openapi.EXPLAIN_DESCRIBED)
     async def explain_described(request: Request) -> Response:
         pairs = request.query_params.multi_items()
         form = _choose_form(dict(pairs).get("format", ""), request.headers.get("accept", ""))
@@ -152,7 +154,7 @@ def _add_explanations(app: FastAPI, questions: QueryService, workers: Workers) -
         told.headers["Content-Location"] = request_path(id_, "/explain")
         return told
 
-    @app.get("/api/v1/requests/{id:path}/explain", **schemas.EXPLAIN)
+    @app.get("/api/v1/requests/{id:path}/explain", **openapi.EXPLAIN)
     async def explain(request: Request) -> Response:
         given = _pairs(request, "as_of", "format")
         form = _choose_form(given.get("format", ""), request.headers.get("accept", ""))
@@ -162,50 +164,49 @@ def _add_explanations(app: FastAPI, questions: QueryService, workers: Workers) -
 
 
 def _add_requests(app: FastAPI, questions: QueryService, workers: Workers) -> None:
-    async def answer(ask: Callable[[], Any]) -> Response:
-        return Response(await workers.run(_write, ask), media_type="application/json")
-
-    @app.get("/api/v1/requests", **schemas.SEARCH)
-    async def search(request: Request) -> Response:
-        pairs = request.query_params.multi_items()
-        return await answer(lambda: render.render_found(questions.search(pairs)))
-
-    @app.get("/api/v1/requests/{id:path}/spans", **schemas.SPANS)
+    @app.get("/api/v1/requests/{id:path}/spans", **openapi.SPANS)
     async def spans(request: Request) -> Response:
         given = _pairs(request, "as_of")
         ask = partial(questions.spans, _id(request), as_of=given.get("as_of", ""))
-        return await answer(lambda: render.render_stored(ask()))
+        return await _answer(workers, ask)
 
-    @app.get("/api/v1/requests/{id:path}", **schemas.TIMELINE)
+    @app.get("/api/v1/requests/{id:path}", **openapi.TIMELINE)
     async def timeline(request: Request) -> Response:
         given = _pairs(request, "as_of", "raw")
         raw = read_boolean("raw", given.get("raw", "false"))
         ask = partial(questions.timeline, _id(request), as_of=given.get("as_of", ""), raw=raw)
-        return await answer(lambda: render.render_timeline(ask()))
+        return await _answer(workers, ask)
 
 
-def _add_overviews(app: FastAPI, questions: QueryService, workers: Workers) -> None:
-    @app.get("/api/v1/sources", **schemas.SOURCES)
-    async def sources(request: Request) -> Response:
-        _pairs(request)
-        ask = partial(_write, lambda: render.render_sources(questions.sources()))
-        return Response(await workers.run(ask), media_type="application/json")
-
-    @app.get("/api/v1/apis", **schemas.APIS)
-    async def apis(request: Request) -> Response:
-        given = _pairs(request, "start", "end")
-        ask = partial(_write, lambda: render.render_apis(questions.apis(**given)))
-        return Response(await workers.run(ask), media_type="application/json")
-
-    @app.get("/api/v1/clocks", **schemas.CLOCKS)
-    async def clocks(request: Request) -> Response:
-        _pairs(request)
-        ask = partial(_write, lambda: render.render_clocks(questions.clocks()))
-        return Response(await workers.run(ask), media_type="application/json")
+def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> None:
+    """Add the questions that take nothing but parameters."""
+    asked: tuple[tuple[str, Mapping[str, Any], Callable[[Pairs], Answer]], ...] = (
+        ("requests", openapi.SEARCH, questions.search),
+        ("sources", openapi.SOURCES, questions.sources),
+        ("apis", openapi.APIS, questions.apis),
+        ("clocks", openapi.CLOCKS, questions.clocks),
+        ("doctor", openapi.DOCTOR, questions.doctor.report),
+        ("joins", openapi.JOINS, questions.joins.report),
+        ("outcomes", openapi.OUTCOMES, questions.outcomes.report),
+    )
+    for path, documented, ask in asked:
+        endpoint = _endpoint(workers, ask)
+        app.add_api_route(f"/api/v1/{path}", endpoint, methods=["GET"], **documented)
 
 
-def _write(ask: Callable[[], Any]) -> bytes:
-    return orjson.dumps(ask())
+def _endpoint(
+    workers: Workers, ask: Callable[[Pairs], Answer]
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def answer(request: Request) -> Response:
+        return await _answer(workers, partial(ask, request.query_params.multi_items()))
+
+    return answer
+
+
+async def _answer(workers: Workers, ask: Callable[[], Answer]) -> Response:
+    """Ask in a thread, and write the answer there too: the event loop only moves bytes."""
+    body = await workers.run(lambda: encode(ask()))
+    return Response(body, media_type=JSON_TYPE)
 
 
 def _id(request: Request) -> str:

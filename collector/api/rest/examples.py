@@ -1,15 +1,296 @@
 """
-Examples for the OpenAPI document, invented; the tests hold them against `documents`.
+Examples for the OpenAPI document: one invented request, told by the product's own rules.
+
+Nothing here is JSON: the values are of the types that answers have, so no example can differ from
+what it illustrates.
 """
 
-from typing import Any
+import json
+
+from collector.answers import Answer, encode
+from collector.http.errors import ErrorAnswer, ErrorBody
+from collector.model import GatewayRecord, Id, Span
+from collector.query.learned.clocks import ClockReport
+from collector.query.reports.doctor import DoctorFinding, DoctorReport
+from collector.query.reports.joins import (
+    ApiJoins,
+    CurvePoint,
+    JoinReport,
+    RouteJoins,
+    StatisticalJoins,
+)
+from collector.query.reports.outcomes import ApiOutcomes, OutcomeReport
+from collector.query.results import (
+    ApiReport,
+    Apis,
+    Found,
+    SourceReport,
+    Sources,
+    Stored,
+    Summary,
+    TimeRange,
+)
+from collector.query.timelines.explanation import build_explanation
+from collector.stitch.completeness import SPAN_SOURCE, SourceLag, SourceLags
+from collector.stitch.inputs import StitchInputs
+from collector.stitch.pipeline import stitch
+from collector.stitch.time.clocks import ClockPair
+from collector.stitch.verdict.outcomes import OutcomeCount
+from collector.timestamps import NS_PER_MIN, NS_PER_MS, NS_PER_S
 
 _TRACE = "4f1c2a77d0b94e3c8a5b6d7e8f901234"
 _RECORD = "9d2f6c1e-5b7a-4c30-8e4f-2a6b8c0d1e3f"
+_OTHER = "a3d9e0b1-5c74-4f1e-9b62-0e8d7c6b5a49"
+_START_NS = 1_772_357_400 * NS_PER_S  # 2026-03-01T09:30:00Z
+_HOUR = TimeRange(start_ns=_START_NS - 30 * NS_PER_MIN, end_ns=_START_NS + 30 * NS_PER_MIN)
+
+_RECORD_OF_GATEWAY = GatewayRecord(
+    gateway="azure-apim",
+    record_id=_RECORD,
+    start_ns=_START_NS,
+    instance="shop-apim",
+    source="log-analytics",
+    ids=(Id("apim_correlation_id", _RECORD),),
+    trace_id=_TRACE,
+    trace_id_source="BackendRequestHeaders.traceparent",
+    outgoing_span_id="1a2b3c4d5e6f7081",
+    is_sampled=True,
+    duration_ns=152 * NS_PER_MS,
+    client_ns=1 * NS_PER_MS,
+    cache_ns=0,
+    backend_ns=141 * NS_PER_MS,
+    method="GET",
+    scheme="https",
+    host="api.shop.example",
+    path="/orders/42",
+    route="/orders/{id}",
+    status=200,
+    api="orders-api",
+    api_revision="3",
+    operation="get-order",
+    product="partners",
+    consumer="acme-mobile",
+    region="West Europe",
+    client_address="203.0.113.7",
+    backend_method="GET",
+    backend_host="mesh.shop.example",
+    backend_path="/orders/42",
+    backend_status=200,
+    cache="none",
+    raw=json.dumps({"CorrelationId": _RECORD, "TotalTime": 152}),
+    received_ns=_START_NS + 3 * NS_PER_MIN,
+)
+_SPAN = Span(
+    trace_id=_TRACE,
+    span_id="2b3c4d5e6f708192",
+    parent_span_id="1a2b3c4d5e6f7081",
+    name="GET /orders/{id}",
+    service="orders",
+    start_ns=_START_NS + 7_250_000,
+    end_ns=_START_NS + 145_750_000,
+    kind="Server",
+    attributes={"http.response.status_code": "200"},
+    resource={"service.name": "orders", "host.name": "orders-7c9d"},
+    received_ns=_START_NS + NS_PER_S,
+)
+
+TIMELINE = stitch(
+    StitchInputs(
+        records=(_RECORD_OF_GATEWAY,),
+        spans=(_SPAN,),
+        now_ns=_HOUR.end_ns,
+        lags=SourceLags(
+            by_source={
+                "log-analytics": SourceLag(
+                    watermark_ns=_HOUR.end_ns - 8 * NS_PER_MIN, p99_lag_ns=240 * NS_PER_S
+                ),
+                SPAN_SOURCE: SourceLag(
+                    watermark_ns=_HOUR.end_ns - 4 * NS_PER_S, p99_lag_ns=4 * NS_PER_S
+                ),
+            },
+            expected=(SPAN_SOURCE,),
+        ),
+    )
+)
+EXPLANATION = build_explanation(TIMELINE)
+STORED = Stored(id=_TRACE, records=(_RECORD_OF_GATEWAY,), spans=(_SPAN,), logs=(), is_cut=False)
+FOUND = Found(
+    requests=(
+        Summary(
+            id=_RECORD,
+            trace_id=_TRACE,
+            start_ns=_START_NS,
+            duration_ns=152 * NS_PER_MS,
+            gateway="azure-apim",
+            api="orders-api",
+            operation="get-order",
+            route="/orders/{id}",
+            method="GET",
+            status=200,
+            is_error=False,
+            consumer="acme-mobile",
+            backend_ns=141 * NS_PER_MS,
+            unexplained_ns=0,
+            hops=len(TIMELINE.hops),
+            services=("orders",),
+            is_joined=True,
+            state=TIMELINE.state,
+            verdict="none",
+        ),
+    ),
+    next_cursor="",
+    range=_HOUR,
+    watermarks_ns=TIMELINE.watermarks_ns,
+)
+SOURCES = Sources(
+    sources=(
+        SourceReport(
+            source="log-analytics",
+            stream="record",
+            doors=("azure-monitor",),
+            rows=10_420,
+            last_event_ns=_START_NS + 6 * NS_PER_MIN,
+            last_received_ns=_START_NS + 9 * NS_PER_MIN,
+            lag_p50_ns=95 * NS_PER_S,
+            lag_p90_ns=180 * NS_PER_S,
+            lag_p99_ns=240 * NS_PER_S,
+            watermark_ns=_START_NS + 2 * NS_PER_MIN,
+            accepted=10_420,
+            rejected=3,
+        ),
+    )
+)
+APIS = Apis(
+    apis=(
+        ApiReport(
+            gateway="azure-apim",
+            api="orders-api",
+            requests=7_200,
+            requests_per_s=2.0,
+            errors=36,
+            error_ratio=0.005,
+            p50_ns=88 * NS_PER_MS,
+            p95_ns=310 * NS_PER_MS,
+            p99_ns=1_250 * NS_PER_MS,
+            join_coverage=0.998,
+        ),
+    )
+)
+CLOCKS = ClockReport(
+    pairs=(
+        ClockPair(
+            first="checkout-7d9c5b6f4-x2k8p",
+            second="stock-5f6b7c8d9-q4w7z",
+            offset_ns=131_204_000,
+            bound_ns=412_000,
+            samples=214,
+            drift_ppm=0.0,
+            health="off",
+        ),
+    ),
+    calls=1_902,
+    start_ns=_HOUR.start_ns,
+    end_ns=_HOUR.end_ns,
+)
+DOCTOR = DoctorReport(
+    findings=(
+        DoctorFinding(
+            rule="HEADER_STRIPPED_BY_APP",
+            title="An application does not forward the trace headers",
+            meaning="Its calls begin traces of their own: who made them shows only by other signs.",
+            hop="orders",
+            layer="app",
+            gateway="azure-apim",
+            share_of_traffic=0.24,
+            requests=500,
+            affected=120,
+            first_seen_ns=_HOUR.start_ns,
+            last_seen_ns=_START_NS,
+            example_ids=(_RECORD,),
+            message="orders: what comes in carries a context, what goes out begins anew "
+            "(120 of 500 requests)",
+            fix="Forward the trace headers from the incoming request to every outgoing one.",
+            refs=(f"{_TRACE}/{_SPAN.span_id}",),
+        ),
+    ),
+    looked_at=500,
+    range=_HOUR,
+    note="",
+)
+JOINS = JoinReport(
+    apis=(
+        ApiJoins(
+            gateway="azure-apim",
+            api="orders-api",
+            records=480,
+            tiers={"0": 402, "3": 31, "none": 47},
+            joined_ratio=0.902083,
+            statistical=StatisticalJoins(
+                start_ns=_HOUR.start_ns,
+                end_ns=_HOUR.end_ns,
+                records=3_000,
+                exact_pairs=2_706,
+                unjoined=294,
+                joined=271,
+                routes=(
+                    RouteJoins(
+                        route="azure-apim||orders-api|GET|get-order",
+                        audited=2_706,
+                        claimed=2_612,
+                        precision=0.9973,
+                        coverage=0.9627,
+                        is_demoted=False,
+                        curve=(CurvePoint(0.9, 0.991, 2_655),),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    looked_at=500,
+    unrecorded=20,
+    range=_HOUR,
+    note="",
+)
+OUTCOMES = OutcomeReport(
+    apis=(
+        ApiOutcomes(
+            api="orders-api",
+            requests=480,
+            outcomes={"ok": 471, "zombie": 9},
+            matrix=(
+                OutcomeCount(
+                    api="orders-api",
+                    consumer="acme-mobile",
+                    gateway_status="5xx",
+                    edge_status="2xx",
+                    app_status="2xx",
+                    outcome="zombie",
+                    requests=9,
+                    wasted_ns=18_240_500_000,
+                    examples=(_RECORD,),
+                ),
+                OutcomeCount(
+                    api="orders-api",
+                    consumer="acme-mobile",
+                    gateway_status="2xx",
+                    edge_status="2xx",
+                    app_status="2xx",
+                    outcome="ok",
+                    requests=471,
+                    wasted_ns=0,
+                    examples=(_OTHER,),
+                ),
+            ),
+        ),
+    ),
+    looked_at=480,
+    range=_HOUR,
+    note="",
+)
 
 
-def _error(code: str, message: str, hint: str) -> dict[str, Any]:
-    return {"error": {"code": code, "message": message, "hint": hint}}
+def _error(code: str, message: str, hint: str) -> ErrorAnswer:
+    return ErrorAnswer(ErrorBody(code, message, hint))
 
 
 BAD_QUESTION = _error(
@@ -35,308 +316,7 @@ OVERLOADED = _error("overloaded", "too many questions at once", "ask again in a 
 STORE_UNAVAILABLE = _error("store_unavailable", "ClickHouse does not answer", "")
 QUERY_TIMEOUT = _error("query_timeout", "no answer within 30 s", "narrow the range or add a filter")
 
-_GATEWAY_RECORD: dict[str, Any] = {
-    "gateway": "azure-apim",
-    "record_id": _RECORD,
-    "start": "2026-03-01T09:30:00.120000000Z",
-    "instance": "shop-apim",
-    "source": "log-analytics",
-    "kind": "http",
-    "ids": [{"kind": "apim_correlation_id", "value": _RECORD}],
-    "trace_id": _TRACE,
-    "trace_id_source": "BackendRequestHeaders.traceparent",
-    "parent_span_id": "",
-    "outgoing_span_id": "1a2b3c4d5e6f7081",
-    "is_sampled": True,
-    "duration_ms": 152.0,
-    "client_ms": 1.0,
-    "gateway_ms": None,
-    "cache_ms": 0.0,
-    "backend_ms": 141.0,
-    "resolution_ms": 1.0,
-    "method": "GET",
-    "scheme": "https",
-    "host": "api.shop.example",
-    "path": "/orders/42",
-    "route": "/orders/{id}",
-    "protocol": "HTTP/1.1",
-    "status": 200,
-    "is_error": False,
-    "api": "orders-api",
-    "api_revision": "3",
-    "operation": "get-order",
-    "product": "partners",
-    "consumer": "acme-mobile",
-    "user": "",
-    "region": "West Europe",
-    "client_address": "203.0.113.7",
-    "backend_method": "GET",
-    "backend_host": "mesh.shop.example",
-    "backend_path": "/orders/42",
-    "backend_status": 200,
-    "backend_id": "",
-    "attempts": None,
-    "cache": "none",
-    "request_bytes": 310,
-    "response_bytes": 1840,
-    "error_source": "",
-    "error_scope": "",
-    "error_section": "",
-    "error_reason": "",
-    "error_message": "",
-    "error_elapsed_ms": None,
-    "weight": 1.0,
-    "quality": [],
-    "attributes": {},
-    "raw": {"CorrelationId": _RECORD, "TotalTime": 152},
-    "received": "2026-03-01T09:33:10.000000000Z",
-}
-_SPAN: dict[str, Any] = {
-    "span_id": "2b3c4d5e6f708192",
-    "parent_span_id": "1a2b3c4d5e6f7081",
-    "raw_span_id": "2b3c4d5e6f708192",
-    "raw_parent_span_id": "1a2b3c4d5e6f7081",
-    "trace_id": _TRACE,
-    "hop": 1,
-    "role": "app",
-    "service": "orders",
-    "name": "GET /orders/{id}",
-    "kind": "Server",
-    "start_offset_ms": 7.25,
-    "raw_start": "2026-03-01T09:30:00.127250000Z",
-    "adjusted_by_ms": 0.0,
-    "adjusted_bound_ms": 0.0,
-    "adjusted_reason": "",
-    "duration_ms": 138.5,
-    "self_ms": 138.5,
-    "on_critical_path": True,
-    "status": "Unset",
-    "status_message": "",
-    "attributes": {"http.response.status_code": "200"},
-    "orphan": False,
-    "inferred": False,
-    "flags": [],
-}
-_HOP: dict[str, Any] = {
-    "index": 1,
-    "role": "service",
-    "service": "orders",
-    "name": "GET /orders/{id}",
-    "parent": 0,
-    "start_offset_ms": 7.25,
-    "duration_ms": 138.5,
-    "self_ms": 138.5,
-    "critical_ms": 138.5,
-    "proxy_ms": 0.0,
-    "attempt": 1,
-    "attempts": 1,
-    "status": "200",
-    "instance": "orders-7c9d",
-    "inferred": False,
-    "mirrored": False,
-    "async": False,
-    "span_ids": ["2b3c4d5e6f708192"],
-    "notes": [],
-}
-_EVIDENCE = [{"field": "trace_id", "left": _TRACE, "right": _TRACE}]
-_VERDICT: dict[str, Any] = {
-    "layer": "none",
-    "component": "",
-    "class": "",
-    "reason": "",
-    "confidence": 1.0,
-    "rule": "NO_FAILURE",
-    "hop": -1,
-    "first_offset_ms": None,
-    "who_closed": "",
-    "outcome": "ok",
-    "wasted_ms": 0.0,
-    "chain": [],
-}
-TIMELINE: dict[str, Any] = {
-    "id": _RECORD,
-    "trace_id": _TRACE,
-    "trace_ids": [_TRACE],
-    "ids": [{"kind": "apim_correlation_id", "value": _RECORD}],
-    "state": "complete",
-    "expected": [{"source": "azure-apim", "status": "arrived", "deadline": None}],
-    "revision": 3,
-    "start": "2026-03-01T09:30:00.120000000Z",
-    "duration_ms": 152.0,
-    "status": 200,
-    "error": False,
-    "root_span_id": "1a2b3c4d5e6f7081",
-    "gateway_records": [
-        {
-            **_GATEWAY_RECORD,
-            "sources": ["log-analytics"],
-            "versions": 1,
-            "span_id": "1a2b3c4d5e6f7081",
-        }
-    ],
-    "phases": [
-        {
-            "name": "gateway",
-            "duration_ms": 11.0,
-            "lower_ms": 10.0,
-            "upper_ms": 12.0,
-            "source": "TotalTime - BackendTime",
-        },
-        {
-            "name": "network",
-            "duration_ms": 2.5,
-            "lower_ms": 2.0,
-            "upper_ms": 3.0,
-            "source": "BackendTime - span 2b3c4d5e6f708192",
-        },
-        {
-            "name": "app",
-            "duration_ms": 138.5,
-            "lower_ms": 138.5,
-            "upper_ms": 138.5,
-            "source": "spans",
-        },
-    ],
-    "hops": [_HOP],
-    "spans": [_SPAN],
-    "critical_path": [{"span_id": "2b3c4d5e6f708192", "from_ms": 7.25, "to_ms": 145.75}],
-    "links": [
-        {
-            "from": f"azure-apim/{_RECORD}",
-            "to": f"{_TRACE}/2b3c4d5e6f708192",
-            "tier": 0,
-            "confidence": 1.0,
-            "evidence": _EVIDENCE,
-            "rejected": [],
-        }
-    ],
-    "verdict": _VERDICT,
-    "findings": [],
-    "acts": [],
-    "callers": [],
-    "other_matches": [],
-    "watermarks": {"azure-apim": "2026-03-01T09:32:00.000000000Z"},
-}
-FOUND: dict[str, Any] = {
-    "requests": [
-        {
-            "id": _RECORD,
-            "trace_id": _TRACE,
-            "start": "2026-03-01T09:30:00.120000000Z",
-            "duration_ms": 152.0,
-            "gateway": "azure-apim",
-            "api": "orders-api",
-            "operation": "get-order",
-            "route": "/orders/{id}",
-            "method": "GET",
-            "status": 200,
-            "error": False,
-            "consumer": "acme-mobile",
-            "backend_ms": 141.0,
-            "unexplained_ms": 0.0,
-            "hops": 2,
-            "services": ["orders"],
-            "joined": True,
-            "state": "complete",
-            "verdict": "none",
-        }
-    ],
-    "next_cursor": None,
-    "range": {"start": "2026-03-01T09:00:00.000000000Z", "end": "2026-03-01T10:00:00.000000000Z"},
-    "watermarks": {"azure-apim": "2026-03-01T09:32:00.000000000Z"},
-    "note": "",
-}
-ACCOUNT: dict[str, Any] = {
-    "id": _RECORD,
-    "title": "GET /orders/42",
-    "state": "complete",
-    "revision": 3,
-    "sentences": [
-        {
-            "section": "happened",
-            "text": "GET /orders/42 began at 2026-03-01T09:30:00.120000000Z and ended with status "
-            "200 after 152.0 ms.",
-            "rule": "REQUEST",
-            "refs": ["1a2b3c4d5e6f7081"],
-        }
-    ],
-}
-STORED: dict[str, Any] = {
-    "id": _TRACE,
-    "records": [_GATEWAY_RECORD],
-    "spans": [
-        {
-            "trace_id": _TRACE,
-            "span_id": "2b3c4d5e6f708192",
-            "parent_span_id": "1a2b3c4d5e6f7081",
-            "name": "GET /orders/{id}",
-            "service": "orders",
-            "kind": "Server",
-            "start": "2026-03-01T09:30:00.127250000Z",
-            "end": "2026-03-01T09:30:00.265750000Z",
-            "duration_ms": 138.5,
-            "status": "Unset",
-            "status_message": "",
-            "trace_state": "",
-            "attributes": {"http.response.status_code": "200"},
-            "resource": {"service.name": "orders"},
-            "scope": "",
-            "events": [],
-            "links": [],
-            "received": "2026-03-01T09:30:01.000000000Z",
-        }
-    ],
-    "logs": [],
-    "cut": False,
-}
-SOURCES: dict[str, Any] = {
-    "sources": [
-        {
-            "source": "log-analytics",
-            "stream": "record",
-            "doors": ["azure-monitor"],
-            "rows": 10_420,
-            "last_event": "2026-03-01T09:36:00.000000000Z",
-            "last_received": "2026-03-01T09:39:02.000000000Z",
-            "lag_p50_ms": 95_000.0,
-            "lag_p90_ms": 180_000.0,
-            "lag_p99_ms": 240_000.0,
-            "watermark": "2026-03-01T09:32:00.000000000Z",
-            "accepted": 10_420,
-            "rejected": 3,
-            "last_error": "",
-        }
-    ]
-}
-CLOCKS: dict[str, Any] = {
-    "pairs": [
-        {
-            "first": "checkout-7d9c5b6f4-x2k8p",
-            "second": "stock-5f6b7c8d9-q4w7z",
-            "offset_ms": 131.204,
-            "bound_ms": 0.412,
-            "samples": 214,
-            "drift_ppm": 0.0,
-            "health": "off",
-        }
-    ],
-    "calls": 1_902,
-    "start": "2026-03-01T09:15:04.118000000Z",
-    "end": "2026-03-01T09:39:58.730000000Z",
-}
-APIS: dict[str, Any] = {
-    "apis": [
-        {
-            "gateway": "azure-apim",
-            "api": "orders-api",
-            "requests": 7_200,
-            "requests_per_s": 2.0,
-            "errors": 36,
-            "error_ratio": 0.005,
-            "p50_ms": 88.0,
-            "p95_ms": 310.0,
-            "p99_ms": 1_250.0,
-            "join_coverage": 0.998,
-        }
-    ]
-}
+
+def as_json(example: Answer) -> object:
+    """Return an example as OpenAPI shows it."""
+    return json.loads(encode(example))

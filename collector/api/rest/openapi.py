@@ -1,17 +1,19 @@
 """
 What OpenAPI says about each route: parameters, answers, examples.
 
-Parameters are documented from the tables that read them, answers from `documents` and `examples`.
+Parameters are documented from the tables that read them, answers by their own types; an example is
+a value of the type that it illustrates.
 """
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
+from collector.answers import Answer, answer_name, record_name
 from collector.api.rest import examples
-from collector.api.rest import models as documents
-from collector.api.rest import report_examples as sample_examples
-from collector.api.rest import report_models as sample_documents
 from collector.query.reports.sampling import SAMPLE_PARAMETERS
 from collector.query.search.described import DESCRIBED
 from collector.query.search.filters import PARAMETERS, Parameter
@@ -30,6 +32,7 @@ _ERRORS = {
     503: ("The store does not answer; see Retry-After.", examples.STORE_UNAVAILABLE),
     504: ("The store did not answer in time.", examples.QUERY_TIMEOUT),
 }
+_WORDS = {"None": "null", "True": "true", "False": "false"}
 _ALWAYS = (400, 401, 422, 429, 503, 504)
 _ID = Parameter(
     "id",
@@ -51,30 +54,56 @@ _FORMAT = Parameter(
 _BEGIN_AND_END = tuple(each for each in PARAMETERS if each.name in ("start", "end"))
 
 
+@dataclass(frozen=True, slots=True)
+class HealthAnswer(Answer):
+    """Liveness."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyAnswer(Answer):
+    """Readiness by component: `ok`, or what is wrong."""
+
+    status: str
+    components: dict[str, str]
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """
+    Return the OpenAPI document of *app*.
+
+    What types say of their fields is rewritten to the fields' names in answers.
+    """
+    document = get_openapi(
+        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
+    )
+    for name, schema in document["components"]["schemas"].items():
+        rename = record_name if "Record" in name else answer_name
+        parts = re.split(r"`([\w*]+)`", schema.get("description", ""))
+        parts[1::2] = [f"`{_WORDS.get(part) or rename(part)}`" for part in parts[1::2]]
+        schema["description"] = "".join(parts)
+    return document
+
+
 def _route(
     name: str,
     summary: str,
     description: str,
-    answer: type[BaseModel] | None = None,
-    example: Any = None,
+    example: Answer | None = None,
     *,
     tag: str = "requests",
     parameters: tuple[Parameter, ...] = (),
     has_id: bool = False,
     errors: tuple[int, ...] = _ALWAYS,
 ) -> dict[str, Any]:
-    """Return the keyword arguments of one `app.get`."""
+    """Return the keyword arguments of one `app.get` that answers with the type of *example*."""
     responses: dict[int | str, dict[str, Any]] = {}
-    if answer is not None:
-        content = {"application/json": {"example": example}}
-        responses[200] = {"model": answer, "description": "The answer.", "content": content}
+    if example is not None:
+        responses[200] = _response(example, "The answer.")
     for status in (*errors, 404) if has_id else errors:
-        description_of, error = _ERRORS[status]
-        responses[status] = {
-            "model": documents.ErrorDocument,
-            "description": description_of,
-            "content": {"application/json": {"example": error}},
-        }
+        text, error = _ERRORS[status]
+        responses[status] = _response(error, text)
     documented = [_document(_ID, "path")] if has_id else []
     documented += [_document(parameter, "query") for parameter in parameters]
     return {
@@ -87,6 +116,11 @@ def _route(
         "responses": responses,
         "openapi_extra": {"parameters": documented} if documented else None,
     }
+
+
+def _response(example: Answer, description: str) -> dict[str, Any]:
+    content = {"application/json": {"example": examples.as_json(example)}}
+    return {"model": type(example), "description": description, "content": content}
 
 
 def _document(parameter: Parameter, place: str) -> dict[str, Any]:
@@ -106,7 +140,6 @@ SEARCH = _route(
     "search",
     "Find requests",
     "Requests of a range of time, slowest or newest first. An empty answer says why in `note`.",
-    documents.FoundDocument,
     examples.FOUND,
     parameters=PARAMETERS,
 )
@@ -115,7 +148,6 @@ TIMELINE = _route(
     "One request's timeline",
     "Gateway record and spans stitched into one timeline. When several requests carry the id, the "
     "newest is shown and the others are listed in `other_matches`.",
-    documents.TimelineDocument,
     examples.TIMELINE,
     parameters=(_AS_OF, _RAW),
     has_id=True,
@@ -125,8 +157,7 @@ EXPLAIN = _route(
     "One request in sentences",
     "Deterministic: the same data give the same words. Every sentence names its rule and the ids "
     "of the records and spans it rests on. JSON, or Markdown with `Accept: text/markdown`.",
-    documents.ExplanationDocument,
-    examples.ACCOUNT,
+    examples.EXPLANATION,
     parameters=(_AS_OF, _FORMAT),
     has_id=True,
 )
@@ -135,8 +166,7 @@ EXPLAIN_DESCRIBED = _route(
     "A described request in sentences",
     "For when nobody has an id: the slowest request within 5 minutes of `at` that fits API, "
     "status, consumer and so on. `Content-Location` names it; the same description finds the same.",
-    documents.ExplanationDocument,
-    examples.ACCOUNT,
+    examples.EXPLANATION,
     parameters=(*DESCRIBED, _FORMAT),
     errors=(*_ALWAYS, 404),
 )
@@ -144,7 +174,6 @@ SPANS = _route(
     "spans",
     "What is stored, untouched",
     "Gateway records (every version), spans and log records behind a request.",
-    documents.StoredDocument,
     examples.STORED,
     parameters=(_AS_OF,),
     has_id=True,
@@ -153,7 +182,6 @@ SOURCES = _route(
     "sources",
     "How fresh every source is",
     "Per source: last seen, lag percentiles, watermark, accepted and rejected counts.",
-    documents.SourcesDocument,
     examples.SOURCES,
     tag="overview",
 )
@@ -161,7 +189,6 @@ APIS = _route(
     "apis",
     "The gateways' APIs",
     "Request rate, errors, percentiles and join coverage of each API. Default range: 1 h.",
-    documents.ApisDocument,
     examples.APIS,
     tag="overview",
     parameters=_BEGIN_AND_END,
@@ -171,7 +198,6 @@ CLOCKS = _route(
     "How far the hosts' clocks are apart",
     "Learned from calls between hosts of recent requests, with error bars. A span is moved only "
     "when zero lies outside of them; `?raw=true` of a timeline leaves every clock as it is.",
-    documents.ClocksDocument,
     examples.CLOCKS,
     tag="overview",
 )
@@ -181,8 +207,7 @@ DOCTOR = _route(
     "Rules over a stable sample of a range (default: 1 h): broken trace context, missing and late "
     "spans, times that cannot be true, gateway and mesh acting against each other. A finding "
     "needs 20 requests and 5 % of those that passed its hop; one about two layers 5 requests.",
-    sample_documents.DoctorDocument,
-    sample_examples.DOCTOR,
+    examples.DOCTOR,
     tag="overview",
     parameters=SAMPLE_PARAMETERS,
 )
@@ -192,8 +217,7 @@ JOINS = _route(
     "Per API: records of a stable sample by tier, and the measured precision and coverage of "
     "joins without ids, found by hiding the ids of requests that have some. A route that does not "
     "keep what it claims is demoted: it gives candidates and no joins.",
-    sample_documents.JoinsDocument,
-    sample_examples.JOINS,
+    examples.JOINS,
     tag="overview",
     parameters=SAMPLE_PARAMETERS,
 )
@@ -202,8 +226,7 @@ OUTCOMES = _route(
     "What consumers got against what happened inside",
     "Per API: gateway status × edge status × application status over a stable sample, with the "
     "outcome (masked, manufactured, phantom, abandoned, zombie) and examples of each.",
-    sample_documents.OutcomesDocument,
-    sample_examples.OUTCOMES,
+    examples.OUTCOMES,
     tag="overview",
     parameters=SAMPLE_PARAMETERS,
 )
@@ -211,8 +234,7 @@ HEALTH = _route(
     "healthz",
     "Liveness",
     "Answers as long as the process runs. No token needed.",
-    documents.HealthDocument,
-    {"status": "ok"},
+    HealthAnswer("ok"),
     tag="operation",
     errors=(),
 )
@@ -220,8 +242,7 @@ READY = _route(
     "readyz",
     "Readiness by component",
     "200 when every component is `ok`, else 503 with the same body. No token needed.",
-    documents.ReadyDocument,
-    {"status": "ok", "components": {"store": "ok", "journal": "ok"}},
+    ReadyAnswer("ok", {"store": "ok", "journal": "ok"}),
     tag="operation",
     errors=(),
 )

@@ -14,10 +14,10 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from collector.answers import Answer, Moment
 from collector.clock import Clock
 from collector.errors import CollectorError
 from collector.query.timelines.rows import RowStitching
-from collector.query.timestamps import NS_PER_S
 from collector.stitch.time.clocks import (
     WINDOW_NS,
     ClockPair,
@@ -28,6 +28,7 @@ from collector.stitch.time.clocks import (
 )
 from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
 from collector.store import RequestFilter, Store
+from collector.timestamps import NS_PER_S
 
 _REFRESH_NS = 30 * NS_PER_S
 # A sample of 60 takes 120 CPU ms, half a percent of a core. One of 10 takes 80: six of those in the
@@ -41,13 +42,13 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ClockReport:
+class ClockReport(Answer):
     """The pairs of hosts by name, learned from calls that started in [start_ns, end_ns]."""
 
     pairs: tuple[ClockPair, ...]
     calls: int
-    start_ns: int | None
-    end_ns: int | None
+    start_ns: Moment | None
+    end_ns: Moment | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from collector.clock import Clock
 from collector.errors import CollectorError
 from collector.model import Stream
 from collector.query.results import SourceReport
-from collector.query.timestamps import NS_PER_S, format_duration, format_timestamp
 from collector.stitch.completeness import SPAN_SOURCE, SourceLag
 from collector.store import SourceStat, Store
+from collector.timestamps import NS_PER_S, format_duration, format_timestamp
 
 _REFRESH_NS = 5 * NS_PER_S
 # Even a source without lag needs a segment to be closed and loaded.

@@ -21,7 +21,6 @@ from collector.clock import Clock
 from collector.identity import ids
 from collector.model import GatewayRecord
 from collector.query.learned.freshness import Freshness
-from collector.query.timestamps import NS_PER_S
 from collector.stitch.completeness import SPAN_SOURCE
 from collector.stitch.join.by_likelihood import (
     STATISTICS_MINIMUM,
@@ -36,6 +35,7 @@ from collector.stitch.join.by_likelihood import (
 )
 from collector.stitch.join.likely import TIMELINE_MINIMUM, LikelyPair
 from collector.store import Edge, Store
+from collector.timestamps import NS_PER_S
 
 # Narrow first: a busy API fills the limit within minutes, a quiet one needs hours.
 _REACHES_NS = (300 * NS_PER_S, 3 * 3600 * NS_PER_S)

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from collector.query.reports.sampling import Sample, SampleWish, Sampling
+from collector.answers import Answer, Moment
+from collector.query.reports.sampling import Sample, Sampling
+from collector.query.results import TimeRange
 from collector.stitch.doctor.diagnose import Diagnosis, diagnose
 from collector.stitch.doctor.overlap_rules import MIN_OVERLAPS
 from collector.stitch.doctor.rule import MIN_REQUESTS, MIN_SHARE
@@ -22,19 +24,39 @@ _LAYER_OF_RULE = {"HEADER_STRIPPED_BY_APP": "app", "CLOCK": "host"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorFinding:
-    """A diagnosis and the layer that its place belongs to."""
+    """
+    Something that is wrong again and again at one hop: a service, or a gateway.
 
-    diagnosis: Diagnosis
+    `layer` is gateway, edge, mesh, app, dependency or host; `gateway` the product that the fix is
+    written for. Of `requests` that passed the hop `affected` show it, a `share_of_traffic` from 0
+    to 1. `meaning` says what comes of it. `example_ids` are requests, the newest first; `refs`
+    records and spans of the newest.
+    """
+
+    rule: str
+    title: str
+    meaning: str
+    hop: str
     layer: str
+    gateway: str
+    share_of_traffic: float
+    requests: int
+    affected: int
+    first_seen_ns: Moment
+    last_seen_ns: Moment
+    example_ids: tuple[str, ...]
+    message: str
+    fix: str
+    refs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoctorReport:
+class DoctorReport(Answer):
     """What the doctor found in `looked_at` requests. `note` says why there is nothing."""
 
     findings: tuple[DoctorFinding, ...]
     looked_at: int
-    wish: SampleWish
+    range: TimeRange
     note: str
 
 
@@ -59,14 +81,33 @@ def examine(sample: Sample) -> DoctorReport:
     timelines = sample.timelines
     roles = _roles(timelines)
     findings = tuple(
-        DoctorFinding(diagnosis=found, layer=_layer(found, roles.get(found.place, "")))
-        for found in diagnose(timelines)
+        _finding(found, _layer(found, roles.get(found.place, ""))) for found in diagnose(timelines)
     )
     notes = [sample.note] if sample.note else []
     if timelines and not findings:
         notes.append(_why_healthy(len(timelines)))
     return DoctorReport(
-        findings=findings, looked_at=len(timelines), wish=sample.wish, note=" ".join(notes)
+        findings=findings, looked_at=len(timelines), range=sample.range, note=" ".join(notes)
+    )
+
+
+def _finding(diagnosis: Diagnosis, layer: str) -> DoctorFinding:
+    return DoctorFinding(
+        rule=diagnosis.rule,
+        title=diagnosis.title,
+        meaning=diagnosis.meaning,
+        hop=diagnosis.place,
+        layer=layer,
+        gateway=diagnosis.gateway,
+        share_of_traffic=round(diagnosis.share, 6),
+        requests=diagnosis.passing,
+        affected=diagnosis.requests,
+        first_seen_ns=diagnosis.first_seen_ns,
+        last_seen_ns=diagnosis.last_seen_ns,
+        example_ids=diagnosis.examples,
+        message=diagnosis.message,
+        fix=diagnosis.fix,
+        refs=diagnosis.refs,
     )
 
 

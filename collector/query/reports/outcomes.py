@@ -8,31 +8,37 @@ Source: algorithms.md 4.14.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from collector.query.reports.sampling import SampleWish, Sampling
+from collector.answers import Answer
+from collector.query.reports.sampling import Sampling
+from collector.query.results import TimeRange
 from collector.stitch.timeline import Timeline
 from collector.stitch.verdict.outcomes import OutcomeCount, count_outcomes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiOutcomes:
-    """The outcomes of one API: in all, and by gateway, edge and application status."""
+    """
+    The outcomes of one API: in all, and by gateway, edge and application status.
+
+    The API "" are requests without a gateway record.
+    """
 
     api: str
     requests: int
-    outcomes: tuple[tuple[str, int], ...]
+    outcomes: Mapping[str, int]
     matrix: tuple[OutcomeCount, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutcomeReport:
+class OutcomeReport(Answer):
     """The matrices of all APIs, the busiest first. `note` says why there is none."""
 
     apis: tuple[ApiOutcomes, ...]
     looked_at: int
-    wish: SampleWish
+    range: TimeRange
     note: str
 
 
@@ -53,7 +59,7 @@ class Outcomes:
         return OutcomeReport(
             apis=tabulate(sample.timelines),
             looked_at=len(sample.timelines),
-            wish=sample.wish,
+            range=sample.range,
             note=sample.note,
         )
 
@@ -74,6 +80,6 @@ def _of_api(api: str, counts: Sequence[OutcomeCount]) -> ApiOutcomes:
     return ApiOutcomes(
         api=api,
         requests=sum(totals.values()),
-        outcomes=tuple(sorted(totals.items(), key=lambda item: (-item[1], item[0]))),
+        outcomes=dict(sorted(totals.items(), key=lambda item: (-item[1], item[0]))),
         matrix=tuple(sorted(counts, key=lambda c: -c.requests)),
     )

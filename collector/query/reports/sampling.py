@@ -12,11 +12,12 @@ from time import monotonic
 from collector.clock import Clock
 from collector.errors import BadQuestion
 from collector.query.learned.freshness import Freshness
+from collector.query.results import TimeRange
 from collector.query.search.filters import PARAMETERS, Parameter, collect_pairs, parse_range
 from collector.query.timelines.rows import RowStitching
-from collector.query.timestamps import format_timestamp
 from collector.stitch.timeline import Timeline
 from collector.store import RequestRow, Store
+from collector.timestamps import format_timestamp
 
 DEFAULT_LIMIT = 500
 MAX_LIMIT = 5_000
@@ -49,7 +50,8 @@ class SampleWish:
 class Sample:
     """Timelines of a sample. `note` says what was left out, or why there is nothing."""
 
-    wish: SampleWish
+    range: TimeRange
+    api: str
     timelines: tuple[Timeline, ...]
     note: str = ""
 
@@ -102,12 +104,16 @@ class Sampling:
         wish = parse_sample(pairs, now_ns=now_ns)
         rows = self._store.sample_requests(wish.start_ns, wish.end_ns, wish.limit, api=wish.api)
         if not rows:
-            return Sample(wish=wish, timelines=(), note=self._why_empty(wish))
+            return self._sample(wish, (), self._why_empty(wish))
         timelines: dict[str, Timeline] = {}
         notes: list[str] = []
         for timeline in self._stitch(rows, now_ns, notes):
             timelines.setdefault(timeline.id, timeline)
-        return Sample(wish=wish, timelines=tuple(timelines.values()), note=" ".join(notes))
+        return self._sample(wish, timelines.values(), " ".join(notes))
+
+    def _sample(self, wish: SampleWish, timelines: Iterable[Timeline], note: str) -> Sample:
+        searched = TimeRange(start_ns=wish.start_ns, end_ns=wish.end_ns)
+        return Sample(range=searched, api=wish.api, timelines=tuple(timelines), note=note)
 
     def _stitch(self, rows: list[RequestRow], now_ns: int, notes: list[str]) -> Iterator[Timeline]:
         deadline = monotonic() + self._max_seconds

@@ -17,9 +17,9 @@ from collector.model import Span, Stream
 from collector.query.learned.freshness import Freshness
 from collector.query.results import Stitched
 from collector.query.timelines.rows import RowStitching
-from collector.query.timestamps import NS_PER_MS, NS_PER_S
 from collector.stitch.timeline import Timeline, TimelineSpan
 from collector.store import RequestFilter, RequestRow, Store
+from collector.timestamps import NS_PER_MS, NS_PER_S
 
 DEFAULT_RANGE_NS = 48 * 3600 * NS_PER_S
 DEFAULT_LIMIT = 100

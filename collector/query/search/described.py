@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from collector.errors import BadQuestion, NotFound
 from collector.query.results import Found
 from collector.query.search.filters import PARAMETERS, Parameter
-from collector.query.timestamps import NS_PER_S, format_timestamp, parse_timestamp
+from collector.query.timestamps import parse_timestamp
+from collector.timestamps import NS_PER_S, format_timestamp
 
 _AROUND_NS = 300 * NS_PER_S
 _OF_THE_PAGE = ("start", "end", "order", "limit", "cursor")

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from collector.errors import BadQuestion
-from collector.query.timestamps import NS_PER_MS, parse_timestamp
+from collector.query.timestamps import parse_timestamp
+from collector.timestamps import NS_PER_MS
 
 DEFAULT_RANGE_NS = 3600 * 1_000_000_000
 DEFAULT_LIMIT = 50

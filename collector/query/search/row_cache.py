@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from collector.query.learned.freshness import Freshness
 from collector.query.timelines.rows import RowStitching
-from collector.query.timestamps import NS_PER_S
 from collector.stitch.completeness import SourceLags, judge_completeness
 from collector.stitch.timeline import Expected, Timeline
 from collector.store import RequestRow, Store, TraceSummary
+from collector.timestamps import NS_PER_S
 
 _MAX_REMEMBERED = 20_000
 # A row changes its key when spans arrive, so a joined request is only stitched again for what its

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from collector.clock import Clock
 from collector.query.learned.freshness import Freshness
-from collector.query.results import ApiReport, Found, Summary
+from collector.query.results import ApiReport, Apis, Found, Summary, TimeRange
 from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
-from collector.query.search.filters import Search, parse_range, parse_search
+from collector.query.search.filters import Search, collect_pairs, parse_range, parse_search
 from collector.query.search.row_cache import CachedRow, RowCache
 from collector.query.timelines.rows import RowStitching
-from collector.query.timestamps import NS_PER_S, format_timestamp
 from collector.store import RequestFilter, RequestRow, Store
+from collector.timestamps import NS_PER_S, format_timestamp
 
 # State is known only after stitching: so many pages of the store make up one page at most.
 _MOST_ROUNDS = 4
@@ -54,36 +54,36 @@ class Searching:
         return Found(
             requests=tuple(summaries),
             next_cursor=next_cursor,
-            start_ns=start_ns,
-            end_ns=end_ns,
+            range=TimeRange(start_ns=start_ns, end_ns=end_ns),
             watermarks_ns={n: lag.watermark_ns for n, lag in self._freshness.lags().items()},
             note=" ".join(self._notes(search, summaries, next_cursor, end_ns)),
         )
 
-    def apis(self, start: str, end: str) -> list[ApiReport]:
+    def apis(self, pairs: Iterable[tuple[str, str]]) -> Apis:
         """
         Return the APIs seen in a range, the busiest first; default: the last hour.
 
         Raises:
             BadQuestion: a moment cannot be understood.
         """
-        given = {name: text for name, text in (("start", start), ("end", end)) if text}
-        start_ns, end_ns = parse_range(given, self._clock.now_ns())
+        start_ns, end_ns = parse_range(collect_pairs(pairs, ("start", "end")), self._clock.now_ns())
         seconds = (end_ns - start_ns) / NS_PER_S
-        return [
+        found = (
             ApiReport(
                 gateway=stat.gateway,
                 api=stat.api,
                 requests=stat.requests,
                 requests_per_s=stat.requests / seconds,
                 errors=stat.errors,
+                error_ratio=stat.errors / stat.requests if stat.requests else 0.0,
                 p50_ns=stat.p50_ns,
                 p95_ns=stat.p95_ns,
                 p99_ns=stat.p99_ns,
                 join_coverage=stat.joined / stat.requests if stat.requests else 0.0,
             )
             for stat in self._store.get_api_stats(start_ns, end_ns)
-        ]
+        )
+        return Apis(apis=tuple(found))
 
     def _collect(
         self, search: Search, wanted: RequestFilter, row_cursor: str, now_ns: int

@@ -10,9 +10,9 @@ Source: algorithms.md 4.15.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from collector.model import GatewayRecord
-from collector.query.timestamps import NS_PER_MS, format_timestamp
+from collector.answers import Answer
 from collector.stitch.timeline import Link, MergedRecord, Timeline, TimelineSpan
+from collector.timestamps import format_ms, format_timestamp
 
 SECTIONS = {
     "happened": "What happened",
@@ -56,7 +56,7 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Answer):
     """The sentences of one request in reading order."""
 
     id: str
@@ -91,7 +91,7 @@ def build_explanation(timeline: Timeline) -> Explanation:
 
 def _whole_request(timeline: Timeline) -> tuple[str, ...]:
     """Return the references of the gateway records, or of the first span without any."""
-    refs = tuple(_record_ref(merged.record) for merged in timeline.gateway_records)
+    refs = tuple(merged.record.reference for merged in timeline.gateway_records)
     root = _root(timeline)
     return refs or ((f"{root.trace_id}/{root.span_id}",) if root else (timeline.id,))
 
@@ -110,7 +110,7 @@ def describe_request(timeline: Timeline) -> str:
 def _tell_request(timeline: Timeline) -> Iterator[Sentence]:
     status = "without a status" if timeline.status is None else f"with status {timeline.status}"
     start = format_timestamp(timeline.start_ns)
-    total = _ms(timeline.duration_ns)
+    total = format_ms(timeline.duration_ns)
     refs = tuple(merged.span_id for merged in timeline.gateway_records if merged.span_id)
     root = _root(timeline)
     refs = refs or ((root.span_id,) if root else ())
@@ -146,12 +146,12 @@ def _tell_record(merged: MergedRecord) -> Sentence:
     told = ", ".join(fact for fact in facts if fact)
     status = "no status" if record.status is None else f"status {record.status}"
     text = f"{record.gateway} wrote it down as {record.record_id} ({status}"
-    text += f", {_ms(record.duration_ns)}" if record.duration_ns is not None else ""
+    text += f", {format_ms(record.duration_ns)}" if record.duration_ns is not None else ""
     text += f"): {told}." if told else ")."
     if record.cache == "hit":
         text += " It was answered from the gateway's cache."
     flags = f" The record's times are marked {', '.join(record.quality)}." if record.quality else ""
-    return Sentence("happened", text + flags, "GATEWAY_RECORD", (_record_ref(record),))
+    return Sentence("happened", text + flags, "GATEWAY_RECORD", (record.reference,))
 
 
 def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
@@ -160,11 +160,11 @@ def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
     phases.sort(key=lambda phase: (-phase.duration_ns, phase.name))
     if phases:
         parts = [
-            f"{_PHASE_WORDS.get(phase.name, phase.name)} took {_ms(phase.duration_ns)}"
+            f"{_PHASE_WORDS.get(phase.name, phase.name)} took {format_ms(phase.duration_ns)}"
             f"{_share(phase.duration_ns, total)}"
             for phase in phases
         ]
-        text = f"Of {_ms(total)}, {_join_words(parts)}."
+        text = f"Of {format_ms(total)}, {_join_words(parts)}."
         yield Sentence("time", text, "PHASES")
     hops = [hop for hop in timeline.hops if hop.self_ns > 0]
     hops.sort(key=lambda hop: (-hop.self_ns, hop.index))
@@ -173,16 +173,16 @@ def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
         tries = f", try {hop.attempt} of {hop.attempts}" if hop.attempts > 1 else ""
         text = (
             f"On the critical path {hop.service} ({hop.role}{tries}) held the answer up for "
-            f"{_ms(hop.self_ns)}{share} itself."
+            f"{format_ms(hop.self_ns)}{share} itself."
         )
         yield Sentence("time", text, "CRITICAL_PATH", hop.span_ids)
     for span in timeline.spans:
         if span.adjusted_by_ns:
-            bound = f" ± {_ms(span.adjusted_bound_ns)}" if span.adjusted_bound_ns else ""
+            bound = f" ± {format_ms(span.adjusted_bound_ns)}" if span.adjusted_bound_ns else ""
             why = f": {span.adjusted_reason}" if span.adjusted_reason else ""
             text = (
                 f"The clock of {span.service} was corrected by "
-                f"{_ms(span.adjusted_by_ns)}{bound} for {span.name}{why}."
+                f"{format_ms(span.adjusted_by_ns)}{bound} for {span.name}{why}."
             )
             yield Sentence("time", text, "CLOCK", (span.span_id,))
 
@@ -203,12 +203,12 @@ def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
     refs = tuple(ref for step in verdict.chain for ref in step.refs)
     yield Sentence("failure", text, verdict.rule or "VERDICT", tuple(dict.fromkeys(refs)))
     for step in verdict.chain:
-        at = "" if step.offset_ns is None else f" at {_ms(step.offset_ns)}"
+        at = "" if step.offset_ns is None else f" at {format_ms(step.offset_ns)}"
         text = _sentence(f"{step.component or step.layer}{at}: {step.what}")
         yield Sentence("failure", text, verdict.rule or "VERDICT", step.refs)
     if verdict.outcome not in ("ok", "failed"):
         text = f"Between inside and outside the outcome is {verdict.outcome}"
-        wasted = f"; {_ms(verdict.wasted_ns)} of work was wasted" if verdict.wasted_ns else ""
+        wasted = f"; {format_ms(verdict.wasted_ns)} of work was wasted" if verdict.wasted_ns else ""
         yield Sentence("failure", f"{text}{wasted}.", "OUTCOME")
 
 
@@ -294,17 +294,6 @@ def _root(timeline: Timeline) -> TimelineSpan | None:
         if span.span_id == timeline.root_span_id:
             return span
     return timeline.spans[0] if timeline.spans else None
-
-
-def _record_ref(record: GatewayRecord) -> str:
-    return f"{record.gateway}/{record.record_id}"
-
-
-def _ms(duration_ns: int) -> str:
-    """Write milliseconds with as many digits as there are nanoseconds to tell."""
-    whole, rest = divmod(abs(duration_ns), NS_PER_MS)
-    digits = f"{rest:06d}".rstrip("0") or "0"
-    return f"{'-' if duration_ns < 0 else ''}{whole}.{digits} ms"
 
 
 def _share(part_ns: int, total_ns: int) -> str:

@@ -14,6 +14,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collector.answers import Duration
 from collector.stitch.time.placement import PROXY_END_NS, ClockOffsets, Offset, record_slack_ns
 from collector.stitch.timeline import Timeline, TimelineSpan
 
@@ -49,8 +50,8 @@ class ClockPair:
 
     first: str
     second: str
-    offset_ns: int
-    bound_ns: int
+    offset_ns: Duration
+    bound_ns: Duration
     samples: int
     drift_ppm: float | None
     health: str

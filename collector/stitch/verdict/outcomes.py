@@ -13,7 +13,11 @@ Source: algorithms.md 4.14. Durations only: how long a callee outlasted its call
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
+from pydantic import Field
+
+from collector.answers import Duration
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import is_abandoned
 from collector.stitch.timeline import Timeline, Verdict
@@ -127,8 +131,8 @@ class OutcomeCount:
     app_status: str
     outcome: str
     requests: int
-    wasted_ns: int
-    examples: tuple[str, ...] = ()
+    wasted_ns: Duration
+    examples: Annotated[tuple[str, ...], Field(serialization_alias="example_ids")] = ()
 
 
 def count_outcomes(timelines: Iterable[Timeline]) -> list[OutcomeCount]:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import BadQuestion
-from collector.query.timestamps import format_duration, format_timestamp, parse_timestamp, to_ms
+from collector.query.timestamps import parse_timestamp
+from collector.timestamps import format_duration, format_timestamp, to_ms
 
 NOW = 1_772_357_400_000_000_000  # 2026-03-01T09:30:00Z
 NOON = 1_772_366_400_000_000_000  # 2026-03-01T12:00:00Z

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import orjson
 
-from collector.api.rest.serialize import render_timeline
+from collector.answers import encode
 from collector.model import GatewayRecord, Span
 from collector.stitch.completeness import (
     LONGEST_LATENESS_NS,
@@ -109,7 +109,7 @@ def test_the_final_revision_does_not_depend_on_the_order_of_arrival() -> None:
             now_ns=END + 24 * 3600 * SECOND,
         )
         assert timeline.state == "final"
-        document = render_timeline(timeline)
+        document = orjson.loads(encode(timeline))
         for merged in document["gateway_records"]:
             del merged["received"]
         written.add(orjson.dumps(document))
