@@ -24,6 +24,8 @@ from collector.query.timelines.markdown import read_explanation, write_explanati
 
 _SUFFIXES = {"timeline": "", "account": "/explain", "stored": "/spans"}
 _MOST_IDS = 6
+_MOST_EXCEPTIONS = 5
+_EXCEPTION = ("type", "message")
 # Attributes of a gateway record in its headline: LLM, GraphQL and gRPC calls look alike otherwise.
 _TOLD_ATTRIBUTES = {
     "gen_ai.request.model": "model",
@@ -134,6 +136,7 @@ def render_timeline(document: Document, *, width: int = 120, ink: Ink | None = N
         _draw_verdict(document, pen, columns),
         _draw_phases(document, pen, columns),
         draw_waterfall(document, pen, columns),
+        _draw_exceptions(document, pen, columns),
         _draw_joins(document, pen, columns),
         _draw_findings(document, pen, columns),
         _draw_missing(document, pen),
@@ -267,6 +270,23 @@ def _bounds(phase: Mapping[str, Any], duration: float, ink: Ink) -> str:
     if lower is None or upper is None or lower == upper == duration:
         return ""
     return f"{format_ms(float(lower))}{ink.pick('–', ' to ')}{format_ms(float(upper))} ms  "
+
+
+def _draw_exceptions(document: Document, ink: Ink, width: int) -> Iterator[str]:
+    told: set[tuple[str, str, str]] = set()
+    for span in document.get("spans", ()):
+        for event in span.get("events") or ():
+            attributes = event.get("attributes") or {}
+            kind, message = (attributes.get(f"exception.{name}") or "" for name in _EXCEPTION)
+            key = (str(span.get("service")), str(kind), str(message))
+            if event.get("name") != "exception" or key in told or len(told) == _MOST_EXCEPTIONS:
+                continue
+            if not told:
+                yield ink.paint("EXCEPTIONS", "bold")
+            told.add(key)
+            text = ": ".join(part for part in key if part)
+            for index, line in enumerate(wrap(ink.clean(text), width - 4)):
+                yield f"  {line}" if index == 0 else f"    {line}"
 
 
 def _draw_joins(document: Document, ink: Ink, width: int) -> Iterator[str]:

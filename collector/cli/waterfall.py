@@ -44,6 +44,7 @@ class Row:
     start_ms: float
     duration_ms: float
     self_ms: float
+    is_measured: bool = True
     is_error: bool = False
     signs: str = ""
     adjusted_ms: float = 0.0
@@ -176,7 +177,8 @@ def _draw_row(row: Row, ink: Ink, label_cells: int, scale: _Scale) -> str:
     label = fit(_label(row, ink), label_cells, ellipsis=ink.pick("…", "."))
     role = fit(ink.clean(_ROLE_NAMES.get(row.role, row.role)), 9, ellipsis="")
     numbers = " ".join(
-        f"{format_ms(value):>8}" for value in (row.start_ms, row.duration_ms, row.self_ms)
+        f"{format_ms(value) if index == 0 or row.is_measured else '?':>8}"
+        for index, value in enumerate((row.start_ms, row.duration_ms, row.self_ms))
     )
     sign = next((ink.pick(fine, plain) for fine, plain, _ in _SIGNS if fine in row.signs), " ")
     bar = _draw_bar(row, ink, scale, style)
@@ -249,6 +251,7 @@ def _span_row(span: Mapping[str, Any], critical: list[tuple[float, float]]) -> R
         start_ms=_ms(span, "start_offset_ms"),
         duration_ms=_ms(span, "duration_ms"),
         self_ms=_ms(span, "self_ms"),
+        is_measured=span.get("duration_ms") is not None,
         is_error=is_error,
         signs=signs + ("~" if adjusted else ""),
         adjusted_ms=adjusted,
@@ -273,6 +276,7 @@ def _record_row(record: Mapping[str, Any], document: Document) -> Row:
         start_ms=_ms(hop, "start_offset_ms"),
         duration_ms=_ms(record, "duration_ms"),
         self_ms=_ms(hop, "self_ms"),
+        is_measured=record.get("duration_ms") is not None,
         is_error=bool(record.get("is_error")),
         signs="✗" if record.get("is_error") else "",
     )

@@ -25,7 +25,7 @@ class Summary:
     id: str
     trace_id: MaybeText
     start_ns: Moment
-    duration_ns: Duration
+    duration_ns: Duration | None
     gateway: str
     api: str
     operation: str
@@ -135,9 +135,9 @@ class ApiReport:
     requests_per_s: float
     errors: int
     error_ratio: float
-    p50_ns: Duration
-    p95_ns: Duration
-    p99_ns: Duration
+    p50_ns: Duration | None
+    p95_ns: Duration | None
+    p99_ns: Duration | None
     join_coverage: float
 
 

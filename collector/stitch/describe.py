@@ -2,8 +2,9 @@
 Working copies to the values of a `Timeline`: one function a part, nothing is decided here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from collector.identity.ids import request_id_key
 from collector.model import Id
@@ -16,6 +17,7 @@ from collector.stitch.timeline import (
     Expected,
     Hop,
     Link,
+    LinkedRequest,
     PolicyAction,
     Section,
     Timeline,
@@ -25,6 +27,9 @@ from collector.stitch.timeline import (
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
 from collector.stitch.verdict.first_failure import is_failing
+
+# A batch consumer may link thousands of messages.
+_MAX_LINKS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ def describe(stitched: Stitched, inputs: StitchInputs) -> Timeline:
         expected=stitched.expected,
         revision=_count_revisions(rooted, own, inputs),
         start_ns=root.start,
-        duration_ns=root.duration,
+        duration_ns=root.measured_duration,
         status=_first_status(rooted),
         is_error=is_failing(root),
         root_span_id=root.span_id,
@@ -74,6 +79,7 @@ def describe(stitched: Stitched, inputs: StitchInputs) -> Timeline:
         callers=tuple(_describe_span(node, root, is_raw=True) for node in rooted.callers),
         others=tuple(dict.fromkeys(rooted.others)),
         acts=tuple(stitched.acts),
+        links_to=tuple(islice(_linked_requests(rooted), _MAX_LINKS)),
         watermarks_ns={s: lag.watermark_ns for s, lag in sorted(inputs.lags.by_source.items())},
     )
 
@@ -144,6 +150,7 @@ def describe_hop(hop: HopDraft, root: Node) -> Hop:
     top, nodes = hop.top, hop.nodes
     end = max(node.end for node in nodes) if top.is_inferred else top.end
     critical = proxies = 0
+    is_measured = top.measured_duration is not None
     for node in nodes:
         critical += node.critical_time
         # What is nobody's proxy and plays no other part spends no time of a proxy.
@@ -156,8 +163,8 @@ def describe_hop(hop: HopDraft, root: Node) -> Hop:
         name=_hop_name(hop),
         parent=hop.parent.index if hop.parent is not None else -1,
         start_offset_ns=top.start - root.start,
-        duration_ns=end - top.start,
-        self_ns=end - top.start - (_covered_by_calls(hop) if hop.children else 0),
+        duration_ns=end - top.start if is_measured else None,
+        self_ns=end - top.start - _covered_by_calls(hop) if is_measured else None,
         critical_ns=critical,
         proxy_ns=proxies,
         attempt=hop.attempt,
@@ -234,8 +241,8 @@ def _describe_span(node: Node, root: Node, *, is_raw: bool) -> TimelineSpan:
         adjusted_by_ns=shift,
         adjusted_bound_ns=node.bound if shift else 0,
         adjusted_reason=node.shift_reason if shift else "",
-        duration_ns=node.raw_end - start,
-        self_ns=node.self_time,
+        duration_ns=(duration := node.measured_duration),
+        self_ns=node.self_time if duration is not None else None,
         is_on_critical_path=node.critical_time > 0,
         status=_status_of_span(node),
         status_message=span.status_message if span is not None else "",
@@ -243,7 +250,27 @@ def _describe_span(node: Node, root: Node, *, is_raw: bool) -> TimelineSpan:
         is_orphan=node.is_orphan,
         is_inferred=node.is_inferred,
         flags=node.flags,
+        events=span.events if span is not None else (),
     )
+
+
+def _linked_requests(rooted: Rooted) -> Iterator[LinkedRequest]:
+    """Return what spans link to outside of the tree, each once, in order of the tree."""
+    linking = [node for node in rooted.members if node.span is not None and node.span.links]
+    if not linking:
+        return
+    told = {(node.trace_id, node.span.span_id) for node in rooted.members if node.span is not None}
+    for node in linking:
+        for link in node.span.links if node.span is not None else ():
+            place = (link.trace_id, link.span_id)
+            if link.trace_id and place not in told:
+                told.add(place)
+                yield LinkedRequest(
+                    from_span_id=node.span_id,
+                    trace_id=link.trace_id,
+                    span_id=link.span_id,
+                    attributes=link.attributes,
+                )
 
 
 def _record_parent(node: Node) -> str:

@@ -8,14 +8,14 @@ returned; the three classes of which there is one a span are not frozen because 
 take 6 µs a span.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated
 
 from pydantic import Field, PlainSerializer
 
 from collector.answers import Answer, Duration, MaybeIndex, MaybeText, Moment
-from collector.model import GatewayRecord, Id
+from collector.model import GatewayRecord, Id, SpanEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +99,11 @@ class Hop:
     """
     One visit to one service: its client proxy, server proxy and app spans together.
 
-    `parent` is the index of the calling hop (-1: none). `self_ns` is the time on the critical path
-    that is this hop's own, `proxy_ns` its proxies' share of its duration. `attempt` counts the
-    tries of one call from 1. An inferred hop has no span of the service itself.
+    `parent` is the index of the calling hop (-1: none). `self_ns` is the time in which the hop
+    waited for no call of its own, `critical_ns` the time in which it alone held up the answer, and
+    `proxy_ns` its proxies' share of its duration. `duration_ns` and `self_ns` are `None` for a
+    gateway whose record has no duration and no spans below it. `attempt` counts the tries of one
+    call from 1. An inferred hop has no span of the service itself.
     """
 
     index: int
@@ -110,8 +112,8 @@ class Hop:
     name: str
     parent: int
     start_offset_ns: Duration
-    duration_ns: Duration
-    self_ns: Duration
+    duration_ns: Duration | None
+    self_ns: Duration | None
     critical_ns: Duration
     proxy_ns: Duration
     attempt: int
@@ -133,7 +135,9 @@ class TimelineSpan:
     `parent_span_id` is the parent in this timeline, `raw_parent_span_id` what the sender wrote. The
     same goes for `span_id` and `raw_span_id`, which differ only where two spans share an id.
     `raw_start_ns` is the sender's clock; `adjusted_by_ns` was added to it, give or take
-    `adjusted_bound_ns`, because of `adjusted_reason`. `flags` name what is wrong with the span.
+    `adjusted_bound_ns`, because of `adjusted_reason`. `duration_ns` and `self_ns` are `None` where
+    nobody measured them. `events` have the sender's own times, as `raw_start_ns` has. `flags` name
+    what is wrong with the span.
     """
 
     span_id: str
@@ -152,8 +156,8 @@ class TimelineSpan:
     adjusted_by_ns: Duration
     adjusted_bound_ns: Duration
     adjusted_reason: str
-    duration_ns: Duration
-    self_ns: Duration
+    duration_ns: Duration | None
+    self_ns: Duration | None
     is_on_critical_path: bool
     status: str
     status_message: str
@@ -161,6 +165,7 @@ class TimelineSpan:
     is_orphan: bool
     is_inferred: bool
     flags: tuple[str, ...] = ()
+    events: Sequence[SpanEvent] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -278,13 +283,31 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedRequest:
+    """
+    A span of another request that a span of this one names by a span link.
+
+    A batch consumer links the producers of its messages, a request that was put off the one that
+    put it off. `from_span_id` is the span of this timeline that holds the link.
+    """
+
+    from_span_id: str
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline(Answer):
     """
     One request, from the API call to the last internal hop.
 
+    `duration_ns` is `None` when nobody measured it: neither its record nor any span.
+
     `callers` are spans above the request (an instrumented client), outermost first; they are not
     part of its time. `others` are further requests found under the same ids: `<gateway>/<record
-    id>`, or a span id for one that no gateway wrote down.
+    id>`, or a span id for one that no gateway wrote down. `links_to` are requests that its spans
+    name by span links; at most a few dozen are kept.
     """
 
     id: str
@@ -295,7 +318,7 @@ class Timeline(Answer):
     expected: tuple[Expected, ...]
     revision: int
     start_ns: Moment
-    duration_ns: Duration
+    duration_ns: Duration | None
     status: int | None
     is_error: bool
     root_span_id: str
@@ -310,4 +333,5 @@ class Timeline(Answer):
     callers: tuple[TimelineSpan, ...] = ()
     others: Annotated[tuple[str, ...], Field(serialization_alias="other_matches")] = ()
     acts: tuple[PolicyAction, ...] = ()
+    links_to: tuple[LinkedRequest, ...] = ()
     watermarks_ns: Mapping[str, Moment] = field(default_factory=dict)

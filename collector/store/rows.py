@@ -164,14 +164,15 @@ class ApiStat:
     """
     The requests of one API of one gateway in a range.
 
-    `joined` is estimated from a sample of at least a few hundred records.
+    The percentiles are `None` where no request was measured. `joined` is estimated from a sample of
+    at least a few hundred records.
     """
 
     gateway: str
     api: str
     requests: int
     errors: int
-    p50_ns: int
-    p95_ns: int
-    p99_ns: int
+    p50_ns: int | None
+    p95_ns: int | None
+    p99_ns: int | None
     joined: int

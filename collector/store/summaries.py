@@ -77,9 +77,9 @@ def get_api_stats(client: Client, database: str, start_ns: int, end_ns: int) -> 
             api=api,
             requests=requests,
             errors=errors,
-            p50_ns=_whole(durations[0]),
-            p95_ns=_whole(durations[1]),
-            p99_ns=_whole(durations[2]),
+            p50_ns=_measured(durations[0]),
+            p95_ns=_measured(durations[1]),
+            p99_ns=_measured(durations[2]),
             joined=round(shares.get((gateway, api), 0.0) * requests),
         )
         for gateway, api, requests, errors, durations in rows
@@ -144,3 +144,8 @@ def _summary(row: tuple[Any, ...], buckets: Sequence[int]) -> TraceSummary:
 
 def _whole(value: float) -> int:
     return int(value) if isfinite(value) else 0
+
+
+def _measured(quantile: float) -> int | None:
+    """Return a quantile, `None` for the NaN that one of no values is."""
+    return int(quantile) if isfinite(quantile) else None

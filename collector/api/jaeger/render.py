@@ -93,7 +93,7 @@ class _Writer:
         tags += _outcome_tags(span.kind, span.status, span.status_message)
         tags.append(_tag("hopline.role", span.role))
         tags.append(_tag("hopline.hop", span.hop))
-        tags.append(_tag("hopline.self_us", span.self_ns // _NS_PER_US))
+        tags.append(_tag("hopline.self_us", (span.self_ns or 0) // _NS_PER_US))
         tags.append(_tag("hopline.critical_path", span.is_on_critical_path))
         if span.trace_id and span.trace_id != self._trace_id:
             tags.append(_tag("hopline.trace_id", span.trace_id))
@@ -109,7 +109,7 @@ class _Writer:
             span.span_id,
             span.parent_span_id,
             span.name,
-            (start_ns, span.duration_ns),
+            (start_ns, span.duration_ns or 0),
             tags,
             self._process(span.service, resource),
             stored,

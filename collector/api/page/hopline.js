@@ -106,7 +106,7 @@ function timelineParts(t) {
   return [
     make("p", {}, make("a", { href: "#" }, "← search")),
     make("h2", {}, what || (t.spans[0] || {}).name || t.id),
-    make("p", { class: "facts" }, make("span", { class: "total" }, ms(t.duration_ms) + " ms "),
+    make("p", { class: "facts" }, make("span", { class: "total" }, t.duration_ms === null ? "unknown duration " : ms(t.duration_ms) + " ms "),
       make("span", { class: failed }, t.status === null ? "" : "status " + t.status)),
     make("p", { class: "facts dim" }, facts.join(" · ")),
     make("p", { class: "facts dim mono" }, t.start + "  trace " + (t.trace_id || "none") + "  " + t.state),
@@ -115,12 +115,20 @@ function timelineParts(t) {
       make("strong", {}, verdict.layer === "none" ? "nothing failed" : who), " ", verdict.reason || ""),
     make("h2", {}, "Where the time went"), make("div", { class: "scroll" }, phasesPicture(t)),
     make("h2", {}, "Waterfall"), make("div", { class: "scroll" }, waterfall(t)),
+    ...listed("Events", eventsOf(t), (e) => e.join(" ")),
+    ...listed("Linked requests", t.links_to, (l) => l.trace_id + " span " + l.span_id),
     ...listed("How it was joined", t.links, (l) => l.from + " → " + l.to + ": tier " + l.tier + ", "
       + (l.evidence || []).map((e) => e.field + " " + e.left + " = " + e.right).join("; ")),
     ...listed("Findings", t.findings, (f) => f.title + ": " + f.message + (f.fix ? " Fix: " + f.fix : "")),
     ...listed("What is missing", (t.expected || []).filter((e) => e.status !== "arrived"),
       (e) => e.source + ": " + e.status + (e.deadline ? ", expected until " + e.deadline : "")),
   ];
+}
+
+function eventsOf(t) {
+  const shown = (span, e) => [span.service, e.name,
+    ...Object.entries(e.attributes || {}).map(([key, value]) => key + " = " + shorten(String(value), 500))];
+  return t.spans.flatMap((span) => (span.events || []).map((e) => shown(span, e))).slice(0, 50);
 }
 
 function listed(title, items, text) {
@@ -206,7 +214,7 @@ function spanRow(span, depth, y, scale, path) {
     width: Math.max(1, scale(to) - scale(from)), class: sort + (off ? " off" : "") });
   row.append(box(span.start_offset_ms, span.start_offset_ms + span.duration_ms, true));
   for (const part of path.get(span.span_id) || []) row.append(box(part.from_ms, part.to_ms, false));
-  const details = [span.service + " " + span.name, sort, "total " + ms(span.duration_ms) + " ms, self " + ms(span.self_ms) + " ms"];
+  const details = [span.service + " " + span.name, sort, span.duration_ms === null ? "unknown duration" : "total " + ms(span.duration_ms) + " ms, self " + ms(span.self_ms) + " ms"];
   if (span.adjusted_by_ms) details.push("clock adjusted by " + ms(span.adjusted_by_ms) + " ms");
   if (span.orphan) details.push("its parent never arrived");
   for (const [key, value] of Object.entries(span.attributes || {}).slice(0, 40)) details.push(key + " = " + shorten(String(value), 200));

@@ -192,9 +192,9 @@ def _span_fits(span: TimelineSpan, timeline: Timeline, search: TraceSearch) -> b
     if search.operation and search.operation not in (span.name, _api_of(span, timeline)):
         return False
     shortest, longest = search.min_duration_ns, search.max_duration_ns
-    if shortest is not None and span.duration_ns < shortest:
+    if shortest is not None and (span.duration_ns or 0) < shortest:
         return False
-    if longest is not None and span.duration_ns > longest:
+    if longest is not None and (span.duration_ns or 0) > longest:
         return False
     return all(_has_tag(span, key, value) for key, value in search.tags.items())
 

@@ -39,7 +39,7 @@ class CachedRow:
     is_joined: bool
     unexplained_ns: int | None
     verdict: str
-    duration_ns: int
+    duration_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class RowCache:
 
     def _remember(self, key: _Key, outline: CachedRow, timeline: Timeline, now_ns: int) -> None:
         fresh_ns = _JOINED_FRESH_NS if outline.is_joined else _LONELY_FRESH_NS
-        end_ns = timeline.start_ns + timeline.duration_ns
+        end_ns = timeline.start_ns + (timeline.duration_ns or 0)
         found = _Remembered(outline, now_ns + fresh_ns, end_ns, timeline.expected)
         with self._lock:
             self._remembered[key] = found
@@ -168,5 +168,5 @@ def _plain(row: RequestRow, summary: TraceSummary | None) -> CachedRow:
         is_joined=row.is_joined,
         unexplained_ns=None,
         verdict="",
-        duration_ns=row.duration_ns or 0,
+        duration_ns=row.duration_ns,
     )

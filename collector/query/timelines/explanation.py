@@ -7,11 +7,13 @@ the record and span ids it rests on. Templates only; nothing is inferred here.
 Source: algorithms.md 4.15.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from collector.answers import Answer
-from collector.stitch.timeline import Link, MergedRecord, Timeline, TimelineSpan
+from collector.stitch.timeline import Hop, Link, MergedRecord, Phase, Timeline, TimelineSpan
 from collector.timestamps import format_ms, format_timestamp
 
 SECTIONS = {
@@ -24,15 +26,15 @@ SECTIONS = {
     "missing": "What is missing",
 }
 _PHASE_WORDS = {
-    "gateway": "the gateway itself",
-    "client": "the client's connection",
-    "cache": "the gateway's cache",
-    "network": "the network between gateway and mesh",
-    "edge_proxy": "the mesh's edge proxy",
-    "mesh_proxy": "sidecars and waypoints",
-    "app": "application code",
-    "dependency": "dependencies",
-    "unexplained": "nobody's account (unexplained)",
+    "gateway": "in the gateway itself",
+    "client": "on the client's connection",
+    "cache": "in the gateway's cache",
+    "network": "on the network between gateway and mesh",
+    "edge_proxy": "in the mesh's edge proxy",
+    "mesh_proxy": "in sidecars and waypoints",
+    "app": "in application code",
+    "dependency": "in dependencies",
+    "unexplained": "unexplained",
 }
 _TIER_WORDS = {
     0: "the same trace id, and the span's parent is the span the gateway sent",
@@ -42,7 +44,9 @@ _TIER_WORDS = {
     4: "time, route and size, without a shared id",
     5: "nothing that decides between several candidates",
 }
-_MOST_LINKS, _MOST_CANDIDATES, _MOST_HOPS = 20, 5, 5
+# Wider than this share of the total, the bounds of a phase are told with it.
+_WIDE_RATIO = 0.02
+_MOST_LINKS, _MOST_CANDIDATES, _MOST_HOPS, _MOST_EVENTS = 20, 5, 5, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,10 @@ def build_explanation(timeline: Timeline) -> Explanation:
     whole = _whole_request(timeline)
     told = (
         *_tell_request(timeline),
+        *_tell_events(timeline),
         *_tell_time(timeline),
         *_tell_failure(timeline),
+        *_tell_exceptions(timeline),
         *_tell_acts(timeline),
         *_tell_joins(timeline),
         *_tell_findings(timeline),
@@ -110,13 +116,14 @@ def describe_request(timeline: Timeline) -> str:
 def _tell_request(timeline: Timeline) -> Iterator[Sentence]:
     status = "without a status" if timeline.status is None else f"with status {timeline.status}"
     start = format_timestamp(timeline.start_ns)
-    total = format_ms(timeline.duration_ns)
+    total = timeline.duration_ns
+    took = f"after {format_ms(total)}" if total is not None else "after a time that nobody recorded"
     refs = tuple(merged.span_id for merged in timeline.gateway_records if merged.span_id)
     root = _root(timeline)
     refs = refs or ((root.span_id,) if root else ())
     yield Sentence(
         "happened",
-        f"{describe_request(timeline)} began at {start} and ended {status} after {total}.",
+        f"{describe_request(timeline)} began at {start} and ended {status} {took}.",
         "REQUEST",
         refs,
     )
@@ -155,36 +162,56 @@ def _tell_record(merged: MergedRecord) -> Sentence:
 
 
 def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
+    """
+    Tell the phases, then the hops of the critical path, then what nobody waited for.
+
+    Every number is read from the timeline's phases and path, so that they cannot disagree.
+    """
     total = timeline.duration_ns
-    phases = [phase for phase in timeline.phases if phase.duration_ns]
-    phases.sort(key=lambda phase: (-phase.duration_ns, phase.name))
-    if phases:
-        parts = [
-            f"{_PHASE_WORDS.get(phase.name, phase.name)} took {format_ms(phase.duration_ns)}"
-            f"{_share(phase.duration_ns, total)}"
-            for phase in phases
-        ]
-        text = f"Of {format_ms(total)}, {_join_words(parts)}."
-        yield Sentence("time", text, "PHASES")
-    hops = [hop for hop in timeline.hops if hop.self_ns > 0]
-    hops.sort(key=lambda hop: (-hop.self_ns, hop.index))
+    if not total:
+        return
+    phases = sorted(timeline.phases, key=lambda phase: (-phase.duration_ns, phase.name))
+    parts = [_tell_phase(phase, total) for phase in phases if phase.duration_ns]
+    if parts:
+        yield Sentence("time", f"Of {format_ms(total)}, {_join_words(parts)}.", "PHASES")
+    for phase in phases:
+        if not phase.duration_ns:
+            where = _PHASE_WORDS.get(phase.name, phase.name)
+            most = f"{format_ms(phase.upper_ns)}{_share(phase.upper_ns, total)}"
+            text = f"Up to {most} of it may have gone by {where}: {_sentence(phase.source)}"
+            yield Sentence("time", text, "PHASES")
+    hops = [hop for hop in timeline.hops if hop.critical_ns > 0]
+    hops.sort(key=lambda hop: (-hop.critical_ns, hop.index))
     for hop in hops[:_MOST_HOPS]:
-        share = _share(hop.self_ns, total)
-        tries = f", try {hop.attempt} of {hop.attempts}" if hop.attempts > 1 else ""
-        text = (
-            f"On the critical path {hop.service} ({hop.role}{tries}) held the answer up for "
-            f"{format_ms(hop.self_ns)}{share} itself."
+        yield Sentence("time", _tell_held_up(hop, total), "CRITICAL_PATH", hop.span_ids)
+    beside = [hop for hop in timeline.hops if hop.is_mirrored or hop.is_async]
+    beside.sort(key=lambda hop: (-(hop.duration_ns or 0), hop.index))
+    for hop in beside[:_MOST_HOPS]:
+        kind = ", a copy of the request" if hop.is_mirrored else ""
+        text = f"Nobody waited for {hop.service}{kind}; it took {format_ms(hop.duration_ns or 0)}."
+        yield Sentence("time", text, "NOT_WAITED_FOR", hop.span_ids)
+
+
+def _tell_phase(phase: Phase, total: int) -> str:
+    where = _PHASE_WORDS.get(phase.name, phase.name)
+    text = f"{format_ms(phase.duration_ns)}{_share(phase.duration_ns, total)}"
+    text += f" {'is' if phase.name == 'unexplained' else 'went by'} {where}"
+    if phase.upper_ns - phase.lower_ns > total * _WIDE_RATIO:
+        bounds = f"between {format_ms(phase.lower_ns)} and {format_ms(phase.upper_ns)}"
+        text += f" ({bounds}: {phase.source})"
+    return text
+
+
+def _tell_held_up(hop: Hop, total: int) -> str:
+    held = f"{format_ms(hop.critical_ns)}{_share(hop.critical_ns, total)}"
+    if hop.role == "gateway":
+        # Its section of the path holds all that its record knows and no span shows.
+        return (
+            f"Of the critical path, {held} is known from {hop.service} "
+            "(gateway) alone: its own work, its client, and calls of which no span is here."
         )
-        yield Sentence("time", text, "CRITICAL_PATH", hop.span_ids)
-    for span in timeline.spans:
-        if span.adjusted_by_ns:
-            bound = f" ± {format_ms(span.adjusted_bound_ns)}" if span.adjusted_bound_ns else ""
-            why = f": {span.adjusted_reason}" if span.adjusted_reason else ""
-            text = (
-                f"The clock of {span.service} was corrected by "
-                f"{format_ms(span.adjusted_by_ns)}{bound} for {span.name}{why}."
-            )
-            yield Sentence("time", text, "CLOCK", (span.span_id,))
+    tries = f", try {hop.attempt} of {hop.attempts}" if hop.attempts > 1 else ""
+    return f"On the critical path {hop.service} ({hop.role}{tries}) alone held the answer up for {held}."
 
 
 def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
@@ -212,6 +239,35 @@ def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
         yield Sentence("failure", f"{text}{wasted}.", "OUTCOME")
 
 
+def _tell_events(timeline: Timeline) -> Iterator[Sentence]:
+    """Say which events, beside exceptions, the spans hold."""
+    names = Counter(e.name for s in timeline.spans for e in s.events if e.name != "exception")
+    if names:
+        told = ", ".join(f"{count} × {name}" for name, count in names.most_common(_MOST_EVENTS))
+        refs = tuple(span.span_id for span in timeline.spans if span.events)[:_MOST_EVENTS]
+        yield Sentence("happened", f"Its spans hold the events {told}.", "EVENTS", refs)
+
+
+def _tell_exceptions(timeline: Timeline) -> Iterator[Sentence]:
+    """Tell each exception once for the service that reported it."""
+    found: dict[tuple[str, str, str], tuple[TimelineSpan, int]] = {}
+    for span in timeline.spans:
+        for event in span.events:
+            if event.name == "exception":
+                type_ = event.attributes.get("exception.type", "")
+                message = event.attributes.get("exception.message", "")
+                # An event has the clock of its span.
+                offset_ns = event.time_ns - span.raw_start_ns + span.start_offset_ns
+                found.setdefault((span.service, type_, message), (span, offset_ns))
+    for (service, type_, message), (span, offset_ns) in islice(found.items(), _MOST_EVENTS):
+        what = ": ".join(part for part in (type_, message) if part) or "without type or message"
+        text = f"{service} reported an exception at {format_ms(offset_ns)}: {_sentence(what)}"
+        yield Sentence("failure", text, "EXCEPTION", (span.span_id,))
+    if len(found) > _MOST_EVENTS:
+        text = f"{len(found) - _MOST_EVENTS} more exceptions are in the timeline."
+        yield Sentence("failure", text, "EXCEPTION")
+
+
 def _tell_acts(timeline: Timeline) -> Iterator[Sentence]:
     """Say which layer did what several layers can do."""
     for act in timeline.acts:
@@ -229,6 +285,13 @@ def _tell_joins(timeline: Timeline) -> Iterator[Sentence]:
     if timeline.others:
         text = f"The same ids also belong to {', '.join(timeline.others)}."
         yield Sentence("join", text, "OTHER_MATCHES", timeline.others)
+    for linked in timeline.links_to[:_MOST_LINKS]:
+        text = f"A span link leads to another request: trace {linked.trace_id}, span"
+        refs = (linked.from_span_id, f"{linked.trace_id}/{linked.span_id}")
+        yield Sentence("join", f"{text} {linked.span_id}.", "LINKED_REQUEST", refs)
+    if len(timeline.links_to) > _MOST_LINKS:
+        text = f"{len(timeline.links_to) - _MOST_LINKS} more linked requests are in the timeline."
+        yield Sentence("join", text, "LINKED_REQUEST")
 
 
 def _tell_link(link: Link) -> Sentence:

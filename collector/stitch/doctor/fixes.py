@@ -32,6 +32,9 @@ spec:
   tracing:
   - providers: [{name: otel}]
     randomSamplingPercentage: 100"""
+LOG_DURATION = """Write the duration into the gateway's access log:
+"responseLatency": "$context.responseLatency"   # AWS API Gateway, with integrationLatency
+"client.received.start.timestamp", "client.sent.end.timestamp"   # Apigee: both moments"""
 FORWARD = """Forward the trace headers from the incoming request to every outgoing one:
 traceparent, tracestate, x-request-id, and b3 or x-b3-* where B3 is used.
 With an OpenTelemetry SDK, install the instrumentation of the HTTP client in use and set

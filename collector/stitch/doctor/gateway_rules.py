@@ -69,7 +69,7 @@ def find_wait_policy(timeline: Timeline) -> Iterator[Symptom]:
     for merged in timeline.gateway_records:
         entries = sorted(entries_of(timeline, merged), key=lambda s: s.start_offset_ns)
         for first, second in zip(entries, entries[1:], strict=False):
-            overlap = second.start_offset_ns < first.start_offset_ns + first.duration_ns
+            overlap = second.start_offset_ns < first.start_offset_ns + (first.duration_ns or 0)
             parents = {first.raw_parent_span_id, second.raw_parent_span_id}
             if overlap and (len(parents) > 1 or "" in parents):
                 detail = f"{len(entries)} calls at the same time have different parents"

@@ -71,22 +71,26 @@ def find_stripped_headers(timeline: Timeline) -> Iterator[Symptom]:
 
 def find_skew(timeline: Timeline) -> Iterator[Symptom]:
     """
-    A host's clock is surely wrong.
+    A host's clock is surely wrong; told once a host, however many spans it moved.
 
     That a gateway's clock and the mesh's are apart is told, but is no habit of a host.
     """
-    moved: dict[tuple[str, int], list[TimelineSpan]] = {}
+    moved: dict[str, list[TimelineSpan]] = {}
     for span in timeline.spans:
         # Less than that is within what two well kept clocks differ by.
         if abs(span.adjusted_by_ns) > _CLOSE_NS and span.adjusted_reason != FITTED:
-            moved.setdefault((span.adjusted_reason, span.adjusted_by_ns), []).append(span)
+            moved.setdefault(span.host or span.service, []).append(span)
     known = spans_by_id(timeline) if moved else {}
-    for (reason, shift), spans in sorted(moved.items(), key=lambda item: item[0]):
+    for _, spans in sorted(moved.items()):
         parent = known.get(spans[0].parent_span_id)
         noun = "span" if len(spans) == 1 else "spans"
+        least, *_, most = sorted(span.adjusted_by_ns for span in (*spans, *spans))
+        by = f"{least / 1e6:.3f}" + (f" to {most / 1e6:.3f}" if most > least else "")
+        bound = max(span.adjusted_bound_ns for span in spans)
+        by += f" ± {bound / 1e6:.3f}" if bound else ""
         yield Symptom(
             place=spans[0].service,
-            detail=f"{len(spans)} {noun} moved by {shift / 1e6:.3f} ms: {reason}",
+            detail=f"{len(spans)} {noun} moved by {by} ms: {spans[0].adjusted_reason}",
             gateway=gateway_of(timeline),
             refs=tuple(span_reference(span) for span in spans[:_MAX_REFS]),
             hop=spans[0].hop,

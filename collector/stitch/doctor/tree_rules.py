@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from collector.stitch.describe import Stitched
+from collector.stitch.doctor.fixes import LOG_DURATION
 from collector.stitch.doctor.rule import Symptom, TreeRule
 from collector.stitch.time.timeouts import has_given_up
 from collector.stitch.tree.nodes import Node
@@ -179,6 +180,14 @@ TREE_RULES: tuple[TreeRule, ...] = (
             "is drawn from an access log: no span of it arrived",
             "are drawn from access logs: no span of them arrived",
         ),
+    ),
+    TreeRule(
+        code="DURATION_UNKNOWN",
+        title="The gateway's records have no duration",
+        meaning="How long the request took is not known; the time shown is that of the calls below "
+        "the gateway, if there are any.",
+        find=_flagged("unmeasured", "has no duration", "have no duration"),
+        fixes={"": LOG_DURATION},
     ),
     TreeRule(
         code="MISSING_ROOT",

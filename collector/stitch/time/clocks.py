@@ -126,6 +126,9 @@ def widest_agreement(intervals: Sequence[tuple[int, int]]) -> tuple[int, int, in
 
 
 def _is_call(caller: TimelineSpan, span: TimelineSpan) -> bool:
+    if caller.duration_ns is None or span.duration_ns is None or "unmeasured" in caller.flags:
+        # An end that nobody measured bounds no offset.
+        return False
     if not caller.host or not span.host or caller.host == span.host:
         return False
     if caller.role == "gateway":
@@ -141,10 +144,10 @@ def _slack(timeline: Timeline, caller: TimelineSpan) -> int:
 
 
 def _sample(caller: TimelineSpan, span: TimelineSpan, slack_ns: int) -> PairSample:
-    caller_end = caller.raw_start_ns + caller.duration_ns
+    caller_end = caller.raw_start_ns + (caller.duration_ns or 0)
     if caller.role in _PROXIES:
         caller_end += PROXY_END_NS
-    span_end = span.raw_start_ns + span.duration_ns
+    span_end = span.raw_start_ns + (span.duration_ns or 0)
     return PairSample(
         first=caller.host,
         second=span.host,

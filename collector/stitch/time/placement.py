@@ -68,10 +68,15 @@ class _Bounds:
 
 
 def stretch_unmeasured(members: Sequence[Node]) -> None:
-    """Give a record without a duration the time of what it called, or it would hide all below."""
+    """
+    Give a record without a duration the time of what it called, or it would hide all below.
+
+    It is flagged: what is shown is no measurement of the gateway, and without calls nothing is.
+    """
     for node in reversed(members):
         if node.record is None or node.record.record.duration_ns is not None:
             continue
+        node.flag("unmeasured")
         for child in node.children:
             if is_waited_for(child):
                 lead = child.raw_start - node.raw_start

@@ -108,6 +108,12 @@ class Node:
             return record_reference(self.record)
         return f"{self.trace_id}/{self.span_id}"
 
+    @property
+    def measured_duration(self) -> int | None:
+        """The duration, `None` if neither the record says it nor any call below it shows it."""
+        duration = self.raw_end - self.raw_start
+        return None if duration == 0 and "unmeasured" in self.flags else duration
+
     def flag(self, name: str) -> None:
         if name not in self.flags:
             self.flags = (*self.flags, name)

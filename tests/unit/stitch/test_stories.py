@@ -19,7 +19,7 @@ def ends_as(timeline: Timeline) -> dict[str, object]:
     return {
         "id": timeline.id,
         "trace_id": timeline.trace_id,
-        "duration_ms": timeline.duration_ns / MS,
+        "duration_ms": None if timeline.duration_ns is None else timeline.duration_ns / MS,
         "status": timeline.status,
         "state": timeline.state,
         "expected": {e.source: e.status for e in timeline.expected},

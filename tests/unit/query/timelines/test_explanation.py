@@ -2,8 +2,13 @@
 
 import random
 
-from collector.model import GatewayRecord, LogRecord, Span
-from collector.query.timelines.explanation import SECTIONS, Explanation, build_explanation
+from collector.model import GatewayRecord, LogRecord, Span, SpanEvent, SpanLink
+from collector.query.timelines.explanation import (
+    SECTIONS,
+    Explanation,
+    Sentence,
+    build_explanation,
+)
 from collector.stitch.completeness import SourceLag, SourceLags
 from tests.stories import (
     MINUTE,
@@ -16,7 +21,7 @@ from tests.stories import (
     refused_story,
     unrecorded_story,
 )
-from tests.unit.stitch.building import stitch
+from tests.unit.stitch.building import LONG_AFTER, START, TraceBuilder, stitch
 from tests.unit.stitch.scenarios import load_stories
 
 T = NOW - 20 * MINUTE
@@ -45,7 +50,7 @@ def test_a_failed_request_is_told_from_end_to_end() -> None:
     account = tell(joined_story(1, T, 1_400 * MS, failed=True))
     assert account.title == "GET /orders/1"
     assert "ended with status 500 after 1424.0 ms" in text_of(account, "happened")
-    assert "dependencies took 1400.0 ms (98.3%)" in text_of(account, "time")
+    assert "1400.0 ms (98.3%) went by in dependencies" in text_of(account, "time")
     assert "failed first" in text_of(account, "failure")
     assert "the same trace id, and the span's parent" in text_of(account, "join")
 
@@ -131,3 +136,86 @@ def test_a_doctor_rule_is_told_with_its_fix() -> None:
     assert found.section == "findings"
     assert "Fix: " in found.text
     assert found.refs
+
+
+def tell_spans(trace: TraceBuilder, *records: GatewayRecord) -> list[Sentence]:
+    timeline = stitch(list(records), trace.spans, now_ns=LONG_AFTER)
+    return list(build_explanation(timeline).sentences)
+
+
+def by_rule(sentences: list[Sentence], rule: str) -> list[str]:
+    return [sentence.text for sentence in sentences if sentence.rule == rule]
+
+
+def test_of_parallel_calls_only_the_longest_is_told_to_have_held_up_the_answer() -> None:
+    """Three calls at once: the two that ended earlier are on no critical path, in no sentence."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 130, kind="Server")
+    for service, ms in (("prices", 100), ("stock", 95), ("reviews", 40)):
+        call = trace.span("shop", 10, ms, shop, "Client", attributes={"server.address": service})
+        trace.span(service, 11, ms - 2, call, "Server")
+    told = by_rule(tell_spans(trace), "CRITICAL_PATH")
+    assert [text.split()[4] for text in told] == ["prices", "shop"]
+    assert told[0].endswith("alone held the answer up for 100.0 ms (76.9%).")
+
+
+def test_a_copy_is_told_as_one_that_nobody_waited_for() -> None:
+    """A mirrored request that outlives the original has a sentence of its own and no share."""
+    trace = TraceBuilder()
+    edge = trace.edge(0, 60)
+    for service, ms, suffix in (("basket", 50, ""), ("basket-next", 700, "-shadow")):
+        url = {"http.url": f"http://shop.example{suffix}/basket"}
+        trace.sidecar_in(service, 5, ms, edge, attributes=url)
+    told = tell_spans(trace)
+    [text] = by_rule(told, "NOT_WAITED_FOR")
+    assert text == "Nobody waited for basket-next.shop, a copy of the request; it took 700.0 ms."
+    assert not any("basket-next" in text for text in by_rule(told, "CRITICAL_PATH"))
+
+
+def test_a_clock_is_told_once_for_its_host() -> None:
+    """Five calls to a host whose clock is wrong make one sentence, with the amount and the cure."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 200, kind="Server", resource={"host.name": "node-a"})
+    for n in range(5):
+        near = {"host.name": "node-a"}
+        call = trace.span("shop", 10 + 30 * n, 25, shop, "Client", resource=near)
+        far = {"host.name": "node-b"}
+        trace.span("price", 311 + 30 * n, 23, call, "Server", resource=far)
+    told = [s for s in tell_spans(trace) if "clock" in s.text]
+    assert [s.rule for s in told] == ["CLOCK"]
+    assert "price: 5 spans moved by -300.000 ± 1.000 ms" in told[0].text
+
+
+def test_exceptions_are_told_once_and_other_events_counted() -> None:
+    """What a service threw is told with type, message and moment, also when it threw it twice."""
+    trace = TraceBuilder()
+    thrown = {"exception.type": "PoolEmpty", "exception.message": "waited 40 ms"}
+    events = [
+        SpanEvent(START + 30 * MS, "exception", thrown),
+        SpanEvent(START + 31 * MS, "exception", thrown),
+        SpanEvent(START + 5 * MS, "cache.miss", {}),
+    ]
+    trace.span("orders", 0, 50, kind="Server", status="Error", events=events)
+    told = tell_spans(trace)
+    [text] = by_rule(told, "EXCEPTION")
+    assert text == "orders reported an exception at 30.0 ms: PoolEmpty: waited 40 ms."
+    assert by_rule(told, "EVENTS") == ["Its spans hold the events 1 × cache.miss."]
+
+
+def test_a_request_that_nobody_measured_has_no_time_to_tell() -> None:
+    """Without duration and spans the end is unknown, and no share of nothing is made up."""
+    told = tell_spans(TraceBuilder(), make_record(1, T, duration_ns=None, backend_ns=None))
+    assert "after a time that nobody recorded" in told[0].text
+    assert not [sentence for sentence in told if sentence.section == "time"]
+
+
+def test_linked_requests_are_told() -> None:
+    """A batch that links the producers of its messages names their traces and spans."""
+    links = [SpanLink(trace_id=digit * 32, span_id=digit * 16, attributes={}) for digit in "ab"]
+    trace = TraceBuilder()
+    trace.span("fulfil", 0, 400, kind="Consumer", links=links)
+    told = by_rule(tell_spans(trace), "LINKED_REQUEST")
+    assert told == [
+        f"A span link leads to another request: trace {'a' * 32}, span {'a' * 16}.",
+        f"A span link leads to another request: trace {'b' * 32}, span {'b' * 16}.",
+    ]
