@@ -44,8 +44,9 @@ def check_invariants(timeline: Timeline) -> None:
     assert sum(hop.critical_ns for hop in timeline.hops) == total
     on_path = {section.span_id for section in timeline.critical_path}
     assert on_path == {span.span_id for span in timeline.spans if span.is_on_critical_path}
-    shown = [*timeline.hops, *timeline.spans]
-    for duration_ns, self_ns in ((part.duration_ns, part.self_ns) for part in shown):
+    times = [(hop.duration_ns, hop.self_ns) for hop in timeline.hops]
+    times += [(span.duration_ns, span.self_ns) for span in timeline.spans]
+    for duration_ns, self_ns in times:
         assert duration_ns is None or 0 <= (self_ns or 0) <= duration_ns
     ids = [span.span_id for span in timeline.spans]
     assert len(set(ids)) == len(ids)
