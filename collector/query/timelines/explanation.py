@@ -211,7 +211,8 @@ def _tell_held_up(hop: Hop, total: int) -> str:
             "(gateway) alone: its own work, its client, and calls of which no span is here."
         )
     tries = f", try {hop.attempt} of {hop.attempts}" if hop.attempts > 1 else ""
-    return f"On the critical path {hop.service} ({hop.role}{tries}) alone held the answer up for {held}."
+    who = f"{hop.service} ({hop.role}{tries})"
+    return f"On the critical path {who} alone held the answer up for {held}."
 
 
 def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
