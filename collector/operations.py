@@ -18,15 +18,15 @@ from collector.telemetry import METRICS
 
 def migrate(settings: Settings) -> int:
     """
-    Bring the tables up to date.
+    Bring the tables up to date, and say what is being changed.
 
     Raises:
         StoreUnavailable: the server does not answer, or the embedded engine is in use.
-        ConfigError: a schema file was changed after it was applied.
+        ConfigError: a table would have to be rewritten. Nothing was changed.
     """
     store = _open(settings)
     try:
-        store.migrate()
+        store.migrate(_say)
     finally:
         store.close()
     _say(f"the tables of database {settings.clickhouse_database} are up to date")
@@ -94,3 +94,4 @@ def _open(settings: Settings) -> Store:
 
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
+    sys.stdout.flush()

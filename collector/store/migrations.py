@@ -1,15 +1,22 @@
 """
-Tables, views and their changes, from `schema/NNNN_name.sql`, applied once each and in order.
+The tables and views of `schema/NNNN_name.sql`, made once each and in order, or brought up to date.
+
+The files say what is wanted. `schema_migration` keeps the checksum of each statement that was
+applied: while none has changed, nothing is compared. `upgrade.py` does the rest.
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from clickhouse_connect.driver import Client
 
+from collector import __version__
 from collector.errors import ConfigError
+from collector.store import upgrade
 from collector.store.rendering import (
     SCHEMA_DIR,
     Names,
@@ -17,6 +24,7 @@ from collector.store.rendering import (
     expand_macros,
     strip_comments,
 )
+from collector.store.upgrade import Say
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _TTL = re.compile(r"^-- ttl: (.+)$", re.MULTILINE)
@@ -25,18 +33,23 @@ _AS_GOOD = re.compile(r"^-- as good: ([0-9a-f]{64})", re.MULTILINE)
 _DATABASE = "CREATE DATABASE IF NOT EXISTS {{database}} {{on_cluster}}"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {{database}}.schema_migration {{on_cluster}} (
-    name String, checksum String, applied DateTime64(3) DEFAULT now64(3)
+    name String, checksum String, applied DateTime64(3) DEFAULT now64(3), version String
 ) ENGINE = {{merge_tree}} ORDER BY name
 """
-_FIND_APPLIED = (
-    "SELECT name, argMax(checksum, applied) FROM {{database}}.schema_migration GROUP BY name"
-)
+_VERSION = """
+ALTER TABLE {{database}}.schema_migration {{on_cluster}} ADD COLUMN IF NOT EXISTS version String
+"""
+_FIND_APPLIED = """
+SELECT name, checksum, version FROM {{database}}.schema_migration ORDER BY applied
+"""
 _APPLIED = """
-INSERT INTO {{database}}.schema_migration (name, checksum) SELECT {name:String}, {checksum:String}
+INSERT INTO {{database}}.schema_migration (name, checksum, version)
+SELECT {name:String}, {checksum:String}, {version:String}
 """
 _FIND_ENGINES = "SELECT name, engine_full FROM system.tables WHERE database = {database:String}"
 _FIND_SETTINGS = "SELECT name FROM system.merge_tree_settings"
 _ALTER = "ALTER TABLE {{{{database}}}}.{table} {{{{on_cluster}}}} {change}"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +58,7 @@ class Migration:
     One schema file. `checksum` is of its statement with macros, before names are filled in.
 
     `as_good` are checksums of earlier statements: what they made holds and answers the same, and
-    stays as it is.
+    may stay as it is.
     """
 
     name: str
@@ -57,10 +70,10 @@ class Migration:
     only: str
 
 
-def find_migrations() -> list[Migration]:
+def find_migrations(folder: Path = SCHEMA_DIR) -> list[Migration]:
     """Return the schema files in their order."""
     found = []
-    for path in sorted(SCHEMA_DIR.glob("*.sql")):
+    for path in sorted(folder.glob("*.sql")):
         match = _FILE.fullmatch(path.name)
         if not match:
             msg = f"schema file {path.name} is not called NNNN_name.sql"
@@ -97,50 +110,118 @@ def find_table_settings(client: Client) -> frozenset[str]:
     return frozenset(str(name) for (name,) in client.query(_FIND_SETTINGS).result_rows)
 
 
-def migrate(client: Client, names: Names, ttl_days: int) -> list[str]:
+def migrate(
+    client: Client,
+    names: Names,
+    ttl_days: int,
+    *,
+    migrations: Sequence[Migration] | None = None,
+    say: Say | None = None,
+) -> list[str]:
     """
     Bring the database up to date; return the names of the migrations that were applied now.
 
-    Safe to run again and by several processes at once: every statement says IF NOT EXISTS.
+    Safe to interrupt, to run again, and to run by several processes at once: every statement may
+    be repeated, and what is compared is what is there. A database that a later version has changed
+    is left as it is. Each step of an upgrade is told to *say*, else to the log.
 
     Raises:
-        ConfigError: a file was changed after it was applied.
+        ConfigError: a table would have to be rewritten. Nothing was changed.
     """
+    say = say or _log.info
     client.command(expand(_DATABASE, names))
     client.command(expand(_TABLE, names))
-    applied = _find_applied(client, names)
-    migrations = [
+    client.command(expand(_VERSION, names))
+    wanted = [
         each
-        for each in find_migrations()
+        for each in (find_migrations() if migrations is None else migrations)
         if not each.only or (each.only == "cluster") == names.is_cluster
     ]
-    done = [each.name for each in migrations if _apply(client, names, each, applied)]
-    _reconcile_ttl(client, names, migrations, ttl_days)
+    applied = _find_applied(client, names)
+    if any(_ordered(each.version) > _ordered(__version__) for each in applied.values()):
+        say(f"the tables of {names.values['database']} are of a later version: nothing is changed")
+        return []
+    if any(_is_changed(each, applied) for each in wanted):
+        done = _upgrade(client, names, wanted, applied, say)
+    else:
+        done = [each.name for each in wanted if each.name not in applied]
+        for each in wanted:
+            if each.name in done:
+                client.command(render(each, names))
+                _record(client, names, each)
+    _reconcile_ttl(client, names, wanted, ttl_days)
     return done
 
 
-def _apply(client: Client, names: Names, migration: Migration, applied: Mapping[str, str]) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """The checksums of a file that were applied, oldest first, and the latest version to do so."""
+
+    checksums: tuple[str, ...]
+    version: str
+
+
+def _is_changed(migration: Migration, applied: Mapping[str, _Applied]) -> bool:
     known = applied.get(migration.name)
-    if known is not None and known not in (migration.checksum, *migration.as_good):
-        database = names.values["database"]
-        msg = (
-            f"the tables of database {database} were made by another version of Hopline: "
-            f"{migration.name} was changed after it was applied"
-        )
+    good = (migration.checksum, *migration.as_good)
+    return known is not None and known.checksums[-1] not in good
+
+
+def _upgrade(
+    client: Client,
+    names: Names,
+    wanted: Sequence[Migration],
+    applied: Mapping[str, _Applied],
+    say: Say,
+) -> list[str]:
+    database = names.values["database"]
+    statements = [strip_comments(each.text).strip() for each in wanted]
+    with upgrade.built_aside(client, names, statements) as aside:
+        goal = upgrade.describe(client, aside, called=database)
+    present = upgrade.describe(client, database)
+    tolerated = {
+        each.table + names.values["local"]
+        for each in wanted
+        if each.name in applied and set(each.as_good) & set(applied[each.name].checksums)
+    }
+    plan = upgrade.make_plan(names, present, goal, tolerated)
+    if plan.obstacles:
+        msg = f"the tables of database {database} cannot be upgraded: {'; '.join(plan.obstacles)}"
         hint = "set HOPLINE_CLICKHOUSE_DATABASE to a new name to begin anew beside them; read the "
         raise ConfigError(msg, hint=hint + "old ones with the version that made them")
-    if known is None:
-        client.command(render(migration, names))
-        client.command(
-            expand(_APPLIED, names),
-            parameters={"name": migration.name, "checksum": migration.checksum},
-        )
-    return known is None
+    known = {name.partition("_")[2] for name in applied}
+    upgrade.carry_out(client, upgrade.find_unwanted_views(names, present, known, goal), say)
+    upgrade.carry_out(client, plan.tables, say)
+    for each in wanted:
+        if each.name not in applied or each.table not in present:
+            client.command(render(each, names))
+    upgrade.carry_out(client, plan.views, say)
+    done = [
+        each
+        for each in wanted
+        if each.name not in applied or applied[each.name].checksums[-1] != each.checksum
+    ]
+    for each in done:
+        _record(client, names, each)
+    return [each.name for each in done]
 
 
-def _find_applied(client: Client, names: Names) -> dict[str, str]:
-    rows = client.query(expand(_FIND_APPLIED, names)).result_rows
-    return {str(name): str(checksum) for name, checksum in rows}
+def _record(client: Client, names: Names, migration: Migration) -> None:
+    given = {"name": migration.name, "checksum": migration.checksum, "version": __version__}
+    client.command(expand(_APPLIED, names), parameters=given)
+
+
+def _find_applied(client: Client, names: Names) -> dict[str, _Applied]:
+    found: dict[str, _Applied] = {}
+    for name, checksum, version in client.query(expand(_FIND_APPLIED, names)).result_rows:
+        before = found.get(name, _Applied((), ""))
+        latest = max(before.version, version, key=_ordered)
+        found[name] = _Applied((*before.checksums, checksum), latest)
+    return found
+
+
+def _ordered(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _reconcile_ttl(

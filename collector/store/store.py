@@ -30,6 +30,7 @@ from collector.store.rows import (
 )
 from collector.store.sampling import Edge
 from collector.store.search import find_requests
+from collector.store.upgrade import Say
 from collector.telemetry import Metrics
 
 
@@ -58,7 +59,7 @@ class Store:
     """
 
     def __init__(self, settings: StoreSettings, clock: Clock, metrics: Metrics) -> None:
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._metrics = metrics
         try:
@@ -69,17 +70,20 @@ class Store:
         self._aside = ThreadPoolExecutor(READERS, thread_name_prefix="hopline-search")
         self._source = Source(self.connections.reading, self._aside, settings.database)
 
-    def migrate(self) -> None:
+    def migrate(self, say: Say | None = None) -> list[str]:
         """
-        Create what is missing.
+        Bring the tables up to date; return the names of the schema files that were applied now.
+
+        Each step of an upgrade is told to *say*, else to the log. Interrupted anywhere, it goes on
+        when it is called again.
 
         Raises:
-            ConfigError: a schema file was changed after it was applied.
+            ConfigError: a table would have to be rewritten. Nothing was changed.
             StoreUnavailable: the engine or the server does not answer. Retryable.
         """
         with self.connections.writing() as client:
-            names = build_names(self._settings, find_table_settings(client))
-            migrate(client, names, self._settings.ttl_days)
+            names = build_names(self.settings, find_table_settings(client))
+            return migrate(client, names, self.settings.ttl_days, say=say)
 
     def ping(self) -> None:
         """
@@ -108,7 +112,7 @@ class Store:
         with self.connections.writing() as client:
             load_file(
                 client,
-                self._settings.database,
+                self.settings.database,
                 segment.stream,
                 segment.path,
                 segment.id,
@@ -123,7 +127,7 @@ class Store:
         if not keys:
             return []
         with self.connections.reading() as client:
-            return reads.find_ids(client, self._settings.database, keys)
+            return reads.find_ids(client, self.settings.database, keys)
 
     def get_spans(
         self,
@@ -147,7 +151,7 @@ class Store:
         with self.connections.reading() as client:
             return reads.get_spans(
                 client,
-                self._settings.database,
+                self.settings.database,
                 trace_ids,
                 received_until_ns,
                 limit,
@@ -168,7 +172,7 @@ class Store:
             return []
         with self.connections.reading() as client:
             return reads.get_logs(
-                client, self._settings.database, trace_ids, received_until_ns, limit
+                client, self.settings.database, trace_ids, received_until_ns, limit
             )
 
     def find_logs(
@@ -182,7 +186,7 @@ class Store:
         if not keys:
             return []
         with self.connections.reading() as client:
-            return reads.find_logs(client, self._settings.database, keys, received_until_ns, limit)
+            return reads.find_logs(client, self.settings.database, keys, received_until_ns, limit)
 
     def get_records(
         self,
@@ -206,7 +210,7 @@ class Store:
         with self.connections.reading() as client:
             return reads.get_records(
                 client,
-                self._settings.database,
+                self.settings.database,
                 trace_ids,
                 record_keys,
                 received_until_ns,
@@ -233,22 +237,22 @@ class Store:
         if not trace_ids:
             return []
         with self.connections.reading() as client:
-            return summaries.get_trace_summaries(client, self._settings.database, trace_ids)
+            return summaries.get_trace_summaries(client, self.settings.database, trace_ids)
 
     def get_source_stats(self) -> list[SourceStat]:
         """Return what each source has delivered, the most recently heard of first."""
         with self.connections.reading() as client:
-            return summaries.get_source_stats(client, self._settings.database, self._clock.now_ns())
+            return summaries.get_source_stats(client, self.settings.database, self._clock.now_ns())
 
     def find_operations(self, service: str, start_ns: int, end_ns: int) -> list[tuple[str, str]]:
         """Return name and kind of the spans that *service* sent in [start_ns, end_ns)."""
         with self.connections.reading() as client:
-            return reads.find_operations(client, self._settings.database, service, start_ns, end_ns)
+            return reads.find_operations(client, self.settings.database, service, start_ns, end_ns)
 
     def get_api_stats(self, start_ns: int, end_ns: int) -> list[ApiStat]:
         """Return the APIs that had requests in [start_ns, end_ns), the busiest first."""
         with self.connections.reading() as client:
-            return summaries.get_api_stats(client, self._settings.database, start_ns, end_ns)
+            return summaries.get_api_stats(client, self.settings.database, start_ns, end_ns)
 
     def sample_requests(
         self, start_ns: int, end_ns: int, limit: int, *, api: str = ""
@@ -256,7 +260,7 @@ class Store:
         """Return requests of [start_ns, end_ns) drawn by hash: the same ones for the same data."""
         with self.connections.reading() as client:
             return candidates.sample_requests(
-                client, self._settings.database, start_ns, end_ns, api, limit
+                client, self.settings.database, start_ns, end_ns, api, limit
             )
 
     def find_join_records(
@@ -265,7 +269,7 @@ class Store:
         """Return an API's records nearest to a moment, with the fields that tell times and ids."""
         with self.connections.reading() as client:
             return candidates.find_join_records(
-                client, self._settings.database, gateway, api, moment_ns, reach_ns, limit
+                client, self.settings.database, gateway, api, moment_ns, reach_ns, limit
             )
 
     def find_edges(
@@ -274,10 +278,10 @@ class Store:
         """Return the edge spans nearest to the middle of [start_ns, end_ns), by start."""
         with self.connections.reading() as client:
             return candidates.find_edges(
-                client, self._settings.database, services, start_ns, end_ns, limit
+                client, self.settings.database, services, start_ns, end_ns, limit
             )
 
     def find_claimed(self, edges: Sequence[Edge]) -> set[str]:
         """Return the ids of those traces that a gateway record names by one of their ids."""
         with self.connections.reading() as client:
-            return candidates.find_claimed(client, self._settings.database, edges)
+            return candidates.find_claimed(client, self.settings.database, edges)
