@@ -18,7 +18,6 @@ from collector.clock import ManualClock
 from collector.config import StoreSettings
 from collector.errors import (
     BadQuestion,
-    ConfigError,
     QueryTimeout,
     StoreRejectedRows,
     StoreUnavailable,
@@ -432,16 +431,25 @@ def test_records_of_before_a_column_are_read(
     assert found == [before, make_record(2)]
 
 
-def test_changed_schema_file_is_refused(store: Store, settings: StoreSettings) -> None:
-    """A file that differs from what was applied stops the migration and is named."""
+def test_changed_schema_file_is_followed(store: Store, settings: StoreSettings) -> None:
+    """Where a file differs from what was applied, the tables are brought to what it says."""
     with store.connections.writing() as client:
+        client.command(f"ALTER TABLE {settings.database}.id_index_log_mv MODIFY QUERY "
+                       f"SELECT * FROM {settings.database}.id_index WHERE 0")  # fmt: skip
         client.command(
-            f"INSERT INTO {settings.database}.schema_migration (name, checksum) "
-            "SELECT name, 'other' FROM (SELECT max(name) AS name FROM "
-            f"{settings.database}.schema_migration)"
+            f"INSERT INTO {settings.database}.schema_migration (name, checksum, applied) "
+            "SELECT '0085_id_index_log_mv', 'other', now64(3) + 1"
         )
-    with pytest.raises(ConfigError, match="changed after it was applied"):
-        store.migrate()
+    said: list[str] = []
+    assert store.migrate(said.append) == ["0085_id_index_log_mv"]
+    assert said == ["1 of 1: id_index_log_mv: new statement"]
+    ((create,),) = query_rows(
+        store,
+        "SELECT as_select FROM system.tables WHERE database = {database:String} "
+        "AND name = 'id_index_log_mv'",
+        database=settings.database,
+    )
+    assert "otel_logs" in create
 
 
 @pytest.mark.parametrize("days", [0, 7])
