@@ -1,40 +1,27 @@
 """
 The questions people ask about requests, each answered from the store by the rules of `stitch`.
 
-In: text as it was written. Out: a `Timeline` or the values of `answers`. Blocking; thread-safe.
+In: text as it was written. Out: values that are answers (see `collector.answers`). Blocking;
+thread-safe.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from collector.clock import Clock
 from collector.decode.records.from_spans import ServiceRule
-from collector.errors import NotFound
-from collector.model import Stream
-from collector.query.learned.clocks import ClockReport, Clocks
+from collector.query.learned.clocks import Clocks
 from collector.query.learned.freshness import Freshness
-from collector.query.learned.likely_partners import LikelyPartners, is_taken
-from collector.query.reports.doctor import Doctor
-from collector.query.reports.joins import Joins
-from collector.query.reports.outcomes import Outcomes
-from collector.query.reports.sampling import Sampling
+from collector.query.learned.likely_partners import LikelyPartners
+from collector.query.reports.reports import Reports
 from collector.query.reports.traces import Traces
-from collector.query.results import Apis, Found, Sources, Stitched, Stored
-from collector.query.search.described import find_described
-from collector.query.search.filters import collect_pairs
-from collector.query.search.search import Searching
-from collector.query.timelines.explanation import Explanation, build_explanation
-from collector.query.timelines.resolve import Gathered, clean_id, gather, read_id
+from collector.query.search.search import Searches
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import Stitching
-from collector.query.timestamps import parse_timestamp
-from collector.stitch.join.likely import LikelyPair
-from collector.stitch.timeline import Finding, Timeline
-from collector.stitch.tree.access_logs import read_entries
+from collector.query.timelines.timelines import Timelines
+from collector.stitch.time.placement import ClockOffsets
 from collector.store import Store
 from collector.telemetry import METRICS, Metrics
-from collector.timestamps import format_timestamp
 
 # One read beside the own one of each thread that asks; more only wait for a core.
 _ASIDE_THREADS = 4
@@ -42,11 +29,11 @@ _ASIDE_THREADS = 4
 
 class QueryService:
     """
-    Everything that can be asked.
+    Everything that can be asked: `timelines` about one request, `searches` for lists of them,
+    `reports` about many, `traces` in the terms of tracing tools.
 
-    Every method raises `BadQuestion` for a parameter that cannot be understood, and what the store
-    raises: `StoreUnavailable`, `QueryTimeout` (both retryable), `TooExpensive`. `traces` answers in
-    the terms of tracing tools; `doctor`, `outcomes` and `joins` report on samples of requests.
+    Every question raises `BadQuestion` for a parameter that cannot be understood, and what the
+    store raises: `StoreUnavailable`, `QueryTimeout` (both retryable), `TooExpensive`.
     *gateway_services* are taken as gateways beside those that their spans give away.
     """
 
@@ -59,115 +46,22 @@ class QueryService:
         metrics: Metrics = METRICS,
         gateway_services: Sequence[ServiceRule] = (),
     ) -> None:
-        self._store = store
         self._clock = clock
         self._freshness = freshness
         self.metrics = metrics
-        self._aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
-        # What is stitched to learn from is no answer: it counts as nothing, and moves nothing.
-        sampling = Stitching(freshness, Metrics(), gateway_services)
-        learned = RowStitching(store, sampling, self._aside, is_brief=True)
-        self._clocks = Clocks(store, clock, learned)
-        self._stitching = Stitching(freshness, metrics, gateway_services, self._clocks.offsets_at)
-        outlined = RowStitching(store, self._stitching, self._aside, is_brief=True)
-        self._searching = Searching(store, clock, freshness, outlined)
-        rows = RowStitching(store, self._stitching, self._aside)
+        aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
+
+        def offsets_at(moment_ns: int) -> ClockOffsets:
+            return self._clocks.offsets_at(moment_ns)
+
+        stitching = Stitching(freshness, metrics, gateway_services, offsets_at)
+        rows = RowStitching(store, stitching, aside)
+        self._clocks = Clocks(store, clock, rows)
+        likely_partners = LikelyPartners(store, clock, freshness)
+        self.timelines = Timelines(store, clock, freshness, stitching, likely_partners, aside)
+        self.searches = Searches(store, clock, freshness, rows)
+        self.reports = Reports(store, clock, rows, freshness, self._clocks, likely_partners)
         self.traces = Traces(store, clock, freshness, rows)
-        self._likely_partners = LikelyPartners(store, clock, freshness)
-        uncounted = Stitching(freshness, Metrics(), gateway_services, self._clocks.offsets_at)
-        samples = Sampling(store, clock, freshness, RowStitching(store, uncounted, self._aside))
-        self.doctor = Doctor(samples)
-        self.outcomes = Outcomes(samples)
-        self.joins = Joins(samples, self._likely_partners)
-
-    def timeline(self, text: str, *, as_of: str = "", raw: bool = False) -> Timeline:
-        """
-        Return the request that the id in *text* belongs to; the newest when there are several.
-
-        *as_of* limits it to what had arrived by then; *raw* leaves every clock as it is.
-
-        Raises:
-            NotFound: nothing is known under this id; the hint says what may still come.
-        """
-        return self.stitched(text, as_of=as_of, raw=raw).timeline
-
-    def stitched(self, text: str, *, as_of: str = "", raw: bool = False) -> Stitched:
-        """
-        Return the timeline of an id together with the stored spans behind it.
-
-        Raises:
-            NotFound: nothing is known under this id.
-        """
-        now_ns = self._clock.now_ns()
-        until_ns = parse_timestamp(as_of, name="as_of", now_ns=now_ns) if as_of else None
-        found = self._gather(text, until_ns)
-        likely = self._add_likely(found, until_ns)
-        timeline = self._stitching.make(
-            found.records,
-            found.spans,
-            found.logs,
-            now_ns=now_ns if until_ns is None else min(until_ns, now_ns),
-            subject=_subject(found) or clean_id(text),
-            likely=likely,
-            is_raw=raw,
-        )
-        if found.is_cut:
-            timeline = _mark_cut(timeline)
-        return Stitched(timeline=timeline, spans=tuple(found.spans))
-
-    def explain(self, text: str, *, as_of: str = "") -> Explanation:
-        """
-        Return the timeline of an id told in sentences.
-
-        Raises:
-            NotFound: nothing is known under this id.
-        """
-        return build_explanation(self.timeline(text, as_of=as_of))
-
-    def spans(self, text: str, *, as_of: str = "") -> Stored:
-        """
-        Return what is stored about an id, untouched.
-
-        Raises:
-            NotFound: nothing is known under this id.
-        """
-        now_ns = self._clock.now_ns()
-        until_ns = parse_timestamp(as_of, name="as_of", now_ns=now_ns) if as_of else None
-        found = self._gather(text, until_ns)
-        return Stored(
-            id=text.strip(),
-            records=tuple(found.records),
-            spans=tuple(found.spans),
-            logs=tuple(found.logs),
-            is_cut=found.is_cut,
-        )
-
-    def search(self, pairs: Iterable[tuple[str, str]]) -> Found:
-        """Return one page of the requests that the parameters in *pairs* describe."""
-        return self._searching.search(pairs)
-
-    def find_described(self, pairs: Iterable[tuple[str, str]]) -> str:
-        """
-        Return the id of the slowest request that fits a rough description.
-
-        Raises:
-            NotFound: nothing fits within five minutes of the moment given.
-        """
-        return find_described(pairs, self.search, self._clock.now_ns())
-
-    def sources(self, pairs: Iterable[tuple[str, str]] = ()) -> Sources:
-        """Return how fresh and complete each source is; there are no parameters."""
-        collect_pairs(pairs, ())
-        return Sources(sources=tuple(self._freshness.reports()))
-
-    def apis(self, pairs: Iterable[tuple[str, str]] = ()) -> Apis:
-        """Return the APIs of the gateways with rate, errors, percentiles and join coverage."""
-        return self._searching.apis(pairs)
-
-    def clocks(self, pairs: Iterable[tuple[str, str]] = ()) -> ClockReport:
-        """Return what is known of the hosts' clocks; there are no parameters."""
-        collect_pairs(pairs, ())
-        return self._clocks.report()
 
     def now_ns(self) -> int:
         """Return the moment that relative times count from."""
@@ -177,56 +71,3 @@ class QueryService:
         """Wait for what runs in the background; the store may be closed afterwards."""
         self._freshness.close()
         self._clocks.close()
-
-    def _gather(self, text: str, until_ns: int | None) -> Gathered:
-        found = gather(
-            self._store,
-            read_id(text),
-            self._aside,
-            received_until_ns=until_ns,
-            has_logs=bool(self._freshness.names(Stream.LOG)),
-        )
-        if found.records or found.spans or read_entries(found.logs):
-            return found
-        raise self._not_found(text, found, until_ns)
-
-    def _add_likely(self, found: Gathered, until_ns: int | None) -> list[LikelyPair]:
-        """Add the spans of the likeliest partner of records that came without any."""
-        if not found.records or found.spans or found.logs:
-            return []
-        likely = self._likely_partners.find(found.records, known_until_ns=until_ns)
-        traces = sorted({pair.span.partition("/")[0] for pair in likely if is_taken(pair)})
-        if traces:
-            found.spans += self._store.get_spans(traces, received_until_ns=until_ns)
-        return likely
-
-    def _not_found(self, text: str, found: Gathered, until_ns: int | None) -> NotFound:
-        shown = text.strip()[:80]
-        where = "trace ids, gateway record ids, and the request ids in records, spans and logs"
-        if found.hits and until_ns is not None:
-            msg = f"{shown!r} was not known yet at {format_timestamp(until_ns)}"
-            return NotFound(msg, hint="leave out as_of to see what is known now")
-        msg = f"nothing is stored under {shown!r}; searched: {where}"
-        return NotFound(msg, hint=self._freshness.describe_outstanding())
-
-
-def _subject(found: Gathered) -> str:
-    """Return the newest request that the id itself was seen in, by its record if it has one."""
-    records = {(record.gateway, record.record_id) for record in found.records}
-    for hit in found.hits:
-        if (hit.gateway, hit.record_id) in records:
-            return hit.record_id
-    traces = {span.trace_id for span in found.spans}
-    return next((hit.trace_id for hit in found.hits if hit.trace_id in traces), "")
-
-
-def _mark_cut(timeline: Timeline) -> Timeline:
-    finding = Finding(
-        rule="TOO_MUCH_UNDER_THIS_ID",
-        title="More requests carry this id than are read at once",
-        meaning="What is shown may lack a part of the request.",
-        hop=-1,
-        message="The newest of them were taken.",
-        fix="Ask with an id of the single request: its trace id or the gateway's own id.",
-    )
-    return replace(timeline, findings=(*timeline.findings, finding))

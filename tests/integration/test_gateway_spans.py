@@ -59,9 +59,9 @@ def test_a_service_named_in_the_settings_is_a_gateway(tmp_path: Path) -> None:
     story = _named_story(1)
     rules = parse_service_rules("shop-edge=traefik")
     with asking([story], tmp_path, gateway_services=rules) as (questions, _):
-        timeline = questions.timeline(number_id(1))
+        timeline = questions.timelines.get(number_id(1))
         assert [each.record.gateway for each in timeline.gateway_records] == ["traefik"]
-        (found,) = questions.search([("start", "-1h")]).requests
+        (found,) = questions.searches.find([("start", "-1h")]).requests
         assert found.is_joined
 
 
@@ -121,7 +121,7 @@ def _kong_log(number: int) -> GatewayRecord:
 
 def _listed(questions: QueryService, query: str) -> list[Summary]:
     pairs = [("start", "-1h"), *(tuple(each.split("=")) for each in query.split("&"))]
-    return list(questions.search(pairs).requests)  # type: ignore[arg-type]  # two of each
+    return list(questions.searches.find(pairs).requests)  # type: ignore[arg-type]  # two of each
 
 
 def test_a_gateway_that_sends_spans_only_is_found_and_counted(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_gateway_that_sends_spans_only_is_found_and_counted(tmp_path: Path) ->
         assert joined.backend_ns == 104 * MS
         assert [each.id for each in _listed(questions, "joined=true")] == [joined.id]
         assert [each.id for each in _listed(questions, "joined=false")] == [alone.id]
-        (report,) = questions.apis([("start", "-1h")]).apis
+        (report,) = questions.reports.apis([("start", "-1h")]).apis
         assert (report.gateway, report.requests, report.join_coverage) == ("kong", 2, 0.5)
         assert report.p50_ns == 110 * MS
 
@@ -150,9 +150,9 @@ def test_log_and_spans_of_one_request_are_one(tmp_path: Path, *, is_log_first: b
         for query in ("gateway=kong", "api=orders", "joined=true"):
             (found,) = _listed(questions, query)
             assert (found.id, found.api, found.is_joined) == (number_id(9_001), "orders", True)
-        (report,) = questions.apis([("start", "-1h")]).apis
+        (report,) = questions.reports.apis([("start", "-1h")]).apis
         assert (report.api, report.requests, report.join_coverage) == ("orders", 1, 1.0)
-        timeline = questions.timeline(number_id(1))
+        timeline = questions.timelines.get(number_id(1))
         (merged,) = timeline.gateway_records
         assert merged.sources == ("kong", "span")
 
@@ -165,7 +165,7 @@ def test_a_log_without_the_span_s_id_is_still_one_request(tmp_path: Path) -> Non
     stories = [story, Story([log], lag_ns=9 * SECOND)]
     with asking(stories, tmp_path, gateway_services=rules) as (questions, _):
         assert [each.id for each in _listed(questions, "gateway=traefik")] == [log.record_id]
-        assert [each.requests for each in questions.apis([("start", "-1h")]).apis] == [1]
+        assert [each.requests for each in questions.reports.apis([("start", "-1h")]).apis] == [1]
 
 
 def test_spans_in_pieces_and_again_make_each_record_once(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_percentiles_and_slowest_first_leave_out_what_is_no_latency(tmp_path: Pa
         for n, each in enumerate(given)
     ]
     with asking([Story(records)], tmp_path) as (questions, _):
-        (report,) = questions.apis([("start", "-1h")]).apis
+        (report,) = questions.reports.apis([("start", "-1h")]).apis
         assert (report.requests, report.p50_ns, report.p99_ns) == (len(given), SECOND, SECOND)
         slowest = [each.id for each in _listed(questions, "order=-duration")]
     connections = {records[n].record_id for n in (len(given) - 2, len(given) - 1)}
@@ -230,7 +230,7 @@ def test_what_is_logged_beside_a_request_is_no_request(
     unsaid: dict[str, Any] = {"api": "", "status": None, "method": ""}
     more = make_record(1, T + MS, received_ns=T + 2 * SECOND, **{**unsaid, **beside})
     with asking([Story([request, more])], tmp_path) as (questions, _):
-        (report,) = questions.apis([("start", "-1h")]).apis
+        (report,) = questions.reports.apis([("start", "-1h")]).apis
         assert (report.api, report.requests, report.p99_ns) == ("chat", 1, request.duration_ns)
         (listed,) = _listed(questions, "api=chat")
         assert (listed.id, listed.status) == (request.record_id, request.status)

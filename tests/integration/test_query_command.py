@@ -108,7 +108,7 @@ def test_every_word_of_a_description_counts(
     [
         (["explain", number_id(77)], "nothing is stored under"),
         (["explain", "abc"], "too short"),
-        (["explain", TRACE, "--token", "wrong"], "a bearer token is needed"),
+        (["explain", TRACE, "--token", "wrong"], "bearer token is needed"),
         (["explain", TRACE, "--url", "http://127.0.0.1:9"], "no answer from http://127.0.0.1:9"),
         (["explain", TRACE, "--url", "file:///etc/passwd"], "is not an http address"),
     ],

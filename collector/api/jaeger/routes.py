@@ -89,7 +89,7 @@ async def _answer(workers: Workers, ask: Callable[[], Any], trace_id: str = "") 
 def _get_trace(questions: QueryService, trace_id: str, raw: str) -> dict[str, Any]:
     is_raw = bool(raw) and read_boolean("raw", raw)
     try:
-        stitched = questions.stitched(trace_id)
+        stitched = questions.timelines.stitched(trace_id)
     except (NotFound, BadQuestion) as error:
         # Clients know one wording, and 404 for an id that cannot be one as well.
         msg = "trace not found"
@@ -104,7 +104,7 @@ def _find_traces(questions: QueryService, request: Request) -> dict[str, Any]:
         found = []
         for trace_id in wanted[:100]:
             try:
-                found.append(render_trace(questions.stitched(trace_id)))
+                found.append(render_trace(questions.timelines.stitched(trace_id)))
             except (NotFound, BadQuestion):
                 continue
         return envelope(found)

@@ -149,8 +149,8 @@ def _add_explanations(app: FastAPI, questions: QueryService, workers: Workers) -
         pairs = request.query_params.multi_items()
         form = _choose_form(dict(pairs).get("format", ""), request.headers.get("accept", ""))
         description = [pair for pair in pairs if pair[0] != "format"]
-        id_ = await workers.run(questions.find_described, description)
-        told = await tell(partial(questions.explain, id_), form)
+        id_ = await workers.run(questions.searches.find_described, description)
+        told = await tell(partial(questions.timelines.explain, id_), form)
         told.headers["Content-Location"] = request_path(id_, "/explain")
         return told
 
@@ -159,7 +159,7 @@ def _add_explanations(app: FastAPI, questions: QueryService, workers: Workers) -
         given = _pairs(request, "as_of", "format")
         form = _choose_form(given.get("format", ""), request.headers.get("accept", ""))
         return await tell(
-            partial(questions.explain, _id(request), as_of=given.get("as_of", "")), form
+            partial(questions.timelines.explain, _id(request), as_of=given.get("as_of", "")), form
         )
 
 
@@ -167,27 +167,27 @@ def _add_requests(app: FastAPI, questions: QueryService, workers: Workers) -> No
     @app.get("/api/v1/requests/{id:path}/spans", **openapi.SPANS)
     async def spans(request: Request) -> Response:
         given = _pairs(request, "as_of")
-        ask = partial(questions.spans, _id(request), as_of=given.get("as_of", ""))
+        ask = partial(questions.timelines.spans, _id(request), as_of=given.get("as_of", ""))
         return await _answer(workers, ask)
 
     @app.get("/api/v1/requests/{id:path}", **openapi.TIMELINE)
     async def timeline(request: Request) -> Response:
         given = _pairs(request, "as_of", "raw")
         raw = read_boolean("raw", given.get("raw", "false"))
-        ask = partial(questions.timeline, _id(request), as_of=given.get("as_of", ""), raw=raw)
+        ask = partial(questions.timelines.get, _id(request), as_of=given.get("as_of", ""), raw=raw)
         return await _answer(workers, ask)
 
 
 def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> None:
     """Add the questions that take nothing but parameters."""
     asked: tuple[tuple[str, Mapping[str, Any], Callable[[Pairs], Answer]], ...] = (
-        ("requests", openapi.SEARCH, questions.search),
-        ("sources", openapi.SOURCES, questions.sources),
-        ("apis", openapi.APIS, questions.apis),
-        ("clocks", openapi.CLOCKS, questions.clocks),
-        ("doctor", openapi.DOCTOR, questions.doctor.report),
-        ("joins", openapi.JOINS, questions.joins.report),
-        ("outcomes", openapi.OUTCOMES, questions.outcomes.report),
+        ("requests", openapi.SEARCH, questions.searches.find),
+        ("sources", openapi.SOURCES, questions.reports.sources),
+        ("apis", openapi.APIS, questions.reports.apis),
+        ("clocks", openapi.CLOCKS, questions.reports.clocks),
+        ("doctor", openapi.DOCTOR, questions.reports.doctor),
+        ("joins", openapi.JOINS, questions.reports.joins),
+        ("outcomes", openapi.OUTCOMES, questions.reports.outcomes),
     )
     for path, documented, ask in asked:
         endpoint = _endpoint(workers, ask)

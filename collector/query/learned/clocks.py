@@ -9,15 +9,14 @@ proves by itself is moved.
 Source: algorithms.md 4.7.
 """
 
-import logging
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from collector.answers import Answer, Moment
 from collector.clock import Clock
-from collector.errors import CollectorError
+from collector.query.refreshed import Refreshed
 from collector.query.timelines.rows import RowStitching
+from collector.query.timelines.stitching import LEARNT
 from collector.stitch.time.clocks import (
     WINDOW_NS,
     ClockPair,
@@ -38,8 +37,6 @@ _RANGE_NS = 15 * 60 * NS_PER_S
 _KEEP_NS = 6 * WINDOW_NS
 _MAX_SAMPLES = 20_000
 
-_LOG = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class ClockReport(Answer):
@@ -53,7 +50,6 @@ class ClockReport(Answer):
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    read_ns: int
     report: ClockReport
     offsets: ClockOffsets
 
@@ -65,11 +61,8 @@ class Clocks:
         self._store = store
         self._clock = clock
         self._rows = rows
-        self._reading = threading.Lock()
-        self._starting = threading.Lock()
         self._samples: dict[PairSample, None] = {}
-        self._state: _State | None = None
-        self._refresher: threading.Thread | None = None
+        self._state = Refreshed("a sample for the clocks", self._read, clock, every_ns=_REFRESH_NS)
 
     def offsets_at(self, moment_ns: int) -> ClockOffsets:
         """
@@ -77,9 +70,7 @@ class Clocks:
 
         Never waits; sees to it that the next call has newer ones.
         """
-        state = self._state
-        if state is None or self._clock.now_ns() - state.read_ns > _REFRESH_NS:
-            self._start_refresh()
+        state = self._state.peek()
         if state is None or state.report.start_ns is None or state.report.end_ns is None:
             return NO_OFFSETS
         first, last = state.report.start_ns - WINDOW_NS, state.report.end_ns + WINDOW_NS
@@ -87,53 +78,28 @@ class Clocks:
 
     def report(self) -> ClockReport:
         """Return what is known of each pair of hosts, by name; reads a sample if there is none."""
-        state = self._state
-        if state is None or self._clock.now_ns() - state.read_ns > _REFRESH_NS:
-            state = self._read()
-        return state.report
+        return self._state.get_fresh().report
 
     def close(self) -> None:
         """Wait for a read that is under way; the store may be closed afterwards."""
-        refresher = self._refresher
-        if refresher is not None:
-            refresher.join()
+        self._state.close()
 
-    def _start_refresh(self) -> None:
-        if not self._starting.acquire(blocking=False):
-            return
-        try:
-            if self._refresher is None or not self._refresher.is_alive():
-                self._refresher = threading.Thread(target=self._refresh, name="clocks")
-                self._refresher.start()
-        finally:
-            self._starting.release()
-
-    def _refresh(self) -> None:
-        try:
-            self._read()
-        except CollectorError as error:
-            # What was learned stays in use; the question that is waiting meets the same error.
-            _LOG.warning("can not read a sample for the clocks: %s", error.message)
-
-    def _read(self) -> _State:
-        with self._reading:
-            now_ns = self._clock.now_ns()
-            wanted = RequestFilter(start_ns=now_ns - _RANGE_NS, end_ns=now_ns, order="-start")
-            rows = self._store.find_requests(wanted, _SAMPLE)
-            for _, timeline, _ in self._rows.stitch(rows, now_ns):
-                if timeline is not None:
-                    self._keep(sample_pairs(timeline))
-            self._forget(now_ns - _KEEP_NS)
-            pairs = learn_offsets(self._samples)
-            moments = [sample.at_ns for sample in self._samples]
-            report = ClockReport(
-                pairs=pairs,
-                calls=len(moments),
-                start_ns=min(moments, default=None),
-                end_ns=max(moments, default=None),
-            )
-            self._state = _State(now_ns, report, offsets_of(pairs))
-            return self._state
+    def _read(self, now_ns: int) -> _State:
+        wanted = RequestFilter(start_ns=now_ns - _RANGE_NS, end_ns=now_ns, order="-start")
+        rows = self._store.find_requests(wanted, _SAMPLE)
+        for _, timeline, _ in self._rows.stitch(rows, now_ns, LEARNT):
+            if timeline is not None:
+                self._keep(sample_pairs(timeline))
+        self._forget(now_ns - _KEEP_NS)
+        pairs = learn_offsets(self._samples)
+        moments = [sample.at_ns for sample in self._samples]
+        report = ClockReport(
+            pairs=pairs,
+            calls=len(moments),
+            start_ns=min(moments, default=None),
+            end_ns=max(moments, default=None),
+        )
+        return _State(report, offsets_of(pairs))
 
     def _keep(self, samples: Iterable[PairSample]) -> None:
         for sample in samples:

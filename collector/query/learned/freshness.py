@@ -7,16 +7,14 @@ once in `_REFRESH_NS`, and in the background once there is a first answer.
 """
 
 import json
-import logging
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from collector.clock import Clock
-from collector.errors import CollectorError
 from collector.model import Stream
+from collector.query.refreshed import Refreshed
 from collector.query.results import SourceReport
 from collector.stitch.completeness import SPAN_SOURCE, SourceLag
 from collector.store import SourceStat, Store
@@ -29,12 +27,9 @@ _LEAST_LAG_NS = 3 * NS_PER_S
 _SILENCE_NS = 15 * 60 * NS_PER_S
 _MAX_STATUS_BYTES = 4 * 1024 * 1024
 
-_LOG = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    read_ns: int
     stats: tuple[SourceStat, ...]
     lags: Mapping[str, SourceLag]
 
@@ -46,32 +41,30 @@ class Freshness:
         self._store = store
         self._clock = clock
         self._data_dir = data_dir
-        self._lock = threading.Lock()
-        self._state: _State | None = None
-        self._refresher: threading.Thread | None = None
+        self._state = Refreshed("the sources' lag", self._read, clock, every_ns=_REFRESH_NS)
 
     def lags(self) -> Mapping[str, SourceLag]:
         """Return the lag of each source of gateway records, and of all spans together."""
-        return self._current().lags
+        return self._state.get().lags
 
     def record_sources(self) -> tuple[str, ...]:
         """Return the sources of gateway records that are sending at present."""
         now_ns = self._clock.now_ns()
         return tuple(
             stat.source
-            for stat in self._current().stats
+            for stat in self._state.get().stats
             if stat.stream == Stream.RECORD and _is_sending(stat, now_ns)
         )
 
     def names(self, stream: Stream) -> list[str]:
         """Return the names of the sources that sent this kind of data."""
-        return [stat.source for stat in self._current().stats if stat.stream == stream]
+        return [stat.source for stat in self._state.get().stats if stat.stream == stream]
 
     def reports(self) -> list[SourceReport]:
         """Return what is known of each source, by stream and name."""
         now_ns = self._clock.now_ns()
         found = {
-            (stat.stream, stat.source): _report(stat, now_ns) for stat in self._read(now_ns).stats
+            (stat.stream, stat.source): _report(stat, now_ns) for stat in self._state.read().stats
         }
         for entry in self._read_ingest_counts():
             key = (str(entry.get("stream", "")), str(entry.get("source", "")))
@@ -94,42 +87,18 @@ class Freshness:
 
     def data_range(self) -> tuple[int, int] | None:
         """Return the first and last event of gateway records and spans, `None` without any."""
-        stats = [s for s in self._current().stats if s.stream in (Stream.RECORD, Stream.TRACE)]
+        stats = [s for s in self._state.get().stats if s.stream in (Stream.RECORD, Stream.TRACE)]
         if not stats:
             return None
         return min(s.first_event_ns for s in stats), max(s.last_event_ns for s in stats)
 
     def close(self) -> None:
         """Wait for a read that is under way; the store may be closed afterwards."""
-        refresher = self._refresher
-        if refresher is not None:
-            refresher.join()
-
-    def _current(self) -> _State:
-        now_ns = self._clock.now_ns()
-        state = self._state
-        if state is None:
-            return self._read(now_ns)
-        if now_ns - state.read_ns > _REFRESH_NS and self._lock.acquire(blocking=False):
-            try:
-                if self._refresher is None or not self._refresher.is_alive():
-                    self._refresher = threading.Thread(target=self._refresh, name="freshness")
-                    self._refresher.start()
-            finally:
-                self._lock.release()
-        return state
-
-    def _refresh(self) -> None:
-        try:
-            self._read(self._clock.now_ns())
-        except CollectorError as error:
-            # The old figures stay in use; the question that is waiting will meet the same error.
-            _LOG.warning("cannot read the sources' lag: %s", error.message)
+        self._state.close()
 
     def _read(self, now_ns: int) -> _State:
         stats = tuple(self._store.get_source_stats())
-        self._state = _State(now_ns, stats, lags_of(stats, now_ns))
-        return self._state
+        return _State(stats, lags_of(stats, now_ns))
 
     def _read_ingest_counts(self) -> list[dict[str, Any]]:
         status = _read_json(self._data_dir / "status" / "ingest.json")

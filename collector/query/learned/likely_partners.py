@@ -13,9 +13,11 @@ Source: algorithms.md 4.1 (tiers 4 and 5) and 4.2.
 """
 
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from cachetools import TTLCache
 
 from collector.clock import Clock
 from collector.identity import ids
@@ -96,7 +98,9 @@ class LikelyPartners:
         self._clock = clock
         self._freshness = freshness
         self._lock = threading.Lock()
-        self._learned: OrderedDict[tuple[str, str, int], tuple[int, Learned]] = OrderedDict()
+        self._learned: TTLCache[tuple[str, str, int], Learned] = TTLCache(
+            _MAX_REMEMBERED, ttl=_FRESH_NS, timer=clock.now_ns
+        )
 
     def find(
         self, records: Iterable[GatewayRecord], *, known_until_ns: int | None = None
@@ -131,16 +135,12 @@ class LikelyPartners:
         now_ns = self._clock.now_ns()
         with self._lock:
             known = self._learned.get(key)
-            if known is not None and now_ns - known[0] < _FRESH_NS:
-                self._learned.move_to_end(key)
-                return known[1]
+        if known is not None:
+            return known
         middle_ns = min(place * _STRETCH_NS + _STRETCH_NS // 2, now_ns)
         learned = learn_stretch(*self._read_stretch(gateway, api, middle_ns))
         with self._lock:
-            self._learned[key] = (now_ns, learned)
-            self._learned.move_to_end(key)
-            while len(self._learned) > _MAX_REMEMBERED:
-                self._learned.popitem(last=False)
+            self._learned[key] = learned
         return learned
 
     def _read_stretch(

@@ -3,7 +3,8 @@ How gateway records were joined, counted once a record: the share of a tier is a
 """
 
 import threading
-from collections import OrderedDict
+
+from cachetools import LRUCache
 
 from collector.model import GatewayRecord
 from collector.stitch.timeline import Timeline
@@ -18,7 +19,7 @@ class JoinCount:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._lock = threading.Lock()
-        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._seen: LRUCache[tuple[str, str], bool] = LRUCache(_MAX_REMEMBERED)
 
     def note(self, timeline: Timeline) -> None:
         """Count the records of *timeline* that were not counted before and are settled."""
@@ -34,16 +35,13 @@ class JoinCount:
 
     def _is_new(self, key: tuple[str, str]) -> bool:
         with self._lock:
-            is_new = key not in self._seen
-            self._seen[key] = None
-            self._seen.move_to_end(key)
-            if len(self._seen) > _MAX_REMEMBERED:
-                self._seen.popitem(last=False)
+            is_new = self._seen.get(key) is None
+            self._seen[key] = True
             return is_new
 
 
 def tier_of(timeline: Timeline, record: GatewayRecord) -> int | None:
     """Return the best tier by which a record is joined to anything, `None` when it is not."""
-    name = f"{record.gateway}/{record.record_id}"
+    name = record.reference
     tiers = [link.tier for link in timeline.links if link.to and name in (link.from_, link.to)]
     return min(tiers, default=None)

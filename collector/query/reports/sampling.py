@@ -15,6 +15,7 @@ from collector.query.learned.freshness import Freshness
 from collector.query.results import TimeRange
 from collector.query.search.filters import PARAMETERS, Parameter, collect_pairs, parse_range
 from collector.query.timelines.rows import RowStitching
+from collector.query.timelines.stitching import SAMPLED
 from collector.stitch.timeline import Timeline
 from collector.store import RequestRow, Store
 from collector.timestamps import format_timestamp
@@ -125,7 +126,7 @@ class Sampling:
                     f"The limit of {why} was reached: {first} of {len(rows)} were looked at."
                 )
                 break
-            for _, timeline, _ in self._rows.stitch(rows[first : first + _PAGE], now_ns):
+            for _, timeline, _ in self._rows.stitch(rows[first : first + _PAGE], now_ns, SAMPLED):
                 if timeline is None:
                     too_large += 1
                     continue

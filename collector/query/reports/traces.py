@@ -17,6 +17,7 @@ from collector.model import Span, Stream
 from collector.query.learned.freshness import Freshness
 from collector.query.results import Stitched
 from collector.query.timelines.rows import RowStitching
+from collector.query.timelines.stitching import ANSWER, SAMPLED
 from collector.stitch.timeline import Timeline, TimelineSpan
 from collector.store import RequestFilter, RequestRow, Store
 from collector.timestamps import NS_PER_MS, NS_PER_S
@@ -138,7 +139,7 @@ class Traces:
         sample = self._store.find_requests(wanted, _SAMPLE, "")
         edges: Counter[tuple[str, str]] = Counter()
         recorded = 0
-        for row, timeline, _ in self._rows.stitch(sample, self._clock.now_ns()):
+        for row, timeline, _ in self._rows.stitch(sample, self._clock.now_ns(), SAMPLED):
             recorded += bool(row.record_id)
             if timeline is not None:
                 edges.update(_edges(timeline))
@@ -152,7 +153,7 @@ class Traces:
         cursor, looked = "", 0
         while looked < _MOST_ROWS:
             rows = self._store.find_requests(wanted, _PAGE, cursor)
-            yield from self._rows.stitch(rows, self._clock.now_ns())
+            yield from self._rows.stitch(rows, self._clock.now_ns(), ANSWER)
             looked += len(rows)
             if len(rows) < _PAGE:
                 return

@@ -1,22 +1,25 @@
 """
 What a list shows of a stitched timeline, for a page of requests at a time.
 
-In: rows of a search. Out: an `CachedRow` each; they are remembered for a minute at most.
+In: rows of a search. Out: a `CachedRow` each; they are remembered for a minute at most.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from cachetools import TLRUCache
+
+from collector.clock import Clock
 from collector.query.learned.freshness import Freshness
 from collector.query.timelines.rows import RowStitching
+from collector.query.timelines.stitching import LISTED
 from collector.stitch.completeness import SourceLags, judge_completeness
 from collector.stitch.timeline import Expected, Timeline
 from collector.store import RequestRow, Store, TraceSummary
 from collector.timestamps import NS_PER_S
 
-_MAX_REMEMBERED = 20_000
+_MAX_ROWS = 20_000
 # A row changes its key when spans arrive, so a joined request is only stitched again for what its
 # row does not show: further records and traces under its other ids. A list may be late with those.
 _JOINED_FRESH_NS = 60 * NS_PER_S
@@ -44,10 +47,10 @@ class CachedRow:
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """An outline, until when it holds, and what its state depends on beside the clock."""
+    """A row, for how long it holds, and what its state depends on beside the clock."""
 
-    outline: CachedRow
-    until_ns: int
+    row: CachedRow
+    fresh_ns: int
     end_ns: int
     expected: tuple[Expected, ...]
 
@@ -55,46 +58,49 @@ class _Remembered:
 class RowCache:
     """Stitches pages of rows and remembers them for a while. Thread-safe."""
 
-    def __init__(self, store: Store, rows: RowStitching, freshness: Freshness) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, rows: RowStitching, freshness: Freshness
+    ) -> None:
         self._store = store
         self._rows = rows
         self._freshness = freshness
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[_Key, _Remembered] = OrderedDict()
+        self._remembered: TLRUCache[_Key, _Remembered] = TLRUCache(
+            _MAX_ROWS, ttu=lambda _, found, now_ns: now_ns + found.fresh_ns, timer=clock.now_ns
+        )
 
     def read(
         self, rows: Sequence[RequestRow], now_ns: int
     ) -> Iterator[tuple[RequestRow, CachedRow]]:
-        """Yield each row with its outline, in the order of *rows*."""
+        """Yield each row with what a list shows of it, in the order of *rows*."""
         keys = [_key(row) for row in rows]
         known = {key: self._recall(key, now_ns) for key in keys}
         missing = [row for row, key in zip(rows, keys, strict=True) if known[key] is None]
         plain: list[RequestRow] = []
-        for row, timeline, _ in self._rows.stitch(missing, now_ns):
+        for row, timeline, _ in self._rows.stitch(missing, now_ns, LISTED):
             if timeline is None:
                 plain.append(row)
                 continue
-            fresh = known[_key(row)] = _outline(timeline)
+            fresh = known[_key(row)] = _show(timeline)
             if now_ns - row.received_s * NS_PER_S >= _ARRIVING_NS:
-                self._remember(_key(row), fresh, timeline, now_ns)
+                self._remember(_key(row), fresh, timeline)
         summaries = self._store.get_trace_summaries([row.trace_id for row in plain])
         by_trace = {each.trace_id: each for each in summaries}
         for row in plain:
             known[_key(row)] = _plain(row, by_trace.get(row.trace_id))
         for row, key in zip(rows, keys, strict=True):
-            outline = known[key]
-            if outline is not None:
-                yield row, outline
+            shown = known[key]
+            if shown is not None:
+                yield row, shown
 
     def _recall(self, key: _Key, now_ns: int) -> CachedRow | None:
         with self._lock:
             found = self._remembered.get(key)
-            if found is None or found.until_ns < now_ns:
-                return None
-            self._remembered.move_to_end(key)
-        if found.outline.state == "final":
-            return found.outline
-        return replace(found.outline, state=self._judge_again(found, now_ns))
+        if found is None:
+            return None
+        if found.row.state == "final":
+            return found.row
+        return replace(found.row, state=self._judge_again(found, now_ns))
 
     def _judge_again(self, found: _Remembered, now_ns: int) -> str:
         """Return the state by the sources' present watermarks: time alone completes a timeline."""
@@ -108,14 +114,11 @@ class RowCache:
         )
         return state
 
-    def _remember(self, key: _Key, outline: CachedRow, timeline: Timeline, now_ns: int) -> None:
-        fresh_ns = _JOINED_FRESH_NS if outline.is_joined else _LONELY_FRESH_NS
+    def _remember(self, key: _Key, row: CachedRow, timeline: Timeline) -> None:
+        fresh_ns = _JOINED_FRESH_NS if row.is_joined else _LONELY_FRESH_NS
         end_ns = timeline.start_ns + (timeline.duration_ns or 0)
-        found = _Remembered(outline, now_ns + fresh_ns, end_ns, timeline.expected)
         with self._lock:
-            self._remembered[key] = found
-            while len(self._remembered) > _MAX_REMEMBERED:
-                self._remembered.popitem(last=False)
+            self._remembered[key] = _Remembered(row, fresh_ns, end_ns, timeline.expected)
 
 
 def _key(row: RequestRow) -> _Key:
@@ -131,7 +134,7 @@ def _key(row: RequestRow) -> _Key:
     )
 
 
-def _outline(timeline: Timeline) -> CachedRow:
+def _show(timeline: Timeline) -> CachedRow:
     verdict = timeline.verdict
     who = f"{verdict.layer}: {verdict.component}" if verdict.component else verdict.layer
     unexplained = [p.duration_ns for p in timeline.phases if p.name == "unexplained"]
@@ -157,7 +160,7 @@ def is_joined(timeline: Timeline) -> bool:
 
 
 def _plain(row: RequestRow, summary: TraceSummary | None) -> CachedRow:
-    """CachedRow a request that is too large to be stitched in a list, from its row and summary."""
+    """Show a request that is too large to be stitched in a list, by its row and summary."""
     services = tuple(summary.services) if summary else ()
     return CachedRow(
         id=row.record_id or row.trace_id,

@@ -10,19 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from collector.clock import Clock
 from collector.query.learned.freshness import Freshness
-from collector.query.results import ApiReport, Apis, Found, Summary, TimeRange
+from collector.query.results import Found, Summary, TimeRange
 from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
-from collector.query.search.filters import Search, collect_pairs, parse_range, parse_search
+from collector.query.search.described import find_described
+from collector.query.search.filters import Search, parse_search
 from collector.query.search.row_cache import CachedRow, RowCache
 from collector.query.timelines.rows import RowStitching
 from collector.store import RequestFilter, RequestRow, Store
-from collector.timestamps import NS_PER_S, format_timestamp
+from collector.timestamps import format_timestamp
 
 # State is known only after stitching: so many pages of the store make up one page at most.
 _MOST_ROUNDS = 4
 
 
-class Searching:
+class Searches:
     """Answers searches. Thread-safe."""
 
     def __init__(
@@ -31,11 +32,11 @@ class Searching:
         self._store = store
         self._clock = clock
         self._freshness = freshness
-        self._outlines = RowCache(store, rows, freshness)
+        self._row_cache = RowCache(store, clock, rows, freshness)
 
-    def search(self, pairs: Iterable[tuple[str, str]]) -> Found:
+    def find(self, pairs: Iterable[tuple[str, str]]) -> Found:
         """
-        Return one page.
+        Return one page of the requests that the parameters in *pairs* describe.
 
         Raises:
             BadQuestion: a parameter cannot be understood; the message names it.
@@ -59,31 +60,14 @@ class Searching:
             note=" ".join(self._notes(search, summaries, next_cursor, end_ns)),
         )
 
-    def apis(self, pairs: Iterable[tuple[str, str]]) -> Apis:
+    def find_described(self, pairs: Iterable[tuple[str, str]]) -> str:
         """
-        Return the APIs seen in a range, the busiest first; default: the last hour.
+        Return the id of the slowest request that fits a rough description.
 
         Raises:
-            BadQuestion: a moment cannot be understood.
+            NotFound: nothing fits within five minutes of the moment given.
         """
-        start_ns, end_ns = parse_range(collect_pairs(pairs, ("start", "end")), self._clock.now_ns())
-        seconds = (end_ns - start_ns) / NS_PER_S
-        found = (
-            ApiReport(
-                gateway=stat.gateway,
-                api=stat.api,
-                requests=stat.requests,
-                requests_per_s=stat.requests / seconds,
-                errors=stat.errors,
-                error_ratio=stat.errors / stat.requests if stat.requests else 0.0,
-                p50_ns=stat.p50_ns,
-                p95_ns=stat.p95_ns,
-                p99_ns=stat.p99_ns,
-                join_coverage=stat.joined / stat.requests if stat.requests else 0.0,
-            )
-            for stat in self._store.get_api_stats(start_ns, end_ns)
-        )
-        return Apis(apis=tuple(found))
+        return find_described(pairs, self.find, self._clock.now_ns())
 
     def _collect(
         self, search: Search, wanted: RequestFilter, row_cursor: str, now_ns: int
@@ -95,13 +79,13 @@ class Searching:
             # One row more than wanted tells whether there is another page.
             rows = self._store.find_requests(wanted, search.limit + 1, row_cursor)
             has_more = len(rows) > search.limit
-            for row, outline in self._outlines.read(rows[: search.limit], now_ns):
+            for row, shown in self._row_cache.read(rows[: search.limit], now_ns):
                 row_cursor = row.cursor
                 # A record and a trace that only a request id joins are two rows of one request.
-                if outline.id in seen or (search.state and outline.state != search.state):
+                if shown.id in seen or (search.state and shown.state != search.state):
                     continue
-                seen.add(outline.id)
-                summaries.append(_summary(row, outline))
+                seen.add(shown.id)
+                summaries.append(_summary(row, shown))
                 if len(summaries) == search.limit:
                     return summaries, row_cursor if has_more or row is not rows[-1] else ""
             if not has_more:
@@ -158,12 +142,12 @@ def _build_filter(search: Search, start_ns: int, end_ns: int) -> RequestFilter:
     )
 
 
-def _summary(row: RequestRow, outline: CachedRow) -> Summary:
+def _summary(row: RequestRow, shown: CachedRow) -> Summary:
     return Summary(
-        id=outline.id,
-        trace_id=outline.trace_id or row.trace_id,
+        id=shown.id,
+        trace_id=shown.trace_id or row.trace_id,
         start_ns=row.start_ns,
-        duration_ns=outline.duration_ns if row.duration_ns is None else row.duration_ns,
+        duration_ns=shown.duration_ns if row.duration_ns is None else row.duration_ns,
         gateway=row.gateway,
         api=row.api,
         operation=row.operation,
@@ -173,10 +157,10 @@ def _summary(row: RequestRow, outline: CachedRow) -> Summary:
         is_error=row.is_error,
         consumer=row.consumer,
         backend_ns=row.backend_ns,
-        unexplained_ns=outline.unexplained_ns,
-        hops=outline.hops,
-        services=outline.services,
-        is_joined=outline.is_joined,
-        state=outline.state,
-        verdict=outline.verdict,
+        unexplained_ns=shown.unexplained_ns,
+        hops=shown.hops,
+        services=shown.services,
+        is_joined=shown.is_joined,
+        state=shown.state,
+        verdict=shown.verdict,
     )

@@ -11,9 +11,10 @@ Source: algorithms.md 4.5.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+from cachetools import LRUCache
 
 from collector.model import GatewayRecord, Span
 from collector.query.learned.freshness import Freshness
@@ -29,7 +30,7 @@ class Expectations:
     def __init__(self, freshness: Freshness) -> None:
         self._freshness = freshness
         self._lock = threading.Lock()
-        self._sources_of_edge: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._sources_of_edge: LRUCache[str, frozenset[str]] = LRUCache(_MAX_EDGES)
         self._last_lags: tuple[Mapping[str, SourceLag], int, Mapping[str, SourceLag]] = ({}, 0, {})
 
     def lags_for(
@@ -73,10 +74,8 @@ class Expectations:
 
     def _note(self, edge: str, sources: set[str]) -> None:
         with self._lock:
-            known = self._sources_of_edge.pop(edge, frozenset())
+            known = self._sources_of_edge.get(edge, frozenset())
             self._sources_of_edge[edge] = known | sources
-            if len(self._sources_of_edge) > _MAX_EDGES:
-                self._sources_of_edge.popitem(last=False)
 
     def _expect_records(self, spans: Sequence[Span]) -> frozenset[str]:
         first = min(spans, key=lambda span: (span.start_ns, span.span_id))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from collector.model import GatewayRecord, Span
 from collector.query.timelines.resolve import ids_in, is_telling
-from collector.query.timelines.stitching import Stitching
+from collector.query.timelines.stitching import Profile, Stitching
 from collector.stitch.timeline import Timeline
 from collector.store import IdHit, RequestRow, Store
 
@@ -21,23 +21,15 @@ _FIRST_CHUNK = 0.4
 
 
 class RowStitching:
-    """
-    Turns rows of a search into timelines. Thread-safe.
+    """Turns rows of a search into timelines. Thread-safe."""
 
-    *is_brief* leaves out what only a reader of the whole timeline wants: the records' own text,
-    the spans' events, links, trace states and times of arrival, and the doctor's findings.
-    """
-
-    def __init__(
-        self, store: Store, stitching: Stitching, aside: Executor, *, is_brief: bool = False
-    ) -> None:
+    def __init__(self, store: Store, stitching: Stitching, aside: Executor) -> None:
         self._store = store
-        self._is_brief = is_brief
         self._stitching = stitching
         self._aside = aside
 
     def stitch(
-        self, rows: Sequence[RequestRow], now_ns: int
+        self, rows: Sequence[RequestRow], now_ns: int, profile: Profile
     ) -> Iterator[tuple[RequestRow, Timeline | None, list[Span]]]:
         """
         Yield each row with its timeline and the spans it was made of, in the order of *rows*.
@@ -47,7 +39,7 @@ class RowStitching:
         """
         if not rows:
             return
-        batch = _Batch(self._store, self._aside, rows, is_brief=self._is_brief)
+        batch = _Batch(self._store, self._aside, rows, is_brief=profile.is_brief)
         room = MAX_PAGE_SPANS
         for parts in batch.parts:
             spans = batch.spans_of(parts)
@@ -58,7 +50,7 @@ class RowStitching:
                 continue
             subject = parts.row.record_id or parts.row.trace_id
             timeline = self._stitching.make(
-                records, spans, now_ns=now_ns, subject=subject, is_diagnosed=not self._is_brief
+                records, spans, now_ns=now_ns, subject=subject, profile=profile
             )
             yield parts.row, timeline, spans
 

@@ -3,6 +3,7 @@ The one place where questions call the rules of `stitch`, with all that the rule
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from collector.decode.records.from_spans import ServiceRule
 from collector.model import GatewayRecord, LogRecord, Span
@@ -15,6 +16,28 @@ from collector.stitch.pipeline import stitch
 from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
 from collector.stitch.timeline import Timeline
 from collector.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """
+    What a timeline is made for.
+
+    `is_brief` leaves out what only a reader of the whole timeline wants: the records' own text,
+    the spans' events, links, trace states and times of arrival, and the doctor's findings. What is
+    not an answer is not counted among the joins; what the clocks are learned from is not moved by
+    what was learned.
+    """
+
+    is_brief: bool = False
+    is_counted: bool = False
+    uses_learned_clocks: bool = True
+
+
+ANSWER = Profile(is_counted=True)
+LISTED = Profile(is_brief=True, is_counted=True)
+SAMPLED = Profile()
+LEARNT = Profile(is_brief=True, uses_learned_clocks=False)
 
 
 class Stitching:
@@ -44,31 +67,33 @@ class Stitching:
         *,
         now_ns: int,
         subject: str,
+        profile: Profile = ANSWER,
         likely: Sequence[LikelyPair] = (),
         is_raw: bool = False,
-        is_diagnosed: bool = True,
     ) -> Timeline:
         """
         Return the timeline of the request that *subject* names, as known at *now_ns*.
 
-        *likely* are pairs for records that no id joins. A list shows no findings: it leaves the
-        diagnosis out.
+        *likely* are pairs for records that no id joins.
         """
         starts = [record.start_ns for record in records] + [span.start_ns for span in spans]
-        inputs = StitchInputs(
-            records=records,
-            spans=spans,
-            logs=logs,
-            now_ns=now_ns,
-            lags=self._expectations.lags_for(records, spans, now_ns),
-            subject=subject,
-            offsets=self._offsets_at(min(starts)) if starts else NO_OFFSETS,
-            likely=likely,
-            gateway_services=self._gateway_services,
-            is_raw=is_raw,
-            is_diagnosed=is_diagnosed,
+        has_offsets = bool(starts) and profile.uses_learned_clocks
+        timeline = stitch(
+            StitchInputs(
+                now_ns=now_ns,
+                records=records,
+                spans=spans,
+                logs=logs,
+                lags=self._expectations.lags_for(records, spans, now_ns),
+                subject=subject,
+                offsets=self._offsets_at(min(starts)) if has_offsets else NO_OFFSETS,
+                likely=likely,
+                gateway_services=self._gateway_services,
+                is_raw=is_raw,
+                is_diagnosed=not profile.is_brief,
+            )
         )
-        timeline = stitch(inputs)
         self._expectations.learn(timeline)
-        self._joins.note(timeline)
+        if profile.is_counted:
+            self._joins.note(timeline)
         return timeline

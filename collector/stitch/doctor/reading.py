@@ -27,7 +27,7 @@ def name_of(merged: MergedRecord) -> str:
 
 def reference_of(merged: MergedRecord) -> str:
     """Return `<gateway>/<record id>`."""
-    return f"{merged.record.gateway}/{merged.record.record_id}"
+    return merged.record.reference
 
 
 def span_reference(span: TimelineSpan) -> str:

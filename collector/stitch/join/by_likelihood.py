@@ -115,7 +115,7 @@ def record_point(record: GatewayRecord) -> RecordPoint | None:
         return None
     place = record.operation or record.route or record.backend_path or record.path
     return RecordPoint(
-        key=f"{record.gateway}/{record.record_id}",
+        key=record.reference,
         route="|".join((record.gateway, record.instance, record.api, record.method, place)),
         method=(record.backend_method or record.method).upper(),
         status=record.backend_status,

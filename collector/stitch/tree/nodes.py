@@ -125,7 +125,7 @@ class Node:
 
 def record_reference(merged: MergedRecord) -> str:
     """Return `<gateway>/<record id>`."""
-    return f"{merged.record.gateway}/{merged.record.record_id}"
+    return merged.record.reference
 
 
 def derived_span_id(*parts: str) -> str:

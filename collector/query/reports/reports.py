@@ -1,0 +1,96 @@
+"""
+What can be asked about many requests at once, each question with the parameters it takes.
+"""
+
+from collections.abc import Iterable
+
+from collector.clock import Clock
+from collector.query.learned.clocks import ClockReport, Clocks
+from collector.query.learned.freshness import Freshness
+from collector.query.learned.likely_partners import LikelyPartners
+from collector.query.reports.doctor import Doctor, DoctorReport
+from collector.query.reports.joins import JoinReport, Joins
+from collector.query.reports.outcomes import OutcomeReport, Outcomes
+from collector.query.reports.sampling import Sampling
+from collector.query.results import ApiReport, Apis, Sources
+from collector.query.search.filters import collect_pairs, parse_range
+from collector.query.timelines.rows import RowStitching
+from collector.store import Store
+from collector.timestamps import NS_PER_S
+
+Pairs = Iterable[tuple[str, str]]
+
+
+class Reports:
+    """
+    Answers questions about many requests. Thread-safe.
+
+    Every method raises `BadQuestion` for a parameter that is unknown or cannot be understood; the
+    message names it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        rows: RowStitching,
+        freshness: Freshness,
+        clocks: Clocks,
+        likely_partners: LikelyPartners,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._freshness = freshness
+        self._clocks = clocks
+        samples = Sampling(store, clock, freshness, rows)
+        self._doctor = Doctor(samples)
+        self._outcomes = Outcomes(samples)
+        self._joins = Joins(samples, likely_partners)
+
+    def sources(self, pairs: Pairs = ()) -> Sources:
+        """Return how fresh and complete each source is, by name."""
+        collect_pairs(pairs, ())
+        return Sources(sources=tuple(self._freshness.reports()))
+
+    def apis(self, pairs: Pairs = ()) -> Apis:
+        """
+        Return the APIs seen in a range, the busiest first; default: the last hour.
+
+        Raises:
+            BadQuestion: a moment cannot be understood.
+        """
+        start_ns, end_ns = parse_range(collect_pairs(pairs, ("start", "end")), self._clock.now_ns())
+        seconds = (end_ns - start_ns) / NS_PER_S
+        found = (
+            ApiReport(
+                gateway=stat.gateway,
+                api=stat.api,
+                requests=stat.requests,
+                requests_per_s=stat.requests / seconds,
+                errors=stat.errors,
+                error_ratio=stat.errors / stat.requests if stat.requests else 0.0,
+                p50_ns=stat.p50_ns,
+                p95_ns=stat.p95_ns,
+                p99_ns=stat.p99_ns,
+                join_coverage=stat.joined / stat.requests if stat.requests else 0.0,
+            )
+            for stat in self._store.get_api_stats(start_ns, end_ns)
+        )
+        return Apis(apis=tuple(found))
+
+    def clocks(self, pairs: Pairs = ()) -> ClockReport:
+        """Return what is known of the hosts' clocks, by pair of hosts."""
+        collect_pairs(pairs, ())
+        return self._clocks.report()
+
+    def doctor(self, pairs: Pairs = ()) -> DoctorReport:
+        """Return what is wrong again and again in a sample, the most frequent first."""
+        return self._doctor.report(pairs)
+
+    def joins(self, pairs: Pairs = ()) -> JoinReport:
+        """Return how the gateway records of a sample are joined."""
+        return self._joins.report(pairs)
+
+    def outcomes(self, pairs: Pairs = ()) -> OutcomeReport:
+        """Return what consumers got against what happened inside, in a sample."""
+        return self._outcomes.report(pairs)

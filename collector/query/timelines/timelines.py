@@ -1,0 +1,164 @@
+"""
+One request by any of its ids: its timeline, told in sentences, or what is stored of it.
+
+In: text that holds an id. Out: `Timeline`, `Explanation`, `Stored`.
+"""
+
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from collector.clock import Clock
+from collector.errors import NotFound
+from collector.model import Stream
+from collector.query.learned.freshness import Freshness
+from collector.query.learned.likely_partners import LikelyPartners, is_taken
+from collector.query.results import Stitched, Stored
+from collector.query.timelines.explanation import Explanation, build_explanation
+from collector.query.timelines.resolve import Gathered, clean_id, gather, read_id
+from collector.query.timelines.stitching import Stitching
+from collector.query.timestamps import parse_timestamp
+from collector.stitch.join.likely import LikelyPair
+from collector.stitch.timeline import Finding, Timeline
+from collector.stitch.tree.access_logs import read_entries
+from collector.store import Store
+from collector.timestamps import format_timestamp
+
+
+class Timelines:
+    """
+    Answers questions about one request. Thread-safe.
+
+    Every method limits what is known to what had arrived at *as_of*, and raises `NotFound` where
+    nothing is known under an id; the hint says what may still come.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        freshness: Freshness,
+        stitching: Stitching,
+        likely_partners: LikelyPartners,
+        aside: Executor,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._freshness = freshness
+        self._stitching = stitching
+        self._likely_partners = likely_partners
+        self._aside = aside
+
+    def get(self, text: str, *, as_of: str = "", raw: bool = False) -> Timeline:
+        """
+        Return the request that the id in *text* belongs to; the newest when there are several.
+
+        *as_of* limits it to what had arrived by then; *raw* leaves every clock as it is.
+
+        Raises:
+            NotFound: nothing is known under this id; the hint says what may still come.
+        """
+        return self.stitched(text, as_of=as_of, raw=raw).timeline
+
+    def stitched(self, text: str, *, as_of: str = "", raw: bool = False) -> Stitched:
+        """
+        Return the timeline of an id together with the stored spans behind it.
+
+        Raises:
+            NotFound: nothing is known under this id.
+        """
+        now_ns = self._clock.now_ns()
+        until_ns = parse_timestamp(as_of, name="as_of", now_ns=now_ns) if as_of else None
+        found = self._gather(text, until_ns)
+        likely = self._add_likely(found, until_ns)
+        timeline = self._stitching.make(
+            found.records,
+            found.spans,
+            found.logs,
+            now_ns=now_ns if until_ns is None else min(until_ns, now_ns),
+            subject=_subject(found) or clean_id(text),
+            likely=likely,
+            is_raw=raw,
+        )
+        if found.is_cut:
+            timeline = _mark_cut(timeline)
+        return Stitched(timeline=timeline, spans=tuple(found.spans))
+
+    def explain(self, text: str, *, as_of: str = "") -> Explanation:
+        """
+        Return the timeline of an id told in sentences.
+
+        Raises:
+            NotFound: nothing is known under this id.
+        """
+        return build_explanation(self.get(text, as_of=as_of))
+
+    def spans(self, text: str, *, as_of: str = "") -> Stored:
+        """
+        Return what is stored about an id, untouched.
+
+        Raises:
+            NotFound: nothing is known under this id.
+        """
+        now_ns = self._clock.now_ns()
+        until_ns = parse_timestamp(as_of, name="as_of", now_ns=now_ns) if as_of else None
+        found = self._gather(text, until_ns)
+        return Stored(
+            id=text.strip(),
+            records=tuple(found.records),
+            spans=tuple(found.spans),
+            logs=tuple(found.logs),
+            is_cut=found.is_cut,
+        )
+
+    def _gather(self, text: str, until_ns: int | None) -> Gathered:
+        found = gather(
+            self._store,
+            read_id(text),
+            self._aside,
+            received_until_ns=until_ns,
+            has_logs=bool(self._freshness.names(Stream.LOG)),
+        )
+        if found.records or found.spans or read_entries(found.logs):
+            return found
+        raise self._not_found(text, found, until_ns)
+
+    def _add_likely(self, found: Gathered, until_ns: int | None) -> list[LikelyPair]:
+        """Add the spans of the likeliest partner of records that came without any."""
+        if not found.records or found.spans or found.logs:
+            return []
+        likely = self._likely_partners.find(found.records, known_until_ns=until_ns)
+        traces = sorted({pair.span.partition("/")[0] for pair in likely if is_taken(pair)})
+        if traces:
+            found.spans += self._store.get_spans(traces, received_until_ns=until_ns)
+        return likely
+
+    def _not_found(self, text: str, found: Gathered, until_ns: int | None) -> NotFound:
+        shown = text.strip()[:80]
+        where = "trace ids, gateway record ids, and the request ids in records, spans and logs"
+        if found.hits and until_ns is not None:
+            msg = f"{shown!r} was not known yet at {format_timestamp(until_ns)}"
+            return NotFound(msg, hint="leave out as_of to see what is known now")
+        msg = f"nothing is stored under {shown!r}; searched: {where}"
+        return NotFound(msg, hint=self._freshness.describe_outstanding())
+
+
+def _subject(found: Gathered) -> str:
+    """Return the newest request that the id itself was seen in, by its record if it has one."""
+    records = {(record.gateway, record.record_id) for record in found.records}
+    for hit in found.hits:
+        if (hit.gateway, hit.record_id) in records:
+            return hit.record_id
+    traces = {span.trace_id for span in found.spans}
+    return next((hit.trace_id for hit in found.hits if hit.trace_id in traces), "")
+
+
+def _mark_cut(timeline: Timeline) -> Timeline:
+    finding = Finding(
+        rule="TOO_MUCH_UNDER_THIS_ID",
+        title="More requests carry this id than are read at once",
+        meaning="What is shown may lack a part of the request.",
+        hop=-1,
+        message="The newest of them were taken.",
+        fix="Ask with an id of the single request: its trace id or the gateway's own id.",
+    )
+    return replace(timeline, findings=(*timeline.findings, finding))

@@ -1,0 +1,83 @@
+"""What is refreshed in the background: never waited for twice, never lost to an error."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from collector.clock import ManualClock
+from collector.errors import StoreUnavailable
+from collector.query.refreshed import Refreshed
+
+EVERY_NS = 10
+Counted = tuple[Refreshed[int], ManualClock, list[int]]
+
+
+@pytest.fixture
+def counted() -> Iterator[Counted]:
+    clock = ManualClock(1_000)
+    reads: list[int] = []
+
+    def read(now_ns: int) -> int:
+        reads.append(now_ns)
+        return len(reads)
+
+    refreshed = Refreshed("a number", read, clock, every_ns=EVERY_NS)
+    yield refreshed, clock, reads
+    refreshed.close()
+
+
+def test_the_first_value_is_waited_for_and_kept(counted: Counted) -> None:
+    """Who asks first reads; who asks again at once does not."""
+    refreshed, _, reads = counted
+    assert [refreshed.get(), refreshed.get(), refreshed.get_fresh()] == [1, 1, 1]
+    assert reads == [1_000]
+
+
+def test_an_old_value_is_given_while_the_next_is_read(counted: Counted) -> None:
+    """Nobody waits for a refresh: the old value is the answer, the new one comes after it."""
+    refreshed, clock, reads = counted
+    refreshed.get()
+    clock.advance(ns=EVERY_NS + 1)
+    assert refreshed.get() == 1
+    refreshed.close()
+    assert refreshed.get() == 2
+    assert reads == [1_000, 1_011]
+
+
+def test_what_must_be_fresh_is_read_at_once(counted: Counted) -> None:
+    """A report reads an old value anew before it answers."""
+    refreshed, clock, _ = counted
+    refreshed.get()
+    clock.advance(ns=EVERY_NS + 1)
+    assert refreshed.get_fresh() == 2
+
+
+def test_peeking_never_waits(counted: Counted) -> None:
+    """Without a first value there is none; it is there for the next one who looks."""
+    refreshed, _, _ = counted
+    assert refreshed.peek() is None
+    refreshed.close()
+    assert refreshed.peek() == 1
+
+
+def test_an_error_in_the_background_keeps_what_was_known() -> None:
+    """A store that is down for a while costs freshness and no answer."""
+    clock = ManualClock(0)
+    is_down = threading.Event()
+
+    def read(_: int) -> str:
+        if is_down.is_set():
+            raise StoreUnavailable("the store is down")
+        return "known"
+
+    refreshed = Refreshed("a word", read, clock, every_ns=EVERY_NS)
+    assert refreshed.get() == "known"
+    is_down.set()
+    clock.advance(ns=EVERY_NS + 1)
+    assert refreshed.get() == "known"
+    refreshed.close()
+    assert refreshed.peek() == "known"
+    with pytest.raises(StoreUnavailable):
+        refreshed.read()
+    refreshed.close()
