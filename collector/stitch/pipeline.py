@@ -18,6 +18,7 @@ from collector.stitch.join.gateways import join_gateways
 from collector.stitch.join.likely import add_likely
 from collector.stitch.join.merge import merge_records
 from collector.stitch.join.roots import choose_root
+from collector.stitch.time.background import mark_background
 from collector.stitch.time.critical_path import find_critical_path, measure_self_times
 from collector.stitch.time.phases import split_into_phases
 from collector.stitch.time.placement import place, stretch_unmeasured
@@ -59,7 +60,9 @@ def stitch(inputs: StitchInputs) -> Timeline:
     rooted = choose_root(joints, traces, inputs.subject)
     root, members = rooted.root, rooted.members
 
-    # Time. A record without a duration is given that of its calls first: all else is cut to it.
+    # Time. What nobody waited for is set apart first: it is no part of any time. A record without a
+    # duration is given that of its calls: all else is cut to it.
+    mark_background(members)
     stretch_unmeasured(members)
     # Before the places: the spans of one hop share a clock.
     hops = group_hops(members)

@@ -2,20 +2,41 @@
 The critical path: at each moment, which node alone held up the answer.
 
 A backward walk over integer nanoseconds with its own stack. A child that ends exactly where the
-next one starts is on the path (`<=`), so that times in whole milliseconds bill both. Sections tile
-the root without gap or overlap. What nobody waits for (a consumer of a queue, a mirrored request)
-is not on it.
+next one starts is on the path (`<=`), so that times in whole milliseconds bill both, and so is one
+whose overlap with the next is too small to be work done side by side. Sections tile the root
+without gap or overlap. What nobody waits for (a consumer of a queue, a mirrored request, a stream
+that outlives the request) is not on it.
 
-Source: algorithms.md 3a (Jaeger's algorithm and the two weaknesses fixed here).
+Source: algorithms.md 3a (Jaeger's algorithm and the two weaknesses fixed here; CRISP's
+happens-before with slack).
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 
 from collector.stitch.tree.nodes import Node
 
 _START = attrgetter("start")
-Frame = tuple[Node, int, int, int, list[Node]]
+# CRISP: one call follows another if they overlap by less than this share of their parent.
+_SLACK_SHARE = 100
+# Steps in which clocks and formats count, the coarsest first.
+_STEPS_NS = (1_000_000, 1_000)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A node that is being walked: its window, how far back it is explained, the children left."""
+
+    node: Node
+    low: int
+    high: int
+    cursor: int
+    left: list[Node]
+    all: Sequence[Node]
+    starts: Sequence[int] = ()
+    ends: Sequence[int] = ()
 
 
 def find_critical_path(root: Node) -> list[tuple[Node, int, int]]:
@@ -28,15 +49,15 @@ def find_critical_path(root: Node) -> list[tuple[Node, int, int]]:
     sections: list[tuple[Node, int, int]] = []
     frames = [_frame(root, root.start, root.end)]
     while frames:
-        node, low, high, cursor, children = frames[-1]
-        child = _next_child(children, low, high, cursor)
+        frame = frames[-1]
+        child = _next_child(frame)
         if child is None:
-            _emit(sections, node, low, cursor)
+            _emit(sections, frame.node, frame.low, frame.cursor)
             frames.pop()
             continue
-        start, end = max(child.start, low), min(child.end, high)
-        _emit(sections, node, end, cursor)
-        frames[-1] = (node, low, high, start, children)
+        start, end = max(child.start, frame.low), min(child.end, frame.cursor)
+        _emit(sections, frame.node, end, frame.cursor)
+        frame.cursor = start
         frames.append(_frame(child, start, end))
     sections.reverse()
     return sections
@@ -62,28 +83,61 @@ def measure_self_times(members: Sequence[Node]) -> None:
 
 def is_waited_for(node: Node) -> bool:
     """Tell whether the parent waits for *node*."""
-    if node.is_mirrored:
+    if node.is_mirrored or node.is_background:
         return False
     parent = node.parent
     return node.kind != "Consumer" or parent is None or parent.kind != "Producer"
 
 
-def _frame(node: Node, low: int, high: int) -> Frame:
-    """Open a node: its window, the cursor at the window's end, its children, last to end last."""
+def _frame(node: Node, low: int, high: int) -> _Frame:
+    """Open a node: its children stand in order of their end, the last to end is taken first."""
     waited = [child for child in node.children if is_waited_for(child)]
-    waited.sort(key=lambda c: (c.end, c.start, c.span_id))
-    return (node, low, high, high, waited)
+    if len(waited) > 1:
+        waited.sort(key=lambda c: (c.end, c.start, c.span_id))
+    return _Frame(node, low, high, high, waited, node.children)
 
 
-def _next_child(children: list[Node], low: int, high: int, cursor: int) -> Node | None:
-    """Return the child that ends last at or before the cursor, both cut to the window."""
-    while children:
-        child = children.pop()
+def _next_child(frame: _Frame) -> Node | None:
+    """Return the child that ends last before the next one begins, both cut to the window."""
+    left, low, cursor = frame.left, frame.low, frame.cursor
+    while left:
+        child = left.pop()
         if child.end <= low:
             return None
-        if min(child.end, high) <= cursor and max(child.start, low) < min(child.end, cursor):
+        if max(child.start, low) >= min(child.end, cursor):
+            continue
+        if min(child.end, frame.high) <= cursor or _is_followed(frame, child):
             return child
     return None
+
+
+def _is_followed(frame: _Frame, child: Node) -> bool:
+    """
+    Tell whether what begins at the cursor follows *child*, though *child* ends a little later.
+
+    The overlap is no more than a step of the units, or less than a hundredth of the parent, and no
+    third child begins or ends within it: then it is what clocks make of a sequence.
+    """
+    overlap = child.end - frame.cursor
+    is_small = overlap * _SLACK_SHARE < frame.high - frame.low
+    if not is_small and overlap > _step(child.end, frame.cursor):
+        return False
+    if not frame.starts:
+        frame.starts = sorted(each.start for each in frame.all)
+        frame.ends = sorted(each.end for each in frame.all)
+    return not (
+        _has_between(frame.starts, frame.cursor, child.end)
+        or _has_between(frame.ends, frame.cursor, child.end)
+    )
+
+
+def _step(*moments: int) -> int:
+    """Return the coarsest step that all *moments* are a multiple of, 0 for nanoseconds."""
+    return next((step for step in _STEPS_NS if not any(m % step for m in moments)), 0)
+
+
+def _has_between(ordered: Sequence[int], low: int, high: int) -> bool:
+    return bisect_right(ordered, low) < bisect_left(ordered, high)
 
 
 def _emit(sections: list[tuple[Node, int, int]], node: Node, low: int, high: int) -> None:

@@ -67,7 +67,7 @@ class HopDraft:
         self.nodes.append(node)
         node.hop = self.index
         self.is_mirrored = self.is_mirrored or node.is_mirrored
-        self.is_async = self.is_async or node.is_async
+        self.is_async = self.is_async or node.is_async or node.is_background
 
 
 def group_hops(members: Sequence[Node]) -> list[HopDraft]:
@@ -279,7 +279,7 @@ def _number_attempts(hop: HopDraft) -> None:
     calls: dict[tuple[str, str, str], list[HopDraft]] = {}
     for child in hop.children:
         top = child.top
-        if child.is_mirrored or top.is_gateway:
+        if child.is_mirrored or top.is_gateway or top.is_background:
             continue
         key = (child.service, top.name, top.attributes.get("http.url", ""))
         calls.setdefault(key, []).append(child)

@@ -50,6 +50,7 @@ class Node:
     is_error: bool = False
     is_mirrored: bool = False
     is_async: bool = False
+    is_background: bool = False
 
     # span or record; access logs add to the attributes
     kind: str = field(init=False)

@@ -1,5 +1,6 @@
 """The critical path against a short recursive definition, and its edges."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,10 +36,13 @@ def path(root: Node) -> list[tuple[str, int, int]]:
 
 def defined(root: Node, low: int, high: int) -> list[tuple[str, int, int]]:
     """Walk backwards by recursion: the definition, for small trees."""
-    clipped = [(min(c.end, high), max(c.start, low), c) for c in root.children]
-    ordered = sorted(clipped, key=lambda c: (c[2].end, c[2].start, c[2].span_id), reverse=True)
+    ordered = sorted(root.children, key=lambda c: (c.end, c.start, c.span_id), reverse=True)
+    edges = sorted(edge for c in root.children for edge in (c.start, c.end))
     cursor, found = high, []
-    for end, start, child in ordered:
+    for child in ordered:
+        start, end = max(child.start, low), min(child.end, high)
+        noise = (end - cursor) * 100 < high - low and not any(cursor < e < end for e in edges)
+        end = min(end, cursor) if noise else end
         if end <= cursor and start < end:
             if end < cursor:
                 found.append((root.span_id, end, cursor))
@@ -50,7 +54,9 @@ def defined(root: Node, low: int, high: int) -> list[tuple[str, int, int]]:
 
 
 trees = st.lists(
-    st.tuples(st.integers(0, 100), st.integers(0, 20), st.integers(0, 30)), min_size=1, max_size=25
+    st.tuples(st.integers(0, 100), st.integers(0, 200), st.integers(0, 300)),
+    min_size=1,
+    max_size=25,
 )
 
 
@@ -58,19 +64,19 @@ trees = st.lists(
 @given(trees)
 def test_the_path_is_as_defined_and_tiles_the_root(shape: list[tuple[int, int, int]]) -> None:
     """For any tree the sections are those of the definition, without gap or overlap."""
-    root = node("root", 0, 60)
+    root = node("root", 1, 601)
     nodes = [root]
     for number, (parent, start, length) in enumerate(shape):
-        start = start + number % 37
+        start = 1 + start + number % 370
         nodes.append(node(f"n{number:02}", start, start + length, nodes[parent % len(nodes)]))
     found = path(root)
-    assert found == defined(root, 0, 60)
-    reach = 0
+    assert found == defined(root, 1, 601)
+    reach = 1
     for _, low, high in found:
         assert low == reach < high
         reach = high
-    assert reach == 60
-    assert sum(n.critical_time for n in nodes) == 60
+    assert reach == 601
+    assert sum(n.critical_time for n in nodes) == 600
 
 
 def test_calls_that_touch_are_both_on_the_path() -> None:
@@ -79,6 +85,50 @@ def test_calls_that_touch_are_both_on_the_path() -> None:
     node("first", 0, 50, root)
     node("second", 50, 100, root)
     assert path(root) == [("first", 0, 50), ("second", 50, 100)]
+
+
+@pytest.mark.parametrize("step_ns", [1_000, 1_000_000])
+def test_calls_that_overlap_by_a_step_of_their_unit_are_a_sequence(step_ns: int) -> None:
+    """Rounding lets one call end a microsecond, or a millisecond, after the next began."""
+    root = node("root", 0, 12 * step_ns)
+    node("first", 0, 6 * step_ns, root)
+    node("second", 5 * step_ns, 12 * step_ns, root)
+    assert path(root) == [("first", 0, 5 * step_ns), ("second", 5 * step_ns, 12 * step_ns)]
+
+
+def test_calls_that_overlap_by_more_than_their_unit_run_side_by_side() -> None:
+    """Two steps of twelve are no rounding: the first call was not waited for by the second."""
+    root = node("root", 0, 12_000)
+    node("first", 0, 7_000, root)
+    node("second", 5_000, 12_000, root)
+    assert path(root) == [("root", 0, 5_000), ("second", 5_000, 12_000)]
+
+
+def test_calls_that_overlap_by_less_than_a_hundredth_are_a_sequence() -> None:
+    """Three calls in a row, each beginning a little before the last one ended: all are billed."""
+    root = node("root", 1, 7_001)
+    node("a", 101, 2_121, root)
+    node("b", 2_071, 3_559, root)
+    node("c", 3_491, 7_001, root)
+    assert [name for name, _, _ in path(root)] == ["root", "a", "b", "c"]
+    assert sum(child.critical_time for child in root.children) == 6_900
+
+
+def test_an_overlap_of_a_hundredth_is_work_side_by_side() -> None:
+    """At the limit the calls count as parallel, and the earlier one holds nothing up."""
+    root = node("root", 1, 7_001)
+    node("a", 101, 2_141, root)
+    node("b", 2_071, 7_001, root)
+    assert [name for name, _, _ in path(root)] == ["root", "b"]
+
+
+def test_a_third_call_in_the_overlap_makes_it_work_side_by_side() -> None:
+    """A small overlap is no noise when something else begins or ends within it."""
+    root = node("root", 1, 7_001)
+    node("a", 101, 2_121, root)
+    node("b", 2_071, 7_001, root)
+    node("c", 2_091, 2_103, root)
+    assert [name for name, _, _ in path(root)] == ["root", "b"]
 
 
 def test_of_parallel_calls_the_last_to_end_counts() -> None:

@@ -1,0 +1,69 @@
+"""
+What a service began and did not wait for: a stream it keeps open, work it puts off, a message.
+
+It shows in time: the call is still running when the service has answered. A service that gave up on
+its callee did wait for it, and so did every caller whose own client span says how long.
+
+Source: OpenTelemetry specification, tracing API ("the parent may end before the child"); Jaeger's
+rule for consumers below producers is in `critical_path`.
+"""
+
+import re
+from collections.abc import Sequence
+
+from collector.stitch.tree.nodes import Node
+
+# The spans of one process end in the order in which its code comes to them, not by the microsecond.
+_NOISE_NS = 2_000_000
+_NOISE_SHARE = 100
+_CALLS = ("Client", "Producer", "Consumer")
+_GAVE_UP_STATUSES = (408, 499, 503, 504)
+_GAVE_UP = re.compile(r"time.?d?.?out|deadline|cancel", re.IGNORECASE)
+
+
+def mark_background(members: Sequence[Node]) -> None:
+    """Set `is_background` of each node that its service did not wait for, by raw times."""
+    for node in members:
+        parent = node.parent
+        if parent is None or node.raw_end <= parent.raw_end or node.is_proxy:
+            continue
+        visit = _visit_of(node)
+        if visit is not None and _outlives(node, visit) and not _gave_up(visit):
+            node.is_background = True
+
+
+def _visit_of(node: Node) -> Node | None:
+    """Return the span that answers for the service which caused *node*, `None` if nobody does."""
+    step = node.parent
+    while step is not None:
+        if step.is_gateway or step.is_proxy or step.is_inferred or step.side == "client":
+            # A client side measures how long its caller waited, whatever the callee goes on to do.
+            return None
+        if step.side == "server" or step.parent is None or step.parent.service != step.service:
+            return step
+        step = step.parent
+    return None
+
+
+def _outlives(node: Node, visit: Node) -> bool:
+    length = visit.raw_end - visit.raw_start
+    if node.service != visit.service:
+        # Two clocks: that it lasted more than twice as long says so whatever they differ by.
+        return node.raw_end - node.raw_start > 2 * length + _NOISE_NS
+    excess = node.raw_end - visit.raw_end
+    if node.kind in _CALLS:
+        return excess > max(_NOISE_NS, length // _NOISE_SHARE)
+    # Without a call's kind a span may be the part of the answer that goes on beside its parent.
+    return excess > max(_NOISE_NS, length)
+
+
+def _gave_up(visit: Node) -> bool:
+    """Tell whether a service says that it did not wait for an answer any longer."""
+    if visit.status_code in _GAVE_UP_STATUSES:
+        return True
+    span = visit.span
+    if span is None or not visit.is_error:
+        return False
+    said = [span.status_message, visit.attributes.get("error.type", "")]
+    said += [text for event in span.events for text in event.attributes.values()]
+    return any(_GAVE_UP.search(text) for text in said)
