@@ -53,10 +53,11 @@ def stitch(inputs: StitchInputs) -> Timeline:
     add_evidence(forest.nodes, entries)
 
     # The join; likelihood comes last, since it may claim only what no id does.
-    traces = view_traces(forest.nodes)
-    matched = match_records(merge_records(records), traces, population=inputs.population)
+    merged = merge_records(records)
+    traces = view_traces(forest.nodes, merged)
+    matched = match_records(merged, traces, population=inputs.population)
     add_likely(matched, inputs.likely, traces)
-    joints = join_gateways(matched, forest, traces)
+    joints = join_gateways(matched, forest, traces, inputs.offsets)
     rooted = choose_root(joints, traces, inputs.subject)
     root, members = rooted.root, rooted.members
 

@@ -203,7 +203,8 @@ class Link:
     A joint between two parts of the timeline.
 
     `from_` and `to` are `<gateway>/<record id>` for a record, and `<trace id>/<span id>` or a trace
-    id alone for the mesh. `to` is "" when only rejected candidates are left.
+    id alone for the mesh. `to` is "" when only rejected candidates are left. `contradictions` are
+    values of the two that differ though the ids are equal: they lower the confidence.
     """
 
     from_: str
@@ -211,6 +212,7 @@ class Link:
     tier: int
     confidence: float
     evidence: tuple[Evidence, ...] = ()
+    contradictions: tuple[Evidence, ...] = ()
     rejected: tuple[RejectedCandidate, ...] = ()
 
 

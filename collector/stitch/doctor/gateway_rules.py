@@ -184,6 +184,23 @@ def _find_changed_id(timeline: Timeline, *, is_zero_lost: bool) -> Iterator[Symp
             )
 
 
+def find_contradicted_join(timeline: Timeline) -> Iterator[Symptom]:
+    """A record and a span are joined by an id, and say different things of the request."""
+    services = {span_reference(span): span.service for span in timeline.spans}
+    for link in timeline.links:
+        # Of another time alone, a clock may be wrong: that is told by itself.
+        said = [
+            f"{one.field} {one.left} and {one.right}"
+            for one in link.contradictions
+            if one.field != "time"
+        ]
+        if said:
+            place = services.get(link.to, link.to)
+            detail = f"the gateway and the span behind it say {', '.join(said)}"
+            gateway = link.from_.partition("/")[0]
+            yield Symptom(place, detail, gateway, (link.from_, link.to))
+
+
 def _first_service(timeline: Timeline, trace_id: str) -> str:
     spans = [span for span in timeline.spans if span.trace_id == trace_id]
     first = min(spans, key=lambda s: (s.start_offset_ns, s.span_id), default=None)
@@ -275,6 +292,18 @@ GATEWAY_RULES: tuple[RequestRule, ...] = (
         fixes={
             "": "Pad trace ids to 32 digits before they are written or logged; the client library "
             "formats them as a number (jaeger-client-python#322 is fixed in later versions).",
+        },
+    ),
+    RequestRule(
+        code="JOIN_CONTRADICTED",
+        title="A gateway record and its span contradict each other",
+        meaning="They share an id and may still be of two requests: the join is uncertain.",
+        find=find_contradicted_join,
+        fixes={
+            "": "Let the gateway make a span id of its own for each request that it passes on, and "
+            "log it: an id that several requests carry proves none of them.",
+            "azure-apim": APIM_W3C,
+            "kong": KONG_W3C,
         },
     ),
     RequestRule(

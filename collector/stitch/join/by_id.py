@@ -2,8 +2,8 @@
 Which trace a gateway record belongs to, how sure that is, and by which values.
 
 Tiers, the lower number wins and is never overridden by a higher one:
-0  same trace id, and a mesh span's parent is the span id that the gateway sent (1.0)
-1  same trace id (0.99)
+0  same trace id, and a mesh span's parent is the span id that the gateway made and sent (1.0)
+1  same trace id (0.99), also where the span id was passed on and so proves no one request
 2  an id of the record is the trace id once normalised (0.98; low 64 bits only 0.95)
 3  a shared request id, with method, place and time not against it (0.95)
 Several traces that match equally well are not merged; they are listed as rejected candidates.
@@ -16,6 +16,14 @@ from dataclasses import dataclass, field
 
 from collector.identity import ids
 from collector.model import GatewayRecord, Id
+from collector.stitch.join.agreement import (
+    PASSED_ON,
+    is_against,
+    maker_of,
+    method_of,
+    place_of,
+    sent_id,
+)
 from collector.stitch.timeline import Evidence, MergedRecord, RejectedCandidate
 from collector.stitch.tree.nodes import Node
 
@@ -25,7 +33,7 @@ _ID_SLACK_NS = 600 * SECOND
 # Request ids are chosen by clients; formats.md 0.5 allows two seconds plus the request's duration,
 # the rest is for clocks that nobody keeps.
 _REQUEST_ID_SLACK_NS = 30 * SECOND
-_NEAR_NS = 2 * SECOND
+NEAR_NS = 2 * SECOND
 # Ids that name something else than one request.
 _WEAK_KINDS = frozenset({"span_id", "trace_id"})
 
@@ -41,12 +49,16 @@ class SharedId:
 
 @dataclass(slots=True)
 class TraceView:
-    """One trace as the join sees it: its window and the request ids on its spans."""
+    """
+    One trace as the join sees it: its window and the request ids on its spans.
+
+    `children` are the spans that name an id which a record sent, by that id.
+    """
 
     trace_id: str
     nodes: list[Node] = field(default_factory=list)
     request_ids: dict[str, SharedId] = field(default_factory=dict)
-    parents: dict[str, Node] = field(default_factory=dict)
+    children: dict[str, list[Node]] = field(default_factory=dict)
     start: int = 0
     end: int = 0
 
@@ -74,8 +86,11 @@ class Matches:
     rejected: list[RejectedCandidate] = field(default_factory=list)
 
 
-def view_traces(nodes: Iterable[Node]) -> dict[str, TraceView]:
+def view_traces(
+    nodes: Iterable[Node], records: Iterable[MergedRecord] = ()
+) -> dict[str, TraceView]:
     """Return the traces of *nodes*, which are in order of start, by trace id."""
+    sent = {sent_id(merged.record) for merged in records} - {""}
     views: dict[str, TraceView] = {}
     keys: dict[str, str] = {}
     for node in nodes:
@@ -85,8 +100,8 @@ def view_traces(nodes: Iterable[Node]) -> dict[str, TraceView]:
         view.nodes.append(node)
         if node.raw_end > view.end:
             view.end = node.raw_end
-        if node.span is not None and node.span.parent_span_id:
-            view.parents.setdefault(node.span.parent_span_id, node)
+        if sent and node.sent_parent_id in sent:
+            view.children.setdefault(node.sent_parent_id, []).append(node)
         if not ids.has_request_id(node.attributes):
             continue
         for name, value in ids.read_request_ids(node.attributes):
@@ -145,7 +160,7 @@ def continuation_of(piece: TraceView, whole: Sequence[TraceView]) -> tuple[Evide
     if any(top.role == "edge" or top.proxy == "router" for top in piece.tops):
         return ()
     for trace in whole:
-        is_inside = trace.start - _NEAR_NS <= piece.start and piece.end <= trace.end + _NEAR_NS
+        is_inside = trace.start - NEAR_NS <= piece.start and piece.end <= trace.end + NEAR_NS
         begins = {(top.service, top.name) for top in trace.tops}
         if not is_inside or any((top.service, top.name) in begins for top in piece.tops):
             continue
@@ -175,8 +190,9 @@ def _same_trace_id(record: GatewayRecord, trace: TraceView) -> Match | None:
         return None
     left_name = record.trace_id_source or "trace_id"
     evidence = [Evidence(field=left_name, left=record.trace_id, right=trace.trace_id)]
-    child = trace.parents.get(record.outgoing_span_id) if record.outgoing_span_id else None
-    if child is None:
+    maker = maker_of(record)
+    named = trace.children.get(record.outgoing_span_id, ())
+    if maker == PASSED_ON or not named:
         return _passed_on(record, trace, evidence)
     evidence.append(
         Evidence(
@@ -185,7 +201,7 @@ def _same_trace_id(record: GatewayRecord, trace: TraceView) -> Match | None:
             right=record.outgoing_span_id,
         )
     )
-    return Match(trace, 0, 1.0, tuple(evidence), child)
+    return Match(trace, 0, 1.0, tuple(evidence), named[0])
 
 
 def _passed_on(record: GatewayRecord, trace: TraceView, evidence: list[Evidence]) -> Match:
@@ -195,9 +211,16 @@ def _passed_on(record: GatewayRecord, trace: TraceView, evidence: list[Evidence]
     A gateway that passes its client's header on unchanged leaves its caller as that span's parent.
     The caller may have made other calls itself, so this says which span it is, and no more.
     """
-    parent_id = "" if record.outgoing_span_id else record.parent_span_id
-    child = trace.parents.get(parent_id) if parent_id else None
-    if child is None or not windows_meet(record, child.raw_start, child.raw_end, _NEAR_NS):
+    parent_id = sent_id(record)
+    child = next(
+        (
+            node
+            for node in trace.children.get(parent_id, ())
+            if windows_meet(record, node.raw_start, node.raw_end, NEAR_NS)
+        ),
+        None,
+    )
+    if child is None:
         return Match(trace, 1, 0.99, tuple(evidence))
     evidence.append(Evidence(field="parent_span_id", left=parent_id, right=parent_id))
     return Match(trace, 1, 0.99, tuple(evidence), child)
@@ -259,27 +282,14 @@ def _objection(record: GatewayRecord, node: Node) -> str:
     if node.parent is not None:
         # A call further in: that it goes elsewhere is no contradiction.
         return ""
-    method = attributes.get("http.request.method") or attributes.get("http.method", "")
-    if _contradicts(method, record.method, record.backend_method):
+    method = method_of(attributes)
+    if is_against(method, record.method, record.backend_method):
         return f"the method differs: {record.method} and {method}"
-    host, path = _place(attributes)
-    is_elsewhere = _contradicts(host, record.host, record.backend_host)
-    if is_elsewhere and _contradicts(path, record.path, record.backend_path):
+    host, path = place_of(attributes)
+    is_elsewhere = is_against(host, record.host, record.backend_host)
+    if is_elsewhere and is_against(path, record.path, record.backend_path):
         return f"neither host nor path are the same: {host}{path}"
     return ""
-
-
-def _contradicts(seen: str, *written: str) -> bool:
-    """Tell whether something was written down, and it is not what was seen."""
-    known = {text.lower() for text in written if text}
-    return bool(seen and known) and seen.lower() not in known
-
-
-def _place(attributes: Mapping[str, str]) -> tuple[str, str]:
-    url = attributes.get("url.full") or attributes.get("http.url", "")
-    host, _, path = url.partition("://")[2].partition("/")
-    path = path.partition("?")[0]
-    return host.partition(":")[0], f"/{path}" if url else attributes.get("url.path", "")
 
 
 def _choose(record: GatewayRecord, found: list[Match], matches: Matches) -> None:
@@ -311,7 +321,7 @@ def _closest(record: GatewayRecord, equals: list[Match]) -> list[Match]:
         if not continuation_of(match.trace, [m.trace for m in equals if m is not match])
     ]
     candidates = firsts or equals[:1]
-    near = [m for m in candidates if windows_meet(record, *_window(m), _NEAR_NS)]
+    near = [m for m in candidates if windows_meet(record, *_window(m), NEAR_NS)]
     return near or candidates
 
 

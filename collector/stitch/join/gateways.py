@@ -2,27 +2,39 @@
 Gateway records put into the trees: under their caller, above the mesh spans they caused.
 
 A request may pass several gateways (external, then internal), and a trace may hold several requests
-(a client that makes five calls under one trace id). Span ids decide where they are known; else
-containment in time does, with the two clocks taken to be within seconds of each other.
+(a client that makes five calls under one trace id, or sends one header again and again). Span ids
+decide where a gateway made them; else containment in time does.
 
 Source: formats.md 1d (a gateway's dependency id is the parent of the mesh's first span; without
 Application Insights the client's header is passed through unchanged).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from collector.identity.ids import request_id_key
 from collector.model import GatewayRecord
-from collector.stitch.join.by_id import Match, Matches, TraceView, windows_meet
+from collector.stitch.join.agreement import (
+    PASSED_ON,
+    confidence_with,
+    is_written_by_proxy_of,
+    lies_inside,
+    maker_of,
+    sent_id,
+    slack_of,
+)
+from collector.stitch.join.by_id import NEAR_NS, Match, Matches, TraceView, windows_meet
+from collector.stitch.join.sharing import Claim, share_calls
+from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
 from collector.stitch.time.timeouts import has_given_up
 from collector.stitch.timeline import Evidence, Link, MergedRecord, RejectedCandidate
 from collector.stitch.tree.forest import Forest, attach
 from collector.stitch.tree.nodes import Node, record_reference, walk_down
 
-_NEAR_NS = 2_000_000_000
 # How many spans are tried as the caller of a gateway; each costs a walk to the top of its tree.
 _MAX_CALLERS = 32
+# A joint of equal ids that no gateway made for one request alone.
+_SHARED_ID_CONFIDENCE = 0.99
 
 
 @dataclass(slots=True)
@@ -40,9 +52,16 @@ class AttachedRecord:
         assert self.node.record is not None
         return self.node.record
 
+    def match_of(self, trace: TraceView) -> Match | None:
+        """Return by what the record was matched to *trace*."""
+        return next((m for m in self.matches.accepted if m.trace is trace), None)
+
 
 def join_gateways(
-    records: Sequence[tuple[MergedRecord, Matches]], forest: Forest, traces: dict[str, TraceView]
+    records: Sequence[tuple[MergedRecord, Matches]],
+    forest: Forest,
+    traces: dict[str, TraceView],
+    offsets: ClockOffsets = NO_OFFSETS,
 ) -> list[AttachedRecord]:
     """
     Hang each record into *forest* and each mesh entry under its record.
@@ -51,13 +70,23 @@ def join_gateways(
         One `AttachedRecord` a record, in order of start, with the links that were made or refused.
     """
     joints = [AttachedRecord(_gateway_node(merged), merged.record, m) for merged, m in records]
+    accepted = sorted({m.trace.trace_id for j in joints for m in j.matches.accepted})
+    views = [traces[trace_id] for trace_id in accepted]
+    # Own spans first: what a gateway wrote of a request itself needs no rule about headers.
     for joint in joints:
-        _attach_known_children(joint, forest)
+        _wrap_own_spans(joint, forest)
     for joint in joints:
-        if not (_attach_known_parent(joint, forest) or _attach_to_record(joint, joints)):
+        _attach_to_record(joint, joints)
+    for view in views:
+        _attach_to_named_callers(view, joints, forest)
+    for joint in joints:
+        if joint.node.parent is None:
             _attach_inside_record(joint, joints)
-    for trace_id in sorted({m.trace.trace_id for j in joints for m in j.matches.accepted}):
-        _share_tops(traces[trace_id], joints)
+    # Calls go to the innermost gateway, which shows once the records are nested.
+    for view in views:
+        _share_named_calls(view, joints, offsets)
+    for view in views:
+        _share_tops(view, joints)
     for joint in joints:
         _conclude(joint)
     return joints
@@ -81,67 +110,82 @@ def _gateway_node(merged: MergedRecord) -> Node:
     )
 
 
-def _attach_known_children(joint: AttachedRecord, forest: Forest) -> None:
-    """Hang the spans whose parent is the span id that the gateway sent (tier 0) under it."""
+def _wrap_own_spans(joint: AttachedRecord, forest: Forest) -> None:
+    """Put the record around the spans that its own gateway wrote, if it did."""
     for match in joint.matches.accepted:
-        if match.tier != 0:
-            continue
-        for node in match.trace.nodes:
-            span = node.span
-            if span is None or span.parent_span_id != joint.record.outgoing_span_id:
-                continue
-            if node.parent is not None and node.parent.role == "gateway" and node.parent.span:
-                _wrap(joint, node.parent, match)
-            elif node.parent is not None and node.parent.is_gateway:
-                reason = f"claimed by {node.parent.reference}"
-                joint.matches.rejected.append(_refused(node, match, reason))
-            else:
-                if node.parent is not None and joint.node.parent is None:
-                    # The gateway passed its client's header on: the span it names is the caller.
-                    caller = node.parent
-                    attach(joint.node, caller)
-                    _link_caller(joint, caller, 0, 1.0)
-                _adopt(joint, node, match)
+        named = match.trace.children.get(joint.record.outgoing_span_id, ())
+        inner = next((n.parent for n in named if n.parent and n.parent.role == "gateway"), None)
+        if inner is None and match.entry is not None and match.entry.role == "gateway":
+            inner = match.entry
+        inner = inner or _span_of_its_proxy(joint, match, forest)
+        if inner is not None and not inner.is_gateway:
+            _wrap(joint, inner, match)
 
 
-def _attach_known_parent(joint: AttachedRecord, forest: Forest) -> bool:
-    """Hang the record under the span that called the gateway; siblings it passed on follow it."""
-    parent_id = joint.record.parent_span_id
-    if joint.node.parent is not None:
-        return True
-    if not parent_id:
-        return False
-    for match in joint.matches.accepted:
-        parent = forest.find(match.trace.trace_id, parent_id)
-        if parent is None or parent.role == "gateway":
-            continue
-        siblings = [n for n in parent.children if _is_entry(n) and _fits(n, joint)]
-        attach(joint.node, parent)
-        joint.is_nested = joint.node.parent is parent
-        _link_caller(joint, parent, 0, 1.0)
-        for node in siblings:
-            _adopt(joint, node, match)
-        return True
-    return False
+def _span_of_its_proxy(joint: AttachedRecord, match: Match, forest: Forest) -> Node | None:
+    """
+    Return the span of the very proxy that wrote the record, an Envoy, and mark it as a gateway's.
+
+    Envoy logs the header that it sent on, which names the span of its own side or of its upstream
+    side. Without the header the cluster that it called tells it from another proxy in front.
+    """
+    record = joint.record
+    if record.gateway != "envoy":
+        return None
+    named = forest.find(match.trace.trace_id, record.outgoing_span_id)
+    found = next((n for n in (named, match.entry) if n and is_written_by_proxy_of(n, record)), None)
+    if found is None:
+        return None
+    top = found
+    while top.parent is not None and top.parent.is_proxy and top.parent.service == found.service:
+        top = top.parent
+    for node in walk_down(top):
+        if node.is_proxy and node.service == top.service and node.role in ("edge", "client_proxy"):
+            node.role = "gateway"
+    return top
 
 
-def _attach_to_record(joint: AttachedRecord, joints: Sequence[AttachedRecord]) -> bool:
-    """Hang the record under the one whose outgoing span id is its parent."""
+def _attach_to_record(joint: AttachedRecord, joints: Sequence[AttachedRecord]) -> None:
+    """
+    Hang the record under the one whose gateway made the id that it was sent.
+
+    An id that both were sent by one caller makes them siblings, not parent and child.
+    """
     for outer in joints:
         sent = outer.record.outgoing_span_id
         if outer is joint or not sent or sent != joint.record.parent_span_id:
             continue
-        if outer.record.trace_id != joint.record.trace_id:
+        if outer.record.trace_id != joint.record.trace_id or maker_of(outer.record) == PASSED_ON:
+            continue
+        if not _could_hold(outer, joint):
             continue
         _nest(joint, outer, 0, 1.0, Evidence(field="parent_span_id", left=sent, right=sent))
+        return
+
+
+def _could_hold(outer: AttachedRecord, inner: AttachedRecord) -> bool:
+    """Tell whether one record can lie in the other's time, two gateways' clocks apart."""
+    a, b = outer.record, inner.record
+    if a.duration_ns is None or b.duration_ns is None or has_given_up(outer.node):
         return True
-    return False
+    if b.duration_ns > a.duration_ns + slack_of(a) + slack_of(b):
+        return False
+    if (a.gateway, a.instance) == (b.gateway, b.instance):
+        # One gateway has one clock.
+        return lies_inside(inner.node, outer.node)
+    return True
 
 
 def _attach_inside_record(joint: AttachedRecord, joints: Sequence[AttachedRecord]) -> None:
     """Hang the record under the shortest one of another gateway that holds it in time."""
     fitting = [
-        (outer.node.raw_end - outer.node.raw_start, outer.node.span_id, outer, evidence)
+        (
+            not lies_inside(joint.node, outer.node),
+            outer.node.raw_end - outer.node.raw_start,
+            outer.node.span_id,
+            outer,
+            evidence,
+        )
         for outer in joints
         if outer is not joint
         and _holds(outer, joint)
@@ -149,7 +193,7 @@ def _attach_inside_record(joint: AttachedRecord, joints: Sequence[AttachedRecord
         and (evidence := _shared_id(outer, joint)) is not None
     ]
     if fitting:
-        _, _, outer, evidence = min(fitting, key=lambda f: f[:2])
+        *_, outer, evidence = min(fitting, key=lambda f: f[:3])
         tier = 1 if evidence.field == "trace_id" else 3
         _nest(joint, outer, tier, 0.99 if tier == 1 else 0.95, evidence)
 
@@ -165,7 +209,7 @@ def _holds(outer: AttachedRecord, inner: AttachedRecord) -> bool:
     if a_time + a.resolution_ns < (b.duration_ns or 0) and not has_given_up(outer.node):
         return False
     end = b.start_ns + (b.duration_ns or 0)
-    return windows_meet(a, b.start_ns, end, _NEAR_NS)
+    return windows_meet(a, b.start_ns, end, NEAR_NS)
 
 
 def _is_before(first: AttachedRecord, second: AttachedRecord) -> bool:
@@ -178,7 +222,7 @@ def _is_before(first: AttachedRecord, second: AttachedRecord) -> bool:
 
 
 def _order_of(joint: AttachedRecord) -> tuple[bool, int, str]:
-    has_called_mesh = any(not child.is_gateway for child in joint.node.children)
+    has_called_mesh = any(match.tier == 0 for match in joint.matches.accepted)
     return (has_called_mesh, joint.record.start_ns, joint.node.span_id)
 
 
@@ -214,16 +258,124 @@ def _nest(
     )
 
 
+def _attach_to_named_callers(
+    trace: TraceView, joints: Sequence[AttachedRecord], forest: Forest
+) -> None:
+    """Hang records under the spans whose ids they were sent, where these spans arrived."""
+    by_caller: dict[Node, list[AttachedRecord]] = {}
+    for joint in joints:
+        if joint.node.parent is not None or joint.match_of(trace) is None:
+            continue
+        caller = _named_caller(joint.record, trace, forest)
+        if caller is not None:
+            by_caller.setdefault(caller, []).append(joint)
+    for caller, called in by_caller.items():
+        for joint in called:
+            # Gateways in a row that pass one header on all name the caller of the first.
+            _attach_inside_record(joint, called)
+        called = [joint for joint in called if joint.node.parent is None]
+        # One that was sent the same header long before or after is another request.
+        near = [joint for joint in called if _meets(caller, joint)]
+        for joint in near or (called if len(called) == 1 else ()):
+            attach(joint.node, caller)
+            joint.is_nested = joint.node.parent is caller
+            _link_caller(joint, caller, 0, 1.0 if near else 0.6)
+
+
+def _named_caller(record: GatewayRecord, trace: TraceView, forest: Forest) -> Node | None:
+    for span_id in (record.parent_span_id, record.outgoing_span_id):
+        caller = forest.find(trace.trace_id, span_id) if span_id else None
+        if caller is not None and caller.role != "gateway":
+            return caller
+    return None
+
+
+def _meets(caller: Node, joint: AttachedRecord) -> bool:
+    return windows_meet(joint.record, caller.raw_start, caller.raw_end, NEAR_NS)
+
+
+def _share_named_calls(
+    trace: TraceView, joints: Sequence[AttachedRecord], offsets: ClockOffsets
+) -> None:
+    """Give the spans that name an id which a record sent to the record that made the call."""
+    by_id: dict[str, list[AttachedRecord]] = {}
+    for joint in joints:
+        span_id = sent_id(joint.record)
+        if span_id in trace.children and joint.match_of(trace) is not None:
+            by_id.setdefault(span_id, []).append(joint)
+    for span_id, senders in by_id.items():
+        makers = {maker_of(joint.record) for joint in senders}
+        maker = makers.pop() if len(makers) == 1 else ""
+        calls = [node for node in trace.children[span_id] if _is_free_call(node)]
+        by_node = {joint.node: joint for joint in _innermost(senders)}
+        shares = share_calls(list(by_node), calls, maker, offsets)
+        is_shared = maker == PASSED_ON or len(by_node) > 1
+        for claim in shares.claims:
+            _take(by_node[claim.record], claim, trace, is_shared=is_shared)
+        for claim in shares.refused:
+            match = by_node[claim.record].match_of(trace)
+            if match is not None:
+                by_node[claim.record].matches.rejected.append(_refused(claim, match))
+        for node in shares.rest:
+            node.is_of_another = node.parent is None
+
+
+def _is_free_call(node: Node) -> bool:
+    """Tell whether a span may be what a gateway called: no record's yet, nor inside its caller."""
+    parent = node.parent
+    if parent is None:
+        return True
+    return _is_entry(node) and not parent.is_gateway and parent.role != "gateway"
+
+
+def _innermost(joints: Sequence[AttachedRecord]) -> list[AttachedRecord]:
+    """Return the records that hold none of the others: their gateway made the call itself."""
+    outer = {above for joint in joints for above in _above(joint.node)}
+    return [joint for joint in joints if joint.node not in outer]
+
+
+def _above(node: Node) -> Iterator[Node]:
+    step = node.parent
+    while step is not None:
+        yield step
+        step = step.parent
+
+
+def _take(joint: AttachedRecord, claim: Claim, trace: TraceView, *, is_shared: bool) -> None:
+    """
+    Hang a call under the record that it is shared out to.
+
+    *is_shared*: the id was passed on, so that it proves less than one made for this request.
+    """
+    match = joint.match_of(trace)
+    assert match is not None
+    record = joint.record
+    name = "outgoing_span_id = parent_span_id" if record.outgoing_span_id else "parent_span_id"
+    sent = sent_id(record)
+    evidence = (
+        Evidence(
+            field=record.trace_id_source or "trace_id", left=record.trace_id, right=trace.trace_id
+        ),
+        Evidence(field=name, left=sent, right=sent),
+    )
+    base = min(match.confidence, _SHARED_ID_CONFIDENCE) if is_shared else match.confidence
+    tier = max(match.tier, 1) if is_shared else match.tier
+    _adopt(
+        joint,
+        claim.call,
+        Match(trace, tier, confidence_with(base, claim.against), evidence, claim.call),
+        claim.against,
+    )
+
+
 def _share_tops(trace: TraceView, joints: Sequence[AttachedRecord]) -> None:
     """Give the trace's entries that nobody claimed by id to the records that match the trace."""
     owners = [(j, m) for j in joints for m in j.matches.accepted if m.trace is trace]
     for joint, match in owners:
-        if match.entry is not None and match.entry.role == "gateway" and match.entry.span:
-            _wrap(joint, match.entry, match)
         if joint.node.parent is None:
             _attach_to_caller(joint, match)
     known = [node for joint, _ in owners for node in joint.node.children if not node.is_gateway]
-    entries = _entries(trace.tops, known)
+    entries = _entries([top for top in trace.tops if not top.is_of_another], known)
     for top in entries:
         able = [(j, m) for j, m in owners if top is not _top_of(j.node)]
         chosen = _owner_of(top, able, is_one_of_many=len(entries) + len(known) > 1)
@@ -232,7 +384,11 @@ def _share_tops(trace: TraceView, joints: Sequence[AttachedRecord]) -> None:
 
 
 def _entries(tops: Sequence[Node], known: Sequence[Node]) -> list[Node]:
-    """Return the tops at which requests enter: the first, edges, what lies outside the first."""
+    """
+    Return the tops at which requests enter: the first, edges, what lies outside the first.
+
+    Siblings of the first, which name the same parent, were called by the same caller.
+    """
     if not tops:
         return []
     main = min((*known, *tops), key=lambda n: (n.proxy != "router", *n.order()))
@@ -243,6 +399,7 @@ def _entries(tops: Sequence[Node], known: Sequence[Node]) -> list[Node]:
         or top.proxy == "router"
         or top.raw_end > main.raw_end
         or top.raw_start < main.raw_start
+        or (top.is_orphan and top.sent_parent_id == main.sent_parent_id)
     ]
 
 
@@ -260,8 +417,8 @@ def _owner_of(
     return min(
         pool,
         key=lambda jm: (
-            abs(top.raw_start - jm[0].record.start_ns) // _NEAR_NS,
-            not _lies_inside(top, jm[0]),
+            abs(top.raw_start - jm[0].record.start_ns) // NEAR_NS,
+            not lies_inside(top, jm[0].node),
             -_depth(jm[0].node),
             jm[0].record.duration_ns or 0,
             abs(top.raw_start - jm[0].record.start_ns),
@@ -288,8 +445,8 @@ def _attach_to_caller(joint: AttachedRecord, match: Match) -> None:
         if node.side == "client"
         and not node.is_proxy
         and node.raw_end - node.raw_start >= least
-        and node.raw_start <= joint.node.raw_start + _NEAR_NS
-        and node.raw_end >= joint.node.raw_end - _NEAR_NS
+        and node.raw_start <= joint.node.raw_start + NEAR_NS
+        and node.raw_end >= joint.node.raw_end - NEAR_NS
     ]
     callers.sort(key=lambda n: (n.callee != record.host, n.raw_end - n.raw_start, n.span_id))
     rooted = (n for n in callers[:_MAX_CALLERS] if not _top_of(n).is_orphan)
@@ -333,7 +490,9 @@ def _link_caller(joint: AttachedRecord, caller: Node, tier: int, confidence: flo
     )
 
 
-def _adopt(joint: AttachedRecord, node: Node, match: Match) -> None:
+def _adopt(
+    joint: AttachedRecord, node: Node, match: Match, against: tuple[Evidence, ...] = ()
+) -> None:
     attach(node, joint.node)
     if node.parent is not joint.node:
         return
@@ -345,25 +504,27 @@ def _adopt(joint: AttachedRecord, node: Node, match: Match) -> None:
             tier=match.tier,
             confidence=match.confidence,
             evidence=match.evidence,
+            contradictions=against,
         )
     )
 
 
 def _conclude(joint: AttachedRecord) -> None:
-    """Say what the record is joined to when no span was hung under it, and what was refused."""
-    reached = {link.to.partition("/")[0] for link in joint.links}
+    """Say which traces none of whose spans came under the record, and what else was refused."""
+    reached = {name.partition("/")[0] for link in joint.links for name in (link.from_, link.to)}
+    reached |= {node.trace_id for node in walk_down(joint.node)[1:2]}
     for match in joint.matches.accepted:
-        below = {node.trace_id for node in walk_down(joint.node)[1:2]}
-        if match.trace.trace_id not in reached | below:
-            joint.links.append(
-                Link(
-                    from_=joint.node.reference,
-                    to=match.trace.trace_id,
-                    tier=match.tier,
-                    confidence=match.confidence,
-                    evidence=match.evidence,
-                )
+        if match.trace.trace_id in reached:
+            continue
+        joint.matches.rejected.append(
+            RejectedCandidate(
+                to=match.trace.trace_id,
+                tier=match.tier,
+                confidence=match.confidence,
+                reason="its spans are of other requests under the same id",
+                evidence=match.evidence,
             )
+        )
     rejected = tuple(sorted(joint.matches.rejected, key=lambda r: (r.tier, r.to, r.reason)))
     if rejected:
         joint.links.append(
@@ -371,13 +532,14 @@ def _conclude(joint: AttachedRecord) -> None:
         )
 
 
-def _refused(node: Node, match: Match, reason: str) -> RejectedCandidate:
+def _refused(claim: Claim, match: Match) -> RejectedCandidate:
+    differing = " and ".join(one.field for one in claim.against)
     return RejectedCandidate(
-        to=node.reference,
+        to=claim.call.reference,
         tier=match.tier,
-        confidence=match.confidence,
-        reason=reason,
-        evidence=match.evidence,
+        confidence=confidence_with(match.confidence, claim.against),
+        reason=f"the same id, but another {differing}: it was passed on by several requests",
+        evidence=claim.against,
     )
 
 
@@ -389,20 +551,11 @@ def _fits(node: Node, joint: AttachedRecord) -> bool:
     """Tell whether a span can lie inside the record, two clocks apart by seconds at most."""
     record = joint.record
     longest = max(record.duration_ns or 0, record.backend_ns or 0) + record.resolution_ns
-    if record.duration_ns is not None and node.raw_end - node.raw_start > longest + _NEAR_NS:
+    if record.duration_ns is not None and node.raw_end - node.raw_start > longest + NEAR_NS:
         return False
     return (
-        joint.node.raw_start - _NEAR_NS <= node.raw_start <= joint.node.raw_end + _NEAR_NS
+        joint.node.raw_start - NEAR_NS <= node.raw_start <= joint.node.raw_end + NEAR_NS
         or record.duration_ns is None
-    )
-
-
-def _lies_inside(node: Node, joint: AttachedRecord) -> bool:
-    """Tell whether a span lies inside the record as the clocks stand, but for rounding."""
-    slack = 2 * joint.record.resolution_ns
-    return (
-        joint.node.raw_start - slack <= node.raw_start
-        and node.raw_end <= joint.node.raw_end + slack
     )
 
 

@@ -190,12 +190,14 @@ def _place_rest(
             )
         elif not any(match.trace is view for joint in joints for match in joint.matches.accepted):
             rooted.others.append(view.trace_id)
+        else:
+            rooted.others += [top.span_id for top in view.tops if top.is_of_another]
     # What has no parent is loose, but for the top of each tree that is a request's.
     placed = {rooted.root, *tops, *rooted.callers[:1]}
     loose = [top for view in views for top in view.tops if top not in placed]
     loose = _without_known_parents(loose, views)
-    rooted.others += [top.span_id for top in loose if _is_router(top)]
-    loose = [top for top in loose if not _is_router(top)]
+    rooted.others += [top.span_id for top in loose if _is_another_request(top)]
+    loose = [top for top in loose if not _is_another_request(top)]
     rooted.extra_roots = [top for top in loose if not top.is_orphan]
     place_orphans(rooted.root, sorted(loose, key=Node.order))
 
@@ -223,6 +225,10 @@ def _without_known_parents(loose: Sequence[Node], views: Sequence[TraceView]) ->
         else:
             rest.append(top)
     return rest
+
+
+def _is_another_request(top: Node) -> bool:
+    return _is_router(top) or top.is_of_another
 
 
 def _is_router(node: Node) -> bool:

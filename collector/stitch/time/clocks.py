@@ -67,12 +67,22 @@ def sample_pairs(timeline: Timeline) -> list[PairSample]:
     """Return the bounds that the calls of one timeline give, two different hosts each."""
     by_id = {span.span_id: span for span in timeline.spans}
     hops = timeline.hops
+    # What may be another request's says nothing of clocks. An id that was not passed on, at another
+    # time, mostly means a wrong clock: the majority of the calls decides.
+    doubted = {
+        link.to
+        for link in timeline.links
+        if link.contradictions
+        and (link.tier > 0 or any(one.field != "time" for one in link.contradictions))
+    }
     found = []
     for span in timeline.spans:
         caller = by_id.get(span.parent_span_id)
         if caller is None or span.is_orphan or span.is_inferred or caller.is_inferred:
             continue
         if not _is_call(caller, span) or hops[span.hop].is_async or hops[span.hop].is_mirrored:
+            continue
+        if doubted and f"{span.trace_id}/{span.raw_span_id}" in doubted:
             continue
         sample = _sample(caller, span, _slack(timeline, caller))
         if sample.lower_ns <= sample.upper_ns:

@@ -61,7 +61,9 @@ class Node:
     # tree
     parent: "Node | None" = None
     children: list["Node"] = field(default_factory=list)
+    sent_parent_id: str = field(init=False)
     is_orphan: bool = False
+    is_of_another: bool = False
     is_inferred: bool = False
     flags: tuple[str, ...] = ()
 
@@ -88,6 +90,7 @@ class Node:
         span = self.span
         self.kind = span.kind if span is not None else "Server"
         self.attributes = span.attributes if span is not None else NO_ATTRIBUTES
+        self.sent_parent_id = span.parent_span_id if span is not None else ""
 
     @property
     def duration(self) -> int:
