@@ -100,9 +100,12 @@ async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> N
     if store is None:
         return
     halt = threading.Event()
-    journal = JournalFolder(settings.journal().directory)
+    kept = settings.journal()
+    journal = JournalFolder(kept.directory, kept_s=kept.kept_s, kept_bytes=kept.kept_bytes)
     rows = GatewayRows(store, journal, parse_service_rules(settings.gateway_spans))
-    loader = Loader(rows, journal, METRICS, rewrite=_rewrite_refused)
+    loader = Loader(
+        rows, journal, METRICS, rewrite=_rewrite_refused, min_free_bytes=kept.min_free_bytes
+    )
     thread = threading.Thread(target=loader.run, args=(halt,), name="loader")
     thread.start()
     try:
@@ -168,8 +171,15 @@ async def _serve_api(
 
 def _check_health(settings: Settings, store: "Store") -> dict[str, str]:
     """Return what each component says: `ok`, or what is wrong with it."""
+    from collector.journal import describe_shortage, free_bytes
+
     journal = settings.journal().directory
     answers = {"store": "ok", "journal": "ok" if os.access(journal, os.W_OK) else "not writable"}
+    answers["disk"] = "ok"
+    free = free_bytes(settings.data_dir)
+    METRICS.gauge("hopline_journal_disk_free_bytes", free)
+    if free < settings.min_free_bytes:
+        answers["disk"] = describe_shortage(free, settings.min_free_bytes)
     try:
         store.ping()
     except StoreUnavailable as exc:

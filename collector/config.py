@@ -25,12 +25,17 @@ def is_loopback(bind: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class JournalSettings:
-    """Where segments lie, how much they may hold, and when one is closed."""
+    """
+    Where segments lie, how much they may hold, when one is closed, and how long loaded ones stay.
+    """
 
     directory: Path
     max_bytes: int
     segment_bytes: int
     segment_age_ms: int
+    min_free_bytes: int = 0
+    kept_s: int = 0
+    kept_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,21 @@ class Settings(BaseSettings):
     flush_interval_ms: int = Field(
         1000, ge=50, description="A segment is closed and loaded after this long, in ms."
     )
+    min_free_bytes: int = Field(
+        512 * MIB,
+        ge=0,
+        description="Free space below which requests are refused and merges stop; loads stop below "
+        "half of it. In bytes; 0: no limit.",
+    )
+    kept_segments_s: int = Field(
+        600,
+        ge=0,
+        description="Seconds that a loaded segment stays, in case the engine finds its rows broken "
+        "at a start. 0: none stays.",
+    )
+    kept_segments_bytes: int = Field(
+        512 * MIB, ge=0, description="Most that loaded segments may hold, in bytes."
+    )
     clickhouse_url: SecretStr = Field(
         SecretStr(""),
         description="http(s)://user:password@host:port/database of a server. Empty: embedded.",
@@ -269,6 +289,9 @@ class Settings(BaseSettings):
             max_bytes=self.journal_max_bytes,
             segment_bytes=self.journal_segment_bytes,
             segment_age_ms=self.flush_interval_ms,
+            min_free_bytes=self.min_free_bytes,
+            kept_s=self.kept_segments_s,
+            kept_bytes=self.kept_segments_bytes,
         )
 
     def intake(self) -> IntakeSettings:

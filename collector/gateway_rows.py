@@ -69,6 +69,18 @@ class GatewayRows:
             # the spans are stored, and a timeline makes its own records of them: only search lacks
             _log.exception("segment %s: no gateway records are made of its spans", segment.id)
 
+    def recover(self) -> None:
+        """Put the tables in order after a start. Raises `StoreUnavailable`."""
+        self._store.recover()
+
+    def check_parts(self) -> bool:
+        """Check what merges wrote; tell whether segments let go must be loaded again."""
+        return self._store.check_parts()
+
+    def hold_merges(self, *, is_held: bool) -> None:
+        """Stop merges, or let them go on. Raises `StoreUnavailable`."""
+        self._store.hold_merges(is_held=is_held)
+
     def _add_records(self, segment: LoadableSegment) -> None:
         if not self._can_have_records(segment):
             return

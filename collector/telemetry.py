@@ -47,6 +47,10 @@ Counter = Literal[
     "hopline_store_messages_dead_letter_total",
     # loads that failed and are tried again, by reason
     "hopline_store_load_retries_total",
+    # parts that the engine wrote and that were not whole (a full disk); their rows are loaded again
+    "hopline_store_parts_broken_total",
+    # segments that were let go and are loaded again, because parts with their rows were lost
+    "hopline_store_segments_reloaded_total",
     # records pulled, by source
     "hopline_pull_records_accepted_total",
     # pulls that failed, by source and reason
@@ -59,6 +63,8 @@ Counter = Literal[
 Gauge = Literal[
     # bytes in the journal that are not loaded yet
     "hopline_journal_pending_bytes",
+    # bytes free on the disk of the data folder; below HOPLINE_MIN_FREE_BYTES requests are refused
+    "hopline_journal_disk_free_bytes",
     # seconds between now and the watermark of a polled source
     "hopline_pull_lag_seconds",
     # bytes of requests being handled

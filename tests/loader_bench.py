@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from collector.clock import ManualClock
 from collector.config import JournalSettings
@@ -38,7 +39,7 @@ class Bench:
         self._clock = ManualClock(NOW_NS)
         self.loader = self.make_loader(store)
 
-    def make_loader(self, store: Loads, **options: Callable[[Stream, bytes], bytes]) -> Loader:
+    def make_loader(self, store: Loads, **options: Any) -> Loader:
         """Return what a store process that starts now would run."""
         return Loader(store, self.journal, self.metrics, pauses_s=(0.01,), **options)
 
@@ -99,3 +100,12 @@ class Faulty:
         self._store.load(segment)
         self.loaded.append(segment.id)
         self.after(segment)
+
+    def recover(self) -> None:
+        self._store.recover()
+
+    def check_parts(self) -> bool:
+        return self._store.check_parts()
+
+    def hold_merges(self, *, is_held: bool) -> None:
+        self._store.hold_merges(is_held=is_held)

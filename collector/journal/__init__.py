@@ -10,8 +10,10 @@ from collector.journal.folder import JournalFolder
 from collector.journal.segments import (
     Segment,
     add_checksum,
+    describe_shortage,
     encode_varint,
     find_sealed,
+    free_bytes,
     read_messages,
     release,
 )
@@ -23,8 +25,10 @@ __all__ = [
     "JournalFolder",
     "Segment",
     "add_checksum",
+    "describe_shortage",
     "encode_varint",
     "find_sealed",
+    "free_bytes",
     "move_to_dead_letter",
     "read_messages",
     "release",

@@ -3,6 +3,7 @@ The journal as the process that loads it sees it.
 """
 
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,23 +11,30 @@ from tempfile import TemporaryDirectory
 
 from collector.journal.dead_letters import move_segment_to_dead_letter, move_to_dead_letter
 from collector.journal.segments import (
+    SEALED,
     Segment,
     encode_varint,
     find_messages,
     find_sealed,
+    free_bytes,
+    make_folder,
     read_messages,
+    scan_folder,
     sync_directory,
 )
 from collector.model import Stream
 
 _SCRATCH = ".parts-"
+KEPT = "kept"
 
 
 class JournalFolder:
     """What a loader needs: find, read, release, dead_letter."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, kept_s: int = 0, kept_bytes: int = 0) -> None:
         self._directory = directory
+        self._kept_s = kept_s
+        self._kept_bytes = kept_bytes
 
     def find_sealed(self) -> list[Segment]:
         """Return the segments to load, oldest first."""
@@ -69,9 +77,53 @@ class JournalFolder:
                 shutil.rmtree(left, ignore_errors=True)
 
     def release(self, path: Path) -> None:
-        """Delete the segment; its rows are safe."""
-        path.unlink(missing_ok=True)
-        sync_directory(path.parent)
+        """
+        Let the segment go: its rows are safe. It stays a while among the kept ones.
+
+        What is renamed is not synced: after a power cut it is loaded again, which changes nothing.
+        """
+        if self._kept_s and self._kept_bytes:
+            folder = self._directory / KEPT / path.parent.name
+            make_folder(folder)
+            path.rename(folder / path.name)
+        else:
+            path.unlink(missing_ok=True)
+            sync_directory(path.parent)
+
+    def free_bytes(self) -> int:
+        """Return how many bytes are free on the disk of the journal."""
+        return free_bytes(self._directory)
+
+    def prune_kept(self, wanted_free_bytes: int) -> None:
+        """Delete kept segments that are too old or too many, or whose room is wanted."""
+        now_s = time.time()
+        total = 0
+        for path in reversed(self._find_kept()):
+            found = path.stat()
+            total += found.st_size
+            is_over = total > self._kept_bytes or now_s - found.st_ctime > self._kept_s
+            if is_over:
+                path.unlink(missing_ok=True)
+        for path in self._find_kept():
+            if self.free_bytes() >= wanted_free_bytes:
+                break
+            path.unlink(missing_ok=True)
+
+    def restore_kept(self) -> int:
+        """Put the kept segments back to be loaded again, and return how many."""
+        found = self._find_kept()
+        for path in found:
+            path.rename(self._directory / path.parent.name / path.name)
+        return len(found)
+
+    def _find_kept(self) -> list[Path]:
+        """Return the kept segments, oldest first."""
+        found = [
+            self._directory / KEPT / stream / name
+            for stream in Stream
+            for name, _ in scan_folder(self._directory / KEPT / stream, SEALED)
+        ]
+        return sorted(found, key=lambda path: path.name)
 
     def dead_letter(self, stream: Stream, message: bytes, reason: str) -> None:
         """Keep a message that cannot be loaded, with the reason."""

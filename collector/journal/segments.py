@@ -167,6 +167,17 @@ def _size(entry: os.DirEntry[str]) -> int | None:
         return None
 
 
+def free_bytes(path: Path) -> int:
+    """Return how many bytes a file below *path* could still grow by."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def describe_shortage(free: int, least: int) -> str:
+    """Say that *free* bytes are too few."""
+    return f"{free / 2**20:.1f} MiB of the disk are free, {least / 2**20:.1f} MiB have to be"
+
+
 def make_folder(path: Path) -> None:
     """Make a folder that only its owner can enter."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

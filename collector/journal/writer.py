@@ -20,7 +20,9 @@ from collector.errors import JournalError
 from collector.journal.segments import (
     OPEN,
     SEALED,
+    describe_shortage,
     encode_varint,
+    free_bytes,
     make_folder,
     map_file,
     scan_folder,
@@ -35,7 +37,7 @@ from collector.telemetry import Metrics
 _RETRY_AFTER_S = 5
 # a request of ordinary size may already be refused here
 _FULL_RATIO = 0.95
-_RESCAN_AGE_NS = 1_000_000_000
+_RESCAN_AGE_NS = 500_000_000
 _REFUSAL_RESCAN_AGE_NS = 200_000_000
 _TICK_S = 0.1
 # a group costs 0.3 ms of CPU whatever its size (two thread switches, a write, a sync): 32 calls at
@@ -122,6 +124,7 @@ class Journal:
         self._trouble = ""
         # the rest belongs to the journal thread; the loop only reads the two numbers
         self._stored_bytes = 0
+        self._free_bytes = 0
         self._scanned_ns = 0
         self._segments: dict[Stream, _OpenSegment] = {}
         self._broken: list[_OpenSegment] = []
@@ -138,6 +141,8 @@ class Journal:
             return "the journal is closed"
         if self.pending_bytes >= self._settings.max_bytes * _FULL_RATIO:
             return f"the journal holds {self.pending_bytes} of {self._settings.max_bytes} bytes"
+        if self._is_short(self._settings.min_free_bytes // 20):  # see _FULL_RATIO
+            return describe_shortage(self._free_bytes, self._settings.min_free_bytes)
         return self._trouble
 
     def open(self) -> None:
@@ -193,17 +198,28 @@ class Journal:
         if self._is_closed:
             raise JournalError("the journal is closing", retry_after_s=_RETRY_AFTER_S)
         limit = self._settings.max_bytes
-        if self.pending_bytes + size <= limit:
+        if self.pending_bytes + size <= limit and not self._is_short(size):
             return
         if self._clock.monotonic_ns() - self._scanned_ns > _REFUSAL_RESCAN_AGE_NS:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._executor, self._rescan)
+        if self._is_short(size):
+            raise JournalError(
+                describe_shortage(self._free_bytes, self._settings.min_free_bytes),
+                hint="free space on the disk of HOPLINE_DATA_DIR, or lower HOPLINE_MIN_FREE_BYTES",
+                retry_after_s=_RETRY_AFTER_S,
+            )
         if self.pending_bytes + size > limit:
             raise JournalError(
                 f"the journal holds {self.pending_bytes} of at most {limit} bytes",
                 hint="the store is behind: check /readyz, or raise HOPLINE_JOURNAL_MAX_BYTES",
                 retry_after_s=_RETRY_AFTER_S,
             )
+
+    def _is_short(self, size: int) -> bool:
+        """Tell whether *size* bytes more would leave too little of the disk to others."""
+        room = self._free_bytes - self._queued_bytes - size
+        return room < self._settings.min_free_bytes and self._settings.min_free_bytes > 0
 
     def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start a commit once all who called lately are back, or have been waited for."""
@@ -259,7 +275,7 @@ class Journal:
             try:
                 await loop.run_in_executor(self._executor, self._maintain)
             except Exception:  # without this task no segment would ever be sealed by age
-                _log.exception("keeping house in the journal failed")
+                _log.exception("sealing old segments of the journal failed")
 
     # ---- on the journal thread
 
@@ -282,6 +298,7 @@ class Journal:
         for stream, size in written.items():
             self._segments[stream].size += size
             self._stored_bytes += size
+            self._free_bytes -= size
             self._metrics.count("hopline_journal_bytes_total", size, stream=stream)
         self._metrics.count("hopline_journal_syncs_total", len(written))
         self._seal_full()
@@ -374,6 +391,8 @@ class Journal:
             for name, size in scan_folder(folder, SEALED, OPEN):
                 found[folder / name] = mine.get(folder / name, size)
         self._stored_bytes = sum(found.values())
+        self._free_bytes = free_bytes(self._settings.directory)
+        self._metrics.gauge("hopline_journal_disk_free_bytes", self._free_bytes)
         self._scanned_ns = self._clock.monotonic_ns()
         self._metrics.gauge("hopline_journal_pending_bytes", self._stored_bytes)
 

@@ -33,6 +33,8 @@ from collector.telemetry import Metrics
 _POLL_S = 0.05
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _MAX_FAULTS = 5
+# what merges wrote is looked at; the parts they were made of stay for eight minutes
+_CHECK_EVERY_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -68,7 +70,19 @@ class Journal(Protocol):
         ...
 
     def release(self, path: Path) -> None:
-        """Delete the segment; its rows are safe."""
+        """Let the segment go; its rows are safe."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Return how many bytes are free on the disk."""
+        ...
+
+    def prune_kept(self, wanted_free_bytes: int) -> None:
+        """Delete segments that were let go, so that so much of the disk is free."""
+        ...
+
+    def restore_kept(self) -> int:
+        """Put the segments that were let go back, and return how many."""
         ...
 
     def dead_letter(self, stream: Stream, message: bytes, reason: str) -> None:
@@ -93,6 +107,18 @@ class Loads(Protocol):
                 ended, wherever it struck, none left a row in a table that is fed by a view.
             StoreUnavailable: it may be stored or not. Load it again.
         """
+        ...
+
+    def recover(self) -> None:
+        """Put the tables in order after a start. Raises `StoreUnavailable`."""
+        ...
+
+    def check_parts(self) -> bool:
+        """Check what merges wrote; tell whether segments let go must be loaded again."""
+        ...
+
+    def hold_merges(self, *, is_held: bool) -> None:
+        """Stop merges, or let them go on. Raises `StoreUnavailable`."""
         ...
 
 
@@ -131,30 +157,76 @@ class Loader:
         *,
         rewrite: Callable[[Stream, bytes], bytes] | None = None,
         pauses_s: Sequence[float] = _PAUSES_S,
+        min_free_bytes: int = 0,
     ) -> None:
         self._store = store
         self._journal = journal
         self._metrics = metrics
         self._rewrite = rewrite
         self._pauses_s = pauses_s
+        self._min_free_bytes = min_free_bytes
         self._delays: dict[Stream, _Delay] = {}
+        self._is_ready = False
+        self._is_short = False
+        self._check_at_s = 0.0
 
     def run(self, halt: threading.Event) -> None:
         """Load until *halt* is set; a segment that is under way is finished. Never raises."""
-        is_clear = False
         while not halt.is_set():
             pause_s = _POLL_S
             try:
-                if not is_clear:
-                    self._journal.clear_scratch()
-                    is_clear = True
-                self.load_sealed(halt)
+                if self.prepare():
+                    self.load_sealed(halt)
+                else:
+                    pause_s = self._pauses_s[0]
+            except StoreUnavailable as exc:
+                _log.warning("the store is not in order yet: %s", exc.message)
+                self._metrics.count("hopline_store_load_retries_total", reason=exc.code)
+                pause_s = self._pauses_s[0]
             except Exception:
                 # only the journal's folder is touched outside of `_load_or_wait`
                 _log.exception("cannot look for segments")
                 self._metrics.count("hopline_store_load_retries_total", reason="journal")
                 pause_s = self._pauses_s[-1]
             halt.wait(pause_s)
+
+    def prepare(self) -> bool:
+        """Look after the disk and the tables; return whether there is room to load. May raise."""
+        now_s = monotonic()
+        if self._is_ready and now_s < self._check_at_s and not self._is_short:
+            return self._has_room()
+        if not self._is_ready:
+            self._journal.clear_scratch()
+        has_room = self._has_room()
+        if has_room:
+            if not self._is_ready:
+                self._store.recover()
+                self._is_ready = True
+            if self._store.check_parts():
+                count = self._journal.restore_kept()
+                self._metrics.count("hopline_store_segments_reloaded_total", count)
+                _log.warning("rows were lost: %d segments are loaded again", count)
+            self._journal.prune_kept(2 * self._min_free_bytes)
+            self._check_at_s = now_s + _CHECK_EVERY_S
+        return has_room
+
+    def _has_room(self) -> bool:
+        """
+        Tell whether the disk has room for a load, and hold merges while it is nearly full.
+
+        Loads go on longer than requests and merges: they make room, since a segment is several
+        times as large as its rows.
+        """
+        free = self._journal.free_bytes()
+        if free < self._min_free_bytes and not self._is_short:
+            _log.warning("%d bytes of the disk are free: merges stop, soon loads", free)
+            self._store.hold_merges(is_held=True)
+            self._is_short = True
+        elif free >= self._min_free_bytes and self._is_short:
+            _log.info("%d bytes of the disk are free: merges go on", free)
+            self._store.hold_merges(is_held=False)
+            self._is_short = False
+        return free * 2 >= self._min_free_bytes
 
     def load_sealed(self, halt: threading.Event | None = None) -> int:
         """
@@ -166,6 +238,8 @@ class Loader:
         waiting = {stream for stream, delay in self._delays.items() if delay.until_s > monotonic()}
         for segment in self._journal.find_sealed():
             if halt is not None and halt.is_set():
+                break
+            if not self._has_room():
                 break
             if segment.stream in waiting:
                 continue

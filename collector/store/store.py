@@ -17,6 +17,7 @@ from collector.store import sampling as candidates
 from collector.store.connections import READERS, Connections
 from collector.store.loading import load_file
 from collector.store.migrations import find_table_settings, migrate
+from collector.store.parts import PartWatch
 from collector.store.reads import Source
 from collector.store.rendering import build_names
 from collector.store.rows import (
@@ -67,6 +68,9 @@ class Store:
         except ValueError as exc:
             raise ConfigError(str(exc)) from exc
         self.connections = Connections(settings)
+        self._parts = PartWatch(
+            settings.database, metrics, is_embedded=self.connections.is_embedded
+        )
         self._aside = ThreadPoolExecutor(READERS, thread_name_prefix="hopline-search")
         self._source = Source(self.connections.reading, self._aside, settings.database)
 
@@ -102,7 +106,8 @@ class Store:
 
     def load(self, segment: LoadableSegment) -> None:
         """
-        Load *segment*; when this returns, its rows are on disk. Loading it again changes nothing.
+        Load *segment*; when this returns, its rows are on disk, whole. Loading it again changes
+        nothing.
 
         Raises:
             StoreRejectedRows: ClickHouse refuses the bytes for good; no row of it is stored.
@@ -110,17 +115,49 @@ class Store:
         """
         began = perf_counter()
         with self.connections.writing() as client:
-            load_file(
-                client,
-                self.settings.database,
-                segment.stream,
-                segment.path,
-                segment.id,
-                is_embedded=self.connections.is_embedded,
-            )
+            self._parts.settle(client)
+            try:
+                load_file(
+                    client,
+                    self.settings.database,
+                    segment.stream,
+                    segment.path,
+                    segment.id,
+                    is_embedded=self.connections.is_embedded,
+                )
+            finally:  # an insert that fails may have written to some of the tables
+                self._parts.check(client)
         stream = str(segment.stream)
         self._metrics.observe("hopline_store_load_seconds", perf_counter() - began, stream=stream)
         self._metrics.count("hopline_store_segments_loaded_total", stream=stream)
+
+    def recover(self) -> None:
+        """
+        Put the tables in order after a start: what they lost is forgotten, so it can be loaded.
+
+        Raises:
+            StoreUnavailable: not possible now. Retryable.
+        """
+        with self.connections.writing() as client:
+            self._parts.recover(client)
+
+    def check_parts(self) -> bool:
+        """
+        Check what merges have written; tell whether segments let go must be loaded again.
+
+        Raises:
+            StoreUnavailable: something was not whole, and is taken out. Retryable.
+        """
+        with self.connections.writing() as client:
+            self._parts.settle(client)
+            self._parts.check(client)
+        return self._parts.take_reload()
+
+    def hold_merges(self, *, is_held: bool) -> None:
+        """Stop merges, which need room on the disk, or let them go on. A server decides itself."""
+        if self.connections.is_embedded:
+            with self.connections.writing() as client:
+                client.command(f"SYSTEM {'STOP' if is_held else 'START'} MERGES")
 
     def find_ids(self, keys: Sequence[str]) -> list[IdHit]:
         """Return every trace and gateway record that carries one of *keys*, newest first."""

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from collector.clock import SystemClock
@@ -54,7 +55,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 async def test_full_disk_refuses_and_recovers(small_disk: Path) -> None:
     """On a full disk senders are told to retry; once there is room again, all goes on."""
-    with run_ingest_process(small_disk, flush_interval_ms="100") as ingest:
+    with run_ingest_process(small_disk, flush_interval_ms="100", min_free_bytes="0") as ingest:
         taken = await send_until_refused(ingest)
         assert taken > 10
         answer = await GrpcSender().send(ingest, body(9000))
@@ -69,6 +70,32 @@ async def test_full_disk_refuses_and_recovers(small_disk: Path) -> None:
         assert (await HttpSender().send(ingest, body(9001))).code == "OK"
         assert ingest.stop() == 0
     assert stored_count(small_disk / "journal") == 1
+
+
+async def test_floor_of_free_space(small_disk: Path) -> None:
+    """Below the floor requests are refused with a hint, and it is the disk that says so."""
+    with run_ingest_process(
+        small_disk, flush_interval_ms="100", min_free_bytes=str(500_000)
+    ) as ingest:
+        taken = await send_until_refused(ingest)
+        free = os.statvfs(small_disk)
+        assert free.f_bavail * free.f_frsize > 450_000
+        answer = await GrpcSender().send(ingest, body(9000))
+        assert (answer.code, answer.retry_s) == ("UNAVAILABLE", 5)
+        assert "of the disk are free" in answer.message
+        async with httpx.AsyncClient() as client:
+            ready = await client.get(f"{ingest.url}/readyz")
+        assert ready.status_code == 503
+        assert "of the disk are free" in ready.text
+        async with asyncio.timeout(10):
+            while stored_count(ingest.journal) < taken:
+                await asyncio.sleep(0.05)
+        for segment in find_sealed(ingest.journal):
+            release(segment)
+        async with asyncio.timeout(10):
+            while (await HttpSender().send(ingest, body(9001))).code != "OK":
+                await asyncio.sleep(0.05)
+        assert ingest.stop() == 0
 
 
 async def test_write_that_stops_in_the_middle(
