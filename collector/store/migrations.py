@@ -18,11 +18,10 @@ from collector import __version__
 from collector.errors import ConfigError
 from collector.store import upgrade
 from collector.store.rendering import (
+    ENVIRONMENT_NAMES,
     SCHEMA_DIR,
     Names,
-    expand,
-    expand_macros,
-    strip_comments,
+    fill,
 )
 from collector.store.upgrade import Say
 
@@ -30,25 +29,24 @@ _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _TTL = re.compile(r"^-- ttl: (.+)$", re.MULTILINE)
 _ONLY = re.compile(r"^-- only: (cluster|single)$", re.MULTILINE)
 _AS_GOOD = re.compile(r"^-- as good: ([0-9a-f]{64})", re.MULTILINE)
-_DATABASE = "CREATE DATABASE IF NOT EXISTS {{database}} {{on_cluster}}"
+_DATABASE = "CREATE DATABASE IF NOT EXISTS {{ database }} {{ on_cluster }}"
 _TABLE = """
-CREATE TABLE IF NOT EXISTS {{database}}.schema_migration {{on_cluster}} (
+CREATE TABLE IF NOT EXISTS {{ database }}.schema_migration {{ on_cluster }} (
     name String, checksum String, applied DateTime64(3) DEFAULT now64(3), version String
-) ENGINE = {{merge_tree}} ORDER BY name
+) ENGINE = {{ merge_tree }} ORDER BY name
 """
 _VERSION = """
-ALTER TABLE {{database}}.schema_migration {{on_cluster}} ADD COLUMN IF NOT EXISTS version String
+ALTER TABLE {{ database }}.schema_migration {{ on_cluster }} ADD COLUMN IF NOT EXISTS version String
 """
 _FIND_APPLIED = """
-SELECT name, checksum, version FROM {{database}}.schema_migration ORDER BY applied
+SELECT name, checksum, version FROM {{ database }}.schema_migration ORDER BY applied
 """
 _APPLIED = """
-INSERT INTO {{database}}.schema_migration (name, checksum, version)
+INSERT INTO {{ database }}.schema_migration (name, checksum, version)
 SELECT {name:String}, {checksum:String}, {version:String}
 """
 _FIND_ENGINES = "SELECT name, engine_full FROM system.tables WHERE database = {database:String}"
 _FIND_SETTINGS = "SELECT name FROM system.merge_tree_settings"
-_ALTER = "ALTER TABLE {{{{database}}}}.{table} {{{{on_cluster}}}} {change}"
 _log = logging.getLogger(__name__)
 
 
@@ -95,14 +93,15 @@ def find_migrations(folder: Path = SCHEMA_DIR) -> list[Migration]:
 
 
 def checksum_of(text: str) -> str:
-    """Sum up what the statement does: comments and line breaks may change."""
-    words = strip_comments(expand_macros(text)).split()
+    """Sum up what the statement does: comments and line breaks may change, macros may not."""
+    places = {name: "{{" + name + "}}" for name in ENVIRONMENT_NAMES}
+    words = fill(text, places).split()
     return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
 
 def render(migration: Migration, names: Names) -> str:
     """Return the statement of *migration* for these names."""
-    return strip_comments(expand(migration.text, names)).strip()
+    return fill(migration.text, names.values).strip()
 
 
 def find_table_settings(client: Client) -> frozenset[str]:
@@ -129,9 +128,9 @@ def migrate(
         ConfigError: a table would have to be rewritten. Nothing was changed.
     """
     say = say or _log.info
-    client.command(expand(_DATABASE, names))
-    client.command(expand(_TABLE, names))
-    client.command(expand(_VERSION, names))
+    client.command(fill(_DATABASE, names.values))
+    client.command(fill(_TABLE, names.values))
+    client.command(fill(_VERSION, names.values))
     wanted = [
         each
         for each in (find_migrations() if migrations is None else migrations)
@@ -175,8 +174,7 @@ def _upgrade(
     say: Say,
 ) -> list[str]:
     database = names.values["database"]
-    statements = [strip_comments(each.text).strip() for each in wanted]
-    with upgrade.built_aside(client, names, statements) as aside:
+    with upgrade.built_aside(client, names, [each.text for each in wanted]) as aside:
         goal = upgrade.describe(client, aside, called=database)
     present = upgrade.describe(client, database)
     tolerated = {
@@ -208,12 +206,12 @@ def _upgrade(
 
 def _record(client: Client, names: Names, migration: Migration) -> None:
     given = {"name": migration.name, "checksum": migration.checksum, "version": __version__}
-    client.command(expand(_APPLIED, names), parameters=given)
+    client.command(fill(_APPLIED, names.values), parameters=given)
 
 
 def _find_applied(client: Client, names: Names) -> dict[str, _Applied]:
     found: dict[str, _Applied] = {}
-    for name, checksum, version in client.query(expand(_FIND_APPLIED, names)).result_rows:
+    for name, checksum, version in client.query(fill(_FIND_APPLIED, names.values)).result_rows:
         before = found.get(name, _Applied((), ""))
         latest = max(before.version, version, key=_ordered)
         found[name] = _Applied((*before.checksums, checksum), latest)
@@ -245,4 +243,5 @@ def _reconcile_ttl(
         elif not ttl_days and " TTL " in engines[table]:
             change = "REMOVE TTL"
         if change:
-            client.command(expand(_ALTER.format(table=table, change=change), names))
+            place = f"{names.values['database']}.{table} {names.values['on_cluster']}"
+            client.command(f"ALTER TABLE {place} {change}")

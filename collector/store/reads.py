@@ -20,9 +20,10 @@ from collector.model import GatewayRecord, Id, LogRecord, Span, SpanEvent, SpanL
 from collector.store.rendering import read_query
 from collector.store.rows import IdHit
 from collector.store.values import read_attributes, read_resource, read_text
+from collector.store.words import words_of
+from collector.timestamps import NS_PER_S
 
 BUCKET_S = 300
-_NS_PER_S = 1_000_000_000
 # Versions of a record that start further apart than this are not looked for.
 _VERSION_GAP_S = 60
 _MAX_HITS = 10_000
@@ -65,7 +66,8 @@ def query(
 ) -> QueryResult:
     """Run `queries/<name>.sql`, with the lines that *parts* ask for and bound parameters."""
     threads = {} if name in _SCANS else {"max_threads": 1}
-    return client.query(read_query(name, parts), parameters=parameters, settings=threads)
+    sql = read_query(name, parts)
+    return client.query(sql, parameters=words_of(sql) | parameters, settings=threads)
 
 
 def ask(
@@ -117,7 +119,7 @@ def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
         ask(client, "find_trace_ids", parts, **given, half_keys=half_keys) if can_be_traces else ()
     )
     for key, trace_id, start_s in traces:
-        _keep_least(starts, (key, "trace_id", trace_id, "", ""), start_s * _NS_PER_S)
+        _keep_least(starts, (key, "trace_id", trace_id, "", ""), start_s * NS_PER_S)
     hits = [IdHit(*place, start_ns) for place, start_ns in starts.items()]
     return sorted(hits, key=lambda hit: (-hit.start_ns, astuple(hit)))[:_MAX_HITS]
 
@@ -246,7 +248,7 @@ def record_places(
     """Yield where versions of records lie, given starts and (gateway, record id) keys."""
     for start_ns, (gateway, record_id) in records:
         for gap_s in (-_VERSION_GAP_S, 0, _VERSION_GAP_S):
-            moment_s = start_ns // _NS_PER_S + gap_s
+            moment_s = start_ns // NS_PER_S + gap_s
             yield moment_s // BUCKET_S * BUCKET_S, record_id, gateway
 
 

@@ -1,10 +1,11 @@
 """
-SQL and wire schemas as text: read from their files, macros expanded, names filled in.
+SQL and wire schemas as text: templates (Jinja) read from their files.
 
-`{{name}}` is a value of the environment (database, engines, cluster) or, failing that, the file
-`macros/name.sql`; `{{name:argument}}` puts the argument in place of `$1` there. A line that ends
-with `-- when part` is there only if the caller asks for that part: the engine takes 12 ms to
-analyse a search in which every filter is written out and switched off.
+`schema/` and `queries/` take expressions that they share from `macros/`. A schema file is filled in
+with the names of the environment (database, engines, cluster). Values are never written into a
+statement: `{name:Type}` are bound parameters. What a query does only sometimes stands between
+`{% if part %}` and `{% endif %}`: the engine takes 12 ms to analyse a search in which every filter
+is written out and switched off.
 """
 
 import re
@@ -13,21 +14,23 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from jinja2 import Environment, FunctionLoader, StrictUndefined, meta
+
 from collector.config import StoreSettings
 
-SCHEMA_DIR = Path(__file__).parent / "schema"
-MACRO_DIR = Path(__file__).parent / "macros"
-QUERY_DIR = Path(__file__).parent / "queries"
+STORE_DIR = Path(__file__).parent
+SCHEMA_DIR = STORE_DIR / "schema"
+MACRO_DIR = STORE_DIR / "macros"
+QUERY_DIR = STORE_DIR / "queries"
 WIRE_DIR = Path(__file__).parent.parent / "wire"
-# An argument may hold bound parameters, `{name:Type}`.
-_PLACE = re.compile(r"\{\{(\w+)(?::((?:[^{}]|\{[^{}]*\})*))?\}\}")
-_WHEN = re.compile(r"^(?P<line>.*) -- when (?P<part>\w+)$")
-_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_ENVIRONMENT = frozenset({
+# A line without text, or with nothing but a comment: for the reader of the file.
+_UNSAID = re.compile(r"^[ \t]*(?:--.*)?\n", re.MULTILINE)
+# What differs between one node and a cluster.
+ENVIRONMENT_NAMES = (
     "database", "cluster", "on_cluster", "local", "durable",
     "merge_tree", "aggregating_merge_tree", "replacing_merge_tree",
-})  # fmt: skip
+)  # fmt: skip
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 # A window of loads per table, far more than the journal can hold unreleased segments of.
 _TOKENS = 10_000
 # What makes parts cheaper to write: all together 0.8 us a span and 7 of 81 bytes.
@@ -86,45 +89,37 @@ def build_names(settings: StoreSettings, known: Container[str] = LEAN) -> Names:
     return Names(values, is_cluster)
 
 
-def expand(text: str, names: Names, parts: Container[str] = ()) -> str:
-    """Fill in every `{{…}}` of *text*, macros within macros included, and choose its lines."""
+def fill(text: str, values: Mapping[str, object]) -> str:
+    """
+    Return the template *text* with *values* filled in, without comments.
 
-    def fill(match: re.Match[str]) -> str:
-        name, argument = match[1], match[2]
-        if name in names.values:
-            return names.values[name]
-        return _choose(_macro(name), parts).replace("$1", argument or "")
-
-    text = _choose(text, parts)
-    while _PLACE.search(text):
-        text = _PLACE.sub(fill, text)
-    return text
-
-
-def expand_macros(text: str) -> str:
-    """Fill in the macros of *text* and leave the names of the environment as they stand."""
-
-    def fill(match: re.Match[str]) -> str:
-        if match[1] in _ENVIRONMENT:
-            return match[0]
-        return _macro(match[1]).replace("$1", match[2] or "")
-
-    expanded = ""
-    while expanded != text:
-        expanded, text = text, _PLACE.sub(fill, text)
-    return text
-
-
-def strip_comments(sql: str) -> str:
-    """Drop whole-line comments: they are for the reader of the file."""
-    return _COMMENT.sub("", sql)
+    Raises:
+        jinja2.UndefinedError: it asks for a name that is not given.
+    """
+    return _said(_environment().from_string(_said(text)).render(values))
 
 
 @cache
 def read_query(name: str, parts: frozenset[str] = frozenset()) -> str:
-    """Return `queries/<name>.sql` with these parts, macros expanded, without its comments."""
-    text = strip_comments((QUERY_DIR / f"{name}.sql").read_text()).strip()
-    return expand(text, Names({}, is_cluster=False), parts)
+    """
+    Return `queries/<name>.sql` with these parts and no others.
+
+    Raises:
+        ValueError: the query has no such part.
+    """
+    known = find_parts(name)
+    if unknown := parts - known:
+        msg = f"query {name} has no part {', '.join(sorted(unknown))}"
+        raise ValueError(msg)
+    template = _environment().get_template(f"queries/{name}.sql")
+    return _said(template.render({part: part in parts for part in known})).strip()
+
+
+@cache
+def find_parts(name: str) -> frozenset[str]:
+    """Return the parts of `queries/<name>.sql` that are there only when they are asked for."""
+    text = (QUERY_DIR / f"{name}.sql").read_text()
+    return frozenset(meta.find_undeclared_variables(_environment().parse(text)))
 
 
 @cache
@@ -141,17 +136,20 @@ def read_wire_schema(name: str) -> str:
     return " ".join(line for line in lines if line)
 
 
-def _choose(text: str, parts: Container[str]) -> str:
-    chosen = []
-    for line in text.split("\n"):
-        match = _WHEN.match(line)
-        if match is None:
-            chosen.append(line)
-        elif match["part"] in parts:
-            chosen.append(match["line"])
-    return "\n".join(chosen)
-
-
 @cache
-def _macro(name: str) -> str:
-    return strip_comments((MACRO_DIR / f"{name}.sql").read_text()).strip()
+def _environment() -> Environment:
+    return Environment(
+        loader=FunctionLoader(_load),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - SQL of our own files; values are bound parameters
+        keep_trailing_newline=True,
+    )
+
+
+def _load(path: str) -> str:
+    # without comments already: in the middle of a line a macro's own would end the statement
+    return _said((STORE_DIR / path).read_text())
+
+
+def _said(text: str) -> str:
+    return _UNSAID.sub("", text)

@@ -17,13 +17,13 @@ from clickhouse_connect.driver import Client
 from collector.model import GatewayRecord, Id
 from collector.store.reads import ask
 from collector.store.rows import RequestRow
+from collector.timestamps import NS_PER_DAY
 
 _HASHES = 1 << 64
 # So many times the sample are looked at: versions, traces in parts and claimed traces drop out.
 _SPARE = 8
 _MAX_KEYS = 1_000
 _MAX_SIZES = 100_000
-_DAY_NS = 86_400_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def sample_requests(
     span: dict[str, Any] = {
         "database": database,
         # five-minute buckets are counted from 1970
-        "start_ns": max(start_ns, _DAY_NS),
+        "start_ns": max(start_ns, NS_PER_DAY),
         "end_ns": min(end_ns, 4_000_000_000_000_000_000),
     }
     records, traces = ask(client, "count_rows", **span, api=api)[0]
@@ -102,7 +102,7 @@ def find_join_records(
         gateway=gateway,
         api=api,
         moment_ns=moment_ns,
-        start_ns=max(moment_ns - reach_ns, _DAY_NS),
+        start_ns=max(moment_ns - reach_ns, NS_PER_DAY),
         end_ns=moment_ns + reach_ns,
         limit=limit,
     )
@@ -124,7 +124,7 @@ def find_edges(
         database=database,
         services=list(services),
         moment_ns=(start_ns + end_ns) // 2,
-        start_ns=max(start_ns, _DAY_NS),
+        start_ns=max(start_ns, NS_PER_DAY),
         end_ns=end_ns,
         limit=limit,
     )

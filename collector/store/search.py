@@ -33,20 +33,16 @@ from collector.store.summaries import (
     get_trace_summaries,
     has_spans_beyond_gateway,
 )
+from collector.store.words import MAX_TRACES_OF_ID, SIDE_SOURCES, SPAN_SOURCE
+from collector.timestamps import NS_PER_S
 
 _LATEST = (1 << 63) - 1
-_NS_PER_S = 1_000_000_000
 # Keys of a batch are bound parameters; ClickHouse takes form fields of up to 128 KiB.
 _MAX_BATCH = 400
 # What takes more than a row to decide (who claims a trace, which services took part) is decided
 # for so many batches row by row; then the engine does it for the whole range, which takes as long
 # as some 20 batches.
 _QUICK_READS = 3
-# An id that more traces carry than this does not say which of them a record belongs to.
-_MAX_TRACES_OF_KEY = 16
-# Sources whose rows add to a request that another log tells of; see record_is_counted.sql too.
-_ADDING_SOURCES = frozenset({"app-dependencies", "llm-log", "websocket-log"})
-
 
 # Fields of a filter, and the lines and parameters of the statements that they stand for.
 _FILTERS = {
@@ -236,7 +232,7 @@ class _Records:
             id_: places[id_]
             for record in records
             if (id_ := ids[_key(record)]) in places
-            and (self._wanted.service or record.source == "span")
+            and (self._wanted.service or record.source == SPAN_SOURCE)
         }
         services = self._source.read(get_trace_services, telling)
         self._claimed.update(id_ for id_ in ids.values() if id_ in places)
@@ -361,7 +357,7 @@ def _parts(wanted: RequestFilter, after: _Position, thorough: Sequence[str]) -> 
     """Return which lines of a search's statement are needed: those of filters that are given."""
     given = {part for name, part in _FILTERS.items() if getattr(wanted, name) not in ("", None)}
     return frozenset({
-        "by_start" if wanted.order == "-start" else "by_duration",
+        *(("by_start",) if wanted.order == "-start" else ()),
         *(given - {"service", "joined"}),
         *thorough,
         *(() if after == _Position.before_all() else ("after",)),
@@ -373,8 +369,8 @@ def _parameters(wanted: RequestFilter, after: _Position, limit: int) -> dict[str
     return {
         **{part: value for part, value in filters.items() if value not in ("", None)},
         # five-minute buckets are counted from 1970
-        "start_ns": max(wanted.start_ns, 86_400 * _NS_PER_S),
-        "end_ns": min(max(wanted.end_ns, 0), 4_000_000_000 * _NS_PER_S),
+        "start_ns": max(wanted.start_ns, 86_400 * NS_PER_S),
+        "end_ns": min(max(wanted.end_ns, 0), 4_000_000_000 * NS_PER_S),
         "after_value": after.value,
         "after_start_ns": after.start_ns,
         "limit": limit,
@@ -387,13 +383,13 @@ def _key(record: GatewayRecord) -> _RecordKey:
 
 def _oldness(record: GatewayRecord) -> tuple[int, int, str, int]:
     """Order versions: what only adds to a request, or knows no API, is shown where alone."""
-    rank = 2 if record.source in _ADDING_SOURCES else int(record.source == "span")
+    rank = 2 if record.source in SIDE_SOURCES else int(record.source == SPAN_SOURCE)
     return rank, -record.received_ns, record.source, record.start_ns
 
 
 def _closest_trace(start_ns: int, keys: Sequence[str], hits: Mapping[str, Sequence[IdHit]]) -> str:
     groups = (hits.get(key, ()) for key in keys)
-    telling = [hit for group in groups if len(group) <= _MAX_TRACES_OF_KEY for hit in group]
+    telling = [hit for group in groups if len(group) <= MAX_TRACES_OF_ID for hit in group]
     if not telling:
         return ""
     return min(telling, key=lambda hit: (abs(hit.start_ns - start_ns), hit.trace_id)).trace_id
@@ -402,7 +398,7 @@ def _closest_trace(start_ns: int, keys: Sequence[str], hits: Mapping[str, Sequen
 def _is_joined(record: GatewayRecord, trace: _Trace | None) -> bool:
     if trace is None:
         return False
-    return record.source != "span" or has_spans_beyond_gateway(trace.services)
+    return record.source != SPAN_SOURCE or has_spans_beyond_gateway(trace.services)
 
 
 def _record_row(
@@ -444,7 +440,7 @@ def _trace_row(trace: TraceSummary) -> RequestRow:
         status=trace.status,
         is_error=trace.edge_is_error,
         buckets=trace.buckets,
-        received_s=trace.received_ns // _NS_PER_S,
+        received_s=trace.received_ns // NS_PER_S,
     )
 
 

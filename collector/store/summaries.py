@@ -11,6 +11,7 @@ from clickhouse_connect.driver import Client
 
 from collector.store.reads import TracePlace, ask, locate_traces, trace_keys
 from collector.store.rows import ApiStat, SourceStat, TraceSummary
+from collector.timestamps import NS_PER_S
 
 _MAX_SOURCES = 5_000
 _MAX_APIS = 1_000
@@ -50,7 +51,7 @@ def get_trace_services(
 
 def get_source_stats(client: Client, database: str, now_ns: int) -> list[SourceStat]:
     """Return what each source has delivered, the most recently heard of first."""
-    since_s = max(now_ns // 1_000_000_000 - _LAG_WINDOW_S, 0)
+    since_s = max(now_ns // NS_PER_S - _LAG_WINDOW_S, 0)
     rows = ask(
         client, "get_source_stats", database=database, lag_since_s=since_s, limit=_MAX_SOURCES
     )

@@ -23,7 +23,7 @@ from typing import Any
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from collector.store.rendering import Names, expand
+from collector.store.rendering import Names, fill
 
 Say = Callable[[str], None]
 
@@ -156,7 +156,7 @@ def built_aside(client: Client, names: Names, statements: Sequence[str]) -> Iter
     client.command(f"CREATE DATABASE {aside}")
     try:
         for statement in statements:
-            client.command(expand(statement, replace(names, values=values)))
+            client.command(fill(statement, values))
         yield aside
     finally:
         client.command(f"DROP DATABASE IF EXISTS {aside} SYNC")

@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 
 from collector.identity.ids import request_id_key
 from collector.store import Store
-from collector.store.rendering import Names, expand
+from collector.store.rendering import fill
 from collector.store.values import read_text
 from tests.stored import any_value, opened, query_rows, store_settings
 
-_NO_NAMES = Names({}, is_cluster=False)
 _SCALARS = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=200),
     st.integers(-(2**63), 2**63 - 1),
@@ -53,11 +52,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def _texts(store: Store, macro: str, values: list[bytes]) -> list[str]:
-    sql = expand(
-        f"SELECT {{{{{macro}:bytes}}}} FROM ("
+    file, _, name = macro.partition(":")
+    sql = fill(
+        f'{{% from "macros/{file}.sql" import {name} %}}SELECT {{{{ {name}("bytes") }}}} FROM ('
         "SELECT base64Decode(arrayJoin({values:Array(String)})) AS bytes) "
         "SETTINGS output_format_json_escape_forward_slashes = 0, max_block_size = 100000",
-        _NO_NAMES,
+        {},
     )
     encoded = [base64.b64encode(each).decode() for each in values]
     return [row[0] for row in query_rows(store, sql, values=encoded)]
@@ -100,7 +100,7 @@ def _is_same(read: Any, sent: Any) -> bool:
     return bool((float(read) if isinstance(sent, float) else read) == sent)
 
 
-@pytest.mark.parametrize("macro", ["attribute_text", "body_text"])
+@pytest.mark.parametrize("macro", ["otlp:attribute_text", "otlp:body_text"])
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -117,7 +117,7 @@ def test_text_of_any_length_keeps_its_ends(length: int, store: Store) -> None:
     """The length in front of a text has one to three bytes; none of them leaks into the text."""
     texts = ["é" * (length // 2) + "x" * (length % 2), "\n" * length]
     stored = _texts(
-        store, "attribute_text", [any_value(each).SerializeToString() for each in texts]
+        store, "otlp:attribute_text", [any_value(each).SerializeToString() for each in texts]
     )
     assert stored == texts
 
@@ -126,7 +126,7 @@ def test_texts_of_a_list_are_json_in_the_table(store: Store) -> None:
     """Header attributes and command lines are lists of short texts: the table shows JSON itself."""
     values: list[Any] = [[], ["a"], ["", 'say "hi"\n', "ü/✓"], ["x" * 125] * 128]
     stored = _texts(
-        store, "attribute_text", [any_value(each).SerializeToString() for each in values]
+        store, "otlp:attribute_text", [any_value(each).SerializeToString() for each in values]
     )
     assert [json.loads(text) for text in stored] == values
 
@@ -134,7 +134,7 @@ def test_texts_of_a_list_are_json_in_the_table(store: Store) -> None:
 def test_flat_log_bodies_are_json_in_the_table(store: Store) -> None:
     """A structured log body without lists inside is JSON in the table, whatever its values are."""
     body = {"path": "/a", "status": 200, "ok": True, "ratio": 0.5, "none": None, "raw": b"\x00"}
-    (stored,) = _texts(store, "body_text", [any_value(body).SerializeToString()])
+    (stored,) = _texts(store, "otlp:body_text", [any_value(body).SerializeToString()])
     assert json.loads(stored) == _plain(body)
 
 
@@ -143,7 +143,7 @@ def test_numbers_that_json_lacks_do_not_fail(number: float, store: Store) -> Non
     """Infinity and NaN are text in an attribute and null in a list."""
     alone, listed = _texts(
         store,
-        "body_text",
+        "otlp:body_text",
         [any_value(number).SerializeToString(), any_value([number, 1]).SerializeToString()],
     )
     assert alone in ("inf", "-inf", "nan")
@@ -156,7 +156,7 @@ def test_numbers_that_json_lacks_do_not_fail(number: float, store: Store) -> Non
 @given(texts=st.lists(_IDS, min_size=1, max_size=40))
 def test_request_ids_have_one_form(texts: list[str], store: Store) -> None:
     """The index is written with the same form of a request id that a question is asked with."""
-    keys = _texts(store, "request_id_key", [text.encode() for text in texts])
+    keys = _texts(store, "ids:request_id_key", [text.encode() for text in texts])
     assert keys == [request_id_key(text) for text in texts]
 
 

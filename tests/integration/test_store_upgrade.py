@@ -180,7 +180,7 @@ def _migrate(store: Store, files: Sequence[Migration], say: Say = lambda line: N
         return migrate(client, names, 0, migrations=files, say=say)
 
 
-_ANSWER = "DEFAULT if({{record_is_answer}}, ifNull(duration_ns, -1), -1)"
+_ANSWER = "DEFAULT if({{ record_is_answer() }}, ifNull(duration_ns, -1), -1)"
 _INDEX = "INDEX by_answer answer_ns TYPE minmax GRANULARITY 1"
 _CODEC = "trace_id String CODEC(ZSTD(1))"
 _OTHER_VIEW = _said("0052_id_index_span_mv", ("'x_request_id') AS kind", "'request_id') AS kind"))
@@ -208,11 +208,11 @@ _OTHER = _earlier(
         ("DateTime64(9) ALIAS fromUnixTimestamp64Nano", "String ALIAS toString"),
     ),
     # another source
-    _said("0093_source_stat_log_mv", ("FROM {{database}}.otel_logs{{local}}\n",
-                                      "FROM {{database}}.otel_traces AS otel_logs\n")),
+    _said("0093_source_stat_log_mv", ("FROM {{ database }}.otel_logs{{ local }}\n",
+                                      "FROM {{ database }}.otel_traces AS otel_logs\n")),
     # another target
-    _said("0094_source_stat_record_mv", ("TO {{database}}.source_stat{{local}} AS",
-                                         "TO {{database}}.source_stat_copy AS")),
+    _said("0094_source_stat_record_mv", ("TO {{ database }}.source_stat{{ local }} AS",
+                                         "TO {{ database }}.source_stat_copy AS")),
     and_also=_copy_of("0090_source_stat"),
 )  # fmt: skip
 
@@ -289,7 +289,7 @@ def test_what_nobody_wants_any_more_goes_only_if_it_holds_no_rows(store: Store) 
 def test_what_would_rewrite_rows_is_refused(store: Store) -> None:
     """An upgrade that would have to rewrite tables says what is in its way and changes nothing."""
     earlier = _earlier(
-        _said("0010_otel_traces", ("{{merge_tree}}", "{{replacing_merge_tree}}")),
+        _said("0010_otel_traces", ("{{ merge_tree }}", "{{ replacing_merge_tree }}")),
         _said(
             "0050_id_index", ("ORDER BY (key, kind,", "ORDER BY (kind, key,"),
             (", gateway = '')", ", gateway)"),

@@ -1,4 +1,5 @@
 -- All fields of a gateway record but `raw` and `received_ns`, in the order of model.GatewayRecord, as a JSON list.
+{% macro record_json() -%}
 -- fields: generated from model.GatewayRecord
 toJSONString((
     gateway, record_id, start_ns, instance, source, kind, ids, trace_id, trace_id_source,
@@ -9,3 +10,4 @@ toJSONString((
     response_bytes, error_source, error_scope, error_section, error_reason, error_message,
     error_elapsed_ns, weight, quality, attributes))
 -- end
+{%- endmacro %}

@@ -1,4 +1,5 @@
 -- Which of some gateway records have spans: under their trace id, or under one of their request ids.
+{% from "macros/ids.sql" import request_id_key %}
 WITH picked AS (
     SELECT gateway, record_id, trace_id, ids
     FROM {database:Identifier}.gateway_record
@@ -10,7 +11,7 @@ FROM (
     FROM picked
     ARRAY JOIN arrayConcat(
         [trace_id],
-        arrayMap(i -> {{request_id_key:i.2}}, ids),
+        arrayMap(i -> {{ request_id_key("i.2") }}, ids),
         arrayMap(i -> replaceAll(lower(i.2), '-', ''), ids)) AS key
     WHERE key != ''
 )
@@ -19,6 +20,6 @@ WHERE key GLOBAL IN (
     WHERE TraceId GLOBAL IN (SELECT arrayJoin(arrayConcat([trace_id], arrayMap(i -> replaceAll(lower(i.2), '-', ''), ids))) FROM picked)
     UNION ALL
     SELECT key FROM {database:Identifier}.id_index
-    WHERE key GLOBAL IN (SELECT arrayJoin(arrayMap(i -> {{request_id_key:i.2}}, ids)) FROM picked) AND gateway = ''
+    WHERE key GLOBAL IN (SELECT arrayJoin(arrayMap(i -> {{ request_id_key("i.2") }}, ids)) FROM picked) AND gateway = ''
 )
 ORDER BY gateway, record_id

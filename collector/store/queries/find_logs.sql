@@ -6,7 +6,7 @@ FROM {database:Identifier}.otel_logs
 WHERE toUnixTimestamp(toStartOfFiveMinutes(Timestamp)) IN {buckets:Array(Int64)}
     AND TraceId = ''
     AND hasAny(RequestKeys, {keys:Array(String)})
-    AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}) -- when as_of
+    {% if as_of %}AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}){% endif %}
 ORDER BY time_ns, ServiceName, Body, received_ns
 LIMIT 1 BY ServiceName, time_ns, Body, cityHash64(LogAttributes), Resource
 LIMIT {limit:UInt32}

@@ -3,8 +3,10 @@
 SELECT TraceId AS key, TraceId AS trace_id, toUnixTimestamp(Start) AS start_s
 FROM {database:Identifier}.otel_traces_trace_id_ts
 PREWHERE TraceId IN {keys:Array(String)}
-UNION ALL -- when half_keys
-SELECT substring(TraceId, 17) AS key, TraceId AS trace_id, toUnixTimestamp(Start) AS start_s -- when half_keys
-FROM {database:Identifier}.otel_traces_trace_id_ts -- when half_keys
-WHERE substring(TraceId, 17) IN {half_keys:Array(String)} -- when half_keys
+{% if half_keys %}
+UNION ALL
+SELECT substring(TraceId, 17) AS key, TraceId AS trace_id, toUnixTimestamp(Start) AS start_s
+FROM {database:Identifier}.otel_traces_trace_id_ts
+WHERE substring(TraceId, 17) IN {half_keys:Array(String)}
+{% endif %}
 LIMIT {limit:UInt32}

@@ -4,7 +4,7 @@ SELECT
     LogAttributes, Resource, ScopeName, EventName, toUnixTimestamp64Nano(Received) AS received_ns
 FROM {database:Identifier}.otel_logs
 WHERE TraceId IN {trace_ids:Array(String)}
-    AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}) -- when as_of
+    {% if as_of %}AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}){% endif %}
 ORDER BY time_ns, SpanId, Body, received_ns
 LIMIT 1 BY TraceId, SpanId, time_ns, Body, cityHash64(LogAttributes)
 LIMIT {limit:UInt32}

@@ -7,20 +7,22 @@
 SELECT
     TraceId, SpanId, ParentSpanId, SpanName, ServiceName, toUnixTimestamp64Nano(Timestamp) AS start_ns, Duration,
     SpanKind, StatusCode, StatusMessage, SpanAttributes, Resource, ScopeName
-    , TraceState, toUnixTimestamp64Nano(Received), -- when whole
-    arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`), `Events.Name`, `Events.Attributes`, -- when whole
-    `Links.TraceId`, `Links.SpanId`, `Links.Attributes` -- when whole
+    {% if whole %}
+    , TraceState, toUnixTimestamp64Nano(Received),
+    arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`), `Events.Name`, `Events.Attributes`,
+    `Links.TraceId`, `Links.SpanId`, `Links.Attributes`
+    {% endif %}
 FROM {database:Identifier}.otel_traces
 PREWHERE identity(TraceId) IN {trace_ids:Array(String)}
 WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime, String))}
-        OR TraceId IN {long_ids:Array(String)} -- when long_ids
+        {% if long_ids %}OR TraceId IN {long_ids:Array(String)}{% endif %}
     )
-    AND ServiceName IN {services:Array(String)} -- when services
-    AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}) -- when as_of
+    {% if services %}AND ServiceName IN {services:Array(String)}{% endif %}
+    {% if as_of %}AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}){% endif %}
 ORDER BY TraceId, start_ns, SpanId
-    , Received -- when whole
+    {% if whole %}, Received{% endif %}
 LIMIT 1 BY
     TraceId, SpanId, ParentSpanId, SpanName, start_ns, Duration, StatusCode, StatusMessage,
     cityHash64(SpanAttributes, Resource)
-    , cityHash64(`Events.Timestamp`) -- when whole
+    {% if whole %}, cityHash64(`Events.Timestamp`){% endif %}
 LIMIT {limit:UInt32}

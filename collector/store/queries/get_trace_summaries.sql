@@ -1,8 +1,9 @@
 -- What the spans of some traces add up to. A trace may still lie in several rows: add them up again.
+{% from "macros/requests.sql" import edge_start %}
 SELECT
     trace_id, min(start_ns) AS start, max(end_ns) AS end, sum(spans) AS span_count, sum(errors) AS error_count,
     arraySort(groupUniqArrayArray(services)) AS all_services, min(edge) AS first_edge,
-    {{edge_start:first_edge}} AS edge_start_ns, min(place).duration_ns AS edge_duration_ns, max(received_ns) AS received
+    {{ edge_start("first_edge") }} AS edge_start_ns, min(place).duration_ns AS edge_duration_ns, max(received_ns) AS received
 FROM {database:Identifier}.trace_summary
 WHERE (bucket, trace_id) IN {keys:Array(Tuple(DateTime, String))} OR trace_id IN {long_ids:Array(String)}
 GROUP BY trace_id

@@ -1,9 +1,10 @@
 -- Some records of each API, the same ones for the same range, to see how many of them are joined.
-SELECT gateway, api, record_id, toUnixTimestamp(bucket) AS bucket_s, if(source = 'span', trace_id, '') AS own_trace
+{% from "macros/requests.sql" import five_minutes, record_is_counted %}
+SELECT gateway, api, record_id, toUnixTimestamp(bucket) AS bucket_s, if(source = {span_source:String}, trace_id, '') AS own_trace
 FROM {database:Identifier}.gateway_record
-WHERE bucket >= {{five_minutes:{start_ns:Int64}}} AND bucket <= {{five_minutes:{end_ns:Int64}}}
+WHERE bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_minutes("{end_ns:Int64}") }}
     AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
-    AND {{record_is_counted}}
+    AND {{ record_is_counted() }}
     AND cityHash64(record_id) % {one_in:UInt32} = 0
 ORDER BY cityHash64(record_id), gateway
 LIMIT {each:UInt32} BY gateway, api

@@ -20,7 +20,8 @@
 -- clocks that lie could otherwise make a partition for each of 10,000 days in one insert.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/traces_table.sql.
 -- ttl: toDateTime(Received)
-CREATE TABLE IF NOT EXISTS {{database}}.otel_traces{{local}} {{on_cluster}} (
+{% from "macros/otlp.sql" import resource_attributes %}
+CREATE TABLE IF NOT EXISTS {{ database }}.otel_traces{{ local }} {{ on_cluster }} (
     Timestamp DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     TraceId String CODEC(ZSTD(1)),
     SpanId String CODEC(ZSTD(1)),
@@ -29,7 +30,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_traces{{local}} {{on_cluster}} (
     SpanName LowCardinality(String) CODEC(ZSTD(1)),
     SpanKind LowCardinality(String) CODEC(ZSTD(1)),
     ServiceName LowCardinality(String) CODEC(ZSTD(1)),
-    ResourceAttributes {{resource_attributes}},
+    ResourceAttributes {{ resource_attributes() }},
     ScopeName String CODEC(ZSTD(1)),
     ScopeVersion String CODEC(ZSTD(1)),
     SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
@@ -46,7 +47,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_traces{{local}} {{on_cluster}} (
     Received DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Tenant LowCardinality(String) CODEC(ZSTD(1))
 )
-ENGINE = {{merge_tree}}
+ENGINE = {{ merge_tree }}
 PARTITION BY toDate(least(greatest(Timestamp, Received - toIntervalDay(7)), Received + toIntervalDay(1)))
 ORDER BY (toStartOfFiveMinutes(Timestamp), TraceId, Timestamp)
-SETTINGS index_granularity = 512, min_compress_block_size = 8192, merge_selector_base = 10, {{durable}}
+SETTINGS index_granularity = 512, min_compress_block_size = 8192, merge_selector_base = 10, {{ durable }}

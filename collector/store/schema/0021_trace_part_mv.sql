@@ -2,8 +2,8 @@
 -- Fields of `edge` are separated by \x1f, key and value of an attribute by \x1d; an entry of `ids` is
 -- an attribute in the same form.
 -- Source: semantic conventions for HTTP spans, stable and before; formats.md 3.2 and 8.1.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.trace_part_mv {{on_cluster}}
-TO {{database}}.trace_part AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.trace_part_mv {{ on_cluster }}
+TO {{ database }}.trace_part AS
 SELECT
     TraceId AS trace_id,
     min(start) AS start_ns,
@@ -30,6 +30,6 @@ FROM (
             'x-appgw-trace-id', 'http.request.header.x-appgw-trace-id'),
             SpanAttributes) AS known_map,
         arrayMap((k, v) -> concat(k, '\x1d', v), mapKeys(known_map), mapValues(known_map)) AS known
-    FROM {{database}}.otel_traces{{local}}
+    FROM {{ database }}.otel_traces{{ local }}
 )
 GROUP BY TraceId

@@ -9,14 +9,14 @@
 -- as good: 5450ec6ed77f6be7d2fbcb6476c55f68d5416ea1d13732b060835d21daad2735 (granules of 512 rows)
 -- Source: opentelemetry-collector-contrib sqltemplates/traces_id_ts_lookup_table.sql.
 -- ttl: toDateTime(Received)
-CREATE TABLE IF NOT EXISTS {{database}}.otel_traces_trace_id_ts{{local}} {{on_cluster}} (
+CREATE TABLE IF NOT EXISTS {{ database }}.otel_traces_trace_id_ts{{ local }} {{ on_cluster }} (
     TraceId String CODEC(ZSTD(1)),
     Start SimpleAggregateFunction(min, DateTime) CODEC(ZSTD(1)),
     End SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1)),
     Received SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1)),
     INDEX by_low_half substring(TraceId, 17) TYPE bloom_filter(0.01) GRANULARITY 1
 )
-ENGINE = {{aggregating_merge_tree}}
+ENGINE = {{ aggregating_merge_tree }}
 PARTITION BY toStartOfWeek(Received)
 ORDER BY TraceId
-SETTINGS index_granularity = 256, min_compress_block_size = 4096, merge_selector_base = 2, {{durable}}
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, merge_selector_base = 2, {{ durable }}

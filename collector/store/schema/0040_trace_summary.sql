@@ -11,7 +11,7 @@
 -- as good: 15867395e7c8b46aeba8e2588c0a393e25a34c8183f2bba162e94790ab858fa5 (merged sooner)
 -- Source: algorithms.md 3g.
 -- ttl: toDateTime(intDiv(received_ns, 1000000000))
-CREATE TABLE IF NOT EXISTS {{database}}.trace_summary{{local}} {{on_cluster}} (
+CREATE TABLE IF NOT EXISTS {{ database }}.trace_summary{{ local }} {{ on_cluster }} (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),
     trace_id String CODEC(ZSTD(1)),
     start_ns SimpleAggregateFunction(min, Int64) CODEC(T64, ZSTD(1)),
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.trace_summary{{local}} {{on_cluster}} (
     received_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1)),
     INDEX by_duration place.duration_ns TYPE minmax GRANULARITY 1
 )
-ENGINE = {{aggregating_merge_tree}}
+ENGINE = {{ aggregating_merge_tree }}
 PARTITION BY toDate(fromUnixTimestamp64Nano(received_ns))
 ORDER BY (bucket, trace_id)
-SETTINGS index_granularity = 256, min_compress_block_size = 4096, merge_selector_base = 10, {{durable}}
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, merge_selector_base = 10, {{ durable }}

@@ -1,10 +1,12 @@
 -- Feeds trace_summary: takes the text of the edge span apart again. One step in each subquery: the
 -- engine copies an alias to wherever it is used, and analysing the copies took 30 ms of each insert.
 -- Source: semantic conventions for HTTP spans, stable names before old ones; RFC 3986 for url parts.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.trace_summary_mv {{on_cluster}}
-TO {{database}}.trace_summary{{local}} AS
+{% from "macros/ids.sql" import request_id_key %}
+{% from "macros/requests.sql" import five_minutes %}
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.trace_summary_mv {{ on_cluster }}
+TO {{ database }}.trace_summary{{ local }} AS
 SELECT
-    {{five_minutes:start_ns}} AS bucket,
+    {{ five_minutes("start_ns") }} AS bucket,
     trace_id, start_ns, end_ns, spans, errors, services,
     (rank, toInt64OrZero(f[4])) AS place,
     (
@@ -15,7 +17,7 @@ SELECT
         multiIf(a['http.host'] != '', a['http.host'], url != '', domain(url), a['server.address']),
         multiIf(a['url.path'] != '', a['url.path'], a['http.target'] != '', path(a['http.target']), path(url)),
         a['http.route'],
-        {{request_id_key:request_id}}
+        {{ request_id_key("request_id") }}
     ) AS edge,
     received_ns
 FROM (
@@ -37,7 +39,7 @@ FROM (
                 SELECT
                     trace_id, start_ns, end_ns, spans, errors, services, received_ns,
                     splitByChar('\x1f', edge) AS f
-                FROM {{database}}.trace_part
+                FROM {{ database }}.trace_part
             )
         )
     )

@@ -7,7 +7,7 @@
 -- as good: 38096daed457b76bb057ccf67e0398a35d00b274d252b667a73298928665ad95 (all in the same parts)
 -- Source: algorithms.md 3h.
 -- ttl: toDateTime(intDiv(received_ns, 1000000000))
-CREATE TABLE IF NOT EXISTS {{database}}.id_index{{local}} {{on_cluster}} (
+CREATE TABLE IF NOT EXISTS {{ database }}.id_index{{ local }} {{ on_cluster }} (
     key String CODEC(ZSTD(1)),
     kind LowCardinality(String) CODEC(ZSTD(1)),
     trace_id String CODEC(ZSTD(1)),
@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.id_index{{local}} {{on_cluster}} (
     start_ns SimpleAggregateFunction(min, Int64) CODEC(T64, ZSTD(1)),
     received_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1))
 )
-ENGINE = {{aggregating_merge_tree}}
+ENGINE = {{ aggregating_merge_tree }}
 PARTITION BY (toStartOfWeek(fromUnixTimestamp64Nano(received_ns)), gateway = '')
 ORDER BY (key, kind, trace_id, gateway, record_id, bucket)
-SETTINGS index_granularity = 256, min_compress_block_size = 4096, {{durable}}
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, {{ durable }}

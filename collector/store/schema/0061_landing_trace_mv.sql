@@ -1,13 +1,14 @@
 -- One row per span out of landing_trace.
 -- Each nesting level is unfolded in its own subquery, so that a level carries only what the next one needs.
 -- Source: opentelemetry-collector-contrib clickhouseexporter (kind and status words, values as text).
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.landing_trace_mv {{on_cluster}}
-TO {{database}}.otel_traces AS
+{% from "macros/otlp.sql" import attribute_map, hex_id, moment %}
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.landing_trace_mv {{ on_cluster }}
+TO {{ database }}.otel_traces AS
 SELECT
-    {{moment:s.start_time_unix_nano}} AS Timestamp,
-    {{hex_id:s.trace_id}} AS TraceId,
-    {{hex_id:s.span_id}} AS SpanId,
-    {{hex_id:s.parent_span_id}} AS ParentSpanId,
+    {{ moment("s.start_time_unix_nano") }} AS Timestamp,
+    {{ hex_id("s.trace_id") }} AS TraceId,
+    {{ hex_id("s.span_id") }} AS SpanId,
+    {{ hex_id("s.parent_span_id") }} AS ParentSpanId,
     s.trace_state AS TraceState,
     s.name AS SpanName,
     transform(s.kind, [1, 2, 3, 4, 5],
@@ -15,19 +16,19 @@ SELECT
     service AS ServiceName,
     scope_name AS ScopeName,
     scope_version AS ScopeVersion,
-    {{attribute_map:s.attributes}} AS SpanAttributes,
+    {{ attribute_map("s.attributes") }} AS SpanAttributes,
     greatest(s.end_time_unix_nano, s.start_time_unix_nano) - s.start_time_unix_nano AS Duration,
     transform(s.status.code, [1, 2], ['Ok', 'Error'], 'Unset') AS StatusCode,
     s.status.message AS StatusMessage,
-    arrayMap(t -> {{moment:t}}, s.events.time_unix_nano) AS `Events.Timestamp`,
+    arrayMap(t -> {{ moment("t") }}, s.events.time_unix_nano) AS `Events.Timestamp`,
     s.events.name AS `Events.Name`,
-    arrayMap(a -> {{attribute_map:a}}, s.events.attributes) AS `Events.Attributes`,
-    arrayMap(i -> {{hex_id:i}}, s.links.trace_id) AS `Links.TraceId`,
-    arrayMap(i -> {{hex_id:i}}, s.links.span_id) AS `Links.SpanId`,
+    arrayMap(a -> {{ attribute_map("a") }}, s.events.attributes) AS `Events.Attributes`,
+    arrayMap(i -> {{ hex_id("i") }}, s.links.trace_id) AS `Links.TraceId`,
+    arrayMap(i -> {{ hex_id("i") }}, s.links.span_id) AS `Links.SpanId`,
     s.links.trace_state AS `Links.TraceState`,
-    arrayMap(a -> {{attribute_map:a}}, s.links.attributes) AS `Links.Attributes`,
+    arrayMap(a -> {{ attribute_map("a") }}, s.links.attributes) AS `Links.Attributes`,
     resource AS Resource,
-    {{moment:received_ns}} AS Received,
+    {{ moment("received_ns") }} AS Received,
     tenant AS Tenant
 FROM (
     SELECT s, service, resource, scope_name, scope_version, received_ns, tenant
@@ -42,11 +43,11 @@ FROM (
                 scope_spans, received_ns, tenant
             FROM (
                 SELECT
-                    {{attribute_map:r.resource.attributes}} AS attributes, r.scope_spans AS scope_spans,
+                    {{ attribute_map("r.resource.attributes") }} AS attributes, r.scope_spans AS scope_spans,
                     received_ns, tenant
                 FROM (
                     SELECT r, received_ns, tenant
-                    FROM {{database}}.landing_trace
+                    FROM {{ database }}.landing_trace
                     ARRAY JOIN resource_spans AS r
                 )
             )

@@ -12,7 +12,8 @@
 -- as good: f15936224a83a0ff9fadec07a9db837781511066290661bb087edb1158d71aef (merged later)
 -- Source: wire/gateway_record.proto; columns are called as its fields.
 -- ttl: toDateTime(intDiv(received_ns, 1000000000))
-CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
+{% from "macros/requests.sql" import record_is_answer %}
+CREATE TABLE IF NOT EXISTS {{ database }}.gateway_record{{ local }} {{ on_cluster }} (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),
 -- fields: generated from model.GatewayRecord
     gateway LowCardinality(String) CODEC(ZSTD(1)),
@@ -72,11 +73,11 @@ CREATE TABLE IF NOT EXISTS {{database}}.gateway_record{{local}} {{on_cluster}} (
     received_ns Int64 CODEC(Delta(8), ZSTD(1)),
     door LowCardinality(String) CODEC(ZSTD(1)),
     tenant LowCardinality(String) CODEC(ZSTD(1)),
-    answer_ns Int64 DEFAULT if({{record_is_answer}}, ifNull(duration_ns, -1), -1) CODEC(T64, LZ4),
+    answer_ns Int64 DEFAULT if({{ record_is_answer() }}, ifNull(duration_ns, -1), -1) CODEC(T64, LZ4),
     start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns),
     INDEX by_answer answer_ns TYPE minmax GRANULARITY 1
 )
-ENGINE = {{merge_tree}}
+ENGINE = {{ merge_tree }}
 PARTITION BY toDate(fromUnixTimestamp64Nano(received_ns))
 ORDER BY (bucket, record_id, gateway)
-SETTINGS index_granularity = 256, min_compress_block_size = 4096, merge_selector_base = 2, {{durable}}
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, merge_selector_base = 2, {{ durable }}

@@ -1,6 +1,6 @@
 -- Where record segments land: the shape of hopline.v1.GatewayRecords, keeping nothing (engine Null).
 -- Source: wire/gateway_record.proto, which is also the schema that reads it.
-CREATE TABLE IF NOT EXISTS {{database}}.landing_record {{on_cluster}} (
+CREATE TABLE IF NOT EXISTS {{ database }}.landing_record {{ on_cluster }} (
     records Array(Tuple(
 -- fields: generated from model.GatewayRecord
         gateway LowCardinality(String),

@@ -1,9 +1,10 @@
 -- One row per gateway record out of landing_record.
 -- Source: wire/gateway_record.proto.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.landing_record_mv {{on_cluster}}
-TO {{database}}.gateway_record AS
+{% from "macros/requests.sql" import five_minutes %}
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.landing_record_mv {{ on_cluster }}
+TO {{ database }}.gateway_record AS
 SELECT
-    {{five_minutes:r.start_ns}} AS bucket,
+    {{ five_minutes("r.start_ns") }} AS bucket,
 -- fields: generated from model.GatewayRecord
     r.gateway AS gateway,
     r.record_id AS record_id,
@@ -62,5 +63,5 @@ SELECT
     toInt64(landing_record.received_ns) AS received_ns,
     door,
     tenant
-FROM {{database}}.landing_record
+FROM {{ database }}.landing_record
 ARRAY JOIN records AS r

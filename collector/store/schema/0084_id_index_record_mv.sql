@@ -1,14 +1,15 @@
 -- Every id of a gateway record: its trace id, each of `ids`, and its own where `ids` does not name it.
 -- Source: algorithms.md 3h (which forms are compared).
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.id_index_record_mv {{on_cluster}}
-TO {{database}}.id_index{{local}} AS
+{% from "macros/ids.sql" import request_id_key %}
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.id_index_record_mv {{ on_cluster }}
+TO {{ database }}.id_index{{ local }} AS
 SELECT key, kind, trace_id, gateway, record_id, bucket, start_ns, received_ns
 FROM (
     SELECT
         trace_id, gateway, record_id, bucket, start_ns, received_ns,
         id.1 AS kind,
-        if(id.1 = 'trace_id', lower(id.2), {{request_id_key:id.2}}) AS key
-    FROM {{database}}.gateway_record{{local}}
+        if(id.1 = 'trace_id', lower(id.2), {{ request_id_key("id.2") }}) AS key
+    FROM {{ database }}.gateway_record{{ local }}
     ARRAY JOIN arrayConcat(
         if(arrayExists(i -> lower(i.2) = lower(record_id), ids), [], [('record_id', record_id)]),
         [('trace_id', trace_id)],

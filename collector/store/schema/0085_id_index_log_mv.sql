@@ -2,15 +2,16 @@
 -- trace, one without to itself: neither trace nor gateway record is named, the bucket says where to look.
 -- Only of records that carry such an id in their fields, so what applications log does not fill the index.
 -- Source: algorithms.md 3h; formats.md 8.2 to 8.4.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.id_index_log_mv {{on_cluster}}
-TO {{database}}.id_index{{local}} AS
+{% from "macros/requests.sql" import five_minutes %}
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.id_index_log_mv {{ on_cluster }}
+TO {{ database }}.id_index{{ local }} AS
 SELECT
     key,
     if(key = trace_id OR match(key, '^[0-9a-f]{32}$'), 'trace_id', 'x_request_id') AS kind,
     trace_id,
     '' AS gateway,
     '' AS record_id,
-    {{five_minutes:start_ns}} AS bucket,
+    {{ five_minutes("start_ns") }} AS bucket,
     start_ns,
     received_ns
 FROM (
@@ -20,8 +21,8 @@ FROM (
     FROM (
         SELECT
             TraceId AS trace_id, RequestKeys AS keys,
-            toUnixTimestamp64Nano(otel_logs{{local}}.Timestamp) AS start_ns,
-            toUnixTimestamp64Nano(otel_logs{{local}}.Received) AS received_ns
-        FROM {{database}}.otel_logs{{local}}
+            toUnixTimestamp64Nano(otel_logs{{ local }}.Timestamp) AS start_ns,
+            toUnixTimestamp64Nano(otel_logs{{ local }}.Received) AS received_ns
+        FROM {{ database }}.otel_logs{{ local }}
     )
 )

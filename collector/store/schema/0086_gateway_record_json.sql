@@ -3,5 +3,6 @@
 -- and 25 from 52 columns, one record 4 and 11. It takes 70 bytes a record.
 -- Rows of before have it too: the engine makes it from the other columns when it is read.
 -- Source: model.GatewayRecord.
-ALTER TABLE {{database}}.gateway_record{{local}} {{on_cluster}}
-ADD COLUMN IF NOT EXISTS record_json String MATERIALIZED {{record_json}} CODEC(ZSTD(1))
+{% from "macros/record_json.sql" import record_json %}
+ALTER TABLE {{ database }}.gateway_record{{ local }} {{ on_cluster }}
+ADD COLUMN IF NOT EXISTS record_json String MATERIALIZED {{ record_json() }} CODEC(ZSTD(1))

@@ -3,7 +3,7 @@
 -- for 100 services in 30 days.
 -- Source: algorithms.md 2.4 (late data).
 -- ttl: bucket
-CREATE TABLE IF NOT EXISTS {{database}}.source_stat{{local}} {{on_cluster}} (
+CREATE TABLE IF NOT EXISTS {{ database }}.source_stat{{ local }} {{ on_cluster }} (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),
     stream LowCardinality(String) CODEC(ZSTD(1)),
     source String CODEC(ZSTD(1)),
@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.source_stat{{local}} {{on_cluster}} (
     last_received_ns SimpleAggregateFunction(max, Int64) CODEC(ZSTD(1)),
     lag AggregateFunction(quantilesDD(0.05, 0.5, 0.9, 0.99), Int64) CODEC(ZSTD(1))
 )
-ENGINE = {{aggregating_merge_tree}}
+ENGINE = {{ aggregating_merge_tree }}
 PARTITION BY toStartOfWeek(bucket)
 ORDER BY (stream, source, bucket)
-SETTINGS index_granularity = 1024, {{durable}}
+SETTINGS index_granularity = 1024, {{ durable }}

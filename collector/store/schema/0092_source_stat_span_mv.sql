@@ -1,8 +1,8 @@
 -- Feeds source_stat from the spans, by service. Lag is from the end of the span to its reception.
 -- The sketch of every span's lag costs 1 ms per 100 k spans, so none is left out.
 -- Source: algorithms.md 2.4.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.source_stat_span_mv {{on_cluster}}
-TO {{database}}.source_stat{{local}} AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.source_stat_span_mv {{ on_cluster }}
+TO {{ database }}.source_stat{{ local }} AS
 SELECT
     toStartOfHour(toDateTime(max(received))) AS bucket,
     'trace' AS stream,
@@ -17,7 +17,7 @@ SELECT
 FROM (
     SELECT
         ServiceName AS service, Timestamp AS start, Duration AS duration,
-        otel_traces{{local}}.Received AS received
-    FROM {{database}}.otel_traces{{local}}
+        otel_traces{{ local }}.Received AS received
+    FROM {{ database }}.otel_traces{{ local }}
 )
 GROUP BY service

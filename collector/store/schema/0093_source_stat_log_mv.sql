@@ -1,7 +1,7 @@
 -- Feeds source_stat from the log records, by service.
 -- Source: algorithms.md 2.4.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.source_stat_log_mv {{on_cluster}}
-TO {{database}}.source_stat{{local}} AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.source_stat_log_mv {{ on_cluster }}
+TO {{ database }}.source_stat{{ local }} AS
 SELECT
     toStartOfHour(toDateTime(max(received))) AS bucket,
     'log' AS stream,
@@ -12,7 +12,7 @@ SELECT
     toUnixTimestamp64Nano(max(received)) AS last_received_ns,
     quantilesDDState(0.05, 0.5, 0.9, 0.99)(toUnixTimestamp64Nano(received) - toUnixTimestamp64Nano(start)) AS lag
 FROM (
-    SELECT ServiceName AS service, Timestamp AS start, otel_logs{{local}}.Received AS received
-    FROM {{database}}.otel_logs{{local}}
+    SELECT ServiceName AS service, Timestamp AS start, otel_logs{{ local }}.Received AS received
+    FROM {{ database }}.otel_logs{{ local }}
 )
 GROUP BY service

@@ -2,8 +2,8 @@
 -- Records made of spans have no source of their own: their spans are counted.
 -- Lag is from the end of the request to the reception of its record.
 -- Source: algorithms.md 2.4.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.source_stat_record_mv {{on_cluster}}
-TO {{database}}.source_stat{{local}} AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.source_stat_record_mv {{ on_cluster }}
+TO {{ database }}.source_stat{{ local }} AS
 SELECT
     toStartOfHour(toDateTime(intDiv(max(received), 1000000000))) AS bucket,
     'record' AS stream,
@@ -17,7 +17,7 @@ FROM (
     SELECT
         if(source = '', gateway, source) AS name, start_ns AS start, received_ns AS received,
         ifNull(duration_ns, 0) AS duration
-    FROM {{database}}.gateway_record{{local}}
+    FROM {{ database }}.gateway_record{{ local }}
     WHERE source != 'span'
 )
 GROUP BY name

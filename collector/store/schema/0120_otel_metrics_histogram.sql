@@ -2,13 +2,14 @@
 -- A point without sum, min or max has 0 there, as the exporter writes it.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/metrics_histogram_table.sql.
 -- ttl: toDateTime(Received)
-CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_histogram{{local}} {{on_cluster}} (
-    {{metric_columns}},
+{% from "macros/metrics.sql" import metric_columns, metric_exemplars, metric_order %}
+CREATE TABLE IF NOT EXISTS {{ database }}.otel_metrics_histogram{{ local }} {{ on_cluster }} (
+    {{ metric_columns() }},
     Count UInt64 CODEC(T64, ZSTD(1)),
     Sum Float64 CODEC(ZSTD(1)),
     BucketCounts Array(UInt64) CODEC(ZSTD(1)),
     ExplicitBounds Array(Float64) CODEC(ZSTD(1)),
-    {{metric_exemplars}},
+    {{ metric_exemplars() }},
     Flags UInt32 CODEC(ZSTD(1)),
     Min Float64 CODEC(ZSTD(1)),
     Max Float64 CODEC(ZSTD(1)),
@@ -16,6 +17,6 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_histogram{{local}} {{on_clu
     Received DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Tenant LowCardinality(String) CODEC(ZSTD(1))
 )
-ENGINE = {{merge_tree}}
-{{metric_order}}
-SETTINGS index_granularity = 8192, {{durable}}
+ENGINE = {{ merge_tree }}
+{{ metric_order() }}
+SETTINGS index_granularity = 8192, {{ durable }}

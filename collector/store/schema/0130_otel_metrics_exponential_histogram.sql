@@ -2,8 +2,9 @@
 -- ZeroThreshold is ours as well: without it the width of the zero bucket is lost.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/metrics_exp_histogram_table.sql.
 -- ttl: toDateTime(Received)
-CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_exponential_histogram{{local}} {{on_cluster}} (
-    {{metric_columns}},
+{% from "macros/metrics.sql" import metric_columns, metric_exemplars, metric_order %}
+CREATE TABLE IF NOT EXISTS {{ database }}.otel_metrics_exponential_histogram{{ local }} {{ on_cluster }} (
+    {{ metric_columns() }},
     Count UInt64 CODEC(T64, ZSTD(1)),
     Sum Float64 CODEC(ZSTD(1)),
     Scale Int32 CODEC(ZSTD(1)),
@@ -12,7 +13,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_exponential_histogram{{loca
     PositiveBucketCounts Array(UInt64) CODEC(ZSTD(1)),
     NegativeOffset Int32 CODEC(ZSTD(1)),
     NegativeBucketCounts Array(UInt64) CODEC(ZSTD(1)),
-    {{metric_exemplars}},
+    {{ metric_exemplars() }},
     Flags UInt32 CODEC(ZSTD(1)),
     Min Float64 CODEC(ZSTD(1)),
     Max Float64 CODEC(ZSTD(1)),
@@ -21,6 +22,6 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_exponential_histogram{{loca
     ZeroThreshold Float64 CODEC(ZSTD(1)),
     Tenant LowCardinality(String) CODEC(ZSTD(1))
 )
-ENGINE = {{merge_tree}}
-{{metric_order}}
-SETTINGS index_granularity = 8192, {{durable}}
+ENGINE = {{ merge_tree }}
+{{ metric_order() }}
+SETTINGS index_granularity = 8192, {{ durable }}

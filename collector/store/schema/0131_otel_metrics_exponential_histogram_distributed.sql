@@ -1,5 +1,6 @@
 -- otel_metrics_exponential_histogram of all shards together.
 -- Source: ClickHouse documentation, Distributed table engine.
 -- only: cluster
-CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_exponential_histogram {{on_cluster}} AS {{database}}.otel_metrics_exponential_histogram_local
-ENGINE = Distributed({{cluster}}, {{database}}, otel_metrics_exponential_histogram_local, {{metric_shard}})
+{% from "macros/metrics.sql" import metric_shard %}
+CREATE TABLE IF NOT EXISTS {{ database }}.otel_metrics_exponential_histogram {{ on_cluster }} AS {{ database }}.otel_metrics_exponential_histogram_local
+ENGINE = Distributed({{ cluster }}, {{ database }}, otel_metrics_exponential_histogram_local, {{ metric_shard() }})

@@ -1,8 +1,9 @@
 -- The data points of summaries, in the columns of the OpenTelemetry Collector's ClickHouse exporter, plus ours at the end.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/metrics_summary_table.sql.
 -- ttl: toDateTime(Received)
-CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_summary{{local}} {{on_cluster}} (
-    {{metric_columns}},
+{% from "macros/metrics.sql" import metric_columns, metric_order %}
+CREATE TABLE IF NOT EXISTS {{ database }}.otel_metrics_summary{{ local }} {{ on_cluster }} (
+    {{ metric_columns() }},
     Count UInt64 CODEC(T64, ZSTD(1)),
     Sum Float64 CODEC(ZSTD(1)),
     ValueAtQuantiles Nested (Quantile Float64, Value Float64) CODEC(ZSTD(1)),
@@ -10,6 +11,6 @@ CREATE TABLE IF NOT EXISTS {{database}}.otel_metrics_summary{{local}} {{on_clust
     Received DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Tenant LowCardinality(String) CODEC(ZSTD(1))
 )
-ENGINE = {{merge_tree}}
-{{metric_order}}
-SETTINGS index_granularity = 8192, {{durable}}
+ENGINE = {{ merge_tree }}
+{{ metric_order() }}
+SETTINGS index_granularity = 8192, {{ durable }}

@@ -2,7 +2,8 @@
 -- The maps of resource and scope are built here once instead of in each of five views. Points lie in
 -- columns of their own: a view copies what it reads of a row for every point.
 -- Source: opentelemetry-proto v1.11.0 metrics.proto.
-CREATE TABLE IF NOT EXISTS {{database}}.metric_part {{on_cluster}} (
+{% from "macros/metrics.sql" import metric_exponential_points, metric_histogram_points, metric_number_points, metric_summary_points %}
+CREATE TABLE IF NOT EXISTS {{ database }}.metric_part {{ on_cluster }} (
     resource Map(LowCardinality(String), String),
     resource_schema_url String,
     scope_name String,
@@ -15,11 +16,11 @@ CREATE TABLE IF NOT EXISTS {{database}}.metric_part {{on_cluster}} (
     unit String,
     temporality Int32,
     is_monotonic Bool,
-    gauge {{metric_number_points}},
-    sum {{metric_number_points}},
-    histogram {{metric_histogram_points}},
-    exponential_histogram {{metric_exponential_points}},
-    summary {{metric_summary_points}},
+    gauge {{ metric_number_points() }},
+    sum {{ metric_number_points() }},
+    histogram {{ metric_histogram_points() }},
+    exponential_histogram {{ metric_exponential_points() }},
+    summary {{ metric_summary_points() }},
     received_ns UInt64,
     tenant LowCardinality(String)
 )

@@ -1,8 +1,9 @@
 -- One row per metric out of landing_metric. A metric has data of one kind; the others are empty.
 -- Each nesting level is unfolded in its own subquery, so that a level carries only what the next one needs.
 -- Source: opentelemetry-proto v1.11.0 metrics.proto.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{database}}.landing_metric_mv {{on_cluster}}
-TO {{database}}.metric_part AS
+{% from "macros/otlp.sql" import attribute_map %}
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.landing_metric_mv {{ on_cluster }}
+TO {{ database }}.metric_part AS
 SELECT
     resource, resource_schema_url, scope_name, scope_version, scope_attributes, scope_dropped, scope_schema_url,
     m.name AS name,
@@ -21,16 +22,16 @@ SELECT
 FROM (
     SELECT
         resource, resource_schema_url, sm.scope.name AS scope_name, sm.scope.version AS scope_version,
-        {{attribute_map:sm.scope.attributes}} AS scope_attributes,
+        {{ attribute_map("sm.scope.attributes") }} AS scope_attributes,
         sm.scope.dropped_attributes_count AS scope_dropped, sm.schema_url AS scope_schema_url,
         sm.metrics AS metrics, received_ns, tenant
     FROM (
         SELECT
-            {{attribute_map:r.resource.attributes}} AS resource, r.schema_url AS resource_schema_url,
+            {{ attribute_map("r.resource.attributes") }} AS resource, r.schema_url AS resource_schema_url,
             r.scope_metrics AS scope_metrics, received_ns, tenant
         FROM (
             SELECT r, received_ns, tenant
-            FROM {{database}}.landing_metric
+            FROM {{ database }}.landing_metric
             ARRAY JOIN resource_metrics AS r
         )
     )

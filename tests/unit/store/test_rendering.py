@@ -5,19 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jinja2 import UndefinedError
 
 from collector.config import StoreSettings
+from collector.decode import quality
+from collector.decode.azure import side_logs
+from collector.decode.records import from_spans
 from collector.identity.ids import has_request_id
-from collector.store.migrations import Migration, find_migrations, render
+from collector.store import words
+from collector.store.migrations import Migration, checksum_of, find_migrations, render
 from collector.store.rendering import (
     MACRO_DIR,
     QUERY_DIR,
     SCHEMA_DIR,
     WIRE_DIR,
-    Names,
     build_names,
-    expand,
-    expand_macros,
+    fill,
+    find_parts,
     read_query,
     read_wire_schema,
 )
@@ -50,9 +54,8 @@ _NAMES = {"single": build_names(SINGLE), "cluster": build_names(CLUSTER)}
 
 
 def _whole(query: str) -> str:
-    """Return a query with every line that is there only sometimes."""
-    texts = [path.read_text() for path in (*QUERY_DIR.glob("*.sql"), *MACRO_DIR.glob("*.sql"))]
-    return read_query(query, frozenset(re.findall(r" -- when (\w+)$", "".join(texts), re.M)))
+    """Return a query with everything that is there only sometimes."""
+    return read_query(query, find_parts(query))
 
 
 def _name(migration: Migration) -> str:
@@ -141,18 +144,39 @@ def test_every_id_that_the_index_keeps_of_spans_joins() -> None:
     assert all(has_request_id({name: "id"}) for name in names)
 
 
+def test_words_of_statements_are_those_of_the_code() -> None:
+    """What the adapters call a source or a flag is what the tables are asked for."""
+    side_sources = {side_logs.WEBSOCKET_LOG, side_logs.LLM_LOG, "app-dependencies"}
+    assert side_sources == words.SIDE_SOURCES
+    assert from_spans.SOURCE == words.SPAN_SOURCE
+    assert quality.LEFT_OUT_OF_PERCENTILES == words.UNMEASURED_FLAGS
+    is_answer = (MACRO_DIR / "requests.sql").read_text().partition("record_is_answer() -%}\n")[2]
+    assert is_answer.startswith(f"kind != 'websocket' AND NOT has(quality, '{quality.STREAMING}')")
+
+
 def test_every_macro_is_used() -> None:
     """A macro that no file asks for is deleted."""
     folders = (SCHEMA_DIR, QUERY_DIR, MACRO_DIR)
     texts = "".join(path.read_text() for each in folders for path in each.glob("*.sql"))
-    unused = [p.stem for p in MACRO_DIR.glob("*.sql") if f"{{{{{p.stem}" not in texts]
-    assert not unused
+    macros = re.findall(r"\{% macro (\w+)\(", texts)
+    assert len(macros) == len(set(macros))
+    assert not [name for name in macros if len(re.findall(rf"\b{name}\(", texts)) < 2]
 
 
 def test_macro_arguments_may_be_bound_parameters() -> None:
-    """A parameter's braces inside an argument do not end the macro."""
-    sql = expand("{{five_minutes:{start_ns:Int64}}}", Names({}, is_cluster=False))
+    """A parameter's braces go through a macro as they are."""
+    sql = fill(
+        '{% from "macros/requests.sql" import five_minutes %}'
+        '{{ five_minutes("{start_ns:Int64}") }}',
+        {},
+    )
     assert sql == "toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000)))"
+
+
+def test_a_name_that_is_not_given_is_an_error() -> None:
+    """A slip in a template fails when it is filled in, and not on the server."""
+    with pytest.raises(UndefinedError):
+        fill("SELECT * FROM {{ databse }}.t", {"database": "hopline"})
 
 
 @pytest.mark.parametrize("word", ["a-b", "a b", "", "1a", "x; DROP DATABASE y", "ü"])
@@ -174,21 +198,24 @@ def test_wire_schema_is_one_text(name: str) -> None:
 
 def test_checksum_is_of_what_a_file_does() -> None:
     """Comments may change after a file was applied; its statement and its macros may not."""
-    view = next(each for each in MIGRATIONS if each.name.endswith("landing_trace_mv"))
-    assert "{{attribute_map:" in view.text
-    expanded = expand_macros(view.text)
-    assert "{{attribute_map:" not in expanded
-    assert "{{database}}" in expanded
-    assert set(re.findall(r"\{\{(\w+)", expanded)) <= set(_NAMES["cluster"].values)
+    (view,) = (each for each in MIGRATIONS if each.table == "landing_trace_mv")
+    assert checksum_of("-- a word more\n" + view.text) == view.checksum
+    assert checksum_of(view.text.replace("hex_id(", "moment(")) != view.checksum
 
 
-def test_lines_are_chosen_by_part() -> None:
-    """A line marked for a part is there when the part is asked for, and the mark never is."""
-    parts = frozenset({"by_duration", "with_ties"})
-    plain = read_query("find_records", parts)
-    filtered = read_query("find_records", parts | {"api", "thorough_service"})
+def test_checksums_are_those_of_the_first_release() -> None:
+    """However templates are written, a statement that says the same has the same checksum."""
+    (view,) = (each for each in MIGRATIONS if each.table == "source_stat_log_mv")
+    assert view.checksum == "4a0a633fddbcbaf2622d11f04c76902f63f9b90d344a81b1062e9d98839d2c67"
+
+
+def test_parts_are_chosen() -> None:
+    """What a query says only sometimes is there when it is asked for; a slip is an error."""
+    plain = read_query("find_records", frozenset({"with_ties"}))
+    filtered = read_query("find_records", frozenset({"with_ties", "api", "thorough_service"}))
     assert "{api:String}" not in plain
     assert "{service:String}" not in plain
     assert filtered.count("api = {api:String}") == 1
     assert "has(services, {service:String})" in filtered
-    assert " -- when" not in plain + filtered
+    with pytest.raises(ValueError, match="find_records has no part apis"):
+        read_query("find_records", frozenset({"apis"}))

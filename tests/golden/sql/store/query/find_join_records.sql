@@ -6,7 +6,7 @@ FROM {database:Identifier}.gateway_record
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000)))
     AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND gateway = {gateway:String} AND api = {api:String}
-    AND source != 'span' AND ifNull(backend_ns, 0) > 0
+    AND source != {span_source:String} AND ifNull(backend_ns, 0) > 0
 ORDER BY abs(start_ns - {moment_ns:Int64}), record_id, received_ns DESC
 LIMIT 1 BY gateway, record_id
 LIMIT {limit:UInt32}

@@ -1,6 +1,5 @@
 SELECT
-    start_ns
-answer_ns AS value, start_ns, gateway, record_id, received_ns, trace_id
+    start_ns AS value, start_ns, gateway, record_id, received_ns, trace_id
 FROM {database:Identifier}.gateway_record
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000)))
     AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
@@ -26,14 +25,14 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND has(services, {service:String}))
         OR cityHash64(trace_id) GLOBAL NOT IN (
             SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600))
-    AND (source = 'span' OR (cityHash64(trace_id) GLOBAL IN (
+    AND (source = {span_source:String} OR (cityHash64(trace_id) GLOBAL IN (
         SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600)
     OR cityHash64(gateway, record_id) GLOBAL IN (
         SELECT cityHash64(gateway, record_id) FROM {database:Identifier}.id_index
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND gateway != '' AND cityHash64(key) GLOBAL IN (
             SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
             WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND gateway = ''
-            GROUP BY hash HAVING count() <= 16))) = {joined:Bool})
+            GROUP BY hash HAVING count() <= {max_traces_of_id:UInt32}))) = {joined:Bool})
     AND (value, start_ns) <= ({after_value:Int64}, {after_start_ns:Int64})
 ORDER BY value DESC, start_ns DESC
 LIMIT {limit:UInt32}

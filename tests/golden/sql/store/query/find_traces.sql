@@ -1,6 +1,5 @@
 SELECT
-    place.rank % 4000000000000000000
-place.duration_ns AS value, place.rank % 4000000000000000000 AS edge_start_ns,
+    place.rank % 4000000000000000000 AS value, place.rank % 4000000000000000000 AS edge_start_ns,
     trace_id, edge.span_id AS edge_span_id, edge.request_key AS request_key
 FROM {database:Identifier}.trace_summary
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600
@@ -24,7 +23,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     OR edge.request_key != '' AND cityHash64(edge.request_key) GLOBAL IN (
         SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND gateway != ''
-        GROUP BY hash HAVING uniq(gateway, record_id) <= 16))
+        GROUP BY hash HAVING uniq(gateway, record_id) <= {max_traces_of_id:UInt32}))
     AND (value, edge_start_ns) <= ({after_value:Int64}, {after_start_ns:Int64})
 ORDER BY value DESC, edge_start_ns DESC
 LIMIT {limit:UInt32}

@@ -1,1 +1,0 @@
-Array(Tuple(key LowCardinality(String), value String))

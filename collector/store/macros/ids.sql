@@ -1,0 +1,50 @@
+-- decode.ids.request_id_key in SQL; a test runs both on the same texts.
+{% macro request_id_key(value) -%}
+arrayMap(t -> multiIf(
+        t IN ('', '-', 'none', 'null', 'undefined', 'nan'), '',
+        match(t, '^([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$'),
+            if(match(t, '[1-9a-f]'),
+               concat(substring(replaceAll(t, '-', ''), 1, 12), '*', substring(replaceAll(t, '-', ''), 14)), ''),
+        t),
+    arrayMap(
+        t -> lowerUTF8(if(startsWith(t, '{') AND endsWith(t, '}'), substring(t, 2, length(t) - 2), t)),
+        [trimBoth(trimBoth(if(lengthUTF8({{ value }}) <= 2048, {{ value }}, ''), ' \t\n\r\v\f'), '"')]))[1]
+{%- endmacro %}
+
+-- The (name, value) pairs of a log record that may be request or trace ids, names in lower case.
+-- Of the attributes; of a JSON body, wherever they stand in it; and the request id of Envoy's text format.
+-- Longer bodies are payloads that someone logs. Source: formats.md 8.2 to 8.4; decode/access_log.py.
+{% macro log_ids() -%}
+arrayConcat(
+    arrayFilter(
+        pair -> match(pair.1, '^(?:guid:|http\\.request\\.header\\.)?(?:x[-_])?request[-_]id$|^(?:http\\.request\\.header\\.)?(?:traceparent|b3|x[-_]b3[-_]traceid)$|^trace[-_.]?id$')
+            AND length(pair.2) <= 256,
+        arrayMap(
+            (name, value) -> (lower(name), replaceRegexpOne(value, '^\\["([^"]*)".*$', '\\1')),
+            CAST(mapKeys(LogAttributes), 'Array(String)'), mapValues(LogAttributes))),
+    arrayMap(
+        found -> (lower(found[1]), found[2]),
+        extractAllGroupsVertical(
+            if(startsWith(Body, '{') AND length(Body) <= 16384, Body, ''),
+            '(?i)"((?:x[-_])?request[-_]id|traceparent|b3|x[-_]b3[-_]traceid|trace[-_.]?id)"\\s*:\\s*"([^"]{8,256})"')),
+    arrayMap(
+        value -> ('request_id', value),
+        arrayFilter(
+            value -> value != '',
+            [extract(
+                if(startsWith(Body, '[') AND length(Body) <= 16384, Body, ''),
+                '" "([^" ]{8,128})" "[^"]*" "[^"]*"(?: [^ "]+){0,6}\\s*$')])))
+{%- endmacro %}
+
+-- The keys of a log record's ids as the id index has them: trace ids of 32 digits, request ids masked.
+-- A trace id's field may hold a request id (Linkerd writes whichever header there is).
+{% macro log_keys() -%}
+arrayDistinct(arrayFilter(key -> key != '', arrayMap(
+    pair -> arrayMap(
+        digits -> multiIf(
+            pair.1 LIKE '%request%' OR digits = '', {{ request_id_key("pair.2") }},
+            match(digits, '[1-9a-f]'), leftPad(digits, 32, '0'),
+            ''),
+        [extract(lower(trimBoth(pair.2)), '^(?:[0-9a-f]{2}-)?([0-9a-f]{32}|[0-9a-f]{16})(?:-|$)')])[1],
+    {{ log_ids() }})))
+{%- endmacro %}

@@ -1,2 +1,0 @@
--- A series stays on one shard.
-cityHash64(ServiceName, MetricName, Attributes)

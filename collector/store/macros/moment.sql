@@ -1,1 +1,0 @@
-fromUnixTimestamp64Nano(toInt64($1))

@@ -1,0 +1,68 @@
+-- `value`: nanoseconds. The bucket they are kept in.
+{% macro five_minutes(value) -%}
+toStartOfFiveMinutes(toDateTime(intDiv({{ value }}, 1000000000)))
+{%- endmacro %}
+
+-- The five minutes of the range and an hour around it: gateway and mesh clocks differ, and an edge
+-- span may start before or after its record. `value`: a bucket column.
+{% macro around(value) -%}
+{{ value }} >= {{ five_minutes("{start_ns:Int64}") }} - 3600 AND {{ value }} <= {{ five_minutes("{end_ns:Int64}") }} + 3600
+{%- endmacro %}
+
+-- `value`: `edge` or `place` of a trace summary. When the edge span started.
+{% macro edge_start(value) -%}
+{{ value }}.rank % 4000000000000000000
+{%- endmacro %}
+
+-- Whether a record's duration is the time of an answer, not the life of a connection. Spelled out, for the
+-- default of a column cannot have parameters.
+{% macro record_is_answer() -%}
+kind != 'websocket' AND NOT has(quality, 'STREAMING')
+{%- endmacro %}
+
+-- Whether a stored version of a gateway record counts in statistics: not if it only adds to a request that
+-- another log tells of, nor if it was made of spans and the gateway's own log tells of the same request,
+-- under the same id or in the same trace. Reads no ids of gateways that send no spans.
+{% macro record_is_counted() -%}
+source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
+    (gateway, record_id) GLOBAL NOT IN (
+        SELECT gateway, record_id FROM {database:Identifier}.gateway_record
+        WHERE {{ around("bucket") }} AND source != {span_source:String} AND gateway GLOBAL IN (
+            SELECT gateway FROM {database:Identifier}.gateway_record WHERE {{ around("bucket") }} AND source = {span_source:String}))
+    AND (gateway, trace_id) GLOBAL NOT IN (
+        SELECT gateway, trace_id FROM {database:Identifier}.gateway_record
+        WHERE {{ around("bucket") }} AND source != {span_source:String} AND trace_id != '' AND gateway GLOBAL IN (
+            SELECT gateway FROM {database:Identifier}.gateway_record WHERE {{ around("bucket") }} AND source = {span_source:String}))))
+{%- endmacro %}
+
+-- Whether a gateway record has spans: under its trace id, or under an id that some spans carry and
+-- not so many traces that it means none of them. Reads the whole range, so it is a last resort.
+-- Ids are compared by a hash: sets of a million numbers are built ten times as fast as of texts.
+{% macro record_is_joined() -%}
+(cityHash64(trace_id) GLOBAL IN (
+        SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE {{ around("bucket") }})
+    OR cityHash64(gateway, record_id) GLOBAL IN (
+        SELECT cityHash64(gateway, record_id) FROM {database:Identifier}.id_index
+        WHERE {{ around("bucket") }} AND gateway != '' AND cityHash64(key) GLOBAL IN (
+            SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
+            WHERE {{ around("bucket") }} AND gateway = ''
+            GROUP BY hash HAVING count() <= {max_traces_of_id:UInt32})))
+{%- endmacro %}
+
+-- Whether a gateway record claims a trace: by its trace id, or by the request id of its edge span.
+-- Reads the whole range, so it is a last resort; see record_is_joined.
+{% macro trace_is_recorded() -%}
+(cityHash64(trace_id) GLOBAL IN (
+        SELECT cityHash64(trace_id) FROM {database:Identifier}.gateway_record
+        WHERE {{ around("bucket") }} AND trace_id != '')
+    OR edge.request_key != '' AND cityHash64(edge.request_key) GLOBAL IN (
+        SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
+        WHERE {{ around("bucket") }} AND gateway != ''
+        GROUP BY hash HAVING uniq(gateway, record_id) <= {max_traces_of_id:UInt32}))
+{%- endmacro %}
+
+-- The traces in which a service took part, by a hash of their ids.
+{% macro traces_of_service() -%}
+SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary
+WHERE {{ around("bucket") }} AND has(services, {service:String})
+{%- endmacro %}

@@ -1,3 +1,0 @@
--- What a search for traces is ordered by.
-{{edge_start:place}} -- when by_start
-place.duration_ns -- when by_duration
