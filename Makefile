@@ -51,9 +51,12 @@ golden: install
 proto: install
 	$(BIN)/python -m grpc_tools.protoc -Icollector/wire --python_out=collector/wire --pyi_out=collector/wire $(addprefix collector/wire/,$(addsuffix .proto,gateway_record zipkin jaeger envoy_als))
 
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
+
 lock:
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file deploy/docker/requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .hopline-demo .bench .lab .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -10,13 +10,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 _START_LIMIT_S = 60.0
+_SERVE = (sys.executable, "-m", "collector", "serve")
 
 
 def free_ports(count: int) -> list[int]:
@@ -132,12 +133,15 @@ class Service:
         self.stop()
 
 
-def start_service(folder: Path, *, wait: bool = True, **settings: str) -> Service:
+def start_service(
+    folder: Path, *, wait: bool = True, command: Sequence[str] = _SERVE, **settings: str
+) -> Service:
     """
     Start `hopline serve` on free ports with its data below *folder*.
 
-    *settings* are HOPLINE_ variables in lower case, without the prefix. The service's output goes
-    to `hopline.log` in *folder*, whose end is shown when it does not come up.
+    *command* is another one than this environment's. *settings* are HOPLINE_ variables in lower
+    case, without the prefix. The service's output goes to `hopline.log` in *folder*, whose end is
+    shown when it does not come up.
     """
     folder.mkdir(parents=True, exist_ok=True)
     grpc_port, http_port, api_port = free_ports(3)
@@ -155,7 +159,7 @@ def start_service(folder: Path, *, wait: bool = True, **settings: str) -> Servic
     begin = time.monotonic()
     with _ready_pipe() as (read_fd, write_fd), log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "collector", "serve"],
+            command,
             env=environment | {"HOPLINE_READY_FD": str(write_fd)},
             pass_fds=(write_fd,),
             stdout=output,

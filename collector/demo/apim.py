@@ -143,16 +143,16 @@ class ApiManagement:
         self._runner: web.AppRunner | None = None
         self._client: aiohttp.ClientSession | None = None
 
-    async def start(self, port: int = 0) -> str:
-        """Listen on this machine and return the base address."""
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Listen, and return the base address."""
         connector = aiohttp.TCPConnector(limit=0)
         self._client = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, host, port).start()
+        return f"http://{host}:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
         """Close all sockets."""

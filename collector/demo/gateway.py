@@ -9,20 +9,33 @@ import asyncio
 import json
 import signal
 import sys
+from dataclasses import dataclass
 
 from collector.demo.apim import WORKSPACE, ApiManagement, Delay
 from collector.demo.log_analytics import LogAnalytics
 from collector.demo.shop import publish
 
 
-async def run(backend_url: str, delay: Delay) -> None:
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the two listen. A port of 0 is any free one."""
+
+    host: str = "127.0.0.1"
+    gateway_port: int = 0
+    log_analytics_port: int = 0
+
+
+async def run(backend_url: str, delay: Delay, listen: Listen) -> None:
     """Serve until SIGTERM or SIGINT."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     logs = LogAnalytics(workspaces=(WORKSPACE,))
     gateway = ApiManagement(publish(backend_url), logs, delay)
-    addresses = {"log_analytics": await logs.start(), "gateway": await gateway.start()}
+    addresses = {
+        "log_analytics": await logs.start(listen.host, listen.log_analytics_port),
+        "gateway": await gateway.start(listen.host, listen.gateway_port),
+    }
     print(json.dumps(addresses), flush=True)
     await stopped.wait()
     await gateway.stop()
@@ -32,7 +45,7 @@ async def run(backend_url: str, delay: Delay) -> None:
 def main() -> None:
     """Read the command line."""
     backend_url, *bounds = sys.argv[1:]
-    asyncio.run(run(backend_url, Delay(*map(float, bounds))))
+    asyncio.run(run(backend_url, Delay(*map(float, bounds)), Listen()))
 
 
 if __name__ == "__main__":

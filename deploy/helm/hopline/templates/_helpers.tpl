@@ -1,0 +1,214 @@
+{{- define "hopline.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end -}}
+{{- end }}
+
+{{- define "hopline.selector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "hopline.labels" -}}
+{{ include "hopline.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end }}
+
+{{- define "hopline.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (ternary (include "hopline.name" .) "default" .Values.serviceAccount.create) }}
+{{- end }}
+
+{{- define "hopline.image" -}}
+{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end }}
+
+{{- define "hopline.tokens" -}}
+{{ required "tokens.existingSecret: name the secret with the bearer tokens (kubectl create secret generic hopline-tokens --from-literal=ingest=... --from-literal=query=...)" .Values.tokens.existingSecret }}
+{{- end }}
+
+{{- define "hopline.isPulling" -}}
+{{- if or .Values.azure.workspaceIds .Values.eventHubs.bootstrap }}true{{ end -}}
+{{- end }}
+
+{{/* What a pod of one kind has in common with all others. */}}
+{{- define "hopline.podMetadata" -}}
+labels:
+  {{- include "hopline.labels" . | nindent 2 }}
+  {{- if .root.Values.azure.workloadIdentity.enabled }}
+  azure.workload.identity/use: "true"
+  {{- end }}
+  {{- with .root.Values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .root.Values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "hopline.podSettings" -}}
+serviceAccountName: {{ include "hopline.serviceAccount" .root }}
+automountServiceAccountToken: false
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: { type: RuntimeDefault }
+{{- with .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .root.Values.topologySpread }}
+topologySpreadConstraints:
+  {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  - maxSkew: 1
+    topologyKey: {{ $key }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "hopline.selector" $ | nindent 8 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Image and privileges of a container. */}}
+{{- define "hopline.container" -}}
+image: {{ include "hopline.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- define "hopline.environment" -}}
+- name: HOPLINE_INGEST_TOKENS
+  valueFrom: { secretKeyRef: { name: {{ include "hopline.tokens" . }}, key: {{ .Values.tokens.ingestKey }} } }
+- name: HOPLINE_QUERY_TOKENS
+  valueFrom: { secretKeyRef: { name: {{ include "hopline.tokens" . }}, key: {{ .Values.tokens.queryKey }} } }
+{{- if .Values.clickhouse.existingSecret }}
+- name: HOPLINE_CLICKHOUSE_URL
+  valueFrom: { secretKeyRef: { name: {{ .Values.clickhouse.existingSecret }}, key: {{ .Values.clickhouse.urlKey }} } }
+{{- end }}
+- name: HOPLINE_CLICKHOUSE_DATABASE
+  value: {{ .Values.clickhouse.database | quote }}
+{{- with .Values.clickhouse.cluster }}
+- name: HOPLINE_CLICKHOUSE_CLUSTER
+  value: {{ . | quote }}
+{{- end }}
+{{- range $name, $value := .Values.settings }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "hopline.doors" -}}
+{{- range $name, $port := .Values.ports }}
+{{- if $port }}
+- name: HOPLINE_{{ snakecase $name | upper }}_PORT
+  value: {{ $port | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "hopline.doorPorts" -}}
+- { name: otlp-grpc, containerPort: 4317 }
+- { name: ingest-http, containerPort: 4318 }
+{{- range $name, $port := .Values.ports }}
+{{- if $port }}
+- { name: {{ kebabcase $name }}, containerPort: {{ $port }} }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "hopline.sources" -}}
+{{- with .Values.azure.workspaceIds }}
+- name: HOPLINE_AZURE_WORKSPACE_IDS
+  value: {{ join "," . | quote }}
+- name: HOPLINE_AZURE_TABLES
+  value: {{ join "," $.Values.azure.tables | quote }}
+{{- end }}
+{{- if .Values.eventHubs.bootstrap }}
+- name: HOPLINE_EVENTHUB_BOOTSTRAP
+  value: {{ .Values.eventHubs.bootstrap | quote }}
+- name: HOPLINE_EVENTHUB_TOPICS
+  value: {{ join "," .Values.eventHubs.topics | quote }}
+{{- with .Values.eventHubs.existingSecret }}
+- name: HOPLINE_EVENTHUB_CONNECTION_STRING
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: {{ $.Values.eventHubs.connectionStringKey }} } }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Alive as long as the process answers; ready while the journal, or the store, takes work. */}}
+{{- define "hopline.probes" -}}
+startupProbe:
+  httpGet: { path: /healthz, port: {{ . }} }
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: { path: /healthz, port: {{ . }} }
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: { path: /readyz, port: {{ . }} }
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end }}
+
+{{/* Connections that are still made while the Service forgets this pod are served. */}}
+{{- define "hopline.leave" -}}
+lifecycle:
+  preStop: { exec: { command: [sleep, "5"] } }
+{{- end }}
+
+{{- define "hopline.volumeClaim" -}}
+- metadata: { name: data }
+  spec:
+    accessModes: [ReadWriteOnce]
+    {{- with .storageClass }}
+    storageClassName: {{ . }}
+    {{- end }}
+    resources: { requests: { storage: {{ .size }} } }
+{{- end }}
+
+{{- define "hopline.scratch" -}}
+- name: tmp
+  emptyDir: { sizeLimit: 1Gi }
+{{- end }}
+
+{{- define "hopline.journalBytes" -}}
+{{ mul (trimSuffix "Gi" .Values.ingest.persistence.size | int64) 858993459 }}
+{{- end }}
+
+{{- define "hopline.ingestComponent" -}}
+{{ ternary "server" "ingest" (eq .Values.mode "single") }}
+{{- end }}
+
+{{- define "hopline.queryComponent" -}}
+{{ ternary "server" "query" (eq .Values.mode "single") }}
+{{- end }}
