@@ -76,6 +76,7 @@ class _SourceCount:
 
     accepted: int = 0
     rejected: int = 0
+    ignored: int = 0
     refused: int = 0
     resent: int = 0
     last_seen_ns: int = 0
@@ -217,15 +218,22 @@ class Intake:
         count = self._metrics.count
         source.accepted += canonical.accepted
         source.rejected += canonical.rejected
+        source.ignored += canonical.ignored
         count("hopline_intake_records_accepted_total", canonical.accepted, door=door, stream=stream)
         for reason, number in canonical.rejected_by.items():
             count("hopline_intake_records_rejected_total", number, door=door, reason=reason)
+        for reason, number in canonical.ignored_by.items():
+            count("hopline_intake_records_ignored_total", number, door=door, reason=reason)
         for kind, number in prepared.redacted.items():
             count("hopline_intake_values_redacted_total", number, what=kind)
         if canonical.repaired:
             count("hopline_intake_strings_repaired_total", canonical.repaired, door=door)
         return Receipt(
-            canonical.accepted, canonical.rejected, canonical.errors, "; ".join(canonical.warnings)
+            canonical.accepted,
+            canonical.rejected,
+            canonical.errors,
+            "; ".join(canonical.warnings),
+            canonical.ignored,
         )
 
     def _source(self, door: str, name: str, signal: Stream) -> _SourceCount:
@@ -249,6 +257,7 @@ class Intake:
                     "stream": signal,
                     "accepted": count.accepted,
                     "rejected": count.rejected,
+                    "ignored": count.ignored,
                     "refused": count.refused,
                     "resent": count.resent,
                     "last_seen_ns": count.last_seen_ns,

@@ -63,13 +63,16 @@ class Receipt:
     """
     What became of an envelope; it exists only once the accepted part is durable.
 
-    `warning` is for records taken but repaired (`partial_success` with zero rejected).
+    `warning` is for records taken but repaired (`partial_success` with zero rejected). `ignored`
+    counts what is no request of an API; its reasons stand behind the others in `errors`, one for
+    each kind of reason.
     """
 
     accepted: int
     rejected: int
     errors: tuple[RecordError, ...] = ()
     warning: str = ""
+    ignored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,14 @@ class Decoded:
     """
     What a gateway adapter read from one body: records in body order, and what it refused.
 
+    `ignored` are the entries that are no request of an API, each with its place and the reason.
     `repaired` counts the records in which bytes that are not UTF-8 were replaced by U+FFFD.
     """
 
     records: Sequence["GatewayRecord"]
     rejected: Sequence[RecordError] = ()
     repaired: int = 0
+    ignored: Sequence[RecordError] = ()
 
 
 @dataclass(frozen=True, slots=True)

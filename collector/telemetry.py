@@ -25,6 +25,8 @@ Counter = Literal[
     "hopline_intake_records_accepted_total",
     # records refused inside an accepted envelope, by door and reason
     "hopline_intake_records_rejected_total",
+    # entries passed over because they are no request of an API, by door and reason
+    "hopline_intake_records_ignored_total",
     # whole envelopes refused, by door and reason
     "hopline_intake_envelopes_refused_total",
     # envelopes recognised as an identical resend and not stored again, by door

@@ -4,8 +4,9 @@ Reads `tests/fixtures/gateways/<name>.json`, one file an adapter.
 Shape: `{"source", "cases": [{"name", "content_type", "body", "records", "rejected", …}]}`.
 `body` is the text as sent, or a JSON value that stands for its text; `body_base64` holds bytes.
 `records` lists, for each record, every field that is not at its default, but for `raw`. `rejected`
-is how many entries are refused, `errors` which field of which entry; `is_undecodable` says that the
-whole body is. `GOLDEN_WRITE=1` fills `records`, `rejected` and `errors` in from the code.
+is how many entries are refused, `errors` which field of which entry, `ignored` which entries are no
+request; `is_undecodable` says that the whole body is. `GOLDEN_WRITE=1` fills all of these in from
+the code.
 """
 
 import base64
@@ -98,7 +99,7 @@ def differences(actual: list[dict[str, Any]], expected: list[dict[str, Any]]) ->
 
 
 def _fill(adapter: Adapter, case: dict[str, Any]) -> None:
-    for key in ("records", "rejected", "errors", "is_undecodable"):
+    for key in ("records", "rejected", "errors", "ignored", "is_undecodable"):
         case.pop(key, None)
     try:
         decoded = adapter.decode(body_of(case))
@@ -107,5 +108,7 @@ def _fill(adapter: Adapter, case: dict[str, Any]) -> None:
         return
     case["records"] = [shown(record) for record in decoded.records]
     case["rejected"] = len(decoded.rejected)
+    if decoded.ignored:
+        case["ignored"] = [{"index": e.index, "code": e.code} for e in decoded.ignored]
     if decoded.rejected:
         case["errors"] = [{"index": e.index, "field": e.field} for e in decoded.rejected]

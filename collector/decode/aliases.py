@@ -24,6 +24,7 @@ _LONGEST_KEY = 64
 class _Shape(NamedTuple):
     """Which key of a row holds which fact; `several` are facts with more keys, best first."""
 
+    names: frozenset[str]
     single: tuple[tuple[str, str], ...]
     several: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -53,6 +54,12 @@ class Aliases:
             laid[name] = next((row[key] for key in keys if not is_missing(row[key])), None)
         return laid
 
+    def has(self, row: Row, *names: str) -> bool:
+        """Tell whether *row* has any of the facts *names*, however it spells them."""
+        columns = tuple(row)
+        shape = self._shapes.get(columns) or self._learn(columns)
+        return not shape.names.isdisjoint(names)
+
     def reader(
         self, read: Callable[[dict[str, Any], Row], GatewayRecord]
     ) -> Callable[[Row], GatewayRecord]:
@@ -73,6 +80,7 @@ class Aliases:
             if name and len(column) <= _LONGEST_KEY:
                 found.setdefault(name, []).append((rank, column))
         shape = _Shape(
+            frozenset(found),
             tuple((name, keys[0][1]) for name, keys in found.items() if len(keys) == 1),
             tuple(
                 (name, tuple(key for _, key in sorted(keys)))

@@ -1,15 +1,13 @@
 """
-Bodies into records: one object, an array, one object a line, objects back to back, text lines.
+Bodies into entries: one object, an array, one object a line, objects back to back, text lines.
 
-In: the bytes of one push or pull. Out: `Bodies`, each entry at its place, then `Decoded`.
-One bad entry costs itself only and is listed by its index; a body without any entry that can be
-read is `Undecodable`. Every step is linear in the size of the body.
+In: the bytes of one push or pull. Out: `Bodies`, each entry at its place. A body without any entry
+that can be read is `Undecodable`. Every step is linear in the size of the body.
 
-Read first: `decode_rows`.
+Read first: `split_body`.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,20 +15,14 @@ from typing import Any
 
 import orjson
 
-from collector.decode.fields import FieldError, Row, describe
+from collector.decode.fields import describe
 from collector.errors import Undecodable
-from collector.model import Decoded, GatewayRecord, RecordError
+from collector.model import RecordError
 
 _BOM = b"\xef\xbb\xbf"
-_REPLACEMENT = "\ufffd"
-# 60 MB can hold 20 million empty objects: minutes of work and 2 GB for nothing. Real batches are of
-# some thousand records; 100,000 take five seconds.
-_MAX_ENTRIES = 100_000
 _MAX_OBJECTS = 2_000_000
 _LARGE_BYTES = 4 * 1024 * 1024
 _BLANKS = b" \t\r\n"
-_WRAPPERS = ("log", "message", "MESSAGE", "jsonPayload", "textPayload", "line", "body")
-_RUNTIME_PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT\S{1,40} (?:stdout|stderr) [FP] ", re.ASCII)
 
 
 class Entries(Sequence[Any]):
@@ -68,120 +60,9 @@ class Bodies:
     is_repaired: bool = False
 
 
-def decode_rows(
-    body: bytes,
-    read_row: Callable[[Row], GatewayRecord | None],
-    *,
-    read_line: Callable[[str], GatewayRecord | None] | None = None,
-) -> Decoded:
+def split_body(body: bytes) -> Bodies:
     """
-    Read every object of *body* with *read_row*, every text line with *read_line*.
-
-    A reader returns `None` for an entry that is not a request at all (a probe, a header line): it
-    counts neither as accepted nor as rejected. It raises `FieldError` to reject one.
-
-    Raises:
-        Undecodable: nothing in the body can be read. Never retried.
-    """
-    documents = split_lines(body) if read_line else split_documents(body)
-    return decode_entries(documents, read_row, read_line=read_line)
-
-
-def decode_entries(
-    documents: Bodies,
-    read_row: Callable[[Row], GatewayRecord | None],
-    *,
-    read_line: Callable[[str], GatewayRecord | None] | None = None,
-) -> Decoded:
-    """
-    Read entries that are already split; see `decode_rows`.
-
-    Raises:
-        Undecodable: there are more than one body may hold. Never retried.
-    """
-    records: list[GatewayRecord] = []
-    rejected: list[RecordError] = []
-    repaired = 0
-    for index, entry in enumerate(documents.entries):
-        if index == _MAX_ENTRIES:
-            raise Undecodable(
-                f"the body has more than {_MAX_ENTRIES:,} entries: send fewer at a time"
-            )
-        try:
-            if entry.__class__ is dict:
-                record = read_row(entry)
-            elif read_line and entry.__class__ is str:
-                record = read_line(entry)
-            elif entry.__class__ is RecordError:
-                rejected.append(entry)
-                continue
-            else:
-                raise FieldError("", f"expected an object, got {describe(entry)}")
-        except FieldError as exc:
-            rejected.append(RecordError(index=index, reason=str(exc), field=exc.field))
-            continue
-        if record is not None:
-            records.append(record)
-            if documents.is_repaired and _REPLACEMENT in record.raw:
-                repaired += 1
-    return Decoded(records=records, rejected=rejected, repaired=repaired)
-
-
-def unwrap(row: Row) -> tuple[Row | str | None, str]:
-    """
-    Return the log line that a shipper put into an object of its own, and the pod it comes from.
-
-    Shape: `{"log": "…", "kubernetes": {"pod_name": …}}` of Fluent Bit, `message` of Vector and
-    Logstash, `jsonPayload` and `textPayload` of Cloud Logging; a container runtime's prefix
-    (`… stdout F `) is cut off.
-
-    Returns:
-        The object or text inside, `None` when there is none.
-    """
-    kubernetes = row.get("kubernetes")
-    pod = kubernetes.get("pod_name") if isinstance(kubernetes, dict) else ""
-    instance = pod if isinstance(pod, str) else ""
-    for key in _WRAPPERS:
-        inner = row.get(key)
-        if isinstance(inner, str) and inner:
-            line = _RUNTIME_PREFIX.sub("", inner.strip(), count=1)
-            if line.startswith("{"):
-                try:
-                    return orjson.loads(line), instance
-                except orjson.JSONDecodeError:
-                    raise FieldError(key, "holds a line that is no JSON") from None
-            return line, instance
-        if isinstance(inner, dict):
-            return inner, instance
-    return None, instance
-
-
-def split_documents(body: bytes) -> Bodies:
-    """
-    Split a JSON body: an object, an array, one object a line, or objects back to back.
-
-    Raises:
-        Undecodable: no JSON value can be read from it. Never retried.
-    """
-    body = _strip(body)
-    try:
-        return Bodies(_as_entries(orjson.loads(body)))
-    except orjson.JSONDecodeError as exc:
-        text, is_repaired = _as_text(body)
-        if is_repaired:
-            try:
-                return Bodies(_as_entries(orjson.loads(text)), is_repaired)
-            except orjson.JSONDecodeError:
-                pass
-        entries = _split_objects(text) if text.startswith("{") else ()
-        if not any(entry.__class__ is dict for entry in entries):
-            raise Undecodable(f"the body is no JSON: {exc}") from None
-        return Bodies(entries, is_repaired)
-
-
-def split_lines(body: bytes) -> Bodies:
-    """
-    Split a body of text lines, of JSON, or of both mixed (a container's log).
+    Split a body of JSON, of text lines, or of both mixed (a container's log).
 
     Raises:
         Undecodable: it is empty, or broken JSON throughout. Never retried.
@@ -190,8 +71,12 @@ def split_lines(body: bytes) -> Bodies:
     text, is_repaired = _as_text(body)
     try:
         value = orjson.loads(text if is_repaired else body)
-        if isinstance(value, dict | list):
-            return Bodies(_as_entries(value), is_repaired)
+        if isinstance(value, list):
+            return Bodies(value, is_repaired)
+        if isinstance(value, dict):
+            return Bodies((value,), is_repaired)
+        if not isinstance(value, str):
+            raise Undecodable(f"expected an object or an array of objects, got {describe(value)}")
     except orjson.JSONDecodeError:
         pass
     if text.startswith("{"):
@@ -224,14 +109,6 @@ def _as_text(body: bytes) -> tuple[str, bool]:
         return body.decode(errors="replace"), True
 
 
-def _as_entries(value: object) -> Sequence[Any]:
-    if isinstance(value, list):
-        return value
-    if isinstance(value, dict):
-        return (value,)
-    raise Undecodable(f"expected an object or an array of objects, got {describe(value)}")
-
-
 def _split_objects(text: str) -> Sequence[Any]:
     """
     Split objects that no array holds together.
@@ -256,6 +133,10 @@ def _read_lines(text: str) -> Iterator[Any]:
         line = text[start:end].strip(" \t\r,")
         start = end + 1
         if not line:
+            continue
+        if line[0] != "{":  # a text line of the same container's log
+            index += 1
+            yield line
             continue
         try:
             entry = orjson.loads(line)

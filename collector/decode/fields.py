@@ -44,6 +44,20 @@ class FieldError(ValueError):
         self.reason = reason
 
 
+class NotARequest(Exception):  # noqa: N818 nothing is wrong with the entry
+    """
+    An entry is no request of an API: it is passed over, counted under *code*.
+
+    Codes: `session` (TCP, L4), `event` (the product's own log lines), `category` (another of its
+    logs), `application` (telemetry of something else), `sidecar`.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
 def is_missing(value: object) -> bool:
     """Tell whether *value* is one of the spellings of "not there"."""
     return value is None or (isinstance(value, str) and value in _MISSING)

@@ -5,7 +5,8 @@ A protocol registers here with one line. Decoders are imported when their first 
 the legacy Jaeger types alone cost 60 ms at start.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 
@@ -58,7 +59,7 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> DecodeResult:
     Index of a record refused here: its place among all records of the body, as far as the adapter
     gave the places of those that it refused itself.
     """
-    taken = {error.index for error in decoded.rejected}
+    taken = {error.index for error in (*decoded.rejected, *decoded.ignored)}
     free = (index for index in range(len(taken) + len(decoded.records)) if index not in taken)
     kept: list[GatewayRecord] = []
     errors = list(decoded.rejected)
@@ -77,18 +78,25 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> DecodeResult:
         encode_records(kept[at : at + _RECORDS_PER_MESSAGE])
         for at in range(0, len(kept), _RECORDS_PER_MESSAGE)
     ]
-    rejected_by: dict[str, int] = {}
-    for error in errors:
-        rejected_by[error.code] = rejected_by.get(error.code, 0) + 1
     return DecodeResult(
         message=messages[0] if messages else b"",
         others=tuple(messages[1:]),
         accepted=len(kept),
         rejected=len(errors),
-        errors=tuple(sorted(errors, key=lambda error: error.index)),
-        rejected_by=rejected_by,
+        errors=(*sorted(errors, key=lambda error: error.index), *_tell_ignored(decoded)),
+        rejected_by=Counter(error.code for error in errors),
+        ignored_by=Counter(each.code for each in decoded.ignored),
         repaired=decoded.repaired,
     )
+
+
+def _tell_ignored(decoded: Decoded) -> Iterator[RecordError]:
+    """One entry a kind of reason, at the place of the first: a log may be mostly events."""
+    counts = Counter(each.reason for each in decoded.ignored)
+    for each in decoded.ignored:
+        if count := counts.pop(each.reason, 0):
+            times = f" ({count} of these)" if count > 1 else ""
+            yield RecordError(each.index, f"ignored: {each.reason}{times}", code=each.code)
 
 
 @cache

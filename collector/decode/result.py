@@ -49,9 +49,10 @@ class DecodeResult:
 
     `message` is the canonical protobuf request of the accepted items; a large request goes on in
     `others`, messages of the same type. `errors` holds one entry per kind of fault, with the index
-    of its first item; `rejected_by` counts items per fault code. `repaired` counts strings that
-    were not UTF-8, `warnings` tells the sender what was changed in accepted items. `is_timeless`
-    says that an item got its time of arrival: equal bytes are then not one and the same event.
+    of its first item; `rejected_by` counts items per fault code, `ignored_by` entries that are no
+    request of an API per kind of reason. `repaired` counts strings that were not UTF-8, `warnings`
+    tells the sender what was changed in accepted items. `is_timeless` says that an item got its
+    time of arrival: equal bytes are then not one and the same event.
     """
 
     message: bytes
@@ -63,6 +64,12 @@ class DecodeResult:
     others: tuple[bytes, ...] = ()
     rejected_by: Mapping[str, int] = field(default_factory=dict)
     is_timeless: bool = False
+    ignored_by: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def ignored(self) -> int:
+        """Return how many entries are no request of an API."""
+        return sum(self.ignored_by.values())
 
     @property
     def messages(self) -> tuple[bytes, ...]:

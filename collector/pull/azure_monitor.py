@@ -26,7 +26,7 @@ from collector.decode.timestamps import parse_timestamp
 from collector.errors import CollectorError, SourceDenied, SourceUnavailable
 from collector.model import GatewayRecord, RecordError
 from collector.pull.log_analytics import Answer, LogAnalyticsClient
-from collector.pull.sink import RecordSink
+from collector.pull.sink import RecordSink, count_ignored
 from collector.pull.tables import INGESTED_AT, ROW, PulledTable, get_table, time_span
 from collector.pull.watermarks import NS_PER_S, Progress, WatermarkFile, fingerprint
 from collector.telemetry import Metrics
@@ -217,6 +217,7 @@ class AzureMonitorPoller:
                 else:
                     fresh[mark] = (second, row)
             decoded = source.table.decode([row for _, row in fresh.values()])
+            count_ignored(decoded, self._metrics, "pull")
             await self._hand_over(source, decoded.records, [*rejected, *decoded.rejected])
             for mark, (second, _) in fresh.items():
                 progress.remember(second, mark)

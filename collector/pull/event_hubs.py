@@ -38,11 +38,12 @@ from collector.errors import (
     PullError,
     SourceDenied,
     SourceUnavailable,
+    TooLarge,
     Undecodable,
 )
 from collector.model import GatewayRecord, RecordError
 from collector.pull.events import decode_event
-from collector.pull.sink import RecordSink
+from collector.pull.sink import RecordSink, count_ignored
 from collector.pull.watermarks import NS_PER_S, Progress, WatermarkFile
 from collector.telemetry import Metrics
 
@@ -178,9 +179,10 @@ class EventHubConsumer:
             return ()
         try:
             decoded = decode_event(event.value)
-        except Undecodable as exc:
+        except (Undecodable, TooLarge) as exc:
             await self._dead_letter(event, [RecordError(0, exc.message, code=exc.code)])
             return ()
+        count_ignored(decoded, self._metrics, DOOR)
         if decoded.rejected:
             await self._dead_letter(event, decoded.rejected)
         return decoded.records

@@ -7,17 +7,19 @@ records name their kind in `category` or `Type`; everything else is API Manageme
 Source: azure-monitor-docs platform/resource-logs-schema.md; azure-docs log-to-eventhub-policy.md.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
-import orjson
-
-from collector.decode.gateways import get_adapter
-from collector.model import Decoded, GatewayRecord, RecordError
+from collector.decode.fields import Row
+from collector.decode.gateways import Adapter, get_adapter
+from collector.decode.reading import Reader, read_body
+from collector.model import Decoded, GatewayRecord
 
 _DEFAULT = "azure-apim"
 _BY_CATEGORY = {
     "applicationgatewayaccesslog": "azure-application-gateway",
+    "applicationgatewayfirewalllog": "azure-application-gateway",
     "trafficcontrolleraccesslog": "azure-agc",
+    "trafficcontrollerfirewalllog": "azure-agc",
 }
 
 
@@ -28,38 +30,29 @@ def decode_event(body: bytes) -> Decoded:
     Shape: a diagnostic envelope, whose records may be of several kinds, or what a policy wrote.
 
     Raises:
-        Undecodable: it is not JSON. Never retried.
+        Undecodable: it is neither JSON nor a line that a policy writes. Never retried.
     """
-    groups = _split_by_adapter(body)
-    if groups is None:
-        return get_adapter(_DEFAULT).decode(body)
-    records: list[GatewayRecord] = []
-    rejected: list[RecordError] = []
-    for name, group in groups.items():
-        decoded = get_adapter(name).decode(orjson.dumps({"records": group}))
-        records.extend(decoded.records)
-        rejected.extend(decoded.rejected)
-    return Decoded(records, rejected)
+    return read_body(_READER, body).decoded()
 
 
-def _split_by_adapter(body: bytes) -> dict[str, list[Any]] | None:
-    """Return the records of an envelope by adapter, or `None` when they are all of one."""
-    try:
-        envelope = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None  # JSON lines or no JSON: the adapter tells
-    records = envelope.get("records") if isinstance(envelope, dict) else None
-    if not isinstance(records, list):
-        return None
-    groups: dict[str, list[Any]] = {}
-    for record in records:
-        groups.setdefault(_adapter_for(record), []).append(record)
-    return None if groups.keys() <= {_DEFAULT} else groups
+def _adapter_for(row: Row) -> Adapter:
+    if str(row.get("Type", "")).startswith("App"):
+        return get_adapter("azure-app-insights")
+    return get_adapter(_BY_CATEGORY.get(str(row.get("category", "")).lower(), _DEFAULT))
 
 
-def _adapter_for(record: Any) -> str:
-    if not isinstance(record, dict):
-        return _DEFAULT
-    if str(record.get("Type", "")).startswith("App"):
-        return "azure-app-insights"
-    return _BY_CATEGORY.get(str(record.get("category", "")).lower(), _DEFAULT)
+def _is_row(row: Row) -> bool:
+    return _adapter_for(row).reader.is_row(row)
+
+
+def _read_row(row: Row) -> GatewayRecord:
+    return _adapter_for(row).reader.read_row(row)
+
+
+def _finish(records: list[GatewayRecord]) -> Sequence[GatewayRecord]:
+    for name in (_DEFAULT, "azure-app-insights"):
+        records = list(get_adapter(name).reader.finish(records))
+    return records
+
+
+_READER = Reader(is_row=_is_row, read_row=_read_row, finish=_finish)

@@ -16,9 +16,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from collector.config import GatewayLogSettings, is_loopback
 from collector.decode.gateways import get_adapter
-from collector.errors import ConfigError, JournalError, Undecodable
+from collector.errors import ConfigError, JournalError, TooLarge, Undecodable
 from collector.model import GatewayRecord
-from collector.pull.sink import RecordSink
+from collector.pull.sink import RecordSink, count_ignored
 from collector.telemetry import Metrics, SystemDrops
 
 DOOR = "gateway-log-udp"
@@ -121,9 +121,10 @@ class GatewayLogDoor(asyncio.DatagramProtocol):
         for datagram in batch:
             try:
                 decoded = self._decode(datagram)
-            except Undecodable as exc:
+            except (Undecodable, TooLarge) as exc:
                 self._reject(exc.code)
                 continue
+            count_ignored(decoded, self._metrics, DOOR)
             records.extend(decoded.records)
             for error in decoded.rejected:
                 self._reject(error.code)

@@ -1,9 +1,12 @@
-"""Where pulled records go: the one promise that pollers and consumers rely on."""
+"""
+Where pulled records go: the one promise that pollers and consumers rely on, and what they count.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from collector.model import GatewayRecord, Receipt
+from collector.model import Decoded, GatewayRecord, Receipt
+from collector.telemetry import Metrics
 
 
 class RecordSink(Protocol):
@@ -20,3 +23,9 @@ class RecordSink(Protocol):
     async def accept_records(
         self, records: Sequence[GatewayRecord], *, door: str, source: str
     ) -> Receipt: ...
+
+
+def count_ignored(decoded: Decoded, metrics: Metrics, door: str) -> None:
+    """Count what a source sent beside its requests."""
+    for each in decoded.ignored:
+        metrics.count("hopline_intake_records_ignored_total", door=door, reason=each.code)

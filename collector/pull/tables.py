@@ -8,17 +8,12 @@ Source: azure-monitor-docs reference/tables; logs/data-ingestion-time.md for ing
 kusto/query pack-all-function (applies to Azure Monitor).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from collector.decode.gateways import (
-    azure_agc,
-    azure_apim,
-    azure_app_insights,
-    azure_application_gateway,
-)
+from collector.decode.gateways import get_adapter
 from collector.errors import ConfigError
 from collector.model import Decoded
 
@@ -36,11 +31,20 @@ _NEWEST = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class PulledTable:
-    """One table: its name, the condition its rows must meet, and the decoder of its rows."""
+    """One table: its name, the adapter of its rows, and the condition that they must meet."""
 
     name: str
-    decode: Callable[[Sequence[dict[str, Any]]], Decoded]
+    adapter: str
     narrowing: str = ""
+
+    def decode(self, rows: Sequence[Mapping[str, Any]]) -> Decoded:
+        """
+        Decode rows as the query API returns them.
+
+        Shape: column name to value; dynamic columns as objects or JSON text, a null guid as "None".
+        """
+        typed = (row if "Type" in row else {**row, "Type": self.name} for row in rows)
+        return get_adapter(self.adapter).decode_rows(typed)
 
     def query(self, start_ns: int, end_ns: int, limit: int | None) -> str:
         """
@@ -102,26 +106,20 @@ def _datetime(moment_ns: int) -> datetime:
     return datetime.fromtimestamp(moment_ns // 1_000_000_000, UTC)
 
 
-def _apim(name: str, narrowing: str = "") -> PulledTable:
-    return PulledTable(name, lambda rows: azure_apim.decode_rows(name, rows), narrowing)
-
-
-def _app_insights(name: str) -> PulledTable:
-    # The table holds the telemetry of every application of the workspace, API Management's too.
-    narrowing = 'Properties has "API Management" or Properties has "API Name"'
-    return PulledTable(name, lambda rows: azure_app_insights.decode_rows(name, rows), narrowing)
-
-
+# The tables hold the telemetry of every application of the workspace, API Management's too.
+_OWN_TELEMETRY = 'Properties has "API Management" or Properties has "API Name"'
 TABLES = {
     table.name: table
     for table in (
-        _apim("ApiManagementGatewayLogs"),
-        _apim("AzureDiagnostics", 'ResourceProvider == "MICROSOFT.APIMANAGEMENT"'),
-        _apim("ApiManagementGatewayLlmLog"),
-        _apim("ApiManagementWebSocketConnectionLogs"),
-        PulledTable("AGWAccessLogs", azure_application_gateway.decode_rows),
-        PulledTable("AGCAccessLogs", azure_agc.decode_rows),
-        _app_insights("AppRequests"),
-        _app_insights("AppDependencies"),
+        PulledTable("ApiManagementGatewayLogs", "azure-apim"),
+        PulledTable(
+            "AzureDiagnostics", "azure-apim", 'ResourceProvider == "MICROSOFT.APIMANAGEMENT"'
+        ),
+        PulledTable("ApiManagementGatewayLlmLog", "azure-apim"),
+        PulledTable("ApiManagementWebSocketConnectionLogs", "azure-apim"),
+        PulledTable("AGWAccessLogs", "azure-application-gateway"),
+        PulledTable("AGCAccessLogs", "azure-agc"),
+        PulledTable("AppRequests", "azure-app-insights", _OWN_TELEMETRY),
+        PulledTable("AppDependencies", "azure-app-insights", _OWN_TELEMETRY),
     )
 }

@@ -115,6 +115,7 @@ class SourceReport:
     watermark_ns: Moment | None = None
     accepted: int = 0
     rejected: int = 0
+    ignored: int = 0
     last_error: str = ""
 
 

@@ -1,7 +1,7 @@
 """
 Gateway records pushed over HTTP: `POST /v1/gateway/{adapter}`.
 
-What a product needs differently (its token header, its answer) is its adapter's `HttpProfile`.
+Amazon Data Firehose delivers any gateway's records in a way of its own: see `firehose`.
 """
 
 from fastapi import APIRouter, Request, Response
@@ -24,10 +24,24 @@ from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
 from collector.receive.body import Admission, inflate, read_body
+from collector.receive.firehose import (
+    ACCESS_KEY_HEADER,
+    DELIVERY_HEADER,
+    is_delivery,
+    write_answer,
+)
 
 DOOR = "gateway-http"
 _MAX_ERRORS = 100
-_EXAMPLE = {"accepted": 2, "rejected": 1, "errors": [{"index": 2, "reason": "no start time"}]}
+_EXAMPLE = {
+    "accepted": 2,
+    "rejected": 1,
+    "ignored": 1,
+    "errors": [
+        {"index": 2, "reason": "TimeGenerated: is missing"},
+        {"index": 3, "reason": "ignored: an event of the gateway, no request"},
+    ],
+}
 
 
 class GatewayPush:
@@ -60,15 +74,14 @@ class GatewayPush:
         Take one body in the gateway product's own format.
 
         The answer counts what is durable; records that cannot be used are listed with their index
-        and do not cost the others.
+        and do not cost the others. What is no request of an API is ignored, and listed by reason.
         """
         headers: Headers = dict(request.scope["headers"])
         known: Adapter | None = None
-        body = b""
         outcome: Receipt | CollectorError
         try:
             known = get_adapter(adapter)
-            self._check_token(known, headers)
+            self._check_token(headers)
             length = content_length(headers)
             async with self._admission.claim(length) as claim:
                 body = await read_body(request.receive, claim, length, self._max_body_bytes)
@@ -80,19 +93,17 @@ class GatewayPush:
         except CollectorError as exc:
             self._intake.refuse(DOOR, known.name if known else "unknown", Stream.RECORD, exc)
             outcome = exc
-        return self._answer(known, headers, body, outcome)
+        return self._answer(headers, outcome)
 
-    def _check_token(self, adapter: Adapter, headers: Headers) -> None:
-        own = adapter.http_profile.token_header.encode()
-        if own and own in headers and not authorization(headers):
-            self._tokens.check(headers[own].decode("latin-1"))
+    def _check_token(self, headers: Headers) -> None:
+        if ACCESS_KEY_HEADER in headers and not authorization(headers):
+            self._tokens.check(headers[ACCESS_KEY_HEADER].decode("latin-1"))
         else:
             self._tokens.check_header(authorization(headers))
 
     def _envelope(
         self, adapter: Adapter, headers: Headers, body: bytes, received_ns: int, request: Request
     ) -> Envelope:
-        delivery = adapter.http_profile.delivery_header.encode()
         return Envelope(
             signal=Stream.RECORD,
             format="gateway",
@@ -102,31 +113,26 @@ class GatewayPush:
             source=adapter.name,
             adapter=adapter.name,
             peer=peer(request.scope),
-            delivery_id=headers.get(delivery, b"").decode("latin-1") if delivery else "",
+            delivery_id=headers.get(DELIVERY_HEADER, b"").decode("latin-1"),
         )
 
-    def _answer(
-        self,
-        adapter: Adapter | None,
-        headers: Headers,
-        body: bytes,
-        outcome: Receipt | CollectorError,
-    ) -> Response:
+    def _answer(self, headers: Headers, outcome: Receipt | CollectorError) -> Response:
+        status = 200
         extra: dict[str, str] = {}
         if isinstance(outcome, CollectorError):
+            status = outcome.http_status
             refusal = refusal_headers(outcome, headers)
             extra = {name.decode(): value.decode() for name, value in refusal}
-        if adapter is not None and adapter.http_profile.respond is not None:
-            plain = {name.decode("latin-1"): v.decode("latin-1") for name, v in headers.items()}
-            own = adapter.http_profile.respond(plain, body, outcome, self._clock.now_ns())
-            if own is not None:
-                return Response(own.body, own.status, extra, own.content_type)
+        if is_delivery(headers):
+            body = write_answer(headers, outcome, self._clock.now_ns())
+            return Response(body, status, extra, "application/json")
         if isinstance(outcome, CollectorError):
-            return JSONResponse(error_document(outcome), outcome.http_status, extra)
+            return JSONResponse(error_document(outcome), status, extra)
         return JSONResponse(
             {
                 "accepted": outcome.accepted,
                 "rejected": outcome.rejected,
+                "ignored": outcome.ignored,
                 "errors": [
                     {"index": error.index, "reason": error.reason}
                     for error in outcome.errors[:_MAX_ERRORS]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from collector.decode.bodies import split_documents
+from collector.decode.bodies import split_body
 from collector.decode.gateways import Adapter, find_adapters, get_adapter
 from collector.decode.quality import (
     BACKEND_GT_TOTAL,
@@ -140,7 +140,7 @@ def test_every_adapter_has_a_fixture_with_the_required_cases(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_adapter_states_its_source_and_what_its_times_mean(name: str) -> None:
     """The module says where the format is written down, and its profile what the times hold."""
-    module = sys.modules[get_adapter(name).decode.__module__]
+    module = sys.modules[f"collector.decode.gateways.{name.replace('-', '_')}"]
     assert "Source: " in (module.__doc__ or "")
     assert "Times: " in (module.__doc__ or "")
     assert isinstance(module.PROFILE, Profile)
@@ -160,6 +160,8 @@ def test_a_body_becomes_exactly_the_records_of_its_fixture(case: Case) -> None:
     errors = [{"index": each.index, "field": each.field} for each in decoded.rejected]
     assert errors == case.expected.get("errors", errors)
     assert all(each.reason for each in decoded.rejected)
+    ignored = [{"index": each.index, "code": each.code} for each in decoded.ignored]
+    assert ignored == case.expected.get("ignored", [])
 
 
 @pytest.mark.parametrize("case", CASES, ids=_case_id)
@@ -403,6 +405,22 @@ def test_a_body_of_another_gateway_is_never_taken(name: str, other: str) -> None
         assert all(error.reason for error in decoded.rejected)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("other", NAMES)
+def test_a_refusal_names_the_adapter_that_would_have_taken_it(name: str, other: str) -> None:
+    """Who sends to the wrong path is told the right one."""
+    if name == other or {name, other} == {"azure-apim", "azure-app-insights"}:
+        return
+    case = _case(other, "plain")
+    try:
+        decoded = get_adapter(name).decode(case.body)
+        told = [error.reason for error in (*decoded.rejected, *decoded.ignored)]
+    except Undecodable as exc:
+        told = [exc.hint]
+    assert told
+    assert f"the adapter {other} reads this" in told[0]
+
+
 @pytest.mark.parametrize("case", CASES, ids=_case_id)
 def test_no_secret_of_a_query_string_reaches_the_journal(case: Case) -> None:
     """A subscription key after any question mark is masked in every field, the original too."""
@@ -432,4 +450,4 @@ def test_the_fixture_reader_gives_the_bytes_that_were_meant() -> None:
     assert body_of({"body": {"a": 1}}) == b'{"a": 1}'
     assert body_of({"body": "x\n"}) == b"x\n"
     assert body_of({"body_base64": "/w=="}) == b"\xff"
-    assert split_documents(body_of({"body": [{}]})).entries == [{}]
+    assert split_body(body_of({"body": [{}]})).entries == [{}]

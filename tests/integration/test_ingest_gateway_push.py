@@ -53,7 +53,7 @@ async def test_entry_becomes_a_record(ingest: Ingest) -> None:
     """A Kong entry is journaled as a gateway record with its secrets masked."""
     response = await push(ingest, json.dumps(ENTRY).encode())
     assert response.status_code == 200
-    assert response.json() == {"accepted": 1, "rejected": 0, "errors": []}
+    assert response.json() == {"accepted": 1, "rejected": 0, "ignored": 0, "errors": []}
     (record,) = journaled_records(ingest.journal)
     assert (record.gateway, record.record_id) == ("kong", "7f3a9c0e5b6d4e12")
     assert record.start_ns == STARTED_MS * 1_000_000

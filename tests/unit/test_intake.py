@@ -264,6 +264,7 @@ async def test_status_for_the_query_side(
         "stream": "trace",
         "accepted": 1,
         "rejected": 1,
+        "ignored": 0,
         "refused": 1,
         "resent": 0,
         "last_seen_ns": NOW_NS,

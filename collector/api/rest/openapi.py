@@ -181,7 +181,7 @@ SPANS = _route(
 SOURCES = _route(
     "sources",
     "How fresh every source is",
-    "Per source: last seen, lag percentiles, watermark, accepted and rejected counts.",
+    "Per source: last seen, lag percentiles, watermark, accepted, rejected and ignored counts.",
     examples.SOURCES,
     tag="overview",
 )

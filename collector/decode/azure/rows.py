@@ -11,15 +11,14 @@ azure-docs api-management gateway-log-schema-reference.md.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import filterfalse
 from typing import Any, NamedTuple
 
 import orjson
 
-from collector.decode.bodies import Bodies, Entries
 from collector.decode.fields import (
     NS_PER_MS,
     FieldError,
@@ -32,7 +31,7 @@ from collector.decode.fields import (
     require_timestamp,
     write_raw,
 )
-from collector.model import GatewayRecord, RecordError
+from collector.model import GatewayRecord
 
 MISSING = frozenset({"-", "None", "null", "NULL"})
 _TEXT = frozenset({str})
@@ -99,6 +98,14 @@ def rename(row: Row) -> FlatRow:
     flat.original = row
     flat.dynamic = shape.dynamic
     return flat
+
+
+def has_column(row: Row, names: frozenset[str]) -> bool:
+    """Tell whether *row*, or its `properties`, has one of *names* (canonical) in any spelling."""
+    if not names.isdisjoint(_shape_of(row).names):
+        return True
+    properties = row.get("properties")
+    return properties.__class__ is dict and not names.isdisjoint(_shape_of(properties).names)
 
 
 def _shape_of(row: Row) -> _Shape:
@@ -260,30 +267,12 @@ def _opened(name: str, value: Any) -> Any:
     return value
 
 
-def expand(documents: Bodies) -> Bodies:
-    """Lay the `records` arrays of diagnostic envelopes flat; everything else stays in place."""
-    return Bodies(Entries(partial(_expanded, documents.entries)), documents.is_repaired)
-
-
-def _expanded(entries: Iterable[Any]) -> Iterator[Any]:
-    index = 0
-    for entry in entries:
-        if _is_envelope(entry):
-            index += len(entry["records"])
-            yield from entry["records"]
-            continue
-        if entry.__class__ is RecordError:
-            entry = RecordError(index, entry.reason, entry.field, entry.code)
-        index += 1
-        yield entry
-
-
 def read_named(
-    read: Callable[[FlatRow], GatewayRecord | None], lay: Callable[[Row], FlatRow] = flatten
-) -> Callable[[Row], GatewayRecord | None]:
+    read: Callable[[FlatRow], GatewayRecord], lay: Callable[[Row], FlatRow] = flatten
+) -> Callable[[Row], GatewayRecord]:
     """Wrap a reader of flat rows so that its errors carry the field as the sender spells it."""
 
-    def read_row(row: Row) -> GatewayRecord | None:
+    def read_row(row: Row) -> GatewayRecord:
         try:
             return read(lay(row))
         except FieldError as exc:
@@ -295,10 +284,6 @@ def read_named(
 def resource_name(resource_id: str) -> str:
     """Return the last segment of an Azure resource id in lower case: the service's name."""
     return resource_id.rstrip("/").rpartition("/")[2].lower()
-
-
-def _is_envelope(entry: object) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("records"), list)
 
 
 def _names(row: Row) -> Iterable[str]:

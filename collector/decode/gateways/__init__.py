@@ -1,50 +1,28 @@
 """
 One file a gateway; this package finds them.
 
-In: the body of one push or pull. Out: `Decoded`. May import: `errors`, `model` and from `decode`
-what reads (`documents`, `fields`, `vocabulary`, `context`, `targets`, `ids`) and what checks
-(`truth`). Never: another adapter. Read first: `kong.py`.
+In: the body of one push or pull. Out: `Decoded`. An adapter is a `Reader` with a name: it reads one
+object or line; what may be around it is taken off before. May import: `errors`, `model` and from
+`decode` what reads (`reading`, `fields`, `aliases`, `context`, `urls`, `timestamps`) and what
+checks (`quality`). Never: another adapter. Read first: `kong.py`.
 
 Adding a gateway: write `decode/gateways/<name>.py` with an `ADAPTER`, the fixture
 `tests/fixtures/gateways/<name>.json`, and its row in README.md. Nothing else is edited.
 """
 
+import contextlib
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
-from collector.errors import CollectorError, UnknownDoor
-from collector.model import Decoded, Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What to send back over HTTP, complete: no encoding is to be put on it."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpProfile:
-    """
-    How a product talks over HTTP where it differs from `POST /v1/gateway/{name}` in general.
-
-    `token_header` is a header (lower case) that holds the ingest token when there is no bearer
-    token. `delivery_header` holds the sender's own id of one delivery, the same when it sends it
-    again. `respond` writes the answer; its arguments are the request's headers (lower case), the
-    body as decompressed, what became of it, and Unix nanoseconds. It returns `None` to leave the
-    answer to the door.
-    """
-
-    token_header: str = ""
-    delivery_header: str = ""
-    respond: (
-        Callable[[Mapping[str, str], bytes, Receipt | CollectorError, int], Answer | None] | None
-    ) = None
+from collector.decode.bodies import split_body
+from collector.decode.fields import FieldError, NotARequest, Row
+from collector.decode.reading import Reader, read_body, read_rows
+from collector.errors import Undecodable, UnknownDoor
+from collector.model import Decoded, RecordError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +30,48 @@ class Adapter:
     """
     How one gateway product is read.
 
-    `name` is the path segment in `POST /v1/gateway/{name}`, `decode` turns one body into records
-    (raises `Undecodable` when nothing in it can be read), `source` is the reference for the format,
-    `http_profile` is for products with an HTTP protocol of their own.
+    `name` is the path segment in `POST /v1/gateway/{name}`, `reader` turns the entries of its logs
+    into records, `source` is the reference for the format.
     """
 
     name: str
     product: str
-    decode: Callable[[bytes], Decoded]
+    reader: Reader
     source: str
-    http_profile: HttpProfile = HttpProfile()
+
+    def decode(self, body: bytes) -> Decoded:
+        """
+        Decode one body, in its order.
+
+        Shape: one JSON object, an array, objects one a line or back to back, text lines if the
+        product writes such, and all of it in what `envelopes` knows.
+
+        Returns:
+            One gateway record per request; an entry that cannot be read is rejected with its index,
+            the field's name, and the adapter that would have read it, if there is one.
+
+        Raises:
+            Undecodable: nothing in the body can be read. Never retried.
+            TooLarge: what is compressed inside is too large. Never retried.
+        """
+        try:
+            reading = read_body(self.reader, body)
+        except Undecodable as exc:
+            raise Undecodable(exc.message, hint=_hint_for(body, self.name)) from None
+        for place, entry in reading.refused:
+            if other := _find_reader_of(entry, self.name):
+                reading.rejected[place] = _naming(reading.rejected[place], other)
+        for known, entry in reading.passed.items():
+            if other := _find_reader_of(entry, self.name):
+                reading.ignored = [
+                    _naming(each, other) if each.reason == known else each
+                    for each in reading.ignored
+                ]
+        return reading.decoded()
+
+    def decode_rows(self, rows: Iterable[Row]) -> Decoded:
+        """Decode rows that lie open: columns to values, as a query's answer has them."""
+        return read_rows(self.reader, rows)
 
 
 @cache
@@ -89,3 +99,33 @@ def get_adapter(name: str) -> Adapter:
     except KeyError:
         msg = f"there is no gateway adapter {name!r}"
         raise UnknownDoor(msg, hint=f"known adapters: {', '.join(adapters)}") from None
+
+
+def _naming(error: RecordError, other: str) -> RecordError:
+    return replace(error, reason=f"{error.reason}; the adapter {other} reads this")
+
+
+def _find_reader_of(entry: Any, name: str) -> str:
+    """Return the adapter beside *name* that makes a record of *entry*, "" when none does."""
+    for adapter in find_adapters().values():
+        reader = adapter.reader
+        if adapter.name == name:
+            continue
+        with contextlib.suppress(FieldError, NotARequest):
+            if entry.__class__ is dict and reader.is_row(entry):
+                reader.read_row(entry)
+                return adapter.name
+            if entry.__class__ is str and reader.read_line and reader.is_line(entry):
+                reader.read_line(entry)
+                return adapter.name
+    return ""
+
+
+def _hint_for(body: bytes, name: str) -> str:
+    """Return which adapter reads the beginning of *body*, for one that is refused as a whole."""
+    try:
+        first = next(iter(split_body(body).entries), None)
+    except Undecodable:
+        return ""
+    other = _find_reader_of(first, name)
+    return f"the adapter {other} reads this" if other else ""

@@ -15,10 +15,7 @@ Shapes of other policies log fewer moments; what stands in is kept as `reading.*
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from collector.decode.aliases import Aliases
-from collector.decode.bodies import decode_rows, unwrap
 from collector.decode.context import context_from_headers, find_ids, read_context
 from collector.decode.fields import (
     NS_PER_MS,
@@ -33,8 +30,9 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.quality import NEGATIVE_SELF, Profile, check
+from collector.decode.reading import Reader
 from collector.decode.urls import split_target
-from collector.model import Decoded, GatewayRecord, Id
+from collector.model import GatewayRecord, Id
 
 PROFILE = Profile(
     stamped="start",
@@ -106,59 +104,27 @@ _VOCABULARY = Aliases(
     }
 )
 
+_NEEDED = ("client.received.start.timestamp", "client.received.end.timestamp")
+_MARKS = frozenset((*_NEEDED, "apiproxy.name", "messageid"))
 # above, a number may be of another unit; below, too
 _LEAST_MS, _MOST_MS = 10**11, 9 * 10**12
 Interval = tuple[int, int]
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode log entries, in their order.
-
-    Shape: objects whose keys are flow variables or spellings of them (`messageid`, `messageId`),
-    one a line, in an array, with a syslog header before them, or inside Cloud Logging's
-    `jsonPayload`; the shapes of Datadog's guide and of public Cloud Logging policies.
-
-    Returns:
-        One gateway record per entry; one without any of the client's moments is rejected.
-
-    Raises:
-        Undecodable: nothing in the body can be read. Never retried.
-    """
-    return decode_rows(body, _read_row, read_line=_read_line)
-
-
-def _read_line(line: str) -> GatewayRecord:
-    start = line.find("{")
-    if start >= 0:
-        try:
-            row = orjson.loads(line[start:])
-        except orjson.JSONDecodeError:
-            row = None
-        if isinstance(row, dict):
-            return _read_row(row)
-    raise FieldError("", "expected a JSON object, possibly after a syslog header")
+def _is_row(row: Row) -> bool:
+    return not _MARKS.isdisjoint(row) or _VOCABULARY.has(row, *_NEEDED)
 
 
 def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
-    if _has_moment(facts):
-        return _build(facts, write_raw(row))
-    inner, _ = unwrap(row)
-    if isinstance(inner, str):
-        return _read_line(inner)
-    if inner is None or not _has_moment(_VOCABULARY.lay(inner)):
-        raise FieldError("client.received.start.timestamp", "is missing")
-    return _read_row(inner)
+    return _build(facts, write_raw(row))
 
 
 _read_row = _VOCABULARY.reader(_read)
 
 
-def _has_moment(facts: Row) -> bool:
-    return "client.received.start.timestamp" in facts or "client.received.end.timestamp" in facts
-
-
 def _build(row: dict[str, Any], raw: str) -> GatewayRecord:
+    if not any(name in row for name in _NEEDED):
+        raise FieldError(_NEEDED[0], "is missing")
     target = split_target(read_text(row, "request.url"))
     message_id = read_text(row, "messageid")
     record = GatewayRecord(
@@ -304,6 +270,6 @@ def _read_error(record: GatewayRecord, row: Row) -> None:
 ADAPTER = Adapter(
     name="apigee",
     product="Apigee",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=_read_row),
     source="https://cloud.google.com/apigee/docs/api-platform/reference/variables-reference",
 )

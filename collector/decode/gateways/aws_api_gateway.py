@@ -11,17 +11,9 @@ the upload of the body to it; authorizers are part of the gateway's own time. Th
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from collector.decode.aliases import Aliases
-from collector.decode.aws.firehose import (
-    ACCESS_KEY_HEADER,
-    DELIVERY_HEADER,
-    split_delivery,
-    write_answer,
-)
-from collector.decode.bodies import decode_entries
 from collector.decode.context import LoggedContext, context_from_headers
 from collector.decode.fields import (
     FieldError,
@@ -34,12 +26,12 @@ from collector.decode.fields import (
     require_text,
     write_raw,
 )
-from collector.decode.gateways import Adapter, Answer, HttpProfile
+from collector.decode.gateways import Adapter
 from collector.decode.quality import Profile, check
+from collector.decode.reading import Reader
 from collector.decode.timestamps import NS_PER_MS, Timestamp
-from collector.errors import CollectorError
 from collector.identity.ids import parse_xray
-from collector.model import Decoded, GatewayRecord, Id, Receipt
+from collector.model import GatewayRecord, Id
 
 PROFILE = Profile(
     stamped="start",
@@ -58,6 +50,9 @@ _CLF = re.compile(
 )
 _LONGEST_LINE = 16_384
 _REGION = re.compile(r"\.execute-api\.([a-z0-9-]{1,30})\.", re.ASCII)
+# Every format has a time; the usual spellings are looked for first.
+_MARKS = frozenset(("requestTime", "requestTimeEpoch"))
+_NEEDED = ("requestTime", "requestTimeEpoch")
 # `$context` variables that become attributes.
 _ATTRIBUTES = {
     "stage": "aws.stage",
@@ -106,23 +101,12 @@ _VOCABULARY = Aliases(
 )
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode access-log lines, in the order they stand in the body.
+def _is_row(row: Row) -> bool:
+    return not _MARKS.isdisjoint(row) or _VOCABULARY.has(row, *_NEEDED)
 
-    Shape: JSON objects with keys of the user's own spelling (`requestId`, `request_id`,
-    `context.requestId`), one a line, back to back or in an array; the common log format; each of
-    them inside a Firehose delivery or a CloudWatch subscription envelope.
 
-    Returns:
-        One gateway record per log line; a line without a request id or a time is rejected with its
-        index and the name of the field.
-
-    Raises:
-        Undecodable: nothing in the body can be read. Never retried.
-        TooLarge: compressed records inside are too large. Never retried.
-    """
-    return decode_entries(split_delivery(body), _read_row, read_line=_read_line)
+def _is_line(line: str) -> bool:
+    return _CLF.match(line) is not None if len(line) <= _LONGEST_LINE else False
 
 
 def _read_line(line: str) -> GatewayRecord:
@@ -248,22 +232,9 @@ def _read_error(record: GatewayRecord, row: Row, original: Row) -> None:
         record.error_source = "gateway"
 
 
-def _respond(
-    headers: Mapping[str, str], body: bytes, outcome: Receipt | CollectorError, now_ns: int
-) -> Answer | None:
-    """Answer a Firehose delivery in its own shape; only 200 means taken, bad lines or not."""
-    if DELIVERY_HEADER not in headers:
-        return None
-    status = outcome.http_status if isinstance(outcome, CollectorError) else 200
-    return Answer(status, write_answer(headers, body, outcome, now_ns))
-
-
 ADAPTER = Adapter(
     name="aws-api-gateway",
     product="AWS API Gateway",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=_read_row, is_line=_is_line, read_line=_read_line),
     source="https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html",
-    http_profile=HttpProfile(
-        token_header=ACCESS_KEY_HEADER, delivery_header=DELIVERY_HEADER, respond=_respond
-    ),
 )

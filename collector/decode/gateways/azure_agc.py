@@ -9,19 +9,17 @@ computed (`reading.time`). `timeTaken` is the whole in ms, with the client's sen
 ends at the backend's first byte (`reading.backend` keeps which was seen).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from collector.decode.azure.rows import (
     FlatRow,
-    expand,
+    has_column,
     read_named,
     require_start,
     resource_name,
 )
-from collector.decode.bodies import Bodies, decode_entries, split_documents
 from collector.decode.fields import (
     FieldError,
+    NotARequest,
+    Row,
     read_int,
     read_ns_from_ms,
     read_status,
@@ -31,8 +29,9 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.quality import Profile, check
+from collector.decode.reading import Reader
 from collector.decode.urls import split_target
-from collector.model import Decoded, GatewayRecord, Id
+from collector.model import GatewayRecord, Id
 
 PROFILE = Profile(
     stamped="end",
@@ -41,6 +40,7 @@ PROFILE = Profile(
     is_body_upload_included=True,
 )
 
+_MARKS = frozenset(("trackingid", "category"))
 _CATEGORIES = frozenset({"", "trafficcontrolleraccesslog"})
 _OTHER_CATEGORIES = frozenset({"trafficcontrollerfirewalllog"})
 _ATTRIBUTES = {
@@ -51,32 +51,14 @@ _ATTRIBUTES = {
 }
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode one body, in the order Azure wrote it.
-
-    Shape: rows of `AGCAccessLogs` or diagnostic records (every property is text, "-" is missing),
-    alone, in an array, one a line, or in a `{"records": […]}` envelope. Firewall records of the
-    same gateway are passed over.
-
-    Returns:
-        One gateway record per access-log entry; another category's record is rejected by name.
-
-    Raises:
-        Undecodable: nothing in the body is JSON. Never retried.
-    """
-    return decode_entries(expand(split_documents(body)), read_named(_read))
+def _is_row(row: Row) -> bool:
+    return has_column(row, _MARKS)
 
 
-def decode_rows(rows: Sequence[Mapping[str, Any]]) -> Decoded:
-    """Decode rows of `AGCAccessLogs` as the query API returns them: names to values, typed."""
-    return decode_entries(Bodies(rows), read_named(_read))
-
-
-def _read(flat: FlatRow) -> GatewayRecord | None:
+def _read(flat: FlatRow) -> GatewayRecord:
     category = read_text(flat, "category").lower()
     if category in _OTHER_CATEGORIES:
-        return None
+        raise NotARequest("category", f"{category} is not about one request")
     if category not in _CATEGORIES:
         reason = f"{category!r} is not an Application Gateway for Containers access log"
         raise FieldError("category", reason)
@@ -141,6 +123,6 @@ def _attributes(flat: FlatRow, query: str) -> dict[str, str]:
 ADAPTER = Adapter(
     name="azure-agc",
     product="Azure Application Gateway for Containers",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=read_named(_read)),
     source="https://learn.microsoft.com/azure/application-gateway/for-containers/diagnostics",
 )

@@ -15,14 +15,13 @@ gateway-log-schema-reference.md, api-management-howto-use-azure-monitor.md,
 log-to-eventhub-policy.md, self-hosted-gateway-settings-reference.md.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 
 from collector.decode.azure.rows import (
     FlatRow,
-    expand,
+    has_column,
     raw_text,
     read_duration_ns,
     read_named,
@@ -35,10 +34,11 @@ from collector.decode.azure.side_logs import (
     read_llm_usage,
     read_websocket_event,
 )
-from collector.decode.bodies import Bodies, decode_entries, split_documents
 from collector.decode.context import LoggedContext, context_from_headers
 from collector.decode.fields import (
     FieldError,
+    NotARequest,
+    Row,
     is_missing,
     read_bool,
     read_headers,
@@ -49,9 +49,10 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.quality import Profile, check
+from collector.decode.reading import Reader
 from collector.decode.urls import kind_of, split_target
 from collector.identity.ids import REQUEST_ID_HEADERS
-from collector.model import Decoded, GatewayRecord, Id
+from collector.model import GatewayRecord, Id
 
 GATEWAY = "azure-apim"
 PROFILE = Profile(
@@ -70,6 +71,7 @@ POLICY_PROFILE = Profile(
 )
 # What the event of a policy has and no other log with a request id does.
 _POLICY_SIGNS = frozenset({"startedat", "elapsedms", "phase"})
+_MARKS = frozenset(("correlationid", "category", "requestid", "isrequestsuccess", "metricname"))
 _TICK_NS = 100
 _ERROR_COLUMNS = (
     "lasterrorreason",
@@ -105,40 +107,11 @@ _ATTRIBUTES = {
 }
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode one body, in the order Azure wrote it.
-
-    Shape: one JSON object, an array, or JSON lines; each object is a row, a policy event, or an
-    envelope whose `records` count as if they stood there. Records of other categories of the same
-    service (audit, metrics) are passed over.
-
-    Returns:
-        One gateway record per request; an entry that cannot be read is rejected with its index
-        and the field's name.
-
-    Raises:
-        Undecodable: nothing in the body is JSON. Never retried.
-    """
-    return _decode(expand(split_documents(body)))
+def _is_row(row: Row) -> bool:
+    return has_column(row, _MARKS)
 
 
-def decode_rows(table: str, rows: Sequence[Mapping[str, Any]]) -> Decoded:
-    """
-    Decode rows of one Log Analytics table as the query API returns them.
-
-    Shape: column name to value; datetimes as aware `datetime`, dynamic columns as JSON text, a null
-    guid as "None".
-    """
-    return _decode(Bodies([row if "Type" in row else {**row, "Type": table} for row in rows]))
-
-
-def _decode(documents: Bodies) -> Decoded:
-    decoded = decode_entries(documents, read_named(_read))
-    return Decoded(merge_side_logs(decoded.records), decoded.rejected, decoded.repaired)
-
-
-def _read(flat: FlatRow) -> GatewayRecord | None:
+def _read(flat: FlatRow) -> GatewayRecord:
     if flat.get("category") == "GatewayLogs" and flat.get("correlationid"):
         return _read_gateway_log(flat)
     category = read_text(flat, "category").lower()
@@ -148,7 +121,7 @@ def _read(flat: FlatRow) -> GatewayRecord | None:
     if "llm" in category or "llm" in table:
         return read_llm_usage(flat, GATEWAY)
     if category not in _GATEWAY_LOGS or "metricname" in flat:
-        return None
+        raise NotARequest("category", f"{category or 'a metric'} is not about one request")
     if table in ("apprequests", "appdependencies"):
         raise FieldError("type", f"{table} rows belong to the adapter azure-app-insights")
     if "requestid" in flat and not _POLICY_SIGNS.isdisjoint(flat):
@@ -409,6 +382,6 @@ def _size(flat: FlatRow, name: str) -> int | None:
 ADAPTER = Adapter(
     name="azure-apim",
     product="Azure API Management",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=read_named(_read), finish=merge_side_logs),
     source="https://learn.microsoft.com/azure/api-management/gateway-log-schema-reference",
 )

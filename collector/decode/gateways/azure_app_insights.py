@@ -15,13 +15,12 @@ apprequests.md, appdependencies.md; ApplicationInsights-Announcements#27 (legacy
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from collector.attributes import REQUEST_KEY
 from collector.decode.azure.rows import (
     FlatRow,
-    expand,
+    has_column,
     raw_text,
     read_columns,
     read_duration_ns,
@@ -29,10 +28,10 @@ from collector.decode.azure.rows import (
     rename,
     require_start,
 )
-from collector.decode.bodies import Bodies, decode_entries, split_documents
 from collector.decode.context import distinct, find_ids
 from collector.decode.fields import (
     FieldError,
+    NotARequest,
     Row,
     is_missing,
     read_bool,
@@ -43,9 +42,10 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.quality import Profile, check
+from collector.decode.reading import Reader
 from collector.decode.urls import split_target
 from collector.identity.ids import normalise_span_id, normalise_trace_id, parse_request_id
-from collector.model import Decoded, GatewayRecord, Id
+from collector.model import GatewayRecord, Id
 
 GATEWAY = "azure-apim"
 PROFILE = Profile(
@@ -54,6 +54,7 @@ PROFILE = Profile(
     are_tries_included=True,
     is_body_upload_included=True,
 )
+_MARKS = frozenset(("operationid", "operationname", "itemtype"))
 _TICK_NS = 100
 _KINDS = {
     "apprequests": "request",
@@ -66,6 +67,7 @@ _OTHER_TELEMETRY = frozenset(
     + ("appavailabilityresults", "appsystemevents", "appbrowsertimings")
     + ("exception", "trace", "customevent", "custommetric", "pageview", "availabilityresult")
 )
+_TYPES = _OTHER_TELEMETRY | frozenset(_KINDS)
 _REQUEST_COLUMNS = ("url", "name", "operationname", "resultcode", "clientip")
 _REQUEST_PROPERTIES = ("HTTP Method", "Product Name", "Subscription Name", "API Type")
 _API_KINDS = {"graphql": "graphql", "websocket": "websocket", "grpc": "grpc"}
@@ -76,47 +78,22 @@ _NO_TRACE_ID = "0" * 32
 _ANONYMOUS = "0.0.0.0"  # noqa: S104 an address that Application Insights writes, not one to bind
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode one export or batch of telemetry, in body order.
-
-    Shape: one JSON object, an array, JSON lines, or an envelope with `records`.
-
-    Returns:
-        One record per request, with its dependencies of the same body merged into it; a dependency
-        whose request is not in the body is a record of its own under the same id.
-
-    Raises:
-        Undecodable: nothing in the body is JSON. Never retried.
-    """
-    return _decode(expand(split_documents(body)))
+def _is_row(row: Row) -> bool:
+    kind = row.get("Type")
+    return has_column(row, _MARKS) or (isinstance(kind, str) and kind.lower() in _TYPES)
 
 
-def decode_rows(table: str, rows: Sequence[Mapping[str, Any]]) -> Decoded:
-    """
-    Decode rows of `AppRequests` or `AppDependencies` as the query API returns them.
-
-    Shape: column name to value; datetimes as aware `datetime`, dynamic columns as JSON text.
-    """
-    return _decode(Bodies([row if "Type" in row else {**row, "Type": table} for row in rows]))
-
-
-def _decode(documents: Bodies) -> Decoded:
-    decoded = decode_entries(documents, read_named(_read, rename))
-    return Decoded(_merge(decoded.records), decoded.rejected, decoded.repaired)
-
-
-def _read(flat: FlatRow) -> GatewayRecord | None:
+def _read(flat: FlatRow) -> GatewayRecord:
     kind_text = read_text(flat, "type", "itemtype").lower()
     if kind_text in _OTHER_TELEMETRY:
-        return None
+        raise NotARequest("category", f"{kind_text} is not about one request")
     properties = read_object(flat, "properties", "customdimensions")
     kind = _KINDS.get(kind_text) or _guess_kind(flat)
     operation_id = read_text(flat, "operationid")
     span = require_text(flat, "id")
     start = require_start(flat, "timegenerated", "time", "timestamp")
     if not _is_api_management(flat, properties):
-        return None
+        raise NotARequest("application", "telemetry of another application, not of API Management")
     record = GatewayRecord(
         gateway=GATEWAY,
         record_id="",
@@ -308,7 +285,7 @@ def _merge(records: Sequence[GatewayRecord]) -> list[GatewayRecord]:
     return [
         record
         for record in records
-        if record.source == "app-requests" or record.attributes[REQUEST_KEY] not in requests
+        if record.source == "app-requests" or record.attributes.get(REQUEST_KEY) not in requests
     ]
 
 
@@ -330,6 +307,6 @@ def _add_dependency(request: GatewayRecord, dependency: GatewayRecord) -> None:
 ADAPTER = Adapter(
     name="azure-app-insights",
     product="Azure API Management through Application Insights",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=read_named(_read, rename), finish=_merge),
     source="https://learn.microsoft.com/azure/api-management/api-management-howto-app-insights",
 )

@@ -11,20 +11,21 @@ receiving: in seconds on v2, in ms on v1 (`reading.timeTaken` keeps which was se
 response to the client. The gateway does not retry what reached a backend.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from collector.decode.azure.rows import (
     FlatRow,
-    expand,
+    has_column,
     read_columns,
     read_named,
     require_start,
     resource_name,
 )
-from collector.decode.bodies import Bodies, decode_entries, split_documents
 from collector.decode.fields import (
     FieldError,
+    NotARequest,
+    Row,
     derive_record_id,
     is_missing,
     read_float,
@@ -37,8 +38,9 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.quality import Profile, check
+from collector.decode.reading import Reader
 from collector.decode.urls import split_target
-from collector.model import Decoded, GatewayRecord, Id
+from collector.model import GatewayRecord, Id
 
 PROFILE = Profile(
     stamped="end",
@@ -47,6 +49,7 @@ PROFILE = Profile(
     is_body_upload_included=True,
 )
 
+_MARKS = frozenset(("transactionid", "httpstatus", "timetaken", "serverrouted", "category"))
 _CATEGORIES = frozenset({"", "applicationgatewayaccesslog"})
 _OTHER_CATEGORIES = frozenset({"applicationgatewayfirewalllog", "applicationgatewayperformancelog"})
 # Columns that only v2 writes; a v1 record has its ids in the query instead.
@@ -81,32 +84,14 @@ _COLUMNS = (*_TEXTS.values(), *_ATTRIBUTES.values())
 _SCHEMES = {"on": "https", "off": "http"}
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode one body, in the order Azure wrote it.
-
-    Shape: rows of `AGWAccessLogs`, legacy `AzureDiagnostics` rows, or diagnostic records, alone,
-    in an array, one a line, or in a `{"records": […]}` envelope. Firewall and performance records
-    of the same gateway are passed over.
-
-    Returns:
-        One gateway record per access-log entry; another category's record is rejected by name.
-
-    Raises:
-        Undecodable: nothing in the body is JSON. Never retried.
-    """
-    return decode_entries(expand(split_documents(body)), read_named(_read))
+def _is_row(row: Row) -> bool:
+    return has_column(row, _MARKS)
 
 
-def decode_rows(rows: Sequence[Mapping[str, Any]]) -> Decoded:
-    """Decode rows of `AGWAccessLogs` as the query API returns them: names to values, typed."""
-    return decode_entries(Bodies(rows), read_named(_read))
-
-
-def _read(flat: FlatRow) -> GatewayRecord | None:
+def _read(flat: FlatRow) -> GatewayRecord:
     category = read_text(flat, "category").lower()
     if category in _OTHER_CATEGORIES:
-        return None
+        raise NotARequest("category", f"{category} is not about one request")
     if category not in _CATEGORIES:
         raise FieldError("category", f"{category!r} is not an Application Gateway access log")
     for column, written in (("timetaken", "timeTaken"), ("httpstatus", "httpStatus")):
@@ -223,6 +208,6 @@ def _attributes(texts: Sequence[str], is_v1: bool) -> dict[str, str]:
 ADAPTER = Adapter(
     name="azure-application-gateway",
     product="Azure Application Gateway",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=read_named(_read)),
     source="https://learn.microsoft.com/azure/azure-monitor/reference/tables/agwaccesslogs",
 )

@@ -12,7 +12,6 @@ it) to the first byte of the response, across all tries.
 
 import re
 
-from collector.decode.bodies import decode_rows, unwrap
 from collector.decode.context import read_context
 from collector.decode.envoy.response_flags import primary_flag
 from collector.decode.fields import (
@@ -28,8 +27,9 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.quality import Profile, check
+from collector.decode.reading import Reader
 from collector.decode.urls import kind_of, split_target
-from collector.model import Decoded, GatewayRecord, Id
+from collector.model import GatewayRecord, Id
 
 PROFILE = Profile(
     stamped="start",
@@ -62,6 +62,7 @@ _LONGEST_LINE = 32_768
 _MOST_ATTEMPTS = 10_000
 # Istio's names for what comes in to the proxy's own application.
 _INBOUND = ("inbound|", "inbound-vip|", "InboundPassthroughCluster")
+_MARKS = frozenset(("response_flags", "response_code", "upstream_cluster"))
 _DURATION = ("duration", "duration_ms")
 _FLAVOURS = (
     ("x-envoy-origin-path", "Envoy Gateway"),
@@ -81,21 +82,12 @@ _ATTRIBUTES = {
 _CONTINUED = "as logged: Envoy's own if it traces, else the client's"
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode access-log lines, in their order.
+def _is_row(row: Row) -> bool:
+    return not _MARKS.isdisjoint(row)
 
-    Shape: default JSON of Envoy Gateway, Istio or Contour, or the default text formats; one line
-    each, an array, or inside a log shipper's objects (`log`, `message`).
 
-    Returns:
-        One gateway record per line; an inbound line of a sidecar, which is no gateway, and a line
-        without start or duration are rejected.
-
-    Raises:
-        Undecodable: nothing in the body can be read. Never retried.
-    """
-    return decode_rows(body, _read, read_line=_read_line)
+def _is_line(line: str) -> bool:
+    return _HEAD.match(line) is not None
 
 
 def _read_line(line: str) -> GatewayRecord:
@@ -104,25 +96,17 @@ def _read_line(line: str) -> GatewayRecord:
     if head is None or tail is None:
         raise FieldError("", "expected JSON or Envoy's default text format")
     row: dict[str, str | None] = {**head.groupdict(), **tail.groupdict()}
-    record = _build(row, write_raw(line), "")
+    record = _build(row, write_raw(line))
     flavour = "Envoy" if row["route_name"] is None else "Istio"
     record.attributes = {**record.attributes, "envoy.flavour": flavour}
     return record
 
 
 def _read(row: Row) -> GatewayRecord:
-    if all(name not in row for name in _DURATION):
-        inner, instance = unwrap(row)
-        if isinstance(inner, str):
-            record = _read_line(inner)
-            record.instance = instance
-            return record
-        if inner is not None:
-            return _build(inner, write_raw(inner), instance)
-    return _build(row, write_raw(row), "")
+    return _build(row, write_raw(row))
 
 
-def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
+def _build(row: Row, raw: str) -> GatewayRecord:
     cluster = _cluster(row)
     start = require_timestamp(row, "start_time", "@timestamp", "timestamp")
     duration_ns = read_ns_from_ms(row, *_DURATION)
@@ -137,7 +121,7 @@ def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
         gateway="envoy",
         record_id=request_id or derive_record_id(raw),
         start_ns=start.ns,
-        instance=instance or read_text(row, "node_id", "pod_name", "hostname"),
+        instance=read_text(row, "node_id", "pod_name", "hostname"),
         kind=_kind(row, status),
         duration_ns=duration_ns,
         backend_ns=read_ns_from_ms(row, "x-envoy-upstream-service-time", "upstream_service_time"),
@@ -258,6 +242,6 @@ def _attributes(row: Row, query: str) -> dict[str, str]:
 ADAPTER = Adapter(
     name="envoy",
     product="Envoy Gateway, Istio ingress gateway, Contour",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=_read, is_line=_is_line, read_line=_read_line),
     source="https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage",
 )

@@ -13,7 +13,6 @@ internal redirect, " : "; the backend's time is the sum of all tries.
 import re
 from collections.abc import Sequence
 
-from collector.decode.bodies import decode_rows, unwrap
 from collector.decode.context import find_ids, read_context
 from collector.decode.fields import (
     FieldError,
@@ -29,8 +28,9 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.quality import Profile, check
+from collector.decode.reading import Reader
 from collector.decode.urls import kind_of, split_target
-from collector.model import Decoded, GatewayRecord, Id
+from collector.model import GatewayRecord, Id
 
 PROFILE = Profile(
     stamped="end",
@@ -58,6 +58,7 @@ _UPSTREAM = (
 _TIME = "upstream_response_time"
 _LIST = re.compile(r", | : |,")
 _LONGEST_LINE = 32_768
+_MARKS = frozenset(("request_time", "requestTime", "upstream_response_time", "upstream_addr"))
 _REQUEST_TIME = ("request_time", "requestTime")
 _ATTRIBUTES = {
     "nginx.namespace": ("namespace",),
@@ -70,20 +71,12 @@ _ATTRIBUTES = {
 }
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode access-log lines, in their order.
+def _is_row(row: Row) -> bool:
+    return not _MARKS.isdisjoint(row)
 
-    Shape: the documented JSON format, JSON with nginx's own variable names, or the default text
-    format; one line each, an array, or inside a log shipper's objects (`log`, `message`).
 
-    Returns:
-        One gateway record per line; a line without `request_time` or a time is rejected.
-
-    Raises:
-        Undecodable: nothing in the body can be read. Never retried.
-    """
-    return decode_rows(body, _read, read_line=_read_line)
+def _is_line(line: str) -> bool:
+    return len(line) <= _LONGEST_LINE and _TEXT.fullmatch(line) is not None
 
 
 def _read_line(line: str) -> GatewayRecord:
@@ -99,22 +92,14 @@ def _read_line(line: str) -> GatewayRecord:
     method, _, rest = row["request"].partition(" ")
     target, _, protocol = rest.rpartition(" ")
     row.update(method=method if rest else "", request_uri=target, request_proto=protocol)
-    return _build(row, write_raw(line), "")
+    return _build(row, write_raw(line))
 
 
 def _read(row: Row) -> GatewayRecord:
-    if all(name not in row for name in _REQUEST_TIME):
-        inner, instance = unwrap(row)
-        if isinstance(inner, str):
-            record = _read_line(inner)
-            record.instance = instance
-            return record
-        if inner is not None:
-            return _build(inner, write_raw(inner), instance)
-    return _build(row, write_raw(row), "")
+    return _build(row, write_raw(row))
 
 
-def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
+def _build(row: Row, raw: str) -> GatewayRecord:
     duration_ns = read_ns_from_s(row, *_REQUEST_TIME)
     if duration_ns is None:
         raise FieldError("request_time", "is missing")
@@ -133,7 +118,7 @@ def _build(row: Row, raw: str, instance: str) -> GatewayRecord:
         gateway="ingress-nginx",
         record_id=request_id or derive_record_id(raw),
         start_ns=end.ns - duration_ns,
-        instance=instance or read_text(row, "hostname", "pod_name"),
+        instance=read_text(row, "hostname", "pod_name"),
         duration_ns=duration_ns,
         kind=kind_of(read_text(row, "content_type", "http_content_type"), _upgrade(row)),
         method=read_text(row, "method", "request_method"),
@@ -215,6 +200,6 @@ def _attributes(row: Row, query: str) -> dict[str, str]:
 ADAPTER = Adapter(
     name="ingress-nginx",
     product="NGINX Ingress (ingress-nginx)",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=_read, is_line=_is_line, read_line=_read_line),
     source="https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/log-format/",
 )

@@ -11,10 +11,10 @@ in it, and -1 when nothing was proxied; `latencies.receive` is reading the upstr
 
 from typing import Any
 
-from collector.decode.bodies import decode_rows
 from collector.decode.context import LoggedContext, context_from_headers, distinct, find_ids
 from collector.decode.fields import (
     FieldError,
+    NotARequest,
     Row,
     derive_record_id,
     read_headers,
@@ -29,9 +29,10 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.quality import Profile, check
+from collector.decode.reading import Reader
 from collector.decode.urls import is_event_stream, kind_of, split_target
 from collector.identity.ids import hex_from_decimal, normalise_trace_id
-from collector.model import Decoded, GatewayRecord, Id
+from collector.model import GatewayRecord, Id
 
 PROFILE = Profile(
     stamped="start",
@@ -40,34 +41,24 @@ PROFILE = Profile(
     is_body_upload_included=True,
 )
 
+# `session` stands for `request` in the entries of streams
+_MARKS = frozenset(("latencies", "upstream_uri", "session", "started_at"))
 _NO_CONTEXT = LoggedContext("")
 # Formats of the `trace_id` object, the unambiguous ones first. `datadog` is decimal, 64 bits.
 _TRACE_FORMATS = ("w3c", "b3", "b3-single", "jaeger", "ot", "aws", "gcp")
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode one http-log body, in the order Kong wrote it.
-
-    Shape: one JSON object, an array of objects when Kong batches, or one object a line.
-
-    Returns:
-        One gateway record per entry; an entry without `request` or `latencies` (a stream session,
-        another product's log) is rejected with its index and reason.
-
-    Raises:
-        Undecodable: the body is not JSON of these shapes. Never retried.
-    """
-    return decode_rows(body, _read)
+def _is_row(row: Row) -> bool:
+    return not _MARKS.isdisjoint(row)
 
 
 def _read(row: Row) -> GatewayRecord:
     request = read_object(row, "request")
     latencies = read_object(row, "latencies")
     if not request or not latencies:
-        what = "request" if not request else "latencies"
-        reason = "a stream (L4) session is no request" if "session" in row else "is missing"
-        raise FieldError(what, reason)
+        if "session" in row:
+            raise NotARequest("session", "a stream (L4) session, no request")
+        raise FieldError("request" if not request else "latencies", "is missing")
     start = require_timestamp(row, "started_at")
     response = read_object(row, "response")
     headers = read_headers(request, "headers", within="request.")
@@ -246,6 +237,6 @@ def _llm_usage(row: Row) -> dict[str, str]:
 ADAPTER = Adapter(
     name="kong",
     product="Kong Gateway",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=_read),
     source="https://developer.konghq.com/gateway/logs/ (log format), Kong 3.x kong/pdk/log.lua",
 )

@@ -13,7 +13,6 @@ last byte handed to the socket, so it holds the client's receiving. There is no 
 import re
 from typing import Any
 
-from collector.decode.bodies import decode_rows, unwrap
 from collector.decode.context import read_context
 from collector.decode.fields import (
     FieldError,
@@ -28,9 +27,10 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.quality import Profile, check
+from collector.decode.reading import Reader
 from collector.decode.urls import split_target
 from collector.identity.ids import parse_traceparent
-from collector.model import Decoded, GatewayRecord
+from collector.model import GatewayRecord
 
 PROFILE = Profile(
     stamped="start",
@@ -48,31 +48,22 @@ _LINE = re.compile(
     r" (?P<duration>\d+)(?: ms)?(?: (?P<traceparent>\S{1,64}))?$",
     re.ASCII,
 )
+# What structured logging writes around a message.
+_MARKS = frozenset(("logger_name", "logger", "log.logger", "loggerName", "traceId", "mdc"))
 _LONGEST_LINE = 32_768
 
 
-def decode(body: bytes) -> Decoded:
-    """
-    Decode access-log lines, in their order.
+def _is_row(row: Row) -> bool:
+    return isinstance(row.get("message"), str) and not _MARKS.isdisjoint(row)
 
-    Shape: reactor-netty's line, with or without a logger's layout before it, or inside the objects
-    of structured logging or a log shipper (`message`, `log`), whose `traceId` is then read too.
 
-    Returns:
-        One gateway record per line; anything else is rejected with its index.
-
-    Raises:
-        Undecodable: nothing in the body can be read. Never retried.
-    """
-    return decode_rows(body, _read, read_line=_read_line)
+def _is_line(line: str) -> bool:
+    return len(line) <= _LONGEST_LINE and _LINE.search(line) is not None
 
 
 def _read(row: Row) -> GatewayRecord:
-    inner, instance = unwrap(row)
-    if not isinstance(inner, str):
-        raise FieldError("message", "holds no access-log line")
-    record = _read_line(inner)
-    record.instance = instance or read_text(row, "host", "hostname")
+    record = _read_line(read_text(row, "message"))
+    record.instance = read_text(row, "host", "hostname")
     mdc = row.get("mdc")
     context = read_context(row)
     if not context.trace_id and isinstance(mdc, dict):
@@ -124,7 +115,7 @@ def _read_line(line: str) -> GatewayRecord:
 ADAPTER = Adapter(
     name="spring-cloud-gateway",
     product="Spring Cloud Gateway",
-    decode=decode,
+    reader=Reader(is_row=_is_row, read_row=_read, is_line=_is_line, read_line=_read_line),
     source="https://docs.spring.io/projectreactor/reactor-netty/docs/current/reference/"
     "http-server.html (access log)",
 )

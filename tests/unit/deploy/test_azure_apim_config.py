@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from collector.decode.gateways.azure_apim import decode
+from collector.decode.gateways import get_adapter
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "gateways" / "azure-apim"
 TRACE_ID, SPAN_ID, OUTGOING = "4d" * 16, "5e" * 8, "6f" * 8
@@ -62,7 +62,7 @@ def test_every_field_of_the_event_is_read() -> None:
     written = set(re.findall(r'JProperty\("(\w+)"', _expression("event.fragment.xml")))
     error_fields = set(VALUES["lastError"])  # type: ignore[call-overload]  # it is an object
     assert written == set(VALUES) | error_fields
-    (record,) = decode(json.dumps(VALUES).encode()).records
+    (record,) = get_adapter("azure-apim").decode(json.dumps(VALUES).encode()).records
     assert (record.trace_id, record.parent_span_id) == (TRACE_ID, SPAN_ID)
     assert record.outgoing_span_id == OUTGOING
     shown = {

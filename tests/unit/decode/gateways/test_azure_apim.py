@@ -1,16 +1,23 @@
 """What API Management's shapes have in common, and what only typed rows or large batches show."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from collector.decode.gateways.azure_apim import decode, decode_rows
-from collector.model import Id
+from collector.decode.gateways import get_adapter
+from collector.model import Decoded, Id
+
+ADAPTER = get_adapter("azure-apim")
 
 TABLE = "ApiManagementGatewayLogs"
 TRACE_ID, SPAN_ID = "3c" * 16, "9d" * 8
+
+
+def decode_rows(table: str, rows: Sequence[dict[str, Any]]) -> Decoded:
+    return ADAPTER.decode_rows({**row, "Type": table} for row in rows)
 
 
 def _row(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -62,7 +69,10 @@ def test_one_request_reads_the_same_from_every_path() -> None:
             }
         ]
     }
-    read = [decode(json.dumps(body).encode()).records[0] for body in (row, diagnostics, envelope)]
+    read = [
+        ADAPTER.decode(json.dumps(body).encode()).records[0]
+        for body in (row, diagnostics, envelope)
+    ]
     for record in read:
         record.raw = record.source = ""
     assert read[0] == read[1] == read[2]
@@ -99,7 +109,7 @@ def test_raw_of_an_envelope_shows_nested_header_maps_as_objects() -> None:
     properties = {"requestHeaders": '{"Cookie":"a=b"}', "method": "GET"}
     body = {"time": "2032-01-02T03:04:05Z", "correlationId": "x", "properties": properties}
     for shape in (body, body | {"properties": json.dumps(properties)}):
-        (record,) = decode(json.dumps({"records": [shape]}).encode()).records
+        (record,) = ADAPTER.decode(json.dumps({"records": [shape]}).encode()).records
         assert json.loads(record.raw)["properties"]["requestHeaders"] == {"Cookie": "a=b"}
 
 
@@ -107,7 +117,7 @@ def test_one_bad_record_of_ten_thousand_costs_one() -> None:
     """The others are accepted, and the bad one is named by its index and field."""
     rows = [_row(number) for number in range(10_000)]
     rows[6_502]["BackendTime"] = "a while"
-    decoded = decode(json.dumps({"records": rows}).encode())
+    decoded = ADAPTER.decode(json.dumps({"records": rows}).encode())
     assert len(decoded.records) == 9_999
     (error,) = decoded.rejected
     assert (error.index, error.field) == (6_502, "BackendTime")
@@ -117,7 +127,7 @@ def test_index_counts_over_several_envelopes() -> None:
     """An index is the place among all records of the body, whatever envelope they came in."""
     envelopes = [{"records": [_row(1), _row(2)]}, {"records": [_row(3), _row(4, TotalTime=[])]}]
     body = "\n".join(json.dumps(envelope) for envelope in envelopes)
-    decoded = decode(body.encode())
+    decoded = ADAPTER.decode(body.encode())
     assert [error.index for error in decoded.rejected] == [3]
     assert len(decoded.records) == 3
 
@@ -129,7 +139,7 @@ def test_request_ids_of_all_header_maps_are_kept() -> None:
         BackendRequestHeaders={"X-Request-Id": "sent-on", "x-correlation-id": "corr-5"},
         ResponseHeaders={"x-request-id": "from-client"},
     )
-    (record,) = decode(json.dumps(row).encode()).records
+    (record,) = ADAPTER.decode(json.dumps(row).encode()).records
     assert set(record.ids) == {
         Id("apim_correlation_id", row["CorrelationId"]),
         Id("x_request_id", "from-client"),
@@ -143,7 +153,7 @@ def test_header_passed_through_unchanged_is_parent_on_both_sides() -> None:
     """Without Application Insights the client's span is what the mesh has as its parent."""
     header = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
     row = _row(RequestHeaders=header, BackendRequestHeaders=header)
-    (record,) = decode(json.dumps(row).encode()).records
+    (record,) = ADAPTER.decode(json.dumps(row).encode()).records
     assert record.parent_span_id == record.outgoing_span_id == SPAN_ID
 
 
@@ -198,7 +208,7 @@ def test_long_websocket_keeps_its_beginning_and_its_end() -> None:
 def test_graphql_operation_is_named(body: str, name: str, kind: str) -> None:
     """Name and type come from the logged body, in whatever form it was sent."""
     row = _row(Url="https://quay.example/graphql", RequestBody=body)
-    (record,) = decode(json.dumps(row).encode()).records
+    (record,) = ADAPTER.decode(json.dumps(row).encode()).records
     assert record.kind == "graphql"
     assert record.attributes.get("graphql.operation.name", "") == name
     assert record.attributes.get("graphql.operation.type", "") == kind

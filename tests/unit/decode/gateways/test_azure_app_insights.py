@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from collector.attributes import REQUEST_KEY
-from collector.decode.gateways import azure_apim
-from collector.decode.gateways.azure_app_insights import decode, decode_rows
+from collector.decode.gateways import get_adapter
 from collector.stitch.join.merge import merge_records
 
 MS = 1_000_000
 OPERATION_ID = "0c1d" * 8
+ADAPTER = get_adapter("azure-app-insights")
 REQUEST_SPAN, DEPENDENCY_SPAN = "ab" * 8, "cd" * 8
 PROPERTIES = {
     "Service Type": "API Management",
@@ -47,8 +47,8 @@ def _dependency(**changes: Any) -> dict[str, Any]:
 
 def test_request_and_dependency_of_two_tables_share_their_record_id() -> None:
     """Polled apart, they are merged by (gateway, record id) like any two sources."""
-    (request,) = decode_rows("AppRequests", [_request()]).records
-    (dependency,) = decode_rows("AppDependencies", [_dependency()]).records
+    (request,) = ADAPTER.decode_rows([_request()]).records
+    (dependency,) = ADAPTER.decode_rows([_dependency()]).records
     assert request.record_id == dependency.record_id == PROPERTIES["Request Id"].lower()
     assert request.attributes[REQUEST_KEY] == dependency.attributes[REQUEST_KEY]
     assert request.gateway == dependency.gateway == "azure-apim"
@@ -57,15 +57,15 @@ def test_request_and_dependency_of_two_tables_share_their_record_id() -> None:
 
 def test_start_of_a_dependency_does_not_pass_for_the_start_of_the_request() -> None:
     """Merging takes the start of the finest resolution, which is the request's."""
-    (request,) = decode_rows("AppRequests", [_request()]).records
-    (dependency,) = decode_rows("AppDependencies", [_dependency()]).records
+    (request,) = ADAPTER.decode_rows([_request()]).records
+    (dependency,) = ADAPTER.decode_rows([_dependency()]).records
     assert request.resolution_ns < dependency.resolution_ns
 
 
 def test_backend_time_is_the_sum_of_all_dependencies() -> None:
     """Two calls to the backend add up, and the rest of the total is the gateway's."""
     rows = [_request(), _dependency(DurationMs=30.0), _dependency(DurationMs=40.0)]
-    (record,) = decode(json.dumps(rows).encode()).records
+    (record,) = ADAPTER.decode(json.dumps(rows).encode()).records
     assert (record.backend_ns, record.gateway_ns) == (70_000_000, 30_500_000)
     assert record.attempts == 2
 
@@ -74,13 +74,13 @@ def test_dependencies_of_another_request_are_left_alone() -> None:
     """A dependency goes to the request whose span is its parent, within the same trace only."""
     other = _dependency(ParentId="12" * 8)
     same_span = _dependency(OperationId="ff" * 16)
-    records = decode(json.dumps([_request(), other, same_span]).encode()).records
+    records = ADAPTER.decode(json.dumps([_request(), other, same_span]).encode()).records
     assert [record.backend_ns for record in records] == [None, 80_250_000, 80_250_000]
 
 
 def test_item_count_is_the_weight() -> None:
     """A sampled request stands for as many as its ItemCount says."""
-    (record,) = decode(json.dumps(_request(ItemCount=25)).encode()).records
+    (record,) = ADAPTER.decode(json.dumps(_request(ItemCount=25)).encode()).records
     assert record.weight == 25
 
 
@@ -90,7 +90,7 @@ def test_typed_rows_of_the_query_client_are_read() -> None:
         TimeGenerated=datetime(2032, 1, 2, 3, 4, 5, 7001, UTC), Properties=json.dumps(PROPERTIES)
     )
     del row["Type"]
-    (record,) = decode_rows("AppRequests", [row]).records
+    (record,) = ADAPTER.decode_rows([row]).records
     assert record.start_ns == 1_956_625_445_007_001_000
     assert json.loads(record.raw)["Properties"] == PROPERTIES
 
@@ -98,7 +98,7 @@ def test_typed_rows_of_the_query_client_are_read() -> None:
 def test_legacy_guid_is_no_trace_id() -> None:
     """A GUID as operation id was never sent as traceparent, so it is kept as a request id."""
     guid = "7f0e1d2c-3b4a-4596-8788-99aabbccddee"
-    (record,) = decode(json.dumps(_request(OperationId=guid)).encode()).records
+    (record,) = ADAPTER.decode(json.dumps(_request(OperationId=guid)).encode()).records
     assert record.trace_id == ""
     assert ("request_id", guid) in [(each.kind, each.value) for each in record.ids]
 
@@ -128,11 +128,11 @@ def test_five_sources_of_one_request_are_merged_into_one_record() -> None:
         "TotalTokens": 12,
     }
     bodies = [
-        (azure_apim.decode, log),
-        (decode, _request(ItemCount=4)),
-        (decode, _dependency(ItemCount=4)),
-        (azure_apim.decode, event),
-        (azure_apim.decode, usage),
+        (get_adapter("azure-apim").decode, log),
+        (ADAPTER.decode, _request(ItemCount=4)),
+        (ADAPTER.decode, _dependency(ItemCount=4)),
+        (get_adapter("azure-apim").decode, event),
+        (get_adapter("azure-apim").decode, usage),
     ]
     records = [
         record for read, body in bodies for record in read(json.dumps(body).encode()).records

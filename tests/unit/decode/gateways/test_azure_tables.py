@@ -18,7 +18,7 @@ from collector.decode.azure.rows import (
     rename,
 )
 from collector.decode.fields import FieldError, read_ns_from_ms, read_text
-from collector.decode.gateways import azure_agc, azure_application_gateway
+from collector.decode.gateways import get_adapter
 
 MOMENT = datetime(2026, 1, 1, 0, 6, 23, 456000, UTC)
 END_NS = 1_767_225_983_456_000_000
@@ -95,12 +95,12 @@ def test_json_text_of_headers_is_shown_as_an_object() -> None:
 
 @pytest.mark.parametrize(
     ("adapter", "row"),
-    [(azure_application_gateway, GATEWAY_ROW), (azure_agc, CONTAINERS_ROW)],
+    [("azure-application-gateway", GATEWAY_ROW), ("azure-agc", CONTAINERS_ROW)],
     ids=["application-gateway", "containers"],
 )
-def test_typed_rows_are_read_and_bad_ones_listed(adapter: Any, row: dict[str, Any]) -> None:
+def test_typed_rows_are_read_and_bad_ones_listed(adapter: str, row: dict[str, Any]) -> None:
     """A datetime is a time, null is missing, and the end stamp becomes the start."""
-    decoded = adapter.decode_rows([row, {**row, "TimeTaken": "long"}])
+    decoded = get_adapter(adapter).decode_rows([row, {**row, "TimeTaken": "long"}])
     (record,) = decoded.records
     assert record.start_ns == END_NS - 51_000_000
     assert (record.duration_ns, record.backend_ns) == (51_000_000, 44_000_000)

@@ -14,10 +14,10 @@ from collector.model import Envelope, Stream
 TOY = '''
 """A gateway that logs three words."""
 
-from collector.decode.bodies import decode_rows
 from collector.decode.fields import Row, read_ns_from_ms, require_timestamp, require_text, write_raw
 from collector.decode.gateways import Adapter
-from collector.model import Decoded, GatewayRecord
+from collector.decode.reading import Reader
+from collector.model import GatewayRecord
 
 
 def _read(row: Row) -> GatewayRecord:
@@ -30,11 +30,12 @@ def _read(row: Row) -> GatewayRecord:
     )
 
 
-def decode(body: bytes) -> Decoded:
-    return decode_rows(body, _read)
+def _is_row(row: Row) -> bool:
+    return "id" in row
 
 
-ADAPTER = Adapter(name="toy", product="Toy", decode=decode, source="none")
+READER = Reader(is_row=_is_row, read_row=_read)
+ADAPTER = Adapter(name="toy", product="Toy", reader=READER, source="none")
 '''
 
 

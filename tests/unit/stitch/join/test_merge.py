@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from collector.decode.gateways.azure_app_insights import decode
+from collector.decode.gateways import get_adapter
 from collector.model import GatewayRecord, Id
 from collector.stitch.join.merge import merge_records
 from tests.unit.stitch.building import CORRELATION, MS, record
@@ -92,7 +92,11 @@ def _insights_rows(tries: int = 1) -> list[GatewayRecord]:
         for n in range(tries)
     ]
     bodies = [[request], *([call] for call in calls)]
-    return [r for body in bodies for r in decode(json.dumps(body).encode()).records]
+    return [
+        r
+        for body in bodies
+        for r in get_adapter("azure-app-insights").decode(json.dumps(body).encode()).records
+    ]
 
 
 @pytest.mark.parametrize("tries", [1, 2])

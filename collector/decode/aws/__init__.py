@@ -1,3 +1,0 @@
-"""
-Envelopes of AWS: Firehose deliveries and CloudWatch Logs.
-"""

@@ -1,0 +1,152 @@
+"""
+Entries into records: what an adapter says of its format, and the loop that reads with it.
+
+In: the bytes of one push, or rows that a poller has. Out: `Decoded`. One bad entry costs itself
+only and is listed by its place among the entries of the body, as they come out of their envelopes.
+
+Read first: `Reader`, then `read_body`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from collector.decode.bodies import split_body
+from collector.decode.envelopes import Unwrapper, without_tags
+from collector.decode.fields import FieldError, NotARequest, Row, describe
+from collector.errors import Undecodable
+from collector.model import Decoded, GatewayRecord, RecordError
+
+# 60 MB can hold 20 million empty objects: minutes of work and 2 GB for nothing. Real batches are of
+# some thousand records; 100,000 take five seconds.
+_MAX_ENTRIES = 100_000
+_REPLACEMENT = "\ufffd"
+_MOST_KEPT = 20
+
+
+def _no_line(line: str) -> bool:
+    return False
+
+
+def _as_they_are(records: list[GatewayRecord]) -> Sequence[GatewayRecord]:
+    return records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """
+    What is a product's own among the entries of a log, and how it is read.
+
+    `is_row` and `is_line` tell, from its keys or its beginning alone, whether an object or a text
+    line is the product's, also when it cannot be read; what is not is taken for an envelope around
+    it. `read_row` and `read_line` return the record, or raise `FieldError` (it is refused) or
+    `NotARequest` (it is passed over, and counted). `finish` gets all records of a body at the end.
+    """
+
+    is_row: Callable[[Row], bool]
+    read_row: Callable[[Row], GatewayRecord]
+    is_line: Callable[[str], bool] = _no_line
+    read_line: Callable[[str], GatewayRecord] | None = None
+    finish: Callable[[list[GatewayRecord]], Sequence[GatewayRecord]] = _as_they_are
+
+
+@dataclass(slots=True)
+class Reading:
+    """
+    What was read so far.
+
+    `refused` are the first entries that were rejected, with the place of their error, `passed` the
+    first entry for each reason to ignore one: another adapter may know them.
+    """
+
+    reader: Reader
+    records: list[GatewayRecord] = field(default_factory=list)
+    rejected: list[RecordError] = field(default_factory=list)
+    ignored: list[RecordError] = field(default_factory=list)
+    refused: list[tuple[int, Any]] = field(default_factory=list)
+    passed: dict[str, Any] = field(default_factory=dict)
+    seen: int = 0
+    repaired: int = 0
+
+    def take(self, entry: Any, instance: str = "") -> None:
+        """
+        Read one entry that is out of its envelopes.
+
+        Raises:
+            Undecodable: there are more than one body may hold. Never retried.
+        """
+        index = self.seen
+        if index == _MAX_ENTRIES:
+            raise Undecodable(
+                f"the body has more than {_MAX_ENTRIES:,} entries: send fewer at a time"
+            )
+        self.seen = index + 1
+        try:
+            if entry.__class__ is dict:
+                record = self.reader.read_row(entry)
+            elif entry.__class__ is RecordError:
+                self.rejected.append(RecordError(index, entry.reason, entry.field, entry.code))
+                return
+            elif entry.__class__ is str and self.reader.read_line is not None:
+                record = self.reader.read_line(entry)
+            else:
+                raise FieldError("", f"expected an object, got {describe(entry)}")
+        except NotARequest as exc:
+            self.ignored.append(RecordError(index, exc.reason, code=exc.code))
+            if exc.reason not in self.passed and len(self.passed) < _MOST_KEPT:
+                self.passed[exc.reason] = entry
+            return
+        except FieldError as exc:
+            if len(self.refused) < _MOST_KEPT:
+                self.refused.append((len(self.rejected), entry))
+            self.rejected.append(RecordError(index, str(exc), exc.field))
+            return
+        if instance and not record.instance:
+            record.instance = instance
+        self.records.append(record)
+
+    def decoded(self) -> Decoded:
+        """Return the outcome."""
+        records = self.reader.finish(self.records)
+        return Decoded(records, self.rejected, self.repaired, self.ignored)
+
+
+def read_body(reader: Reader, body: bytes) -> Reading:
+    """
+    Read what *body* holds, in its order, whatever it is wrapped in.
+
+    Raises:
+        Undecodable: nothing in the body can be read. Never retried.
+        TooLarge: what is compressed inside is too large. Never retried.
+    """
+    bodies = split_body(body)
+    unwrapper = Unwrapper(reader.is_row, reader.is_line)
+    reading = Reading(reader)
+    for entry in without_tags(bodies.entries):
+        if entry.__class__ is dict and reader.is_row(entry):  # nearly always
+            reading.take(entry)
+        else:
+            for opened in unwrapper.open(entry):
+                reading.take(opened.value, opened.instance)
+    for opened in unwrapper.finish():
+        reading.take(opened.value, opened.instance)
+    if bodies.is_repaired or unwrapper.is_repaired:
+        reading.repaired = sum(_REPLACEMENT in record.raw for record in reading.records)
+    if reading.rejected and reader.read_line is None and not _has_objects(reading):
+        raise Undecodable(f"the body is no JSON: {reading.rejected[0].reason}")
+    return reading
+
+
+def read_rows(reader: Reader, rows: Iterable[Mapping[str, Any]]) -> Decoded:
+    """Read rows that lie open: columns to values, as a query's answer has them."""
+    reading = Reading(reader)
+    for row in rows:
+        reading.take(row)
+    return reading.decoded()
+
+
+def _has_objects(reading: Reading) -> bool:
+    """Tell whether anything in the body was an object, readable or not."""
+    if reading.records or reading.ignored:
+        return True
+    return any(entry.__class__ is not str for _, entry in reading.refused)
