@@ -35,6 +35,7 @@ _MAX_BUCKETS = 288
 # makes it dearer by a quarter, and takes a core from the lookup beside it.
 _SCANS = frozenset({
     "count_rows", "find_edges", "find_join_records", "find_operations", "find_records",
+    "find_span_ids",
     "find_response_sizes", "find_traces", "get_api_stats", "get_source_stats", "sample_records",
     "sample_requests", "sample_traces",
 })  # fmt: skip
@@ -122,6 +123,12 @@ def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
         _keep_least(starts, (key, "trace_id", trace_id, "", ""), start_s * NS_PER_S)
     hits = [IdHit(*place, start_ns) for place, start_ns in starts.items()]
     return sorted(hits, key=lambda hit: (-hit.start_ns, astuple(hit)))[:_MAX_HITS]
+
+
+def find_span_ids(client: Client, database: str, span_ids: Sequence[str]) -> list[IdHit]:
+    """Return the traces of the spans with one of *span_ids*, newest first."""
+    rows = ask(client, "find_span_ids", database=database, span_ids=list(span_ids), limit=_MAX_HITS)
+    return [IdHit(span_id, "span_id", trace_id, "", "", start) for span_id, trace_id, start in rows]
 
 
 def find_operations(

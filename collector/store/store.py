@@ -166,6 +166,13 @@ class Store:
         with self.connections.reading() as client:
             return reads.find_ids(client, self.settings.database, keys)
 
+    def find_span_ids(self, span_ids: Sequence[str]) -> list[IdHit]:
+        """Return the traces in which spans have one of *span_ids*, newest first."""
+        if not span_ids:
+            return []
+        with self.connections.reading() as client:
+            return reads.find_span_ids(client, self.settings.database, span_ids)
+
     def get_spans(
         self,
         trace_ids: Sequence[str],

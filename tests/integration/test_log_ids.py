@@ -10,7 +10,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from collector.identity.ids import request_id_key
 from collector.model import Stream
-from collector.query.timelines.resolve import gather, read_id
+from collector.query.timelines.resolve import gather, read_ids
 from collector.store import Store
 from tests.stored import (
     NOW_NS,
@@ -116,10 +116,10 @@ def test_logs_are_gathered_with_the_request(store: Store, load: Loading) -> None
     load.messages(Stream.LOG, *messages)
     with ThreadPoolExecutor(2) as aside:
         for text in (record.record_id, TRACE, REQUEST, PARENT):
-            found = gather(store, read_id(text), aside)
+            found = gather(store, read_ids(text), aside)
             assert [r.record_id for r in found.records] == [record.record_id], text
             assert [log.time_ns - NOW_NS for log in found.logs] == [0, 1], text
-        assert gather(store, read_id(TRACE), aside, received_until_ns=NOW_NS - 1).logs == []
+        assert gather(store, read_ids(TRACE), aside, received_until_ns=NOW_NS - 1).logs == []
 
 
 def _database(store: Store) -> str:

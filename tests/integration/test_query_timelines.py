@@ -222,6 +222,35 @@ def test_an_unknown_id_says_what_was_searched(asker: Asker) -> None:
 
 
 @pytest.mark.parametrize(
+    "pasted",
+    [
+        "http://127.0.0.1:8080/#{}",
+        "http://127.0.0.1:8080/api/v1/requests/{}/explain",
+        "https://grafana.example/explore?left=%7B%22query%22:%22{}%22%7D",
+        "2026-03-01 09:40:00 ERROR [orders,{},79cb75d14e4cdf09] no stock 12 left",
+        '{{"level": "error", "ids": {{"requestId": "{}"}}}}',
+        "ApiManagementGatewayLogs | where CorrelationId == '{}'",
+        "two ids, 00112233445566778899aabbccddeeff and {}",
+    ],
+)
+@pytest.mark.parametrize("identifier", [TRACE, CORRELATION, CORRELATION.upper()])
+def test_an_id_is_found_inside_whatever_is_pasted(
+    asker: Asker, pasted: str, identifier: str
+) -> None:
+    """Addresses, log lines, JSON and queries lead to the request whose id is in them."""
+    assert asker.timeline(pasted.format(identifier))["id"] == CORRELATION
+
+
+def test_a_span_id_finds_its_request(asker: Asker) -> None:
+    """The id of any span alone, written in any case, leads to the request that it is part of."""
+    span = SLOW.spans[3]
+    for written in (span.span_id, span.span_id.upper(), f"spanId={span.span_id}"):
+        assert asker.timeline(written)["id"] == CORRELATION
+    error = asker.get("/api/v1/requests/00f0e0d0c0b0a090", 404)["error"]
+    assert "00f0e0d0c0b0a090" in error["message"]
+
+
+@pytest.mark.parametrize(
     "identifier",
     ["abc", "-", "----", "null", "0" * 32, "%20%20", "x" * 3000, "a%00bcdef", "%1b%5b2J"],
 )

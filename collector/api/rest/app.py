@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from collector import __version__
 from collector.answers import Answer, encode
+from collector.api.encoded_ids import EncodedIds
 from collector.api.guard import Guard
 from collector.api.jaeger.routes import build_jaeger_routes
 from collector.api.page import routes as pages
@@ -88,6 +90,7 @@ def build_api(
     pages.add_pages(app)
     described = cache(partial(openapi.describe, app))
     app.openapi = described  # type: ignore[method-assign]  # how FastAPI wants it replaced
+    app.add_middleware(EncodedIds)
     app.add_middleware(
         Guard, tokens=settings.tokens, metrics=questions.metrics, clock=clock or SystemClock()
     )
@@ -210,7 +213,7 @@ async def _answer(workers: Workers, ask: Callable[[], Answer]) -> Response:
 
 
 def _id(request: Request) -> str:
-    return str(request.path_params["id"])
+    return unquote(str(request.path_params["id"]))
 
 
 def _pairs(request: Request, *names: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from collector.errors import BadQuestion
 from collector.identity import ids
+from collector.identity.pasted import MAX_LENGTH, find_ids
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.stitch.tree.access_logs import read_entries
 from collector.store import IdHit
@@ -24,11 +25,12 @@ MAX_RECORDS = 64
 MAX_SPANS = 200_000
 MAX_LOGS = 5_000
 _MAX_ROUNDS = 4
-_MAX_LENGTH = 2048
+_MAX_ID_LENGTH = 512
 _MIN_LENGTH = 4
 # An id that leads to more requests than this says nothing about which of them belong together.
 _MAX_HITS_OF_A_KEY = 16
 _TRACE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_SPAN_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}", re.ASCII)
 _NAMES = "|".join(
     re.escape(name)
@@ -57,6 +59,8 @@ class Reads(Protocol):
 
     def find_ids(self, keys: Sequence[str]) -> list[IdHit]: ...
 
+    def find_span_ids(self, span_ids: Sequence[str]) -> list[IdHit]: ...
+
     def get_spans(
         self, trace_ids: Sequence[str], *, received_until_ns: int | None = None, limit: int = ...
     ) -> list[Span]: ...
@@ -81,11 +85,12 @@ class Reads(Protocol):
 @dataclass(slots=True)
 class Gathered:
     """
-    What was found under an id, as stored.
+    What was found under the id that was asked for, as stored.
 
     `hits` are where the id itself was seen, newest first. `is_cut` tells that a cap was reached.
     """
 
+    asked: "Asked"
     records: list[GatewayRecord] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     logs: list[LogRecord] = field(default_factory=list)
@@ -93,31 +98,45 @@ class Gathered:
     is_cut: bool = False
     reading_logs: list[Future[list[LogRecord]]] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell that nothing is stored, or nothing that a request can be made of."""
+        return not (self.records or self.spans or read_entries(self.logs))
 
-def read_id(text: str) -> tuple[str, ...]:
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An id that somebody asked for, and the keys under which it may be known, likeliest first."""
+
+    text: str
+    keys: tuple[str, ...]
+
+
+def read_ids(text: str) -> tuple[Asked, ...]:
     """
-    Return the keys under which the id in *text* may be known, likeliest first.
+    Return the ids in *text*, likeliest first: the text as a whole, then what stands in it.
 
     Raises:
         BadQuestion: there is no id in it: too short, too long, or not printable. Never retried.
     """
+    if len(text) > MAX_LENGTH:
+        msg = f"id: longer than {MAX_LENGTH} characters"
+        raise BadQuestion(msg, hint=_EXAMPLES)
     cleaned = clean_id(text)
-    if not cleaned.isprintable() or len(text) > _MAX_LENGTH:
-        msg = "id: is not an id: unprintable or far too long"
+    asked: dict[tuple[str, ...], Asked] = {}
+    for each in filter(_may_be_id, (cleaned, *find_ids(text))):
+        keys = tuple(candidate.key for candidate in ids.trace_id_candidates(each))
+        if keys and keys not in asked:
+            asked[keys] = Asked(each, keys)
+    if not asked:
+        msg = f"id: there is no id in {text.strip()[:80]!r}"
         raise BadQuestion(msg, hint=_EXAMPLES)
-    if len(cleaned) < _MIN_LENGTH or not any(c.isalnum() for c in cleaned.replace("0", "")):
-        msg = f"id: {cleaned[:80]!r} is too short or too empty to be an id"
-        raise BadQuestion(msg, hint=_EXAMPLES)
-    keys = tuple(candidate.key for candidate in ids.trace_id_candidates(cleaned))
-    if not keys:
-        msg = f"id: {cleaned[:80]!r} stands for no id at all"
-        raise BadQuestion(msg, hint=_EXAMPLES)
-    return keys
+    return tuple(asked.values())
 
 
 def clean_id(text: str) -> str:
     """Undo what copying does to an id: escapes, a header's name, quotes, white space, commas."""
-    cleaned = text[: _MAX_LENGTH + 1].strip()
+    cleaned = text.strip()
     for _ in range(2):
         if _ESCAPED.search(cleaned):
             cleaned = unquote(cleaned).strip()
@@ -128,82 +147,128 @@ def clean_id(text: str) -> str:
     return cleaned.strip(" \t\r\n,;<>`\"'")
 
 
+def _may_be_id(text: str) -> bool:
+    return (
+        _MIN_LENGTH <= len(text) <= _MAX_ID_LENGTH
+        and text.isprintable()
+        and any(character.isalnum() for character in text.replace("0", ""))
+    )
+
+
 def gather(
     reads: Reads,
-    keys: Sequence[str],
+    asked: Sequence[Asked],
     aside: Executor,
     *,
     received_until_ns: int | None = None,
     has_logs: bool = True,
 ) -> Gathered:
     """
-    Collect what belongs to *keys*; nothing found gives an empty `Gathered`.
+    Collect what belongs to the first of *asked* that is known; nothing gives an empty `Gathered`.
 
     Reads that do not need each other run at the same time, some of them on *aside*: each costs a
     few milliseconds whatever it returns, and together they decide how long a timeline takes. For
     the same reason a key that reads like a trace id is taken for one before it has been looked up.
     """
-    found = Gathered()
-    looking_up = aside.submit(reads.find_ids, keys)
-    known_keys = set(keys)
-    traces: dict[str, None] = {}
-    records: dict[tuple[str, str], None] = {}
-    guess = keys[0] if _TRACE_ID.fullmatch(keys[0]) else ""
-    # What an asked-for id leads to comes newest first, so a cap keeps the newest.
-    hits: Sequence[IdHit] = ()
-    if guess:
-        hits = [IdHit(guess, "trace_id", guess, "", "", 0)]
+    gathering = _Gathering(reads, aside, received_until_ns, has_logs=has_logs)
+    if len(asked) == 1 and _TRACE_ID.fullmatch(asked[0].keys[0]):
+        found = gathering.guess(asked[0])
     else:
-        hits = found.hits = looking_up.result()
-    for _ in range(_MAX_ROUNDS):
-        new_traces, new_records = _take(hits, traces, records, found)
-        logs = _find_logs(reads, hits, found, received_until_ns)
-        if not new_traces and not new_records and not logs:
-            break
-        rows, spans = _read(
-            reads, new_traces, new_records, aside, found, received_until_ns, has_logs=has_logs
-        )
-        for row in rows:
-            records.setdefault((row.gateway, row.record_id))
-        further = (ids_in(rows, spans) | ids_in_logs(logs)) - known_keys
-        known_keys |= further
-        hits = _telling(reads.find_ids(sorted(further)) if further else [], found)
-        if guess:
-            found.hits = looking_up.result()
-            hits, guess = [*found.hits, *hits], ""
-    found.records = _distinct(found.records)
-    found.logs += [log for reading in found.reading_logs for log in reading.result()]
+        found = gathering.follow(*_choose(asked, reads.find_ids(_keys_of(asked))))
+    if found.is_empty:
+        spans = [key for each in asked for key in each.keys if _SPAN_ID.fullmatch(key)]
+        hits = reads.find_span_ids(list(dict.fromkeys(spans)))
+        if hits:
+            first = next(each for each in asked if hits[0].key in each.keys)
+            chosen = Asked(hits[0].key, first.keys)
+            found = gathering.follow(chosen, [hit for hit in hits if hit.key == chosen.text])
     return found
 
 
-def _read(
-    reads: Reads,
-    traces: Sequence[str],
-    records: Sequence[tuple[str, str]],
-    aside: Executor,
-    found: Gathered,
-    received_until_ns: int | None,
-    *,
-    has_logs: bool,
-) -> tuple[list[GatewayRecord], list[Span]]:
-    """Read what is stored of some traces and records, and start reading their logs."""
-    reading_rows = aside.submit(
-        reads.get_records,
-        trace_ids=traces,
-        record_keys=records,
-        received_until_ns=received_until_ns,
-    )
-    room = MAX_SPANS - len(found.spans)
-    spans = reads.get_spans(traces, received_until_ns=received_until_ns, limit=room)
-    found.is_cut |= len(spans) >= room
-    if has_logs and traces:
-        found.reading_logs.append(
-            aside.submit(reads.get_logs, traces, received_until_ns=received_until_ns)
+def _keys_of(asked: Iterable[Asked]) -> list[str]:
+    return list(dict.fromkeys(key for each in asked for key in each.keys))
+
+
+def _choose(asked: Sequence[Asked], hits: Sequence[IdHit]) -> tuple[Asked, list[IdHit]]:
+    """Return the first id that is known anywhere, and where; the first of all if none is."""
+    known = {hit.key for hit in hits}
+    chosen = next((each for each in asked if known & set(each.keys)), asked[0])
+    return chosen, [hit for hit in hits if hit.key in chosen.keys]
+
+
+class _Gathering:
+    """Follows ids from where they were seen to all that belongs to the same request."""
+
+    def __init__(
+        self, reads: Reads, aside: Executor, received_until_ns: int | None, *, has_logs: bool
+    ) -> None:
+        self._reads = reads
+        self._aside = aside
+        self._until_ns = received_until_ns
+        self._has_logs = has_logs
+
+    def guess(self, asked: Asked) -> Gathered:
+        """Take the id for a trace id while it is being looked up."""
+        trace_id = asked.keys[0]
+        looking_up = self._aside.submit(self._reads.find_ids, asked.keys)
+        hits = [IdHit(trace_id, "trace_id", trace_id, "", "", 0)]
+        return self._follow(Gathered(asked=asked), hits, looking_up)
+
+    def follow(self, asked: Asked, hits: Sequence[IdHit]) -> Gathered:
+        """Start from the places where the id was seen, the newest first: a cap keeps those."""
+        return self._follow(Gathered(asked=asked, hits=list(hits)), hits)
+
+    def _follow(
+        self,
+        found: Gathered,
+        hits: Sequence[IdHit],
+        looking_up: "Future[list[IdHit]] | None" = None,
+    ) -> Gathered:
+        known_keys = set(found.asked.keys)
+        traces: dict[str, None] = {}
+        records: dict[tuple[str, str], None] = {}
+        for _ in range(_MAX_ROUNDS):
+            new_traces, new_records = _take(hits, traces, records, found)
+            logs = _find_logs(self._reads, hits, found, self._until_ns)
+            if not new_traces and not new_records and not logs:
+                break
+            rows, spans = self._read(new_traces, new_records, found)
+            for row in rows:
+                records.setdefault((row.gateway, row.record_id))
+            further = (ids_in(rows, spans) | ids_in_logs(logs)) - known_keys
+            known_keys |= further
+            hits = _telling(self._reads.find_ids(sorted(further)) if further else [], found)
+            if looking_up is not None:
+                found.hits = looking_up.result()
+                hits, looking_up = [*found.hits, *hits], None
+        found.records = _distinct(found.records)
+        found.logs += [log for reading in found.reading_logs for log in reading.result()]
+        return found
+
+    def _read(
+        self,
+        traces: Sequence[str],
+        records: Sequence[tuple[str, str]],
+        found: Gathered,
+    ) -> tuple[list[GatewayRecord], list[Span]]:
+        """Read what is stored of some traces and records, and start reading their logs."""
+        reading_rows = self._aside.submit(
+            self._reads.get_records,
+            trace_ids=traces,
+            record_keys=records,
+            received_until_ns=self._until_ns,
         )
-    rows = reading_rows.result()
-    found.spans += spans
-    found.records += rows
-    return rows, spans
+        room = MAX_SPANS - len(found.spans)
+        spans = self._reads.get_spans(traces, received_until_ns=self._until_ns, limit=room)
+        found.is_cut |= len(spans) >= room
+        if self._has_logs and traces:
+            found.reading_logs.append(
+                self._aside.submit(self._reads.get_logs, traces, received_until_ns=self._until_ns)
+            )
+        rows = reading_rows.result()
+        found.spans += spans
+        found.records += rows
+        return rows, spans
 
 
 def _find_logs(

@@ -14,12 +14,11 @@ from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners, is_taken
 from collector.query.results import Stitched, Stored
 from collector.query.timelines.explanation import Explanation, build_explanation
-from collector.query.timelines.resolve import Gathered, clean_id, gather, read_id
+from collector.query.timelines.resolve import Gathered, gather, read_ids
 from collector.query.timelines.stitching import Stitching
 from collector.query.timestamps import parse_timestamp
 from collector.stitch.join.likely import LikelyPair
 from collector.stitch.timeline import Finding, Timeline
-from collector.stitch.tree.access_logs import read_entries
 from collector.store import Store
 from collector.timestamps import format_timestamp
 
@@ -75,7 +74,7 @@ class Timelines:
             found.spans,
             found.logs,
             now_ns=now_ns if until_ns is None else min(until_ns, now_ns),
-            subject=_subject(found) or clean_id(text),
+            subject=_subject(found),
             likely=likely,
             is_raw=raw,
         )
@@ -113,12 +112,12 @@ class Timelines:
     def _gather(self, text: str, until_ns: int | None) -> Gathered:
         found = gather(
             self._store,
-            read_id(text),
+            read_ids(text),
             self._aside,
             received_until_ns=until_ns,
             has_logs=bool(self._freshness.names(Stream.LOG)),
         )
-        if found.records or found.spans or read_entries(found.logs):
+        if not found.is_empty:
             return found
         raise self._not_found(text, found, until_ns)
 
@@ -133,7 +132,7 @@ class Timelines:
         return likely
 
     def _not_found(self, text: str, found: Gathered, until_ns: int | None) -> NotFound:
-        shown = text.strip()[:80]
+        shown = found.asked.text[:80]
         where = "trace ids, gateway record ids, and the request ids in records, spans and logs"
         if found.hits and until_ns is not None:
             msg = f"{shown!r} was not known yet at {format_timestamp(until_ns)}"
@@ -143,13 +142,21 @@ class Timelines:
 
 
 def _subject(found: Gathered) -> str:
-    """Return the newest request that the id itself was seen in, by its record if it has one."""
+    """
+    Return what names the request that was asked for.
+
+    That is the newest one that the id itself was seen in, by its record if it has one; a span's id
+    says more than its trace's does.
+    """
+    if found.hits and found.hits[0].kind == "span_id":
+        return found.asked.text
     records = {(record.gateway, record.record_id) for record in found.records}
     for hit in found.hits:
         if (hit.gateway, hit.record_id) in records:
             return hit.record_id
     traces = {span.trace_id for span in found.spans}
-    return next((hit.trace_id for hit in found.hits if hit.trace_id in traces), "")
+    trace_id = next((hit.trace_id for hit in found.hits if hit.trace_id in traces), "")
+    return trace_id or found.asked.text
 
 
 def _mark_cut(timeline: Timeline) -> Timeline:

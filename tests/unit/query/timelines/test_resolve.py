@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from collector.errors import BadQuestion
 from collector.model import GatewayRecord, Id, Span
-from collector.query.timelines.resolve import clean_id, ids_in, read_id
+from collector.query.timelines.resolve import clean_id, ids_in, read_ids
 
 TRACE = "6e0c1d2f3a4b5968778695a4b3c2d1e0"
 
@@ -30,7 +30,7 @@ TRACE = "6e0c1d2f3a4b5968778695a4b3c2d1e0"
 def test_copied_ids_lose_what_is_around_them(text: str) -> None:
     """Quotes, white space, names of fields and URL escapes, even doubled, are no part of an id."""
     assert clean_id(text) == TRACE
-    assert read_id(text)[0] == TRACE
+    assert read_ids(text)[0].keys[0] == TRACE
 
 
 def test_the_dot_of_a_hierarchical_id_stays() -> None:
@@ -45,7 +45,7 @@ def test_the_dot_of_a_hierarchical_id_stays() -> None:
 def test_what_can_not_be_an_id_is_a_bad_question(text: str) -> None:
     """Too short, empty, all zeros or unprintable: the hint shows what an id looks like."""
     with pytest.raises(BadQuestion, match="^id: ") as caught:
-        read_id(text)
+        read_ids(text)
     assert "32 or 16 hex digits" in caught.value.hint
 
 
@@ -53,11 +53,11 @@ def test_what_can_not_be_an_id_is_a_bad_question(text: str) -> None:
 def test_any_text_has_keys_or_is_a_bad_question(text: str) -> None:
     """No text makes reading an id fail in any other way."""
     try:
-        keys = read_id(text)
+        asked = read_ids(text)
     except BadQuestion:
         return
-    assert keys
-    assert all(key and key.isprintable() for key in keys)
+    assert asked
+    assert all(key for each in asked for key in each.keys)
 
 
 @given(
@@ -68,7 +68,7 @@ def test_hexadecimal_ids_lead_to_their_trace(number: int, form: str) -> None:
     """Every 128-bit number written as a trace id is searched as its 32 digits."""
     if form == "{}":
         form = "{:032x}"
-    assert f"{number:032x}" in read_id(form.format(number))
+    assert f"{number:032x}" in read_ids(form.format(number))[0].keys
 
 
 def _span(attributes: dict[str, str]) -> Span:

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS hopline.otel_traces  (
         Attributes Map(LowCardinality(String), String)) CODEC(ZSTD(1)),
     Resource LowCardinality(String) CODEC(ZSTD(1)),
     Received DateTime64(9) CODEC(Delta(8), ZSTD(1)),
-    Tenant LowCardinality(String) CODEC(ZSTD(1))
+    Tenant LowCardinality(String) CODEC(ZSTD(1)),
+    INDEX by_span_id SpanId TYPE bloom_filter(0.01) GRANULARITY 8
 )
 ENGINE = MergeTree
 PARTITION BY toDate(least(greatest(Timestamp, Received - toIntervalDay(7)), Received + toIntervalDay(1)))
