@@ -61,6 +61,7 @@ def run(settings: Settings, role: str) -> int:
             "role query needs a ClickHouse server",
             hint="set HOPLINE_CLICKHOUSE_URL; the embedded engine belongs to role store",
         )
+    METRICS.share(settings.data_dir / "status" / "metrics", role)
     mains: dict[str, _Main] = {"ingest": run_ingest, "store": run_store, "query": run_query}
     with asyncio.Runner(loop_factory=_make_loop) as runner:
         runner.run(_until_signal(mains[role], settings))

@@ -5,22 +5,37 @@ Each room receives the frozen part that concerns it (`settings.journal()`), neve
 `hopline check-config` prints the effective values with secrets masked.
 """
 
+import difflib
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from collector.errors import ConfigError
 
 MIB = 1024 * 1024
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PREFIX = "HOPLINE_"
+# Read by the terminal, the supervisor and the tests.
+_NO_SETTINGS = re.compile(r"HOPLINE_(?:URL|TOKEN|READY_FD|TEST_\w+|FUZZ_\w+)")
+# What Kubernetes sets in every pod beside a Service whose name begins with hopline.
+_SERVICE_LINK = re.compile(
+    r"HOPLINE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_[A-Z]+(?:_[A-Z]+)?)"
+)
+_SERVICE_URL = re.compile(r"(?:tcp|udp|sctp)://")
 
 
 def is_loopback(bind: str) -> bool:
     """Tell whether only this machine reaches a socket that is bound to *bind*."""
-    return bind in _LOOPBACK
+    try:
+        return ip_address(bind).is_loopback
+    except ValueError:
+        return bind == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +145,7 @@ class Settings(BaseSettings):
     Each field's description is its row in the README: meaning, unit, and what 0 or empty does.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HOPLINE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="ignore", frozen=True)
 
     data_dir: Path = Field(
         Path("data"), description="Folder of the journal, the embedded store and the watermarks."
@@ -266,6 +281,15 @@ class Settings(BaseSettings):
         "info", description="Least severe message that is logged."
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_service_link(cls, value: object, info: ValidationInfo) -> object:
+        # A Service called hopline-ingest makes Kubernetes set HOPLINE_INGEST_PORT=tcp://10.0.0.1:4318.
+        name = info.field_name or ""
+        if name.endswith("_port") and isinstance(value, str) and _SERVICE_URL.match(value):
+            return cls.model_fields[name].default
+        return value
+
     @field_validator("azure_endpoint")
     @classmethod
     def _has_scheme(cls, value: str) -> str:
@@ -367,10 +391,11 @@ def load_settings(**overrides: object) -> Settings:
     Read the environment; arguments win over it.
 
     Raises:
-        ConfigError: a value cannot work; the message names the variable.
+        ConfigError: a value cannot work, or a variable is no setting; the message names it.
     """
     from pydantic import ValidationError
 
+    _check_names(os.environ)
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as exc:
@@ -379,6 +404,23 @@ def load_settings(**overrides: object) -> Settings:
             for e in exc.errors()
         )
         raise ConfigError(problems, hint="see the settings table in README.md") from exc
+
+
+def _check_names(environment: Mapping[str, str]) -> None:
+    """Refuse variables that look like settings and are none: a slip would leave the default."""
+    known = [_PREFIX + name.upper() for name in Settings.model_fields]
+    problems = []
+    for name, value in environment.items():
+        upper = name.upper()
+        if not upper.startswith(_PREFIX) or upper in known or _NO_SETTINGS.fullmatch(upper):
+            continue
+        if _SERVICE_LINK.fullmatch(upper) or _SERVICE_URL.match(value):
+            continue
+        near = difflib.get_close_matches(upper, known, 1)
+        meant = f": did you mean {near[0]}?" if near else ""
+        problems.append(f"{name} is not a setting{meant}")
+    if problems:
+        raise ConfigError("; ".join(problems), hint="see the settings table in README.md")
 
 
 def _split(value: str | SecretStr) -> tuple[str, ...]:

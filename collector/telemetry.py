@@ -1,87 +1,139 @@
 """
-Hopline's own metrics: named here once, counted anywhere, shown as Prometheus text.
+Hopline's own metrics: named here once, counted anywhere, shown as Prometheus and OpenMetrics text.
 
-A process-wide registry of counters, gauges and histograms. Label values come from closed sets or
-are cut at `MAX_SERIES` per metric, so that hostile input cannot grow it.
+A process has one registry. Label values come from closed sets or are cut at `MAX_SERIES` per
+metric, so that hostile input cannot grow it. Processes that share a data folder tell each other
+their metrics through files in it, so each of their `/metrics` shows all of them, told apart by the
+label `process`.
+
+Source: Prometheus text format 0.0.4; OpenMetrics 1.0.
 """
 
 import asyncio
+import json
+import logging
 import socket
 import struct
 import threading
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping
-from typing import Literal, get_args
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from math import inf, isfinite
+from operator import attrgetter
+from pathlib import Path
+from time import time
+from typing import Any, Literal
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar
 
 MAX_SERIES = 500
+OVERFLOW = "__overflow__"
+TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+_PUBLISH_EVERY_S = 2.0
+# Longer ago than this a file is of a process that is gone, or of another machine that is.
+_MAX_AGE_S = 60.0
 _SYSTEM_DROPS_EVERY_S = 1.0
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("9I")
-OVERFLOW = "__overflow__"
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_log = logging.getLogger(__name__)
 
 Counter = Literal[
-    # records that are durable, by door and stream
     "hopline_intake_records_accepted_total",
-    # records refused inside an accepted envelope, by door and reason
     "hopline_intake_records_rejected_total",
-    # entries passed over because they are no request of an API, by door and reason
     "hopline_intake_records_ignored_total",
-    # whole envelopes refused, by door and reason
     "hopline_intake_envelopes_refused_total",
-    # envelopes recognised as an identical resend and not stored again, by door
     "hopline_intake_envelopes_resent_total",
-    # values masked, by what matched
     "hopline_intake_values_redacted_total",
-    # attribute strings repaired because they were not UTF-8, by door
     "hopline_intake_strings_repaired_total",
-    # UDP datagrams lost before they could be accepted (UDP is not acknowledged), by door and reason
     "hopline_receive_datagrams_dropped_total",
-    # bytes of canonical messages made durable, by stream
     "hopline_journal_bytes_total",
-    # fdatasync calls; each may acknowledge many requests
     "hopline_journal_syncs_total",
-    # bytes cut from the end of a segment that a crash left torn
     "hopline_journal_torn_bytes_total",
-    # segments loaded, by stream
     "hopline_store_segments_loaded_total",
-    # messages the store refuses for good, by stream
     "hopline_store_messages_dead_letter_total",
-    # loads that failed and are tried again, by reason
     "hopline_store_load_retries_total",
-    # parts that the engine wrote and that were not whole (a full disk); their rows are loaded again
     "hopline_store_parts_broken_total",
-    # segments that were let go and are loaded again, because parts with their rows were lost
     "hopline_store_segments_reloaded_total",
-    # records pulled, by source
     "hopline_pull_records_accepted_total",
-    # pulls that failed, by source and reason
     "hopline_pull_failures_total",
-    # answers of the query API, by route and status
     "hopline_api_requests_total",
-    # gateway records joined, by api and tier (tier "none": no span found)
     "hopline_stitch_join_total",
 ]
 Gauge = Literal[
-    # bytes in the journal that are not loaded yet
     "hopline_journal_pending_bytes",
-    # bytes free on the disk of the data folder; below HOPLINE_MIN_FREE_BYTES requests are refused
     "hopline_journal_disk_free_bytes",
-    # seconds between now and the watermark of a polled source
     "hopline_pull_lag_seconds",
-    # bytes of requests being handled
     "hopline_receive_inflight_bytes",
 ]
 Histogram = Literal[
-    # from the last byte of a request to its acknowledgement, by door
     "hopline_intake_acknowledge_seconds",
-    # time of one segment load, by stream
     "hopline_store_load_seconds",
-    # time of one REST answer, by route
     "hopline_api_request_seconds",
 ]
+Name = Counter | Gauge | Histogram
 
-_Labels = tuple[tuple[str, str], ...]
+MEANINGS: Mapping[Name, str] = {
+    "hopline_intake_records_accepted_total": "records that are durable, by door and stream",
+    "hopline_intake_records_rejected_total": (
+        "records refused inside an accepted envelope, by door and reason"
+    ),
+    "hopline_intake_records_ignored_total": (
+        "entries passed over because they are no request of an API, by door and reason"
+    ),
+    "hopline_intake_envelopes_refused_total": "whole envelopes refused, by door and reason",
+    "hopline_intake_envelopes_resent_total": (
+        "envelopes recognised as an identical resend and not stored again, by door"
+    ),
+    "hopline_intake_values_redacted_total": "values masked, by what matched",
+    "hopline_intake_strings_repaired_total": (
+        "attribute strings repaired because they were not UTF-8, by door"
+    ),
+    "hopline_receive_datagrams_dropped_total": (
+        "UDP datagrams lost before they could be accepted (UDP is not acknowledged), by "
+        "door and reason"
+    ),
+    "hopline_journal_bytes_total": "bytes of canonical messages made durable, by stream",
+    "hopline_journal_syncs_total": "fdatasync calls; each may acknowledge many requests",
+    "hopline_journal_torn_bytes_total": (
+        "bytes cut from the end of a segment that a crash left torn"
+    ),
+    "hopline_store_segments_loaded_total": "segments loaded, by stream",
+    "hopline_store_messages_dead_letter_total": "messages the store refuses for good, by stream",
+    "hopline_store_load_retries_total": "loads that failed and are tried again, by reason",
+    "hopline_store_parts_broken_total": (
+        "parts that the engine wrote and that were not whole (a full disk); their rows "
+        "are loaded again"
+    ),
+    "hopline_store_segments_reloaded_total": (
+        "segments that were let go and are loaded again, because parts with their rows were lost"
+    ),
+    "hopline_pull_records_accepted_total": "records pulled, by source",
+    "hopline_pull_failures_total": "pulls that failed, by source and reason",
+    "hopline_api_requests_total": "answers of the query API, by route and status",
+    "hopline_stitch_join_total": (
+        "gateway records joined, by api and tier (tier `none`: no span found)"
+    ),
+    "hopline_journal_pending_bytes": "bytes in the journal that are not loaded yet",
+    "hopline_journal_disk_free_bytes": (
+        "bytes free on the disk of the data folder; below HOPLINE_MIN_FREE_BYTES requests "
+        "are refused"
+    ),
+    "hopline_pull_lag_seconds": "seconds between now and the watermark of a polled source",
+    "hopline_receive_inflight_bytes": "bytes of requests being handled",
+    "hopline_intake_acknowledge_seconds": (
+        "from the last byte of a request to its acknowledgement, by door"
+    ),
+    "hopline_store_load_seconds": "time of one segment load, by stream",
+    "hopline_api_request_seconds": "time of one REST answer, by route",
+}
+
+# when a series began is not worth a second one
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it is untyped
 
 
 class Metrics:
@@ -89,68 +141,168 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[str, dict[_Labels, float]] = {}
-        self._histograms: dict[str, dict[_Labels, list[float]]] = {}
+        self._registry = CollectorRegistry()
+        self._metrics: dict[str, MetricWrapperBase] = {}
+        self._series: dict[tuple[Any, ...], Any] = {}
+        self._sizes: dict[str, int] = defaultdict(int)
+        self._siblings: _Siblings | None = None
 
     def count(self, name: Counter, value: float = 1, **labels: str) -> None:
-        with self._lock:
-            series = self._values.setdefault(name, {})
-            key = self._key(series, labels)
-            series[key] = series.get(key, 0) + value
+        self._find(prometheus_client.Counter, name, labels).inc(value)
 
     def gauge(self, name: Gauge, value: float, **labels: str) -> None:
-        with self._lock:
-            series = self._values.setdefault(name, {})
-            series[self._key(series, labels)] = value
+        self._find(prometheus_client.Gauge, name, labels).set(value)
 
-    def observe(self, name: Histogram, seconds: float, **labels: str) -> None:
-        with self._lock:
-            series = self._histograms.setdefault(name, {})
-            cells = series.setdefault(self._key(series, labels), [0.0] * (len(_BUCKETS_S) + 2))
-            cells[bisect_left(_BUCKETS_S, seconds)] += 1
-            cells[-1] += seconds
+    def observe(self, name: Histogram, seconds: float, exemplar: str = "", **labels: str) -> None:
+        """Count a duration; *exemplar* is the trace id of a request that took that long."""
+        series = self._find(prometheus_client.Histogram, name, labels)
+        series.observe(seconds, {"trace_id": exemplar} if exemplar else None)
 
     def value(self, name: Counter | Gauge, **labels: str) -> float:
         """Return one series' value, or the sum of all that carry the given labels."""
-        wanted = set(labels.items())
+        metric = self._metrics.get(name)
+        samples = [each for family in metric.collect() for each in family.samples] if metric else []
+        return sum(each.value for each in samples if labels.items() <= each.labels.items())
+
+    def share(self, directory: Path, process: str) -> None:
+        """
+        Show this process's metrics in its siblings' answers, and theirs in its own, from now on.
+
+        *process* is its name among those with the same *directory*.
+        """
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._siblings = _Siblings(directory, process)
+        threading.Thread(target=self._publish, name="metrics", daemon=True).start()
+
+    def exposition(self, accept: str = "") -> tuple[str, str]:
+        """Return the text of all metrics and its content type, as *accept* asks for it."""
+        families = sorted(self._registry.collect(), key=attrgetter("name"))
+        if self._siblings is not None:
+            families = self._siblings.add_to(families)
+        if "application/openmetrics-text" in accept:
+            return "".join(_openmetrics_lines(families)), OPENMETRICS_TYPE
+        return "".join(_text_lines(families)), TEXT_TYPE
+
+    def _find(self, kind: Any, name: Name, labels: Mapping[str, str]) -> Any:
+        key = (name, *labels.items())
+        found = self._series.get(key)
+        return self._add(kind, name, labels, key) if found is None else found
+
+    def _add(self, kind: Any, name: Name, labels: Mapping[str, str], key: tuple[Any, ...]) -> Any:
         with self._lock:
-            series = self._values.get(name, {})
-            return sum(v for key, v in series.items() if wanted <= set(key))
+            metric = self._metrics.get(name)
+            if metric is None:
+                given: dict[str, Any] = {"labelnames": sorted(labels), "registry": self._registry}
+                if kind is prometheus_client.Histogram:
+                    given["buckets"] = _BUCKETS_S
+                metric = self._metrics[name] = kind(name, MEANINGS[name], **given)
+            if not labels:
+                return self._series.setdefault(key, metric)
+            if key not in self._series and self._sizes[name] >= MAX_SERIES:
+                return metric.labels(**dict.fromkeys(labels, OVERFLOW))
+            self._sizes[name] += key not in self._series
+            return self._series.setdefault(key, metric.labels(**labels))
 
-    def snapshot(self) -> dict[str, list[tuple[dict[str, str], float]]]:
-        """Return counters and gauges as plain data."""
-        with self._lock:
-            return {
-                name: [(dict(key), value) for key, value in series.items()]
-                for name, series in self._values.items()
-            }
+    def _publish(self) -> None:
+        pause, problem = threading.Event(), ""
+        while self._siblings is not None:
+            try:
+                self._siblings.publish(self._registry.collect())
+            except OSError as exc:
+                if problem != str(exc):
+                    _log.warning("the other processes do not get this one's metrics: %s", exc)
+                problem = str(exc)
+            pause.wait(_PUBLISH_EVERY_S)
 
-    def prometheus_text(self) -> str:
-        with self._lock:
-            return "".join(line + "\n" for line in self._lines())
 
-    def _lines(self) -> Iterator[str]:
-        counters = set(get_args(Counter))
-        for name in sorted(self._values):
-            yield f"# TYPE {name} {'counter' if name in counters else 'gauge'}"
-            for key, value in sorted(self._values[name].items()):
-                yield f"{name}{_braces(key)} {value:g}"
-        for name in sorted(self._histograms):
-            yield f"# TYPE {name} histogram"
-            for key, cells in sorted(self._histograms[name].items()):
-                total = 0.0
-                for bound, count in zip((*_BUCKETS_S, "+Inf"), cells[:-1], strict=True):
-                    total += count
-                    yield f"{name}_bucket{_braces((*key, ('le', str(bound))))} {total:g}"
-                yield f"{name}_sum{_braces(key)} {cells[-1]:g}"
-                yield f"{name}_count{_braces(key)} {total:g}"
+class _Siblings:
+    """The metrics of the processes that share a folder, each in a file of its own."""
 
-    @staticmethod
-    def _key(series: Mapping[_Labels, object], labels: dict[str, str]) -> _Labels:
-        key = tuple(sorted(labels.items()))
-        if key in series or len(series) < MAX_SERIES:
-            return key
-        return tuple((name, OVERFLOW) for name, _ in key)
+    def __init__(self, directory: Path, process: str) -> None:
+        self._directory = directory
+        self._path = directory / f"{process}.json"
+        self._process = process
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def publish(self, own: Iterable[Metric]) -> None:
+        """Write this process's metrics for the others."""
+        rows = [(each.name, each.type, each.documentation, each.samples) for each in own]
+        beside = self._path.with_suffix(".new")
+        beside.write_text(json.dumps(rows))
+        beside.replace(self._path)
+
+    def add_to(self, own: Iterable[Metric]) -> list[Metric]:
+        """Return *own* metrics and those of the others, by name, each sample with its process."""
+        others = [path for path in sorted(self._directory.glob("*.json")) if path != self._path]
+        merged: dict[str, Metric] = {}
+        for process, families in (
+            (self._process, own),
+            *((path.stem, self._read(path)) for path in others),
+        ):
+            for each in families:
+                like = Metric(each.name, each.documentation, each.type)
+                into = merged.setdefault(each.name, like)
+                into.samples += [
+                    sample._replace(labels={"process": process, **sample.labels})
+                    for sample in each.samples
+                ]
+        return [merged[name] for name in sorted(merged)]
+
+    def _read(self, path: Path) -> Iterator[Metric]:
+        try:
+            if time() - path.stat().st_mtime > _MAX_AGE_S:
+                return
+            rows = json.loads(path.read_text())
+        except (OSError, ValueError):
+            return
+        for name, kind, meaning, samples in rows:
+            metric = Metric(name, meaning, kind)
+            for sample_name, labels, value, _, exemplar, *_ in samples:
+                known = Exemplar(*exemplar) if exemplar else None
+                metric.add_sample(sample_name, labels, value, exemplar=known)
+            yield metric
+
+
+def _text_lines(families: Iterable[Metric]) -> Iterator[str]:
+    for each in families:
+        name = f"{each.name}_total" if each.type == "counter" else each.name
+        kind = {"info": "gauge", "unknown": "untyped"}.get(each.type, each.type)
+        yield f"# HELP {name} {_escaped(each.documentation)}\n# TYPE {name} {kind}\n"
+        for sample in each.samples:
+            yield f"{sample.name}{_braces(sample.labels)} {_number(sample.value)}\n"
+
+
+def _openmetrics_lines(families: Iterable[Metric]) -> Iterator[str]:
+    for each in families:
+        meaning = _escaped(each.documentation, quotes=True)
+        yield f"# HELP {each.name} {meaning}\n# TYPE {each.name} {each.type}\n"
+        for sample in each.samples:
+            line = f"{sample.name}{_braces(sample.labels)} {_number(sample.value)}"
+            if sample.exemplar:
+                known = sample.exemplar
+                line += f" # {_braces(known.labels)} {_number(known.value)} {known.timestamp or ''}"
+            yield line.rstrip() + "\n"
+    yield "# EOF\n"
+
+
+def _number(value: float) -> str:
+    """Write a value with all of its digits: the client writes 10 000 001 as 1.0000001e+07."""
+    if not isfinite(value):
+        return {inf: "+Inf", -inf: "-Inf"}.get(value, "NaN")
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _braces(labels: Mapping[str, str]) -> str:
+    if not labels:
+        return ""
+    quoted = (f'{name}="{_escaped(value, quotes=True)}"' for name, value in sorted(labels.items()))
+    return "{" + ",".join(quoted) + "}"
+
+
+def _escaped(text: str, *, quotes: bool = False) -> str:
+    text = text.replace("\\", r"\\").replace("\n", r"\n")
+    return text.replace('"', r"\"") if quotes else text
 
 
 class SystemDrops:
@@ -181,14 +333,5 @@ class SystemDrops:
             self._counted = total
 
 
-def _braces(key: _Labels) -> str:
-    if not key:
-        return ""
-    escaped = (
-        (name, value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n"))
-        for name, value in key
-    )
-    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped) + "}"
-
-
 METRICS = Metrics()
+"""The metrics of this process."""

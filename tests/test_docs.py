@@ -43,17 +43,10 @@ def _adapters_table() -> Iterator[str]:
 def _metrics_table() -> Iterator[str]:
     yield "| metric | kind | counts |"
     yield "|---|---|---|"
-    meanings = dict(_metric_comments())
     for kind in (telemetry.Counter, telemetry.Gauge, telemetry.Histogram):
         label = {telemetry.Counter: "counter", telemetry.Gauge: "gauge"}.get(kind, "histogram")
         for name in get_args(kind):
-            yield f"| `{name}` | {label} | {meanings[name]} |"
-
-
-def _metric_comments() -> Iterator[tuple[str, str]]:
-    source = Path(telemetry.__file__).read_text()
-    for comment, name in re.findall(r'((?:    # [^\n]+\n)+)    "(hopline_\w+)"', source):
-        yield name, " ".join(line.strip().removeprefix("# ") for line in comment.splitlines())
+            yield f"| `{name}` | {label} | {telemetry.MEANINGS[name]} |"
 
 
 def _errors_table() -> Iterator[str]:

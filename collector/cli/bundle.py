@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from collector.decode.redaction.secrets import Secrets
 from collector.errors import BadQuestion
 
 FORMAT = "hopline-bundle/1"
@@ -26,12 +27,6 @@ _MAX_BYTES = 512 * 1024 * 1024
 _NAMES = re.compile(
     r"(consumer|user|user_?id|enduser.*|client_?address|client_?ip.*|caller_?ip.*|user_agent.*|"
     r"user-agent|peer_?address|.*email.*|.*subscription.*|downstream_.*address)",
-    re.IGNORECASE,
-)
-# Values that open doors. Intake has masked what it knows; this also catches other spellings.
-_SECRETS = re.compile(
-    r".*(authorization|cookie|token|secret|passw|api[-_]?key|subscription[-_]?key|credential|"
-    r"session|signature).*",
     re.IGNORECASE,
 )
 # Of headers only those that carry ids are needed to follow a request.
@@ -47,6 +42,7 @@ class _Redaction:
 
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(16)
+        self._secrets = Secrets()
 
     def mark(self, value: str) -> str:
         digest = hashlib.blake2b(value.encode(errors="replace"), key=self._salt, digest_size=5)
@@ -62,7 +58,9 @@ class _Redaction:
         if not isinstance(value, str) or not value:
             return value
         header = _HEADER.fullmatch(name)
-        if _SECRETS.fullmatch(name) or (header and not _ID_HEADER.fullmatch(header["name"])):
+        if self._secrets.is_secret_key(name) or (
+            header and not _ID_HEADER.fullmatch(header["name"])
+        ):
             return "redacted"
         if _NAMES.fullmatch(name):
             return self.mark(value)

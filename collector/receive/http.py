@@ -3,7 +3,7 @@ The HTTP application of the ingest port: OTLP, gateway push, health and metrics.
 """
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from collector.clock import Clock, SystemClock
@@ -74,8 +74,9 @@ def _add_health(pages: FastAPI, intake: Intake, metrics: Metrics) -> None:
         return JSONResponse(body, 503 if trouble else 200)
 
     @pages.get("/metrics", summary="Show the counters as Prometheus text")
-    async def show_metrics() -> PlainTextResponse:
-        return PlainTextResponse(metrics.prometheus_text(), media_type="text/plain; version=0.0.4")
+    async def show_metrics(request: Request) -> Response:
+        text, media_type = metrics.exposition(request.headers.get("accept", ""))
+        return Response(text, media_type=media_type)
 
 
 def _add_error_handlers(pages: FastAPI) -> None:

@@ -1,6 +1,7 @@
 """What real senders send comes back stitched."""
 
 import json
+import re
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -61,6 +62,20 @@ def test_spans_of_the_real_sdk_come_back_as_hops(service: Service, kind: str) ->
     assert [hop["service"] for hop in timeline["hops"]] == ["orders", "stock"]
     assert timeline["gateway_records"] == []
     _check_sums(timeline)
+
+
+def test_one_port_shows_the_metrics_of_all_processes(service: Service) -> None:
+    """What the ingest process accepts is counted on the query API's port too, in all digits."""
+    _send_order(EXPORTERS["http"](service))
+    accepted = (
+        'hopline_intake_records_accepted_total{door="otlp-http",process="ingest",stream="trace"}'
+    )
+    text = service.wait_for("/metrics", lambda s, t: s == 200 and accepted.encode() in t).decode()
+    assert 'hopline_api_requests_total{process="store",' in text
+    assert 'process_cpu_seconds_total{process="ingest"}' in text
+    kinds = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+    assert sorted(kinds) == sorted(re.findall(r"^# HELP (\S+)", text, re.MULTILINE))
+    assert not re.search(r"^[^#].* \S+e\+\d+$", text, re.MULTILINE)
 
 
 def test_a_pushed_gateway_row_joins_the_spans_it_names(service: Service) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from collector import __version__
 from collector.answers import Answer, encode
@@ -46,7 +46,6 @@ Health = Callable[[], Mapping[str, str]]
 Pairs = Iterable[tuple[str, str]]
 
 _LOG = logging.getLogger(__name__)
-_PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _MARKDOWN_TYPE = "text/markdown; charset=utf-8"
 
 
@@ -136,8 +135,9 @@ def _add_probes(app: FastAPI, health: Health, metrics: Metrics, probes: Workers)
         return json_answer(body, status=200 if is_ready else 503)
 
     @app.get("/metrics", **openapi.METRICS_TEXT)
-    async def prometheus() -> Response:
-        return PlainTextResponse(metrics.prometheus_text(), media_type=_PROMETHEUS_TYPE)
+    async def prometheus(request: Request) -> Response:
+        text, media_type = metrics.exposition(request.headers.get("accept", ""))
+        return Response(text, media_type=media_type)
 
 
 def _add_explanations(app: FastAPI, questions: QueryService, workers: Workers) -> None:

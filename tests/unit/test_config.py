@@ -1,0 +1,73 @@
+"""Settings from the environment: what is refused, and what only looks like one."""
+
+import pytest
+
+from collector.config import is_loopback, load_settings
+from collector.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("HOPLINE_API_PROT", "HOPLINE_API_PORT"),
+        ("HOPLINE_INGEST_TOKEN", "HOPLINE_INGEST_TOKENS"),
+        ("HOPLINE_TTL_DAY", "HOPLINE_TTL_DAYS"),
+        ("hopline_journal_max_byte", "HOPLINE_JOURNAL_MAX_BYTES"),
+        ("HOPLINE_CLICKHOUSE", "HOPLINE_CLICKHOUSE_"),
+    ],
+)
+def test_a_slip_in_a_name_is_told(
+    variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that is not a setting is refused, and the setting like it is named."""
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(ConfigError, match=f"{variable} is not a setting: did you mean {meant}"):
+        load_settings()
+
+
+def test_a_variable_unlike_any_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All variables that are no settings are named at once, also those that are like none."""
+    monkeypatch.setenv("HOPLINE_QUUX", "1")
+    monkeypatch.setenv("HOPLINE_API_PROT", "1")
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert "HOPLINE_QUUX is not a setting" in caught.value.message
+    assert "did you mean HOPLINE_API_PORT?" in caught.value.message
+
+
+def test_what_others_read_is_let_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of the terminal, and other programs' variables, are no slips."""
+    for name in ("HOPLINE_URL", "HOPLINE_TOKEN", "HOPLINER", "MY_HOPLINE_PORT"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("hopline_ttl_days", "3")
+    assert load_settings().ttl_days == 3
+
+
+def test_service_links_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Kubernetes sets for Services called hopline and hopline-ingest changes nothing."""
+    for prefix in ("HOPLINE", "HOPLINE_INGEST", "HOPLINE_API"):
+        monkeypatch.setenv(f"{prefix}_PORT", "tcp://10.0.0.7:4318")
+        monkeypatch.setenv(f"{prefix}_SERVICE_HOST", "10.0.0.7")
+        monkeypatch.setenv(f"{prefix}_SERVICE_PORT", "4318")
+        monkeypatch.setenv(f"{prefix}_SERVICE_PORT_OTLP_HTTP", "4318")
+        monkeypatch.setenv(f"{prefix}_PORT_4318_TCP", "tcp://10.0.0.7:4318")
+        monkeypatch.setenv(f"{prefix}_PORT_4318_TCP_ADDR", "10.0.0.7")
+    settings = load_settings()
+    assert (settings.ingest_port, settings.api_port) == (4318, 8080)
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_loopback_needs_no_tokens(bind: str) -> None:
+    """Every address that only this machine reaches is loopback."""
+    assert is_loopback(bind)
+    assert load_settings(bind=bind).bind == bind
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", "::", "10.1.2.3", "hopline.test", "127.0.0.1.test"])
+def test_other_addresses_need_tokens(bind: str) -> None:
+    """An address that others reach is refused without tokens for both sides."""
+    with pytest.raises(ConfigError, match="HOPLINE_INGEST_TOKENS"):
+        load_settings(bind=bind)
+    with pytest.raises(ConfigError, match="HOPLINE_QUERY_TOKENS"):
+        load_settings(bind=bind, ingest_tokens="one")
+    assert load_settings(bind=bind, ingest_tokens="one, two", query_tokens="three").bind == bind
