@@ -11,5 +11,14 @@ SENT_END = "hopline.sent_end_time_unix_nano"
 SHARED_ID = "zipkin.shared_id"
 """The id under which a server's half of a span was sent that shares its client's id."""
 
+SHARED_PARENT_ID = "zipkin.shared_parent_id"
+"""The parent that a server's half of a shared span named: its client's parent."""
+
+PARTIAL = "zipkin.partial"
+"""What a report of a span left out (`timestamp`): another report of the same span may have it."""
+
+DURATION_US = "zipkin.duration_us"
+"""The duration in microseconds of a report without a timestamp."""
+
 REQUEST_KEY = "app_insights.request"
 """What the rows of one request in Application Insights have in common."""

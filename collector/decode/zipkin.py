@@ -13,10 +13,14 @@ on the usual processors (seen in 1.40; `Util::toByteString` since 2019), the tra
 would fit each other, but no id in a header and no span of an application, so they are turned round;
 `zipkin.id_as_sent` keeps the first form.
 
+Partial reports: a span may be reported in several pieces, one of them without a timestamp (tags
+that came late, a server that only adds to what its client began). Each piece is a row;
+`zipkin.partial` says what it left out, and `stitch.tree.reports` puts them together.
+
 Source: openzipkin/zipkin-api zipkin2-api.yaml and zipkin.proto; OpenTelemetry specification
 trace/sdk_exporters/zipkin.md; contrib pkg/translator/zipkin/zipkinv2/to_translator.go. Departures
-from the latter: a missing start is taken from the first annotation or refused (never 1970), and an
-`error` tag with a text is an error too, as Zipkin itself reads it.
+from the latter: a missing start is taken from the first annotation, else from the time of arrival
+(never 1970), and an `error` tag with a text is an error too, as Zipkin itself reads it.
 """
 
 import json
@@ -29,7 +33,7 @@ from typing import Any
 import orjson
 from google.protobuf.message import DecodeError
 
-from collector.attributes import SHARED_ID
+from collector.attributes import DURATION_US, PARTIAL, SHARED_ID, SHARED_PARENT_ID
 from collector.decode.otlp.protobuf import MIN_TIME_NS
 from collector.decode.otlp.writer import (
     MAX_EVENTS,
@@ -50,7 +54,6 @@ from collector.decode.result import DecodeResult
 from collector.errors import TooLarge, Undecodable
 from collector.wire import zipkin_pb2 as wire
 
-SHARED_PARENT_ID = "zipkin.shared_parent_id"
 # JSON of empty objects becomes twenty times its size in memory.
 MAX_JSON_BYTES = 8 * 1024 * 1024
 ID_AS_SENT = "zipkin.id_as_sent"
@@ -130,11 +133,13 @@ def _write_span(writer: SpanWriter, span: Any) -> None:
     trace_id = _id(span.get("traceId"), 16, "trace_id")
     span_id = _id(span.get("id"), 8, "span_id")
     parent_id = _parent_id(writer, span, span_id)
-    start_ns, end_ns, is_start_derived = _times(writer, span)
+    start_ns, end_ns, is_partial = _times(writer, span)
     tags = _tags(span.get("tags"))
     kind = _kind(span.get("kind"), tags)
-    if is_start_derived:
-        tags["zipkin.start_derived"] = True
+    if is_partial:
+        tags[PARTIAL] = "timestamp"
+        if duration_us := _micros(span.get("duration")):
+            tags[DURATION_US] = duration_us
     if span.get("debug") is True:
         tags["zipkin.debug"] = True
     if span.get("shared") is True and kind != _CLIENT:
@@ -142,6 +147,9 @@ def _write_span(writer: SpanWriter, span: Any) -> None:
         if parent_id:
             tags[SHARED_PARENT_ID] = parent_id.hex()
         parent_id, span_id = span_id, _own_id(trace_id, span_id, start_ns, span)
+    elif is_partial and not parent_id:
+        # Its first report may name a parent: it must not pass for the first span of its trace.
+        parent_id = span_id
     status_code, status_message = _status(writer, tags)
     trace_state = writer.text(_text(tags.pop("w3c.tracestate", "")))
     scope = _scope(writer, tags)
@@ -195,21 +203,23 @@ def _parent_id(writer: SpanWriter, span: dict[str, Any], span_id: bytes) -> byte
 
 
 def _times(writer: SpanWriter, span: dict[str, Any]) -> tuple[int, int, bool]:
+    """Return start and end, and whether the report left out when the span began."""
     annotated = [us for us, _ in _annotations(span.get("annotations")) if us]
-    start_us = _micros(span.get("timestamp"))
-    is_derived = not start_us
-    if is_derived:
-        if not annotated:
-            raise UnusableSpanError("start_missing")
+    start_us, duration_us = _micros(span.get("timestamp")), _micros(span.get("duration"))
+    is_partial = not start_us
+    if is_partial and annotated:
         start_us = min(annotated)
         writer.repair("start_derived")
+    elif is_partial:
+        start_us = writer.received_ns // _US
+        writer.repair("observed_time")
     start_ns = start_us * _US
     if start_ns < MIN_TIME_NS:
         raise UnusableSpanError("start_past")
-    duration_us = _micros(span.get("duration"))
-    if not duration_us and annotated:
-        duration_us = max(0, max(annotated) - start_us)
-    return start_ns, min(start_ns + duration_us * _US, MAX_TIME_NS), is_derived
+    # A duration says when a span ended only beside its own start.
+    if is_partial or not duration_us:
+        duration_us = max(0, max(annotated, default=start_us) - start_us)
+    return start_ns, min(start_ns + duration_us * _US, MAX_TIME_NS), is_partial
 
 
 def _micros(value: Any) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from collector.identity.ids import request_id_key
+from collector.identity.ids import is_64bit, low_64, request_id_key
 from collector.model import Id
 from collector.stitch.inputs import StitchInputs
 from collector.stitch.join.gateways import AttachedRecord
@@ -91,7 +91,10 @@ def _main_trace_id(rooted: Rooted, own: Sequence[AttachedRecord]) -> str:
         if node.span is not None:
             counts[node.trace_id] = counts.get(node.trace_id, 0) + 1
     if counts:
-        return min(counts, key=lambda trace_id: (-counts[trace_id], trace_id))
+        most = min(counts, key=lambda trace_id: (-counts[trace_id], trace_id))
+        # Of a trace whose id was cut on the way, the whole id is the name.
+        whole = (each for each in counts if is_64bit(most) and low_64(each) == low_64(most))
+        return max(whole, default=most)
     return next((joint.record.trace_id for joint in own if joint.record.trace_id), "")
 
 

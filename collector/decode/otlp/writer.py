@@ -86,6 +86,11 @@ class SpanWriter:
         self._size = 0
         self._pieces: list[bytes] = []
 
+    @property
+    def received_ns(self) -> int:
+        """When the request arrived."""
+        return self._received_ns
+
     def repair(self, code: str, count: int = 1) -> None:
         """Count a repair of the span at hand; *code* is a key of `canonical.REPAIRS`."""
         self._tally.repair(code, self.index, count)

@@ -7,7 +7,7 @@ thousands of requests (a session's correlation id) cannot pull them all in.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -125,13 +125,21 @@ def read_ids(text: str) -> tuple[Asked, ...]:
     cleaned = clean_id(text)
     asked: dict[tuple[str, ...], Asked] = {}
     for each in filter(_may_be_id, (cleaned, *find_ids(text))):
-        keys = tuple(candidate.key for candidate in ids.trace_id_candidates(each))
+        known = [candidate.key for candidate in ids.trace_id_candidates(each)]
+        keys = tuple(dict.fromkeys((*known, *_halves(known))))
         if keys and keys not in asked:
             asked[keys] = Asked(each, keys)
     if not asked:
         msg = f"id: there is no id in {text.strip()[:80]!r}"
         raise BadQuestion(msg, hint=_EXAMPLES)
     return tuple(asked.values())
+
+
+def _halves(trace_ids: Iterable[str]) -> Iterator[str]:
+    """Yield the ids under which a system of 64 bits stores its part of the traces."""
+    for trace_id in trace_ids:
+        if _TRACE_ID.fullmatch(trace_id):
+            yield ids.normalise_trace_id(ids.low_64(trace_id))
 
 
 def clean_id(text: str) -> str:
@@ -318,16 +326,15 @@ def _take(
 
 def ids_in(rows: Iterable[GatewayRecord], spans: Iterable[Span]) -> set[str]:
     """Return the keys of all ids that records and spans carry beside their own."""
-    keys = set()
+    keys: set[str] = set()
     for row in rows:
-        keys.add(row.trace_id)
-        # A system of 64 bits behind the gateway keeps the lower half of the id only.
-        keys.add(ids.normalise_trace_id(ids.low_64(row.trace_id)))
+        keys.update((row.trace_id, *_halves((row.trace_id,))))
         keys.update(ids.request_id_key(item.value) for item in row.ids if item.kind != "span_id")
         keys.update(
             ids.normalise_trace_id(item.value) for item in row.ids if item.kind != "span_id"
         )
         keys.add(ids.normalise_trace_id(row.record_id))
+    keys.update(_halves({span.trace_id for span in spans}))
     for span in spans:
         if ids.has_request_id(span.attributes):
             found = ids.read_request_ids(span.attributes)

@@ -95,7 +95,39 @@ def _subject_node(
             return joint.node
     if wanted is None:
         wanted = _trace_of_span(traces, subject) or next(iter(traces.values()), None)
-    return min(wanted.tops, key=_top_order) if wanted is not None else None
+    return min(_begun_in(wanted, traces).tops, key=_top_order) if wanted is not None else None
+
+
+def _begun_in(trace: TraceView, traces: dict[str, TraceView]) -> TraceView:
+    """Return the trace in which the request began that *trace* is a later part of."""
+    seen = {trace.trace_id}
+    while True:
+        earlier = (
+            other
+            for other in traces.values()
+            if other.trace_id not in seen
+            and _is_before(other, trace)
+            and continuation_of(trace, [other])
+        )
+        begun = next(earlier, None)
+        if begun is None:
+            return trace
+        trace = begun
+        seen.add(trace.trace_id)
+
+
+def _is_before(first: TraceView, second: TraceView) -> bool:
+    """Tell which of two traces of one request is the earlier: by who names whom, else by time."""
+    if _names_parent_in(second, first):
+        return True
+    if _names_parent_in(first, second):
+        return False
+    return (first.start, -first.end, first.trace_id) < (second.start, -second.end, second.trace_id)
+
+
+def _names_parent_in(trace: TraceView, other: TraceView) -> bool:
+    named = {top.sent_parent_id for top in trace.tops} - {""}
+    return bool(named) and any(node.span_id in named for node in other.nodes)
 
 
 def _trace_of_span(traces: dict[str, TraceView], subject: str) -> TraceView | None:
@@ -130,6 +162,9 @@ def _root_without_gateway(start: Node, traces: dict[str, TraceView]) -> Node:
     main = min(tops, key=_top_order)
     # Several arrivals at the mesh's edge are several requests, each with its own timeline.
     rest = [t for t in tops if t is not main and not (_is_router(t) and _is_router(main))]
+    siblings = [t for t in rest if t.is_orphan and t.sent_parent_id == main.sent_parent_id]
+    if main.is_orphan and siblings:
+        return _parent_of_siblings(main, siblings)
     true_roots = [top for top in tops if not top.is_orphan]
     is_whole = all(main.raw_start <= t.raw_start and t.raw_end <= main.raw_end for t in rest)
     if not rest or is_whole or (len(true_roots) == 1 and main is true_roots[0]):
@@ -137,6 +172,21 @@ def _root_without_gateway(start: Node, traces: dict[str, TraceView]) -> Node:
     tops = [main, *rest]
     missing = {t.span.parent_span_id for t in tops if t.span is not None}
     return _inferred_root(tops, missing)
+
+
+def _parent_of_siblings(main: Node, siblings: Sequence[Node]) -> Node:
+    """
+    Return what stands for the missing parent of spans that all name it.
+
+    Where one of them shows that it called the others, they are not siblings: it is the root.
+    """
+    parent = _inferred_root([main, *siblings], {main.sent_parent_id})
+    adopt_siblings([parent])
+    if len(parent.children) > 1:
+        return parent
+    [first] = parent.children
+    _detach(first)
+    return first
 
 
 def _inferred_root(tops: Sequence[Node], missing: set[str]) -> Node:

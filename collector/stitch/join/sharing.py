@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from collector.model import GatewayRecord
 from collector.stitch.join.agreement import MADE, PASSED_ON, contradictions, lies_inside, slack_of
 from collector.stitch.join.assignment import least_cost_pairs
-from collector.stitch.time.clocks import widest_agreement
+from collector.stitch.time.agreement import widest_agreement
 from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
 from collector.stitch.time.timeouts import has_given_up
 from collector.stitch.timeline import Evidence

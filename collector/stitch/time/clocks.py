@@ -15,7 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.answers import Duration
-from collector.stitch.time.placement import PROXY_END_NS, ClockOffsets, Offset, record_slack_ns
+from collector.stitch.time.agreement import widest_agreement
+from collector.stitch.time.placement import (
+    PROXY_END_NS,
+    ClockOffsets,
+    Offset,
+    bounds_of_times,
+    record_slack_ns,
+)
 from collector.stitch.timeline import Timeline, TimelineSpan
 
 WINDOW_NS = 300_000_000_000
@@ -85,7 +92,7 @@ def sample_pairs(timeline: Timeline) -> list[PairSample]:
         if doubted and f"{span.trace_id}/{span.raw_span_id}" in doubted:
             continue
         sample = _sample(caller, span, _slack(timeline, caller))
-        if sample.lower_ns <= sample.upper_ns:
+        if sample is not None:
             found.append(sample)
     return found
 
@@ -118,23 +125,6 @@ def offsets_of(pairs: Sequence[ClockPair]) -> ClockOffsets:
     return ClockOffsets(found)
 
 
-def widest_agreement(intervals: Sequence[tuple[int, int]]) -> tuple[int, int, int]:
-    """Return the stretch that most of the intervals hold, and how many do."""
-    events = sorted([(low, 0) for low, _ in intervals] + [(high, 1) for _, high in intervals])
-    depth = best = 0
-    found = (0, 0)
-    opened = 0
-    for position, is_end in events:
-        if not is_end:
-            depth += 1
-            opened = position
-        else:
-            if depth > best:
-                best, found = depth, (opened, position)
-            depth -= 1
-    return (*found, best)
-
-
 def _is_call(caller: TimelineSpan, span: TimelineSpan) -> bool:
     if caller.duration_ns is None or span.duration_ns is None or "unmeasured" in caller.flags:
         # An end that nobody measured bounds no offset.
@@ -153,17 +143,23 @@ def _slack(timeline: Timeline, caller: TimelineSpan) -> int:
     return 0
 
 
-def _sample(caller: TimelineSpan, span: TimelineSpan, slack_ns: int) -> PairSample:
-    caller_end = caller.raw_start_ns + (caller.duration_ns or 0)
-    if caller.role in _PROXIES:
-        caller_end += PROXY_END_NS
-    span_end = span.raw_start_ns + (span.duration_ns or 0)
+def _sample(caller: TimelineSpan, span: TimelineSpan, slack_ns: int) -> PairSample | None:
+    """Return the bounds of one call, `None` if only its beginning is bounded."""
+    begin, start = caller.raw_start_ns, span.raw_start_ns
+    found = bounds_of_times(
+        (begin, begin + (caller.duration_ns or 0)),
+        (start, start + (span.duration_ns or 0)),
+        slack_ns + (PROXY_END_NS if caller.role in _PROXIES else 0),
+        slack_ns,
+    )
+    if found.is_loose:
+        return None
     return PairSample(
         first=caller.host,
         second=span.host,
-        lower_ns=span_end - caller_end - slack_ns,
-        upper_ns=span.raw_start_ns - caller.raw_start_ns + slack_ns,
-        at_ns=caller.raw_start_ns,
+        lower_ns=found.lower_ns,
+        upper_ns=found.upper_ns,
+        at_ns=begin,
     )
 
 

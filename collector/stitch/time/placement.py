@@ -12,6 +12,7 @@ Source: algorithms.md 3b ("Better") and 4.7; jaegertracing/jaeger#1459 (what a g
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collector.stitch.time.agreement import widest_agreement
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import has_given_up, is_abandoned
 from collector.stitch.tree.nodes import Node
@@ -22,6 +23,9 @@ PROXY_END_NS = 250_000
 # Lines of access logs have whole milliseconds as a rule, cut off and not rounded.
 _LOG_STEP_NS = 1_000_000
 _UNBOUNDED = -(1 << 62)
+# A client that ends at the headers is this much shorter than its server, as a rule.
+_LITTLE_NS = 10_000_000
+_LITTLE_SHARE = 4
 _PLAUSIBLE_LEAD_NS = 2_000_000_000
 
 
@@ -59,11 +63,29 @@ class ClockOffsets:
 NO_OFFSETS = ClockOffsets()
 
 
+@dataclass(frozen=True, slots=True)
+class CallBounds:
+    """
+    How far a callee's clock can be ahead of its caller's, at least and at most.
+
+    `is_loose`: the call shows that the callee began while its caller waited, and no more. It ended
+    at its headers, say, and the callee went on sending.
+    """
+
+    lower_ns: int
+    upper_ns: int
+    is_loose: bool = False
+
+
 @dataclass(slots=True)
 class _Bounds:
+    """What all calls between two clocks of one request show."""
+
+    calls: list[CallBounds] = field(default_factory=list)
     lower: int = 0
     upper: int = 0
     is_known: bool = False
+    is_loose: bool = False
     is_learned: bool = False
 
 
@@ -113,26 +135,55 @@ def place(members: Sequence[Node], offsets: ClockOffsets = NO_OFFSETS) -> None:
         node.end = node.raw_end + shift
 
 
-def call_bounds(caller: Node, callee: Node) -> tuple[int, int] | None:
+def call_bounds(caller: Node, callee: Node) -> CallBounds | None:
     """
-    Return how far the callee's clock can be ahead of the caller's: lower and upper bound.
+    Return how far the callee's clock can be ahead of the caller's.
 
-    A caller that gave up bounds the start only: its callee may end any time later. `None` when the
-    pair says nothing: asynchronous, copied, or longer than its caller for no known reason.
+    A caller that gave up bounds the start only: its callee may end any time later. So does one that
+    was much shorter than its callee, for whatever reason. `None` when the pair says nothing:
+    asynchronous, copied, or longer than the gateway's record.
     """
     if callee.is_async or caller.kind == "Producer" or callee.is_mirrored or callee.is_orphan:
         return None
-    lower, upper = callee.raw_end - caller.raw_end, callee.raw_start - caller.raw_start
+    if has_given_up(caller) or is_abandoned(callee) or callee.is_background:
+        slack = 0 if caller.record is None else record_slack_ns(_resolution(caller))
+        return CallBounds(_UNBOUNDED, callee.raw_start - caller.raw_start + slack)
+    before = after = 0
     if caller.record is not None:
-        slack = record_slack_ns(caller.record.record.resolution_ns)
-        lower, upper = lower - slack, upper + slack
+        before = after = record_slack_ns(_resolution(caller))
     elif caller.is_proxy:
-        lower -= PROXY_END_NS
+        before = PROXY_END_NS
     if "access_log" in callee.flags or "access_log" in caller.flags:
-        lower, upper = lower - record_slack_ns(_LOG_STEP_NS), upper + _LOG_STEP_NS
-    if has_given_up(caller) or is_abandoned(callee):
-        return (_UNBOUNDED, upper)
-    return (lower, upper) if lower <= upper else None
+        before, after = before + record_slack_ns(_LOG_STEP_NS), after + _LOG_STEP_NS
+    found = bounds_of_times(
+        (caller.raw_start, caller.raw_end), (callee.raw_start, callee.raw_end), before, after
+    )
+    return None if found.is_loose and caller.record is not None else found
+
+
+def bounds_of_times(
+    caller: tuple[int, int], callee: tuple[int, int], before_ns: int = 0, after_ns: int = 0
+) -> CallBounds:
+    """
+    Return the bounds that the (start, end) of a call's two ends give.
+
+    The caller's end may be *before_ns* too early, its start *after_ns* too late. A callee that is a
+    little longer than its caller was still called by it, so that it began in the caller's time; of
+    one that is much longer only the beginning is cause and effect.
+    """
+    upper = callee[0] - caller[0] + after_ns
+    lower = callee[1] - caller[1] - before_ns
+    if lower <= upper:
+        return CallBounds(lower, upper)
+    longest = max(_LITTLE_NS, (caller[1] - caller[0]) // _LITTLE_SHARE)
+    if lower - upper <= longest:
+        return CallBounds(min(callee[0] - caller[1] - before_ns, upper), upper, is_loose=True)
+    return CallBounds(_UNBOUNDED, upper, is_loose=True)
+
+
+def _resolution(node: Node) -> int:
+    assert node.record is not None
+    return node.record.record.resolution_ns
 
 
 def record_slack_ns(resolution_ns: int) -> int:
@@ -168,11 +219,16 @@ def _shift_of(
     if lower == _UNBOUNDED:
         # With one bound only, the smallest step that keeps cause before effect.
         offset, half_width = upper, 0
+    elif found.is_loose:
+        # Most callees begin as soon as they are called.
+        offset, half_width = upper, upper - lower
     else:
         offset = (lower + upper) // 2
         half_width = (upper - lower + 1) // 2
     source = "learned over many requests" if found.is_learned else "from this request"
-    reason = f"the clock of {_name(node)} is ahead of {_name(parent)} by {offset} ns, {source}"
+    side = "ahead of" if offset > 0 else "behind"
+    apart = f"{abs(offset) / 1e6:.3f} ms {side} {_name(parent)}"
+    reason = f"the clock of {_name(node)} is {apart}, {source}"
     return parent.shift - offset, half_width, reason
 
 
@@ -222,24 +278,54 @@ def _collect_bounds(members: Sequence[Node], offsets: ClockOffsets) -> list[_Bou
         if held is None:
             held = found[key] = _Bounds()
         by_node.append(held)
-        pair = call_bounds(parent, node)
-        if pair is not None:
-            _narrow(held, *pair)
+        call = call_bounds(parent, node)
+        if call is not None:
+            held.calls.append(call)
     for (first, second), bounds in found.items():
-        learned = offsets.get(first, second) if bounds.is_known and offsets.by_pair else None
+        _settle(bounds)
+        learned = offsets.get(first, second) if offsets.by_pair else None
         if learned is not None:
-            bounds.is_learned = _narrow(bounds, learned.lower_ns, learned.upper_ns)
+            _take_learned(bounds, learned)
     return by_node
 
 
-def _narrow(bounds: _Bounds, lower: int, upper: int) -> bool:
-    """Bring one more call's bounds in, unless they contradict what is known."""
-    if bounds.is_known:
-        lower, upper = max(bounds.lower, lower), min(bounds.upper, upper)
-        if lower > upper:
-            return False
+def _settle(bounds: _Bounds) -> None:
+    """Find the stretch that the calls between two clocks agree on."""
+    exact = [call for call in bounds.calls if not call.is_loose]
+    bounds.is_loose = not exact
+    agreed = _agreed(exact or bounds.calls)
+    if agreed is None:
+        return
+    lower, upper = agreed
+    for call in bounds.calls if exact else ():
+        if call.is_loose and max(lower, call.lower_ns) <= min(upper, call.upper_ns):
+            lower, upper = max(lower, call.lower_ns), min(upper, call.upper_ns)
     bounds.lower, bounds.upper, bounds.is_known = lower, upper, True
-    return True
+
+
+def _agreed(calls: Sequence[CallBounds]) -> tuple[int, int] | None:
+    """Return what all calls allow, else what most do: a call with a wrong parent is outvoted."""
+    if not calls:
+        return None
+    lower = max(call.lower_ns for call in calls)
+    upper = min(call.upper_ns for call in calls)
+    if lower <= upper:
+        return lower, upper
+    low, high, votes = widest_agreement([(call.lower_ns, call.upper_ns) for call in calls])
+    return (low, high) if votes * 2 > len(calls) else None
+
+
+def _take_learned(bounds: _Bounds, learned: Offset) -> None:
+    """Bring in what other requests taught, unless this one contradicts it."""
+    lower, upper = learned.lower_ns, learned.upper_ns
+    if bounds.is_known:
+        narrowed = max(bounds.lower, lower), min(bounds.upper, upper)
+        if narrowed[0] <= narrowed[1]:
+            lower, upper = narrowed
+        elif not bounds.is_loose:
+            return
+    bounds.lower, bounds.upper = lower, upper
+    bounds.is_known, bounds.is_loose, bounds.is_learned = True, False, True
 
 
 def _share_clock(parent: Node, node: Node) -> bool:

@@ -8,17 +8,20 @@ Source: openzipkin/b3-propagation (a server may share its client's span id), OTL
 sent more than once).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from collector.attributes import SENT_END, SHARED_ID
+from collector.attributes import PARTIAL, SENT_END, SHARED_ID, SHARED_PARENT_ID
 from collector.model import Span
 from collector.stitch.tree.access_logs import FROM_ACCESS_LOG
 from collector.stitch.tree.nodes import Node, derived_span_id, walk_down
+from collector.stitch.tree.reports import merge_reports
 from collector.stitch.tree.roles import identify
 
 # How many enclosing spans an orphan is compared with before it is put under the root.
 _MAX_CANDIDATES = 48
+# Two versions of one span may be a rounding apart.
+_APART_NS = 1_000_000
 
 
 @dataclass(slots=True)
@@ -37,19 +40,19 @@ class Forest:
     shared: dict[tuple[str, str], list[Node]] = field(default_factory=dict)
     tops: list[Node] = field(default_factory=list)
 
-    def find(self, trace_id: str, span_id: str) -> Node | None:
-        """Return the node that children of *span_id* hang on, if it arrived."""
+    def find(self, trace_id: str, span_id: str, child: Node | None = None) -> Node | None:
+        """Return the node that *child*, which names *span_id*, hangs on, if it arrived."""
         of_trace = self.by_id.get(trace_id)
         first = of_trace.get(span_id) if of_trace is not None else None
         if first is None or not self.same_id:
             return first
-        return parent_among(self.same_id.get((trace_id, span_id), (first,)))
+        return parent_among(self.same_id.get((trace_id, span_id), (first,)), child)
 
 
-def build_forest(spans: Iterable[Span]) -> Forest:
+def build_forest(spans: Sequence[Span]) -> Forest:
     """Return the spans as trees; the order of *spans* makes no difference."""
     forest = Forest()
-    for span in sorted(spans, key=_span_order):
+    for span in sorted(merge_reports(spans), key=_span_order):
         _add(forest, span)
     for node in forest.nodes:
         _connect(forest, node)
@@ -104,12 +107,23 @@ def place_orphans(root: Node, orphans: Sequence[Node]) -> None:
             open_nodes.append(node)
 
 
-def parent_among(nodes: Sequence[Node]) -> Node | None:
-    """Return which of the nodes that share an id has the children: the server, if there is one."""
-    for node in nodes:
-        if node.side == "server":
-            return node
-    return nodes[0] if nodes else None
+def parent_among(nodes: Sequence[Node], child: Node | None = None) -> Node | None:
+    """
+    Return which of the nodes that share an id has the children: the server, if there is one.
+
+    Of several tries under one id it is the one that *child* ran in.
+    """
+    servers = [node for node in nodes if node.side == "server"]
+    able = servers or nodes
+    if len(able) < 2 or child is None:
+        return able[0] if able else None
+    return min(able, key=lambda node: _outside_ns(child, node))
+
+
+def _outside_ns(child: Node, holder: Node) -> int:
+    """Return for how long *child* ran outside of *holder*'s time."""
+    before = max(holder.raw_start - child.raw_start, 0)
+    return before + max(child.raw_end - holder.raw_end, 0)
 
 
 def _enclosing(open_nodes: list[Node], orphan: Node) -> Node | None:
@@ -132,7 +146,7 @@ def _add(forest: Forest, span: Span) -> None:
     identify(node)
     if end < start or (end == start and SENT_END in span.attributes):
         node.flag("negative_duration")
-    if start <= 0:
+    if start <= 0 or (PARTIAL in span.attributes and not span.events):
         node.flag("no_start")
     if FROM_ACCESS_LOG in span.attributes:
         node.flag("access_log")
@@ -153,12 +167,24 @@ def _add_same_id(forest: Forest, first: Node, node: Node, span: Span) -> bool:
     """Take in one more node of an id; false if it is a span that is known already."""
     same_id = forest.same_id.setdefault((span.trace_id, span.span_id), [first])
     for other in same_id:
-        if other.kind == node.kind and other.span and other.span.service == span.service:
+        if other.kind == node.kind and other.service == node.service and _meet(other, node):
             _keep_fuller(other, span)
             return False
     _give_own_id(node, same_id)
     same_id.append(node)
     return True
+
+
+def _meet(first: Node, second: Node) -> bool:
+    """
+    Tell whether two spans of one id can be one span that was sent twice.
+
+    One span has one time. Two that lie apart are two tries, whose sender used one id for both.
+    """
+    return (
+        second.raw_start <= first.raw_end + _APART_NS
+        and first.raw_start <= second.raw_end + _APART_NS
+    )
 
 
 def _give_own_id(node: Node, same_id: list[Node]) -> None:
@@ -174,14 +200,19 @@ def _give_own_id(node: Node, same_id: list[Node]) -> None:
 
 
 def _keep_fuller(node: Node, span: Span) -> None:
-    """Merge a span that came twice: the longer version, then the one that says more, wins."""
+    """
+    Merge a span that came twice: the longer version, then the one that says more, wins.
+
+    Attributes that only the other one has are kept.
+    """
     held = node.span
     if held is None or _content(held) == _content(span):
         return
-    if _fullness(span) > _fullness(held):
-        node.span, node.attributes = span, span.attributes
-        node.raw_start, node.raw_end = span.start_ns, max(span.start_ns, span.end_ns)
-        identify(node)
+    fuller, other = (span, held) if _fullness(span) > _fullness(held) else (held, span)
+    node.span = fuller
+    node.attributes = {**other.attributes, **fuller.attributes}
+    node.raw_start, node.raw_end = fuller.start_ns, max(fuller.start_ns, fuller.end_ns)
+    identify(node)
     node.flag("duplicate")
 
 
@@ -201,7 +232,10 @@ def _connect(forest: Forest, node: Node) -> None:
         # What names a shared id as its parent was caused by the server, not by its caller.
         node.parent = _server_of(node, servers)
     else:
-        node.parent = forest.find(trace_id, parent_id)
+        node.parent = forest.find(trace_id, parent_id, node)
+    if node.parent is None and SHARED_ID in span.attributes:
+        # The client's half is lost; its parent is known all the same.
+        node.parent = forest.find(trace_id, span.attributes.get(SHARED_PARENT_ID, ""), node)
     if node.parent is None:
         node.is_orphan = True
 

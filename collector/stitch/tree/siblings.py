@@ -17,6 +17,8 @@ _MAX_CANDIDATES = 32
 _MAX_CHAIN = 256
 # Proxies of one machine stamp in their own order; half a millisecond is no contradiction.
 _TOLERANCE_NS = 500_000
+# A proxy's span in these roles names whom it called.
+_CALLING = ("client_proxy", "edge")
 
 
 def adopt_siblings(members: Sequence[Node]) -> None:
@@ -37,12 +39,12 @@ def bare_name(service: str) -> str:
 def _adopt_callees(node: Node) -> None:
     calls: dict[str, list[Node]] = {}
     for child in node.children:
-        if child.role == "client_proxy" and child.callee:
+        if child.role in _CALLING and child.callee:
             calls.setdefault(bare_name(child.callee), []).append(child)
     if not calls:
         return
     for child in node.children:
-        if child.side != "server" or child.role == "client_proxy" or child.is_gateway:
+        if child.side != "server" or child.role in _CALLING or child.is_gateway:
             continue
         candidates = calls.get(bare_name(child.service), [])[-_MAX_CANDIDATES:]
         _move(child, [call for call in candidates if not _has_callee(call)])

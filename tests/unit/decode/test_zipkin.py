@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from collector.attributes import SHARED_ID
+from collector.attributes import SHARED_ID, SHARED_PARENT_ID
 from collector.decode.zipkin import (
     ID_AS_SENT,
-    SHARED_PARENT_ID,
     decode_json,
     decode_protobuf,
 )

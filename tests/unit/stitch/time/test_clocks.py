@@ -4,13 +4,13 @@ import random
 
 import pytest
 
+from collector.stitch.time.agreement import widest_agreement
 from collector.stitch.time.clocks import (
     ClockPair,
     PairSample,
     learn_offsets,
     offsets_of,
     sample_pairs,
-    widest_agreement,
 )
 from collector.stitch.time.placement import Offset
 from tests.unit.stitch.building import LONG_AFTER, MS, START, TraceBuilder, record, stitch
@@ -142,7 +142,9 @@ def test_one_request_moves_a_clock_that_is_surely_wrong(skew_ms: int) -> None:
     timeline = stitch([], hop(skew_ms).spans, now_ns=LONG_AFTER)
     *_, moved = timeline.spans
     assert abs(-moved.adjusted_by_ns - skew_ms * MS) <= moved.adjusted_bound_ns
-    assert "the clock of stock is ahead of shop" in moved.adjusted_reason
+    side = "ahead of" if skew_ms > 0 else "behind"
+    said = f"the clock of stock is {abs(skew_ms)}.000 ms {side} shop, from this request"
+    assert moved.adjusted_reason == said
     raw = stitch([], hop(skew_ms).spans, now_ns=LONG_AFTER, is_raw=True)
     assert [span.raw_start_ns for span in raw.spans] == [s.start_ns for s in hop(skew_ms).spans]
 
@@ -171,3 +173,82 @@ def test_a_proxy_that_ends_its_span_early_is_no_wrong_clock() -> None:
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
     assert not any(span.adjusted_by_ns for span in timeline.spans)
     assert all(s.lower_ns <= 0 <= s.upper_ns for s in sample_pairs(timeline))
+
+
+def streamed(skew_ms: float, longer_ms: float) -> TraceBuilder:
+    """
+    Return a call of 200 ms whose client ends at the headers; the server goes on for *longer_ms*.
+
+    The callee spends 180 ms in a query, from 10 ms after it was called.
+    """
+    trace = TraceBuilder()
+    root = trace.span("shop", 0, 230, None, "Server", resource={"host.name": "a"})
+    client = trace.span("shop", 10, 200, root, "Client", resource={"host.name": "a"})
+    at = 15 + skew_ms
+    callee = trace.span("stock", at, 200 + longer_ms, client, "Server", resource={"host.name": "b"})
+    trace.span(
+        "stock",
+        at + 5,
+        180,
+        callee,
+        "Client",
+        attributes={"db.system": "postgresql"},
+        resource={"host.name": "b"},
+    )
+    return trace
+
+
+@pytest.mark.parametrize("longer_ms", [0.1, 3, 9, 45])
+@pytest.mark.parametrize("skew_ms", [-400, 400, -60, 5_000])
+def test_a_callee_that_outlasts_its_caller_a_little_is_moved_into_it(
+    skew_ms: float, longer_ms: float
+) -> None:
+    """
+    A client that ends at the headers still bounds the clock: phases are as without skew.
+
+    How long the call was on its way cannot be known, and is a part of the published bound.
+    """
+    timeline = stitch([], streamed(skew_ms, longer_ms).spans, now_ns=LONG_AFTER)
+    *_, callee, query = timeline.spans
+    assert 10 * MS <= callee.start_offset_ns <= 20 * MS
+    assert query.start_offset_ns == callee.start_offset_ns + 5 * MS
+    straight = stitch([], streamed(0, longer_ms).spans, now_ns=LONG_AFTER)
+    assert not any(span.adjusted_by_ns for span in straight.spans)
+    held = {phase.name: phase.duration_ns for phase in timeline.phases}
+    known = {phase.name: phase.duration_ns for phase in straight.phases}
+    assert held["dependency"] == known["dependency"] == 180 * MS
+    way_ns = 5 * MS
+    assert all(abs(held.get(name, 0) - known[name]) <= way_ns for name in known)
+    assert abs(skew_ms * MS + callee.adjusted_by_ns) <= callee.adjusted_bound_ns
+
+
+def test_a_callee_that_outlasts_its_caller_by_far_only_begins_after_it() -> None:
+    """Work that goes on for long after the answer says nothing but cause and effect."""
+    after = stitch([], streamed(120, 4_000).spans, now_ns=LONG_AFTER)
+    assert not any(span.adjusted_by_ns for span in after.spans)
+    before = stitch([], streamed(-100, 4_000).spans, now_ns=LONG_AFTER)
+    *_, callee, _ = before.spans
+    assert callee.start_offset_ns == 10 * MS
+
+
+def test_learned_offsets_are_used_for_a_callee_that_outlasts_its_caller() -> None:
+    """Other requests know the clock better than one call that shows its beginning only."""
+    learned = offsets_of(learn_offsets([exchange(random.Random(n), -400 * MS) for n in range(60)]))
+    timeline = stitch([], streamed(-400, 3).spans, now_ns=LONG_AFTER, offsets=learned)
+    *_, callee, _ = timeline.spans
+    assert "learned over many requests" in callee.adjusted_reason
+    assert abs(callee.adjusted_by_ns - 400 * MS) <= 3 * MS
+    assert callee.adjusted_bound_ns < 3 * MS
+
+
+def test_a_call_with_a_wrong_parent_is_outvoted() -> None:
+    """Of seven calls of one host the first seems to run before its caller: nothing is moved."""
+    trace = TraceBuilder()
+    root = trace.span("shop", 0, 500, None, "Server", resource={"host.name": "a"})
+    for number in range(7):
+        at = 20 + 60 * number
+        client = trace.span("shop", at, 50, root, "Client", resource={"host.name": "a"})
+        early = 60 if number == 0 else 0
+        trace.span("stock", at + 5 - early, 40, client, "Server", resource={"host.name": "b"})
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert not any(span.adjusted_by_ns for span in timeline.spans)

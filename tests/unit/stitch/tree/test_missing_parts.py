@@ -1,0 +1,113 @@
+"""Trees with parts missing or ids shared: nothing is put where nobody said that it belongs."""
+
+import pytest
+
+from collector.attributes import SHARED_ID, SHARED_PARENT_ID
+from collector.stitch.timeline import Timeline
+from tests.unit.stitch.building import LONG_AFTER, MS, TRACE, TraceBuilder, record, stitch
+from tests.unit.stitch.scenarios import picture
+
+_GONE = "dead00000000beef"
+
+
+def parents(timeline: Timeline) -> dict[str, str]:
+    """Return the service of each span's parent by the span's service."""
+    by_id = {span.span_id: span.service for span in timeline.spans}
+    return {span.service: by_id.get(span.parent_span_id, "") for span in timeline.spans}
+
+
+@pytest.mark.parametrize("inner_ms", [95, 120, 140])
+def test_siblings_of_one_missing_parent_stay_siblings(inner_ms: int) -> None:
+    """Two server spans name one parent that never came: neither called the other."""
+    trace = TraceBuilder()
+    trace.span("catalog", 0, 120, _GONE, "Server")
+    trace.span("reviews", 5, inner_ms, _GONE, "Server", status="Error")
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    root = timeline.spans[0]
+    assert (root.span_id, root.is_inferred) == (_GONE, True)
+    assert parents(timeline)["catalog"] == parents(timeline)["reviews"] == root.service
+    assert not any(
+        hop.parent >= 0
+        and hop.service == "reviews"
+        and timeline.hops[hop.parent].service == "catalog"
+        for hop in timeline.hops
+    )
+
+
+def test_siblings_under_a_gateway_that_did_not_log_its_span_id() -> None:
+    """Calls that a gateway made at once lie below its record, side by side."""
+    trace = TraceBuilder()
+    trace.span("catalog", 5, 80, _GONE, "Server")
+    trace.span("reviews", 8, 60, _GONE, "Server")
+    known = record(total=100, backend=90, trace_id=TRACE)
+    timeline = stitch([known], trace.spans, now_ns=LONG_AFTER)
+    assert picture(timeline) == ["gateway shop-apim", "  service catalog", "  service reviews"]
+
+
+def test_a_proxy_that_names_its_callee_is_its_parent_all_the_same() -> None:
+    """Both name a missing parent, but the edge's span says whom it called: no sibling."""
+    trace = TraceBuilder()
+    trace.edge(0, 100, _GONE, cluster="outbound|8080||orders.shop.svc.cluster.local")
+    trace.sidecar_in("orders", 5, 90, _GONE)
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert picture(timeline) == ["edge istio-ingressgateway.shop", "  service orders.shop"]
+    assert not any(span.is_inferred for span in timeline.spans)
+
+
+def test_a_shared_half_whose_client_is_lost_hangs_under_the_parent_it_names() -> None:
+    """Another span encloses it in time; the parent that the server reported decides."""
+    trace = TraceBuilder()
+    root = trace.span("routing", 0, 10, None, "Server", name="get")
+    trace.span("routing", 0.5, 9, root, name="refresh")
+    half = {SHARED_ID: "5a5a000000005a5a", SHARED_PARENT_ID: root.span_id}
+    trace.span("biz", 2, 3, "5a5a000000005a5a", "Server", attributes=half)
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    [biz] = [span for span in timeline.spans if span.service == "biz"]
+    assert biz.parent_span_id == root.span_id
+    assert not biz.is_orphan
+
+
+def test_two_tries_under_one_id_are_two_tries() -> None:
+    """A client reports both tries as one span id: each has its server span, no clock is moved."""
+    trace = TraceBuilder()
+    root = trace.span("cart", 0, 230, None, "Server")
+    call = "ca11000000000001"
+    trace.span(
+        "cart",
+        5,
+        100,
+        root,
+        "Client",
+        span_id=call,
+        status="Error",
+        attributes={"http.response.status_code": "503", "server.address": "stock"},
+    )
+    trace.span(
+        "cart",
+        120,
+        100,
+        root,
+        "Client",
+        span_id=call,
+        attributes={"http.response.status_code": "200", "server.address": "stock"},
+    )
+    trace.span("stock", 7, 96, call, "Server", status="Error", resource={"host.name": "b"})
+    trace.span("stock", 122, 96, call, "Server", resource={"host.name": "b"})
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    tries = [s for s in timeline.spans if s.service == "cart" and s.kind == "Client"]
+    served = [s for s in timeline.spans if s.service == "stock"]
+    assert [s.start_offset_ns for s in tries] == [5 * MS, 120 * MS]
+    assert [s.start_offset_ns for s in served] == [7 * MS, 122 * MS]
+    assert [s.parent_span_id for s in served] == [s.span_id for s in tries]
+    assert not any(span.adjusted_by_ns for span in timeline.spans)
+    assert [(hop.attempt, hop.attempts) for hop in timeline.hops[1:]] == [(1, 2), (2, 2)]
+
+
+def test_one_span_that_is_sent_twice_is_one_span() -> None:
+    """Two versions of one time are one span, also when the first was sent before it ended."""
+    trace = TraceBuilder()
+    root = trace.span("cart", 0, 230, None, "Server")
+    for took in (40, 100):
+        trace.span("cart", 5, took, root, "Client", span_id="ca11000000000001")
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert [span.duration_ns for span in timeline.spans] == [230 * MS, 100 * MS]
