@@ -30,6 +30,7 @@ _TRACEPARENT = re.compile(
 )
 _DECIMAL = re.compile(r"[0-9]{1,20}", re.ASCII)
 _BASE64_128_BIT = re.compile(r"[A-Za-z0-9+/_-]{22}==", re.ASCII)
+_ID_PREFIX = re.compile(r"[0-9a-z][0-9a-z_.:+/=|]{5,127}", re.ASCII)
 _MISSING = frozenset({"", "-", "none", "null", "undefined", "nan"})
 _MAX_UINT64 = (1 << 64) - 1
 # No carrier is longer than a few hundred characters; a megabyte header is not worth reading.
@@ -165,6 +166,16 @@ def request_id_key(text: str) -> str:
     if _HEX_32.fullmatch(lower):
         return "" if not lower.strip("0") else f"{lower[:_NIBBLE]}*{lower[_NIBBLE + 1 :]}"
     return lower
+
+
+def prefix_key(text: str) -> str:
+    """
+    Return the form in which the beginning of an id is compared with ids, "" when it cannot be one.
+
+    Six characters and a digit among them are needed; dashes and case make no difference.
+    """
+    lower = text.strip().lower().replace("-", "")
+    return lower if _ID_PREFIX.fullmatch(lower) and any(c.isdigit() for c in lower) else ""
 
 
 def has_request_id(attributes: Mapping[str, str]) -> bool:

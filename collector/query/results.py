@@ -19,7 +19,9 @@ class Summary:
     One request in a list.
 
     `hops`, `unexplained_ns`, `state` and `verdict` come from stitching it; `verdict` is the layer
-    that failed first, with the component behind a colon, or "none".
+    that failed first, with the component behind a colon, or "none". `is_joined` tells whether both
+    a gateway record and spans are known; it is `None` for what was answered at the gateway and
+    never called a backend.
     """
 
     id: str
@@ -38,7 +40,7 @@ class Summary:
     unexplained_ns: Duration | None
     hops: int
     services: tuple[str, ...]
-    is_joined: bool
+    is_joined: bool | None
     state: str
     verdict: str
 

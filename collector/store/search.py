@@ -44,6 +44,9 @@ _MAX_BATCH = 400
 # as some 20 batches.
 _QUICK_READS = 3
 
+# Where Envoy overwrites a request id with its sampling decision; see identity.
+_VERSION_DIGIT = 12
+
 # Fields of a filter, and the lines and parameters of the statements that they stand for.
 _FILTERS = {
     "gateway": "gateway",
@@ -62,6 +65,7 @@ _FILTERS = {
     "min_duration_ns": "min_duration_ns",
     "max_duration_ns": "max_duration_ns",
     "text": "text",
+    "id_prefix": "id_prefix",
 }
 
 
@@ -368,6 +372,7 @@ def _parameters(wanted: RequestFilter, after: _Position, limit: int) -> dict[str
     filters = {part: getattr(wanted, name) for name, part in _FILTERS.items()}
     return {
         **{part: value for part, value in filters.items() if value not in ("", None)},
+        **({"request_prefix": _mask(wanted.id_prefix)} if wanted.id_prefix else {}),
         # five-minute buckets are counted from 1970
         "start_ns": max(wanted.start_ns, 86_400 * NS_PER_S),
         "end_ns": min(max(wanted.end_ns, 0), 4_000_000_000 * NS_PER_S),
@@ -375,6 +380,12 @@ def _parameters(wanted: RequestFilter, after: _Position, limit: int) -> dict[str
         "after_start_ns": after.start_ns,
         "limit": limit,
     }
+
+
+def _mask(prefix: str) -> str:
+    """Return the beginning of a request id as the index writes it, without its version digit."""
+    masked = len(prefix) > _VERSION_DIGIT
+    return f"{prefix[:_VERSION_DIGIT]}*{prefix[_VERSION_DIGIT + 1 :]}" if masked else prefix
 
 
 def _key(record: GatewayRecord) -> _RecordKey:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_a_page_too_large_to_stitch_still_lists_its_requests(
 def test_the_slowest_request_of_the_last_hour_comes_first(asker: Asker) -> None:
     """Without parameters: one hour, slowest first, and the answer says so."""
     found = search(asker, "")
-    durations = [summary["duration_ms"] for summary in found["requests"]]
+    durations = [summary["duration_ms"] or -1 for summary in found["requests"]]
     assert ids(found)[0] == id_of(FAILED)
     assert durations == sorted(durations, reverse=True)
     assert id_of(OLD) not in ids(found)
@@ -98,6 +99,22 @@ def test_a_summary_says_what_a_timeline_says(asker: Asker) -> None:
     assert summary["unexplained_ms"] == phases.get("unexplained", 0.0)
 
 
+def test_a_route_is_found_as_rows_show_it(asker: Asker) -> None:
+    """What a row has under route, be it a template, a span's name or a path, finds that row."""
+    for summary in search(asker, "limit=500")["requests"]:
+        found = search(asker, "limit=500&route=" + quote(summary["route"], safe=""))
+        assert summary["id"] in ids(found), summary["route"]
+        assert {each["route"] for each in found["requests"]} == {summary["route"]}
+
+
+def test_what_the_gateway_answered_is_neither_joined_nor_unjoined(asker: Asker) -> None:
+    """A request that never called a backend has nothing to join; a lonely one has."""
+    shown = {each["id"]: each["joined"] for each in search(asker, "limit=500")["requests"]}
+    assert shown[id_of(REFUSED)] is None
+    assert shown[id_of(ALONE)] is False
+    assert shown[id_of(FAILED)] is True
+
+
 def test_one_request_joined_by_request_id_is_one_row(asker: Asker) -> None:
     """A record and a trace that only x-request-id joins are not listed twice."""
     found = search(asker, "limit=500")
@@ -117,7 +134,18 @@ def test_one_request_joined_by_request_id_is_one_row(asker: Asker) -> None:
         ("min_duration_ms=1.4s&max_duration_ms=2s", [FAILED]),
         ("api=carts-api", [ALONE]),
         ("consumer=beta", [ALONE]),
-        ("joined=false", [REFUSED, UNRECORDED, ALONE]),
+        ("joined=false", [UNRECORDED, ALONE]),
+        ("status=5xx", [FAILED]),
+        ("status_class=401", [REFUSED]),
+        ("q=tokenexpired", [REFUSED]),
+        ("q=validate-JWT", [REFUSED]),
+        (f"q={id_of(FAILED)[:8]}", [FAILED]),
+        (f"q={id_of(FAILED).replace('-', '').upper()[:11]}", [FAILED]),
+        (f"q={id_of(FAILED)}", [FAILED]),
+        (f"q={FAILED.spans[0].trace_id[:6]}", [FAILED]),
+        (f"q={UNRECORDED.spans[0].trace_id[:9]}", [UNRECORDED]),
+        (f"q={UNRECORDED.spans[0].attributes['guid:x-request-id'][:16]}", [UNRECORDED]),
+        (f"q={id_of(FAILED)[:4]}zz", []),
         ("joined=false&service=payments", [UNRECORDED]),
         ("q=ORDERS/2", [REFUSED, *JOINED[10:20]]),
         ("service=nobody", []),

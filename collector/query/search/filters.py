@@ -83,23 +83,30 @@ _TEXTS = {
     "gateway": ("Gateway product, as in `gateway` of a summary.", "azure-apim"),
     "api": ("API name, exact.", "orders-api"),
     "operation": ("Operation of the API, exact.", "get-order"),
-    "route": ("Route template, exact.", "/orders/{id}"),
+    "route": ("Route as rows show it: template, else the span's name or the path.", "/orders/{id}"),
     "method": ("HTTP method, any case.", "GET"),
     "host": ("Host that the client asked for, exact.", "api.shop.example"),
     "service": ("Service that took part in the request, exact.", "payments"),
     "consumer": ("Consumer or subscription that called, exact.", "acme-mobile"),
     "revision": ("API revision, exact.", "3"),
-    "q": ("Text that occurs in path, API, operation, error or an id; any case.", "orders/42"),
+    "q": (
+        "Text inside path, API, operation, or the gateway's words on an error, any case; or the "
+        "beginning of an id, six characters and more.",
+        "orders/42",
+    ),
 }
-_MOMENT_HELP = "RFC 3339 with any offset, Unix s or ms, `now`, or relative such as `-15m`."
+_MOMENT_HELP = (
+    "RFC 3339 with any offset, Unix s or ms, `now`, relative (`-15m`, `-1.5h`, `2h ago`), `09:30`, "
+    "`today`, `yesterday 17:00`, a day of the week; UTC unless an offset says otherwise."
+)
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "start", f"Begin of the range. {_MOMENT_HELP} Default: 1 h before `end`.", example="-15m"
     ),
     Parameter("end", f"End of the range, exclusive. {_MOMENT_HELP} Default: now.", example="now"),
     *(Parameter(name, text, example=example) for name, (text, example) in _TEXTS.items()),
-    Parameter("status", "Status code.", {"type": "integer"}, 504),
-    Parameter("status_class", "`1xx` to `5xx`.", example="5xx"),
+    Parameter("status", "Status code, or a class of them: `504`, `5xx`.", example="504"),
+    Parameter("status_class", "The same as `status`.", example="5xx"),
     Parameter(
         "error", "Only failed (`true`) or only good (`false`) requests.", {"type": "boolean"}, True
     ),
@@ -150,12 +157,13 @@ def parse_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
     """
     given = collect_pairs(pairs, _NAMES)
     start_ns, end_ns = parse_range(given, now_ns)
+    status, status_class = _read_statuses(given)
     search = Search(
         start_ns=start_ns,
         end_ns=end_ns,
         is_default_range="start" not in given,
-        status=_read(given, "status", _read_status),
-        status_class=_read(given, "status_class", _read_status_class),
+        status=status,
+        status_class=status_class,
         is_error=_read(given, "error", read_boolean),
         is_joined=_read(given, "joined", read_boolean),
         state=_read_choice(given, "state", STATES),
@@ -248,18 +256,20 @@ def _read_text(name: str, text: str) -> str:
     return text
 
 
-def _read_status(name: str, text: str) -> int:
-    if text.isascii() and text.isdecimal() and len(text) <= 3:
-        return int(text)
-    msg = f"{name}: {_shorten(text)} is not a status code"
-    raise BadQuestion(msg, hint="write 504; whole classes are status_class=5xx")
-
-
-def _read_status_class(name: str, text: str) -> int:
-    if re.fullmatch(r"[1-5](xx)?", text.lower()):
-        return int(text[0])
-    msg = f"{name}: {_shorten(text)} is not 1xx to 5xx"
-    raise BadQuestion(msg, hint="write status_class=5xx")
+def _read_statuses(given: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Return the status and the class of statuses; either parameter may hold either."""
+    found: dict[bool, int] = {}
+    for name in ("status", "status_class"):
+        text = given.get(name, "")
+        is_class = bool(re.fullmatch(r"[1-5](xx|XX)?", text))
+        if text and not is_class and not re.fullmatch(r"0|[1-9]\d\d", text, re.ASCII):
+            msg = f"{name}: {_shorten(text)} is neither a status code nor a class of them"
+            raise BadQuestion(msg, hint="write 504 or 5xx")
+        value = int(text[0] if is_class else text or 0)
+        if text and found.setdefault(is_class, value) != value:
+            msg = f"{name}: {_shorten(text)} is not what `status` says, so nothing can match"
+            raise BadQuestion(msg)
+    return found.get(False), found.get(True)
 
 
 def _read_choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

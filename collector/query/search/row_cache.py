@@ -14,7 +14,7 @@ from collector.clock import Clock
 from collector.query.learned.freshness import Freshness
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import LISTED
-from collector.stitch.completeness import SourceLags, judge_completeness
+from collector.stitch.completeness import SPAN_SOURCE, SourceLags, judge_completeness
 from collector.stitch.timeline import Expected, Timeline
 from collector.store import RequestRow, Store, TraceSummary
 from collector.timestamps import NS_PER_S
@@ -39,7 +39,7 @@ class CachedRow:
     state: str
     hops: int
     services: tuple[str, ...]
-    is_joined: bool
+    is_joined: bool | None
     unexplained_ns: int | None
     verdict: str
     duration_ns: int | None
@@ -81,7 +81,7 @@ class RowCache:
             if timeline is None:
                 plain.append(row)
                 continue
-            fresh = known[_key(row)] = _show(timeline)
+            fresh = known[_key(row)] = self._show(timeline)
             if now_ns - row.received_s * NS_PER_S >= _ARRIVING_NS:
                 self._remember(_key(row), fresh, timeline)
         summaries = self._store.get_trace_summaries([row.trace_id for row in plain])
@@ -92,6 +92,32 @@ class RowCache:
             shown = known[key]
             if shown is not None:
                 yield row, shown
+
+    def _show(self, timeline: Timeline) -> CachedRow:
+        verdict = timeline.verdict
+        who = f"{verdict.layer}: {verdict.component}" if verdict.component else verdict.layer
+        unexplained = [p.duration_ns for p in timeline.phases if p.name == "unexplained"]
+        services = {hop.service for hop in timeline.hops if hop.role in ("edge", "service")}
+        return CachedRow(
+            id=timeline.id,
+            trace_id=timeline.trace_id,
+            state=timeline.state,
+            hops=len(timeline.hops),
+            services=tuple(sorted(services - {""})),
+            is_joined=None if self._is_answered_at_gateway(timeline) else is_joined(timeline),
+            unexplained_ns=sum(unexplained),
+            verdict=who if verdict.layer != "none" else "none",
+            duration_ns=timeline.duration_ns,
+        )
+
+    def _is_answered_at_gateway(self, timeline: Timeline) -> bool:
+        """Tell whether no call went on: then no span is expected, though spans are sent here."""
+        return (
+            bool(timeline.gateway_records)
+            and not is_joined(timeline)
+            and SPAN_SOURCE in self._freshness.lags()
+            and all(each.source != SPAN_SOURCE for each in timeline.expected)
+        )
 
     def _recall(self, key: _Key, now_ns: int) -> CachedRow | None:
         with self._lock:
@@ -131,24 +157,6 @@ def _key(row: RequestRow) -> _Key:
         max((each.received_ns for each in row.versions), default=0),
         row.duration_ns,
         row.status,
-    )
-
-
-def _show(timeline: Timeline) -> CachedRow:
-    verdict = timeline.verdict
-    who = f"{verdict.layer}: {verdict.component}" if verdict.component else verdict.layer
-    unexplained = [p.duration_ns for p in timeline.phases if p.name == "unexplained"]
-    services = {hop.service for hop in timeline.hops if hop.role in ("edge", "service")}
-    return CachedRow(
-        id=timeline.id,
-        trace_id=timeline.trace_id,
-        state=timeline.state,
-        hops=len(timeline.hops),
-        services=tuple(sorted(services - {""})),
-        is_joined=is_joined(timeline),
-        unexplained_ns=sum(unexplained),
-        verdict=who if verdict.layer != "none" else "none",
-        duration_ns=timeline.duration_ns,
     )
 
 

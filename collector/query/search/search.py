@@ -9,6 +9,7 @@ for a while.
 from collections.abc import Iterable, Iterator, Sequence
 
 from collector.clock import Clock
+from collector.identity import ids
 from collector.query.learned.freshness import Freshness
 from collector.query.results import Found, Summary, TimeRange
 from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
@@ -82,7 +83,7 @@ class Searches:
             for row, shown in self._row_cache.read(rows[: search.limit], now_ns):
                 row_cursor = row.cursor
                 # A record and a trace that only a request id joins are two rows of one request.
-                if shown.id in seen or (search.state and shown.state != search.state):
+                if shown.id in seen or not _fits(search, shown):
                     continue
                 seen.add(shown.id)
                 summaries.append(_summary(row, shown))
@@ -138,8 +139,16 @@ def _build_filter(search: Search, start_ns: int, end_ns: int) -> RequestFilter:
         max_duration_ns=search.max_duration_ns,
         is_joined=search.is_joined,
         text=search.q,
+        id_prefix=ids.prefix_key(search.q),
         order="-start" if search.order == "-start" else "-duration",
     )
+
+
+def _fits(search: Search, shown: CachedRow) -> bool:
+    """Tell whether what only stitching knows of a request is what was asked for."""
+    if search.is_joined is not None and shown.is_joined is None:
+        return False
+    return not search.state or shown.state == search.state
 
 
 def _summary(row: RequestRow, shown: CachedRow) -> Summary:

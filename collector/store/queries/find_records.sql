@@ -14,7 +14,7 @@ WHERE bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_min
     {% if gateway %}AND gateway = {gateway:String}{% endif %}
     {% if api %}AND api = {api:String}{% endif %}
     {% if operation %}AND operation = {operation:String}{% endif %}
-    {% if route %}AND route = {route:String}{% endif %}
+    {% if route %}AND (route = {route:String} OR route = '' AND path = {route:String}){% endif %}
     {% if method %}AND method = {method:String}{% endif %}
     {% if host %}AND host = {host:String}{% endif %}
     {% if consumer %}AND consumer = {consumer:String}{% endif %}
@@ -31,7 +31,15 @@ WHERE bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_min
     AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(route, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(operation, {text:String}) > 0
-        OR positionCaseInsensitiveUTF8(api, {text:String}) > 0)
+        OR positionCaseInsensitiveUTF8(api, {text:String}) > 0
+        OR positionCaseInsensitiveUTF8(error_reason, {text:String}) > 0
+        OR positionCaseInsensitiveUTF8(error_source, {text:String}) > 0
+        OR positionCaseInsensitiveUTF8(error_message, {text:String}) > 0
+        {% if id_prefix %}
+        OR startsWith(lower(replaceAll(record_id, '-', '')), {id_prefix:String})
+        OR startsWith(trace_id, {id_prefix:String})
+        OR arrayExists(id -> startsWith(lower(replaceAll(id.value, '-', '')), {id_prefix:String}), ids)
+        {% endif %})
     {% endif %}
     {% if thorough_service %}
     AND (cityHash64(trace_id) GLOBAL IN ({{ traces_of_service() }})

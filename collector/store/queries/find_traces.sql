@@ -8,7 +8,9 @@ SELECT
 FROM {database:Identifier}.trace_summary
 WHERE {{ around("bucket") }}
     AND {{ edge_start("place") }} >= {start_ns:Int64} AND {{ edge_start("place") }} < {end_ns:Int64}
-    {% if route %}AND edge.route = {route:String}{% endif %}
+    {% if route %}
+    AND multiIf(edge.route != '', edge.route, edge.name != '', edge.name, edge.path) = {route:String}
+    {% endif %}
     {% if method %}AND edge.method = {method:String}{% endif %}
     {% if host %}AND edge.host = {host:String}{% endif %}
     {% if status %}AND edge.status = {status:Int32}{% endif %}
@@ -19,7 +21,11 @@ WHERE {{ around("bucket") }}
     {% if text %}
     AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(edge.route, {text:String}) > 0
-        OR positionCaseInsensitiveUTF8(edge.name, {text:String}) > 0)
+        OR positionCaseInsensitiveUTF8(edge.name, {text:String}) > 0
+        {% if id_prefix %}
+        OR startsWith(trace_id, {id_prefix:String})
+        OR startsWith(edge.request_key, {request_prefix:String})
+        {% endif %})
     {% endif %}
     {% if thorough_service %}AND cityHash64(trace_id) GLOBAL IN ({{ traces_of_service() }}){% endif %}
     {% if thorough_unclaimed %}AND NOT {{ trace_is_recorded() }}{% endif %}

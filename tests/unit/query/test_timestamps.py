@@ -40,6 +40,31 @@ def parse(text: str) -> int:
         "now+150m",
         "now+2h30m",
         ' "2026-03-01T12:00:00Z" ',
+        "12:00",
+        "12:00:00",
+        "12:00Z",
+        "14:00+02:00",
+        "14:00 +02",
+        "12pm",
+        "12:00 PM",
+        "today 12:00",
+        "today at 12:00",
+        "12:00 today",
+        "sunday 12:00",
+        "Sun, 01 Mar 2026 12:00:00 GMT",
+        "Sun Mar  1 12:00:00 2026",
+        "Sun Mar  1 12:00:00 UTC 2026",
+        "01/Mar/2026:12:00:00 +0000",
+        "1 Mar 2026 12:00",
+        "March 1, 2026 12:00 PM",
+        "Mar 1 12:00:00",
+        "01.03.2026 12:00",
+        "2026/03/01 12:00",
+        "20260301T120000Z",
+        "20260301T1200Z",
+        "2026-03-01 13:00 Europe/Berlin",
+        "2026-03-01 07:00:00.000 America/New_York",
+        "2026-3-1 12:00",
     ],
 )
 def test_every_way_to_write_noon(text: str) -> None:
@@ -54,6 +79,34 @@ def test_relative_times_count_from_now() -> None:
     assert parse("now-15m") == NOW - 15 * MINUTE
     assert parse("-1d12h") == NOW - 36 * 60 * MINUTE
     assert parse("-500ms") == NOW - 500_000_000
+    assert parse("-1.5h") == parse("now-1.5h") == parse("1.5h ago") == NOW - 90 * MINUTE
+    assert parse("2h ago") == parse("2 hours ago") == parse("120 min ago") == NOW - 120 * MINUTE
+    assert parse("-1 day 12 hours") == NOW - 36 * 60 * MINUTE
+    assert parse("now/d") == parse("today")
+    assert parse("now-1d/d") == parse("yesterday")
+    assert parse("now/h") == NOW - 30 * MINUTE
+    assert parse("now/w") == parse("monday")
+
+
+def test_days_are_named_from_now() -> None:
+    """Today, yesterday and the days of the week begin at midnight, UTC, and are not ahead."""
+    midnight = NOW - 570 * MINUTE
+    day = 24 * 60 * MINUTE
+    assert parse("today") == parse("Sunday") == parse("sun") == parse("last Sunday") == midnight
+    assert parse("yesterday") == parse("saturday") == midnight - day
+    assert parse("Monday") == parse("mon") == midnight - 6 * day
+    assert parse("yesterday 17:00") == parse("17:00 yesterday") == midnight - 7 * 60 * MINUTE
+    assert parse("fri 09:30") == NOW - 2 * day
+    assert parse("20260301") == parse("2026-03-01") == parse("1.3.2026") == midnight
+
+
+def test_a_time_alone_is_near() -> None:
+    """Today's, and yesterday's for what today is far ahead: at half past nine 23:50 has been."""
+    assert parse("09:30") == parse("9:30am") == NOW
+    assert parse("21:00") == NOW + 690 * MINUTE
+    assert parse("23:50") == NOW + 860 * MINUTE - 24 * 60 * MINUTE
+    assert parse("09:30:15.25") == NOW + 15_250_000_000
+    assert parse("Dec 31 23:59:00") == parse("2025-12-31T23:59:00Z")
 
 
 def test_nine_digits_are_kept_and_more_are_cut() -> None:
@@ -72,7 +125,15 @@ def test_a_leap_second_is_the_second_after() -> None:
     "text",
     [
         "",
-        "yesterday",
+        "someday",
+        "01/02/2026",
+        "3/1/2026 12:00",
+        "25:00",
+        "13pm",
+        "09:61",
+        "2026-03-01 12:00 Europe/Nowhere",
+        "2026-03-01 12:00 CET",
+        "yesterday yesterday",
         "2026-13-01T00:00:00Z",
         "2026-02-30",
         "2026-03-01T25:00:00Z",

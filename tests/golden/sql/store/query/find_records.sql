@@ -6,7 +6,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND gateway = {gateway:String}
     AND api = {api:String}
     AND operation = {operation:String}
-    AND route = {route:String}
+    AND (route = {route:String} OR route = '' AND path = {route:String})
     AND method = {method:String}
     AND host = {host:String}
     AND consumer = {consumer:String}
@@ -20,7 +20,14 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(route, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(operation, {text:String}) > 0
-        OR positionCaseInsensitiveUTF8(api, {text:String}) > 0)
+        OR positionCaseInsensitiveUTF8(api, {text:String}) > 0
+        OR positionCaseInsensitiveUTF8(error_reason, {text:String}) > 0
+        OR positionCaseInsensitiveUTF8(error_source, {text:String}) > 0
+        OR positionCaseInsensitiveUTF8(error_message, {text:String}) > 0
+        OR startsWith(lower(replaceAll(record_id, '-', '')), {id_prefix:String})
+        OR startsWith(trace_id, {id_prefix:String})
+        OR arrayExists(id -> startsWith(lower(replaceAll(id.value, '-', '')), {id_prefix:String}), ids)
+        )
     AND (cityHash64(trace_id) GLOBAL IN (SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND has(services, {service:String}))
         OR cityHash64(trace_id) GLOBAL NOT IN (

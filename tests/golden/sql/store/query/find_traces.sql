@@ -4,7 +4,7 @@ SELECT
 FROM {database:Identifier}.trace_summary
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600
     AND place.rank % 4000000000000000000 >= {start_ns:Int64} AND place.rank % 4000000000000000000 < {end_ns:Int64}
-    AND edge.route = {route:String}
+    AND multiIf(edge.route != '', edge.route, edge.name != '', edge.name, edge.path) = {route:String}
     AND edge.method = {method:String}
     AND edge.host = {host:String}
     AND edge.status = {status:Int32}
@@ -14,7 +14,10 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND place.duration_ns <= {max_duration_ns:Int64}
     AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(edge.route, {text:String}) > 0
-        OR positionCaseInsensitiveUTF8(edge.name, {text:String}) > 0)
+        OR positionCaseInsensitiveUTF8(edge.name, {text:String}) > 0
+        OR startsWith(trace_id, {id_prefix:String})
+        OR startsWith(edge.request_key, {request_prefix:String})
+        )
     AND cityHash64(trace_id) GLOBAL IN (SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND has(services, {service:String}))
     AND NOT (cityHash64(trace_id) GLOBAL IN (
