@@ -20,5 +20,15 @@ PARTIAL = "zipkin.partial"
 DURATION_US = "zipkin.duration_us"
 """The duration in microseconds of a report without a timestamp."""
 
+GRPC_STATUS = "rpc.grpc.status_code"
+"""The gRPC status that a gateway's record tells of, as a number."""
+
+GRPC_MESSAGE = "rpc.grpc.message"
+"""The text beside it."""
+
+HANDLED_ERRORS = "gateway.handled_errors"
+"""Errors that a gateway dealt with by itself before it answered well: a JSON array of objects with
+`reason`, `message`, `source` and `section`, in their order."""
+
 REQUEST_KEY = "app_insights.request"
 """What the rows of one request in Application Insights have in common."""

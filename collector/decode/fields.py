@@ -147,10 +147,11 @@ def read_ns_from_ms(row: Row, *names: str, within: str = "") -> int | None:
     Return a duration that the product writes in milliseconds.
 
     Returns:
-        Nanoseconds; `None` when missing or negative (Kong writes -1 for "did not happen").
+        Nanoseconds; `None` when missing or negative (Kong writes -1 for "did not happen"). What
+        does not fit 64 bits is the longest that does: `quality.check` takes it back.
 
     Raises:
-        FieldError: it is not a number, or no duration that fits 64 bits.
+        FieldError: it is not a number.
     """
     value = row.get(names[0])
     if value.__class__ is int and 0 <= value <= _MAX_MS:
@@ -163,7 +164,7 @@ def read_ns_from_s(row: Row, *names: str, within: str = "") -> int | None:
     Return a duration that the product writes in seconds, as `read_ns_from_ms` does.
 
     Raises:
-        FieldError: it is not a number, or no duration that fits 64 bits.
+        FieldError: it is not a number.
     """
     value = row.get(names[0])
     if value.__class__ is float and 0 <= value <= _MAX_S:
@@ -399,7 +400,7 @@ def _read_duration(row: Row, names: Sequence[str], within: str, unit_ns: int) ->
         if value < 0:
             return None
         if value > _MAX_INT // unit_ns:
-            raise FieldError(within + name, f"no plausible duration: {describe(value)}")
+            return _MAX_INT
         return round(value * unit_ns)
     return None
 

@@ -2,8 +2,9 @@
 Whether a gateway's times can be true.
 
 Each adapter states in a `Profile` what its product's times mean; `check` holds every record against
-it and returns flags. Nothing is corrected and nothing is dropped: a flagged record keeps its
-values, and `LEFT_OUT_OF_PERCENTILES` says which flags keep a record out of latency statistics.
+it and returns flags. Nothing is corrected: a flagged record keeps its values, and
+`LEFT_OUT_OF_PERCENTILES` says which flags keep a record out of latency statistics. Only what is no
+duration at all, an epoch or an unset clock, is taken back: it would stretch the request over years.
 
 Source: Azure api-management-self-hosted-gateway#324 (backendTime 8659 > totalTime 4348),
 Kong#8637 (gateway time holds failed tries), Kong#4785 (upstream time holds the body upload).
@@ -22,6 +23,7 @@ SECOND_GRANULARITY = "SECOND_GRANULARITY"
 NEGATIVE_SELF = "NEGATIVE_SELF"
 CLOCK_FUTURE = "CLOCK_FUTURE"
 STREAMING = "STREAMING"
+ABSURD_DURATION = "ABSURD_DURATION"
 
 MEANINGS = {
     BACKEND_GT_TOTAL: "the time of the backend is longer than the whole request",
@@ -32,6 +34,7 @@ MEANINGS = {
     NEGATIVE_SELF: "the parts add up to more than the whole",
     CLOCK_FUTURE: "the request ends later than its record was received",
     STREAMING: "the duration is the life of a connection, not the time of an answer",
+    ABSURD_DURATION: "a time is too long to be one, as an epoch is; only the raw row has it",
 }
 
 LEFT_OUT_OF_PERCENTILES = frozenset({BACKEND_GT_TOTAL, NEGATIVE_SELF, STREAMING})
@@ -42,6 +45,12 @@ _SMALL_BODY_BYTES = 14_600
 # Two clocks kept by NTP agree within this.
 _CLOCK_TOLERANCE_NS = 2_000_000_000
 _SECOND_NS = 1_000_000_000
+LONGEST_NS = 86_400 * _SECOND_NS
+"""A day: no request lasts longer."""
+LONGEST_CONNECTION_NS = 31 * LONGEST_NS
+"""What a connection that is kept open (WebSocket, gRPC stream, event stream) may last."""
+_CONNECTIONS = frozenset({"websocket", "grpc"})
+_PARTS = ("client_ns", "gateway_ns", "cache_ns", "backend_ns", "error_elapsed_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +80,15 @@ def check(
     """
     Return the quality flags of *record*, those it already has included, each once.
 
+    A time above `LONGEST_NS` is taken back, in every adapter alike: it becomes `None`, and a start
+    that was reckoned from it becomes the moment that was stamped.
+
     *start_resolution_ns* is how exactly the product wrote the start down (`fields.Timestamp`).
     """
     flags = list(record.quality)
+    is_streaming = is_streaming or record.status == 101
+    if _take_back_absurd(record, profile, is_streaming=is_streaming):
+        flags.append(ABSURD_DURATION)
     duration_ns, backend_ns = record.duration_ns, record.backend_ns
     if duration_ns is not None:
         # whole steps may be rounded or cut off: two values are a step apart at most
@@ -89,9 +104,28 @@ def check(
         flags.append(RETRY_INCLUDED)
     if start_resolution_ns >= _SECOND_NS:
         flags.append(SECOND_GRANULARITY)
-    if is_streaming or record.status == 101 or record.kind == "websocket":
+    if is_streaming or record.kind == "websocket":
         flags.append(STREAMING)
     return tuple(dict.fromkeys(flags)) if len(flags) > 1 else tuple(flags)
+
+
+def _take_back_absurd(record: GatewayRecord, profile: Profile, *, is_streaming: bool) -> bool:
+    is_connection = is_streaming or record.kind in _CONNECTIONS
+    longest_ns = LONGEST_CONNECTION_NS if is_connection else LONGEST_NS
+    duration_ns = record.duration_ns
+    if duration_ns is not None and duration_ns > longest_ns:
+        record.duration_ns = None
+        if profile.stamped == "end":
+            record.start_ns += duration_ns
+    elif not any((getattr(record, name) or 0) > longest_ns for name in _PARTS):
+        return False
+    for name in _PARTS:
+        if (getattr(record, name) or 0) > longest_ns:
+            setattr(record, name, None)
+    if record.duration_ns is None:
+        # What was reckoned from an absurd whole is no better.
+        record.gateway_ns = record.client_ns = None
+    return True
 
 
 def check_clock(record: GatewayRecord, received_ns: int) -> tuple[str, ...]:

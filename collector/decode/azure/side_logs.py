@@ -16,6 +16,7 @@ import orjson
 
 from collector.decode.azure.rows import FlatRow, raw_text, require_start, resource_name
 from collector.decode.fields import read_bool, read_int, read_text, require_text
+from collector.decode.outcome import settle
 from collector.decode.quality import STREAMING
 from collector.model import GatewayRecord, Id
 
@@ -55,7 +56,9 @@ def read_websocket_event(flat: FlatRow, gateway: str) -> GatewayRecord:
         "error": error,
     }
     record.error_message = error
-    record.is_error = bool(error)
+    if error:
+        record.error_source = read_text(flat, "source").lower()
+    settle(record, is_failed=bool(error))
     record.attributes = {_EVENTS: orjson.dumps([event]).decode()}
     record.quality = (STREAMING,)
     return record
@@ -126,6 +129,7 @@ def _add_event(first: GatewayRecord, other: GatewayRecord) -> None:
     first.start_ns = min(first.start_ns, other.start_ns)
     first.duration_ns = end_ns - first.start_ns
     first.is_error = first.is_error or other.is_error
+    first.error_source = first.error_source or other.error_source
     first.error_message = first.error_message or other.error_message
     if len(events) > _MAX_EVENTS:  # how it began and how it ended says most
         events = events[: _MAX_EVENTS // 2] + events[-_MAX_EVENTS // 2 :]

@@ -28,6 +28,16 @@ class ResponseFlag:
     meaning: str
     statuses: tuple[int, ...] = ()
 
+    def side_of(self, status: int | None) -> str:
+        """Return who failed: with one flag, the status tells the cases apart."""
+        if self.flag == "SI" and status != _REQUEST_TIMEOUT:
+            # 408: the request was not whole, its sender fell silent. Else it was the other end's
+            # turn to speak: 504 if it had said nothing yet.
+            return "upstream"
+        return self.side
+
+
+_REQUEST_TIMEOUT = 408
 
 # Most telling first: of several flags the first in this order names the cause. An injected abort
 # explains a reset, an unreachable upstream explains exhausted retries, and so on.

@@ -29,6 +29,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import has_client_left, note_grpc, settle
 from collector.decode.quality import NEGATIVE_SELF, Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import split_target
@@ -75,6 +76,7 @@ _VOCABULARY = Aliases(
         "totalLatency": (),
         "targetLatency": (),
         "messageid": ("correlationId", "gateway_flow_id"),
+        "response.header.grpc-status": ("message.header.grpc-status",),
         "response.status.code": ("message.status.code", "proxyResponseCode", "http.status_code"),
         "target.status.code": ("targetResponseCode",),
         "request.url": ("http.url", "request.uri", "request.path"),
@@ -108,6 +110,7 @@ _NEEDED = ("client.received.start.timestamp", "client.received.end.timestamp")
 _MARKS = frozenset((*_NEEDED, "apiproxy.name", "messageid"))
 # above, a number may be of another unit; below, too
 _LEAST_MS, _MOST_MS = 10**11, 9 * 10**12
+_SENT_START = "target.sent.start.timestamp"
 Interval = tuple[int, int]
 
 
@@ -194,12 +197,15 @@ def _read_times(record: GatewayRecord, row: Row, notes: dict[str, str]) -> None:
 
 def _backend(record: GatewayRecord, row: Row) -> Interval | None:
     """Set the backend's time; return its interval if both ends are known."""
-    sent = _moment(row, "target.sent.start.timestamp")
+    sent = _moment(row, _SENT_START)
     sent = sent or _moment(row, "target.sent.end.timestamp")
     received = _moment(row, "target.received.end.timestamp")
     received = received or _moment(row, "target.received.start.timestamp")
     if sent is None or received is None:
         record.backend_ns = read_ns_from_ms(row, "targetLatency")
+        if sent is None and record.backend_ns is None and _SENT_START in row:
+            # the variable is logged and was never set: no target was called
+            record.attempts = 0
         return None
     record.backend_ns = received - sent
     return (sent, received)
@@ -257,9 +263,10 @@ def _read_error(record: GatewayRecord, row: Row) -> None:
     record.backend_status = read_status(row, "target.status.code")
     record.error_reason = read_text(row, "fault.name")
     record.error_message = read_text(row, "error.message")
+    note_grpc(record, read_text(row, "response.header.grpc-status"))
+    settle(record)
     status = record.status
-    record.is_error = status >= 500 if status is not None else bool(record.error_reason)
-    if status is not None and status < 400:
+    if has_client_left(record) or (status is not None and status < 400):
         return
     if record.backend_status is not None and record.backend_status >= 400:
         record.error_source = "backend"

@@ -27,6 +27,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import has_client_left, settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.timestamps import NS_PER_MS, Timestamp
@@ -49,6 +50,7 @@ _CLF = re.compile(
     re.ASCII,
 )
 _LONGEST_LINE = 16_384
+_WAF_BLOCK = "WAF_BLOCK"
 _REGION = re.compile(r"\.execute-api\.([a-z0-9-]{1,30})\.", re.ASCII)
 # Every format has a time; the usual spellings are looked for first.
 _MARKS = frozenset(("requestTime", "requestTimeEpoch"))
@@ -64,6 +66,7 @@ _ATTRIBUTES = {
     "authorize.latency": "aws.authorize_latency_ms",
     "authenticate.latency": "aws.authenticate_latency_ms",
     "wafResponseCode": "aws.waf_response_code",
+    "webaclArn": "aws.web_acl",
     "error.responseType": "aws.error_response_type",
     "identity.userAgent": "user_agent.original",
 }
@@ -158,6 +161,9 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
     for name, attribute in _ATTRIBUTES.items():
         if name in row and (value := read_text(row, name)):
             attributes[attribute] = value
+    if "integrationLatency" in row and record.backend_ns is None and record.status:
+        # the column is there and empty: no integration was called
+        record.attempts = 0
     _derive_own_time(record)
     _read_ids(record, row, request_id, extended_id)
     _read_error(record, row, original)
@@ -223,12 +229,17 @@ def _read_error(record: GatewayRecord, row: Row, original: Row) -> None:
     status, backend_status = record.status, record.backend_status
     record.error_message = backend_message or message
     record.error_reason = read_text(row, "error.responseType")
-    record.is_error = bool(record.error_message) if status is None else status >= 500
-    if status is not None and status < 400:
+    if read_text(row, "wafResponseCode") == _WAF_BLOCK:
+        record.attempts = 0
+        record.error_source = "gateway"
+        record.error_reason = _WAF_BLOCK
+        record.error_message = message or "the web application firewall blocked it"
+    settle(record)
+    if has_client_left(record) or (status is not None and status < 400):
         return
     if backend_message or (backend_status is not None and backend_status >= 400):
         record.error_source = "backend"
-    elif record.is_error or message:
+    elif record.is_error or message or record.error_reason:
         record.error_source = "gateway"
 
 

@@ -28,6 +28,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import split_target
@@ -65,8 +66,6 @@ def _read(flat: FlatRow) -> GatewayRecord:
     tracking_id = require_text(flat, "trackingid")
     stamp = require_start(flat, "timegenerated", "time")
     duration_ns = read_ns_from_ms(flat, "timetaken")
-    if duration_ns is not None and duration_ns >= stamp.ns:
-        raise FieldError("timetaken", "is longer than the time since 1970")
     client_address = read_text(flat, "clientip").rpartition(":")
     status = read_status(flat, "httpstatuscode")
     record = GatewayRecord(
@@ -81,7 +80,6 @@ def _read(flat: FlatRow) -> GatewayRecord:
         host=read_text(flat, "hostname"),
         protocol=read_text(flat, "httpversion"),
         status=status,
-        is_error=status is not None and status >= 500,
         region=read_text(flat, "location"),
         client_address=client_address[0] or client_address[2],
         backend_host=read_text(flat, "backendhost", "backendip"),
@@ -94,6 +92,7 @@ def _read(flat: FlatRow) -> GatewayRecord:
     record.path = target.path
     record.attributes = _attributes(flat, target.query)
     _read_backend(record, flat)
+    settle(record)
     record.quality = check(record, PROFILE, start_resolution_ns=stamp.resolution_ns)
     return record
 
@@ -106,6 +105,8 @@ def _read_backend(record: GatewayRecord, flat: FlatRow) -> None:
         record.backend_ns = read_ns_from_ms(flat, "backendresponselatency")
     if record.backend_ns is not None:
         record.attributes = {**record.attributes, "reading.backend": reading}
+    elif record.status and not record.backend_host:
+        record.attempts = 0
     if record.status is not None and record.status >= 400 and record.backend_ns is None:
         record.error_source = "gateway"
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from collector.attributes import HANDLED_ERRORS
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
@@ -48,6 +49,7 @@ from collector.decode.fields import (
     require_text,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import note_grpc, settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import kind_of, split_target
@@ -82,6 +84,9 @@ _ERROR_COLUMNS = (
     "lasterrorelapsed",
     "errors",
 )
+_ERROR_FIELDS = ("reason", "message", "source", "scope", "section")
+# What a row has of the backend, if it was called; a zero stands for nothing.
+_BACKEND_COLUMNS = ("backendtime", "servicetime", "backendresponsecode", "backendurl")
 _COLUMNS = {
     "method": "method",
     "protocol": "clientprotocol",
@@ -148,7 +153,7 @@ def _read_gateway_log(flat: FlatRow) -> GatewayRecord:
         region=read_text(flat, "region", "location"),
         backend_host=backend.host,
         backend_path=backend.path,
-        backend_status=_status(flat, "backendresponsecode"),
+        backend_status=_status(flat, "backendresponsecode") or None,
         request_bytes=_size(flat, "requestsize"),
         response_bytes=_size(flat, "responsesize"),
         attributes=read_texts(flat, _ATTRIBUTES),
@@ -157,8 +162,9 @@ def _read_gateway_log(flat: FlatRow) -> GatewayRecord:
     )
     record.cache = record.cache.lower()
     _set_times(record, flat)
-    _set_error(record, flat)
+    is_failed = _set_error(record, flat)
     _set_context(record, flat)
+    settle(record, is_failed=is_failed)
     record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
     return record
 
@@ -172,35 +178,59 @@ def _set_times(record: GatewayRecord, flat: FlatRow) -> None:
     record.client_ns = client_ns
     record.cache_ns = cache_ns
     record.backend_ns = backend_ns
+    columns = [name for name in _BACKEND_COLUMNS if name in flat]
+    if columns and not any(map(flat.get, columns)) and not flat.get("lasterrorreason"):
+        record.attempts = 0
     # Without the client's share the rest would be gateway and client together: left unsaid.
     if total_ns is not None and client_ns is not None:
         record.gateway_ns = max(0, total_ns - client_ns - (cache_ns or 0) - (backend_ns or 0))
 
 
-def _set_error(record: GatewayRecord, flat: FlatRow) -> None:
+def _set_error(record: GatewayRecord, flat: FlatRow) -> bool:
+    """Take the error that the request ended with; return whether the gateway says it failed."""
     is_success = read_bool(flat, "isrequestsuccess")
     if is_success is None:
         is_success = record.status is None or record.status < 400
     if any(map(flat.get, _ERROR_COLUMNS)):
-        _set_last_error(record, flat)
-    record.is_error = not is_success or bool(record.error_reason)
+        errors = _read_errors(flat)
+        if record.status and record.status < 400 and is_success:
+            # on-error, retry or wait dealt with them: acts, and not how it ended
+            _note_handled(record, errors)
+        elif errors:
+            _note_handled(record, errors[:-1])
+            _take_error(record, errors[-1])
+            record.error_elapsed_ns = read_duration_ns(flat, "lasterrorelapsed")
+    return not is_success
 
 
-def _set_last_error(record: GatewayRecord, flat: FlatRow) -> None:
-    record.error_reason = read_text(flat, "lasterrorreason")
-    record.error_source = read_text(flat, "lasterrorsource")
-    record.error_scope = read_text(flat, "lasterrorscope")
-    record.error_section = read_text(flat, "lasterrorsection")
-    record.error_message = read_text(flat, "lasterrormessage")
-    record.error_elapsed_ns = read_duration_ns(flat, "lasterrorelapsed")
-    if record.error_reason:
-        return
-    for error in reversed(read_list(flat, "errors")):
-        if isinstance(error, dict):
-            record.error_reason = read_text(error, "reason", within="errors.")
-            record.error_source = read_text(error, "source", within="errors.")
-            record.error_message = read_text(error, "message", within="errors.")
-            break
+def _read_errors(flat: FlatRow) -> list[dict[str, str]]:
+    """Return the errors in their order, `lastError` at the end; it is one of `errors` as a rule."""
+    errors = [
+        {name: read_text(error, name, within="errors.") for name in _ERROR_FIELDS}
+        for error in read_list(flat, "errors")
+        if isinstance(error, dict)
+    ]
+    last = {name: read_text(flat, f"lasterror{name}") for name in _ERROR_FIELDS}
+    if last["reason"] or not errors:
+        same = [e for e in errors if (e["reason"], e["source"]) == (last["reason"], last["source"])]
+        if same:
+            errors.remove(same[-1])
+        errors.append(last)
+    return [error for error in errors if any(error.values())]
+
+
+def _take_error(record: GatewayRecord, error: Mapping[str, str]) -> None:
+    record.error_reason = error["reason"]
+    record.error_source = error["source"]
+    record.error_scope = error["scope"]
+    record.error_section = error["section"]
+    record.error_message = error["message"]
+
+
+def _note_handled(record: GatewayRecord, errors: Sequence[Mapping[str, str]]) -> None:
+    if errors:
+        told = orjson.dumps([{k: v for k, v in error.items() if v} for error in errors])
+        record.attributes = {**record.attributes, HANDLED_ERRORS: told.decode()}
 
 
 def _set_context(record: GatewayRecord, flat: FlatRow) -> None:
@@ -255,15 +285,10 @@ def _set_kind(
 ) -> None:
     content_type = inbound.get("content-type", "")
     record.kind = kind_of(content_type, inbound.get("upgrade", ""))
+    note_grpc(record, answered.get("grpc-status", ""), answered.get("grpc-message", ""))
     if record.kind == "grpc":
-        grpc_status = answered.get("grpc-status", "")
-        if grpc_status:
-            extra = {"rpc.grpc.status_code": grpc_status}
-            if message := answered.get("grpc-message", ""):
-                extra["rpc.grpc.message"] = message
-            record.attributes = {**record.attributes, **extra}
-            record.is_error = record.is_error or grpc_status != "0"
-    elif record.status == 101 or record.scheme in ("ws", "wss"):
+        return
+    if record.status == 101 or record.scheme in ("ws", "wss"):
         record.kind = "websocket"
     elif content_type.startswith("application/graphql") or record.path.endswith("/graphql"):
         record.kind = "graphql"
@@ -322,7 +347,7 @@ def _read_policy_event(flat: FlatRow) -> GatewayRecord:
         client_address=read_text(flat, "clientip"),
         backend_host=backend.host,
         backend_path=backend.path,
-        backend_status=_status(flat, "backendstatus"),
+        backend_status=_status(flat, "backendstatus") or None,
         attributes=read_texts(flat, _ATTRIBUTES),
         raw=raw_text(flat),
     )
@@ -330,8 +355,9 @@ def _read_policy_event(flat: FlatRow) -> GatewayRecord:
     record.backend_ns = read_duration_ns(flat, "backendms")
     if record.duration_ns is not None and record.backend_ns is not None:
         record.gateway_ns = max(0, record.duration_ns - record.backend_ns)
-    _set_error(record, flat)
+    is_failed = _set_error(record, flat)
     _set_policy_context(record, flat)
+    settle(record, is_failed=is_failed)
     record.quality = check(record, POLICY_PROFILE, start_resolution_ns=start.resolution_ns)
     return record
 
@@ -367,10 +393,8 @@ def _status(flat: FlatRow, *names: str) -> int | None:
     if known.__class__ is int and 0 < known < 1000:
         return int(known)
     status = read_int(flat, *names)
-    if status is None or 0 < status < 1000:
+    if status is None or 0 <= status < 1000:  # 0: there was none to send
         return status
-    if status == 0:  # the client was gone before there was a status
-        return None
     raise FieldError(next(name for name in names if name in flat), f"no HTTP status: {status}")
 
 

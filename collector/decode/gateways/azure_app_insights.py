@@ -8,7 +8,8 @@ on as parent, so the mesh ingress span has it as its parent. Telemetry of other 
 same table is passed over.
 
 Times: start stamped; DurationMs has a fraction, in steps of 100 ns. The parts are not recorded:
-backend is the sum of a request's dependencies, the rest is gateway and client together.
+backend is the sum of a request's dependencies, the rest is gateway and client together, which stays
+unsaid. A policy's own calls (send-request) are dependencies too: tries are those of one target.
 
 Source: azure-docs api-management-howto-app-insights.md; azure-monitor-docs reference/tables
 apprequests.md, appdependencies.md; ApplicationInsights-Announcements#27 (legacy ids).
@@ -41,6 +42,7 @@ from collector.decode.fields import (
     require_text,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import note_grpc, settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import split_target
@@ -112,7 +114,7 @@ def _read(flat: FlatRow) -> GatewayRecord:
         _set_request(record, flat, properties)
     else:
         _set_dependency(record, flat, span)
-    record.attributes = {REQUEST_KEY: own_key}
+    record.attributes = {**record.attributes, REQUEST_KEY: own_key}
     record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
     return record
 
@@ -207,7 +209,9 @@ def _set_request(record: GatewayRecord, flat: FlatRow, properties: Row) -> None:
     is_success = read_bool(flat, "success")
     if is_success is None:
         is_success = record.status is None or record.status < 400
-    record.is_error = not is_success
+    headers = _logged_headers(properties)
+    note_grpc(record, headers.get("grpc-status", ""), headers.get("grpc-message", ""))
+    settle(record, is_failed=not is_success)
 
 
 def _set_dependency(record: GatewayRecord, flat: FlatRow, span: str) -> None:
@@ -217,7 +221,7 @@ def _set_dependency(record: GatewayRecord, flat: FlatRow, span: str) -> None:
     record.backend_method = read_text(flat, "name").partition(" ")[0]
     record.backend_host = data.host or read_text(flat, "target")
     record.backend_path = data.path
-    record.backend_status = _status(read_text(flat, "resultcode"))
+    record.backend_status = _status(read_text(flat, "resultcode")) or None
     record.attempts = 1
 
 
@@ -244,7 +248,8 @@ def _split_operation(text: str) -> tuple[str, str, str]:
 
 def _status(text: str) -> int | None:
     """Return the HTTP status; dependencies that never got one say `Canceled` or 0 instead."""
-    return int(text) if len(text) == 3 and text.isascii() and text.isdecimal() else None
+    # 0: the client was gone before there was a status to send
+    return int(text) if len(text) in (1, 3) and text.isascii() and text.isdecimal() else None
 
 
 def _weight(flat: FlatRow) -> float:
@@ -280,7 +285,6 @@ def _merge(records: Sequence[GatewayRecord]) -> list[GatewayRecord]:
             _add_dependency(request, dependency)
     for request in requests.values():
         if request.backend_ns is not None and request.duration_ns is not None:
-            request.gateway_ns = max(0, request.duration_ns - request.backend_ns)
             request.quality = check(request, PROFILE)
     return [
         record
@@ -292,7 +296,8 @@ def _merge(records: Sequence[GatewayRecord]) -> list[GatewayRecord]:
 def _add_dependency(request: GatewayRecord, dependency: GatewayRecord) -> None:
     """Later calls win: after retries the last one is what the answer was made of."""
     request.backend_ns = (request.backend_ns or 0) + (dependency.backend_ns or 0)
-    request.attempts = (request.attempts or 0) + 1
+    is_same = _target(request) == _target(dependency)
+    request.attempts = (request.attempts or 0) + 1 if is_same else 1
     request.outgoing_span_id = dependency.outgoing_span_id or request.outgoing_span_id
     request.backend_method = dependency.backend_method
     request.backend_host = dependency.backend_host
@@ -302,6 +307,10 @@ def _add_dependency(request: GatewayRecord, dependency: GatewayRecord) -> None:
         known = request.attributes.get("app_insights.dependencies", "")
         ids = f"{known},{dependency.outgoing_span_id}".strip(",")
         request.attributes = {**request.attributes, "app_insights.dependencies": ids}
+
+
+def _target(record: GatewayRecord) -> tuple[str, str, str]:
+    return record.backend_method, record.backend_host, record.backend_path
 
 
 ADAPTER = Adapter(

@@ -37,6 +37,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import split_target
@@ -56,6 +57,7 @@ _OTHER_CATEGORIES = frozenset({"applicationgatewayfirewalllog", "applicationgate
 _V2_COLUMNS = ("transactionid", "serverresponselatency", "serverrouted", "errorinfo")
 _V1_MARK = "X-AzureApplicationGateway-"
 _NO_ERROR = "ERRORINFO_NO_ERROR"
+_CLIENTS_ERROR = "ERRORINFO_CLIENT_"
 _ATTRIBUTES = {
     "agw.listener": "listenername",
     "agw.rule": "rulename",
@@ -104,17 +106,19 @@ def _build(flat: FlatRow) -> GatewayRecord:
     stamp = require_start(flat, "timegenerated", "time", "timestamp")
     is_v1 = _is_v1(flat)
     duration_ns = (read_ns_from_ms if is_v1 else read_ns_from_s)(flat, "timetaken")
-    if duration_ns is not None and duration_ns >= stamp.ns:
-        raise FieldError("timetaken", "is longer than the time since 1970")
     raw = write_raw(flat.original)
     transaction_id = read_text(flat, "transactionid")
     found = read_columns(flat, _COLUMNS)
     texts: dict[str, Any] = dict(zip(_TEXTS, found, strict=False))
     texts["source"] = resource_name(texts["source"])
+    # the gateway is named by its resource, not by one of its machines
+    machine, texts["instance"] = texts["instance"], texts["source"] or texts["instance"]
     texts["scheme"] = _SCHEMES.get(texts["scheme"].lower(), "")
     texts["host"] = texts["host"] or read_text(flat, "host")
     texts["api"] = texts["api"] or read_text(flat, "listenername")
     attributes = _attributes(found[len(_TEXTS) :], is_v1)
+    if machine:
+        attributes["agw.instance"] = machine
     record = GatewayRecord(
         gateway="azure-application-gateway",
         record_id=transaction_id or _log_id(flat) or derive_record_id(raw),
@@ -188,14 +192,15 @@ def _set_error(record: GatewayRecord) -> None:
     if record.error_reason == _NO_ERROR:
         record.error_reason = ""
     status = record.status
-    # 0 and 499: the client closed the connection before the answer
-    record.is_error = status is not None and status >= 500
-    if status is None or status >= 400:
+    if status and not record.backend_host and record.backend_status is None:
+        record.attempts = 0
+    if status and status >= 400:
         is_backend = record.backend_status is not None and record.backend_status >= 400
-        if status == 499:
+        record.error_source = "backend" if is_backend else "gateway"
+        if record.error_reason.startswith(_CLIENTS_ERROR):
             record.error_source = "client"
-        else:
-            record.error_source = "backend" if is_backend else "gateway"
+    # 0 and 499: the client closed the connection before the answer
+    settle(record)
 
 
 def _attributes(texts: Sequence[str], is_v1: bool) -> dict[str, str]:

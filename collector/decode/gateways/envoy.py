@@ -13,7 +13,7 @@ it) to the first byte of the response, across all tries.
 import re
 
 from collector.decode.context import read_context
-from collector.decode.envoy.response_flags import primary_flag
+from collector.decode.envoy.response_flags import ResponseFlag, primary_flag
 from collector.decode.fields import (
     FieldError,
     Row,
@@ -26,6 +26,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import note_grpc, settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import kind_of, split_target
@@ -64,6 +65,9 @@ _MOST_ATTEMPTS = 10_000
 _INBOUND = ("inbound|", "inbound-vip|", "InboundPassthroughCluster")
 _MARKS = frozenset(("response_flags", "response_code", "upstream_cluster"))
 _DURATION = ("duration", "duration_ms")
+_GRPC_STATUS = ("grpc_status_number", "grpc_status", "grpc-status")
+# Upstream's faults that Envoy knows before it asks a host.
+_WITHOUT_HOST = ("UH", "UO", "LH")
 _FLAVOURS = (
     ("x-envoy-origin-path", "Envoy Gateway"),
     ("@timestamp", "Contour"),
@@ -75,7 +79,6 @@ _ATTRIBUTES = {
     "envoy.connection_termination_details": ("connection_termination_details",),
     "envoy.upstream_cluster": ("upstream_cluster",),
     "envoy.route_name": ("route_name",),
-    "grpc.status": ("grpc_status", "grpc_status_number", "grpc-status"),
     "user_agent.original": ("user_agent", "user-agent"),
     "x_forwarded_for": ("x_forwarded_for", "x-forwarded-for"),
 }
@@ -116,7 +119,7 @@ def _build(row: Row, raw: str) -> GatewayRecord:
     target = split_target(
         read_text(row, "path", "x-envoy-origin-path", "x_envoy_original_path", ":path")
     )
-    status = _status(row)
+    status = read_status(row, "response_code", "status")
     record = GatewayRecord(
         gateway="envoy",
         record_id=request_id or derive_record_id(raw),
@@ -159,14 +162,8 @@ def _cluster(row: Row) -> str:
 
 
 def _kind(row: Row, status: int | None) -> str:
-    grpc_status = read_text(row, "grpc_status", "grpc_status_number", "grpc-status")
-    content_type = "application/grpc" if grpc_status else read_text(row, "content_type")
-    return kind_of(content_type, "websocket" if status == 101 else read_text(row, "upgrade"))
-
-
-def _status(row: Row) -> int | None:
-    # Envoy writes 0 when no response was sent
-    return read_status(row, "response_code", "status") or None
+    upgrade = "websocket" if status == 101 else read_text(row, "upgrade")
+    return kind_of(read_text(row, "content_type"), upgrade)
 
 
 def _attempts(row: Row) -> int | None:
@@ -209,22 +206,34 @@ def _read_error(record: GatewayRecord, row: Row) -> None:
     written = read_text(row, "response_flags")
     flag = primary_flag(part.strip() for part in written.split(",")) if written else None
     status = record.status
-    record.is_error = status is None or status >= 500
     record.error_message = read_text(row, "upstream_transport_failure_reason")
     details = read_text(row, "response_code_details")
     is_upstreams_answer = details == "via_upstream" or (not details and flag is None)
     if is_upstreams_answer:
-        record.backend_status = status
+        record.backend_status = status or None
     if flag is not None and flag.side != "none":
+        side = flag.side_of(status)
         record.error_reason = flag.name
-        record.error_source = {"client": "client", "upstream": "backend"}.get(flag.side, "gateway")
-        # a client that went away before the answer is nobody's failure
-        record.is_error = record.is_error and (flag.side != "client" or status is not None)
+        record.error_source = {"client": "client", "upstream": "backend"}.get(side, "gateway")
+    elif status == 0:
+        record.error_reason = details
+        record.error_source = "client"
     elif status is not None and status >= 400:
         record.error_source = "backend" if is_upstreams_answer else "gateway"
         record.error_reason = "" if is_upstreams_answer else details
     if flag is not None and flag.flag == "RFCF":
         record.cache = "hit"
+    if record.attempts is None and _answered_alone(row, flag, status):
+        record.attempts = 0
+    note_grpc(record, read_text(row, *_GRPC_STATUS), read_text(row, "grpc_message"))
+    settle(record, is_failed=status is None)
+
+
+def _answered_alone(row: Row, flag: ResponseFlag | None, status: int | None) -> bool:
+    """Tell whether an empty column says that no host was asked: nobody waited for one either."""
+    if "upstream_host" not in row or read_text(row, "upstream_host") or not status:
+        return False
+    return flag is None or flag.side in ("proxy", "none") or flag.flag in _WITHOUT_HOST
 
 
 def _attributes(row: Row, query: str) -> dict[str, str]:

@@ -7,7 +7,8 @@ Times: `$time_iso8601` and `$time_local` are the moment of logging, to the secon
 start is computed (`$msec`, when logged, is exact to the ms). `$request_time` is the whole in
 seconds with ms, from the client's first byte to the log's writing, so it holds the client's
 sending and receiving. `$upstream_*` are lists with one value a try, separated by ", " and, after an
-internal redirect, " : "; the backend's time is the sum of all tries.
+internal redirect, " : "; the backend's time is the sum of all tries. `$upstream_status` is nginx's
+own 502 or 504 for a try that was not answered, which `$upstream_header_time` shows by "-".
 """
 
 import re
@@ -27,6 +28,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import note_grpc, settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import kind_of, split_target
@@ -60,6 +62,7 @@ _LIST = re.compile(r", | : |,")
 _LONGEST_LINE = 32_768
 _MARKS = frozenset(("request_time", "requestTime", "upstream_response_time", "upstream_addr"))
 _REQUEST_TIME = ("request_time", "requestTime")
+_GRPC_STATUS = ("sent_trailer_grpc_status", "sent_http_grpc_status", "grpc_status")
 _ATTRIBUTES = {
     "nginx.namespace": ("namespace",),
     "nginx.upstream_name": ("proxy_upstream_name",),
@@ -110,8 +113,6 @@ def _build(row: Row, raw: str) -> GatewayRecord:
     end = read_timestamp(row, "msec") or require_timestamp(
         row, "time", "time_iso8601", "time_local"
     )
-    if duration_ns >= end.ns:
-        raise FieldError("request_time", "is longer than the time since 1970")
     request_id = read_text(row, "req_id", "request_id", "x_request_id", "http_x_request_id")
     target = split_target(read_text(row, "request_uri", "path", "uri"))
     record = GatewayRecord(
@@ -127,7 +128,6 @@ def _build(row: Row, raw: str) -> GatewayRecord:
         path=target.path,
         protocol=read_text(row, "request_proto", "server_protocol", "protocol"),
         status=status,
-        is_error=status >= 500,
         api=read_text(row, "ingress_name", "service_name", "proxy_upstream_name"),
         operation=read_text(row, "location_path"),
         user=read_text(row, "remote_user"),
@@ -139,6 +139,8 @@ def _build(row: Row, raw: str) -> GatewayRecord:
     )
     _read_upstream(record, row)
     _read_ids(record, row, request_id)
+    note_grpc(record, read_text(row, *_GRPC_STATUS))
+    settle(record)
     record.quality = check(record, PROFILE, start_resolution_ns=end.resolution_ns)
     return record
 
@@ -148,11 +150,16 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
     times = _values(row, _TIME)
     statuses = _values(row, "upstream_status")
     record.attempts = len(addresses or times) or None
+    if record.attempts is None and "upstream_addr" in row:
+        # the column is there and empty: nginx answered by itself
+        record.attempts = 0
     tries_ns = [read_ns_from_s({_TIME: each}, _TIME) for each in times]
     if any(each is not None for each in tries_ns):
         record.backend_ns = sum(each for each in tries_ns if each is not None)
     last_status = statuses[-1] if statuses else ""
-    record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
+    heads = _values(row, "upstream_header_time")
+    if not heads or heads[-1] != "-":
+        record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
     record.backend_host = addresses[-1] if addresses and addresses[-1] != "-" else ""
     record.backend_id = read_text(row, "proxy_upstream_name", "service_name")
     cache = read_text(row, "upstream_cache_status").lower()

@@ -6,9 +6,11 @@ Times: whole milliseconds. `started_at` is the start. `latencies.request` is the
 first byte read to the last byte sent, so it holds the client's sending and receiving.
 `latencies.kong` is Kong's own time up to proxying, with all failed tries in it; `latencies.proxy`
 is from the start of sending upstream to the response headers, with the upload of the request body
-in it, and -1 when nothing was proxied; `latencies.receive` is reading the upstream's body.
+in it, and -1 when no response came; `latencies.receive` is reading the upstream's body. Waiting in
+tries that failed is the backend's: it is moved there, from `tries[].balancer_start` on.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from collector.decode.context import LoggedContext, context_from_headers, distinct, find_ids
@@ -24,10 +26,12 @@ from collector.decode.fields import (
     read_object,
     read_status,
     read_text,
+    read_timestamp,
     require_timestamp,
     write_raw,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import note_grpc, settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import is_event_stream, kind_of, split_target
@@ -86,9 +90,12 @@ def _read(row: Row) -> GatewayRecord:
         raw=raw,
     )
     _read_route(record, row)
-    _read_times(record, latencies)
+    _read_times(record, latencies, read_list(row, "tries"))
     _read_upstream(record, row)
     _read_ids(record, row, request, headers)
+    note_grpc(
+        record, _header(answer_headers, "grpc-status"), _header(answer_headers, "grpc-message")
+    )
     _read_error(record, row)
     is_streaming = is_event_stream(_header(answer_headers, "content-type"))
     record.quality = check(record, PROFILE, is_streaming=is_streaming)
@@ -120,7 +127,7 @@ def _read_route(record: GatewayRecord, row: Row) -> None:
     record.backend_host = read_text(service, "host", within="service.")
 
 
-def _read_times(record: GatewayRecord, latencies: Row) -> None:
+def _read_times(record: GatewayRecord, latencies: Row, tries: Sequence[Any]) -> None:
     within = "latencies."
     duration_ns = read_ns_from_ms(latencies, "request", within=within)
     if duration_ns is None:
@@ -134,12 +141,32 @@ def _read_times(record: GatewayRecord, latencies: Row) -> None:
     if gateway_ns is not None:
         client_ns = duration_ns - gateway_ns - (record.backend_ns or 0)
         record.client_ns = client_ns if client_ns >= 0 else None
+        _move_waiting(record, gateway_ns, tries)
+
+
+def _move_waiting(record: GatewayRecord, gateway_ns: int, tries: Sequence[Any]) -> None:
+    """Give the backend the time in which Kong waited for tries that came to nothing."""
+    starts = [read_timestamp(each, "balancer_start") for each in tries if isinstance(each, dict)]
+    moments = sorted(moment.ns for moment in starts if moment is not None)
+    if record.backend_ns is None and not moments:
+        if tries:
+            # It asked the backend, and since when it waited is not told.
+            record.gateway_ns = None
+        return
+    if not moments:
+        return
+    # The last try is in `latencies.proxy`, if it was answered.
+    until_ns = moments[-1] if record.backend_ns is not None else record.start_ns + gateway_ns
+    waited_ns = min(max(until_ns - moments[0], 0), gateway_ns)
+    record.gateway_ns = gateway_ns - waited_ns
+    record.backend_ns = (record.backend_ns or 0) + waited_ns
 
 
 def _read_upstream(record: GatewayRecord, row: Row) -> None:
     tries = read_list(row, "tries")
-    if tries:
+    if "tries" in row:
         record.attempts = len(tries)
+    if tries:
         last = tries[-1]
         if isinstance(last, dict) and not record.backend_host:
             record.backend_host = read_text(last, "ip", within="tries.")
@@ -147,6 +174,9 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
         return
     record.backend_method = record.method
     record.backend_path = read_text(row, "upstream_uri").partition("?")[0]
+    if read_ns_from_ms(read_object(row, "latencies"), "proxy", within="latencies.") is None:
+        # nobody answered: what nginx writes here stands for its own failure to reach the backend
+        return
     # one status a try, separated by commas: the last one is what the client's answer is made of
     last_status = read_text(row, "upstream_status").rpartition(",")[2].strip()
     record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
@@ -186,9 +216,9 @@ def _context(row: Row, headers: dict[str, str]) -> LoggedContext:
 def _read_error(record: GatewayRecord, row: Row) -> None:
     status = record.status
     source = read_text(row, "source")
-    record.is_error = status is None or status >= 500
     if status is not None and status >= 400:
         record.error_source = {"kong": "gateway", "upstream": "backend"}.get(source, source)
+    settle(record, is_failed=status is None)
 
 
 def _name(row: Row, entity: str, *names: str) -> str:

@@ -26,6 +26,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
+from collector.decode.outcome import settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import split_target
@@ -96,13 +97,13 @@ def _read_line(line: str) -> GatewayRecord:
         path=target.path,
         protocol=row["protocol"],
         status=status,
-        is_error=status >= 500,
         user=read_text(row, "user"),
         client_address=row["remote"],
         response_bytes=read_int(row, "bytes"),
         attributes={"url.query": target.query} if target.query else {},
         raw=raw,
     )
+    settle(record)
     if context := parse_traceparent(row["traceparent"] or ""):
         record.trace_id = context.trace_id
         record.trace_id_source = "traceparent"

@@ -28,7 +28,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from collector.decode.envoy.response_flags import primary_flag
 from collector.decode.fields import write_raw
+from collector.decode.outcome import note_grpc, settle
 from collector.decode.quality import Profile, check
 from collector.decode.urls import split_target
 from collector.errors import ConfigError
@@ -63,6 +65,9 @@ _AGENT = ("user_agent.original", "http.user_agent", "user_agent")
 _PROTOCOL = ("network.protocol.version", "http.flavor", "http.protocol")
 _REQUEST_BYTES = ("http.request.body.size", "http.request_content_length", "request_size")
 _RESPONSE_BYTES = ("http.response.body.size", "http.response_content_length", "response_size")
+_GRPC_STATUS = ("rpc.grpc.status_code", "grpc.status_code")
+_GRPC_MESSAGE = ("rpc.grpc.message", "grpc.message")
+_SIDES = {"client": "client", "upstream": "backend"}
 _REQUEST_IDS = {
     "kong.request.id": "kong_request_id",
     "guid:x-request-id": "x_request_id",
@@ -258,7 +263,6 @@ def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:
         start_ns=span.start_ns,
         instance=span.resource.get("service.instance.id", "") or span.service,
         source=SOURCE,
-        kind="grpc" if "grpc.status_code" in attributes else "http",
         ids=(*request_ids, Id("span_id", span.span_id)),
         trace_id=span.trace_id,
         trace_id_source="span",
@@ -274,7 +278,6 @@ def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:
         route=_first(attributes, _ROUTE),
         protocol=_first(attributes, _PROTOCOL),
         status=status,
-        is_error=span.status == "Error" or (status is not None and status >= 500),
         client_address=_first(attributes, _CLIENT),
         request_bytes=_whole(attributes, _REQUEST_BYTES),
         response_bytes=_whole(attributes, _RESPONSE_BYTES),
@@ -283,9 +286,20 @@ def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:
         raw=write_raw({"span_id": span.span_id, "name": span.name, "service": span.service}),
         received_ns=span.received_ns,
     )
+    _read_end(record, span)
     _read_calls(record, calls)
     record.quality = check(record, PROFILE)
     return record
+
+
+def _read_end(record: GatewayRecord, span: Span) -> None:
+    attributes = span.attributes
+    note_grpc(record, _first(attributes, _GRPC_STATUS), _first(attributes, _GRPC_MESSAGE))
+    flag = primary_flag(attributes.get("response_flags", "").split(","))
+    if flag is not None and flag.side != "none":
+        record.error_reason = flag.name
+        record.error_source = _SIDES.get(flag.side_of(record.status), "gateway")
+    settle(record, is_failed=span.status == "Error")
 
 
 def _read_calls(record: GatewayRecord, calls: Sequence[Span]) -> None:
@@ -300,11 +314,11 @@ def _read_calls(record: GatewayRecord, calls: Sequence[Span]) -> None:
         last.attributes, ("server.address", "net.peer.name", "net.peer.ip", "upstream_address")
     )
     record.backend_path = url.path
-    record.backend_status = _status(last.attributes)
+    record.backend_status = _status(last.attributes) or None
     record.backend_id = _first(last.attributes, (_ROUTE_ID, "upstream_cluster"))
     record.route = record.route or _first(last.attributes, (_ROUTE_ID,))
     record.operation = _first(last.attributes, (_ROUTE_ID,)) or record.route
-    if record.is_error:
+    if record.is_error and not record.error_source:
         is_backend = record.backend_status is not None and record.backend_status >= 500
         record.error_source = "backend" if is_backend else "gateway"
 
@@ -347,7 +361,7 @@ def _first(attributes: Mapping[str, str], names: Sequence[str]) -> str:
 
 def _status(attributes: Mapping[str, str]) -> int | None:
     # Envoy writes 0 for "no response", Spring UNKNOWN
-    return _whole(attributes, _STATUS) or None
+    return _whole(attributes, _STATUS)
 
 
 def _whole(attributes: Mapping[str, str], names: Sequence[str]) -> int | None:

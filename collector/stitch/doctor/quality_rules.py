@@ -5,7 +5,7 @@ What the truth check of gateway records found, as rules: one a flag.
 from collections.abc import Iterator
 from functools import partial
 
-from collector.decode.quality import LEFT_OUT_OF_PERCENTILES, MEANINGS
+from collector.decode.quality import ABSURD_DURATION, LEFT_OUT_OF_PERCENTILES, MEANINGS
 from collector.stitch.describe import Stitched
 from collector.stitch.doctor.rule import Symptom, TreeRule
 
@@ -24,6 +24,8 @@ def _rule(flag: str, meaning: str) -> TreeRule:
         if flag in LEFT_OUT_OF_PERCENTILES
         else "Its times are shown as written, and do not mean quite what their names say."
     )
+    if flag == ABSURD_DURATION:
+        use = "It is left out, as if it had not been written."
     title = meaning[:1].upper() + meaning[1:]
     return TreeRule(code=flag, title=title, meaning=use, find=partial(find_flag, flag))
 

@@ -147,17 +147,15 @@ def test_seconds_are_the_same_as_number_and_as_text(seconds: float) -> None:
         try:
             results.append(read_ns_from_s({"a": value}, "a"))
         except FieldError as exc:
-            assert seconds * 1e9 > 2**63 - 10**9
             results.append(exc.field)
     assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("value", [1e300, "1e300", 2**63, 1e308])
-def test_durations_over_64_bits_are_refused(value: object) -> None:
-    """No request takes 292 years; infinity does not crash either."""
+def test_durations_over_64_bits_are_the_longest_that_fit(value: object) -> None:
+    """No request takes 292 years: the truth check takes it back, and the record is kept."""
     for read in (read_ns_from_ms, read_ns_from_s):
-        with pytest.raises(FieldError, match="duration"):
-            read({"a": value}, "a")
+        assert read({"a": value}, "a") == 2**63 - 1
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 
 from collector.decode.quality import (
+    ABSURD_DURATION,
     BACKEND_GT_TOTAL,
     BODY_UPLOAD_INCLUDED,
     CLIENT_TIME_MISSING,
     CLOCK_FUTURE,
     LEFT_OUT_OF_PERCENTILES,
+    LONGEST_CONNECTION_NS,
+    LONGEST_NS,
     MEANINGS,
     NEGATIVE_SELF,
     RETRY_INCLUDED,
@@ -135,3 +138,44 @@ def test_every_flag_has_a_meaning() -> None:
     """What is shown to people is explained, and what is left out is a flag."""
     assert set(MEANINGS) >= LEFT_OUT_OF_PERCENTILES
     assert all(MEANINGS.values())
+
+
+@pytest.mark.parametrize("excess_ns", [0, 1])
+def test_a_time_longer_than_a_day_is_taken_back(excess_ns: int) -> None:
+    """An epoch logged as a duration is no duration, and no part of it is one; a day still is."""
+    record = _record(duration_ns=LONGEST_NS + excess_ns, gateway_ns=LONGEST_NS, backend_ns=5 * MS)
+    assert (ABSURD_DURATION in check(record, PLAIN)) == bool(excess_ns)
+    assert record.backend_ns == 5 * MS
+    if excess_ns:
+        assert (record.duration_ns, record.gateway_ns) == (None, None)
+    else:
+        assert record.duration_ns == LONGEST_NS
+
+
+def test_an_absurd_part_is_taken_back_alone() -> None:
+    """A backend's time of years says nothing against the whole."""
+    record = _record(duration_ns=80 * MS, backend_ns=LONGEST_NS + 1, client_ns=2 * MS)
+    assert check(record, PLAIN) == (ABSURD_DURATION,)
+    assert (record.duration_ns, record.client_ns, record.backend_ns) == (80 * MS, 2 * MS, None)
+
+
+def test_a_start_that_was_reckoned_from_an_absurd_duration_is_the_stamp() -> None:
+    """Products that stamp the end: without a duration the end is the best that is known."""
+    stamp_ns, absurd_ns = 1_900_000_000 * S, 1_900_000_000 * S
+    record = replace(_record(duration_ns=absurd_ns), start_ns=stamp_ns - absurd_ns)
+    assert ABSURD_DURATION in check(record, replace(PLAIN, stamped="end"))
+    assert record.start_ns == stamp_ns
+
+
+@pytest.mark.parametrize("more", [{"kind": "websocket"}, {"kind": "grpc"}, {"status": 101}])
+def test_a_connection_may_be_open_for_a_month(more: dict[str, Any]) -> None:
+    """What is kept open is not measured by what a request may take."""
+    record = _record(duration_ns=LONGEST_CONNECTION_NS, **more)
+    assert ABSURD_DURATION not in check(record, PLAIN)
+    assert ABSURD_DURATION in check(_record(duration_ns=LONGEST_CONNECTION_NS + 1, **more), PLAIN)
+
+
+def test_an_event_stream_may_be_open_for_a_month() -> None:
+    """The adapter knows it by its content type."""
+    record = _record(duration_ns=2 * LONGEST_NS)
+    assert ABSURD_DURATION not in check(record, PLAIN, is_streaming=True)

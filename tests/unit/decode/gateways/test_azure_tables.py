@@ -72,8 +72,6 @@ def test_usual_durations_are_read_as_any_other(value: Any) -> None:
     """Whole and fractional milliseconds have a short way to the same nanoseconds."""
     flat = rename({"A": value})
     expected = _outcome(lambda: read_ns_from_ms(flat, "a"))
-    if isinstance(expected, int) and expected > 366 * 86_400 * 10**9:
-        expected = "a: no plausible duration: over a year"
     assert _outcome(lambda: read_duration_ns(flat, "a")) == expected
 
 
