@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 SPAN_SOURCE = "span"
 """The source of records that were made of a gateway's own spans."""
-SIDE_SOURCES = frozenset({"app-dependencies", "llm-log", "websocket-log"})
+SIDE_SOURCES = frozenset({"app-dependencies", "llm-log", "waf-log", "websocket-log"})
 """Sources whose rows add to a request that another log tells of."""
 UNMEASURED_FLAGS = frozenset({"BACKEND_GT_TOTAL", "NEGATIVE_SELF", "STREAMING"})
 """Quality flags of durations that are no measurement of a request's latency."""

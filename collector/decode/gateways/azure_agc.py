@@ -9,6 +9,7 @@ computed (`reading.time`). `timeTaken` is the whole in ms, with the client's sen
 ends at the backend's first byte (`reading.backend` keeps which was seen).
 """
 
+from collector.decode.azure.firewall import read_firewall_row
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
@@ -18,7 +19,6 @@ from collector.decode.azure.rows import (
 )
 from collector.decode.fields import (
     FieldError,
-    NotARequest,
     Row,
     read_int,
     read_ns_from_ms,
@@ -43,7 +43,7 @@ PROFILE = Profile(
 
 _MARKS = frozenset(("trackingid", "category"))
 _CATEGORIES = frozenset({"", "trafficcontrolleraccesslog"})
-_OTHER_CATEGORIES = frozenset({"trafficcontrollerfirewalllog"})
+_FIREWALL_LOG = "trafficcontrollerfirewalllog"
 _ATTRIBUTES = {
     "agc.frontend": "frontendname",
     "agc.frontend_port": "frontendport",
@@ -58,8 +58,8 @@ def _is_row(row: Row) -> bool:
 
 def _read(flat: FlatRow) -> GatewayRecord:
     category = read_text(flat, "category").lower()
-    if category in _OTHER_CATEGORIES:
-        raise NotARequest("category", f"{category} is not about one request")
+    if category == _FIREWALL_LOG or "ruleid" in flat:
+        return read_firewall_row(flat, "azure-agc", id_column="trackingid", id_kind="tracking_id")
     if category not in _CATEGORIES:
         reason = f"{category!r} is not an Application Gateway for Containers access log"
         raise FieldError("category", reason)

@@ -9,7 +9,7 @@ from jinja2 import UndefinedError
 
 from collector.config import StoreSettings
 from collector.decode import quality
-from collector.decode.azure import side_logs
+from collector.decode.azure import firewall, side_logs
 from collector.decode.records import from_spans
 from collector.identity.ids import has_request_id
 from collector.store import words
@@ -146,7 +146,12 @@ def test_every_id_that_the_index_keeps_of_spans_joins() -> None:
 
 def test_words_of_statements_are_those_of_the_code() -> None:
     """What the adapters call a source or a flag is what the tables are asked for."""
-    side_sources = {side_logs.WEBSOCKET_LOG, side_logs.LLM_LOG, "app-dependencies"}
+    side_sources = {
+        side_logs.WEBSOCKET_LOG,
+        side_logs.LLM_LOG,
+        firewall.WAF_LOG,
+        "app-dependencies",
+    }
     assert side_sources == words.SIDE_SOURCES
     assert from_spans.SOURCE == words.SPAN_SOURCE
     assert quality.LEFT_OUT_OF_PERCENTILES == words.UNMEASURED_FLAGS

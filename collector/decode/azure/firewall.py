@@ -1,0 +1,55 @@
+"""
+What the web application firewall of an Azure gateway logs about a request: one row a rule.
+
+A row adds to the request with the same transaction or tracking id. A rule that blocked is why the
+request ended; one that only matched is noted beside it.
+
+Source: azure-monitor-docs reference/tables/agwfirewalllogs.md and agcfirewalllogs.md; azure-docs
+web-application-firewall, "Resource logs" (actions and anomaly scoring).
+"""
+
+from collector.decode.azure.rows import FlatRow, raw_text, require_start, resource_name
+from collector.decode.fields import NotARequest, read_text
+from collector.model import GatewayRecord, Id
+
+WAF_LOG = "waf-log"
+RULE_PREFIX = "waf.rule."
+"""Attributes with this prefix hold `<action>: <message>` of the rule that the rest names."""
+
+_BLOCKED = frozenset({"block", "blocked", "deny", "denied"})
+
+
+def read_firewall_row(
+    flat: FlatRow, gateway: str, *, id_column: str, id_kind: str
+) -> GatewayRecord:
+    """
+    Return the record of one row.
+
+    Raises:
+        NotARequest: it names no request or no rule.
+        FieldError: it has no time.
+    """
+    request_id = read_text(flat, id_column)
+    rule = read_text(flat, "ruleid", "rulename")
+    if not request_id or not rule:
+        raise NotARequest("category", "a row of the firewall that names no request and rule")
+    action = read_text(flat, "action")
+    message = read_text(flat, "message", "detailedmessage", "detailsmessage")
+    record = GatewayRecord(
+        gateway=gateway,
+        record_id=request_id,
+        start_ns=require_start(flat, "timegenerated", "time", "timestamp").ns,
+        instance=resource_name(read_text(flat, "resourceid")),
+        source=WAF_LOG,
+        ids=(Id(id_kind, request_id),),
+        host=read_text(flat, "hostname"),
+        client_address=read_text(flat, "clientip"),
+        attributes={f"{RULE_PREFIX}{rule}": ": ".join(part for part in (action, message) if part)},
+        raw=raw_text(flat),
+    )
+    if action.lower() in _BLOCKED:
+        record.attempts = 0
+        record.error_source = "gateway"
+        record.error_reason = f"WAF rule {rule}"
+        record.error_message = message
+    return record
