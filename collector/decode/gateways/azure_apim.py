@@ -15,7 +15,7 @@ gateway-log-schema-reference.md, api-management-howto-use-azure-monitor.md,
 log-to-eventhub-policy.md, self-hosted-gateway-settings-reference.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
