@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from collector.api.page import routes as pages
 from collector.api.responses import error_answer
 from collector.clock import Clock
 from collector.errors import Unauthenticated
@@ -16,8 +17,7 @@ from collector.http.tokens import Tokens
 from collector.telemetry import Metrics
 
 # No data behind these: probes, the empty pages, and the description of the API.
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/", "/docs"})
-OPEN_PREFIX = "/page/"
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", *pages.OPEN_PATHS})
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -69,7 +69,7 @@ class Guard:
 
     def _find_refusal(self, scope: Scope) -> Unauthenticated | None:
         path = scope["path"]
-        if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
+        if path in OPEN_PATHS or path.startswith(pages.OPEN_PREFIXES):
             return None
         try:
             self._tokens.check_header(authorization(dict(scope["headers"])))
@@ -80,7 +80,7 @@ class Guard:
 
 def _extra(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
     path = scope["path"]
-    if path in ("/", "/docs") or path.startswith(OPEN_PREFIX):
+    if path in pages.OPEN_PATHS or path.startswith(pages.OPEN_PREFIXES):
         return ((b"content-security-policy", _POLICY), (b"cache-control", b"no-cache"))
     return (
         (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),

@@ -89,10 +89,13 @@ class Stored(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stitched:
-    """A timeline and the stored spans it was made of, which hold events, links and resources."""
+    """
+    A timeline and what it was made of: spans, which hold events, links and resources, and logs.
+    """
 
     timeline: Timeline
     spans: tuple[Span, ...]
+    logs: tuple[LogRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

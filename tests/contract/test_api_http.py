@@ -60,6 +60,8 @@ PATHS = [
     "/api/v1/doctor",
     "/api/v1/joins",
     "/api/v1/outcomes",
+    f"/api/page/timeline?id={TRACE}",
+    f"/api/page/span?id={TRACE}&span={STORY.spans[0].span_id}",
     "/metrics",
 ]
 
@@ -127,6 +129,8 @@ def test_who_sends_to_the_port_of_answers_is_told_the_other(asker: Asker) -> Non
         ("GET", "/nowhere", 404, "no_such_path"),
         ("GET", "/api/v1/requests/", 400, "bad_question"),
         ("GET", "/page/../http.py", 404, "no_such_path"),
+        ("GET", "/page/routes.py", 404, "no_such_path"),
+        ("GET", "/page/vendor/versions.json", 404, "no_such_path"),
         ("GET", "/page/%2e%2e%2fhttp.py", 404, "no_such_path"),
         ("POST", "/api/v1/requests", 405, "method_not_allowed"),
         ("DELETE", f"/api/v1/requests/{TRACE}", 405, "method_not_allowed"),
@@ -138,6 +142,11 @@ def test_who_sends_to_the_port_of_answers_is_told_the_other(asker: Asker) -> Non
         ("GET", f"/api/v1/requests/{TRACE}/explain?format=pdf", 400, "bad_question"),
         ("GET", f"/api/v1/requests/{TRACE}/spans?raw=true", 400, "bad_question"),
         ("GET", "/api/v1/requests?limit=0", 400, "bad_question"),
+        ("GET", "/api/page/timeline", 400, "bad_question"),
+        ("GET", f"/api/page/timeline?id={TRACE}&first=-1", 400, "bad_question"),
+        ("GET", f"/api/page/timeline?id={TRACE}&limit=999999", 400, "bad_question"),
+        ("GET", f"/api/page/timeline?id={number_id(99)}", 404, "not_found"),
+        ("GET", f"/api/page/span?id={TRACE}&span=nobody", 404, "not_found"),
         ("GET", "/api/v1/requests?cursor=AAAA", 400, "bad_question"),
         ("GET", "/api/v1/sources?x=1", 400, "bad_question"),
         ("GET", "/api/v1/apis?start=never", 400, "bad_question"),
@@ -209,7 +218,9 @@ def test_metrics_count_by_route_not_by_path(asker: Asker) -> None:
     assert "/some/where" not in text
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/page/hopline.js", "/page/hopline.css"])
+@pytest.mark.parametrize(
+    "path", ["/", "/requests", "/docs", "/page/main.js", "/page/style/page.css"]
+)
 def test_pages_hold_no_data_and_load_nothing_foreign(guarded: Asker, path: str) -> None:
     """Pages are open, strict about where content comes from, and name no other host."""
     answer = guarded.client.get(path)
@@ -222,6 +233,17 @@ def test_pages_hold_no_data_and_load_nothing_foreign(guarded: Asker, path: str) 
         assert risky not in answer.text
     assert " style=" not in answer.text
     assert " onclick=" not in answer.text
+
+
+def test_page_files_come_zipped_and_only_when_they_changed(asker: Asker) -> None:
+    """Whoever has a file is told that it is the same, and nobody gets more bytes than needed."""
+    first = asker.client.get("/page/main.js")
+    assert first.headers["content-encoding"] == "gzip"
+    plain = asker.client.get("/page/main.js", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.text == first.text
+    again = asker.client.get("/page/main.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_golden_openapi(questions: QueryService) -> None:

@@ -1,6 +1,10 @@
 // The API's description, drawn from openapi.json. Text nodes only.
-"use strict";
 
+/**
+ * @param {string} name
+ * @param {Record<string, string>} [attributes]
+ * @param {...(Node | string)} children
+ */
 function make(name, attributes = {}, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -8,6 +12,7 @@ function make(name, attributes = {}, ...children) {
   return node;
 }
 
+/** @param {any} schema */
 function kind(schema) {
   if (!schema) return "";
   const limits = ["minimum", "maximum", "default"].filter((key) => schema[key] !== undefined)
@@ -15,6 +20,7 @@ function kind(schema) {
   return [(schema.enum || [schema.type || ""]).join(" | "), ...limits].join(", ");
 }
 
+/** @param {any[] | undefined} items */
 function parameters(items) {
   if (!items || !items.length) return [];
   const rows = items.map((item) => make("tr", {},
@@ -22,27 +28,30 @@ function parameters(items) {
     make("td", {}, item.description || ""),
     make("td", { class: "mono" }, item.example === undefined ? "" : String(item.example))));
   const titles = ["parameter", "in", "type", "meaning", "example"];
-  return [make("table", {}, make("thead", {}, make("tr", {}, ...titles.map((t) => make("th", {}, t)))),
+  return [make("table", {}, make("thead", {}, make("tr", {}, ...titles.map((title) => make("th", {}, title)))),
     make("tbody", {}, ...rows))];
 }
 
+/** @param {Record<string, any> | undefined} responses */
 function answers(responses) {
   return Object.entries(responses || {}).map(([status, response]) => {
     const content = (response.content || {})["application/json"] || {};
     const box = make("details", {}, make("summary", {}, status + " " + (response.description || "")));
-    if (content.example !== undefined)
-      box.append(make("pre", { class: "mono scroll" }, JSON.stringify(content.example, null, 2)));
+    if (content.example !== undefined) {
+      box.append(make("pre", { class: "block", tabindex: "0" }, JSON.stringify(content.example, null, 2)));
+    }
     return box;
   });
 }
 
 async function load() {
   const page = document.getElementById("docs");
+  if (!page) return;
   try {
     const api = await (await fetch("openapi.json")).json();
-    const parts = [make("p", {}, api.info.description || "")];
+    const parts = [make("p", { class: "quiet" }, api.info.description || "")];
     for (const [path, methods] of Object.entries(api.paths)) {
-      for (const [method, route] of Object.entries(methods)) {
+      for (const [method, route] of Object.entries(/** @type {Record<string, any>} */ (methods))) {
         parts.push(make("h2", {}, make("span", { class: "mono" }, method.toUpperCase() + " " + path)),
           make("p", {}, make("strong", {}, (route.summary || "") + ". "), route.description || ""),
           ...parameters(route.parameters), ...answers(route.responses));
@@ -50,7 +59,7 @@ async function load() {
     }
     page.replaceChildren(...parts);
   } catch (error) {
-    page.replaceChildren(make("p", { class: "bad" }, "openapi.json: " + error.message));
+    page.replaceChildren(make("p", { class: "bad" }, "openapi.json: " + error));
   }
 }
 load();

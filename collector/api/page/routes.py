@@ -1,39 +1,120 @@
 """
 The web pages: files of this package, read once; nothing comes from another host.
+
+Every page is the same document, whose script shows what the address says. Addresses have one
+segment, and everything in them is relative, so that the pages also work below a proxy's path.
 """
 
+import gzip
+import hashlib
+import posixpath
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 _FOLDER = Path(__file__).parent
 _TYPES = {
-    "index.html": "text/html; charset=utf-8",
-    "docs.html": "text/html; charset=utf-8",
-    "docs.js": "text/javascript; charset=utf-8",
-    "hopline.css": "text/css; charset=utf-8",
-    "hopline.js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
+_HTML = "text/html; charset=utf-8"
+# Pages by address; the script decides what each shows.
+PAGES = ("/", "/requests", "/request")
+# Nobody needs a token to get these: they hold no data.
+OPEN_PATHS = frozenset({*PAGES, "/docs"})
+OPEN_PREFIXES = ("/page/", "/trace/")
+_STATIC_IMPORT = re.compile(rb"""^(?:import|export) [^;]*?from ?"(\./[^"]+|\.\./[^"]+)";""", re.M)
+_MODULES = b"<!-- modules: written by the server -->"
+# Browsers find modules by address only, and an import map would have to stand inline.
+_BARE_IMPORT = (b'from"preact"', b'from"./preact.mjs"')
+
+
+class _File(NamedTuple):
+    body: bytes
+    zipped: bytes
+    tag: str
+    media_type: str
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add `/`, `/docs` and what they need. They hold no data: the scripts ask the API for it."""
-    files = {name: (_FOLDER / name).read_bytes() for name in _TYPES}
+    """Add every page, `/docs` and what they need. They hold no data: scripts ask the API for it."""
+    files = _read_files()
+    index = _make_file(_with_modules((_FOLDER / "index.html").read_bytes(), files), _HTML)
+    docs = _make_file((_FOLDER / "docs.html").read_bytes(), _HTML)
 
-    @app.get("/", include_in_schema=False)
-    async def index() -> Response:
-        return Response(files["index.html"], media_type=_TYPES["index.html"])
+    async def page(request: Request) -> Response:
+        return _answer(index, request.headers)
+
+    for path in PAGES:
+        app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return Response(files["docs.html"], media_type=_TYPES["docs.html"])
+    async def documentation(request: Request) -> Response:
+        return _answer(docs, request.headers)
 
-    @app.get("/page/{name}", include_in_schema=False)
+    @app.get("/trace/{id}", include_in_schema=False)
+    async def as_jaeger(request: Request) -> Response:
+        """Lead the links that tools make for Jaeger's own pages to the request."""
+        id_ = quote(str(request.path_params["id"]), safe="")
+        return RedirectResponse(f"../request?id={id_}", status_code=307)
+
+    @app.get("/page/{name:path}", include_in_schema=False)
     async def file(request: Request) -> Response:
         name = str(request.path_params["name"])
         if name not in files:
             raise HTTPException(404)
-        return Response(files[name], media_type=_TYPES[name])
+        return _answer(files[name], request.headers)
+
+
+def _read_files() -> dict[str, _File]:
+    files = {}
+    for path in sorted(_FOLDER.rglob("*")):
+        if path.suffix not in _TYPES:
+            continue
+        body = path.read_bytes()
+        if path.parent.name == "preact":
+            body = body.replace(*_BARE_IMPORT)
+        name = path.relative_to(_FOLDER).as_posix()
+        files[name] = _make_file(body, _TYPES[path.suffix])
+    return files
+
+
+def _with_modules(index: bytes, files: Mapping[str, "_File"]) -> bytes:
+    """Name every module at once: found one in the other, they took a round trip a level."""
+    found = {"main.js"}
+    waiting = ["main.js"]
+    while waiting:
+        name = waiting.pop()
+        for target in _STATIC_IMPORT.findall(files[name].body):
+            inner = posixpath.normpath(posixpath.join(posixpath.dirname(name), target.decode()))
+            if inner not in found:
+                found.add(inner)
+                waiting.append(inner)
+    links = "\n".join(f'<link rel="modulepreload" href="page/{name}">' for name in sorted(found))
+    return index.replace(_MODULES, links.encode())
+
+
+def _make_file(body: bytes, media_type: str) -> _File:
+    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    return _File(body, gzip.compress(body, 9, mtime=0), tag, media_type)
+
+
+def _answer(file: _File, headers: Headers) -> Response:
+    """Answer with the file, zipped where that is welcome, or that the reader has it already."""
+    sent = {"ETag": file.tag, "Vary": "Accept-Encoding"}
+    if file.tag in headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=sent)
+    if "gzip" in headers.get("accept-encoding", ""):
+        zipped = sent | {"Content-Encoding": "gzip"}
+        return Response(file.zipped, media_type=file.media_type, headers=zipped)
+    return Response(file.body, media_type=file.media_type, headers=sent)

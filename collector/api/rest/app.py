@@ -23,6 +23,7 @@ from collector.api.encoded_ids import EncodedIds
 from collector.api.guard import Guard
 from collector.api.jaeger.routes import build_jaeger_routes
 from collector.api.page import routes as pages
+from collector.api.page.data import build_page_routes
 from collector.api.responses import (
     JSON_TYPE,
     error_answer,
@@ -86,6 +87,7 @@ def build_api(
     _add_requests(app, questions, workers)
     _add_questions(app, questions, workers)
     app.include_router(build_jaeger_routes(questions, workers))
+    app.include_router(build_page_routes(questions, workers))
     pages.add_pages(app)
     described = cache(partial(openapi.describe, app))
     app.openapi = described  # type: ignore[method-assign]  # how FastAPI wants it replaced

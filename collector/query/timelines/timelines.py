@@ -80,7 +80,7 @@ class Timelines:
         )
         if found.is_cut:
             timeline = _mark_cut(timeline)
-        return Stitched(timeline=timeline, spans=tuple(found.spans))
+        return Stitched(timeline=timeline, spans=tuple(found.spans), logs=tuple(found.logs))
 
     def explain(self, text: str, *, as_of: str = "") -> Explanation:
         """

@@ -1,0 +1,151 @@
+// Questions to the API: the token, errors in one shape, and answers that are no longer wanted.
+
+import { useCallback, useEffect, useRef, useState } from "./html.js";
+
+const TOKEN = "hopline-token";
+
+/** What went wrong, in the API's words: a stable code, what happened, what to do. */
+export class Failure extends Error {
+  /**
+   * @param {string} code
+   * @param {string} message
+   * @param {string} hint
+   * @param {number} status 0: no answer at all
+   */
+  constructor(code, message, hint = "", status = 0) {
+    super(message);
+    this.code = code;
+    this.hint = hint;
+    this.status = status;
+  }
+}
+
+/** @type {Set<() => void>} */
+const watchers = new Set();
+/** What the server says of the token: nothing, that it wants one, or that ours is not known. */
+let access = /** @type {"open" | "wanted" | "refused"} */ ("open");
+let epoch = 0;
+
+function tell() {
+  for (const watcher of watchers) watcher();
+}
+
+/** Use another token from now on; every question is asked again. @param {string} token */
+export function useToken(token) {
+  if (token) sessionStorage.setItem(TOKEN, token);
+  else sessionStorage.removeItem(TOKEN);
+  access = "open";
+  epoch += 1;
+  tell();
+}
+
+/** Whether a token is wanted, and a number that grows when everything has to be asked again. */
+export function useAccess() {
+  const [, draw] = useState(0);
+  useEffect(() => {
+    const watcher = () => draw((count) => count + 1);
+    watchers.add(watcher);
+    return () => { watchers.delete(watcher); };
+  }, []);
+  return { access, epoch };
+}
+
+/**
+ * Ask the API.
+ * @param {string} path relative, such as "api/v1/requests"
+ * @param {Record<string, string | number | undefined>} [params]
+ * @param {{signal?: AbortSignal, accept?: string}} [how]
+ * @returns {Promise<any>} parsed JSON, or text where another type was accepted
+ */
+export async function ask(path, params = {}, { signal, accept = "application/json" } = {}) {
+  const given = Object.entries(params).filter(([, value]) => value !== undefined && value !== "");
+  const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  const token = sessionStorage.getItem(TOKEN);
+  /** @type {Record<string, string>} */
+  const headers = { Accept: accept };
+  if (token) headers.Authorization = "Bearer " + token;
+  let answer;
+  try {
+    answer = await fetch(path + (query ? "?" + query : ""), { headers, signal });
+  } catch (error) {
+    if (signal && signal.aborted) throw error;
+    throw new Failure("unreachable", "Hopline does not answer.",
+      "The service may be stopped or restarting; this page asks again by itself.");
+  }
+  if (answer.status === 401) {
+    access = token ? "refused" : "wanted";
+    tell();
+  } else if (access !== "open") {
+    access = "open";
+    tell();
+  }
+  if (answer.ok) return accept === "application/json" ? answer.json() : answer.text();
+  let told = { code: "http", message: "HTTP " + answer.status, hint: "" };
+  try {
+    told = (await answer.json()).error || told;
+  } catch { /* a proxy's error page is no JSON: its status says enough */ }
+  throw new Failure(told.code, told.message, told.hint, answer.status);
+}
+
+/**
+ * Ask when drawn, again when the question changes, and every *everyMs* if that is given.
+ *
+ * An answer to an earlier question is never shown: `data` is null until the new one is there. While
+ * the service cannot be reached it is asked again every 3 s.
+ * @param {string | null} path null: nothing is asked
+ * @param {Record<string, string | number | undefined>} [params]
+ * @param {{everyMs?: number}} [how]
+ * @returns {{data: any, failure: Failure | null, isLoading: boolean, again: () => void}}
+ */
+export function useAnswer(path, params = {}, { everyMs = 0 } = {}) {
+  const { epoch: turn } = useAccess();
+  const question = path === null ? "" : path + "?" + JSON.stringify(params);
+  const [state, setState] = useState(
+    /** @type {{question: string, data: any, failure: Failure | null, isLoading: boolean}} */
+    ({ question: "", data: null, failure: null, isLoading: true }));
+  const [count, setCount] = useState(0);
+  const again = useCallback(() => setCount((value) => value + 1), []);
+  const asked = useRef({ path, params });
+  asked.current = { path, params };
+  useEffect(() => {
+    const { path: target, params: given } = asked.current;
+    if (target === null) return undefined;
+    const control = new AbortController();
+    let timer = 0;
+    const later = (/** @type {number} */ ms) => { timer = setTimeout(again, ms); };
+    setState((before) => ({
+      question,
+      data: before.question === question ? before.data : null,
+      failure: before.question === question ? before.failure : null,
+      isLoading: true,
+    }));
+    ask(target, given, { signal: control.signal }).then(
+      (data) => {
+        setState({ question, data, failure: null, isLoading: false });
+        if (everyMs) later(everyMs);
+      },
+      (error) => {
+        if (control.signal.aborted) return;
+        const failure = error instanceof Failure ? error : new Failure("page", String(error));
+        // What was answered to this very question stays true while nobody answers it again.
+        setState((before) => ({
+          question,
+          data: failure.code === "unreachable" && before.question === question ? before.data : null,
+          failure,
+          isLoading: false,
+        }));
+        if (failure.code === "unreachable") later(3_000);
+      });
+    return () => {
+      control.abort();
+      clearTimeout(timer);
+    };
+  }, [question, turn, count, everyMs]);
+  const isCurrent = state.question === question;
+  return {
+    data: isCurrent ? state.data : null,
+    failure: isCurrent ? state.failure : null,
+    isLoading: !isCurrent || state.isLoading,
+    again,
+  };
+}

@@ -1,0 +1,206 @@
+"""
+Answers that only the pages ask for: a timeline to draw, and one span of it in full.
+
+They follow the pages and may change with them; programs use `/api/v1`.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from collector.answers import encode
+from collector.api.page.view import MOST_ROWS, build_rows, without_rows
+from collector.api.workers import Workers
+from collector.errors import BadQuestion, NotFound
+from collector.model import LogRecord, Span
+from collector.query.results import Stitched
+from collector.query.search.filters import collect_pairs, read_boolean
+from collector.query.service import QueryService
+from collector.stitch.timeline import TimelineSpan
+from collector.timestamps import format_timestamp, to_ms
+
+_JSON = "application/json"
+# Opening spans one after the other must not stitch 10,000 of them each time.
+_MOST_KEPT_SPANS = 60_000
+_MOST_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which timeline, and who asks: nobody is answered from what another token read."""
+
+    id: str
+    as_of: str
+    raw: bool
+    reader: bytes
+
+
+def build_page_routes(questions: QueryService, workers: Workers) -> APIRouter:
+    """Return the routes below `/api/page`."""
+    router = APIRouter(include_in_schema=False)
+    kept = _Kept(questions)
+
+    async def answer(ask: Callable[[], Any]) -> Response:
+        body = await workers.run(lambda: orjson.dumps(ask()))
+        return Response(body, media_type=_JSON)
+
+    @router.get("/api/page/timeline")
+    async def timeline(request: Request) -> Response:
+        given = collect_pairs(
+            request.query_params.multi_items(), ("id", "as_of", "raw", "first", "limit")
+        )
+        first = _read_count("first", given.get("first", "0"), 10**9)
+        limit = _read_count("limit", given.get("limit", str(MOST_ROWS)), MOST_ROWS)
+        return await answer(partial(_timeline, kept, _asked(request, given), first, limit))
+
+    @router.get("/api/page/span")
+    async def span(request: Request) -> Response:
+        given = collect_pairs(request.query_params.multi_items(), ("id", "as_of", "raw", "span"))
+        return await answer(partial(_span, kept, _asked(request, given), given.get("span", "")))
+
+    return router
+
+
+def _timeline(kept: "_Kept", asked: _Asked, first: int, limit: int) -> dict[str, Any]:
+    # Further rows belong to the timeline whose first rows were read, whatever arrived since.
+    stitched = kept.recall(asked) if first else kept.read(asked)
+    document = build_rows(stitched.timeline, stitched.spans, first, limit)
+    if first == 0:
+        document["request"] = orjson.Fragment(encode(without_rows(stitched.timeline)))
+    return document
+
+
+def _span(kept: "_Kept", asked: _Asked, span_id: str) -> dict[str, Any]:
+    stitched = kept.recall(asked)
+    for span in (*stitched.timeline.spans, *stitched.timeline.callers):
+        if span.span_id == span_id:
+            stored = next((each for each in stitched.spans if _is_stored_as(span, each)), None)
+            logs = [log for log in stitched.logs if log.span_id in (span_id, span.raw_span_id)]
+            return _details(span, stored, logs)
+    msg = f"span: {span_id[:40]!r} is not in this request"
+    raise NotFound(msg, hint="the request may have changed: load it again")
+
+
+def _is_stored_as(span: TimelineSpan, stored: Span) -> bool:
+    return (stored.trace_id, stored.span_id) == (span.trace_id, span.raw_span_id)
+
+
+def _details(span: TimelineSpan, stored: Span | None, logs: list[LogRecord]) -> dict[str, Any]:
+    """Return what a span's bar does not show; times are RFC 3339 and as they were sent."""
+    document: dict[str, Any] = {
+        "span_id": span.span_id,
+        "raw_span_id": span.raw_span_id,
+        "raw_parent_span_id": span.raw_parent_span_id,
+        "trace_id": span.trace_id,
+        "host": span.host,
+        "kind": span.kind,
+        "raw_start": format_timestamp(span.raw_start_ns),
+        "adjusted_by_ms": to_ms(span.adjusted_by_ns),
+        "adjusted_bound_ms": to_ms(span.adjusted_bound_ns),
+        "adjusted_reason": span.adjusted_reason,
+        "status": span.status,
+        "status_message": span.status_message,
+        "flags": span.flags,
+        "attributes": dict(span.attributes),
+        "logs": [_log(log) for log in logs],
+    }
+    if stored:
+        document |= {
+            "resource": dict(stored.resource),
+            "scope": stored.scope,
+            "trace_state": stored.trace_state,
+            "received": format_timestamp(stored.received_ns),
+            "events": [
+                {
+                    "time": format_timestamp(event.time_ns),
+                    "after_ms": to_ms(event.time_ns - stored.start_ns),
+                    "name": event.name,
+                    "attributes": dict(event.attributes),
+                }
+                for event in stored.events
+            ],
+            "links": [
+                {
+                    "trace_id": link.trace_id,
+                    "span_id": link.span_id,
+                    "attributes": dict(link.attributes),
+                }
+                for link in stored.links
+            ],
+        }
+    return document
+
+
+def _log(log: LogRecord) -> dict[str, Any]:
+    return {
+        "time": format_timestamp(log.time_ns),
+        "service": log.service,
+        "severity": log.severity,
+        "body": log.body,
+        "event_name": log.event_name,
+        "attributes": dict(log.attributes),
+    }
+
+
+class _Kept:
+    """The timelines that were looked at last. Thread-safe."""
+
+    def __init__(self, questions: QueryService) -> None:
+        self._questions = questions
+        self._lock = threading.Lock()
+        self._held: OrderedDict[_Asked, Stitched] = OrderedDict()
+
+    def read(self, asked: _Asked) -> Stitched:
+        """
+        Return the timeline as it is now, and keep it.
+
+        Raises:
+            NotFound: nothing is known under this id.
+        """
+        found = self._questions.timelines.stitched(asked.id, as_of=asked.as_of, raw=asked.raw)
+        with self._lock:
+            self._held[asked] = found
+            self._held.move_to_end(asked)
+            while len(self._held) > 1 and self._is_too_much():
+                self._held.popitem(last=False)
+        return found
+
+    def recall(self, asked: _Asked) -> Stitched:
+        """Return the timeline that was read last under this id, else read it."""
+        with self._lock:
+            found = self._held.get(asked)
+            if found is not None:
+                self._held.move_to_end(asked)
+        return found if found is not None else self.read(asked)
+
+    def _is_too_much(self) -> bool:
+        spans = sum(len(each.spans) for each in self._held.values())
+        return len(self._held) > _MOST_KEPT or spans > _MOST_KEPT_SPANS
+
+
+def _asked(request: Request, given: dict[str, str]) -> _Asked:
+    if "id" not in given:
+        msg = "id: is missing"
+        raise BadQuestion(msg)
+    header = request.headers.get("authorization", "")
+    return _Asked(
+        given["id"],
+        given.get("as_of", ""),
+        read_boolean("raw", given.get("raw", "false")),
+        hashlib.blake2b(header.encode(), digest_size=16).digest(),
+    )
+
+
+def _read_count(name: str, text: str, most: int) -> int:
+    if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= most:
+        return int(text)
+    msg = f"{name}: is not a whole number from 0 to {most}"
+    raise BadQuestion(msg)

@@ -1,0 +1,145 @@
+// What is around every page: navigation, the field for any id, the token, the time zone, keys.
+
+import { change, link, open, sharedLink, useAddress } from "./address.js";
+import { useAccess, useToken } from "./ask.js";
+import { html, useEffect, useRef, useState } from "./html.js";
+import { Copy } from "./parts/copy.js";
+import { Icon } from "./parts/icons.js";
+import { zoneName } from "./text.js";
+
+/** @typedef {{segment: string, label: string, isListed: boolean, draw: any}} Page */
+
+const KEYS = [
+  ["/", "find in the trace; elsewhere: show a request by any id"],
+  ["↑ ↓", "go through rows"],
+  ["← →", "close or open a row; go to the caller"],
+  ["Enter", "details of the row"],
+  ["Esc", "leave the field, close details, then zoom out"],
+  ["n  N", "next or previous match"],
+  ["c", "the critical path alone"],
+  ["+  −", "zoom in or out around the selected row"],
+  ["?", "these keys"],
+];
+
+/** The zone that the address asks for. */
+export function useZone() {
+  return { utc: useAddress().params.tz === "utc" };
+}
+
+/**
+ * @param {{pages: Page[], page: Page | undefined, children?: any}} props
+ */
+export function Shell({ pages, page, children }) {
+  const { access } = useAccess();
+  const [hasKeys, showKeys] = useState(false);
+  useEffect(() => {
+    const onKey = (/** @type {KeyboardEvent} */ event) => {
+      const isTyping = event.target instanceof HTMLElement
+        && /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
+      if (event.metaKey || event.ctrlKey || event.altKey || event.defaultPrevented) return;
+      if (event.key === "?" && !isTyping) showKeys((shown) => !shown);
+      else if (event.key === "Escape" && hasKeys) showKeys(false);
+      else if (event.key === "/" && !isTyping) {
+        const field = document.querySelector("[data-find]") || document.getElementById("lookup");
+        if (field instanceof HTMLInputElement) {
+          field.focus();
+          field.select();
+        }
+      } else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [hasKeys]);
+  return html`
+    <a class="skip" href="#content">Skip to the content</a>
+    <header class="bar">
+      <a class="brand" href=${link("")}><span class="brand-mark"></span>Hopline</a>
+      <nav class="nav" aria-label="Pages">${pages.filter((each) => each.isListed).map((each) => html`
+        <a href=${link(each.segment)} aria-current=${each === page ? "page" : undefined}>${each.label}</a>`)}
+      </nav>
+      <${Lookup} />
+      <${Zone} />
+      <button type="button" class="button bare keys-button" aria-label="Keys" title="Keys (?)" onClick=${() => showKeys(true)}>
+        <${Icon} name="keyboard" /></button>
+    </header>
+    <main class="main" id="content" tabindex="-1">
+      ${access === "open" ? null : html`<${AskToken} wasRefused=${access === "refused"} />`}
+      ${children}
+    </main>
+    ${hasKeys && html`<${Keys} close=${() => showKeys(false)} />`}`;
+}
+
+function Lookup() {
+  const [text, setText] = useState("");
+  const show = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!text.trim()) return;
+    open("request", { id: text.trim() });
+    setText("");
+    if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+  };
+  return html`<form class="lookup" role="search" onSubmit=${show}>
+    <label class="offscreen" for="lookup">Any id of a request</label>
+    <${Icon} name="search" />
+    <input id="lookup" class="input" autocomplete="off" spellcheck=${false} maxlength="2048" value=${text}
+      placeholder="Any id: trace, correlation, x-request-id, traceparent …"
+      onInput=${(/** @type {any} */ event) => setText(event.target.value)} />
+  </form>`;
+}
+
+function Zone() {
+  const zone = useZone();
+  return html`<button type="button" class="button bare zone" title="Time zone: local or UTC"
+    onClick=${() => change({ tz: zone.utc ? "" : "utc" })}>
+    <${Icon} name="clock" /><span class="offscreen">Times in </span>${zoneName(zone)}</button>`;
+}
+
+/** @param {{wasRefused: boolean}} props */
+function AskToken({ wasRefused }) {
+  const [token, setToken] = useState("");
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => { if (field.current) field.current.focus(); }, []);
+  const use = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (token.trim()) useToken(token.trim());
+    setToken("");
+  };
+  return html`<form class="card token" onSubmit=${use}>
+    <h2>${wasRefused ? "This token is not accepted" : "This server asks for a token"}</h2>
+    <p class="quiet">${wasRefused
+      ? "It may have been taken back or mistyped. Ask whoever runs Hopline for one of HOPLINE_QUERY_TOKENS."
+      : "One of HOPLINE_QUERY_TOKENS. It is kept in this tab only and never put into a link."}</p>
+    <label for="token">Token</label>
+    <div class="row"><input id="token" class="input" type="password" autocomplete="off" ref=${field} value=${token}
+      onInput=${(/** @type {any} */ event) => setToken(event.target.value)} />
+      <button class="button strong">Use it</button></div>
+  </form>`;
+}
+
+/** @param {{close: () => void}} props */
+function Keys({ close }) {
+  const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useEffect(() => { if (box.current && !box.current.open) box.current.showModal(); }, []);
+  return html`<dialog class="dialog" ref=${box} onClose=${close} aria-labelledby="keys-title">
+    <div class="row spread"><h2 id="keys-title">Keys</h2>
+      <button type="button" class="button bare" aria-label="Close" onClick=${close}><${Icon} name="close" /></button></div>
+    <dl class="keys">${KEYS.map(([key, meaning]) => html`<dt><kbd>${key}</kbd></dt><dd>${meaning}</dd>`)}</dl>
+  </dialog>`;
+}
+
+/**
+ * The head of a page: what it is, and how to pass it on.
+ * @param {{title: any, name: string, markdown: () => string | Promise<string>, children?: any, extra?: any}} props
+ *   `name` becomes the tab's title
+ */
+export function Head({ title, name, markdown, children, extra }) {
+  useEffect(() => { document.title = name + " · Hopline"; }, [name]);
+  return html`<div class="head">
+    <div class="head-text"><h1>${title}</h1>${children}</div>
+    <div class="head-acts">
+      <${Copy} label="Copy link" icon="link" text=${sharedLink} />
+      <${Copy} label="Copy as Markdown" text=${markdown} />
+      ${extra}
+    </div></div>`;
+}

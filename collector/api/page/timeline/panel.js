@@ -1,0 +1,49 @@
+// Beside the rows: the request's diagnosis, the selected span, the gateway's record.
+
+import { change } from "../address.js";
+import { html } from "../html.js";
+import { Icon } from "../parts/icons.js";
+import { Diagnosis } from "./diagnosis.js";
+import { Records } from "./records.js";
+import { SpanDetails } from "./span.js";
+
+/**
+ * @param {{trace: import("./model.js").Trace, loaded: number, params: Record<string, string>, tab: string,
+ *   selected: number, select: (row: number) => void}} props
+ */
+export function Panel({ trace, params, tab, selected, select }) {
+  const tabs = [["request", "Request"], ["span", "Span"], ["gateway", "Gateway record"]];
+  const onKey = (/** @type {KeyboardEvent} */ event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (event.key === "Escape") {
+      change({ span: "", panel: "" });
+      const grid = document.querySelector("[role=treegrid]");
+      if (grid instanceof HTMLElement) grid.focus();
+    } else if (by && event.target instanceof HTMLElement && event.target.role === "tab") {
+      const at = tabs.findIndex(([name]) => name === tab);
+      const next = tabs[(at + by + tabs.length) % tabs.length][0];
+      change({ panel: next === "request" ? "" : next });
+      const button = document.getElementById("tab-" + next);
+      if (button) button.focus();
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return html`<aside class="panel card" aria-label="Details" onKeyDown=${onKey}>
+    <div class="tabs"><div role="tablist" aria-label="Details of">${tabs.map(([name, label]) => html`
+      <button type="button" role="tab" id=${"tab-" + name} aria-selected=${tab === name} aria-controls="panel" tabindex=${tab === name ? 0 : -1}
+        onClick=${() => change({ panel: name === "request" ? "" : name })}>${label}</button>`)}</div>
+      <button type="button" class="button bare" aria-label="Close the details" onClick=${() => change({ panel: "none" })}><${Icon} name="close" /></button></div>
+    <div class="panel-body" id="panel" role="tabpanel" tabindex="0" aria-labelledby=${"tab-" + tab}>
+      ${tab === "span" ? html`<${SpanDetails} trace=${trace} params=${params} row=${selected} select=${select} />`
+      : tab === "gateway" ? html`<${Records} trace=${trace} />`
+      : html`<${Diagnosis} trace=${trace} params=${params} select=${select} />`}
+    </div>
+  </aside>`;
+}
+
+/** One part of the panel. @param {{title: any, count?: number, isOpen?: boolean, children?: any}} props */
+export function Section({ title, count, isOpen = true, children }) {
+  return html`<details class="section" open=${isOpen}><summary>${title}${count === undefined ? "" : html` <span class="quiet">${count}</span>`}</summary>
+    <div class="section-body">${children}</div></details>`;
+}

@@ -1,0 +1,109 @@
+"""Opening pages as a reader does, with everything recorded that should not happen."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+WIDE, NARROW = (1280, 800), (390, 844)
+Scheme = Literal["light", "dark"]
+# What says that a page has drawn what it was asked for.
+DRAWN = ".wf-row, .requests tbody tr, .state-nothing, .state-failed, .is-drawn"
+expect.set_options(timeout=20_000)
+
+
+@dataclass
+class Opener:
+    """Opens pages in contexts of their own; `close` checks what they did."""
+
+    browser: Browser
+    url: str
+    folder: Path
+    contexts: list[BrowserContext] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+
+    def open(
+        self,
+        page: str,
+        params: dict[str, str] | None = None,
+        *,
+        size: tuple[int, int] = WIDE,
+        scheme: Scheme = "light",
+        drawn: str = DRAWN,
+    ) -> Page:
+        """Open an address in a fresh context and wait until it is drawn."""
+        return self.go(self.new(size=size, scheme=scheme), page, params, drawn=drawn)
+
+    def new(self, *, size: tuple[int, int] = WIDE, scheme: Scheme = "light") -> Page:
+        """Return an empty page of a fresh context."""
+        context = self.browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            accept_downloads=True,
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        context.set_default_timeout(20_000)
+        self.contexts.append(context)
+        opened = context.new_page()
+        opened.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
+        opened.on("console", lambda message: self._hear(message.type, message.text))
+        opened.on("request", lambda request: self._see(request.url))
+        self.pages.append(opened)
+        return opened
+
+    def go(
+        self, page: Page, name: str, params: dict[str, str] | None = None, *, drawn: str = DRAWN
+    ) -> Page:
+        """Go to an address and wait until it is drawn."""
+        page.goto(self.address(name, params))
+        page.wait_for_selector(drawn)
+        return page
+
+    def address(self, name: str, params: dict[str, str] | None = None) -> str:
+        """Return the address of a page."""
+        return f"{self.url}/{name}" + (f"?{urlencode(params)}" if params else "")
+
+    def allow(self, pattern: str) -> None:
+        """Expect messages of the console that match *pattern*."""
+        self.allowed.append(pattern)
+
+    def close(self) -> None:
+        """
+        Close everything.
+
+        Raises:
+            AssertionError: a script failed, the policy was violated, another host was asked, or
+                a value of a sender was run.
+        """
+        ran = [page.evaluate("window.__ran") for page in self.pages if not page.is_closed()]
+        for context in self.contexts:
+            context.close()
+        assert not any(ran), ran
+        unexpected = [
+            each for each in self.troubles if not any(re.search(p, each) for p in self.allowed)
+        ]
+        assert not unexpected, unexpected
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.troubles.append(f"{kind}: {text}")
+
+    def _see(self, url: str) -> None:
+        if not url.startswith((self.url, "data:", "blob:")):
+            self.troubles.append(f"asked another host: {url}")
+
+
+def rows_of(page: Page) -> list[str]:
+    """Return the texts of the waterfall's rows in sight, from top to bottom."""
+    texts: Any = page.eval_on_selector_all(
+        ".wf-row",
+        """rows => rows
+            .sort((a, b) => parseFloat(a.style.top) - parseFloat(b.style.top))
+            .map(row => row.querySelector('.wf-label').innerText)""",
+    )
+    return [str(text) for text in texts]

@@ -1,0 +1,149 @@
+"""What holds for every page: accessible, nothing sticks out, and what it looks like."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.pages import tools
+from tests.pages.opening import DRAWN, NARROW, WIDE, Opener, Scheme
+from tests.pages.scene import Scene
+
+# Pictures of a run, for a person to look at.
+PICTURES = Path(__file__).parents[2] / ".pages"
+FORMS: dict[str, tuple[tuple[int, int], Scheme]] = {
+    "wide-light": (WIDE, "light"),
+    "wide-dark": (WIDE, "dark"),
+    "narrow-light": (NARROW, "light"),
+    "narrow-dark": (NARROW, "dark"),
+}
+PAGES = (
+    "requests",
+    "requests, filtered",
+    "requests, none found",
+    "request",
+    "request, span",
+    "request, gateway",
+    "request, hops",
+    "request, services",
+    "request, failed",
+    "request, refused",
+    "request, hostile",
+    "request, unknown",
+    "docs",
+)
+# The layout may move by so much while a page fills, as Chromium counts it; 0.1 is called good.
+_MOST_SHIFT = 0.1
+_COUNT_SHIFT = """
+window.__shift = 0;
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__shift += entry.value;
+}).observe({ type: 'layout-shift', buffered: true });
+"""
+_DRAWN = {"docs": "#docs h2"}
+_STICKING_OUT = """
+() => [...document.querySelectorAll('body *')].filter(node => {
+  const box = node.getBoundingClientRect();
+  return box.width && box.right > innerWidth + 1 && !node.closest('.nav, .offscreen, .skip, pre');
+}).filter(node => {
+  for (let up = node.parentElement; up; up = up.parentElement) {
+    if (/auto|scroll|hidden|clip/.test(getComputedStyle(up).overflowX)
+      && up.getBoundingClientRect().right <= innerWidth + 1) return false;
+  }
+  return true;
+}).slice(0, 5).map(node => node.outerHTML.slice(0, 120))
+"""
+
+
+def address(name: str, scene: Scene) -> tuple[str, dict[str, str]]:
+    """Return the page and the parameters that *name* stands for."""
+    kind, _, detail = name.partition(", ")
+    if kind == "requests":
+        filters = {"filtered": {"operation": "place-order"}, "none found": {"api": "nobody"}}
+        return "requests", filters.get(detail, {})
+    if kind == "docs":
+        return "docs", {}
+    requests = {"failed": scene.failed, "refused": scene.refused, "hostile": scene.hostile}
+    id_ = "e" * 32 if detail == "unknown" else requests.get(detail, scene.slowest).id
+    shown = {
+        "hops": {"fold": "hops"},
+        "services": {"fold": "services"},
+        "gateway": {"panel": "gateway"},
+        "hostile": {"panel": "gateway"},
+    }
+    return "request", {"id": id_, **shown.get(detail, {})}
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core."""
+    modules = tools.install()
+    if modules is None:
+        pytest.skip(f"axe is not run: {tools.MISSING}")
+    return (modules / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def form(
+    request: pytest.FixtureRequest, browser: Browser, told: tuple[Any, Scene]
+) -> Iterator[tuple[str, Opener, Page]]:
+    """One tab in each of four forms, that goes from page to page as a reader does."""
+    size, scheme = FORMS[request.param]
+    opener = Opener(browser, told[0].api_url, PICTURES)
+    opener.allow("404")
+    page = opener.new(size=size, scheme=scheme)
+    page.add_init_script(_COUNT_SHIFT)
+    yield request.param, opener, page
+    opener.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_accessible_and_in_its_frame(
+    form: tuple[str, Opener, Page], name: str, axe: str, scene: Scene
+) -> None:
+    """axe finds nothing, nothing sticks out sideways, nothing jumps; the picture is kept."""
+    which, opener, page = form
+    opener.go(page, *address(name, scene), drawn=_DRAWN.get(name, DRAWN))
+    if name == "request, span":
+        page.click(".slow button:has-text('Show')")
+        page.wait_for_selector(".panel .values")
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=PICTURES / f"{name.replace(', ', '-').replace(' ', '-')}-{which}.png")
+    assert page.evaluate(_STICKING_OUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("window.__shift") <= _MOST_SHIFT
+    if which in ("wide-light", "narrow-dark"):
+        assert _violations(page, axe) == []
+
+
+def _violations(page: Page, axe: str) -> list[str]:
+    page.evaluate(axe)  # not as a script of the page: its policy would refuse it
+    found: Any = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:160]}: {node['failureSummary'][:300]}"
+        for each in found["violations"]
+        for node in each["nodes"][:3]
+    ]
+
+
+def test_first_paint_needs_no_data(opener: Opener) -> None:
+    """What every page shares is painted before any answer is there."""
+    page = opener.new()
+    page.route("**/api/**", lambda route: None)
+    page.goto(opener.address("requests"))
+    page.wait_for_selector(".state-loading")
+    paints: Any = page.evaluate("performance.getEntriesByType('paint').map(entry => entry.name)")
+    assert "first-contentful-paint" in paints
+    assert page.locator(".bar").is_visible()
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_all_scripts_together_are_small() -> None:
+    """Everything that a reader could ever load is at most 120 KB, zipped."""
+    folder = Path(__file__).parents[2] / "collector" / "api" / "page"
+    scripts = [path for path in folder.rglob("*") if path.suffix in (".js", ".mjs")]
+    assert len(scripts) > 20
+    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in scripts) <= 120 * 1024

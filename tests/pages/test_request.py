@@ -1,0 +1,275 @@
+"""The page of one request: what a person does with it, and what it says."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.pages.opening import Opener, rows_of
+from tests.pages.scene import STACK, Scene
+from tests.service import Service
+
+
+def test_the_slow_hop_is_two_clicks_from_home(opener: Opener, scene: Scene) -> None:
+    """From `/` the slowest order and then its slow hop are one click each."""
+    page = opener.open("", {"operation": "place-order"})
+    page.click(".requests a.row-link >> nth=0")
+    page.wait_for_selector(".wf-row")
+    expect(page.locator(".slow")).to_contain_text("held up by postgresql/shop")
+    expect(page.locator(".slow-share")).to_have_text("84 %")
+    page.click(".slow button:has-text('Show')")
+    panel = page.locator(".panel")
+    expect(panel.locator(".span-name")).to_have_text("SELECT reservations FOR UPDATE")
+    expect(panel).to_contain_text("1.85 s")
+    assert scene.slowest.id in page.url
+
+
+def test_head_tells_the_whole_story(opener: Opener, scene: Scene) -> None:
+    """Duration, status, failure, phases and their sum stand above the rows."""
+    page = opener.open("request", {"id": scene.failed.id})
+    expect(page.locator("h1")).to_have_text("POST /shop/orders")
+    expect(page.locator(".facts .status")).to_have_text("503")
+    expect(page.locator(".verdict")).to_contain_text("failed first")
+    told: Any = page.evaluate(
+        "fetch('api/v1/requests/' + new URLSearchParams(location.search).get('id'))"
+        ".then(answer => answer.json())"
+    )
+    drawn = page.eval_on_selector_all(
+        ".phase-bar span", "bars => bars.map(bar => parseFloat(bar.style.flexGrow))"
+    )
+    assert sum(drawn) == pytest.approx(1, abs=0.01)
+    assert len(drawn) == sum(1 for phase in told["phases"] if phase["duration_ms"] > 0)
+
+
+def test_span_panel_has_values_exception_and_stack(opener: Opener, scene: Scene) -> None:
+    """Events and exceptions are shown with their stack, and every value can be copied."""
+    page = opener.open("request", {"id": scene.slowest.id})
+    page.click(".wf-row:has-text('reserve stock')")
+    panel = page.locator(".panel")
+    expect(panel).to_contain_text("orders.stock.OutOfStock")
+    for line in STACK.splitlines():
+        expect(panel.locator(".stack .block")).to_contain_text(line.strip())
+    expect(panel).to_contain_text("retry.reason")
+    panel.get_by_role("button", name="Copy the stack").click()
+    assert page.evaluate("navigator.clipboard.readText()") == STACK
+    page.click(".wf-row:has-text('SELECT reservations')")
+    expect(panel).to_contain_text("SELECT reservations FOR UPDATE WHERE id = $1")
+    panel.get_by_role("button", name="Copy db.query.text").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "SELECT reservations FOR UPDATE WHERE id = $1"
+
+
+def test_a_value_leads_to_requests_with_it(opener: Opener, scene: Scene) -> None:
+    """What the search knows as a filter is one click away from a value."""
+    page = opener.open("request", {"id": scene.slowest.id, "panel": "gateway"})
+    page.get_by_role("link", name="Requests with this consumer").click()
+    page.wait_for_selector(".requests")
+    consumer = scene.slowest.record["ApimSubscriptionId"] if scene.slowest.record else ""
+    assert f"consumer={consumer}" in page.url
+    expect(page.locator(".chip-value")).to_have_text(consumer)
+
+
+def test_gateway_record_has_every_raw_field(opener: Opener, scene: Scene) -> None:
+    """The gateway's row is shown as it was written, field by field."""
+    page = opener.open("request", {"id": scene.slowest.id, "panel": "gateway"})
+    raw = page.locator(".panel pre").first.inner_text()
+    record = scene.slowest.record
+    assert record is not None
+    for name in record:
+        assert f'"{name}"' in raw
+    expect(page.locator(".panel .values").first).to_contain_text("backend_ms")
+
+
+def test_evidence_of_the_join_is_literal(opener: Opener, scene: Scene) -> None:
+    """The compared values stand side by side."""
+    page = opener.open("request", {"id": scene.slowest.id})
+    evidence = page.locator(".evidence").first
+    assert evidence.inner_text().count(scene.slowest.trace_id) == 2
+
+
+def test_keyboard_alone_suffices(opener: Opener, scene: Scene) -> None:
+    """Arrows walk and fold, Enter opens, Escape closes and zooms out, / finds, ? tells the keys."""
+    page = opener.open("request", {"id": scene.slowest.id})
+    page.locator(".wf-scroll").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".wf-row.is-selected")).to_contain_text("istio-ingressgateway")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".wf-row")).to_have_count(2)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".wf-row")).to_have_count(19)
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel")).to_be_focused()
+    expect(page.locator(".panel")).to_contain_text("outbound|8080||storefront")
+    page.keyboard.press("Escape")
+    expect(page.locator(".wf-row.is-selected")).to_have_count(0)
+    page.keyboard.press("+")
+    expect(page.locator(".mm.is-zoomed")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".mm.is-zoomed")).to_have_count(0)
+    page.keyboard.press("/")
+    page.keyboard.type("charge")
+    page.keyboard.press("Enter")
+    expect(page.locator(".wf-row.is-match.is-selected")).to_contain_text("POST /charge")
+    page.keyboard.press("Escape")
+    expect(page.locator(".wf-scroll")).to_be_focused()
+    page.keyboard.press("n")
+    expect(page.locator(".wf-row.is-selected")).to_contain_text("INSERT charge")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("critical path alone")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_dragging_zooms_and_everything_is_in_the_address(opener: Opener, scene: Scene) -> None:
+    """Zoom, folding, find, selection and panel come back with link, reload and the way back."""
+    page = opener.open("request", {"id": scene.slowest.id})
+    bars = page.locator(".wf-bars").first.bounding_box()
+    assert bars
+    page.mouse.move(bars["x"] + bars["width"] * 0.25, bars["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(bars["x"] + bars["width"] * 0.75, bars["y"] + 120, steps=4)
+    page.mouse.up()
+    expect(page.locator(".mm.is-zoomed")).to_have_count(1)
+    page.get_by_role("button", name="Hops").click()
+    page.fill("[data-find]", "inventory")
+    page.click(".wf-row:has-text('SELECT reservations')")
+    expect(page.locator(".panel .span-name")).to_be_visible()
+    page.wait_for_url(re.compile("zoom.*span=|span=.*zoom"))
+    page.get_by_role("button", name="Copy link").click()
+    shared = str(page.evaluate("navigator.clipboard.readText()"))
+    before = _look(page)
+    assert before["zoomed"] == 1
+    page.reload()
+    page.wait_for_selector(".panel .span-name")
+    assert _look(page) == before
+    other = opener.new()
+    other.goto(shared)
+    other.wait_for_selector(".panel .span-name")
+    assert _look(other) == before
+    page.click(".crumbs a")
+    page.wait_for_selector(".requests")
+    page.go_back()
+    page.wait_for_selector(".panel .span-name")
+    assert _look(page) == before
+    page.go_forward()
+    page.wait_for_selector(".requests")
+
+
+def _look(page: Page) -> dict[str, Any]:
+    return {
+        "rows": rows_of(page),
+        "zoomed": page.locator(".mm.is-zoomed").count(),
+        "ticks": page.locator(".wf-tick").all_inner_texts(),
+        "matches": page.locator(".find-count").inner_text(),
+        "span": page.locator(".panel .span-name").inner_text(),
+        "title": page.title(),
+    }
+
+
+def test_folding_by_hop_and_by_service_keeps_the_sums(opener: Opener, scene: Scene) -> None:
+    """However rows are folded, the shares of what held the answer up stay whole."""
+    page = opener.open("request", {"id": scene.slowest.id})
+    expect(page.locator(".tools-count")).to_have_text("19 of 19 spans shown")
+    whole = _shares(page)
+    page.get_by_role("button", name="Hops").click()
+    expect(page.locator(".tools-count")).to_have_text(re.compile(r"^9 of 19|^1\d of 19"))
+    assert _shares(page) == pytest.approx(whole, abs=1.5)
+    page.get_by_role("button", name="Services").click()
+    expect(page.locator(".wf-tick")).to_have_text(re.compile("services"))
+    assert _shares(page) == pytest.approx(whole, abs=1.5)
+    page.get_by_role("button", name="Spans").click()
+    page.get_by_role("button", name="Critical path").click()
+    expect(page.locator(".wf-row:has-text('SELECT reservations')")).to_have_count(1)
+    assert _shares(page) == pytest.approx(whole, abs=1.5)
+
+
+def _shares(page: Page) -> float:
+    texts = page.locator(".wf-share-value").all_inner_texts()
+    return sum(0.05 if "<" in text else float(text.split()[0]) for text in texts)
+
+
+def test_wide_request_is_whole_and_only_drawn_in_sight(opener: Opener, scene: Scene) -> None:
+    """Of 10,000 rows a screenful exists, and scrolling, finding and folding reach all of them."""
+    page = opener.open("request", {"id": scene.wide.id})
+    expect(page.locator(".tools-count")).to_have_text("10,001 of 10,001 spans shown")
+    assert page.locator(".wf-row").count() < 80
+    page.eval_on_selector(".wf-scroll", "box => { box.scrollTop = box.scrollHeight; }")
+    expect(page.locator(".wf-row[aria-rowindex='10001']")).to_have_count(1)
+    page.fill("[data-find]", "worker-07")
+    expect(page.locator(".find-count")).to_contain_text("of")
+    page.keyboard.press("Enter")
+    expect(page.locator(".wf-row.is-selected.is-match")).to_be_visible()
+    page.get_by_role("button", name="Hops").click()
+    expect(page.locator(".tools-count")).to_contain_text("of 10,001 spans shown")
+    page.get_by_role("button", name="Services").click()
+    expect(page.locator(".wf-row").first).to_contain_text("storefront")
+
+
+def test_lean_answer_is_a_tenth(service: Service, scene: Scene) -> None:
+    """10,000 spans for the page are less than a tenth of what programs get."""
+    _, lean = service.get(f"/api/page/timeline?id={scene.wide.id}")
+    _, full = service.get(f"/api/v1/requests/{scene.wide.id}")
+    assert lean["spans"]["total"] == len(full["spans"]) == 10_001
+    assert len(json.dumps(lean)) * 8 < len(json.dumps(full))
+    assert len(json.dumps(lean, separators=(",", ":"))) < 1_000_000
+
+
+def test_deep_request_keeps_names_in_sight(opener: Opener, scene: Scene) -> None:
+    """200 levels down a row still has its name and its bar."""
+    page = opener.open("request", {"id": scene.deep.id})
+    page.eval_on_selector(".wf-scroll", "box => { box.scrollTop = box.scrollHeight; }")
+    last = page.locator(".wf-row:has-text('descend 199')")
+    box = last.locator(".wf-label").bounding_box()
+    assert box
+    assert box["width"] > 80
+    expect(last.locator(".wf-bar")).to_be_visible()
+
+
+def test_exports_hold_the_request(opener: Opener, scene: Scene, tmp_path: Path) -> None:
+    """Markdown, SVG and PNG can be saved, and each is what its name says."""
+    page = opener.open("request", {"id": scene.slowest.id})
+    saved = {}
+    for label in ("Markdown", "Picture, SVG", "Picture, PNG"):
+        page.get_by_role("button", name="Export").click()
+        with page.expect_download() as download:
+            page.get_by_role("menuitem", name=label).click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        saved[label] = path.read_bytes()
+    assert b"postgresql/shop" in saved["Markdown"]
+    picture = ElementTree.fromstring(saved["Picture, SVG"])
+    texts = " ".join(each.text or "" for each in picture.iter() if each.text)
+    assert "SELECT reservations FOR UPDATE" in texts
+    assert "19 of 19 spans shown" in texts
+    assert saved["Picture, PNG"].startswith(b"\x89PNG")
+    page.get_by_role("button", name="Copy as Markdown").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = str(page.evaluate("navigator.clipboard.readText()"))
+    assert "postgresql/shop" in copied
+    assert page.url in copied
+
+
+def test_links_for_jaegers_pages_lead_here(opener: Opener, scene: Scene) -> None:
+    """`/trace/<id>`, which tools write for Jaeger's own pages, shows the request."""
+    page = opener.new()
+    page.goto(f"{opener.url}/trace/{scene.slowest.trace_id}")
+    page.wait_for_selector(".wf-row")
+    expect(page.locator("h1")).to_have_text("POST /shop/orders")
+    page.goto(f"{opener.url}/#{scene.slowest.trace_id}")
+    page.wait_for_selector(".wf-row")
+
+
+def test_times_are_shown_in_the_zone_asked_for(opener: Opener, scene: Scene) -> None:
+    """Local or UTC is part of the address and stays from page to page."""
+    page = opener.open("request", {"id": scene.slowest.id})
+    page.click(".zone")
+    page.wait_for_url(re.compile("tz=utc"))
+    expect(page.locator(".zone")).to_contain_text("UTC")
+    page.click(".crumbs a")
+    page.wait_for_selector(".requests")
+    assert "tz=utc" in page.url

@@ -1,0 +1,106 @@
+"""The page that finds requests."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.pages.opening import Opener
+from tests.pages.scene import Scene
+
+
+def test_filters_suggest_values_that_are_there(opener: Opener) -> None:
+    """Typing a part of a value offers it under its name, with how many rows have it."""
+    page = opener.open("requests")
+    field = page.get_by_role("combobox")
+    field.fill("list-it")
+    option = page.get_by_role("option").first
+    expect(option).to_contain_text("operation")
+    expect(option).to_contain_text("list-items")
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip-value")).to_have_text("list-items")
+    expect(page.locator(".requests tbody tr").first).to_contain_text("list-items")
+    assert "operation=list-items" in page.url
+    page.get_by_role("button", name=re.compile("^Drop the filter")).click()
+    expect(page.locator(".chip")).to_have_count(0)
+
+
+def test_a_status_is_a_code_or_a_class(opener: Opener, scene: Scene) -> None:
+    """`503` and `5xx` are both understood, and one takes the other's place."""
+    page = opener.open("requests")
+    field = page.get_by_role("combobox")
+    for text, wanted in (("5xx", "status_class=5xx"), ("503", "status=503")):
+        field.fill(text)
+        page.keyboard.press("Enter")
+        expect(page.locator(".chip-value")).to_have_text(text)
+        expect(page.locator(".requests tbody tr")).to_have_count(1)
+        assert wanted in page.url
+    expect(page.locator("a.row-link")).to_have_attribute("href", re.compile(scene.failed.id))
+    field.fill("> 500ms")
+    page.keyboard.press("Enter")
+    expect(page.locator(".state-nothing")).to_contain_text("none that fits the filters")
+    page.get_by_role("button", name="Drop the filters").click()
+    expect(page.locator(".requests tbody tr").nth(9)).to_be_visible()
+
+
+def test_an_id_in_any_field_opens_the_request(opener: Opener, scene: Scene) -> None:
+    """A pasted id is not searched for as text: it is shown."""
+    page = opener.open("requests")
+    page.get_by_role("combobox").fill(scene.failed.trace_id)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".wf-row")
+    page.keyboard.press("Escape")
+    page.fill("#lookup", f"00-{scene.slowest.trace_id}-00f067aa0ba902b7-01")
+    page.press("#lookup", "Enter")
+    expect(page.locator(".total")).to_have_text("2.20 s")
+
+
+def test_filters_range_and_order_survive_everything(opener: Opener) -> None:
+    """The address holds the search: reload, back and forward show the same rows."""
+    page = opener.open("requests", {"operation": "place-order"})
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("button", name="6 h").click()
+    page.wait_for_url(re.compile("start=-6h"))
+    expect(page.locator(".requests[aria-busy=true]")).to_have_count(0)
+    expect(page.locator("[aria-sort=descending]")).to_contain_text("Start")
+    rows = page.locator(".requests tbody tr").all_inner_texts()
+    page.reload()
+    page.wait_for_selector(".requests")
+    assert page.locator(".requests tbody tr").all_inner_texts() == rows
+    page.go_back()
+    expect(page.get_by_role("button", name="1 h", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    page.go_forward()
+    expect(page.get_by_role("button", name="6 h")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Earlier").click()
+    page.wait_for_url(re.compile("end="))
+
+
+def test_more_rows_come_on_demand(opener: Opener) -> None:
+    """The list says how many are shown and whether there are more."""
+    page = opener.open("requests")
+    expect(page.locator(".list-end")).to_contain_text("50 requests shown, there are more")
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".list-end")).to_contain_text("100 requests shown")
+    page.reload()
+    expect(page.locator(".list-end")).to_contain_text("100 requests shown")
+
+
+def test_an_error_clears_the_rows(opener: Opener) -> None:
+    """After a question that cannot be answered no old rows are left beside the message."""
+    opener.allow("400")
+    page = opener.open("requests")
+    page.evaluate("history.replaceState(null, '', 'requests?min_duration_ms=soon')")
+    page.reload()
+    expect(page.locator(".state-failed")).to_contain_text("min_duration_ms")
+    expect(page.locator(".requests")).to_have_count(0)
+
+
+def test_rows_copy_as_markdown(opener: Opener) -> None:
+    """The list is a table in the clipboard, with a way back to it."""
+    page = opener.open("requests", {"status": "503"})
+    page.get_by_role("button", name="Copy as Markdown").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = str(page.evaluate("navigator.clipboard.readText()"))
+    assert "| 503 | POST /shop/orders |" in copied
+    assert page.url in copied

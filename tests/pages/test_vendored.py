@@ -1,0 +1,67 @@
+"""The libraries beside the pages are what was published, and nothing needs a loose policy."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.pages import tools
+
+PAGE = Path(__file__).parents[2] / "collector" / "api" / "page"
+VENDOR = PAGE / "vendor"
+LIBRARIES = json.loads((VENDOR / "versions.json").read_text())
+
+
+def test_every_vendored_file_is_published() -> None:
+    """Byte by byte what npm serves under the hash of that version."""
+    modules = tools.install()
+    if modules is None:
+        pytest.skip(f"vendored files are not compared: {tools.MISSING}")
+    for library in LIBRARIES:
+        for name, origin in library["files"].items():
+            published = (modules / library["package"] / origin).read_bytes()
+            assert (VENDOR / name).read_bytes() == published, name
+
+
+def test_hashes_and_versions_are_those_of_the_lock() -> None:
+    """What the wheel says of a library is what the tools are locked to."""
+    packages = json.loads((tools.FOLDER / "package-lock.json").read_text())["packages"]
+    for library in LIBRARIES:
+        locked = packages[f"node_modules/{library['package']}"]
+        assert (library["version"], library["integrity"]) == (
+            locked["version"],
+            locked["integrity"],
+        )
+        assert library["license"] == locked["license"]
+
+
+def test_nothing_else_is_vendored() -> None:
+    """Every file has an origin, except the types; every library comes with its licence."""
+    listed = {name for library in LIBRARIES for name in library["files"]}
+    there = {path.relative_to(VENDOR).as_posix() for path in VENDOR.rglob("*") if path.is_file()}
+    own = {name for name in there if name.endswith((".d.ts", ".d.mts"))} | {"versions.json"}
+    assert there - own == listed
+    for library in LIBRARIES:
+        assert any("LICENSE" in name for name in library["files"])
+
+
+def test_scripts_fit_the_policy() -> None:
+    """No script evaluates text, writes markup, or names another host."""
+    for path in PAGE.rglob("*"):
+        if path.suffix not in (".js", ".mjs"):
+            continue
+        text = path.read_text()
+        for word in ("eval(", "new Function", "document.write", "outerHTML"):
+            assert word not in text, f"{path.name}: {word}"
+        if "vendor" not in path.parts:
+            assert "innerHTML" not in text, path.name
+            addresses = text.replace("http://www.w3.org/2000/svg", "")
+            assert "http://" not in addresses, path.name
+            assert "https://" not in addresses, path.name
+
+
+def test_types_hold() -> None:
+    """The scripts' JSDoc types are checked as strictly as the Python's."""
+    if tools.install() is None:
+        pytest.skip(f"types are not checked: {tools.MISSING}")
+    assert tools.check_types() == 0
