@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_demo(commands)
     _add_explain(commands)
+    _add_doctor(commands)
     _add_operations(commands)
     return parser
 
@@ -90,6 +91,14 @@ def _add_explain(commands: "_Commands") -> None:
     explain.add_argument("--format", default="waterfall", choices=("waterfall", "markdown", "json"))
     explain.add_argument("--bundle", type=Path, default=None, help="write a file to pass on")
     explain.set_defaults(command=_explain)
+
+
+def _add_doctor(commands: "_Commands") -> None:
+    doctor = commands.add_parser("doctor", help="check a source step by step, and say what to do")
+    doctor.add_argument("--source", required=True, choices=("azure",), help="what is checked")
+    doctor.add_argument("--url", default=None, help=f"the query API (default {_DEFAULT_URL})")
+    doctor.add_argument("--token", default=None, help="bearer token of the query API")
+    doctor.set_defaults(command=_doctor)
 
 
 def _add_operations(commands: "_Commands") -> None:
@@ -152,6 +161,16 @@ def _explain(options: argparse.Namespace) -> int:
         width=options.width,
         form=options.format,
         bundle=options.bundle,
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from collector.cli.doctor_azure import doctor_azure
+
+    return doctor_azure(
+        _settings(options).azure(),
+        url=options.url or os.environ.get("HOPLINE_URL", _DEFAULT_URL),
+        token=options.token or os.environ.get("HOPLINE_TOKEN", ""),
     )
 
 

@@ -38,6 +38,18 @@ def is_loopback(bind: str) -> bool:
         return bind == "localhost"
 
 
+_RESOURCE_ID = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/[^/]+(?:/[^/]+/[^/]+)+", re.IGNORECASE
+)
+# Query endpoint and authority of each cloud.
+# Source: azure-identity AzureAuthorityHosts; learn.microsoft.com/azure/azure-monitor/logs/api.
+_AZURE_CLOUDS = {
+    "public": ("https://api.loganalytics.io", "login.microsoftonline.com"),
+    "usgovernment": ("https://api.loganalytics.us", "login.microsoftonline.us"),
+    "china": ("https://api.loganalytics.azure.cn", "login.chinacloudapi.cn"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class JournalSettings:
     """
@@ -104,7 +116,11 @@ class ApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class AzureSettings:
-    """The Log Analytics poller. No workspace means that it does not run."""
+    """
+    The Log Analytics poller. Neither workspace nor resource means that it does not run.
+
+    `authority` is the host that gives tokens in the cloud that `endpoint` belongs to.
+    """
 
     workspace_ids: tuple[str, ...]
     tables: tuple[str, ...]
@@ -115,6 +131,13 @@ class AzureSettings:
     max_window_s: int
     state_directory: Path
     is_insecure_endpoint_allowed: bool
+    resource_ids: tuple[str, ...] = ()
+    authority: str = ""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What is asked: workspaces by their GUID, resources by their path."""
+        return self.workspace_ids + self.resource_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,11 +261,19 @@ class Settings(BaseSettings):
     azure_workspace_ids: str = Field(
         "", description="Log Analytics workspaces to poll, comma separated. Empty: no poller."
     )
+    azure_resource_ids: str = Field(
+        "",
+        description="Azure resources to poll the logs of, `/subscriptions/…`, comma separated: for "
+        "who may not ask a workspace. Empty: none.",
+    )
     azure_tables: str = Field(
         "ApiManagementGatewayLogs", description="Tables to poll, comma separated."
     )
+    azure_cloud: Literal["public", "usgovernment", "china"] = Field(
+        "public", description="The cloud that gives tokens and answers queries."
+    )
     azure_endpoint: str = Field(
-        "https://api.loganalytics.io", description="Log Analytics query endpoint."
+        "", description="Log Analytics query endpoint. Empty: the cloud's own."
     )
     azure_poll_interval_s: int = Field(30, ge=1, description="Seconds between two polls.")
     azure_overlap_s: int = Field(
@@ -293,9 +324,20 @@ class Settings(BaseSettings):
     @field_validator("azure_endpoint")
     @classmethod
     def _has_scheme(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
+        if value and not value.startswith(("http://", "https://")):
             raise ValueError("must start with https:// (or http:// for a local double)")
         return value.rstrip("/")
+
+    @field_validator("azure_resource_ids")
+    @classmethod
+    def _are_paths(cls, value: str) -> str:
+        for resource in _split(value):
+            if not _RESOURCE_ID.fullmatch(resource):
+                raise ValueError(
+                    f"{resource!r} is no resource id: `az resource show` prints it as `id`, "
+                    "/subscriptions/…/resourceGroups/…/providers/…"
+                )
+        return value
 
     @model_validator(mode="after")
     def _is_safe_to_expose(self) -> "Settings":
@@ -359,13 +401,15 @@ class Settings(BaseSettings):
         return AzureSettings(
             workspace_ids=_split(self.azure_workspace_ids),
             tables=_split(self.azure_tables),
-            endpoint=self.azure_endpoint,
+            endpoint=self.azure_endpoint or _AZURE_CLOUDS[self.azure_cloud][0],
             poll_interval_s=self.azure_poll_interval_s,
             overlap_s=self.azure_overlap_s,
             lookback_s=self.azure_lookback_s,
             max_window_s=self.azure_max_window_s,
             state_directory=self.data_dir / "pull",
             is_insecure_endpoint_allowed=self.azure_allow_insecure,
+            resource_ids=_split(self.azure_resource_ids),
+            authority=_AZURE_CLOUDS[self.azure_cloud][1],
         )
 
     def event_hub(self) -> EventHubSettings:

@@ -163,13 +163,19 @@ class LogAnalytics:
         self._clock = clock or SystemClock()
         self._tables: dict[str, dict[str, list[_StoredRow]]] = {name: {} for name in workspaces}
         self._faults: deque[Fault] = deque()
+        self._basic: set[str] = set()
         self._runner: web.AppRunner | None = None
+
+    def set_basic(self, table: str) -> None:
+        """Put a table on the Basic plan: `/query` refuses it, `/search` asks it."""
+        self._basic.add(table)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listen, and return the endpoint to give to the client."""
         app = web.Application(client_max_size=1024 * 1024)
         app.router.add_post("/v1/workspaces/{workspace}/query", self._answer)
         app.router.add_post("/v1/{workspace:subscriptions/.+}/query", self._answer)
+        app.router.add_post("/v1/workspaces/{workspace}/search", self._answer)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -223,6 +229,9 @@ class LogAnalytics:
         if body is None:
             return self._respond(web.Response())  # Azure answers 200 without a body here
         workspace = request.match_info["workspace"]
+        is_search = request.path.endswith("/search")
+        if is_search:
+            body["timespan"] = request.query.get("timespan")
         self.queries.append(
             ReceivedQuery(
                 workspace=workspace,
@@ -240,6 +249,7 @@ class LogAnalytics:
         if fault.status != 200 or fault.body is not None:
             return self._respond(_fault_response(fault))
         try:
+            self._check_plan(body, is_search)
             return self._respond(self._query(workspace, body, fault.keep_rows))
         except KustoError as exc:
             return self._respond(_bad_argument(exc))
@@ -266,6 +276,18 @@ class LogAnalytics:
         shown = [name for name in columns if name not in query.removed]
         rows = [[_wire_value(row.get(name), columns[name]) for name in shown] for row in found]
         return self._table(shown, columns, rows, keep)
+
+    def _check_plan(self, body: Mapping[str, Any], is_search: bool) -> None:
+        text = str(body.get("query", ""))
+        if not is_search and self._basic & set(re.findall(r"^\w+$", text, re.MULTILINE)):
+            raise KustoError(
+                "Query of Basic Logs table is not supported with the API "
+                "'https://api.loganalytics.io/v1/workspaces/{workspaceId}/query'.",
+                "UnsupportedApiQueryValidationError",
+            )
+        is_plain = not re.search(r"\blet\b|where TimeGenerated", text)
+        if is_search and not (body.get("timespan") and is_plain):
+            raise KustoError("not part of the language of a search", "QueryValidationError")
 
     def _columns(self, query: Query, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         if query.projected:

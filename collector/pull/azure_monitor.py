@@ -25,9 +25,16 @@ from collector.config import AzureSettings
 from collector.decode.timestamps import parse_timestamp
 from collector.errors import CollectorError, SourceDenied, SourceUnavailable
 from collector.model import GatewayRecord, RecordError
-from collector.pull.log_analytics import Answer, LogAnalyticsClient
+from collector.pull.log_analytics import Answer, LogAnalyticsClient, SearchOnly
 from collector.pull.sink import RecordSink, count_ignored
-from collector.pull.tables import INGESTED_AT, ROW, PulledTable, get_table, time_span
+from collector.pull.tables import (
+    INGESTED_AT,
+    ROW,
+    PulledTable,
+    get_table,
+    search_time_span,
+    time_span,
+)
 from collector.pull.watermarks import NS_PER_S, Progress, WatermarkFile, fingerprint
 from collector.telemetry import Metrics
 
@@ -37,6 +44,7 @@ ROW_LIMIT = 2_500
 _SMALLEST_WINDOW_NS = NS_PER_S
 _CHUNK_ROWS = 200  # 10 ms of decoding: between two chunks the doors get their turn
 _DENIED_INTERVAL_S = 300
+_SEARCH_INTERVAL_S = 300  # each question to a Basic table is paid for by what it spans
 _LONGEST_BACKOFF_S = 300
 _PARALLEL_QUERIES = 4  # Azure runs 5 of a user at once and queues the rest
 
@@ -52,6 +60,7 @@ class _Source:
     window_ns: int
     due_ns: int = 0
     failures: int = 0
+    is_search: bool = False  # the table is on the Basic or Auxiliary plan
 
     @property
     def name(self) -> str:
@@ -90,7 +99,7 @@ class AzureMonitorPoller:
         self._quiet_until_ns = 0
         self._sources = [
             self._open_source(workspace, get_table(table))
-            for workspace in settings.workspace_ids
+            for workspace in settings.scopes
             for table in settings.tables
         ]
 
@@ -145,7 +154,8 @@ class AzureMonitorPoller:
             source.progress.succeed(self._clock.now_ns())
             source.failures = 0
             await self._save(source)
-            self._schedule(source, self._settings.poll_interval_s)
+            least_s = _SEARCH_INTERVAL_S if source.is_search else 0
+            self._schedule(source, max(self._settings.poll_interval_s, least_s))
         except CollectorError as exc:
             self._note_failure(source, exc)
         except Exception as exc:  # a bug in one source must not stop the others
@@ -182,9 +192,16 @@ class AzureMonitorPoller:
         """Return the rows of one window, or `None` after making the next window smaller."""
         is_smallest = end_ns - start_ns <= _SMALLEST_WINDOW_NS
         # In the smallest window the service's own limit is the only one left.
-        text = source.table.query(start_ns, end_ns, None if is_smallest else self._row_limit)
+        limit = None if is_smallest else self._row_limit
         async with self._permits:
-            answer = await self._client.query(source.workspace, text, time_span(start_ns, end_ns))
+            try:
+                answer = await self._query(source, start_ns, end_ns, limit)
+            except SearchOnly as exc:
+                if source.is_search or source.workspace.startswith("/"):
+                    raise
+                source.is_search = True
+                _log.info("%s: %s; it is asked by /search from now on", source.name, exc.message)
+                return None
         if not answer.partial_reason and (is_smallest or len(answer.rows) < self._row_limit):
             return answer
         if not is_smallest:
@@ -198,6 +215,18 @@ class AzureMonitorPoller:
             answer.partial_reason,
         )
         return answer
+
+    async def _query(
+        self, source: _Source, start_ns: int, end_ns: int, limit: int | None
+    ) -> Answer:
+        table, scope = source.table, source.workspace
+        if source.is_search:
+            text, span = table.search_query(start_ns, end_ns, limit), search_time_span
+        else:
+            text, span = table.query(start_ns, end_ns, limit), time_span
+        return await self._client.query(
+            scope, text, span(start_ns, end_ns), is_search=source.is_search
+        )
 
     async def _store(self, source: _Source, rows: Sequence[dict[str, Any]]) -> None:
         """Hand over the rows that are new, chunk by chunk; each is remembered once durable."""

@@ -9,17 +9,19 @@ learn.microsoft.com/azure/azure-monitor/logs/api (errors, timeouts).
 """
 
 import json
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
-from azure.core.pipeline import PipelineResponse
+from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncRetryPolicy, SansIOHTTPPolicy
 from azure.identity.aio import DefaultAzureCredential
 from azure.monitor.query import LogsQueryError, LogsQueryPartialResult
@@ -27,18 +29,37 @@ from azure.monitor.query.aio import LogsQueryClient
 
 from collector.config import AzureSettings
 from collector.errors import ConfigError, PullError, SourceDenied, SourceUnavailable
+from collector.pull.credentials import credential_hint
+
+_SEARCH_ONLY = "UnsupportedApiQueryValidationError"
+"""Azure's inner code for a table on the Basic or Auxiliary plan asked by `/query`."""
 
 _SERVER_TIMEOUT_S = 180
 _MESSAGE_CHARACTERS = 300
 _HINTS = {
     400: "check HOPLINE_AZURE_TABLES, and that API Management's diagnostic setting sends this "
     "category to the workspace in resource-specific mode",
-    401: "no valid token: set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET or use a "
-    "managed identity; HOPLINE_AZURE_ENDPOINT must be of the same cloud",
+    401: "the token is not valid here: check AZURE_TENANT_ID and AZURE_CLIENT_ID; "
+    "HOPLINE_AZURE_CLOUD, or HOPLINE_AZURE_ENDPOINT, must be of the identity's own cloud",
     403: "give Hopline's identity the role 'Log Analytics Reader' on the workspace",
     404: "check HOPLINE_AZURE_WORKSPACE_IDS: it takes the workspace's id (a GUID), not its name; "
     "and HOPLINE_AZURE_ENDPOINT",
 }
+_RESOURCE_HINTS = {
+    403: "give Hopline's identity the role 'Reader' on the resource, and set the workspace's "
+    "access control mode to 'Use resource or workspace permissions'",
+    404: "check HOPLINE_AZURE_RESOURCE_IDS: it takes what `az resource show` prints as `id`",
+}
+_NOT_BY_RESOURCE = (
+    "a table on the Basic or Auxiliary plan cannot be asked by resource: "
+    "name its workspace in HOPLINE_AZURE_WORKSPACE_IDS"
+)
+
+
+class SearchOnly(SourceDenied):
+    """The table is on the Basic or Auxiliary plan: it has to be asked by `/search`."""
+
+    code = "search_only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,7 @@ class LogAnalyticsClient:
     def __init__(
         self, settings: AzureSettings, credential: AsyncTokenCredential | None = None
     ) -> None:
+        self._endpoint = settings.endpoint
         is_secure = settings.endpoint.startswith("https://")
         if not is_secure and not settings.is_insecure_endpoint_allowed:
             raise ConfigError(
@@ -77,47 +99,97 @@ class LogAnalyticsClient:
         # The SDK refuses to send a bearer token over plain http, and a double needs none.
         options = {} if is_secure else {"authentication_policy": SansIOHTTPPolicy[Any, Any]()}
         self._credential = credential or (
-            DefaultAzureCredential() if is_secure else _NoCredential()
+            DefaultAzureCredential(authority=settings.authority or None)
+            if is_secure
+            else _NoCredential()
         )
         # Our own back-off sees the stop signal and shows in the status; the SDK's would hide there.
         self._client = LogsQueryClient(
             self._credential,
             endpoint=settings.endpoint,
             retry_policy=AsyncRetryPolicy.no_retries(),
+            per_call_policies=[_SearchPath()],
             **options,
         )
 
-    async def query(self, workspace: str, text: str, span: tuple[datetime, datetime]) -> Answer:
+    async def query(
+        self,
+        scope: str,
+        text: str,
+        span: tuple[datetime, datetime],
+        *,
+        is_search: bool = False,
+    ) -> Answer:
         """
         Ask one question; *span* bounds TimeGenerated.
 
+        *scope* is a workspace's id, or the path of a resource. *is_search* is for tables on the
+        Basic and Auxiliary plans, which a workspace only is asked for.
+
         Raises:
+            SearchOnly: the table is on such a plan, and *is_search* was not set.
             SourceDenied: 400, 401, 403, 404 or no credential. An operator has to act.
             SourceUnavailable: throttled (`retry_after_s`), overloaded or unreachable. Retryable.
         """
         seen = _Seen()
         try:
-            result = await self._client.query_workspace(
-                workspace,
+            client = self._client
+            options: dict[str, Any] = {_SearchPath.OPTION: True} if is_search else {}
+            ask = client.query_resource if _is_resource(scope) else client.query_workspace
+            result = await ask(
+                scope.lstrip("/"),
                 text,
                 timespan=span,
                 server_timeout=_SERVER_TIMEOUT_S,
                 raw_response_hook=seen.note,
+                **options,
             )
         except (AzureError, ValueError, zlib.error) as exc:  # the SDK inflates and parses itself
             if seen.status == 204:  # the workspace has no data for the table
                 return Answer((), service_now_ns=seen.date_ns)
-            raise _translate(exc, workspace, seen) from exc
+            raise _translate(exc, scope, seen) from exc
         if isinstance(result, LogsQueryPartialResult):
             reason = _partial_reason(result.partial_error)
             return Answer(_rows(result.partial_data or ()), reason, seen.date_ns)
         if not result.tables:
-            raise SourceUnavailable(f"workspace {workspace} answered without a table")
+            raise SourceUnavailable(f"{_named(scope)} answered without a table")
         return Answer(_rows(result.tables), service_now_ns=seen.date_ns)
+
+    async def check_token(self) -> None:
+        """
+        Get a token, as the first query would.
+
+        Raises:
+            SourceDenied: there is no credential, or Entra ID refuses it.
+        """
+        try:
+            await self._credential.get_token(f"{self._endpoint}/.default")
+        except AzureError as exc:
+            raise _no_credential(exc) from exc
 
     async def close(self) -> None:
         await self._client.close()
         await self._credential.close()
+
+
+class _SearchPath(SansIOHTTPPolicy[Any, Any]):
+    """
+    Sends a query to `/search`, which the SDK does not know, where it would go to `/query`.
+
+    Source: learn.microsoft.com/azure/azure-monitor/logs/basic-logs-query, API: the same body, the
+    time span in the address.
+    """
+
+    OPTION = "is_hopline_search"
+
+    def on_request(self, request: PipelineRequest[Any]) -> None:
+        if not request.context.options.pop(self.OPTION, False):
+            return
+        body = json.loads(request.http_request.content)
+        address = request.http_request.url.partition("?")[0].removesuffix("/query")
+        span = quote(body["timespan"], safe="")
+        request.http_request.url = f"{address}/search?timespan={span}"
+        request.http_request.set_json_body({"query": body["query"]})
 
 
 class _Seen:
@@ -159,36 +231,54 @@ def _rows(tables: Sequence[Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in tables[0].rows]
 
 
-def _translate(exc: Exception, workspace: str, seen: _Seen) -> PullError:
+def _is_resource(scope: str) -> bool:
+    return scope.startswith("/")
+
+
+def _named(scope: str) -> str:
+    return f"resource {scope}" if _is_resource(scope) else f"workspace {scope}"
+
+
+def _translate(exc: Exception, scope: str, seen: _Seen) -> PullError:
     if isinstance(exc, HttpResponseError) and exc.status_code and exc.status_code >= 300:
-        return _translate_status(exc, exc.status_code, workspace)
+        return _translate_status(exc, exc.status_code, scope)
     # The SDK wraps whatever comes out of its pipeline; what it was stands in the context.
     if not seen.status and isinstance(exc.__context__ or exc, ClientAuthenticationError):
-        return SourceDenied(f"no Azure credential: {_short(exc)}", hint=_HINTS[401])
+        return _no_credential(exc)
     if seen.status == 200:
-        return SourceUnavailable(f"workspace {workspace} answered what is no result: {_short(exc)}")
+        return SourceUnavailable(f"{_named(scope)} answered what is no result: {_short(exc)}")
     if seen.status:
-        return SourceUnavailable(f"workspace {workspace} answered HTTP {seen.status} without JSON")
-    return SourceUnavailable(f"workspace {workspace} cannot be reached: {_short(exc)}")
+        return SourceUnavailable(f"{_named(scope)} answered HTTP {seen.status} without JSON")
+    return SourceUnavailable(f"{_named(scope)} cannot be reached: {_short(exc)}")
 
 
-def _translate_status(exc: HttpResponseError, status: int, workspace: str) -> PullError:
-    message = f"workspace {workspace} answered HTTP {status}: {_reason(exc)}"
+def _no_credential(exc: Exception) -> SourceDenied:
+    hint = credential_hint(str(exc), os.environ)
+    return SourceDenied(f"no Azure credential: {_short(exc)}", hint=hint)
+
+
+def _translate_status(exc: HttpResponseError, status: int, scope: str) -> PullError:
+    reason, inner_code = _reason(exc)
+    message = f"{_named(scope)} answered HTTP {status}: {reason}"
     if status in (408, 429) or status >= 500:
         return SourceUnavailable(message, retry_after_s=_retry_after_s(exc))
-    return SourceDenied(message, hint=_HINTS.get(status, ""))
+    if inner_code == _SEARCH_ONLY:
+        return SearchOnly(message, hint=_NOT_BY_RESOURCE)
+    hints = {**_HINTS, **_RESOURCE_HINTS} if _is_resource(scope) else _HINTS
+    return SourceDenied(message, hint=hints.get(status, ""))
 
 
-def _reason(exc: HttpResponseError) -> str:
-    """Return Azure's code and its innermost message, which is the one that helps."""
+def _reason(exc: HttpResponseError) -> tuple[str, str]:
+    """Return Azure's code with its innermost message, the one that helps, and its inner code."""
     try:
         error = json.loads(exc.response.text() if exc.response is not None else "")["error"]
         code = str(error.get("code", ""))
         while isinstance(error.get("innererror"), dict):
             error = error["innererror"]
-        return f"{code} {error.get('message', '')}"[:_MESSAGE_CHARACTERS].strip()
+        text = f"{code} {error.get('message', '')}"[:_MESSAGE_CHARACTERS].strip()
+        return text, str(error.get("code", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return _short(exc)
+        return _short(exc), ""
 
 
 def _partial_reason(error: LogsQueryError | None) -> str:

@@ -36,7 +36,7 @@ async def run_pollers(
     # The clients of Azure and Kafka take half a second to import: only who uses them waits.
     runs: dict[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = {}
     async with AsyncExitStack() as stack:
-        if azure.workspace_ids:
+        if azure.scopes:
             from collector.pull.azure_monitor import AzureMonitorPoller
 
             runs["azure-monitor"] = AzureMonitorPoller(azure, intake, clock, metrics).run

@@ -27,6 +27,8 @@ ROW = "HoplineRow"
 # so no row of a window of ingestion time lies outside this window of TimeGenerated.
 _OLDEST = timedelta(days=2)
 _NEWEST = timedelta(days=1)
+# Most rows are ingested within 10 minutes; a query of a Basic table costs by the bytes in its span.
+_LATEST = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,39 @@ class PulledTable:
         lines.append(f"| project {INGESTED_AT}=tostring({INGESTED_AT}), {ROW}=pack_all(true)")
         return "\n".join(lines)
 
+    def search_query(self, start_ns: int, end_ns: int, limit: int | None) -> str:
+        """
+        Return the same for a table on the Basic or Auxiliary plan: no `let`, no `TimeGenerated`.
+
+        Such a table is asked by `/search`, which takes the time span beside the query only.
+        """
+        lines = [self.name]
+        if self.narrowing:
+            lines.append(f"| where {self.narrowing}")
+        lines += [
+            f"| extend {INGESTED_AT}=coalesce(ingestion_time(), TimeGenerated)",
+            f"| where {INGESTED_AT} >= datetime({_literal(start_ns)}) "
+            f"and {INGESTED_AT} < datetime({_literal(end_ns)})",
+            "| project-away TenantId, SourceSystem",
+        ]
+        if limit is not None:
+            lines.append(f"| take {limit}")
+        lines.append(f"| project {INGESTED_AT}=tostring({INGESTED_AT}), {ROW}=pack_all(true)")
+        return "\n".join(lines)
+
 
 def time_span(start_ns: int, end_ns: int) -> tuple[datetime, datetime]:
     """Return the bounds of TimeGenerated that hold all rows ingested in [start, end)."""
     return _datetime(start_ns) - _OLDEST, _datetime(end_ns) + _NEWEST + timedelta(seconds=1)
+
+
+def search_time_span(start_ns: int, end_ns: int) -> tuple[datetime, datetime]:
+    """
+    Return the bounds of TimeGenerated for a table whose queries are paid by what they span.
+
+    Rows that Azure took longer than `_LATEST` to ingest are not found.
+    """
+    return _datetime(start_ns) - _LATEST, _datetime(end_ns) + timedelta(minutes=1)
 
 
 def get_table(name: str) -> PulledTable:

@@ -134,6 +134,7 @@ def test_pods_are_restricted(renderings: dict[str, str]) -> None:
     """Every container of every mode satisfies Kubernetes' restricted pod security standard."""
     for pod in _pods(renderings["everything"] + "\n---\n" + renderings["single"]):
         assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False  # HOPLINE_INGEST_PORT would be an address
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         for container in pod["containers"]:

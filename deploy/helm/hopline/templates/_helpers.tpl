@@ -50,6 +50,7 @@ annotations:
 {{- define "hopline.podSettings" -}}
 serviceAccountName: {{ include "hopline.serviceAccount" .root }}
 automountServiceAccountToken: false
+enableServiceLinks: false # they would name variables as settings are named
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
