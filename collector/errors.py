@@ -16,6 +16,7 @@ The errors, and what each one tells the other side.
     ├─ JournalError                      503   UNAVAILABLE          yes
     ├─ PullError (a source we poll)
     │   ├─ SourceDenied                  502   UNAVAILABLE          no
+    │   │   └─ SearchOnly                502   UNAVAILABLE          no
     │   └─ SourceUnavailable             502   UNAVAILABLE          yes
     ├─ ConfigError                       500   INTERNAL             no
     └─ QueryError
@@ -163,6 +164,12 @@ class SourceDenied(PullError):
     """The source refuses us (401, 403, 404, a wrong query): an operator has to act."""
 
     code = "source_denied"
+
+
+class SearchOnly(SourceDenied):
+    """A Log Analytics table on the Basic or Auxiliary plan: only `/search` may ask it."""
+
+    code = "search_only"
 
 
 class SourceUnavailable(PullError):

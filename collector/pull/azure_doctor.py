@@ -13,9 +13,9 @@ import orjson
 from collector.clock import Clock
 from collector.config import AzureSettings
 from collector.decode.timestamps import parse_timestamp
-from collector.errors import ConfigError, PullError
+from collector.errors import ConfigError, PullError, SearchOnly
 from collector.model import GatewayRecord
-from collector.pull.log_analytics import Answer, LogAnalyticsClient, SearchOnly
+from collector.pull.log_analytics import Answer, LogAnalyticsClient
 from collector.pull.tables import (
     INGESTED_AT,
     ROW,

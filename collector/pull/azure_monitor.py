@@ -23,9 +23,9 @@ import orjson
 from collector.clock import Clock
 from collector.config import AzureSettings
 from collector.decode.timestamps import parse_timestamp
-from collector.errors import CollectorError, SourceDenied, SourceUnavailable
+from collector.errors import CollectorError, SearchOnly, SourceDenied, SourceUnavailable
 from collector.model import GatewayRecord, RecordError
-from collector.pull.log_analytics import Answer, LogAnalyticsClient, SearchOnly
+from collector.pull.log_analytics import Answer, LogAnalyticsClient
 from collector.pull.sink import RecordSink, count_ignored
 from collector.pull.tables import (
     INGESTED_AT,

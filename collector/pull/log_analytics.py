@@ -28,7 +28,13 @@ from azure.monitor.query import LogsQueryError, LogsQueryPartialResult
 from azure.monitor.query.aio import LogsQueryClient
 
 from collector.config import AzureSettings
-from collector.errors import ConfigError, PullError, SourceDenied, SourceUnavailable
+from collector.errors import (
+    ConfigError,
+    PullError,
+    SearchOnly,
+    SourceDenied,
+    SourceUnavailable,
+)
 from collector.pull.credentials import credential_hint
 
 _SEARCH_ONLY = "UnsupportedApiQueryValidationError"
@@ -54,12 +60,6 @@ _NOT_BY_RESOURCE = (
     "a table on the Basic or Auxiliary plan cannot be asked by resource: "
     "name its workspace in HOPLINE_AZURE_WORKSPACE_IDS"
 )
-
-
-class SearchOnly(SourceDenied):
-    """The table is on the Basic or Auxiliary plan: it has to be asked by `/search`."""
-
-    code = "search_only"
 
 
 @dataclass(frozen=True, slots=True)
