@@ -22,9 +22,9 @@ _LONGEST_KEY = 64
 
 
 class _Shape(NamedTuple):
-    """Which key of a row holds which fact; `several` are facts with more keys, best first."""
+    """Which keys of a row hold which fact, the best first; `single` are facts with one key."""
 
-    names: frozenset[str]
+    keys: Mapping[str, tuple[str, ...]]
     single: tuple[tuple[str, str], ...]
     several: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -45,6 +45,11 @@ class Aliases:
                     self._facts.setdefault(_squash(prefix + spelling), (name, rank))
         self._shapes: dict[tuple[str, ...], _Shape] = {}
 
+    def keys(self, row: Row) -> Mapping[str, tuple[str, ...]]:
+        """Return the facts that *row* has keys for, each with its keys, the best first."""
+        columns = tuple(row)
+        return (self._shapes.get(columns) or self._learn(columns)).keys
+
     def lay(self, row: Row) -> dict[str, Any]:
         """Return the facts of *row* under their names; of several spellings, one that is there."""
         columns = tuple(row)
@@ -56,9 +61,8 @@ class Aliases:
 
     def has(self, row: Row, *names: str) -> bool:
         """Tell whether *row* has any of the facts *names*, however it spells them."""
-        columns = tuple(row)
-        shape = self._shapes.get(columns) or self._learn(columns)
-        return not shape.names.isdisjoint(names)
+        keys = self.keys(row)
+        return any(name in keys for name in names)
 
     def reader(
         self, read: Callable[[dict[str, Any], Row], GatewayRecord]
@@ -79,14 +83,11 @@ class Aliases:
             name, rank = self._facts.get(_squash(column[:_LONGEST_KEY]), ("", 0))
             if name and len(column) <= _LONGEST_KEY:
                 found.setdefault(name, []).append((rank, column))
+        keys = {name: tuple(key for _, key in sorted(each)) for name, each in found.items()}
         shape = _Shape(
-            frozenset(found),
-            tuple((name, keys[0][1]) for name, keys in found.items() if len(keys) == 1),
-            tuple(
-                (name, tuple(key for _, key in sorted(keys)))
-                for name, keys in found.items()
-                if len(keys) > 1
-            ),
+            keys,
+            tuple((name, each[0]) for name, each in keys.items() if len(each) == 1),
+            tuple((name, each) for name, each in keys.items() if len(each) > 1),
         )
         is_plausible = len(columns) <= _MOST_COLUMNS and max(map(len, columns), default=0) <= 256
         if is_plausible and len(self._shapes) < _MOST_SHAPES:
@@ -95,10 +96,7 @@ class Aliases:
 
     def _spelling(self, name: str, row: Row) -> str:
         """Return the key under which *row* has the fact *name*, or the name."""
-        for key in row:
-            if self._facts.get(_squash(key[:_LONGEST_KEY]), ("", 0))[0] == name:
-                return key
-        return name
+        return self.keys(row).get(name, (name,))[0]
 
 
 def _squash(key: str) -> str:

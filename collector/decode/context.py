@@ -9,54 +9,45 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from collector.decode.aliases import Aliases
 from collector.decode.fields import Row, is_missing
 from collector.identity.ids import (
     REQUEST_ID_HEADERS,
     TraceContext,
     normalise_span_id,
     normalise_trace_id,
-    parse_b3,
     parse_traceparent,
-    parse_uber,
-    parse_xray,
     request_id_key,
     trace_context_from_headers,
 )
 from collector.model import Id
 
-_WHOLE = (
-    ("trace_parent", parse_traceparent),
-    ("opentelemetry_context_traceparent", parse_traceparent),
-    ("b3", parse_b3),
-    ("opentelemetry_context_b3", parse_b3),
-    ("uber_trace_id", parse_uber),
-    ("uber-trace-id", parse_uber),
-    ("x_amzn_trace_id", parse_xray),
-    ("x-amzn-trace-id", parse_xray),
+# Each carrier and each single id with the keys that users give them; a header's key may have words
+# before it that say where the header was ("http_traceparent" of nginx).
+_FACTS = Aliases(
+    {
+        "traceparent": ("w3c_traceparent",),
+        "b3": ("b3_single",),
+        "x-b3-traceid": ("b3_traceid",),
+        "x-b3-spanid": ("b3_spanid",),
+        "x-b3-parentspanid": ("b3_parentspanid",),
+        "x-b3-sampled": ("b3_sampled",),
+        "uber-trace-id": (),
+        "x-amzn-trace-id": ("amzn_trace_id",),
+        "x-cloud-trace-context": ("cloud_trace_context",),
+        "x-datadog-trace-id": (),
+        "x-datadog-parent-id": (),
+        "trace_id": ("trace", "logging.googleapis.com/trace"),
+        "span_id": ("logging.googleapis.com/spanId",),
+        "parent_span_id": ("parent_id",),
+        "sampled": ("parent_sampled", "trace_sampled"),
+    },
+    prefixes=(
+        *("http", "request", "req", "header", "headers", "request_header", "req_header"),
+        *("request_headers", "opentelemetry", "opentelemetry_context", "opentracing_context"),
+        *("otel", "w3c"),
+    ),
 )
-_TRACE_ID = (
-    "trace_id",
-    "traceId",
-    "traceID",
-    "trace.id",
-    "opentelemetry_trace_id",
-    "otel_trace_id",
-    "x_b3_traceid",
-    "x-b3-traceid",
-)
-_SPAN_ID = (
-    "span_id",
-    "spanId",
-    "spanID",
-    "span.id",
-    "opentelemetry_span_id",
-    "otel_span_id",
-    "x_b3_spanid",
-    "x-b3-spanid",
-)
-_PARENT_ID = ("parent_span_id", "parentSpanId", "otel_parent_id", "x_b3_parentspanid")
-_SAMPLED = ("otel_parent_sampled", "trace_sampled", "x_b3_sampled")
-_KEYS = frozenset(("traceparent", *(key for key, _ in _WHOLE), *_TRACE_ID))
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])", re.ASCII)
 _ID_RANKS = {name: rank for rank, name in enumerate(REQUEST_ID_HEADERS)}
 _ZERO_TRACE = "0" * 32
@@ -102,28 +93,32 @@ def read_context(row: Row) -> LoggedContext:
     Returns:
         A context without trace id when there is none, or none that is valid.
     """
-    if _KEYS.isdisjoint(row):
+    keys = _FACTS.keys(row)
+    if not keys:
         return _NONE
-    header = row.get("traceparent")
-    if isinstance(header, str):
-        context = context_from_headers({"traceparent": header})
-        if context.trace_id:
-            return context
-    for key, parse in _WHOLE:
-        value = row.get(key)
-        if isinstance(value, str) and (found := parse(value)):
-            return _from_carrier(found, key)
-    for key in _TRACE_ID:
-        value = row.get(key)
-        if isinstance(value, str) and (trace_id := normalise_trace_id(value)):
-            return LoggedContext(
-                trace_id,
-                outgoing_span_id=_first_span_id(row, _SPAN_ID),
-                parent_span_id=_first_span_id(row, _PARENT_ID),
-                is_sampled=_first_flag(row),
-                source=key,
-            )
-    return _NONE
+    headers = {}
+    for name, spellings in keys.items():
+        values = (row[key] for key in spellings)
+        value = next((each for each in values if isinstance(each, str) and each), "")
+        if value:
+            headers[name] = value
+    context = context_from_headers(headers)
+    if context.trace_id:
+        carrier = "x-b3-traceid" if context.source == "x-b3" else context.source
+        if carrier == "x-b3-traceid":
+            parent = normalise_span_id(headers.get("x-b3-parentspanid", ""))
+            context = context._replace(parent_span_id=parent)
+        return context._replace(source=keys.get(carrier, (carrier,))[0])
+    trace_id = normalise_trace_id(headers.get("trace_id", "").rpartition("/")[2])
+    if not trace_id:
+        return _NONE
+    return LoggedContext(
+        trace_id,
+        outgoing_span_id=normalise_span_id(headers.get("span_id", "")),
+        parent_span_id=normalise_span_id(headers.get("parent_span_id", "")),
+        is_sampled=_flag(row, keys.get("sampled", ())),
+        source=keys["trace_id"][0],
+    )
 
 
 def find_context(headers: Mapping[str, str]) -> TraceContext | None:
@@ -186,14 +181,6 @@ def _from_carrier(context: TraceContext, source: str) -> LoggedContext:
     )
 
 
-def _first_span_id(row: Row, keys: tuple[str, ...]) -> str:
-    for key in keys:
-        value = row.get(key)
-        if isinstance(value, str) and (span_id := normalise_span_id(value)):
-            return span_id
-    return ""
-
-
-def _first_flag(row: Row) -> bool | None:
-    value = next((row[key] for key in _SAMPLED if not is_missing(row.get(key))), None)
+def _flag(row: Row, keys: Sequence[str]) -> bool | None:
+    value = next((row[key] for key in keys if not is_missing(row[key])), None)
     return {"1": True, "0": False, "true": True, "false": False}.get(str(value).lower())

@@ -42,6 +42,31 @@ HEADER = f"00-{TRACE}-{SPAN}-01"
             LoggedContext(TRACE, source="x_amzn_trace_id"),
         ),
         ({"traceparent": "-", "trace_id": TRACE}, LoggedContext(TRACE, source="trace_id")),
+        ({"http_traceparent": HEADER}, LoggedContext(TRACE, SPAN, "", True, "http_traceparent")),
+        (
+            {"Request-Traceparent": HEADER},
+            LoggedContext(TRACE, SPAN, "", True, "Request-Traceparent"),
+        ),
+        (
+            {"opentracing_context_x_b3_traceid": TRACE, "opentracing_context_x_b3_spanid": SPAN},
+            LoggedContext(TRACE, SPAN, source="opentracing_context_x_b3_traceid"),
+        ),
+        (
+            {"x_b3_traceid": TRACE, "x_b3_spanid": SPAN, "x_b3_parentspanid": "6f" * 8},
+            LoggedContext(TRACE, SPAN, "6f" * 8, source="x_b3_traceid"),
+        ),
+        (
+            {"http_x_cloud_trace_context": f"{TRACE}/{int(SPAN, 16)};o=1"},
+            LoggedContext(TRACE, SPAN, "", True, "http_x_cloud_trace_context"),
+        ),
+        (
+            {"x_datadog_trace_id": str(int(SPAN, 16)), "x_datadog_parent_id": "7"},
+            LoggedContext(SPAN.rjust(32, "0"), "7".rjust(16, "0"), source="x_datadog_trace_id"),
+        ),
+        (
+            {"logging.googleapis.com/trace": f"projects/p/traces/{TRACE}"},
+            LoggedContext(TRACE, source="logging.googleapis.com/trace"),
+        ),
         (
             {"traceparent": HEADER, "trace_id": "ab" * 16},
             LoggedContext(TRACE, SPAN, "", True, "traceparent"),
