@@ -18,12 +18,15 @@ from typing import Any
 
 import orjson
 
+from collector.decode.aliases import Aliases
+from collector.decode.envoy.fields import NAMES, parse_line
 from collector.decode.envoy.response_flags import RESPONSE_FLAGS as RESPONSE_FLAGS
 from collector.decode.envoy.response_flags import ResponseFlag, primary_flag
 from collector.identity.ids import normalise_span_id, normalise_trace_id, trace_context_from_headers
 from collector.model import LogRecord
 
 MS = 1_000_000
+_FACTS = Aliases(NAMES)
 _MISSING = frozenset({"", "-", "null", "none", "nil"})
 # A longer line is a payload that someone logs, and what follows it could not be told apart.
 _MAX_LINE = 16_384
@@ -205,53 +208,6 @@ def upstream_service(cluster: str) -> str:
     return parts[3] if len(parts) == 4 and parts[0].lower() in ("outbound", "inbound-vip") else ""
 
 
-# Our field: the names under which it is written, in lower case, `-` as `_`, no leading `:`.
-_ALIASES: dict[str, tuple[str, ...]] = {
-    "start_time": (),
-    "method": ("http.request.method", "http.method", "request_method"),
-    "path": ("x_envoy_origin_path", "x_envoy_original_path", "url.path", "http.target"),
-    "protocol": ("http.protocol",),
-    "authority": ("server.address", "http.host"),
-    "user_agent": ("user_agent.original", "http.user_agent"),
-    "response_code": ("status", "http.response.status_code", "http.status_code", "status_code"),
-    "response_flags": ("response_flag",),
-    "response_code_details": ("response_details",),
-    "connection_termination_details": ("termination_details",),
-    "upstream_transport_failure_reason": ("upstream_transport_failure",),
-    "bytes_received": ("request_bytes", "request_size"),
-    "bytes_sent": ("response_bytes", "response_size"),
-    "duration": ("duration_ms", "total_duration"),
-    "duration_ns": (),
-    "upstream_service_time": ("x_envoy_upstream_service_time", "upstream_service_time_ms"),
-    "request_received": ("request_duration", "request_duration_ms"),
-    "request_received_ns": ("time_to_last_rx_byte_ns",),
-    "request_tx": ("request_tx_duration", "request_tx_duration_ms"),
-    "request_tx_ns": ("time_to_last_upstream_tx_byte_ns",),
-    "first_upstream_tx_ns": ("time_to_first_upstream_tx_byte_ns",),
-    "response_first": ("response_duration", "response_duration_ms"),
-    "response_first_ns": ("time_to_first_upstream_rx_byte_ns",),
-    "last_upstream_rx_ns": ("time_to_last_upstream_rx_byte_ns",),
-    "first_downstream_tx_ns": ("time_to_first_downstream_tx_byte_ns",),
-    "response_tx": ("response_tx_duration", "response_tx_duration_ms"),
-    "attempts": ("upstream_request_attempt_count", "x_envoy_attempt_count"),
-    "request_id": ("x_request_id", "guid:x_request_id"),
-    "trace_id": ("traceid", "trace.id"),
-    "span_id": ("spanid", "span.id"),
-    "traceparent": (),
-    "x_b3_traceid": ("b3_traceid",),
-    "x_b3_spanid": (),
-    "b3": (),
-    "upstream_cluster": ("upstream_cluster_raw", "upstream_cluster.name"),
-    "upstream_host": ("upstream_address", "upstream_remote_address"),
-    "client_address": ("downstream_remote_address",),
-    "requested_server_name": ("sni",),
-    "route_name": (),
-    "service": ("service_name", "service.name"),
-    "node_id": ("node_name",),
-    "direction": (),
-    "grpc_status": ("grpc_status_number", "grpc.status_code"),
-}
-_CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in (name, *aliases)}
 # Linkerd's names are so plain that they only count where its own `processing_ns` stands.
 _LINKERD = {
     "client.addr": "client_address",
@@ -268,24 +224,6 @@ _LINKERD = {
     "user_agent": "user_agent",
     "host": "authority",
 }
-_LEFT = re.compile(
-    r'\[(?P<start_time>[^\]]*)\] "(?P<method>\S*) (?P<path>\S*) (?P<protocol>[^"]*)" '
-    r"(?P<response_code>\d+) (?P<response_flags>\S+) "
-    r'(?:(?P<response_code_details>\S+) (?P<connection_termination_details>\S+) "'
-    r'(?P<upstream_transport_failure_reason>[^"]*)" )?'
-    r"(?P<bytes_received>\S+) (?P<bytes_sent>\S+) (?P<duration>\S+) "
-    r'(?P<upstream_service_time>\S+) "[^"]*" ',
-    re.ASCII,
-)
-# The user agent is the client's own text and may hold quotes: it is whatever lies between the left
-# fields and the quoted fields that are counted from the right.
-_RIGHT = re.compile(
-    r'"(?P<user_agent>.*)" "(?P<request_id>[^"]*)" "(?P<authority>[^"]*)" '
-    r'"(?P<upstream_host>[^"]*)"'
-    r"(?: (?P<upstream_cluster>\S+) \S+ \S+ (?P<client_address>\S+)"
-    r" (?P<requested_server_name>\S+) (?P<route_name>\S+))?\s*",
-    re.ASCII | re.DOTALL,
-)
 _ORIGIN = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?]*", re.ASCII | re.IGNORECASE)
 _FLAG = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
@@ -300,22 +238,21 @@ def _body_fields(body: str) -> dict[str, str]:
         return _known(loaded) if isinstance(loaded, dict) else {}
     if not text.startswith("[") or len(text) > _MAX_LINE:
         return {}
-    left = _LEFT.match(text)
-    right = _RIGHT.fullmatch(text, left.end()) if left else None
-    return _known({**left.groupdict(), **right.groupdict()}) if left and right else {}
+    return _known(parse_line(text) or {})
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, str]:
+    facts = _FACTS.lay(values)
+    if "processing_ns" in values:
+        facts.update((name, values[key]) for key, name in _LINKERD.items() if key in values)
     found: dict[str, str] = {}
-    names = {**_CANONICAL, **_LINKERD} if "processing_ns" in values else _CANONICAL
-    for key, value in values.items():
-        name = names.get(key.lower().lstrip(":").replace("-", "_"))
-        if name is None or value is None or isinstance(value, dict | list):
+    for name, value in facts.items():
+        if value is None or isinstance(value, dict | list):
             continue
         text = str(value).strip()
         # `-` in the flags means that none was set, which is worth knowing.
         if text.lower() not in _MISSING or name == "response_flags":
-            found.setdefault(name, text)
+            found[name] = text
     return found
 
 

@@ -10,12 +10,15 @@ there to the last byte sent downstream, so it holds the client's sending and rec
 it) to the first byte of the response, across all tries.
 """
 
-import re
+from typing import Any
 
+from collector.decode.aliases import Aliases
 from collector.decode.context import read_context
+from collector.decode.envoy.fields import NAMES, is_line, parse_line
 from collector.decode.envoy.response_flags import ResponseFlag, primary_flag
 from collector.decode.fields import (
     FieldError,
+    NotARequest,
     Row,
     derive_record_id,
     read_int,
@@ -39,33 +42,16 @@ PROFILE = Profile(
     is_body_upload_included=False,
 )
 
-# Envoy's and Istio's default text formats; Istio's has three values more before the byte counts.
-_HEAD = re.compile(
-    r'\[(?P<start_time>[^\]]*)\] "(?P<method>\S*) (?P<path>\S*) (?P<protocol>[^"]*)" '
-    r"(?P<response_code>\d+) (?P<response_flags>\S+) "
-    r"(?:(?P<response_code_details>\S+) (?P<connection_termination_details>\S+) "
-    r'"(?P<upstream_transport_failure_reason>[^"]*)" )?'
-    r"(?P<bytes_received>\d+|-) (?P<bytes_sent>\d+|-) (?P<duration>\d+|-) "
-    r'(?P<upstream_service_time>\d+|-) "(?P<x_forwarded_for>[^"]*)" ',
-    re.ASCII,
-)
-# The user agent is the client's own text and may hold quotes: it ends where all that follows fits.
-_TAIL = re.compile(
-    r'"(?P<user_agent>.*?)" "(?P<request_id>[^"]*)" "(?P<authority>[^"]*)" '
-    r'"(?P<upstream_host>[^"]*)"'
-    r"(?: (?P<upstream_cluster>\S+) (?P<upstream_local_address>\S+)"
-    r" (?P<downstream_local_address>\S+) (?P<downstream_remote_address>\S+)"
-    r" (?P<requested_server_name>\S+) (?P<route_name>\S+))?"
-    # what users append to either format: %TRACE_ID% or %REQ(TRACEPARENT)%
-    r'(?: "?(?:(?P<traceparent>00-[0-9a-f-]{52})|(?P<trace_id>[0-9a-f]{16,32})|-?)"?)?\s*'
-)
-_LONGEST_LINE = 32_768
 _MOST_ATTEMPTS = 10_000
 # Istio's names for what comes in to the proxy's own application.
 _INBOUND = ("inbound|", "inbound-vip|", "InboundPassthroughCluster")
+_FACTS = Aliases(NAMES)
+# What nobody else's log has.
 _MARKS = frozenset(("response_flags", "response_code", "upstream_cluster"))
-_DURATION = ("duration", "duration_ms")
-_GRPC_STATUS = ("grpc_status_number", "grpc_status", "grpc-status")
+_OWN = (
+    *("response_flags", "response_code_details", "connection_termination_details"),
+    *("upstream_cluster", "upstream_host", "upstream_service_time", "requested_server_name"),
+)
 # Upstream's faults that Envoy knows before it asks a host.
 _WITHOUT_HOST = ("UH", "UO", "LH")
 _FLAVOURS = (
@@ -74,63 +60,56 @@ _FLAVOURS = (
     ("request_id", "Istio"),
 )
 _ATTRIBUTES = {
-    "envoy.response_flags": ("response_flags",),
-    "envoy.response_code_details": ("response_code_details",),
-    "envoy.connection_termination_details": ("connection_termination_details",),
-    "envoy.upstream_cluster": ("upstream_cluster",),
-    "envoy.route_name": ("route_name",),
-    "user_agent.original": ("user_agent", "user-agent"),
-    "x_forwarded_for": ("x_forwarded_for", "x-forwarded-for"),
+    "envoy.response_flags": "response_flags",
+    "envoy.response_code_details": "response_code_details",
+    "envoy.connection_termination_details": "connection_termination_details",
+    "envoy.upstream_cluster": "upstream_cluster",
+    "envoy.route_name": "route_name",
+    "user_agent.original": "user_agent",
+    "x_forwarded_for": "x_forwarded_for",
 }
 _CONTINUED = "as logged: Envoy's own if it traces, else the client's"
 
 
 def _is_row(row: Row) -> bool:
-    return not _MARKS.isdisjoint(row)
-
-
-def _is_line(line: str) -> bool:
-    return _HEAD.match(line) is not None
+    return not _MARKS.isdisjoint(row) or _FACTS.has(row, *_OWN)
 
 
 def _read_line(line: str) -> GatewayRecord:
-    head = _HEAD.match(line) if len(line) <= _LONGEST_LINE else None
-    tail = _TAIL.fullmatch(line, head.end()) if head else None
-    if head is None or tail is None:
+    row = parse_line(line)
+    if row is None:
         raise FieldError("", "expected JSON or Envoy's default text format")
-    row: dict[str, str | None] = {**head.groupdict(), **tail.groupdict()}
-    record = _build(row, write_raw(line))
-    flavour = "Envoy" if row["route_name"] is None else "Istio"
-    record.attributes = {**record.attributes, "envoy.flavour": flavour}
-    return record
+    return _build(row, write_raw(line), "Istio" if "upstream_cluster" in row else "Envoy", row)
 
 
-def _read(row: Row) -> GatewayRecord:
-    return _build(row, write_raw(row))
+def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
+    if not _is_row(row):
+        raise FieldError("response_flags", "is missing, and so is all else that tells an Envoy")
+    flavour = next((name for key, name in _FLAVOURS if key in row), "Envoy")
+    return _build(facts, write_raw(row), flavour, row)
 
 
-def _build(row: Row, raw: str) -> GatewayRecord:
-    cluster = _cluster(row)
-    start = require_timestamp(row, "start_time", "@timestamp", "timestamp")
-    duration_ns = read_ns_from_ms(row, *_DURATION)
-    if duration_ns is None:
-        raise FieldError("duration", "is missing")
-    request_id = read_text(row, "x-request-id", "request_id", "x_request_id")
-    target = split_target(
-        read_text(row, "path", "x-envoy-origin-path", "x_envoy_original_path", ":path")
-    )
-    status = read_status(row, "response_code", "status")
+_read_row = _FACTS.reader(_read)
+
+
+def _build(row: Row, raw: str, flavour: str, original: Row) -> GatewayRecord:
+    _pass_over_others(row)
+    cluster = read_text(row, "upstream_cluster")
+    start = require_timestamp(row, "start_time")
+    request_id = read_text(row, "request_id")
+    target = split_target(read_text(row, "path"))
+    status = read_status(row, "response_code")
     record = GatewayRecord(
         gateway="envoy",
         record_id=request_id or derive_record_id(raw),
         start_ns=start.ns,
-        instance=read_text(row, "node_id", "pod_name", "hostname"),
+        instance=read_text(row, "node_id"),
         kind=_kind(row, status),
-        duration_ns=duration_ns,
-        backend_ns=read_ns_from_ms(row, "x-envoy-upstream-service-time", "upstream_service_time"),
-        method=read_text(row, "method", ":method"),
-        scheme=read_text(row, "scheme", ":scheme", "x-forwarded-proto"),
-        host=read_text(row, ":authority", "authority", "host"),
+        duration_ns=read_ns_from_ms(row, "duration"),
+        backend_ns=read_ns_from_ms(row, "upstream_service_time"),
+        method=read_text(row, "method"),
+        scheme=read_text(row, "scheme"),
+        host=read_text(row, "authority"),
         path=target.path,
         protocol=read_text(row, "protocol"),
         status=status,
@@ -142,23 +121,35 @@ def _build(row: Row, raw: str) -> GatewayRecord:
         client_address=_client(row),
         request_bytes=read_int(row, "bytes_received"),
         response_bytes=read_int(row, "bytes_sent"),
-        attributes=_attributes(row, target.query),
+        attributes=_attributes(row, target.query, flavour),
         raw=raw,
     )
     record.operation = record.route
-    _read_ids(record, row, request_id)
+    _read_ids(record, original, request_id)
     _read_error(record, row)
     record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
     return record
 
 
-def _cluster(row: Row) -> str:
-    if "response_flags" not in row and "response_code" not in row:
-        raise FieldError("response_code", "is missing, and so is response_flags")
-    cluster = read_text(row, "upstream_cluster")
-    if cluster.startswith(_INBOUND):
-        raise FieldError("upstream_cluster", "an inbound line is a sidecar's, not a gateway's")
-    return cluster
+def _pass_over_others(row: Row) -> None:
+    """
+    Leave out what is no request at a gateway.
+
+    Raises:
+        NotARequest: it is a TCP connection, which has neither method nor path nor a status, or a
+            request that a sidecar let in to its own application.
+    """
+    if read_text(row, "upstream_cluster").startswith(_INBOUND):
+        raise NotARequest("sidecar", "an inbound line of a sidecar, not a gateway's")
+    is_without_request = not read_text(row, "method") and not read_text(row, "path")
+    if is_without_request and _has_connection_only(row):
+        raise NotARequest("session", "a TCP connection, no request")
+
+
+def _has_connection_only(row: Row) -> bool:
+    # a format may leave method and path out, but not write them empty
+    is_logged = "method" in row or "path" in row
+    return is_logged and not read_status(row, "response_code") and not read_text(row, "protocol")
 
 
 def _kind(row: Row, status: int | None) -> str:
@@ -167,10 +158,9 @@ def _kind(row: Row, status: int | None) -> str:
 
 
 def _attempts(row: Row) -> int | None:
-    name = "upstream_request_attempt_count"
-    attempts = read_int(row, name, "x-envoy-attempt-count")
+    attempts = read_int(row, "attempts")
     if attempts is not None and not 0 <= attempts <= _MOST_ATTEMPTS:
-        raise FieldError(name, "is no plausible number of tries")
+        raise FieldError("attempts", "is no plausible number of tries")
     return attempts
 
 
@@ -185,9 +175,10 @@ def _api(cluster: str) -> str:
 
 
 def _client(row: Row) -> str:
-    forwarded = read_text(row, "x-forwarded-for", "x_forwarded_for").partition(",")[0].strip()
+    forwarded = read_text(row, "x_forwarded_for").partition(",")[0].strip()
     # the direct peer is an address with its port
-    direct = read_text(row, "downstream_remote_address").rpartition(":")[0]
+    direct = read_text(row, "client_address")
+    direct = direct.rpartition(":")[0] or direct
     return forwarded or direct.strip("[]")
 
 
@@ -225,7 +216,7 @@ def _read_error(record: GatewayRecord, row: Row) -> None:
         record.cache = "hit"
     if record.attempts is None and _answered_alone(row, flag, status):
         record.attempts = 0
-    note_grpc(record, read_text(row, *_GRPC_STATUS), read_text(row, "grpc_message"))
+    note_grpc(record, read_text(row, "grpc_status"), read_text(row, "grpc_message"))
     settle(record, is_failed=status is None)
 
 
@@ -236,12 +227,11 @@ def _answered_alone(row: Row, flag: ResponseFlag | None, status: int | None) -> 
     return flag is None or flag.side in ("proxy", "none") or flag.flag in _WITHOUT_HOST
 
 
-def _attributes(row: Row, query: str) -> dict[str, str]:
+def _attributes(row: Row, query: str, flavour: str) -> dict[str, str]:
     attributes = {"url.query": query} if query else {}
-    for name, keys in _ATTRIBUTES.items():
-        if value := read_text(row, *keys):
+    for name, key in _ATTRIBUTES.items():
+        if value := read_text(row, key):
             attributes[name] = value
-    flavour = next((name for key, name in _FLAVOURS if key in row), "Envoy")
     attributes["envoy.flavour"] = flavour
     if row.get("traceparent"):
         attributes["reading.traceparent"] = _CONTINUED
@@ -251,6 +241,6 @@ def _attributes(row: Row, query: str) -> dict[str, str]:
 ADAPTER = Adapter(
     name="envoy",
     product="Envoy Gateway, Istio ingress gateway, Contour",
-    reader=Reader(is_row=_is_row, read_row=_read, is_line=_is_line, read_line=_read_line),
+    reader=Reader(is_row=_is_row, read_row=_read_row, is_line=is_line, read_line=_read_line),
     source="https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage",
 )
