@@ -39,11 +39,13 @@ def _run_envoy(config: str) -> str:
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_every_gateway_says_how_to_configure_it_in_three_steps(name: str) -> None:
-    """Each adapter has its folder, a README with three steps, and a file to apply."""
+def test_every_gateway_says_how_to_configure_it_step_by_step(name: str) -> None:
+    """Each adapter has its folder, a README with numbered steps, and a file to apply."""
     folder = FOLDER / name
     readme = (folder / "README.md").read_text()
-    assert re.findall(r"^(\d)\. ", readme, re.MULTILINE) == ["1", "2", "3"]
+    numbers = [int(number) for number in re.findall(r"^(\d)\. ", readme, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert 3 <= len(numbers) <= 5
     others = [path for path in folder.iterdir() if path.name != "README.md"]
     assert others
     assert any(path.name in readme for path in others)
