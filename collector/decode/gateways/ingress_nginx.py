@@ -157,8 +157,7 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
     if any(each is not None for each in tries_ns):
         record.backend_ns = sum(each for each in tries_ns if each is not None)
     last_status = statuses[-1] if statuses else ""
-    heads = _values(row, "upstream_header_time")
-    if not heads or heads[-1] != "-":
+    if not _has_no_answer(row):
         record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
     record.backend_host = addresses[-1] if addresses and addresses[-1] != "-" else ""
     record.backend_id = read_text(row, "proxy_upstream_name", "service_name")
@@ -170,6 +169,12 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
     elif record.status is not None and record.status >= 400:
         is_backend = record.backend_status == record.status
         record.error_source = "backend" if is_backend else "gateway"
+
+
+def _has_no_answer(row: Row) -> bool:
+    """Tell whether the last try brought no header: its status is then nginx's own."""
+    heads = row.get("upstream_header_time")
+    return isinstance(heads, str) and _LIST.split(heads)[-1].strip() == "-"
 
 
 def _read_ids(record: GatewayRecord, row: Row, request_id: str) -> None:

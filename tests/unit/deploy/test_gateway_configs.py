@@ -168,6 +168,34 @@ def test_nginx_s_line_gives_an_exact_join() -> None:
     assert "SECOND_GRANULARITY" not in record.quality
 
 
+@pytest.mark.parametrize(
+    ("addresses", "statuses", "heads"),
+    [
+        ("10.0.0.1:80", "502", "-"),
+        ("10.0.0.1:80, 10.0.0.2:80", "502, 502", "-, -"),
+        ("10.0.0.1:80, 10.0.0.2:80", "500, 502", "0.003, -"),
+    ],
+)
+def test_a_502_with_nothing_listening_is_nginx_s(addresses: str, statuses: str, heads: str) -> None:
+    """A try without a header was not answered: its status is nginx's, not the application's."""
+    text = (FOLDER / "ingress-nginx" / "configmap.yaml").read_text()
+    (form,) = re.findall(r"log-format-upstream: '(.+)'", text)
+    values = {
+        "msec": "1767225600.250",
+        "opentelemetry_context_traceparent": TRACEPARENT,
+        "status": "502",
+        "request_time": "0.001",
+        "upstream_addr": addresses,
+        "upstream_status": statuses,
+        "upstream_header_time": heads,
+        "upstream_response_time": ", ".join("0.000" for _ in addresses.split(",")),
+        "request_uri": "/beds",
+    }
+    line = re.sub(r"\$(\w+)", lambda match: values.get(match[1], "-"), form)
+    (record,) = get_adapter("ingress-nginx").decode(line.encode()).records
+    assert (record.status, record.backend_status, record.error_source) == (502, None, "gateway")
+
+
 @pytest.mark.parametrize("name", ["access-log-format.json", "access-log-format-http.json"])
 def test_aws_formats_name_documented_variables_and_are_read(name: str) -> None:
     """One line of JSON; times, ids and the error's source come out of it."""
