@@ -41,7 +41,7 @@ LEFT_OUT_OF_PERCENTILES = frozenset({BACKEND_GT_TOTAL, NEGATIVE_SELF, STREAMING}
 """The flags of a value that is no measurement of a request's latency."""
 
 # A body up to ten segments of 1460 bytes leaves in one flight (RFC 6928): no round trip is added.
-_SMALL_BODY_BYTES = 14_600
+SMALL_BODY_BYTES = 14_600
 # Two clocks kept by NTP agree within this.
 _CLOCK_TOLERANCE_NS = 2_000_000_000
 _SECOND_NS = 1_000_000_000
@@ -159,4 +159,4 @@ def _has_excess(record: GatewayRecord, duration_ns: int) -> bool:
 
 def _has_large_body(record: GatewayRecord) -> bool:
     # an unknown size says nothing: flagging every POST of a product would hide the true cases
-    return record.request_bytes is not None and record.request_bytes > _SMALL_BODY_BYTES
+    return record.request_bytes is not None and record.request_bytes > SMALL_BODY_BYTES

@@ -177,7 +177,8 @@ def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
     for phase in phases:
         if not phase.duration_ns:
             where = _PHASE_WORDS.get(phase.name, phase.name)
-            most = f"{format_ms(phase.upper_ns)}{_share(phase.upper_ns, total)}"
+            upper = min(phase.upper_ns, total)
+            most = f"{format_ms(upper)}{_share(upper, total)}"
             text = f"Up to {most} of it may have gone by {where}: {_sentence(phase.source)}"
             yield Sentence("time", text, "PHASES")
     hops = [hop for hop in timeline.hops if hop.critical_ns > 0]
@@ -197,7 +198,8 @@ def _tell_phase(phase: Phase, total: int) -> str:
     text = f"{format_ms(phase.duration_ns)}{_share(phase.duration_ns, total)}"
     text += f" {'is' if phase.name == 'unexplained' else 'went by'} {where}"
     if phase.upper_ns - phase.lower_ns > total * _WIDE_RATIO:
-        bounds = f"between {format_ms(phase.lower_ns)} and {format_ms(phase.upper_ns)}"
+        upper = min(phase.upper_ns, total)
+        bounds = f"between {format_ms(phase.lower_ns)} and {format_ms(upper)}"
         text += f" ({bounds}: {phase.source})"
     return text
 

@@ -1,7 +1,8 @@
 """
-What a proxy says about an answer it made by itself: its response flag, or the details in its log.
+What a proxy or a gateway says about an answer it made by itself.
 
-`via_upstream` and a missing flag mean that the answer came from further on.
+A proxy says it by its response flag, or by the details in its log: `via_upstream` and a missing
+flag mean that the answer came from further on. A gateway's record says it by what it left empty.
 
 Source: Envoy response code details (envoy source/common/stream_info/utility.h) and response flags.
 """
@@ -9,6 +10,7 @@ Source: Envoy response code details (envoy source/common/stream_info/utility.h) 
 from dataclasses import dataclass
 
 from collector.decode.envoy.response_flags import primary_flag
+from collector.model import GatewayRecord
 from collector.stitch.tree.nodes import Node
 from collector.stitch.tree.roles import response_flags
 
@@ -83,12 +85,29 @@ def own_reply(node: Node) -> OwnReply | None:
         return None
     flag = primary_flag(response_flags(attributes))
     if flag is not None and flag.side != "none" and flag.fault != "retries_exhausted":
+        side = flag.side_of(node.status_code)
         said = f"{flag.flag} ({flag.name}): {flag.meaning}"
         if details and details != VIA_UPSTREAM:
             said += f"; {details}"
         class_ = _FAULT_WORDS.get(flag.fault, flag.fault)
-        return OwnReply(flag.side, class_, said, f"ENVOY_{flag.flag}")
+        return OwnReply(side, class_, said, f"ENVOY_{flag.flag}")
     return _from_details(details) if details else None
+
+
+def called_nobody(record: GatewayRecord) -> bool:
+    """
+    Tell whether a gateway's record shows that it called no backend.
+
+    A record that has no word of a backend shows nothing: many formats leave it out.
+    """
+    if record.backend_status is not None or record.backend_ns or record.attempts:
+        return False
+    if record.cache == "hit" or record.attempts == 0 or record.backend_ns == 0:
+        return True
+    if record.error_section.lower() == "inbound":
+        return True
+    is_refusal = record.status is not None and 400 <= record.status < 500
+    return is_refusal and record.error_source == "gateway"
 
 
 def reply_details(node: Node) -> str:
