@@ -4,8 +4,10 @@ What an operator does beside running the service: migrate, verify, replay.
 Each function prints what it found and returns the exit status.
 """
 
+import fcntl
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from collector.clock import SystemClock
 from collector.config import Settings
@@ -44,8 +46,10 @@ def verify(settings: Settings) -> int:
     """
     Check each sealed segment's checksums, list dead letters, and ask the store for an answer.
 
+    Nothing is created or changed; a store that a running service holds is left to it.
+
     Returns:
-        0 when all is well, 1 when something is damaged or waits in the dead letter.
+        0 when all is well, 1 when something is missing, damaged or waits in the dead letter.
     """
     problems = 0
     for line, is_bad in (*_check_journal(settings), *_check_store(settings)):
@@ -56,15 +60,20 @@ def verify(settings: Settings) -> int:
 
 def _check_journal(settings: Settings) -> Iterator[tuple[str, bool]]:
     directory = settings.journal().directory
+    if not directory.is_dir():
+        yield f"no journal: there is no folder {directory}; HOPLINE_DATA_DIR names its parent", True
+        return
     for stream in Stream:
         segments = find_sealed(directory, stream)
         messages = size = 0
         for segment in segments:
-            size += segment.size_bytes
             try:
                 messages += sum(1 for _ in read_messages(segment.path))
             except JournalError as exc:
                 yield exc.message, True
+            except FileNotFoundError:
+                continue  # loaded and let go by the service meanwhile
+            size += segment.size_bytes
         if segments:
             line = f"{stream}: {len(segments)} segments to load, {messages} messages, {size} bytes"
             yield line, False
@@ -76,16 +85,42 @@ def _check_journal(settings: Settings) -> Iterator[tuple[str, bool]]:
 
 
 def _check_store(settings: Settings) -> Iterator[tuple[str, bool]]:
+    held = _embedded_store(settings)
+    if held is not None and not held.exists():
+        yield f"no store yet: there is no folder {held}", False
+        return
+    if held is not None and _is_held(held / "status"):
+        yield "store: in use by a service that is running on this folder; ask its /readyz", False
+        return
     try:
         store = _open(settings)
     except StoreUnavailable as exc:
-        yield f"store: {exc.message}", bool(settings.store().url)
+        yield f"store: {exc.message}", True
         return
     try:
         store.ping()
         yield "store: answers", False
+    except StoreUnavailable as exc:
+        yield f"store: {exc.message}", True
     finally:
         store.close()
+
+
+def _embedded_store(settings: Settings) -> Path | None:
+    """Return the folder of the embedded engine, `None` when a server is used."""
+    return None if settings.store().url else settings.store().directory
+
+
+def _is_held(status: Path) -> bool:
+    """Tell whether an engine runs on a folder: it locks this file for as long as it does."""
+    try:
+        with status.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _open(settings: Settings) -> Store:

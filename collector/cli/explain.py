@@ -6,25 +6,26 @@ lines for a terminal of 80 columns and more. Nothing is computed here that the d
 say, so that what is on the screen can be quoted.
 """
 
-import json
-import os
 import shutil
 import sys
-import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from collector.cli.bundle import PARTS, read_bundle, write_bundle
-from collector.cli.fetch import fetch
-from collector.cli.ink import Ink, wrap
+from collector.cli.ink import Ink, wrap, write, write_json
+from collector.cli.server import Server
 from collector.cli.waterfall import Document, draw_waterfall, format_ms
 from collector.identity.paths import request_path
 from collector.query.timelines.markdown import read_explanation, write_explanation
 
 _SUFFIXES = {"timeline": "", "account": "/explain", "stored": "/spans"}
 _MOST_IDS = 6
+# A longer text is pasted, and no name of a file.
+_MAX_PATH = 1024
 _MOST_EXCEPTIONS = 5
+_MOST_EVENTS = 8
 _EXCEPTION = ("type", "message")
 # Attributes of a gateway record in its headline: LLM, GraphQL and gRPC calls look alike otherwise.
 _TOLD_ATTRIBUTES = {
@@ -48,9 +49,8 @@ _LAYER_STYLES = {
 
 def explain(
     request_id: str,
+    server: Server,
     *,
-    url: str,
-    token: str = "",
     width: int | None = None,
     form: str = "waterfall",
     bundle: Path | None = None,
@@ -65,61 +65,36 @@ def explain(
         BadQuestion: the file is no bundle, or was changed.
         QueryError: the API does not answer, or answers with an error, whose words are passed on.
     """
-    path = Path(request_id)
+    path = Path(request_id) if len(request_id) < _MAX_PATH else None
     if bundle is not None:
-        write_bundle(bundle, {part: _fetch(part, request_id, url, token) for part in PARTS})
-        _write(f"{bundle}: redacted; open it with hopline explain {bundle}\n")
+        write_bundle(bundle, {part: _fetch(part, request_id, server) for part in PARTS})
+        write(f"{bundle}: redacted; open it with hopline explain {bundle}\n")
         return 0
     part = "account" if form == "markdown" else "timeline"
-    is_file = path.suffix and path.is_file()
-    document = read_bundle(path)[part] if is_file else _fetch(part, request_id, url, token)
+    is_file = path is not None and path.suffix and path.is_file()
+    document = read_bundle(path)[part] if path and is_file else _fetch(part, request_id, server)
     if form == "markdown":
-        _write(write_explanation(read_explanation(document)))
+        write(write_explanation(read_explanation(document)))
     elif form == "json":
-        _write(json.dumps(document, indent=2, ensure_ascii=not _is_unicode()) + "\n")
+        write_json(document)
     else:
-        ink = Ink(is_coloured=_is_coloured(), is_unicode=_is_unicode())
         columns = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 120)
-        _write(render_timeline(document, width=columns, ink=ink))
+        write(render_timeline(document, width=columns, ink=Ink.of_terminal()))
     return 0
 
 
-def find_described(description: Mapping[str, str], *, url: str, token: str = "") -> str:
+def find_described(description: Mapping[str, str], server: Server) -> str:
     """
     Return the id of the request that a description is of; see `GET /api/v1/explain`.
 
     Raises:
         QueryError: nothing fits, or the API does not answer.
     """
-    pairs = {name: text for name, text in description.items() if text}
-    account = json.loads(
-        fetch(url, "/api/v1/explain?" + urllib.parse.urlencode(pairs), token=token)
-    )
-    return str(account["id"])
+    return str(server.ask("/api/v1/explain", description.items())["id"])
 
 
-def _fetch(part: str, request_id: str, url: str, token: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(
-        fetch(url, request_path(request_id, _SUFFIXES[part]), token=token)
-    )
-    return document
-
-
-def _write(text: str) -> None:
-    """Write to stdout, with escapes for what its encoding cannot hold."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-def _is_coloured() -> bool:
-    """Colour is for people: not in pipes, not where NO_COLOR (no-color.org) asks for none."""
-    return (
-        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
-
-
-def _is_unicode() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+def _fetch(part: str, request_id: str, server: Server) -> dict[str, Any]:
+    return server.ask(request_path(request_id, _SUFFIXES[part]))
 
 
 def render_timeline(document: Document, *, width: int = 120, ink: Ink | None = None) -> str:
@@ -136,7 +111,8 @@ def render_timeline(document: Document, *, width: int = 120, ink: Ink | None = N
         _draw_verdict(document, pen, columns),
         _draw_phases(document, pen, columns),
         draw_waterfall(document, pen, columns),
-        _draw_exceptions(document, pen, columns),
+        _draw_events(document, pen, columns),
+        _draw_linked(document, pen, columns),
         _draw_joins(document, pen, columns),
         _draw_findings(document, pen, columns),
         _draw_missing(document, pen),
@@ -272,21 +248,58 @@ def _bounds(phase: Mapping[str, Any], duration: float, ink: Ink) -> str:
     return f"{format_ms(float(lower))}{ink.pick('–', ' to ')}{format_ms(float(upper))} ms  "
 
 
-def _draw_exceptions(document: Document, ink: Ink, width: int) -> Iterator[str]:
-    told: set[tuple[str, str, str]] = set()
+def _draw_events(document: Document, ink: Ink, width: int) -> Iterator[str]:
+    """Exceptions first, each once; then what else happened inside spans, in order of time."""
+    exceptions: dict[str, None] = {}
+    others: list[tuple[float, str]] = []
     for span in document.get("spans", ()):
         for event in span.get("events") or ():
             attributes = event.get("attributes") or {}
-            kind, message = (attributes.get(f"exception.{name}") or "" for name in _EXCEPTION)
-            key = (str(span.get("service")), str(kind), str(message))
-            if event.get("name") != "exception" or key in told or len(told) == _MOST_EXCEPTIONS:
-                continue
-            if not told:
-                yield ink.paint("EXCEPTIONS", "bold")
-            told.add(key)
-            text = ": ".join(part for part in key if part)
-            for index, line in enumerate(wrap(ink.clean(text), width - 4)):
-                yield f"  {line}" if index == 0 else f"    {line}"
+            service, name = str(span.get("service") or ""), str(event.get("name") or "event")
+            if name == "exception":
+                told = (service, *(attributes.get(f"exception.{each}") for each in _EXCEPTION))
+                exceptions[": ".join(str(part) for part in told if part)] = None
+            else:
+                said = " ".join(f"{key}={value}" for key, value in attributes.items())
+                others.append((_offset_ms(span, event), f"{service}: {name} {said}".strip()))
+    if exceptions:
+        yield ink.paint("EXCEPTIONS", "bold")
+        yield from _list(list(exceptions), _MOST_EXCEPTIONS, ink, width)
+    if others:
+        yield ink.paint("EVENTS", "bold")
+        others.sort(key=lambda each: each[0])
+        texts = [f"{format_ms(at_ms):>9} ms  {text}" for at_ms, text in others]
+        yield from _list(texts, _MOST_EVENTS, ink, width)
+
+
+def _offset_ms(span: Document, event: Document) -> float:
+    """Return when an event was, on the clock of its span's place in the timeline."""
+    try:
+        started, happened = (
+            datetime.fromisoformat(str(moment)) for moment in (span["raw_start"], event["time"])
+        )
+    except (KeyError, ValueError):
+        return float(span.get("start_offset_ms") or 0.0)
+    return float(span.get("start_offset_ms") or 0.0) + (happened - started).total_seconds() * 1e3
+
+
+def _list(texts: Sequence[str], most: int, ink: Ink, width: int) -> Iterator[str]:
+    for text in texts[:most]:
+        for index, line in enumerate(wrap(ink.clean(text), width - 4)):
+            yield f"  {line}" if index == 0 else f"    {line}"
+    if len(texts) > most:
+        yield ink.paint(f"  {len(texts) - most} more are in --format json", "dim")
+
+
+def _draw_linked(document: Document, ink: Ink, width: int) -> Iterator[str]:
+    linked = document.get("links_to") or ()
+    if linked:
+        yield ink.paint("LINKED REQUESTS", "bold")
+        yield from _list([_linked_text(each) for each in linked], _MOST_EVENTS, ink, width)
+
+
+def _linked_text(linked: Document) -> str:
+    return f"{linked.get('trace_id')}  span {linked.get('span_id')}"
 
 
 def _draw_joins(document: Document, ink: Ink, width: int) -> Iterator[str]:

@@ -5,8 +5,15 @@ Everything that came from a sender passes `clean` before it is printed: a span n
 to move the cursor, recolour the screen or reverse the reading direction.
 """
 
-import unicodedata
+import json
+import os
+import re
+import sys
 from dataclasses import dataclass
+
+import wcwidth
+
+from collector.printable import printable
 
 _STYLES = {
     "bold": "1",
@@ -18,6 +25,7 @@ _STYLES = {
     "magenta": "35",
     "cyan": "36",
 }
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,17 @@ class Ink:
 
     is_coloured: bool = False
     is_unicode: bool = True
+
+    @classmethod
+    def of_terminal(cls) -> "Ink":
+        """
+        Return what stdout can show.
+
+        Colour is for people: not in pipes, not where NO_COLOR (no-color.org) asks for none.
+        """
+        is_coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        is_unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+        return cls(is_coloured and not os.environ.get("NO_COLOR"), is_unicode)
 
     def paint(self, text: str, *styles: str) -> str:
         if not self.is_coloured or not text or not styles:
@@ -39,72 +58,40 @@ class Ink:
 
     def clean(self, value: object) -> str:
         """Return one harmless line: control, format and unassigned characters as escapes."""
-        text = str(value)
-        if text.isascii() and text.isprintable():
-            return text
-        return "".join(self._clean_character(character) for character in text)
-
-    def _clean_character(self, character: str) -> str:
-        category = unicodedata.category(character)
-        if category[0] == "C" or category in ("Zl", "Zp"):
-            return escape_character(character)
-        if not self.is_unicode and not character.isascii():
-            return "?"
-        return character
+        text = printable(str(value))
+        return text if self.is_unicode else _BEYOND_ASCII.sub("?", text)
 
 
-def escape_character(character: str) -> str:
-    """Write a character as its code, the way Python does."""
-    code = ord(character)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def write(text: str) -> None:
+    """Write to stdout, with escapes for what its encoding cannot hold."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
+
+
+def write_json(document: object) -> None:
+    """Write JSON to stdout; what could be obeyed by a terminal stands there as an escape."""
+    text = json.dumps(document, indent=2, ensure_ascii=not Ink.of_terminal().is_unicode)
+    write("\n".join(printable(line, in_json=True) for line in text.split("\n")) + "\n")
 
 
 def count_cells(text: str) -> int:
     """Return how many terminal cells *text* takes; it must be clean and uncoloured."""
-    if text.isascii():
-        return len(text)
-    return sum(_character_cells(character) for character in text)
+    return len(text) if text.isascii() else max(wcwidth.wcswidth(text), 0)
 
 
 def fit(text: str, cells: int, *, ellipsis: str = "…") -> str:
     """Cut or pad *text* to exactly *cells* cells."""
     size = count_cells(text)
-    if size <= cells:
-        return text + " " * (cells - size)
-    kept, used = [], 0
-    room = cells - len(ellipsis)
-    for character in text:
-        width = _character_cells(character)
-        if used + width > room:
-            break
-        kept.append(character)
-        used += width
-    cut = "".join(kept) + ellipsis if room >= 0 else ellipsis[:cells]
-    return cut + " " * (cells - count_cells(cut))
+    if size > cells:
+        kept = wcwidth.clip(text, 0, max(cells - len(ellipsis), 0)).rstrip()
+        text = (kept + ellipsis)[:cells] if len(ellipsis) > cells else kept + ellipsis
+        size = count_cells(text)
+    return text + " " * (cells - size)
 
 
 def wrap(text: str, cells: int) -> list[str]:
     """Break *text* at spaces into lines of at most *cells* cells; long words are cut hard."""
-    lines: list[str] = []
-    line = ""
-    for word in text.split(" "):
-        candidate = f"{line} {word}" if line else word
-        if count_cells(candidate) <= cells:
-            line = candidate
-            continue
-        if line:
-            lines.append(line)
-        while count_cells(word) > cells > 0:
-            head = fit(word, cells, ellipsis="").rstrip() or word[0]
-            lines.append(head)
-            word = word[len(head) :]  # noqa: PLW2901
-        line = word
-    return [*lines, line] if line or not lines else lines
-
-
-def _character_cells(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    if count_cells(text) <= cells:
+        return [text]
+    return wcwidth.wrap(text, max(cells, 1), break_on_hyphens=False) or [""]

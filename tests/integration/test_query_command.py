@@ -1,6 +1,9 @@
 """`hopline explain` against a running API: pictures, formats, bundles, errors."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,7 +110,7 @@ def test_every_word_of_a_description_counts(
     ("arguments", "message"),
     [
         (["explain", number_id(77)], "nothing is stored under"),
-        (["explain", "abc"], "too short"),
+        (["explain", "abc"], "there is no id in"),
         (["explain", TRACE, "--token", "wrong"], "bearer token is needed"),
         (["explain", TRACE, "--url", "http://127.0.0.1:9"], "no answer from http://127.0.0.1:9"),
         (["explain", TRACE, "--url", "file:///etc/passwd"], "is not an http address"),
@@ -122,3 +125,112 @@ def test_errors_are_one_line_and_a_hint(
     assert said.out == ""
     assert message in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("at", ["-20m", "-0.4h", "20 min ago", "09:40", "today 09:40"])
+def test_a_moment_may_begin_with_a_dash(
+    url: str, at: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--at -20m` is a value and no option, as the manual writes it."""
+    assert main(["explain", "--api", STORY.records[0].api, "--status", "5xx", "--at", at]) == 0
+    assert capsys.readouterr().out.startswith("GET /orders/1")
+
+
+def test_what_was_pasted_is_explained(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log line with an id in it, blanks and all, is as good as the id."""
+    assert main(["explain", f"09:40:00 ERROR [orders,{TRACE},1f2e] no stock"]) == 0
+    assert capsys.readouterr().out.startswith("GET /orders/1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["requests", "--start", "-1h"], ["START (UTC)", "GET", "/orders/1", "500", "1,424"]),
+        (["requests", "--min-duration-ms", "1s", "--status", "5xx"], ["/orders/1"]),
+        (["requests", "--min_duration_ms", "1s"], ["/orders/1"]),
+        (["apis"], ["REQUESTS", "P95 MS", "azure-apim", "orders-api", "100.0%"]),
+        (["doctor"], ["1 requests were looked at"]),
+        (["sources"], ["STREAM", "LAST SEEN", "log-analytics"]),
+    ],
+)
+def test_questions_are_tables(
+    url: str, arguments: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every question prints lines for people; in a pipe without colour."""
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    for words in expected:
+        assert words in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(["requests"], "requests"), (["apis"], "apis"), (["doctor"], "findings")],
+)
+def test_json_is_the_answer_as_it_came(
+    asker: Asker, url: str, arguments: list[str], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--json` prints what the API answered."""
+    assert main([*arguments, "--json"]) == 0
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = asker.client.get(f"/api/v1/{arguments[0]}", headers=headers).json()
+    assert json.loads(capsys.readouterr().out)[name] == answer[name]
+
+
+def test_a_bad_filter_is_told_in_the_words_of_the_api(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The API's message and hint are what the terminal prints."""
+    assert main(["requests", "--status", "fine"]) == 1
+    assert "status: 'fine' is neither" in capsys.readouterr().err
+    assert main(["requests", "--colour", "red"]) == 2
+    assert "No such option" in capsys.readouterr().err
+
+
+def test_the_port_of_this_machine_is_respected(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without HOPLINE_URL the service of this machine is asked, at the port that it is set to."""
+    monkeypatch.delenv("HOPLINE_URL", raising=False)
+    monkeypatch.setenv("HOPLINE_API_PORT", str(asker.client.base_url.port))
+    monkeypatch.setenv("HOPLINE_TOKEN", TOKEN)
+    assert main(["apis"]) == 0
+    assert "orders-api" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_learn_to_complete(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script names the command and the variable that asks it for words."""
+    assert main(["completion", shell]) == 0
+    assert "_HOPLINE_COMPLETE" in capsys.readouterr().out
+
+
+def test_words_are_completed() -> None:
+    """Asked as a shell asks, the command answers with the words that fit."""
+    done = subprocess.run(
+        [sys.executable, "-m", "collector"],
+        env={
+            **os.environ,
+            "_HOPLINE_COMPLETE": "bash_complete",
+            "COMP_WORDS": "hopline so",
+            "COMP_CWORD": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "plain,sources\n"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`hopline --help` answers at once: no engine, no server, no settings are imported for it."""
+    script = (
+        "import sys; from collector.__main__ import main; main(['--help']); "
+        "print(sorted(set(sys.modules) & {'chdb', 'fastapi', 'numpy', 'pydantic', 'grpc', 'mcp'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("Usage: hopline")
+    assert done.stdout.endswith("[]\n")

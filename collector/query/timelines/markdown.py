@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from collector.printable import printable
 from collector.query.timelines.explanation import SECTIONS, Explanation, Sentence
 
 # Characters that could start markup, a link or a mention inside a name that a sender chose.
 # An underscore inside a word starts nothing and stays readable.
+_BREAKS = re.compile(r"[\t\n\r\v\f]+")
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~]|(?<!\w)_|_(?!\w))")
 
 
@@ -51,4 +53,4 @@ def _code(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)
+    return printable(_BREAKS.sub(" ", text))

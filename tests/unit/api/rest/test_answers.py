@@ -108,6 +108,16 @@ def test_an_account_survives_its_document(story: Story) -> None:
     assert write_explanation(read_explanation(document)) == write_explanation(account)
 
 
+def test_reading_directions_are_escaped_in_json() -> None:
+    """What a reader of the answer could obey stands as an escape, and reads back as it was."""
+    name = "a\u202eb\u2066c\x85d\u2028e für हिन्दी —"
+    answer = Explanation(name, "t", "final", 1, ())
+    body = encode(answer).decode()
+    assert not set("\u202e\u2066\x85\u2028") & set(body)
+    assert "für हिन्दी —" in body
+    assert json.loads(body)["id"] == name
+
+
 def test_names_can_not_write_markdown() -> None:
     """Links, emphasis, code and line breaks in names are shown, not obeyed."""
     sentence = Sentence("happened", "a *b* [c](http://d) <e>\n# f _g_ h_i", "R`x", ("r`\n1",))

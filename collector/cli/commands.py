@@ -1,0 +1,177 @@
+"""
+The questions of the `hopline` command: each asks the query API and prints what it answers.
+
+Options have the names of the API's parameters. What is printed is for people; `--json` prints the
+answer as it came. Drawing is imported by the command that draws.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collector.errors import BadQuestion
+from collector.query.search.filters import PARAMETERS
+
+if TYPE_CHECKING:
+    from collector.cli.ink import Ink
+    from collector.cli.server import Server
+
+Document = Mapping[str, Any]
+_PIPE_COLUMNS = 160
+_DESCRIPTION = ("api", "at", "status", "consumer", "route", "operation", "method", "service")
+_FILTERS = {parameter.name: parameter.description for parameter in PARAMETERS}
+
+
+def _asks(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say whom to ask; the command gets a `Server`."""
+
+    @wraps(command)
+    def run(*args: Any, url: str | None, token: str | None, **given: Any) -> Any:
+        from collector.cli.server import Server
+
+        return command(*args, server=Server.from_environment(url, token), **given)
+
+    for option in (
+        click.option("--token", help="Bearer token of the query API (HOPLINE_TOKEN)."),
+        click.option(
+            "--url",
+            help="The query API (HOPLINE_URL, else this machine at HOPLINE_API_PORT or 8080).",
+        ),
+    ):
+        run = option(run)
+    return run
+
+
+def _filtered(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add filters of the API as options; the command gets those that were given, as `pairs`."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def run(*args: Any, **given: Any) -> Any:
+            pairs = [(name, given.pop(name)) for name in names]
+            return command(*args, pairs=[(n, v) for n, v in pairs if v is not None], **given)
+
+        for name in reversed(names):
+            spelled = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
+            run = click.option(*spelled, name, help=_FILTERS[name], metavar="TEXT")(run)
+        return run
+
+    return add
+
+
+_as_json = click.option("--json", "is_json", is_flag=True, help="Print the answer as it came.")
+
+
+def _page(is_json: bool, document: Document, draw: Callable[[Document, "Ink", int], Any]) -> int:
+    """Print an answer, as JSON or drawn."""
+    from collector.cli.ink import Ink, write, write_json
+
+    if is_json:
+        write_json(document)
+        return 0
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_COLUMNS
+    for line in draw(document, Ink.of_terminal(), width):
+        write(line + "\n")
+    return 0
+
+
+@click.command(help="Show one request as a waterfall, by any id.")
+@click.argument("id", required=False, metavar="[ID]")
+@click.option("--api", help="Without an id: the API that was called.")
+@click.option("--at", help="Without an id: about when, within 5 minutes (default: now).")
+@click.option("--status", help="Without an id: the status that the client got, such as 504 or 5xx.")
+@click.option("--consumer", help="Without an id: who called.")
+@click.option("--route", help="Without an id: the route as lists show it.")
+@click.option("--operation", help="Without an id: the operation of the API.")
+@click.option("--method", help="Without an id: the HTTP method.")
+@click.option("--service", help="Without an id: a service that took part.")
+@click.option("--width", type=int, help="Columns to draw on.")
+@click.option(
+    "--format", "form", type=click.Choice(("waterfall", "markdown", "json")), default="waterfall"
+)
+@_as_json
+@click.option("--bundle", type=click.Path(path_type=Path), help="Write a redacted file to pass on.")
+@_asks
+def explain(
+    id: str | None,  # noqa: A002 - the argument's name in the usage
+    server: "Server",
+    width: int | None,
+    form: str,
+    is_json: bool,
+    bundle: Path | None,
+    **description: str | None,
+) -> int:
+    from collector.cli.explain import explain, find_described
+
+    described = {name: text for name, text in description.items() if text}
+    if not id and not described:
+        raise BadQuestion(
+            "explain needs an id, or a description",
+            hint="for example: hopline explain --api orders --status 504 --at -20m",
+        )
+    return explain(
+        id or find_described(described, server),
+        server,
+        width=width,
+        form="json" if is_json else form,
+        bundle=bundle,
+    )
+
+
+@click.command(help="List requests, the slowest first.")
+@_filtered(*_FILTERS)
+@_as_json
+@_asks
+def requests(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
+    from collector.cli.lists import draw_requests
+
+    return _page(is_json, server.ask("/api/v1/requests", pairs), draw_requests)
+
+
+@click.command(help="List the gateways' APIs, with percentiles.")
+@_filtered("start", "end")
+@_as_json
+@_asks
+def apis(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
+    from collector.cli.lists import draw_apis
+
+    return _page(is_json, server.ask("/api/v1/apis", pairs), draw_apis)
+
+
+@click.command(help="Say what is wrong again and again, and the fix.")
+@_filtered("start", "end", "api", "limit")
+@click.option(
+    "--source",
+    type=click.Choice(("azure",)),
+    help="Check step by step whether this source can be read, and say what to grant.",
+)
+@_as_json
+@_asks
+def doctor(
+    server: "Server", pairs: list[tuple[str, str]], source: str | None, is_json: bool
+) -> int:
+    if source:
+        from collector.cli.doctor_azure import doctor_azure
+        from collector.config import load_settings
+
+        return doctor_azure(load_settings().azure(), server)
+    from collector.cli.lists import draw_doctor
+
+    return _page(is_json, server.ask("/api/v1/doctor", pairs), draw_doctor)
+
+
+@click.command(help="List every source: last seen, lag, counts.")
+@_as_json
+@_asks
+def sources(server: "Server", is_json: bool) -> int:
+    from collector.cli.lists import draw_sources
+
+    return _page(is_json, server.ask("/api/v1/sources"), draw_sources)
+
+
+QUESTIONS = (explain, requests, apis, doctor, sources)

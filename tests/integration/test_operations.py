@@ -1,0 +1,49 @@
+"""`hopline verify` says what is so and leaves everything as it is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from collector.clock import SystemClock
+from collector.store import open_store
+from collector.telemetry import Metrics
+from tests.stored import store_settings
+
+
+def verify(folder: Path) -> tuple[int, str]:
+    """Run the command on *folder*, in a process of its own."""
+    environment = {**os.environ, "HOPLINE_DATA_DIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-m", "collector", "verify"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    """Nothing to verify is no success, and nothing is created by looking."""
+    status, said = verify(tmp_path / "missing")
+    assert status == 1
+    assert "there is no folder" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_in_use_is_left_to_its_service(tmp_path: Path) -> None:
+    """Beside a running engine the journal is checked, and the rest is said in plain words."""
+    (tmp_path / "journal").mkdir()
+    settings = store_settings(tmp_path)
+    store = open_store(settings, SystemClock(), Metrics())
+    try:
+        store.migrate()
+        status, said = verify(settings.directory.parent)
+    finally:
+        store.close()
+    assert status == 0, said
+    assert "no dead letters" in said
+    assert "in use by a service that is running" in said
+    assert "lock" not in said.lower()
