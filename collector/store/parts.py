@@ -7,8 +7,7 @@ asked (`CHECK TABLE`), and drops them at the next start (`broken-on-start`). Its
 still knows their tokens then, so loading the segment again would do nothing. Hence:
 
 - After each load every new part is held against the sizes that the engine believes it has, and
-  against the log. A server, which fails the insert itself, is asked for `CHECK TABLE ... PART`;
-  replicated tables are left to their replicas.
+  against the log. A server has files of its own, and fails an insert that it cannot write.
 - What fails is taken out of the table, and out of the log. The same segment under the same token
   then fills exactly the parts that are missing: every other table and partition still knows it.
 - At the start each log is held against the parts that are there, for what was lost unseen.
@@ -25,14 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clickhouse_connect.driver import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from collector.errors import StoreUnavailable
 from collector.telemetry import Metrics
 
 _PARTS = """
 SELECT table, name, path, bytes_on_disk, active, partition_id, min_block_number, max_block_number
-FROM system.parts WHERE database = {database:String} AND engine NOT LIKE 'Replicated%'
+FROM system.parts WHERE database = {database:String}
 """
 _TABLES = """
 SELECT name, arrayJoin(data_paths) FROM system.tables
@@ -86,8 +84,9 @@ class PartWatch:
         Raises:
             StoreUnavailable: a table cannot be put in order now. Retryable.
         """
-        if self._is_embedded:
-            self._settle(client, self._log_folders(client), ())
+        if not self._is_embedded:
+            return
+        self._settle(client, self._log_folders(client), ())
         self._known = {(part.table, part.name) for part in self._parts(client)}
 
     def take_reload(self) -> bool:
@@ -113,10 +112,11 @@ class PartWatch:
         Raises:
             StoreUnavailable: some are not whole. They are gone; load the segment again. Retryable.
         """
+        if not self._is_embedded:
+            return
         parts = self._parts(client)
         new = [part for part in parts if (part.table, part.name) not in self._known]
-        live = [part for part in new if part.is_active]
-        broken = self._find_broken(live) if self._is_embedded else self._ask_server(client, live)
+        broken = self._find_broken(part for part in new if part.is_active)
         if broken:
             self._metrics.count("hopline_store_parts_broken_total", len(broken))
             self._remove(client, broken)
@@ -156,21 +156,14 @@ class PartWatch:
             _log.error(
                 "table %s: parts are not whole: %s", table, ", ".join(part.name for part in parts)
             )
-            if not self._is_embedded:
-                for part in parts:
-                    client.command(
-                        f"ALTER TABLE `{self._database}`.`{table}` DROP PART '{part.name}'"
-                    )
-                continue
             self._unsettled.add(table)
             with self._detached(client, table):
                 for part in parts:
                     path = Path(part.path)
                     path.rename(path.parent / "detached" / f"cut_{path.name}")
-        if self._is_embedded:
-            folders = self._log_folders(client)
-            new = {part.name for part in broken if part.is_insert}
-            self._settle(client, {table: folders[table] for table in by_table}, new)
+        folders = self._log_folders(client)
+        new = {part.name for part in broken if part.is_insert}
+        self._settle(client, {table: folders[table] for table in by_table}, new)
 
     def _settle(self, client: Client, folders: dict[str, Path], expected: Iterable[str]) -> None:
         """Rewrite the logs that know what is not there; loads of *expected* parts are at hand."""
@@ -188,20 +181,6 @@ class PartWatch:
                 _log.warning("table %s: %d loads are to be repeated", table, len(forgotten))
             self._unsettled.discard(table)
             self._is_reload_needed |= bool(forgotten - set(expected))
-
-    def _ask_server(self, client: Client, parts: Iterable[_Part]) -> list[_Part]:
-        broken = []
-        for part in parts:
-            try:
-                (row,) = client.query(
-                    f"CHECK TABLE `{self._database}`.`{part.table}` PART '{part.name}' "
-                    "SETTINGS check_query_single_value_result = 0"
-                ).result_rows
-            except (ClickHouseError, ValueError):  # merged since it was listed
-                continue
-            if not row[1]:
-                broken.append(part)
-        return broken
 
     @contextlib.contextmanager
     def _detached(self, client: Client, table: str) -> Iterator[None]:

@@ -10,6 +10,8 @@ CREATE TABLE IF NOT EXISTS {{ database }}.trace_part {{ on_cluster }} (
     end_ns Int64,
     spans UInt64,
     errors UInt64,
+    span_ids AggregateFunction(uniq, UInt64),
+    error_ids AggregateFunction(uniq, UInt64),
     services Array(String),
     edge String,
     ids Array(String),

@@ -11,6 +11,8 @@ SELECT
     max(start + toInt64(least(Duration, 31536000000000000))) AS end_ns,
     count() AS spans,
     countIf(StatusCode = 'Error') AS errors,
+    uniqState(id) AS span_ids,
+    uniqStateIf(id, StatusCode = 'Error') AS error_ids,
     arrayMap(s -> toString(s), arrayDistinct(groupArray(ServiceName))) AS services,
     min(concat(
         if(ParentSpanId = '', '0', '1'), leftPad(toString(start), 19, '0'),
@@ -22,6 +24,7 @@ FROM (
     SELECT
         TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, Duration, StatusCode, Received,
         toUnixTimestamp64Nano(Timestamp) AS start,
+        cityHash64(SpanId, SpanKind, ServiceName) AS id,
         mapFilter((k, v) -> k IN (
             'http.request.method', 'http.method', 'http.response.status_code', 'http.status_code',
             'url.path', 'http.target', 'url.full', 'http.url', 'server.address', 'http.host', 'http.route',

@@ -9,6 +9,8 @@
 -- trace alone, an hour would read the whole day; ordered by start, the parts of a trace would never merge.
 -- Merged later than by default (base 5), see otel_traces.
 -- as good: 15867395e7c8b46aeba8e2588c0a393e25a34c8183f2bba162e94790ab858fa5 (merged sooner)
+-- `spans` and `errors` count what was delivered, `span_ids` and `error_ids` hold hashes of what is there: a
+-- span that was sent twice in other company is counted once. 4 bytes a span, which nothing compresses.
 -- Source: algorithms.md 3g.
 -- ttl: toDateTime(intDiv(received_ns, 1000000000))
 CREATE TABLE IF NOT EXISTS {{ database }}.trace_summary{{ local }} {{ on_cluster }} (
@@ -25,6 +27,8 @@ CREATE TABLE IF NOT EXISTS {{ database }}.trace_summary{{ local }} {{ on_cluster
         span_id String, parent_span_id String, service String, name String, kind String,
         method String, host String, path String, route String, request_key String)) CODEC(ZSTD(1)),
     received_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1)),
+    span_ids AggregateFunction(uniq, UInt64) CODEC(NONE),
+    error_ids AggregateFunction(uniq, UInt64) CODEC(NONE),
     INDEX by_duration place.duration_ns TYPE minmax GRANULARITY 1
 )
 ENGINE = {{ aggregating_merge_tree }}

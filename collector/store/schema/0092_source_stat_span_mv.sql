@@ -8,6 +8,7 @@ SELECT
     'trace' AS stream,
     toString(service) AS source,
     count() AS rows,
+    uniqCombined64State(12)(id) AS row_ids,
     toUnixTimestamp64Nano(min(start)) AS first_event_ns,
     toUnixTimestamp64Nano(max(start)) AS last_event_ns,
     toUnixTimestamp64Nano(max(received)) AS last_received_ns,
@@ -16,7 +17,7 @@ SELECT
         - toInt64(least(duration, 31536000000000000))) AS lag
 FROM (
     SELECT
-        ServiceName AS service, Timestamp AS start, Duration AS duration,
+        cityHash64(TraceId, SpanId, SpanKind) AS id, ServiceName AS service, Timestamp AS start, Duration AS duration,
         otel_traces{{ local }}.Received AS received
     FROM {{ database }}.otel_traces{{ local }}
 )

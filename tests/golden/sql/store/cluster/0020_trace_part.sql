@@ -5,6 +5,8 @@ CREATE TABLE IF NOT EXISTS hopline.trace_part ON CLUSTER mesh (
     end_ns Int64,
     spans UInt64,
     errors UInt64,
+    span_ids AggregateFunction(uniq, UInt64),
+    error_ids AggregateFunction(uniq, UInt64),
     services Array(String),
     edge String,
     ids Array(String),

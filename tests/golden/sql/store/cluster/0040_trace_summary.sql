@@ -12,6 +12,8 @@ CREATE TABLE IF NOT EXISTS hopline.trace_summary_local ON CLUSTER mesh (
         span_id String, parent_span_id String, service String, name String, kind String,
         method String, host String, path String, route String, request_key String)) CODEC(ZSTD(1)),
     received_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1)),
+    span_ids AggregateFunction(uniq, UInt64) CODEC(NONE),
+    error_ids AggregateFunction(uniq, UInt64) CODEC(NONE),
     INDEX by_duration place.duration_ns TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')

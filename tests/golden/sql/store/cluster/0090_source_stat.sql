@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS hopline.source_stat_local ON CLUSTER mesh (
     first_event_ns SimpleAggregateFunction(min, Int64) CODEC(ZSTD(1)),
     last_event_ns SimpleAggregateFunction(max, Int64) CODEC(ZSTD(1)),
     last_received_ns SimpleAggregateFunction(max, Int64) CODEC(ZSTD(1)),
+    row_ids AggregateFunction(uniqCombined64(12), UInt64) CODEC(ZSTD(1)),
     lag AggregateFunction(quantilesDD(0.05, 0.5, 0.9, 0.99), Int64) CODEC(ZSTD(1))
 )
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')

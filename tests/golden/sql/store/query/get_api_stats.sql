@@ -1,11 +1,17 @@
 SELECT
-    gateway, api, uniq(record_id) AS requests, uniqIf(record_id, is_error) AS errors,
-    quantilesTDigestIf(0.5, 0.95, 0.99)(ifNull(duration_ns, 0), isNotNull(duration_ns) AND kind != 'websocket' AND NOT has(quality, 'STREAMING')
-        AND NOT hasAny(quality, {unmeasured_flags:Array(String)})) AS durations
-FROM {database:Identifier}.gateway_record
-WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000)))
-    AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
-    AND source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
+    gateway, last.1 AS api, count() AS requests, countIf(last.2) AS errors,
+    quantilesTDigestIf(0.5, 0.95, 0.99)(last.3, last.4) AS durations
+FROM (
+    SELECT
+        gateway,
+        argMax((
+            api, is_error, ifNull(duration_ns, 0),
+            isNotNull(duration_ns) AND kind != 'websocket' AND NOT has(quality, 'STREAMING') AND NOT hasAny(quality, {unmeasured_flags:Array(String)})
+        ), received_ns) AS last
+    FROM {database:Identifier}.gateway_record
+    WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000)))
+        AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
+        AND source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
     (gateway, record_id) GLOBAL NOT IN (
         SELECT gateway, record_id FROM {database:Identifier}.gateway_record
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND source != {span_source:String} AND gateway GLOBAL IN (
@@ -14,6 +20,9 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
         SELECT gateway, trace_id FROM {database:Identifier}.gateway_record
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND source != {span_source:String} AND trace_id != '' AND gateway GLOBAL IN (
             SELECT gateway FROM {database:Identifier}.gateway_record WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND source = {span_source:String}))))
-GROUP BY gateway, api
+    GROUP BY bucket, record_id, gateway
+    SETTINGS optimize_aggregation_in_order = 1
+)
+GROUP BY gateway, last.1
 ORDER BY requests DESC, gateway, api
 LIMIT {limit:UInt32}

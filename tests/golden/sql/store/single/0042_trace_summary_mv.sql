@@ -2,7 +2,7 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS hopline.trace_summary_mv
 TO hopline.trace_summary AS
 SELECT
     toStartOfFiveMinutes(toDateTime(intDiv(start_ns, 1000000000))) AS bucket,
-    trace_id, start_ns, end_ns, spans, errors, services,
+    trace_id, start_ns, end_ns, spans, errors, span_ids, error_ids, services,
     (rank, toInt64OrZero(f[4])) AS place,
     (
         rank,
@@ -25,22 +25,22 @@ SELECT
     received_ns
 FROM (
     SELECT
-        trace_id, start_ns, end_ns, spans, errors, services, received_ns, f, a,
+        trace_id, start_ns, end_ns, spans, errors, span_ids, error_ids, services, received_ns, f, a,
         toInt64OrZero(substring(f[1], 2)) + if(startsWith(f[1], '0'), 0, 4000000000000000000) AS rank,
         if(a['url.full'] = '', a['http.url'], a['url.full']) AS url,
         toUInt16OrZero(if(a['http.response.status_code'] = '', a['http.status_code'], a['http.response.status_code'])) AS status,
         a['guid:x-request-id'] AS request_id
     FROM (
         SELECT
-            trace_id, start_ns, end_ns, spans, errors, services, received_ns, f,
+            trace_id, start_ns, end_ns, spans, errors, span_ids, error_ids, services, received_ns, f,
             mapFromArrays(arrayMap(p -> p[1], known), arrayMap(p -> p[2], known)) AS a
         FROM (
             SELECT
-                trace_id, start_ns, end_ns, spans, errors, services, received_ns, f,
+                trace_id, start_ns, end_ns, spans, errors, span_ids, error_ids, services, received_ns, f,
                 arrayMap(p -> splitByChar('\x1d', p), arraySlice(f, 9)) AS known
             FROM (
                 SELECT
-                    trace_id, start_ns, end_ns, spans, errors, services, received_ns,
+                    trace_id, start_ns, end_ns, spans, errors, span_ids, error_ids, services, received_ns,
                     splitByChar('\x1f', edge) AS f
                 FROM hopline.trace_part
             )

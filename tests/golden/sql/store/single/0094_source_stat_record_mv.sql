@@ -5,13 +5,14 @@ SELECT
     'record' AS stream,
     name AS source,
     count() AS rows,
+    uniqCombined64State(12)(id) AS row_ids,
     min(start) AS first_event_ns,
     max(start) AS last_event_ns,
     max(received) AS last_received_ns,
     quantilesDDState(0.05, 0.5, 0.9, 0.99)(received - start - duration) AS lag
 FROM (
     SELECT
-        if(source = '', gateway, source) AS name, start_ns AS start, received_ns AS received,
+        cityHash64(gateway, record_id) AS id, if(source = '', gateway, source) AS name, start_ns AS start, received_ns AS received,
         ifNull(duration_ns, 0) AS duration
     FROM hopline.gateway_record
     WHERE source != 'span'
