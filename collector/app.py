@@ -21,7 +21,8 @@ from collector.clock import SystemClock
 from collector.config import Settings
 from collector.errors import ConfigError, StoreUnavailable
 from collector.model import Stream
-from collector.supervisor import READY_FD, Supervisor, log, tell_ready
+from collector.process import end_with_parent, hold_folder, is_orphan
+from collector.supervisor import PARENT, Supervisor, log, tell_ready
 from collector.telemetry import METRICS
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _Ready = Callable[[], None]
 _Main = Callable[[Settings, asyncio.Event, _Ready], Awaitable[None]]
 _PARENT_CHECK_S = 0.5
+_DRAIN_S = 30.0
+_held: list[int] = []
 _CONNECT_RETRY_S = 2.0
 
 
@@ -43,7 +46,14 @@ def run(settings: Settings, role: str) -> int:
     from collector.decode.records.from_spans import parse_service_rules
 
     parse_service_rules(settings.gateway_spans)
+    parent = os.environ.get(PARENT, "")
+    if parent:
+        end_with_parent(int(parent))
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if role != "query":
+        # kept until the process ends: a second one would answer for, or delete, what this one holds
+        patience_s = _DRAIN_S if parent else 0  # the child of a killed supervisor may still drain
+        _held.append(hold_folder(settings.data_dir, role, patience_s))
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -207,11 +217,11 @@ async def _until_signal(main: _Main, settings: Settings) -> None:
 
 
 async def _stop_with_parent(stop: asyncio.Event) -> None:
-    """Notice that the supervisor was killed: it cannot pass that signal on."""
-    if READY_FD not in os.environ:
+    """Notice that the supervisor was killed where the system does not tell."""
+    parent = os.environ.get(PARENT, "")
+    if not parent:
         return
-    parent = os.getppid()
-    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's end
+    while not is_orphan(int(parent)):  # noqa: ASYNC110 - nothing tells of a parent's end
         await asyncio.sleep(_PARENT_CHECK_S)
     stop.set()
 

@@ -22,7 +22,7 @@ from collector.errors import ConfigError
 MIB = 1024 * 1024
 _PREFIX = "HOPLINE_"
 # Read by the terminal, the supervisor and the tests.
-_NO_SETTINGS = re.compile(r"HOPLINE_(?:URL|TOKEN|READY_FD|TEST_\w+|FUZZ_\w+)")
+_NO_SETTINGS = re.compile(r"HOPLINE_(?:URL|TOKEN|READY_FD|PARENT_PID|TEST_\w+|FUZZ_\w+)")
 # What Kubernetes sets in every pod beside a Service whose name begins with hopline.
 _SERVICE_LINK = re.compile(
     r"HOPLINE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_[A-Z]+(?:_[A-Z]+)?)"

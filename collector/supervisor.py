@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 READY_FD = "HOPLINE_READY_FD"
+PARENT = "HOPLINE_PARENT_PID"
 # sysexits.h: a configuration error does not get better by starting again
 EXIT_CONFIG = 78
 _RESTART_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -90,6 +91,7 @@ class Supervisor:
         os.set_blocking(read_fd, False)
         environment = dict(os.environ, **{READY_FD: str(write_fd)})
         environment["HOPLINE_DATA_DIR"] = str(self._data_dir)
+        environment[PARENT] = str(os.getpid())
         process = subprocess.Popen(  # noqa: S603 - our own command line
             [sys.executable, "-m", "collector", "serve", "--role", role],
             env=environment,
