@@ -48,6 +48,7 @@ SOURCE = "span"
 """The `source` of a record that was made of spans."""
 
 _ROUTE_ID = "spring.cloud.gateway.route.id"
+_ROUTE_URI = "spring.cloud.gateway.route.uri"
 _ROUTES = ("httproute/", "grpcroute/")
 # One process wrote both, but its log may know its start to the second only.
 _SAME_CLOCK_NS = 1_000_000_000
@@ -310,12 +311,20 @@ def _read_calls(record: GatewayRecord, calls: Sequence[Span]) -> None:
     record.attempts = len(calls)
     record.backend_ns = _union_ns(calls)
     record.backend_method = _first(last.attributes, _METHOD)
-    record.backend_host = url.host or _first(
-        last.attributes, ("server.address", "net.peer.name", "net.peer.ip", "upstream_address")
+    # Spring's `http.uri` names the gateway's own host; where it sends to is the route's
+    route_host = split_target(last.attributes.get(_ROUTE_URI, "")).host
+    record.backend_host = (
+        route_host
+        or url.host
+        or _first(
+            last.attributes,
+            ("server.address", "net.peer.name", "net.peer.ip", "upstream_address"),
+        )
     )
     record.backend_path = url.path
     record.backend_status = _status(last.attributes) or None
     record.backend_id = _first(last.attributes, (_ROUTE_ID, "upstream_cluster"))
+    record.api = record.api or _first(last.attributes, (_ROUTE_ID,))
     record.route = record.route or _first(last.attributes, (_ROUTE_ID,))
     record.operation = _first(last.attributes, (_ROUTE_ID,)) or record.route
     if record.is_error and not record.error_source:

@@ -110,8 +110,24 @@ def test_a_spring_cloud_gateway_trace_is_recognised_by_its_route() -> None:
     assert (record.route, record.operation, record.path) == ("orders", "orders", "/orders/42")
     assert (record.backend_host, record.backend_path) == ("orders:8080", "/v1/orders/42")
     assert (record.duration_ns, record.backend_ns) == (41 * MS, 38 * MS)
+    assert record.api == "orders"
     assert records_from_spans([server]) == []
     assert record_from_span(server) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "host"), [("http://orders:8080", "orders:8080"), ("lb://orders", "orders")]
+)
+def test_spring_s_backend_is_the_route_s(uri: str, host: str) -> None:
+    """The call's own address is that of the gateway; the route says where it was sent on to."""
+    server, client = _spring()
+    client.attributes = {
+        **client.attributes,
+        "http.uri": "http://edge.example/orders/42",
+        "spring.cloud.gateway.route.uri": uri,
+    }
+    (record,) = records_from_spans([server, client])
+    assert record.backend_host == host
 
 
 @pytest.mark.parametrize(
