@@ -143,6 +143,19 @@ def apis(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
     return _page(is_json, server.ask("/api/v1/apis", pairs), draw_apis)
 
 
+@click.command(help="Hold one request against another one.")
+@click.argument("a")
+@click.argument("b", required=False)
+@_as_json
+@_asks
+def compare(server: "Server", a: str, b: str | None, is_json: bool) -> int:
+    """Without B: against the typical request of the same route."""
+    from collector.cli.lists import draw_comparison
+
+    found = server.ask("/api/v1/compare", [("a", a), ("b", b or "")])
+    return _page(is_json, found, draw_comparison)
+
+
 @click.command(help="Say what is wrong again and again, and the fix.")
 @_filtered("start", "end", "api", "limit")
 @click.option(
@@ -174,4 +187,4 @@ def sources(server: "Server", is_json: bool) -> int:
     return _page(is_json, server.ask("/api/v1/sources"), draw_sources)
 
 
-QUESTIONS = (explain, requests, apis, doctor, sources)
+QUESTIONS = (explain, requests, apis, compare, doctor, sources)

@@ -76,6 +76,65 @@ def draw_apis(document: Document, ink: Ink, width: int) -> Iterator[str]:
     yield from draw_note(document, ink, width)
 
 
+def draw_comparison(document: Document, ink: Ink, width: int) -> Iterator[str]:
+    """Yield both requests, what differs in words, then phases and calls side by side."""
+    for name in ("a", "b"):
+        yield _draw_side(name.upper(), document[name], ink)
+    yield ""
+    for sentence in document.get("sentences") or ():
+        yield from wrap(ink.clean(sentence["text"]), width)
+    times = (duration("A MS", "a_ms"), duration("B MS", "b_ms"), _signed("A - B", "delta_ms"))
+    yield ""
+    yield from draw_table((text("PHASE", "name"), *times), document.get("phases") or (), ink, width)
+    rows = [_flatten(each) for each in document.get("calls") or ()]
+    if rows:
+        yield ""
+        columns = (
+            text("CALLS, TIME ON THE CRITICAL PATH", "name", style=_only_style),
+            *times,
+            number("CALLS A", "calls_a", "{:g}".format),
+            number("B", "calls_b", "{:g}".format),
+            text("", "note", style=lambda _: "yellow"),
+        )
+        yield from draw_table(columns, rows, ink, width)
+
+
+def _draw_side(name: str, side: Document, ink: Ink) -> str:
+    parts = (
+        ink.paint(name, "bold"),
+        ink.clean(side.get("title") or ""),
+        f"{format_ms(side['duration_ms'])} ms" if side.get("duration_ms") is not None else "",
+        f"status {side['status']}" if side.get("status") else "",
+        ink.paint(ink.clean(side.get("id") or ""), "dim") if side.get("requests") == 1 else "",
+    )
+    return "  ".join(part for part in parts if part)
+
+
+def _flatten(calls: Document) -> Document:
+    sides = {name: calls.get(name) or {} for name in ("a", "b")}
+    failed = [name.upper() for name, side in sides.items() if side.get("errors")]
+    notes = [f"only {calls['only'].upper()}"] if calls.get("only") else []
+    notes += [f"failed in {' and '.join(failed)}"] if failed else []
+    return {
+        "name": "  " * calls["depth"] + f"{calls['service']} {calls['operation']}".strip(),
+        "a_ms": sides["a"].get("critical_ms"),
+        "b_ms": sides["b"].get("critical_ms"),
+        "delta_ms": calls["delta_ms"],
+        "calls_a": sides["a"].get("calls"),
+        "calls_b": sides["b"].get("calls"),
+        "only": calls.get("only"),
+        "note": ", ".join(notes),
+    }
+
+
+def _only_style(row: Row) -> str:
+    return {"a": "green", "b": "magenta"}.get(str(row.get("only")), "")
+
+
+def _signed(title: str, name: str) -> Column:
+    return number(title, name, lambda value: f"{'+' if value > 0 else ''}{format_ms(value)}")
+
+
 def draw_doctor(document: Document, ink: Ink, width: int) -> Iterator[str]:
     """Yield each finding with its share, what it means, what was seen, and the fix."""
     for finding in document.get("findings") or ():

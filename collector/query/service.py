@@ -60,7 +60,9 @@ class QueryService:
         likely_partners = LikelyPartners(store, clock, freshness)
         self.timelines = Timelines(store, clock, freshness, stitching, likely_partners, aside)
         self.searches = Searches(store, clock, freshness, rows)
-        self.reports = Reports(store, clock, rows, freshness, self._clocks, likely_partners)
+        self.reports = Reports(
+            store, clock, rows, freshness, self._clocks, likely_partners, self.timelines
+        )
         self.traces = Traces(store, clock, freshness, rows)
 
     def now_ns(self) -> int:

@@ -14,6 +14,7 @@ from tests.api_client import Asker, serving
 from tests.stories import MINUTE, MS, NOW, asking, joined_story, number_id
 
 STORY = joined_story(1, NOW - 20 * MINUTE, 1_400 * MS, failed=True)
+OTHER = joined_story(2, NOW - 15 * MINUTE)
 TRACE = STORY.spans[0].trace_id
 TOKEN = "a-token"
 
@@ -21,7 +22,7 @@ TOKEN = "a-token"
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     with (
-        asking([STORY], tmp_path_factory.mktemp("command")) as (questions, _),
+        asking([STORY, OTHER], tmp_path_factory.mktemp("command")) as (questions, _),
         serving(questions, tokens=(TOKEN,)) as found,
     ):
         yield found
@@ -149,7 +150,11 @@ def test_what_was_pasted_is_explained(url: str, capsys: pytest.CaptureFixture[st
         (["requests", "--min-duration-ms", "1s", "--status", "5xx"], ["/orders/1"]),
         (["requests", "--min_duration_ms", "1s"], ["/orders/1"]),
         (["apis"], ["REQUESTS", "P95 MS", "azure-apim", "orders-api", "100.0%"]),
-        (["doctor"], ["1 requests were looked at"]),
+        (["doctor"], ["2 requests were looked at"]),
+        (
+            ["compare", TRACE, OTHER.spans[0].trace_id],
+            ["A  GET /orders/1  1,424 ms", "B  GET /orders/2", "postgresql", "A - B", "+1,320"],
+        ),
         (["sources"], ["STREAM", "LAST SEEN", "log-analytics"]),
     ],
 )

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from collector.query.reports.compare import Comparison
 from collector.query.results import Apis, Found, Sources
 from tests.api_client import Asker, check_answer, serving
 from tests.stories import (
@@ -391,3 +392,44 @@ def test_jaeger_counts_calls_between_services(asker: Asker) -> None:
     assert calls["orders", "payments"] == len(JOINED) + 3
     only = jaeger(asker, f"/api/dependencies?endTs={NOW // MS}&service=azure-apim")["data"]
     assert {edge["parent"] for edge in only} == {"azure-apim"}
+
+
+def test_a_slow_request_against_the_typical_one(asker: Asker) -> None:
+    """Without a second id the median of good requests of the same operation stands beside it."""
+    compared = asker.get(f"/api/v1/compare?a={id_of(FAILED)}")
+    check_answer(Comparison, compared)
+    assert compared["a"]["id"] == id_of(FAILED)
+    assert (compared["b"]["id"], compared["b"]["requests"]) == ("typical", len(JOINED) + 1)
+    slowest = max(compared["calls"], key=lambda each: each["delta_ms"])
+    assert slowest["service"] == "postgresql"
+    assert compared["sentences"][0]["text"].startswith("A took")
+
+
+def test_two_requests_are_compared_by_any_ids(asker: Asker) -> None:
+    """Both sides take whatever id there is; exchanged, the differences change their signs."""
+    one, other = JOINED[0].spans[0].trace_id, f"correlation {id_of(FAILED)}"
+    there = asker.get(f"/api/v1/compare?a={one}&b={quote(other)}")
+    back = asker.get(f"/api/v1/compare?a={quote(other)}&b={one}")
+    assert there["delta_ms"] == -back["delta_ms"] < 0
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ("", 400, "a: is needed"),
+        ("b=x1y2z3", 400, "a: is needed"),
+        (f"a={id_of(FAILED)}&b={id_of(FAILED)}", 400, "b: is the same request as a"),
+        (f"a={id_of(FAILED)}&b={FAILED.spans[0].trace_id}", 400, "b: is the same request as a"),
+        (f"a={id_of(FAILED)}&b={number_id(8)}", 404, "b: nothing is stored"),
+        (f"a={number_id(8)}", 404, "a: nothing is stored"),
+        (f"a={id_of(FAILED)}&b=no", 400, "b: there is no id"),
+        (f"a={id_of(ALONE)}", 404, "b: only 0 good requests are like this one"),
+        (f"a={id_of(FAILED)}&c=1", 400, "'c': there is no such parameter"),
+    ],
+)
+def test_a_comparison_that_makes_no_sense_says_why(
+    asker: Asker, query: str, status: int, message: str
+) -> None:
+    """The message begins with the side that is missing, unknown or the same as the other."""
+    error = asker.get(f"/api/v1/compare?{query}", status)["error"]
+    assert error["message"].startswith(message), error

@@ -190,6 +190,7 @@ def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> N
         ("sources", openapi.SOURCES, questions.reports.sources),
         ("apis", openapi.APIS, questions.reports.apis),
         ("clocks", openapi.CLOCKS, questions.reports.clocks),
+        ("compare", openapi.COMPARE, questions.reports.compare),
         ("doctor", openapi.DOCTOR, questions.reports.doctor),
         ("joins", openapi.JOINS, questions.reports.joins),
         ("outcomes", openapi.OUTCOMES, questions.reports.outcomes),

@@ -6,11 +6,13 @@ what it illustrates.
 """
 
 import json
+from dataclasses import replace
 
 from collector.answers import Answer, encode
 from collector.http.errors import ErrorAnswer, ErrorBody
 from collector.model import GatewayRecord, Id, Span
 from collector.query.learned.clocks import ClockReport
+from collector.query.reports.compare import compare, side_of
 from collector.query.reports.doctor import DoctorFinding, DoctorReport
 from collector.query.reports.joins import (
     ApiJoins,
@@ -113,6 +115,19 @@ TIMELINE = stitch(
     )
 )
 EXPLANATION = build_explanation(TIMELINE)
+_OTHER_RECORD = replace(
+    _RECORD_OF_GATEWAY,
+    record_id=_OTHER,
+    ids=(Id("apim_correlation_id", _OTHER),),
+    trace_id="",
+    outgoing_span_id="",
+    duration_ns=24 * NS_PER_MS,
+    backend_ns=13 * NS_PER_MS,
+)
+COMPARISON = compare(
+    side_of(TIMELINE),
+    side_of(stitch(StitchInputs(records=(_OTHER_RECORD,), now_ns=_HOUR.end_ns))),
+)
 STORED = Stored(id=_TRACE, records=(_RECORD_OF_GATEWAY,), spans=(_SPAN,), logs=(), is_cut=False)
 FOUND = Found(
     requests=(

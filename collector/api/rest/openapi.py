@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from collector.answers import Answer, answer_name, record_name
 from collector.api.rest import examples
+from collector.query.reports.compare import COMPARE_PARAMETERS
 from collector.query.reports.sampling import SAMPLE_PARAMETERS
 from collector.query.search.described import DESCRIBED
 from collector.query.search.filters import PARAMETERS, Parameter
@@ -200,6 +201,17 @@ CLOCKS = _route(
     "when zero lies outside of them; `?raw=true` of a timeline leaves every clock as it is.",
     examples.CLOCKS,
     tag="overview",
+)
+COMPARE = _route(
+    "compare",
+    "Two requests side by side",
+    "Phases and calls of A against B, or against the typical request of the same route: aligned by "
+    "the services and operations above them, with what they took on the critical path, and what "
+    "only one side does. Differences are A minus B.",
+    examples.COMPARISON,
+    tag="overview",
+    parameters=COMPARE_PARAMETERS,
+    errors=(*_ALWAYS, 404),
 )
 DOCTOR = _route(
     "doctor",

@@ -8,6 +8,7 @@ from collector.clock import Clock
 from collector.query.learned.clocks import ClockReport, Clocks
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners
+from collector.query.reports.compare import Comparing, Comparison
 from collector.query.reports.doctor import Doctor, DoctorReport
 from collector.query.reports.joins import JoinReport, Joins
 from collector.query.reports.outcomes import OutcomeReport, Outcomes
@@ -15,6 +16,7 @@ from collector.query.reports.sampling import Sampling
 from collector.query.results import ApiReport, Apis, Sources
 from collector.query.search.filters import collect_pairs, parse_range
 from collector.query.timelines.rows import RowStitching
+from collector.query.timelines.timelines import Timelines
 from collector.store import Store
 from collector.timestamps import NS_PER_S
 
@@ -37,6 +39,7 @@ class Reports:
         freshness: Freshness,
         clocks: Clocks,
         likely_partners: LikelyPartners,
+        timelines: Timelines,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -46,6 +49,7 @@ class Reports:
         self._doctor = Doctor(samples)
         self._outcomes = Outcomes(samples)
         self._joins = Joins(samples, likely_partners)
+        self._comparing = Comparing(store, clock, timelines, rows)
 
     def sources(self, pairs: Pairs = ()) -> Sources:
         """Return how fresh and complete each source is, by name."""
@@ -86,6 +90,10 @@ class Reports:
     def doctor(self, pairs: Pairs = ()) -> DoctorReport:
         """Return what is wrong again and again in a sample, the most frequent first."""
         return self._doctor.report(pairs)
+
+    def compare(self, pairs: Pairs) -> Comparison:
+        """Return a request against another one, or against the typical one of its route."""
+        return self._comparing.compare(pairs)
 
     def joins(self, pairs: Pairs = ()) -> JoinReport:
         """Return how the gateway records of a sample are joined."""
