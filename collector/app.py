@@ -115,7 +115,12 @@ async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> N
     journal = JournalFolder(kept.directory, kept_s=kept.kept_s, kept_bytes=kept.kept_bytes)
     rows = GatewayRows(store, journal, parse_service_rules(settings.gateway_spans))
     loader = Loader(
-        rows, journal, METRICS, rewrite=_rewrite_refused, min_free_bytes=kept.min_free_bytes
+        rows,
+        journal,
+        METRICS,
+        rewrite=_rewrite_refused,
+        describe=_describe_damaged,
+        min_free_bytes=kept.min_free_bytes,
     )
     thread = threading.Thread(target=loader.run, args=(halt,), name="loader")
     thread.start()
@@ -132,6 +137,12 @@ def _rewrite_refused(stream: Stream, message: bytes) -> bytes:
     from collector.intake import rewrite_refused
 
     return rewrite_refused(stream, message)
+
+
+def _describe_damaged(stream: Stream, damaged: bytes) -> str:
+    from collector.intake import describe_damaged
+
+    return describe_damaged(stream, damaged)
 
 
 async def run_query(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:

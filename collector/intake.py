@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,9 @@ _STATUS_INTERVAL_S = 2.0
 _RECEIVED_TAG = encode_varint(2001 << 3 | 1)
 _DOOR_TAG = encode_varint(2002 << 3 | 2)
 _TENANT_TAG = encode_varint(2003 << 3 | 2)
+# what of a damaged message still tells something: a resource's service.name, a span's two ids
+_SERVICE = re.compile(rb"service\.name\x12[\x03-\x60]\x0a[\x01-\x5e]([A-Za-z0-9._/-]+)")
+_SPAN_START = re.compile(rb"\x0a\x10[\x00-\xff]{16}\x12\x08")
 _log = logging.getLogger(__name__)
 
 
@@ -68,6 +72,19 @@ def rewrite_refused(stream: Stream, message: bytes) -> bytes:
         Undecodable: the bytes are not such a message. Never retried.
     """
     return add_checksum(*drop_unknown_fields(stream, message))
+
+
+def describe_damaged(stream: Stream, damaged: bytes) -> str:
+    """Say how many records damaged bytes of a segment held and whose, as far as can be read."""
+    door = re.search(re.escape(_DOOR_TAG) + rb"[\x01-\x40]([a-z0-9-]{2,40})", damaged)
+    whose = sorted({name.decode() for name in _SERVICE.findall(damaged)})
+    count = len(_SPAN_START.findall(damaged)) if stream is Stream.TRACE else 0
+    parts = [f"about {count} spans"] if count else [f"an unknown number of {stream} records"]
+    if door:
+        parts.append(f"through {door[1].decode()}")
+    if whose:
+        parts.append(f"of {', '.join(whose[:10])}")
+    return " ".join(parts)
 
 
 @dataclass(slots=True)

@@ -18,20 +18,21 @@ from collector.journal.segments import (
 from collector.model import Stream
 
 DEAD_LETTER = "dead-letter"
-_SEGMENT_ID = re.compile(r"\d{20}-[0-9a-f]{8}")
+_SEGMENT_ID = re.compile(r"\d{20}-[0-9a-f]{8}(?:\.\d+x\d+)?")
 
 
 def move_to_dead_letter(directory: Path, stream: Stream, message: bytes, reason: str) -> Path:
     """
     Keep one message that the store refuses for good, beside the reason, and return its path.
 
-    The file is a segment of one message, named after its bytes: doing it twice leaves one.
+    The file is a segment of one message, named after its bytes: doing it twice leaves one. Without
+    bytes, for a message that is missing, it is empty and named after the reason.
     """
     folder = directory / DEAD_LETTER
     make_folder(folder)
-    path = folder / f"{stream}-{sha256(message).hexdigest()[:32]}{SEALED}"
+    path = folder / f"{stream}-{sha256(message or reason.encode()).hexdigest()[:32]}{SEALED}"
     _write_note(path, stream, reason)
-    _write_file(path, encode_varint(len(message)) + message)
+    _write_file(path, encode_varint(len(message)) + message if message else b"")
     sync_directory(folder)
     return path
 
@@ -57,10 +58,12 @@ def replay_dead_letters(directory: Path, now_ns: int) -> int:
     """
     Make sealed segments of the dead letters again, and return how many.
 
-    Messages get new ids, whole segments keep theirs.
+    Messages get new ids, whole segments keep theirs. Letters that only tell of what is missing
+    stay: there is nothing to load in them.
     """
     folder = directory / DEAD_LETTER
-    letters = sorted(folder.glob(f"*{SEALED}")) if folder.exists() else []
+    found = sorted(folder.glob(f"*{SEALED}")) if folder.exists() else []
+    letters = [letter for letter in found if letter.stat().st_size]
     for number, letter in enumerate(letters):
         name, _, kept_id = letter.stem.partition("-")
         stream = directory / name

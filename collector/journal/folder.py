@@ -14,6 +14,7 @@ from collector.journal.segments import (
     SEALED,
     Segment,
     encode_varint,
+    find_damage,
     find_messages,
     find_sealed,
     free_bytes,
@@ -52,14 +53,20 @@ class JournalFolder:
         """Write a file of the segments' form; nothing is synced."""
         path.write_bytes(b"".join(encode_varint(len(each)) + each for each in messages))
 
-    def read_rest(self, path: Path, start: int) -> bytes:
+    def find_damage(self, path: Path) -> list[tuple[int, int]]:
+        """Return where damaged bytes start and end; see the function of the same name."""
+        return find_damage(path)
+
+    def read_damaged(self, path: Path, start: int, end: int) -> bytes:
         """
-        Return what lies behind byte *start* of a damaged segment, for `dead_letter`.
+        Return damaged bytes of a segment, for `dead_letter`.
 
         A length that spans all of it is left out, because `dead_letter` writes one: a damaged dead
         letter that is replayed becomes the same dead letter again.
         """
-        rest = path.read_bytes()[start:]
+        with path.open("rb") as file:
+            file.seek(start)
+            rest = file.read(end - start)
         for size in range(1, min(6, len(rest))):
             length = encode_varint(len(rest) - size)
             if len(length) == size and rest.startswith(length):

@@ -1,11 +1,13 @@
 """
 Segments on disk: the files, and how they are read.
 
-A segment is `journal/<stream>/<id>.open` while it is written and `<id>.seg` once it is sealed. The
-id is its creation time in 20 digits of nanoseconds, a dash and 8 random hex digits, so names sort
-by age. A file is a run of length-delimited protobuf messages, which is ClickHouse's `Protobuf`
-format: the file that was synced is the file that is loaded. Every message ends with a checksum
-field (`add_checksum`), so what a crash left half-written is found by walking lengths and checksums.
+A segment is `journal/<stream>/<id>.open` while it is written and `<id>.<messages>x<bytes>.seg` once
+it is sealed: its name says what it has to hold, which costs no write and no sync of its own. The id
+is its creation time in 20 digits of nanoseconds, a dash and 8 random hex digits, so names sort by
+age. (Versions before wrote `<id>.seg`, which is still read.) A file is a run of length-delimited
+protobuf messages, which is ClickHouse's `Protobuf` format: the file that was synced is the file
+that is loaded. Every message ends with a checksum field (`add_checksum`). Where a length or a
+checksum is wrong, the tag of the next checksum shows where the next message may begin.
 
 The process that writes a segment holds a lock on it: recovery takes over only abandoned ones.
 """
@@ -39,6 +41,8 @@ def encode_varint(value: int) -> bytes:
 
 _CHECKSUM_TAG = encode_varint(2047 << 3 | 5)
 _CHECKSUM_BYTES = len(_CHECKSUM_TAG) + 4
+# a message larger than that whose neighbour lost both its length and its tag is not found again
+_SEARCHED_BYTES = 1024 * 1024
 
 
 def add_checksum(message: bytes, trailer: bytes = b"") -> bytes:
@@ -62,22 +66,44 @@ class Segment:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of a segment: a message without its length, or what is no message any more."""
+
+    start: int
+    end: int
+    is_whole: bool
+
+
+def seal_name(segment_id: str, messages: int, size: int) -> str:
+    """Return the name of a sealed segment."""
+    return f"{segment_id}.{messages}x{size}{SEALED}"
+
+
+def read_name(name: str) -> tuple[str, int | None, int | None]:
+    """Return a segment's id, and its number of messages and bytes where the name has them."""
+    segment_id, _, sealed = name.removesuffix(SEALED).partition(".")
+    messages, _, size = sealed.partition("x")
+    if messages.isdigit() and size.isdigit():
+        return segment_id, int(messages), int(size)
+    return segment_id, None, None
+
+
 def find_sealed(directory: Path, stream: Stream | None = None) -> list[Segment]:
     """Return the sealed segments of the journal at *directory*, oldest first."""
     found = []
     for each in Stream if stream is None else (stream,):
         for name, size in scan_folder(directory / each, SEALED):
-            segment_id = name.removesuffix(SEALED)
-            found.append(Segment(segment_id, each, directory / each / name, size))
+            found.append(Segment(read_name(name)[0], each, directory / each / name, size))
     return sorted(found, key=lambda segment: segment.id)
 
 
 def read_messages(path: Path) -> Iterator[tuple[int, bytes]]:
     """
-    Yield the offset and bytes of each message of a segment, trailer included, length excluded.
+    Yield the offset and bytes of each whole message, trailer included, length excluded.
 
     Raises:
-        JournalError: a length or a checksum is wrong at some offset; what came before is good.
+        JournalError: at the end, when something is damaged or missing; all that is whole is read.
     """
     for start, message in _view_messages(path):
         yield start, bytes(message)
@@ -85,26 +111,43 @@ def read_messages(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def find_messages(path: Path) -> Iterator[tuple[int, int]]:
     """
-    Yield where each message of a segment starts and ends, without a copy of it.
+    Yield where each whole message of a segment starts and ends, without a copy of it.
 
     Raises:
-        JournalError: a length or a checksum is wrong at some offset; what came before is good.
+        JournalError: at the end, when something is damaged or missing; all that is whole is found.
     """
     for start, message in _view_messages(path):
         yield start, start + len(message)
 
 
-def _view_messages(path: Path) -> Iterator[tuple[int, memoryview]]:
-    size = path.stat().st_size
-    if not size:
-        return
-    end = 0
+def find_damage(path: Path) -> list[tuple[int, int]]:
+    """Return where a segment's damaged bytes start and end, in order."""
+    if not path.stat().st_size:
+        return []
     with map_file(path) as view:
-        for start, end in walk_messages(view):
-            with view[start:end] as message:
-                yield start, message
-    if end != size:
-        raise JournalError(f"segment {path.name} is damaged at byte {end}")
+        return [(piece.start, piece.end) for piece in walk(view) if not piece.is_whole]
+
+
+def _view_messages(path: Path) -> Iterator[tuple[int, memoryview]]:
+    damaged: list[Piece] = []
+    count, size = 0, path.stat().st_size
+    if size:
+        with map_file(path) as view:
+            for piece in walk(view):
+                if piece.is_whole:
+                    count += 1
+                    with view[piece.start : piece.end] as message:
+                        yield piece.start, message
+                else:
+                    damaged.append(piece)
+    _, wanted_count, wanted_size = read_name(path.name)
+    problems = [f"damaged at byte {piece.start} to {piece.end}" for piece in damaged[:10]]
+    if wanted_size is not None and size != wanted_size:
+        problems.append(f"{size} bytes long instead of {wanted_size}")
+    if wanted_count is not None and count != wanted_count:
+        problems.append(f"left with {count} of {wanted_count} messages")
+    if problems:
+        raise JournalError(f"segment {path.name} is {', '.join(problems)}")
 
 
 @contextlib.contextmanager
@@ -124,27 +167,75 @@ def release(segment: Segment) -> None:
     sync_directory(segment.path.parent)
 
 
-def walk_messages(view: memoryview) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each whole message, until the end or the first that is not whole."""
-    at, size = 0, len(view)
-    while at < size:
-        length, shift = 0, 0
-        while at < size and shift < 35:
-            byte = view[at]
-            length |= (byte & 0x7F) << shift
-            at, shift = at + 1, shift + 7
-            if byte < 0x80:
-                break
-        else:
-            return
-        end = at + length
-        if length < _CHECKSUM_BYTES or end > size:
-            return
-        checksum = isal_zlib.crc32(view[at : end - _CHECKSUM_BYTES])
-        if view[end - _CHECKSUM_BYTES : end] != _CHECKSUM_TAG + checksum.to_bytes(4, "little"):
-            return
-        yield at, end
-        at = end
+def walk(view: memoryview) -> Iterator[Piece]:
+    """
+    Yield the pieces of a segment in order: whole messages, and what lies between them.
+
+    A message whose length alone is damaged is whole: its checksum says so.
+    """
+    at, damaged_from = 0, 0
+    while at < len(view):
+        found = _read_message(view, at) or _find_message(view, at)
+        if found is None:
+            break
+        if found[0] > at and found[2] > damaged_from:
+            yield Piece(damaged_from, found[2], is_whole=False)
+        yield Piece(found[0], found[1], is_whole=True)
+        at = damaged_from = found[1]
+    if damaged_from < len(view):
+        yield Piece(damaged_from, len(view), is_whole=False)
+
+
+def _read_length(view: memoryview, at: int) -> tuple[int, int] | None:
+    """Return start and end of the message that the length at *at* tells of, if it lies within."""
+    start, length, shift = at, 0, 0
+    while start < len(view) and shift < 35:
+        byte = view[start]
+        length |= (byte & 0x7F) << shift
+        start, shift = start + 1, shift + 7
+        if byte < 0x80:
+            end = start + length
+            return (start, end) if end <= len(view) else None
+    return None
+
+
+def _read_message(view: memoryview, at: int) -> tuple[int, int, int] | None:
+    """Return start and end of the message at *at* and where its length starts, if it is whole."""
+    told = _read_length(view, at)
+    return (*told, at) if told is not None and _is_sound(view, *told) else None
+
+
+def _find_message(view: memoryview, at: int) -> tuple[int, int, int] | None:
+    """Return the next message behind damage at *at*; one that has lost only its length is here."""
+    told = _read_length(view, at)
+    if told is not None and (found := _read_message(view, told[1])) is not None:
+        return found
+    content = view.obj
+    assert isinstance(content, mmap.mmap | bytes)
+    tag = content.find(_CHECKSUM_TAG, at)
+    while tag >= 0:
+        end = tag + _CHECKSUM_BYTES
+        for start in range(at + 1, min(at + 6, tag + 1)):
+            if end <= len(view) and _is_sound(view, start, end):
+                return start, end, at
+        # its own tag may be damaged too: then this is the end of the one behind it
+        for place in range(max(at, tag - _SEARCHED_BYTES), tag):
+            told = _read_length(view, place)
+            if told is not None and told[1] == end and _is_sound(view, *told):
+                return (*told, place)
+        found = _read_message(view, end)
+        if found is not None:
+            return found
+        tag = content.find(_CHECKSUM_TAG, tag + 1)
+    return None
+
+
+def _is_sound(view: memoryview, start: int, end: int) -> bool:
+    tag = end - _CHECKSUM_BYTES
+    if tag < start or view[tag : end - 4] != _CHECKSUM_TAG:
+        return False
+    checksum: int = isal_zlib.crc32(view[start:tag])
+    return view[end - 4 : end] == checksum.to_bytes(4, "little")
 
 
 def scan_folder(folder: Path, *suffixes: str) -> list[tuple[str, int]]:

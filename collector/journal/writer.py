@@ -26,9 +26,10 @@ from collector.journal.segments import (
     make_folder,
     map_file,
     scan_folder,
+    seal_name,
     sync_directory,
     sync_file,
-    walk_messages,
+    walk,
 )
 from collector.model import Stream
 from collector.telemetry import Metrics
@@ -58,6 +59,7 @@ class _OpenSegment:
     fd: int
     opened_ns: int
     size: int = 0
+    messages: int = 0
 
     def append(self, parts: list[bytes]) -> int:
         """Write *parts* behind the durable bytes, without syncing, and return their size."""
@@ -83,7 +85,9 @@ class _OpenSegment:
         if not self.size:
             self.path.unlink(missing_ok=True)
         elif self.path.exists():  # else renamed by an attempt that failed after that
-            self.path.rename(self.path.with_suffix(SEALED))
+            self.path.rename(
+                self.path.with_name(seal_name(self.path.stem, self.messages, self.size))
+            )
         sync_directory(self.path.parent)
         os.close(self.fd)
 
@@ -297,6 +301,7 @@ class Journal:
             raise _translated(exc) from exc
         for stream, size in written.items():
             self._segments[stream].size += size
+            self._segments[stream].messages += len(by_stream[stream]) // 2
             self._stored_bytes += size
             self._free_bytes -= size
             self._metrics.count("hopline_journal_bytes_total", size, stream=stream)
@@ -374,8 +379,11 @@ class Journal:
         size = os.fstat(fd).st_size
         if size:
             with map_file(path) as view:
-                for _, end in walk_messages(view):
-                    segment.size = end
+                # damage with whole messages behind it is no torn end: it stays, to be reported
+                for piece in walk(view):
+                    if piece.is_whole:
+                        segment.size = piece.end
+                        segment.messages += 1
         if segment.size < size:
             _log.warning("cut %d torn bytes from %s", size - segment.size, path.name)
             self._metrics.count("hopline_journal_torn_bytes_total", size - segment.size)

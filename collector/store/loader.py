@@ -7,7 +7,8 @@ A segment is released only after its rows are on disk. What can go wrong, and wh
   stream waits behind it, in order; the other streams go on.
 - ClickHouse refuses the bytes: the segment is halved until the refused messages stand alone. They
   are rewritten and tried once more, else they go to the dead letter; all beside them is loaded.
-- A checksum is wrong: what comes before it is loaded, the rest goes to the dead letter.
+- A checksum is wrong, or the end is missing: what is whole is loaded, the damaged bytes go to the
+  dead letter, which says how much is missing and whose it was.
 - Anything else is a bug of ours. The segment is tried again; when it has failed `_MAX_FAULTS` times
   at the same place, it is set aside as a whole, so that a bug that needs particular bytes costs
   their arrival and not that of everything behind them. It keeps its id: a replay after the bug is
@@ -46,15 +47,19 @@ class Journal(Protocol):
         ...
 
     def find_messages(self, path: Path) -> Iterator[tuple[int, int]]:
-        """Yield start and end of each message; `JournalError` where the file is damaged."""
+        """Yield start and end of each whole message; then `JournalError` if that is not all."""
         ...
 
     def read_messages(self, path: Path) -> Iterator[tuple[int, bytes]]:
-        """Yield offset and bytes of each message; `JournalError` where the file is damaged."""
+        """Yield offset and bytes of each whole message; then `JournalError` if that is not all."""
         ...
 
-    def read_rest(self, path: Path, start: int) -> bytes:
-        """Return what lies behind *start* of a damaged file, as it can be buried."""
+    def find_damage(self, path: Path) -> list[tuple[int, int]]:
+        """Return where damaged bytes start and end."""
+        ...
+
+    def read_damaged(self, path: Path, start: int, end: int) -> bytes:
+        """Return damaged bytes as they can be kept."""
         ...
 
     def write_messages(self, path: Path, messages: Sequence[bytes]) -> None:
@@ -146,7 +151,8 @@ class Loader:
     Loads segments one after the other, in a thread of its own.
 
     *rewrite* makes other bytes of a message that ClickHouse refuses, with the same content, or
-    raises. *pauses_s* lie between the tries of a segment; the last one repeats.
+    raises. *describe* says what damaged bytes held, as far as they can be read. *pauses_s* lie
+    between the tries of a segment; the last one repeats.
     """
 
     def __init__(
@@ -156,6 +162,7 @@ class Loader:
         metrics: Metrics,
         *,
         rewrite: Callable[[Stream, bytes], bytes] | None = None,
+        describe: Callable[[Stream, bytes], str] | None = None,
         pauses_s: Sequence[float] = _PAUSES_S,
         min_free_bytes: int = 0,
     ) -> None:
@@ -163,6 +170,7 @@ class Loader:
         self._journal = journal
         self._metrics = metrics
         self._rewrite = rewrite
+        self._describe = describe
         self._pauses_s = pauses_s
         self._min_free_bytes = min_free_bytes
         self._delays: dict[Stream, _Delay] = {}
@@ -300,16 +308,14 @@ class Loader:
         _log.error("segment %s went to the dead letter as a whole: %s", segment.id, reason)
 
     def _load(self, segment: LoadableSegment) -> None:
-        end = 0
         try:
             # ClickHouse skips the checksum as it skips any field that it does not know
-            for _, message_end in self._journal.find_messages(segment.path):
-                end = message_end
+            for _ in self._journal.find_messages(segment.path):
+                pass
         except JournalError as exc:
-            _log.error("segment %s is damaged, loading what is whole: %s", segment.id, exc.message)
+            _log.error("%s; loading what is whole", exc.message)
             self._load_in_parts(segment)
-            rest = self._journal.read_rest(segment.path, end)
-            self._dead_letter(segment.stream, rest, exc.message)
+            self._keep_damaged(segment, exc.message)
             return
         try:
             self._store.load(segment)
@@ -330,6 +336,15 @@ class Loader:
                     spans += [(middle, end), (first, middle)]
                 elif refusal and not self._load_rewritten(part, messages[first]):
                     self._dead_letter(segment.stream, messages[first], refusal)
+
+    def _keep_damaged(self, segment: LoadableSegment, reason: str) -> None:
+        places = self._journal.find_damage(segment.path)
+        for start, end in places:
+            damaged = self._journal.read_damaged(segment.path, start, end)
+            whose = self._describe(segment.stream, damaged) if self._describe else ""
+            self._dead_letter(segment.stream, damaged, f"{reason}; {whose}" if whose else reason)
+        if not places:  # the end is missing, cut between two messages
+            self._dead_letter(segment.stream, b"", reason)
 
     def _read_whole(self, segment: LoadableSegment) -> Iterator[bytes]:
         try:

@@ -11,7 +11,7 @@ import pytest
 from collector import operations
 from collector.config import StoreSettings, load_settings
 from collector.errors import StoreUnavailable
-from collector.intake import rewrite_refused
+from collector.intake import describe_damaged, rewrite_refused
 from collector.journal import (
     JournalFolder,
     add_checksum,
@@ -61,6 +61,11 @@ _traces: list[int] = []
 
 class Crash(BaseException):
     """The end of the process, as far as a loader can tell."""
+
+
+def id_of(path: Path) -> str:
+    """Return the id of a sealed segment: its name tells its size as well."""
+    return path.name.partition(".")[0]
 
 
 def spans_of(trace: int, *numbers: int) -> bytes:
@@ -133,23 +138,41 @@ def test_refused_message_is_rewritten_and_loaded(store: Store, trace: int, tmp_p
     assert len(bench.letters()) == 1
 
 
-def test_damaged_segment_is_loaded_up_to_the_damage(
+def test_damaged_segment_costs_the_damaged_message(
     store: Store, trace: int, tmp_path: Path
 ) -> None:
-    """A flipped bit that ClickHouse would not notice ends the load; nothing after it is lost."""
+    """A flipped bit that ClickHouse would not notice costs its message; it is said whose it was."""
     bench = Bench(tmp_path, store)
     path = bench.append(*(spans_of(trace, number) for number in range(6)))
     content = bytearray(path.read_bytes())
     at = content.index(b"operation 3")
     content[at] ^= 0x20
     path.write_bytes(content)
-    bench.loader.load_sealed()
-    assert stored(store, trace) == once(0, 1, 2)
+    bench.make_loader(store, describe=describe_damaged).load_sealed()
+    assert stored(store, trace) == once(0, 1, 2, 4, 5)
     assert bench.is_empty()
-    kept = bench.letters()[0].read_bytes()
-    assert all(f"peration {number}".encode() in kept for number in (3, 4, 5))
-    assert b"operation 2" not in kept
+    (letter,) = bench.letters()
+    assert b"peration 3" in letter.read_bytes()
+    assert b"operation 2" not in letter.read_bytes()
     assert "damaged at byte" in bench.reasons()[0]
+    assert "about 1 spans of orders" in bench.reasons()[0]
+
+
+def test_segment_cut_between_messages_is_no_success(
+    store: Store, trace: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is missing from the end is reported by verify, kept as a dead letter, and no replay."""
+    bench = Bench(tmp_path, store)
+    path = bench.append(*(spans_of(trace, number) for number in range(3)))
+    ends = [end for _, end in bench.journal.find_messages(path)]
+    path.write_bytes(path.read_bytes()[: ends[1]])
+    list_journal = operations._check_journal(load_settings(data_dir=tmp_path))
+    assert any(is_bad and "2 of 3 messages" in line for line, is_bad in list_journal)
+    bench.loader.load_sealed()
+    assert stored(store, trace) == once(0, 1)
+    assert "2 of 3 messages" in bench.reasons()[0]
+    assert bench.replay() == 0
+    assert len(bench.letters()) == 1
 
 
 def test_damage_that_is_replayed_is_the_same_dead_letter(
@@ -167,7 +190,7 @@ def test_damage_that_is_replayed_is_the_same_dead_letter(
         assert bench.replay() == 1
         bench.loader.load_sealed()
     assert {path.name: path.read_bytes() for path in bench.letters()} == before
-    assert stored(store, trace) == once(0)
+    assert stored(store, trace) == once(0, 2)
 
 
 def test_torn_segment_is_loaded_up_to_the_tear(store: Store, trace: int, tmp_path: Path) -> None:
@@ -263,12 +286,12 @@ def test_segment_that_always_meets_a_bug_is_set_aside(
     bench.append(spans_of(trace, 3))
 
     def fail(segment: LoadableSegment) -> None:
-        if segment.id == first.stem:
+        if segment.id == id_of(first):
             raise ZeroDivisionError("a bug after the rows were stored")
 
     faulty.after = fail
     assert bench.run_until(bench.is_empty)
-    assert faulty.loaded == [first.stem] * 5 + faulty.loaded[5:]
+    assert faulty.loaded == [id_of(first)] * 5 + faulty.loaded[5:]
     assert [path.name for path in bench.letters()] == [f"trace-{first.name}"]
     assert "5 times" in bench.reasons()[0]
     assert "ZeroDivisionError" in bench.reasons()[0]
@@ -308,12 +331,12 @@ def test_store_that_does_not_answer_keeps_the_order(
     refusals = iter(range(12))
 
     def fail(segment: LoadableSegment) -> None:
-        if segment.id == paths[1].stem and next(refusals, None) is not None:
+        if segment.id == id_of(paths[1]) and next(refusals, None) is not None:
             raise StoreUnavailable("the store is away")
 
     faulty.before = fail
     assert bench.run_until(bench.is_empty)
-    assert faulty.loaded == [path.stem for path in paths]
+    assert faulty.loaded == [id_of(path) for path in paths]
     assert stored(store, trace) == once(0, 1, 2, 3)
     retries = bench.metrics.value("hopline_store_load_retries_total", reason="store_unavailable")
     assert retries == 12

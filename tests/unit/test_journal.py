@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import itertools
 import os
 from pathlib import Path
 
@@ -331,17 +332,105 @@ def test_find_sealed_orders_all_streams_by_age(tmp_path: Path) -> None:
     assert [segment.id for segment in find_sealed(tmp_path)] == ["1-a", "2-a", "3-a"]
 
 
-def test_damaged_segment_is_reported(tmp_path: Path) -> None:
-    """A sealed segment with a wrong byte yields what came before it, then an error."""
-    content = b"".join(encode_varint(len(each)) + each for each in MESSAGES[:3])
-    damaged = bytearray(content)
-    damaged[len(MESSAGES[0]) + 20] ^= 1
-    path = tmp_path / "x.seg"
-    path.write_bytes(damaged)
-    reading = read_messages(path)
-    assert next(reading)[1] == MESSAGES[0]
-    with pytest.raises(JournalError):
-        list(reading)
+def read_what_is_left(path: Path) -> tuple[list[bytes], str]:
+    """Return the whole messages of a segment, and what it says is wrong with it."""
+    found: list[bytes] = []
+    try:
+        for _, message in read_messages(path):
+            found.append(message)
+    except JournalError as exc:
+        return found, exc.message
+    return found, ""
+
+
+async def sealed(folder: Path, messages: list[bytes]) -> Path:
+    """Return the segment that the real journal makes of *messages*."""
+    journal = make_journal(folder)
+    for message in messages:
+        await journal.append([(Stream.TRACE, message)])
+    await journal.close()
+    return find_sealed(folder / "journal", Stream.TRACE)[-1].path
+
+
+@settings(
+    max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(data=st.data(), sizes=st.lists(st.integers(0, 400), min_size=1, max_size=8))
+def test_flipped_bit_costs_one_message(
+    tmp_path: Path, data: st.DataObject, sizes: list[int]
+) -> None:
+    """Whichever bit is flipped, all other messages are read, and the damage is reported."""
+    messages = [add_checksum(os.urandom(size)) for size in sizes]
+    content = bytearray(b"".join(encode_varint(len(each)) + each for each in messages))
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path = tmp_path / f"1-a.{len(messages)}x{len(content)}.seg"
+    path.write_bytes(content)
+    found, problem = read_what_is_left(path)
+    assert len(found) >= len(messages) - 1
+    assert all(each in messages for each in found)
+    # a damaged length alone costs nothing: the checksum tells where its message ends
+    assert problem if len(found) < len(messages) else not problem
+
+
+@settings(
+    max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(data=st.data(), hole=st.integers(1, 600))
+def test_hole_costs_only_what_it_touches(tmp_path: Path, data: st.DataObject, hole: int) -> None:
+    """Bytes that became zeros, as a lost page does, cost the messages that they belong to."""
+    messages = [add_checksum(os.urandom(60 + 40 * number)) for number in range(8)]
+    ends = list(itertools.accumulate(len(encode_varint(len(m))) + len(m) for m in messages))
+    content = bytearray(b"".join(encode_varint(len(each)) + each for each in messages))
+    first = data.draw(st.integers(0, len(content) - 1))
+    content[first : first + hole] = bytes(min(hole, len(content) - first))
+    path = tmp_path / f"1-a.{len(messages)}x{len(content)}.seg"
+    path.write_bytes(content)
+    found, problem = read_what_is_left(path)
+    untouched = [
+        message
+        for message, start, end in zip(messages, [0, *ends], ends, strict=False)
+        if end <= first or start >= first + hole
+    ]
+    assert [each for each in found if each in untouched] == untouched
+    assert all(each in messages for each in found)
+    assert problem or found == messages
+
+
+async def test_cut_between_two_messages_is_noticed(tmp_path: Path) -> None:
+    """A sealed segment knows how many messages it has to hold, and says what is missing."""
+    path = await sealed(tmp_path, MESSAGES[:4])
+    assert read_what_is_left(path) == (MESSAGES[:4], "")
+    content = path.read_bytes()
+    path.write_bytes(content[: -len(MESSAGES[3]) - len(encode_varint(len(MESSAGES[3])))])
+    found, problem = read_what_is_left(path)
+    assert found == MESSAGES[:3]
+    assert "left with 3 of 4 messages" in problem
+    path.write_bytes(b"")
+    assert "left with 0 of 4 messages" in read_what_is_left(path)[1]
+
+
+async def test_segment_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """A sealed segment whose name is its id alone is read, and its id stays."""
+    path = await sealed(tmp_path, MESSAGES[:3])
+    (segment,) = find_sealed(tmp_path / "journal")
+    path.rename(path.with_name(f"{segment.id}.seg"))
+    (renamed,) = find_sealed(tmp_path / "journal")
+    assert renamed.id == segment.id
+    assert read_what_is_left(renamed.path) == (MESSAGES[:3], "")
+
+
+def test_recovery_keeps_what_lies_behind_damage(tmp_path: Path) -> None:
+    """A bad byte within an abandoned segment does not cut off the messages behind it."""
+    content = bytearray(b"".join(encode_varint(len(each)) + each for each in MESSAGES))
+    content[len(MESSAGES[0]) + 20] ^= 1
+    stream = tmp_path / "trace"
+    stream.mkdir()
+    (stream / "00000000000000000001-00000000.open").write_bytes(content + b"\x40torn")
+    limits = JournalSettings(tmp_path, 1 << 30, 1 << 20, 60_000)
+    Journal(limits, ManualClock(), Metrics()).open()
+    found, problem = read_what_is_left(find_sealed(tmp_path)[0].path)
+    assert found == [MESSAGES[0], *MESSAGES[2:]]
+    assert "damaged at byte" in problem
 
 
 def recover(folder: Path, content: bytes) -> tuple[list[bytes], float]:
