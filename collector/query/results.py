@@ -105,7 +105,8 @@ class SourceReport:
 
     `stream` is the kind of what it sends, or `pull` for a source that is polled. `watermark_ns`:
     events before it are almost surely here. `lag_*_ns` is reception minus event. Counts are of
-    this ingest process's life. `last_error` says why a polled source could not be read.
+    this ingest process's life. `last_error` says why a polled source could not be read, `note` what
+    is odd about its times and was left out of the watermark.
     """
 
     source: str
@@ -122,6 +123,7 @@ class SourceReport:
     rejected: int = 0
     ignored: int = 0
     last_error: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,11 +60,19 @@ def judge_state(
     return judge_completeness(
         arrived,
         lags,
-        end_ns=root.raw_end,
+        end_ns=_end_of(root, members),
         now_ns=now_ns,
         is_unsampled=any(joint.record.is_sampled is False for joint in own),
         is_answered_by_gateway=_is_answered_by_gateway(root),
     )
+
+
+def _end_of(root: Node, members: Sequence[Node]) -> int:
+    """Return when a request ended; nothing ends after all that is known of it has arrived."""
+    arrived = [node.span.received_ns for node in members if node.span is not None]
+    arrived += [node.record.record.received_ns for node in members if node.record is not None]
+    last = max(arrived, default=0)
+    return min(root.raw_end, last) if last else root.raw_end
 
 
 def are_spans_lost(expected: Sequence[Expected]) -> bool:

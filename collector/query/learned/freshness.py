@@ -14,6 +14,11 @@ from typing import Any
 
 from collector.clock import Clock
 from collector.model import Stream
+from collector.query.learned.lateness import (
+    LyingClock,
+    find_lying_clocks,
+    prevailing_lag_ns,
+)
 from collector.query.refreshed import Refreshed
 from collector.query.results import SourceReport
 from collector.stitch.completeness import SPAN_SOURCE, SourceLag
@@ -21,8 +26,6 @@ from collector.store import SourceStat, Store
 from collector.timestamps import NS_PER_S, format_duration, format_timestamp
 
 _REFRESH_NS = 5 * NS_PER_S
-# Even a source without lag needs a segment to be closed and loaded.
-_LEAST_LAG_NS = 3 * NS_PER_S
 # A source that was silent for so long may be down: its watermark no longer moves with the clock.
 _SILENCE_NS = 15 * 60 * NS_PER_S
 _MAX_STATUS_BYTES = 4 * 1024 * 1024
@@ -56,6 +59,10 @@ class Freshness:
             if stat.stream == Stream.RECORD and _is_sending(stat, now_ns)
         )
 
+    def lying_clocks(self) -> list[LyingClock]:
+        """Return the sources some of whose events are stamped by a clock that is off."""
+        return lying_clocks_of(self._state.get().stats)
+
     def names(self, stream: Stream) -> list[str]:
         """Return the names of the sources that sent this kind of data."""
         return [stat.source for stat in self._state.get().stats if stat.stream == stream]
@@ -63,8 +70,17 @@ class Freshness:
     def reports(self) -> list[SourceReport]:
         """Return what is known of each source, by stream and name."""
         now_ns = self._clock.now_ns()
+        stats = self._state.read().stats
+        groups = _groups(stats)
+        notes = {(c.stream, c.source): c.note for c in lying_clocks_of(stats)}
         found = {
-            (stat.stream, stat.source): _report(stat, now_ns) for stat in self._state.read().stats
+            (stat.stream, stat.source): _report(
+                stat,
+                groups.get(_group_of(stat), (stat,)),
+                notes.get((stat.stream, stat.source), ""),
+                now_ns,
+            )
+            for stat in stats
         }
         for entry in self._read_ingest_counts():
             key = (str(entry.get("stream", "")), str(entry.get("source", "")))
@@ -124,17 +140,26 @@ class Freshness:
 
 def lags_of(stats: Sequence[SourceStat], now_ns: int) -> dict[str, SourceLag]:
     """Return the lag of each source of gateway records by its name, and that of all spans."""
+    return {source: _lag(group, now_ns) for source, group in _groups(stats).items()}
+
+
+def _groups(stats: Iterable[SourceStat]) -> dict[str, list[SourceStat]]:
+    """Return what is one source to a timeline: records by their source, all spans together."""
     groups: dict[str, list[SourceStat]] = {}
     for stat in stats:
         if stat.stream == Stream.RECORD:
             groups.setdefault(stat.source, []).append(stat)
         elif stat.stream == Stream.TRACE:
             groups.setdefault(SPAN_SOURCE, []).append(stat)
-    return {source: _lag(group, now_ns) for source, group in groups.items()}
+    return groups
+
+
+def _group_of(stat: SourceStat) -> str:
+    return SPAN_SOURCE if stat.stream == Stream.TRACE else stat.source
 
 
 def _lag(group: Sequence[SourceStat], now_ns: int) -> SourceLag:
-    p99_ns = max(_prevailing_lag(group), _LEAST_LAG_NS)
+    p99_ns = prevailing_lag_ns(group)
     watermark_ns = max(_watermark(stat, p99_ns, now_ns) for stat in group)
     return SourceLag(watermark_ns=watermark_ns, p99_lag_ns=p99_ns)
 
@@ -149,19 +174,14 @@ def _is_sending(stat: SourceStat, now_ns: int) -> bool:
     return now_ns - stat.last_received_ns <= max(_SILENCE_NS, 3 * stat.lag_p99_ns)
 
 
-def _prevailing_lag(group: Iterable[SourceStat]) -> int:
-    """Return the longest p99 lag, leaving out services that send less than a percent in all."""
-    slowest_first = sorted(group, key=lambda stat: -stat.lag_p99_ns)
-    budget = sum(stat.rows for stat in slowest_first) / 100
-    for stat in slowest_first:
-        budget -= stat.rows
-        if budget < 0:
-            return stat.lag_p99_ns
-    return slowest_first[-1].lag_p99_ns if slowest_first else 0
+def lying_clocks_of(stats: Sequence[SourceStat]) -> list[LyingClock]:
+    """Return the sources of every kind with a clock that is off, by stream and name."""
+    found = [clock for group in _groups(stats).values() for clock in find_lying_clocks(group)]
+    return sorted(found, key=lambda clock: (clock.stream, clock.source))
 
 
-def _report(stat: SourceStat, now_ns: int) -> SourceReport:
-    p99_ns = max(stat.lag_p99_ns, _LEAST_LAG_NS)
+def _report(stat: SourceStat, group: Sequence[SourceStat], note: str, now_ns: int) -> SourceReport:
+    p99_ns = prevailing_lag_ns([stat]) if not note else prevailing_lag_ns(group)
     return SourceReport(
         source=stat.source,
         stream=str(stat.stream),
@@ -172,6 +192,7 @@ def _report(stat: SourceStat, now_ns: int) -> SourceReport:
         lag_p90_ns=stat.lag_p90_ns,
         lag_p99_ns=stat.lag_p99_ns,
         watermark_ns=_watermark(stat, p99_ns, now_ns),
+        note=note,
     )
 
 

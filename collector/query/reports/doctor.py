@@ -11,14 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from collector.answers import Answer, Moment
+from collector.query.learned.freshness import Freshness
+from collector.query.learned.lateness import LyingClock
 from collector.query.reports.sampling import Sample, Sampling
 from collector.query.results import TimeRange
+from collector.stitch.doctor.catalogue import RULES
 from collector.stitch.doctor.diagnose import Diagnosis, diagnose
 from collector.stitch.doctor.overlap_rules import MIN_OVERLAPS
 from collector.stitch.doctor.rule import MIN_REQUESTS, MIN_SHARE
-from collector.stitch.timeline import Timeline
+from collector.stitch.timeline import Timeline, TimelineSpan
 
 _LAYERS = {"gateway": "gateway", "edge": "edge", "dependency": "dependency"}
+_MAX_EXAMPLES = 5
 _LAYER_OF_RULE = {"HEADER_STRIPPED_BY_APP": "app", "CLOCK": "host"}
 
 
@@ -63,8 +67,9 @@ class DoctorReport(Answer):
 class Doctor:
     """Examines requests. Thread-safe."""
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, freshness: Freshness) -> None:
         self._sampling = sampling
+        self._freshness = freshness
 
     def report(self, pairs: Iterable[tuple[str, str]]) -> DoctorReport:
         """
@@ -73,15 +78,19 @@ class Doctor:
         Raises:
             BadQuestion: a parameter cannot be understood; the message names it.
         """
-        return examine(self._sampling.draw(pairs))
+        return examine(self._sampling.draw(pairs), self._freshness.lying_clocks())
 
 
-def examine(sample: Sample) -> DoctorReport:
-    """Return what the rules say of a sample."""
+def examine(sample: Sample, clocks: Sequence[LyingClock] = ()) -> DoctorReport:
+    """Return what the rules say of a sample, and the *clocks* that the sources' lags give away."""
     timelines = sample.timelines
     roles = _roles(timelines)
-    findings = tuple(
-        _finding(found, _layer(found, roles.get(found.place, ""))) for found in diagnose(timelines)
+    findings = (
+        *(
+            _finding(found, _layer(found, roles.get(found.place, "")))
+            for found in diagnose(timelines)
+        ),
+        *(_of_clock(clock, sample) for clock in clocks),
     )
     notes = [sample.note] if sample.note else []
     if timelines and not findings:
@@ -109,6 +118,35 @@ def _finding(diagnosis: Diagnosis, layer: str) -> DoctorFinding:
         fix=diagnosis.fix,
         refs=diagnosis.refs,
     )
+
+
+def _of_clock(clock: LyingClock, sample: Sample) -> DoctorFinding:
+    """Tell of a clock that a source's lag gives away, with the requests that it shows in."""
+    timelines = sample.timelines
+    passing = [t for t in timelines if any(hop.service == clock.source for hop in t.hops)]
+    shown = [t for t in passing if any(_is_moved(span, clock.source) for span in t.spans)]
+    return DoctorFinding(
+        rule="SOURCE_CLOCK",
+        title="A source's events are stamped by a wrong clock",
+        meaning="Their lag is no lateness and is left out of the watermark; the spans are shown "
+        "moved into the calls that caused them, where these are known.",
+        hop=clock.source,
+        layer="host",
+        gateway="",
+        share_of_traffic=round(len(shown) / len(passing), 6) if passing else 0.0,
+        requests=len(passing),
+        affected=len(shown),
+        first_seen_ns=min((t.start_ns for t in shown), default=sample.range.start_ns),
+        last_seen_ns=max((t.start_ns for t in shown), default=sample.range.end_ns),
+        example_ids=tuple(t.id for t in shown[:_MAX_EXAMPLES]),
+        message=f"{clock.source}: {clock.note}",
+        fix=RULES["CLOCK"].fix_for(""),
+        refs=(),
+    )
+
+
+def _is_moved(span: TimelineSpan, service: str) -> bool:
+    return span.service == service and span.adjusted_by_ns != 0
 
 
 def _roles(timelines: Sequence[Timeline]) -> dict[str, str]:

@@ -46,7 +46,7 @@ class Reports:
         self._freshness = freshness
         self._clocks = clocks
         samples = Sampling(store, clock, freshness, rows)
-        self._doctor = Doctor(samples)
+        self._doctor = Doctor(samples, freshness)
         self._outcomes = Outcomes(samples)
         self._joins = Joins(samples, likely_partners)
         self._comparing = Comparing(store, clock, timelines, rows)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from collector.errors import BadQuestion
+from collector.query.learned.lateness import LyingClock
 from collector.query.reports.doctor import examine
 from collector.query.reports.outcomes import tabulate
 from collector.query.reports.sampling import Sample, parse_sample
@@ -107,3 +108,16 @@ def test_outcomes_add_up() -> None:
         "manufactured": 3,
         "phantom": 3,
     }
+
+
+def test_a_clock_that_a_sources_lag_gives_away_is_told() -> None:
+    """Three requests are too few for a diagnosis; the lag of the source says that it is a clock."""
+    timelines = many("clock-ahead", 3)
+    clock = LyingClock(
+        source="stock", stream="trace", rows=60, most_share=0.1, off_ns=HOUR, typical_ns=10**9
+    )
+    [found] = examine(sample(timelines), [clock]).findings
+    assert (found.rule, found.hop, found.layer) == ("SOURCE_CLOCK", "stock", "host")
+    assert (found.requests, found.affected) == (3, 3)
+    assert "a clock is behind" in found.message
+    assert "NTP" in found.fix

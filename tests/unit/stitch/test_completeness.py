@@ -14,7 +14,7 @@ from collector.stitch.completeness import (
     SourceLags,
     judge_completeness,
 )
-from tests.unit.stitch.building import MS, START, TRACE, record, shop_request, stitch
+from tests.unit.stitch.building import MS, START, TRACE, TraceBuilder, record, shop_request, stitch
 
 SECOND = 1000 * MS
 END = START + 120 * MS
@@ -121,3 +121,12 @@ def test_each_arrival_is_a_revision() -> None:
     known, trace = shop_request()
     assert stitch([], trace.spans, now_ns=END).revision == 1
     assert stitch([known], trace.spans, now_ns=END).revision == 2
+
+
+def test_a_clock_that_is_ahead_does_not_keep_a_request_open() -> None:
+    """A request cannot end after all that is known of it has arrived: its clock is ahead."""
+    trace = TraceBuilder()
+    trace.span("shop", 0, 100, received_ns=START - 7_000 * SECOND)
+    known = lags(30, 30)
+    timeline = stitch([], trace.spans, now_ns=START + SECOND, lags=known)
+    assert timeline.state == "complete"
