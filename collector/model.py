@@ -255,6 +255,11 @@ class GatewayRecord:
     received_ns: Moment = 0
 
     @property
+    def has_stayed_at_gateway(self) -> bool:
+        """Tell whether the gateway called no backend for it: nothing behind can know of it."""
+        return self.attempts == 0 or self.cache == "hit"
+
+    @property
     def reference(self) -> str:
         """The record as links and sentences name it."""
         return f"{self.gateway}/{self.record_id}"

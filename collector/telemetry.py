@@ -116,7 +116,8 @@ MEANINGS: Mapping[Name, str] = {
     "hopline_pull_failures_total": "pulls that failed, by source and reason",
     "hopline_api_requests_total": "answers of the query API, by route and status",
     "hopline_stitch_join_total": (
-        "gateway records joined, by api and tier (tier `none`: no span found)"
+        "gateway records joined, by api and tier (tier `none`: no span found, `gateway`: it never "
+        "left it)"
     ),
     "hopline_journal_pending_bytes": "bytes in the journal that are not loaded yet",
     "hopline_journal_disk_free_bytes": (

@@ -187,6 +187,11 @@ def _draw_verdict(document: Document, ink: Ink, width: int) -> Iterator[str]:
     for line in wrap(ink.clean(verdict.get("reason") or ""), width - 9):
         if line:
             yield f"         {line}"
+    if verdict.get("provisional"):
+        missing = ", ".join(str(source) for source in verdict.get("settled_by") or ())
+        note = f"provisional: {missing} may still report, and would settle it"
+        for line in wrap(ink.clean(note), width - 9):
+            yield f"         {ink.paint(line, 'yellow')}"
     for step in verdict.get("chain", ()):
         arrow = ink.pick("↳", "->")
         for index, line in enumerate(wrap(ink.clean(_chain_text(step)), width - 12)):

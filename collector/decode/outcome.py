@@ -89,7 +89,10 @@ def settle(record: GatewayRecord, *, is_failed: bool = False) -> None:
     Status 0 is what products write when no response was sent: it becomes `None`, and unless the
     gateway blames somebody else, the client had gone; 499 says so outright. *is_failed*: the
     gateway itself says that the request failed, which counts where its status does not show it.
+    `attempts` becomes 0 where what is known shows that no backend was called.
     """
+    if record.attempts is None and _was_kept_from_backend(record):
+        record.attempts = 0
     if record.status == 0:
         record.status = None
         if not record.error_source and not record.error_reason:
@@ -97,6 +100,23 @@ def settle(record: GatewayRecord, *, is_failed: bool = False) -> None:
     elif record.status == CLIENT_CLOSED:
         record.error_source = "client"
     record.is_error = _counts(record, is_failed=is_failed)
+
+
+def _was_kept_from_backend(record: GatewayRecord) -> bool:
+    """
+    Tell whether a gateway answered by itself: from its cache, by refusing, or without a call.
+
+    That a product does not log its backend says nothing of it.
+    """
+    if record.cache == "hit":
+        return True
+    if record.backend_status is not None or record.backend_host or (record.backend_ns or 0) > 0:
+        return False
+    if record.backend_ns == 0:
+        return True
+    is_refusal = record.status is not None and 400 <= record.status < 500
+    is_own = record.error_source == "gateway" and record.error_reason != ""
+    return is_refusal and (is_own or record.error_section.lower() == "inbound")
 
 
 def has_client_left(record: GatewayRecord) -> bool:

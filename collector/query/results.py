@@ -19,9 +19,10 @@ class Summary:
     One request in a list.
 
     `hops`, `unexplained_ns`, `state` and `verdict` come from stitching it; `verdict` is the layer
-    that failed first, with the component behind a colon, or "none". `is_joined` tells whether both
-    a gateway record and spans are known; it is `None` for what was answered at the gateway and
-    never called a backend.
+    that failed first, with the component behind a colon, or "none", and while
+    `is_verdict_provisional` one of the sources in `settled_by` could overturn it. `is_joined` tells
+    whether both a gateway record and spans are known; it is `None` for what was answered at the
+    gateway and never called a backend.
     """
 
     id: str
@@ -43,6 +44,8 @@ class Summary:
     is_joined: bool | None
     state: str
     verdict: str
+    is_verdict_provisional: bool = False
+    settled_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +138,12 @@ class Sources(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiReport:
-    """One API of one gateway over a range of time. `join_coverage` is joined records over all."""
+    """
+    One API of one gateway over a range of time.
+
+    `join_coverage` is the share of joined records among those that left the gateway, `None` where
+    none did.
+    """
 
     gateway: str
     api: str
@@ -146,7 +154,7 @@ class ApiReport:
     p50_ns: Duration | None
     p95_ns: Duration | None
     p99_ns: Duration | None
-    join_coverage: float
+    join_coverage: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def judge_state(
         end_ns=_end_of(root, members),
         now_ns=now_ns,
         is_unsampled=any(joint.record.is_sampled is False for joint in own),
-        is_answered_by_gateway=_is_answered_by_gateway(root),
+        is_answered_by_gateway=is_answered_at_gateway(members),
     )
 
 
@@ -80,11 +80,16 @@ def are_spans_lost(expected: Sequence[Expected]) -> bool:
     return any(each.source == SPAN_SOURCE and each.status == "never" for each in expected)
 
 
-def _is_answered_by_gateway(root: Node) -> bool:
-    if root.record is None or root.children:
+def is_answered_at_gateway(members: Sequence[Node]) -> bool:
+    """
+    Tell whether the innermost gateway of a request called no backend.
+
+    A span behind it would prove the opposite, whatever the gateway says.
+    """
+    if any(node.role != "gateway" for node in members):
         return False
-    record = root.record.record
-    return record.cache == "hit" or not (record.backend_host or record.backend_status)
+    records = [node.record.record for node in members if node.record is not None]
+    return bool(records) and records[-1].has_stayed_at_gateway
 
 
 def judge_completeness(

@@ -8,6 +8,7 @@ from itertools import islice
 
 from collector.identity.ids import is_64bit, low_64, request_id_key
 from collector.model import Id
+from collector.stitch.completeness import is_answered_at_gateway
 from collector.stitch.inputs import StitchInputs
 from collector.stitch.join.gateways import AttachedRecord
 from collector.stitch.join.roots import Rooted
@@ -80,6 +81,7 @@ def describe(stitched: Stitched, inputs: StitchInputs) -> Timeline:
         others=tuple(dict.fromkeys(rooted.others)),
         acts=tuple(stitched.acts),
         links_to=tuple(islice(_linked_requests(rooted), _MAX_LINKS)),
+        is_answered_at_gateway=is_answered_at_gateway(members),
         watermarks_ns={s: lag.watermark_ns for s, lag in sorted(inputs.lags.by_source.items())},
     )
 

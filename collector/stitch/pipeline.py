@@ -29,6 +29,7 @@ from collector.stitch.tree.hops import group_hops
 from collector.stitch.verdict.first_failure import judge
 from collector.stitch.verdict.outcomes import add_outcome
 from collector.stitch.verdict.overlap import find_policy_actions
+from collector.stitch.verdict.provisional import hold_open
 
 
 def stitch(inputs: StitchInputs) -> Timeline:
@@ -79,6 +80,7 @@ def stitch(inputs: StitchInputs) -> Timeline:
     are_spans_due = are_spans_lost(expected)
     verdict = add_outcome(judge(root, hops), root, members, hops, are_spans_due=are_spans_due)
     acts = find_policy_actions(members, hops, verdict)
+    verdict = hold_open(verdict, root, expected, inputs.lags)
 
     stitched = Stitched(rooted, own, hops, path, split, state, expected, verdict, acts)
     timeline = describe(stitched, replace(inputs, records=records, spans=spans))

@@ -234,7 +234,8 @@ class Verdict:
 
     `class_` is a word of a closed set, `reason` what the source said. `outcome` compares what the
     consumer got with what happened inside: `ok`, `failed`, `masked`, `manufactured`, `phantom`,
-    `abandoned` or `zombie`. `wasted_ns` is work done after nobody waited any more.
+    `abandoned` or `zombie`. `wasted_ns` is work done after nobody waited any more. While
+    `is_provisional` one of the sources in `settled_by`, which are still due, could overturn it.
     """
 
     layer: str  # client, gateway, network, edge, mesh, app, dependency, none
@@ -249,6 +250,8 @@ class Verdict:
     who_closed: str = ""
     outcome: str = "ok"
     wasted_ns: Duration = 0
+    is_provisional: bool = False
+    settled_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +312,8 @@ class Timeline(Answer):
     `callers` are spans above the request (an instrumented client), outermost first; they are not
     part of its time. `others` are further requests found under the same ids: `<gateway>/<record
     id>`, or a span id for one that no gateway wrote down. `links_to` are requests that its spans
-    name by span links; at most a few dozen are kept.
+    name by span links; at most a few dozen are kept. `is_answered_at_gateway`: no call went on, so
+    that there is nothing to join.
     """
 
     id: str
@@ -336,4 +340,5 @@ class Timeline(Answer):
     others: Annotated[tuple[str, ...], Field(serialization_alias="other_matches")] = ()
     acts: tuple[PolicyAction, ...] = ()
     links_to: tuple[LinkedRequest, ...] = ()
+    is_answered_at_gateway: bool = False
     watermarks_ns: Mapping[str, Moment] = field(default_factory=dict)

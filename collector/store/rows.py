@@ -167,8 +167,8 @@ class ApiStat:
     """
     The requests of one API of one gateway in a range.
 
-    The percentiles are `None` where no request was measured. `joined` is estimated from a sample of
-    at least a few hundred records.
+    The percentiles are `None` where no request was measured. `join_coverage` is the share of those
+    that left the gateway whose spans are known, from a sample of a few hundred; `None` if none did.
     """
 
     gateway: str
@@ -178,4 +178,4 @@ class ApiStat:
     p50_ns: int | None
     p95_ns: int | None
     p99_ns: int | None
-    joined: int
+    join_coverage: float | None

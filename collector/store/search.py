@@ -263,8 +263,10 @@ class _Records:
 
     def _fits(self, record: GatewayRecord, trace: "_Trace | None") -> bool:
         wanted = self._wanted
-        if wanted.is_joined is not None and wanted.is_joined != _is_joined(record, trace):
-            return False
+        if wanted.is_joined is not None:
+            is_able = trace is not None or not record.has_stayed_at_gateway
+            if not is_able or wanted.is_joined != _is_joined(record, trace):
+                return False
         return not wanted.service or (trace is not None and wanted.service in trace.services)
 
 

@@ -81,7 +81,7 @@ def get_api_stats(client: Client, database: str, start_ns: int, end_ns: int) -> 
             p50_ns=_measured(durations[0]),
             p95_ns=_measured(durations[1]),
             p99_ns=_measured(durations[2]),
-            joined=round(shares.get((gateway, api), 0.0) * requests),
+            join_coverage=shares.get((gateway, api)),
         )
         for gateway, api, requests, errors, durations in rows
     ]

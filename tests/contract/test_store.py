@@ -347,11 +347,17 @@ def test_apis_say_how_many_are_joined(store: Store, load: Loading) -> None:
         make_record(1, trace_id=trace_id(2)),
         make_record(2, ids=(Id("x_request_id", "by-request-id"),), is_error=True),
         make_record(3, api="stock", duration_ns=None),
+        make_record(4, attempts=0, is_error=True),
+        make_record(5, cache="hit"),
+        make_record(6, api="mocked", attempts=0),
     )
-    orders, stock = store.get_api_stats(NOW_NS - 3600 * NS, NOW_NS)
-    assert (orders.api, orders.requests, orders.errors, orders.joined) == ("orders", 2, 1, 2)
+    orders, mocked, stock = store.get_api_stats(NOW_NS - 3600 * NS, NOW_NS)
+    assert (orders.api, orders.requests, orders.errors) == ("orders", 4, 2)
+    assert orders.join_coverage == 1.0
     assert orders.p50_ns == pytest.approx(30_000_000)
-    assert (stock.api, stock.requests, stock.joined, stock.p99_ns) == ("stock", 1, 0, None)
+    assert (stock.api, stock.requests, stock.join_coverage, stock.p99_ns) == ("stock", 1, 0.0, None)
+    # What never left the gateway could not have been joined.
+    assert (mocked.api, mocked.join_coverage) == ("mocked", None)
 
 
 def test_damaged_segment_is_rejected_and_leaves_nothing(

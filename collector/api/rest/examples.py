@@ -298,7 +298,8 @@ OUTCOMES = OutcomeReport(
             ),
         ),
     ),
-    looked_at=480,
+    looked_at=500,
+    answered_at_gateway=20,
     range=_HOUR,
     note="",
 )

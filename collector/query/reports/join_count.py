@@ -26,11 +26,15 @@ class JoinCount:
         for merged in timeline.gateway_records:
             record = merged.record
             tier = tier_of(timeline, record)
-            if tier is None and timeline.state == "provisional":
+            if (
+                tier is None
+                and timeline.state == "provisional"
+                and not record.has_stayed_at_gateway
+            ):
                 # Its spans may still come; counted now, it would be "none" for good.
                 continue
             if self._is_new((record.gateway, record.record_id)):
-                name = "none" if tier is None else str(tier)
+                name = tier_name(timeline, record)
                 self._metrics.count("hopline_stitch_join_total", api=record.api, tier=name)
 
     def _is_new(self, key: tuple[str, str]) -> bool:
@@ -38,6 +42,14 @@ class JoinCount:
             is_new = self._seen.get(key) is None
             self._seen[key] = True
             return is_new
+
+
+def tier_name(timeline: Timeline, record: GatewayRecord) -> str:
+    """Return the tier of a record, "gateway" if it never left it, "none" if nothing joins it."""
+    tier = tier_of(timeline, record)
+    if tier is not None:
+        return str(tier)
+    return "gateway" if record.has_stayed_at_gateway else "none"
 
 
 def tier_of(timeline: Timeline, record: GatewayRecord) -> int | None:

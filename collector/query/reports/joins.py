@@ -15,7 +15,7 @@ from time import monotonic
 from collector.answers import Answer, Moment
 from collector.model import GatewayRecord
 from collector.query.learned.likely_partners import Learned, LikelyPartners
-from collector.query.reports.join_count import tier_of
+from collector.query.reports.join_count import tier_name
 from collector.query.reports.sampling import Sampling
 from collector.query.results import TimeRange
 from collector.stitch.timeline import Timeline
@@ -75,15 +75,16 @@ class ApiJoins:
     """
     The joins of one API of one gateway.
 
-    `tiers` counts the records of the sample by their tier, "none" for those that no id joins.
-    `statistical` is `None` where the time did not suffice.
+    `tiers` counts the records of the sample by their tier, "none" for those that no id joins,
+    "gateway" for those that never left it. `joined_ratio` leaves the latter out, and is `None`
+    where there are no others. `statistical` is `None` where the time did not suffice.
     """
 
     gateway: str
     api: str
     records: int
     tiers: Mapping[str, int]
-    joined_ratio: float
+    joined_ratio: float | None
     statistical: StatisticalJoins | None
 
 
@@ -139,29 +140,28 @@ class Joins:
 
 def group_by_api(
     timelines: Sequence[Timeline], wanted: str
-) -> list[tuple[tuple[str, str], list[tuple[GatewayRecord, int | None]]]]:
+) -> list[tuple[tuple[str, str], list[tuple[GatewayRecord, str]]]]:
     """Return the records with their tiers by gateway and API, the busiest first."""
-    groups: dict[tuple[str, str], list[tuple[GatewayRecord, int | None]]] = {}
+    groups: dict[tuple[str, str], list[tuple[GatewayRecord, str]]] = {}
     for timeline in timelines:
         for merged in timeline.gateway_records:
             record = merged.record
             if not wanted or record.api == wanted:
-                tier = tier_of(timeline, record)
+                tier = tier_name(timeline, record)
                 groups.setdefault((record.gateway, record.api), []).append((record, tier))
     return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
-def _of_api(
-    gateway: str, api: str, tiers: Sequence[int | None], learned: Learned | None
-) -> ApiJoins:
-    counts = Counter("none" if tier is None else str(tier) for tier in tiers)
-    joined = len(tiers) - counts["none"]
+def _of_api(gateway: str, api: str, tiers: Sequence[str], learned: Learned | None) -> ApiJoins:
+    counts = Counter(tiers)
+    able = len(tiers) - counts["gateway"]
+    joined = able - counts["none"]
     return ApiJoins(
         gateway=gateway,
         api=api,
         records=len(tiers),
         tiers=dict(sorted((tier, count) for tier, count in counts.items() if count)),
-        joined_ratio=round(joined / len(tiers), 6) if tiers else 0.0,
+        joined_ratio=round(joined / able, 6) if able else None,
         statistical=None if learned is None else _statistical(learned),
     )
 

@@ -34,10 +34,15 @@ class ApiOutcomes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeReport(Answer):
-    """The matrices of all APIs, the busiest first. `note` says why there is none."""
+    """
+    The matrices of all APIs, the busiest first. `note` says why there is none.
+
+    `answered_at_gateway` requests of those looked at are in no matrix: they never went further.
+    """
 
     apis: tuple[ApiOutcomes, ...]
     looked_at: int
+    answered_at_gateway: int
     range: TimeRange
     note: str
 
@@ -59,6 +64,7 @@ class Outcomes:
         return OutcomeReport(
             apis=tabulate(sample.timelines),
             looked_at=len(sample.timelines),
+            answered_at_gateway=sum(t.is_answered_at_gateway for t in sample.timelines),
             range=sample.range,
             note=sample.note,
         )

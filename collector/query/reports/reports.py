@@ -76,7 +76,7 @@ class Reports:
                 p50_ns=stat.p50_ns,
                 p95_ns=stat.p95_ns,
                 p99_ns=stat.p99_ns,
-                join_coverage=stat.joined / stat.requests if stat.requests else 0.0,
+                join_coverage=stat.join_coverage,
             )
             for stat in self._store.get_api_stats(start_ns, end_ns)
         )

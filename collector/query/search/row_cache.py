@@ -14,7 +14,7 @@ from collector.clock import Clock
 from collector.query.learned.freshness import Freshness
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import LISTED
-from collector.stitch.completeness import SPAN_SOURCE, SourceLags, judge_completeness
+from collector.stitch.completeness import SourceLags, judge_completeness
 from collector.stitch.timeline import Expected, Timeline
 from collector.store import RequestRow, Store, TraceSummary
 from collector.timestamps import NS_PER_S
@@ -42,6 +42,8 @@ class CachedRow:
     is_joined: bool | None
     unexplained_ns: int | None
     verdict: str
+    is_verdict_provisional: bool = False
+    settled_by: tuple[str, ...] = ()
     duration_ns: int | None
 
 
@@ -104,19 +106,12 @@ class RowCache:
             state=timeline.state,
             hops=len(timeline.hops),
             services=tuple(sorted(services - {""})),
-            is_joined=None if self._is_answered_at_gateway(timeline) else is_joined(timeline),
+            is_joined=None if timeline.is_answered_at_gateway else is_joined(timeline),
             unexplained_ns=sum(unexplained),
             verdict=who if verdict.layer != "none" else "none",
+            is_verdict_provisional=verdict.is_provisional,
+            settled_by=verdict.settled_by,
             duration_ns=timeline.duration_ns,
-        )
-
-    def _is_answered_at_gateway(self, timeline: Timeline) -> bool:
-        """Tell whether no call went on: then no span is expected, though spans are sent here."""
-        return (
-            bool(timeline.gateway_records)
-            and not is_joined(timeline)
-            and SPAN_SOURCE in self._freshness.lags()
-            and all(each.source != SPAN_SOURCE for each in timeline.expected)
         )
 
     def _recall(self, key: _Key, now_ns: int) -> CachedRow | None:

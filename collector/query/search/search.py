@@ -172,4 +172,6 @@ def _summary(row: RequestRow, shown: CachedRow) -> Summary:
         is_joined=shown.is_joined,
         state=shown.state,
         verdict=shown.verdict,
+        is_verdict_provisional=shown.is_verdict_provisional,
+        settled_by=shown.settled_by,
     )

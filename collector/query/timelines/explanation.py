@@ -78,6 +78,7 @@ def build_explanation(timeline: Timeline) -> Explanation:
         *_tell_events(timeline),
         *_tell_time(timeline),
         *_tell_failure(timeline),
+        *_tell_provisional(timeline),
         *_tell_exceptions(timeline),
         *_tell_acts(timeline),
         *_tell_joins(timeline),
@@ -137,6 +138,11 @@ def _tell_request(timeline: Timeline) -> Iterator[Sentence]:
         noun = "service" if len(services) == 1 else "services"
         text = f"Behind it {len(services)} {noun} took part: {', '.join(services)}."
         yield Sentence("happened", text, "HOPS", ())
+    elif timeline.is_answered_at_gateway:
+        cached = any(m.record.cache == "hit" for m in timeline.gateway_records)
+        how = "from its cache" if cached else "and called no backend"
+        text = f"It was answered at the gateway, {how}: nothing behind it took part."
+        yield Sentence("happened", text, "ANSWERED_AT_GATEWAY", refs)
     elif timeline.gateway_records:
         text = "No span of a service behind the gateway is known."
         yield Sentence("happened", text, "NO_SPANS", refs)
@@ -240,6 +246,15 @@ def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
         text = f"Between inside and outside the outcome is {verdict.outcome}"
         wasted = f"; {format_ms(verdict.wasted_ns)} of work was wasted" if verdict.wasted_ns else ""
         yield Sentence("failure", f"{text}{wasted}.", "OUTCOME")
+
+
+def _tell_provisional(timeline: Timeline) -> Iterator[Sentence]:
+    """Say which source could overturn the verdict."""
+    verdict = timeline.verdict
+    if verdict.is_provisional:
+        missing = " and ".join(verdict.settled_by)
+        text = f"This is provisional: {missing} may still report, and would settle it."
+        yield Sentence("failure", text, "PROVISIONAL_VERDICT")
 
 
 def _tell_events(timeline: Timeline) -> Iterator[Sentence]:

@@ -136,7 +136,7 @@ def find_phantom_parent(timeline: Timeline) -> Iterator[Symptom]:
 
 def find_sampled_out(timeline: Timeline) -> Iterator[Symptom]:
     """The gateway sends the flag 00: everything behind it is dropped or starts again."""
-    for merged in timeline.gateway_records:
+    for merged in () if timeline.is_answered_at_gateway else timeline.gateway_records:
         if merged.record.is_sampled is False:
             count = sum(1 for _ in mesh_spans(timeline))
             detail = f"its traceparent says not sampled; {count} spans arrived"

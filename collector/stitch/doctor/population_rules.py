@@ -90,13 +90,15 @@ def find_sampling_mismatch(timelines: Sequence[Timeline]) -> Iterator[_Shown]:
     Gateway and mesh decide on sampling each for itself.
 
     If they shared the decision, spans would arrive for what the gateway sampled and for nothing
-    else. Requests whose spans are still due are left out.
+    else. Requests whose spans are still due are left out, and those that never left the gateway.
     """
     decided = [
         (timeline, merged, any(True for _ in mesh_spans(timeline)))
         for timeline in timelines
         for merged in timeline.gateway_records[-1:]
-        if merged.record.is_sampled is not None and timeline.state != "provisional"
+        if merged.record.is_sampled is not None
+        and timeline.state != "provisional"
+        and not timeline.is_answered_at_gateway
     ]
     by_gateway: dict[str, list[_Decision]] = {}
     for timeline, merged, has_spans in decided:

@@ -136,9 +136,15 @@ class OutcomeCount:
 
 
 def count_outcomes(timelines: Iterable[Timeline]) -> list[OutcomeCount]:
-    """Return the matrix of gateway status, edge status, application status and outcome."""
+    """
+    Return the matrix of gateway status, edge status, application status and outcome.
+
+    What was answered at the gateway is left out: there is no inside to compare it with.
+    """
     counts: dict[tuple[str, str, str, str, str, str], tuple[int, int, list[str]]] = {}
     for timeline in sorted(timelines, key=lambda t: (-t.start_ns, t.id)):
+        if timeline.is_answered_at_gateway:
+            continue
         record = timeline.gateway_records[0].record if timeline.gateway_records else None
         key = (
             record.api if record is not None else "",

@@ -20,6 +20,11 @@ toStartOfFiveMinutes(toDateTime(intDiv({{ value }}, 1000000000)))
 kind != 'websocket' AND NOT has(quality, 'STREAMING')
 {%- endmacro %}
 
+-- Whether a gateway called a backend for a request, as far as its record says: see has_stayed_at_gateway.
+{% macro record_has_left() -%}
+(ifNull(attempts, 1) != 0 AND cache != 'hit')
+{%- endmacro %}
+
 -- Whether a stored version of a gateway record counts in statistics: not if it only adds to a request that
 -- another log tells of, nor if it was made of spans and the gateway's own log tells of the same request,
 -- under the same id or in the same trace. Reads no ids of gateways that send no spans.

@@ -244,3 +244,40 @@ def test_a_grpc_status_is_found_in_every_adapter_that_has_one(
     assert record.attributes["rpc.grpc.status_code"] == code
     assert record.is_error == (code != "0")
     assert record.kind == "grpc"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"cache": "hit", "status": 200},
+        {"status": 401, "error_section": "inbound", "backend_ns": 0},
+        {"status": 200, "backend_ns": 0},
+        {"status": 429, "error_source": "gateway", "error_reason": "RateLimited"},
+    ],
+    ids=["cached", "refused by policy", "mocked", "limited"],
+)
+def test_what_was_answered_at_the_gateway_made_no_try(facts: dict[str, Any]) -> None:
+    """Where the facts show that no backend was called, the tries are none and not unknown."""
+    record = ended(**facts)
+    assert record.attempts == 0
+    assert record.has_stayed_at_gateway
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"status": 200},
+        {"status": 404, "error_source": "gateway"},
+        {"status": 504, "error_source": "gateway", "error_reason": "Timeout"},
+        {"status": 403, "error_source": "gateway", "error_reason": "x", "backend_status": 403},
+        {"status": 401, "error_section": "inbound", "backend_host": "orders.shop"},
+        {"status": 500, "error_section": "inbound"},
+        {"cache": "miss", "status": 200},
+        {"attempts": 2, "status": 401, "error_section": "inbound"},
+    ],
+)
+def test_a_backend_that_is_not_logged_may_have_been_called(facts: dict[str, Any]) -> None:
+    """That a product does not log its backend says nothing of it."""
+    record = ended(**facts)
+    assert record.attempts == facts.get("attempts")
+    assert not record.has_stayed_at_gateway

@@ -165,6 +165,15 @@ def test_sampling_decided_twice_is_a_mismatch() -> None:
     assert "SAMPLING_MISMATCH" not in {found.rule for found in diagnose(together)}
 
 
+def test_what_was_answered_at_the_gateway_says_nothing_of_sampling() -> None:
+    """A request that never left the gateway has no spans, whoever sampled it."""
+    refused = [replace(_decided(n, True, False), is_answered_at_gateway=True) for n in range(60)]
+    good = [_decided(n, True, True) for n in range(60)]
+    assert "SAMPLING_MISMATCH" not in {found.rule for found in diagnose([*refused, *good])}
+    off = replace(_decided(0, False, False), is_answered_at_gateway=True)
+    assert "SAMPLED_00" not in {rule.code for rule, _ in find_symptoms(off)}
+
+
 def _logged_only(name: str, *, is_sampled: bool | None = None) -> Timeline:
     """Return a story as it is with access logs in the place of its spans."""
     timeline = told(name)
