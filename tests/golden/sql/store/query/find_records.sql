@@ -32,7 +32,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND has(services, {service:String}))
         OR cityHash64(trace_id) GLOBAL NOT IN (
             SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600))
-    AND (source = {span_source:String} OR (cityHash64(trace_id) GLOBAL IN (
+    AND (ifNull(attempts, 1) != 0 AND cache != 'hit') AND (source = {span_source:String} OR (cityHash64(trace_id) GLOBAL IN (
         SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600)
     OR cityHash64(gateway, record_id) GLOBAL IN (
         SELECT cityHash64(gateway, record_id) FROM {database:Identifier}.id_index
