@@ -1,5 +1,9 @@
 """`hopline doctor --source azure` finds the step that fails, and says what to do."""
 
+import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +12,7 @@ import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
-from collector.demo.log_analytics import Fault
+from collector.demo.log_analytics import Fault, LogAnalytics
 from collector.model import GatewayRecord
 from collector.pull.azure_doctor import Check, check_azure
 from collector.pull.log_analytics import LogAnalyticsClient
@@ -123,3 +127,33 @@ async def test_old_rows_are_looked_at_with_a_warning(scene: Scene) -> None:
     scene.add(ago_s=3 * 3600, ingested_ago_s=3 * 3600, RequestHeaders={"traceparent": TRACEPARENT})
     checks, _ = await _run(scene)
     assert any(check.status == "warning" and "180 min old" in check.says for check in checks)
+
+
+async def _command(azure: LogAnalytics, endpoint: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as an operator does, with no Hopline where it looks for one."""
+    environment = {
+        **{name: text for name, text in os.environ.items() if not name.startswith("HOPLINE_")},
+        "HOPLINE_AZURE_WORKSPACE_IDS": WORKSPACE,
+        "HOPLINE_AZURE_ENDPOINT": endpoint,
+        "HOPLINE_AZURE_ALLOW_INSECURE": "true",
+        "HOPLINE_URL": "http://127.0.0.1:9",
+    }
+    command = [sys.executable, "-m", "collector", "doctor", "--source", "azure"]
+    return await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+async def test_command_prints_each_step_and_fails_with_one(tmp_path: Path) -> None:
+    """A line a step; the exit status is 1 when a step failed, here the look-up in Hopline."""
+    azure = LogAnalytics(workspaces=[WORKSPACE])
+    row = {"CorrelationId": "c-1", "Method": "GET", "ResponseCode": 200}
+    azure.add(WORKSPACE, TABLE, {**row, "RequestHeaders": {"traceparent": TRACEPARENT}})
+    try:
+        done = await _command(azure, await azure.start())
+    finally:
+        await azure.stop()
+    lines = done.stdout.splitlines()
+    assert [line.split(" ")[0] for line in lines[:5]] == ["ok"] * 5, done.stdout + done.stderr
+    assert lines[5].startswith("FAILED  request c-1")
+    assert done.returncode == 1
