@@ -7,7 +7,7 @@ answer as it came. Drawing is imported by the command that draws.
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,4 +187,21 @@ def sources(server: "Server", is_json: bool) -> int:
     return _page(is_json, server.ask("/api/v1/sources"), draw_sources)
 
 
-QUESTIONS = (explain, requests, apis, compare, doctor, sources)
+@click.command(help="Serve the questions to an assistant (MCP over stdio).")
+@_asks
+def mcp(server: "Server") -> int:
+    """Ask the query API for an assistant that started this command."""
+    import asyncio
+
+    from collector.api.assistants import build_assistant_server
+
+    async def ask(path: str, pairs: Sequence[tuple[str, str]]) -> Mapping[str, Any] | str:
+        if ("format", "markdown") in pairs:
+            return (await asyncio.to_thread(server.read, path, pairs)).decode()
+        return await asyncio.to_thread(server.ask, path, pairs)
+
+    asyncio.run(build_assistant_server(ask, server.url).run_stdio_async())
+    return 0
+
+
+QUESTIONS = (explain, requests, apis, compare, doctor, sources, mcp)

@@ -49,9 +49,13 @@ class Server:
 
     def ask(self, path: str, pairs: Pairs = ()) -> dict[str, Any]:
         """Return the JSON that `GET` *path* is answered with."""
-        with self._open(self._address(path, pairs), _TIMEOUT_S) as answer:
-            document: dict[str, Any] = json.loads(answer.read(_MAX_BYTES))
+        document: dict[str, Any] = json.loads(self.read(path, pairs))
         return document
+
+    def read(self, path: str, pairs: Pairs = ()) -> bytes:
+        """Return what `GET` *path* is answered with."""
+        with self._open(self._address(path, pairs), _TIMEOUT_S) as answer:
+            return answer.read(_MAX_BYTES)
 
     def send(self, path: str, document: object) -> dict[str, Any]:
         """`POST` a JSON document to *path* and return the JSON of the answer."""

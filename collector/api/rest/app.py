@@ -5,8 +5,9 @@ Blocking questions run in `Workers`, together with the writing of their JSON, so
 moves bytes. An answer is a value that says itself how it reads as JSON (see `collector.answers`).
 """
 
+import json
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import Any
@@ -16,9 +17,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Route
 
 from collector import __version__
 from collector.answers import Answer, encode
+from collector.api.assistants import Ask, AssistantDoor
 from collector.api.encoded_ids import EncodedIds
 from collector.api.guard import Guard
 from collector.api.jaeger.routes import build_jaeger_routes
@@ -33,10 +36,10 @@ from collector.api.responses import (
 from collector.api.rest import openapi
 from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
-from collector.config import ApiSettings
+from collector.config import ApiSettings, is_loopback
 from collector.errors import BadQuestion, CollectorError
 from collector.http.errors import ErrorAnswer, ErrorBody
-from collector.identity.paths import request_path
+from collector.identity.paths import REQUESTS, request_path
 from collector.query.search.filters import collect_pairs, read_boolean
 from collector.query.service import QueryService
 from collector.query.timelines import markdown
@@ -45,6 +48,7 @@ from collector.telemetry import Metrics
 
 Health = Callable[[], Mapping[str, str]]
 Pairs = Iterable[tuple[str, str]]
+Question = Callable[[Pairs], Answer]
 
 _LOG = logging.getLogger(__name__)
 _MARKDOWN_TYPE = "text/markdown; charset=utf-8"
@@ -66,9 +70,12 @@ def build_api(
     workers = Workers()
     probes = Workers(threads=1, queue=8, timeout_s=5.0)
 
+    assistants = AssistantDoor(_asks(questions, workers), _pages(settings), _hosts(settings))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await assistants.close()
         await workers.close()
         await probes.close()
 
@@ -89,6 +96,7 @@ def build_api(
     app.include_router(build_jaeger_routes(questions, workers))
     app.include_router(build_page_routes(questions, workers))
     pages.add_pages(app)
+    app.router.routes.append(Route("/mcp", assistants, include_in_schema=False))
     described = cache(partial(openapi.describe, app))
     app.openapi = described  # type: ignore[method-assign]  # how FastAPI wants it replaced
     app.add_middleware(EncodedIds)
@@ -185,7 +193,7 @@ def _add_requests(app: FastAPI, questions: QueryService, workers: Workers) -> No
 
 def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> None:
     """Add the questions that take nothing but parameters."""
-    asked: tuple[tuple[str, Mapping[str, Any], Callable[[Pairs], Answer]], ...] = (
+    asked: tuple[tuple[str, Mapping[str, Any], Question], ...] = (
         ("requests", openapi.SEARCH, questions.searches.find),
         ("sources", openapi.SOURCES, questions.reports.sources),
         ("apis", openapi.APIS, questions.reports.apis),
@@ -201,12 +209,49 @@ def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> N
 
 
 def _endpoint(
-    workers: Workers, ask: Callable[[Pairs], Answer]
+    workers: Workers, ask: Question
 ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     async def answer(request: Request) -> Response:
         return await _answer(workers, partial(ask, request.query_params.multi_items()))
 
     return answer
+
+
+def _asks(questions: QueryService, workers: Workers) -> Ask:
+    """Return how assistants ask this process: in its threads, as everybody does."""
+    plain: Mapping[str, Question] = {
+        "/api/v1/requests": questions.searches.find,
+        "/api/v1/apis": questions.reports.apis,
+        "/api/v1/compare": questions.reports.compare,
+        "/api/v1/doctor": questions.reports.doctor,
+        "/api/v1/sources": questions.reports.sources,
+    }
+
+    async def ask(path: str, pairs: Sequence[tuple[str, str]]) -> Mapping[str, Any] | str:
+        if path in plain:
+            body = await workers.run(lambda: encode(plain[path](pairs)))
+            document: Mapping[str, Any] = json.loads(body)
+            return document
+        id_ = unquote(path.removeprefix(REQUESTS).removesuffix("/explain"))
+        as_of = dict(pairs).get("as_of", "")
+
+        def tell() -> str:
+            return markdown.write_explanation(questions.timelines.explain(id_, as_of=as_of))
+
+        return await workers.run(tell)
+
+    return ask
+
+
+def _hosts(settings: ApiSettings) -> list[str]:
+    """Return the names of this machine: without tokens no page of another name may ask."""
+    if settings.tokens or not is_loopback(settings.bind):
+        return []
+    return [f"{name}:{settings.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+
+
+def _pages(settings: ApiSettings) -> str:
+    return f"http://localhost:{settings.port}" if is_loopback(settings.bind) else ""
 
 
 async def _answer(workers: Workers, ask: Callable[[], Answer]) -> Response:
