@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test lint fmt bench lab fuzz golden proto lock clean
+.PHONY: install demo run test lint fmt bench lab chaos fuzz golden proto lock clean
 
 install: $(STAMP)
 
@@ -41,6 +41,9 @@ bench: install
 
 lab: install
 	$(BIN)/python -m tests.lab
+
+chaos: install
+	$(BIN)/python -m tests.chaos
 
 fuzz: install
 	$(BIN)/python -m tests.fuzz

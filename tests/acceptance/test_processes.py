@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.cases import killed
 from tests.service import start_service
 
 _LINUX = sys.platform == "linux"
@@ -75,3 +76,11 @@ def test_supervisor_killed_in_its_first_second(tmp_path: Path, delay_s: float) -
     os.kill(service.process.pid, signal.SIGKILL)
     service.process.wait()
     wait_until_gone(left)
+
+
+@pytest.mark.timeout(200)
+def test_kills_of_both_processes_lose_nothing(tmp_path: Path) -> None:
+    """The short form of the chaos cases: both processes killed again and again under load."""
+    outcome = killed(tmp_path, roles=("ingest", "store"), kills=3)
+    assert outcome.acknowledged
+    assert (outcome.lost, outcome.doubled) == (0, 0)

@@ -1,13 +1,20 @@
 """The cases. Each takes a folder of its own and returns what became of what was sent."""
 
+import itertools
+import os
+import random
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from collector.errors import JournalError
+from collector.journal import add_checksum, encode_varint, read_messages
 from tests.chaos.disks import MIB, hovering, small_disk
 from tests.chaos.ledger import Ledger, Outcome, wait_until_loaded
-from tests.service import start_service
+from tests.chaos.power import power_cut
+from tests.service import Service, start_service
 
 Case = Callable[[Path], Outcome]
 
@@ -51,3 +58,94 @@ def nearly_full_disk(
         finally:
             service.stop()
         return ledger.settle(disk / "data", queryable_s)
+
+
+def killed(folder: Path, *, roles: tuple[str, ...], kills: int, gap_s: float = 1.5) -> Outcome:
+    """Kill -9 of the processes again and again while spans and records are sent."""
+    service = start_service(folder)
+    rng = random.Random(kills)
+    try:
+        ledger = Ledger(service.http_port, pause_s=0.02)
+        with ledger.sending():
+            for _ in range(kills):
+                time.sleep(rng.uniform(0.2, gap_s))
+                for role in roles:
+                    _kill(service, role)
+            time.sleep(1)
+        queryable_s = wait_until_loaded(service.data_dir, 300)
+    finally:
+        service.stop()
+    return ledger.settle(service.data_dir, queryable_s)
+
+
+def _kill(service: Service, role: str) -> None:
+    # what is between a crash and the next start is waited for, so that each kill hits a process
+    deadline = time.monotonic() + 60
+    while role not in service.pids():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    service.kill(role)
+
+
+def power_cuts(folder: Path, *, cuts: int) -> Outcome:
+    """Power cuts in the model of a file system; messages are counted."""
+    total = Outcome()
+    for seed in range(cuts):
+        total.add(power_cut(folder, seed))
+    return total
+
+
+def damage(folder: Path, *, places: int) -> Outcome:
+    """
+    Flip a bit, or cut, at random places of sealed segments; messages are counted.
+
+    Lost is what is whole and not read, and damage that is not reported.
+    """
+    rng = random.Random(places)
+    total = Outcome()
+    for number in range(places):
+        messages = [add_checksum(rng.randbytes(rng.randint(0, 4000))) for _ in range(20)]
+        content = bytearray(b"".join(encode_varint(len(m)) + m for m in messages))
+        path = folder / f"{number:020d}-00000000.{len(messages)}x{len(content)}.seg"
+        at = rng.randrange(len(content))
+        is_cut = number % 2 == 0
+        if is_cut:
+            del content[at:]
+        else:
+            content[at] ^= 1 << rng.randrange(8)
+        path.write_bytes(content)
+        found, is_reported = _read_what_is_left(path)
+        path.unlink()
+        ends = list(itertools.accumulate(len(encode_varint(len(m))) + len(m) for m in messages))
+        whole = sum(end <= at for end in ends) if is_cut else len(messages) - 1
+        is_silent = len(found) < len(messages) and not is_reported
+        lost = max(whole - len(found), 0) + is_silent
+        total.add(Outcome(len(messages), whole, 0, lost, len(found) - len(set(found))))
+    return total
+
+
+def _read_what_is_left(path: Path) -> tuple[list[bytes], bool]:
+    found: list[bytes] = []
+    try:
+        for _, message in read_messages(path):
+            found.append(message)
+    except JournalError:
+        return found, True
+    return found, False
+
+
+def engine_outage(folder: Path, *, outage_s: float) -> Outcome:
+    """The store process cannot run for a while; what comes meanwhile waits in the journal."""
+    service = start_service(folder)
+    try:
+        ledger = Ledger(service.http_port, traces=50, pause_s=0.01)
+        with ledger.sending():
+            time.sleep(1)
+            stopped = service.pids()["store"]
+            os.kill(stopped, signal.SIGSTOP)
+            time.sleep(outage_s)
+            os.kill(stopped, signal.SIGKILL)
+        queryable_s = wait_until_loaded(service.data_dir, 600)
+    finally:
+        service.stop()
+    return ledger.settle(service.data_dir, queryable_s)
