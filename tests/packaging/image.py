@@ -58,19 +58,36 @@ class Stage:
 
 def debian_root() -> Path:
     """Return a minimal Debian of the suite that the Dockerfile starts from, kept between runs."""
-    bootstrap = need("debootstrap", "it lays down the Debian that the image starts from")
-    command = [bootstrap, "--variant=minbase", _SUITE]
-    return fetched("debian", _SUITE, lambda folder: _bootstrap(command, folder), "from a mirror")
+    return fetched("debian", _SUITE, _bootstrap, "from a mirror")
 
 
-def _bootstrap(command: list[str], folder: Path) -> None:
-    run([*command, folder], timeout_s=600)
+def _bootstrap(folder: Path) -> None:
+    program, environment = "debootstrap", {}
+    if not shutil.which(program):
+        need("apt-get", "it fetches debootstrap, which lays down the Debian of the image")
+        unpacked = _fetch_debootstrap()
+        program = str(unpacked / "usr/sbin/debootstrap")
+        environment = {"DEBOOTSTRAP_DIR": str(unpacked / "usr/share/debootstrap")}
+    command = [program, "--variant=minbase", _SUITE, folder]
+    run(command, environment=environment, timeout_s=600)
     # as in Debian's own image: downloaded packages do not stay
     rule = 'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };\n'
     (folder / "etc/apt/apt.conf.d/docker-clean").write_text(
         rule + 'Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";\n'
     )
     run(["chroot", folder, "apt-get", "clean"])
+
+
+def _fetch_debootstrap() -> Path:
+    """Unpack Debian's package of it beside the other tools, without installing it."""
+
+    def unpack(folder: Path) -> None:
+        run(["apt-get", "update", "--quiet"], timeout_s=600)
+        run(["apt-get", "download", "--quiet", "debootstrap"], cwd=folder)
+        (package,) = folder.glob("*.deb")
+        run(["dpkg", "--extract", package, folder])
+
+    return fetched("debootstrap", _SUITE, unpack, "from Debian's packages")
 
 
 def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
