@@ -252,6 +252,9 @@ class GatewayRecord:
         RawRow,
         Stored(53, _TEXT, "The redacted original row.", codec="ZSTD(3)"),
     ] = ""
+    is_probe: Annotated[
+        bool, Stored(54, "Bool", "A health probe: not in rates and percentiles.")
+    ] = False
     received_ns: Moment = 0
 
     @property

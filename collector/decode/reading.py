@@ -14,6 +14,7 @@ from typing import Any
 from collector.decode.bodies import split_body
 from collector.decode.envelopes import Unwrapper, without_tags
 from collector.decode.fields import FieldError, NotARequest, Row, describe
+from collector.decode.probes import is_probe
 from collector.errors import Undecodable
 from collector.model import Decoded, GatewayRecord, RecordError
 
@@ -103,6 +104,7 @@ class Reading:
             return
         if instance and not record.instance:
             record.instance = instance
+        record.is_probe = is_probe(record)
         self.records.append(record)
 
     def decoded(self) -> Decoded:

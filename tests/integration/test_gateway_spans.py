@@ -235,3 +235,16 @@ def test_what_is_logged_beside_a_request_is_no_request(
         (listed,) = _listed(questions, "api=chat")
         assert (listed.id, listed.status) == (request.record_id, request.status)
         assert [each.api for each in _listed(questions, "gateway=" + request.gateway)] == ["chat"]
+
+
+def test_a_health_probe_is_listed_and_not_counted(tmp_path: Path) -> None:
+    """A probe every few seconds makes no API look busy, fast or healthy, and is not lost."""
+    request = make_record(1, T, api="chat", duration_ns=SECOND)
+    probes = [
+        make_record(n, T + n * MS, api="chat", path="/healthz", duration_ns=MS, is_probe=True)
+        for n in range(2, 9)
+    ]
+    with asking([Story([request, *probes])], tmp_path) as (questions, _):
+        (report,) = questions.reports.apis([("start", "-1h")]).apis
+        assert (report.requests, report.p50_ns) == (1, SECOND)
+        assert len(_listed(questions, "api=chat")) == 8

@@ -31,6 +31,7 @@ from typing import NamedTuple
 from collector.decode.envoy.response_flags import primary_flag
 from collector.decode.fields import write_raw
 from collector.decode.outcome import note_grpc, settle
+from collector.decode.probes import is_probe
 from collector.decode.quality import Profile, check
 from collector.decode.urls import split_target
 from collector.errors import ConfigError
@@ -290,6 +291,7 @@ def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:
     _read_end(record, span)
     _read_calls(record, calls)
     record.quality = check(record, PROFILE)
+    record.is_probe = is_probe(record)
     return record
 
 

@@ -141,6 +141,7 @@ _RUNS = (
     ("backend_status", "backend_id", "attempts", "cache"),
     ("error_source", "error_scope", "error_section", "error_reason"),
     ("weight", "quality"),
+    ("is_probe",),
 )
 _TEXTS = (
     "record_id",
@@ -160,7 +161,7 @@ _TEXTS = (
 
 def _write_fields(r: GatewayRecord, runs: Sequence[str], texts: Sequence[str]) -> str:
     t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11 = texts
-    f0, f1, f2, f3, f4, f5, f6, f7, f8, f9 = runs
+    f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, f10 = runs
     n = _LENGTHS
     parts = (
         f0,
@@ -197,6 +198,7 @@ def _write_fields(r: GatewayRecord, runs: Sequence[str], texts: Sequence[str]) -
         f9,
         "".join(map(_ATTRIBUTES.__getitem__, r.attributes.items())),
         f"\xaa\x03{_length(t11)}{t11}" if t11 else "",
+        f10,
     )
     return "".join(parts)
 

@@ -8,6 +8,6 @@ toJSONString((
     api_revision, operation, product, consumer, user, region, client_address, backend_method,
     backend_host, backend_path, backend_status, backend_id, attempts, cache, request_bytes,
     response_bytes, error_source, error_scope, error_section, error_reason, error_message,
-    error_elapsed_ns, weight, quality, attributes))
+    error_elapsed_ns, weight, quality, attributes, is_probe))
 -- end
 {%- endmacro %}

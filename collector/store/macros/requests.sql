@@ -25,11 +25,11 @@ kind != 'websocket' AND NOT has(quality, 'STREAMING')
 (ifNull(attempts, 1) != 0 AND cache != 'hit')
 {%- endmacro %}
 
--- Whether a stored version of a gateway record counts in statistics: not if it only adds to a request that
--- another log tells of, nor if it was made of spans and the gateway's own log tells of the same request,
--- under the same id or in the same trace. Reads no ids of gateways that send no spans.
+-- Whether a stored version of a gateway record counts in statistics: not if it is a health probe's, nor if it
+-- only adds to a request that another log tells of, nor if it was made of spans and the gateway's own log tells
+-- of the same request, under the same id or in the same trace. Reads no ids of gateways that send no spans.
 {% macro record_is_counted() -%}
-source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
+NOT is_probe AND source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
     (gateway, record_id) GLOBAL NOT IN (
         SELECT gateway, record_id FROM {database:Identifier}.gateway_record
         WHERE {{ around("bucket") }} AND source != {span_source:String} AND gateway GLOBAL IN (

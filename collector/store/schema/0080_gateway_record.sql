@@ -69,6 +69,7 @@ CREATE TABLE IF NOT EXISTS {{ database }}.gateway_record{{ local }} {{ on_cluste
     quality Array(LowCardinality(String)) CODEC(ZSTD(1)),
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     raw String CODEC(ZSTD(3)),
+    is_probe Bool CODEC(ZSTD(1)),
 -- end
     received_ns Int64 CODEC(Delta(8), ZSTD(1)),
     door LowCardinality(String) CODEC(ZSTD(1)),

@@ -55,7 +55,8 @@ CREATE TABLE IF NOT EXISTS {{ database }}.landing_record {{ on_cluster }} (
         weight Float64,
         quality Array(LowCardinality(String)),
         attributes Array(Tuple(key LowCardinality(String), value String)),
-        raw String
+        raw String,
+        is_probe Bool
 -- end
     )),
     received_ns UInt64,

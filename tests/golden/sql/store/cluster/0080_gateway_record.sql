@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS hopline.gateway_record_local ON CLUSTER mesh (
     quality Array(LowCardinality(String)) CODEC(ZSTD(1)),
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     raw String CODEC(ZSTD(3)),
+    is_probe Bool CODEC(ZSTD(1)),
     received_ns Int64 CODEC(Delta(8), ZSTD(1)),
     door LowCardinality(String) CODEC(ZSTD(1)),
     tenant LowCardinality(String) CODEC(ZSTD(1)),

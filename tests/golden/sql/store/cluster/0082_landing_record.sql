@@ -52,7 +52,8 @@ CREATE TABLE IF NOT EXISTS hopline.landing_record ON CLUSTER mesh (
         weight Float64,
         quality Array(LowCardinality(String)),
         attributes Array(Tuple(key LowCardinality(String), value String)),
-        raw String
+        raw String,
+        is_probe Bool
     )),
     received_ns UInt64,
     door LowCardinality(String),

@@ -55,6 +55,7 @@ SELECT
     r.quality AS quality,
     CAST(r.attributes, 'Map(LowCardinality(String), String)') AS attributes,
     r.raw AS raw,
+    r.is_probe AS is_probe,
     toInt64(landing_record.received_ns) AS received_ns,
     door,
     tenant

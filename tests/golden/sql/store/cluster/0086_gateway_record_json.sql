@@ -6,4 +6,4 @@ ADD COLUMN IF NOT EXISTS record_json String MATERIALIZED toJSONString((
     api_revision, operation, product, consumer, user, region, client_address, backend_method,
     backend_host, backend_path, backend_status, backend_id, attempts, cache, request_bytes,
     response_bytes, error_source, error_scope, error_section, error_reason, error_message,
-    error_elapsed_ns, weight, quality, attributes)) CODEC(ZSTD(1))
+    error_elapsed_ns, weight, quality, attributes, is_probe)) CODEC(ZSTD(1))

@@ -6,7 +6,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND ({api:String} = '' OR api = {api:String})
     AND place <= {most:UInt64}
-    AND source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
+    AND NOT is_probe AND source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
     (gateway, record_id) GLOBAL NOT IN (
         SELECT gateway, record_id FROM {database:Identifier}.gateway_record
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND source != {span_source:String} AND gateway GLOBAL IN (
