@@ -26,6 +26,9 @@ GRPC_STATUS = "rpc.grpc.status_code"
 GRPC_MESSAGE = "rpc.grpc.message"
 """The text beside it."""
 
+WAF_RULE = "waf.rule."
+"""Beginning of the names under which a firewall's rules that matched are kept: action, message."""
+
 HANDLED_ERRORS = "gateway.handled_errors"
 """Errors that a gateway dealt with by itself before it answered well: a JSON array of objects with
 `reason`, `message`, `source` and `section`, in their order."""

@@ -27,7 +27,7 @@ from collector.stitch.timeline import (
 )
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
-from collector.stitch.verdict.first_failure import is_failing
+from collector.stitch.verdict.first_failure import counts_as_error
 
 # A batch consumer may link thousands of messages.
 _MAX_LINKS = 50
@@ -64,7 +64,7 @@ def describe(stitched: Stitched, inputs: StitchInputs) -> Timeline:
         start_ns=root.start,
         duration_ns=root.measured_duration,
         status=_first_status(rooted),
-        is_error=is_failing(root),
+        is_error=counts_as_error(root),
         root_span_id=root.span_id,
         gateway_records=tuple(joint.merged for joint in own),
         phases=tuple(stitched.split.phases),
@@ -216,6 +216,8 @@ def _covered_by_calls(hop: HopDraft) -> int:
 def _status_of_hop(hop: HopDraft) -> str:
     status = "unset"
     for node in hop.nodes:
+        if node.grpc_status:
+            return "error"
         if node.status_code:
             return str(node.status_code)
         if node.is_error:
@@ -283,7 +285,7 @@ def _record_parent(node: Node) -> str:
 
 
 def _status_of_span(node: Node) -> str:
-    if node.is_error:
+    if node.is_error or node.grpc_status:
         return "error"
     if node.span is not None and node.span.status == "Ok":
         return "ok"

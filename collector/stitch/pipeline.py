@@ -27,6 +27,7 @@ from collector.stitch.tree.access_logs import add_evidence, read_entries, spans_
 from collector.stitch.tree.forest import build_forest
 from collector.stitch.tree.hops import group_hops
 from collector.stitch.verdict.first_failure import judge
+from collector.stitch.verdict.grpc import carry_grpc_status
 from collector.stitch.verdict.outcomes import add_outcome
 from collector.stitch.verdict.overlap import find_policy_actions
 from collector.stitch.verdict.provisional import hold_open
@@ -65,6 +66,8 @@ def stitch(inputs: StitchInputs) -> Timeline:
     # Time. What nobody waited for is set apart first: it is no part of any time. A record without a
     # duration is given that of its calls: all else is cut to it.
     mark_background(members)
+    # And what a proxy passed on is its own end too: whether a try failed depends on it.
+    carry_grpc_status(members)
     stretch_unmeasured(members)
     # Before the places: the spans of one hop share a clock.
     hops = group_hops(members)

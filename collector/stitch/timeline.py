@@ -260,7 +260,8 @@ class PolicyAction:
     Something that a layer did to the request, of the kind that several layers can do.
 
     `feature` is `retry`, `timeout`, `rate_limit`, `authorization`, `circuit_breaker`, `cache`,
-    `mirror`, `traffic_split` or `fault_injection`; `layer` is `gateway`, `edge`, `mesh` or `app`.
+    `mirror`, `traffic_split`, `fault_injection` or `fallback` (an error that was dealt with);
+    `layer` is `gateway`, `edge`, `mesh` or `app`.
     """
 
     feature: str

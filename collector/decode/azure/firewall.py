@@ -8,13 +8,12 @@ Source: azure-monitor-docs reference/tables/agwfirewalllogs.md and agcfirewalllo
 web-application-firewall, "Resource logs" (actions and anomaly scoring).
 """
 
+from collector.attributes import WAF_RULE
 from collector.decode.azure.rows import FlatRow, raw_text, require_start, resource_name
 from collector.decode.fields import NotARequest, read_text
 from collector.model import GatewayRecord, Id
 
 WAF_LOG = "waf-log"
-RULE_PREFIX = "waf.rule."
-"""Attributes with this prefix hold `<action>: <message>` of the rule that the rest names."""
 
 _BLOCKED = frozenset({"block", "blocked", "deny", "denied"})
 
@@ -44,7 +43,7 @@ def read_firewall_row(
         ids=(Id(id_kind, request_id),),
         host=read_text(flat, "hostname"),
         client_address=read_text(flat, "clientip"),
-        attributes={f"{RULE_PREFIX}{rule}": ": ".join(part for part in (action, message) if part)},
+        attributes={f"{WAF_RULE}{rule}": ": ".join(part for part in (action, message) if part)},
         raw=raw_text(flat),
     )
     if action.lower() in _BLOCKED:

@@ -44,7 +44,12 @@ _REQUEST_TIMEOUT = 408
 _TABLE = (
     ResponseFlag("FI", "FaultInjected", "proxy", "injected", "a fault filter aborted it"),
     ResponseFlag(
-        "UAEX", "UnauthorizedExternalService", "proxy", "denied", "external authorization denied it"
+        "UAEX",
+        "UnauthorizedExternalService",
+        "proxy",
+        "denied",
+        "external authorization denied it",
+        (403,),
     ),
     ResponseFlag("RL", "RateLimited", "proxy", "rate_limited", "the rate limit was hit", (429,)),
     ResponseFlag(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from collector.identity.ids import TraceContext, parse_b3, parse_b3_multi, parse_traceparent
 from collector.model import GatewayRecord
 from collector.stitch.timeline import MergedRecord, Timeline, TimelineSpan
+from collector.stitch.tree.nodes import name_of_gateway
 
 
 def places_of(timeline: Timeline) -> set[str]:
@@ -22,7 +23,7 @@ def gateway_of(timeline: Timeline) -> str:
 
 def name_of(merged: MergedRecord) -> str:
     """Return a gateway's name as hops have it."""
-    return merged.record.instance or merged.record.gateway
+    return name_of_gateway(merged.record)
 
 
 def reference_of(merged: MergedRecord) -> str:

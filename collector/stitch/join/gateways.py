@@ -12,6 +12,7 @@ Application Insights the client's header is passed through unchanged).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from collector.decode.outcome import grpc_status_of, has_client_left
 from collector.identity.ids import request_id_key
 from collector.model import GatewayRecord
 from collector.stitch.join.agreement import (
@@ -29,7 +30,7 @@ from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
 from collector.stitch.time.timeouts import has_given_up
 from collector.stitch.timeline import Evidence, Link, MergedRecord, RejectedCandidate
 from collector.stitch.tree.forest import Forest, attach
-from collector.stitch.tree.nodes import Node, record_reference, walk_down
+from collector.stitch.tree.nodes import Node, name_of_gateway, record_reference, walk_down
 
 # How many spans are tried as the caller of a gateway; each costs a walk to the top of its tree.
 _MAX_CALLERS = 32
@@ -102,10 +103,12 @@ def _gateway_node(merged: MergedRecord) -> Node:
         record=merged,
         role="gateway",
         side="server",
-        service=record.instance or record.gateway,
+        service=name_of_gateway(record),
         instance=record.instance,
         host=f"{record.gateway}/{record.instance}",
-        status_code=record.status,
+        # 0: there was no answer, and nobody further in answered for it
+        status_code=0 if record.status is None and has_client_left(record) else record.status,
+        grpc_status=grpc_status_of(record.attributes),
         is_error=record.is_error or (record.status or 0) >= 500,
     )
 

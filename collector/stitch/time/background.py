@@ -17,6 +17,8 @@ from collector.stitch.tree.nodes import Node
 _NOISE_NS = 2_000_000
 _NOISE_SHARE = 100
 _CALLS = ("Client", "Producer", "Consumer")
+# Of a chain of internal spans that is deeper nobody knows who answered for it.
+_MAX_STEPS = 64
 _GAVE_UP_STATUSES = (408, 499, 503, 504)
 _GAVE_UP = re.compile(r"time.?d?.?out|deadline|cancel", re.IGNORECASE)
 
@@ -35,7 +37,9 @@ def mark_background(members: Sequence[Node]) -> None:
 def _visit_of(node: Node) -> Node | None:
     """Return the span that answers for the service which caused *node*, `None` if nobody does."""
     step = node.parent
-    while step is not None:
+    for _ in range(_MAX_STEPS):
+        if step is None:
+            return None
         if step.is_gateway or step.is_proxy or step.is_inferred or step.side == "client":
             # A client side measures how long its caller waited, whatever the callee goes on to do.
             return None

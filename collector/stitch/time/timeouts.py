@@ -11,14 +11,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from collector.decode.outcome import has_client_left
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.timeline import Verdict
-from collector.stitch.tree.nodes import Node
+from collector.stitch.tree.hops import HopDraft
+from collector.stitch.tree.nodes import Node, walk_down
 from collector.stitch.tree.own_replies import own_reply
 
 _MS = 1_000_000
 _TIMED_OUT = re.compile(r"time.?d?.?out|deadline", re.IGNORECASE)
-_LEFT = re.compile(r"client.?(connection|closed|abort)", re.IGNORECASE)
+_CANCELLED = 1  # gRPC: by its caller
 # What Envoy tells the next hop about its own limit.
 _LIMIT_KEYS = (
     "http.request.header.x-envoy-expected-rq-timeout-ms",
@@ -26,16 +28,25 @@ _LIMIT_KEYS = (
 )
 
 
-def name_shortest_limit(verdict: Verdict, path: Sequence[Node]) -> Verdict:
-    """Say in the reason how long the last of *path* waited and what its callee needed."""
+def name_shortest_limit(
+    verdict: Verdict, path: Sequence[Node], hops: Sequence[HopDraft]
+) -> Verdict:
+    """Say in the reason how long the last of *path* waited, for whom, and what that one needed."""
     node = path[-1]
     waited = waited_time(node)
     if waited is None:
         return verdict
     words = f"{node.service} waited {_ms(waited)}"
-    callee = slowest_callee(node)
-    if callee is not None and callee.duration > waited:
-        words += f", {callee.service} was at work for {_ms(callee.duration)}"
+    slowest = slowest_on_path(node, hops)
+    if slowest is not None:
+        hop, held = slowest
+        words += f", {_ms(held)} of it for {hop.service}"
+        took = max(each.duration for each in hop.nodes)
+        words += f", which took {_ms(took)}" if took > waited else ""
+    else:
+        callee = slowest_callee(node)
+        if callee is not None and callee.duration > waited:
+            words += f", {callee.service} was at work for {_ms(callee.duration)}"
     longer = [
         f"{outer.service} would have waited {_ms(limit)}"
         for outer in path[:-1]
@@ -54,6 +65,18 @@ def waited_time(node: Node) -> int | None:
             return record.backend_ns
         return record.error_elapsed_ns or record.duration_ns
     return node.duration
+
+
+def slowest_on_path(node: Node, hops: Sequence[HopDraft]) -> tuple[HopDraft, int] | None:
+    """Return the hop below *node* that held it up the longest by itself, and for how long."""
+    held: dict[int, int] = {}
+    for below in walk_down(node):
+        if below.hop != node.hop and below.critical_time:
+            held[below.hop] = held.get(below.hop, 0) + below.critical_time
+    if not held:
+        return None
+    index = max(held, key=lambda index: (held[index], index))
+    return hops[index], held[index]
 
 
 def slowest_callee(node: Node) -> Node | None:
@@ -87,9 +110,10 @@ def has_given_up(node: Node) -> bool:
 
 def is_abandoned(node: Node) -> bool:
     """Tell whether a proxy's or gateway's own words are that its caller went away."""
+    if node.grpc_status == _CANCELLED:
+        return True
     if node.record is not None:
-        record = node.record.record
-        return record.status == 499 or _LEFT.search(record.error_reason) is not None
+        return has_client_left(node.record.record)
     reply = own_reply(node) if node.is_proxy else None
     return reply is not None and reply.class_ == "client_abort"
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.tree.nodes import Node
 from collector.stitch.tree.roles import dependency_system, is_external_cluster
+from collector.stitch.tree.tries import Key, call_key, is_try_again
 
 _OUTER_ROLES = ("gateway", "edge")
-_RETRY_KEYS = ("retry.count", "http.request.resend_count", "http.resend_count")
 # Suffixes by which people name a sidecar after its service.
 _PROXY_SUFFIXES = ("-envoy", "-proxy", "-sidecar", "-linkerd-proxy", "-istio")
 
@@ -276,40 +276,22 @@ def _is_dependency(hop: HopDraft, known: set[str]) -> bool:
 
 def _number_attempts(hop: HopDraft) -> None:
     """Number the tries of each call made by *hop*: one after the other, the earlier ones failed."""
-    calls: dict[tuple[str, str, str], list[HopDraft]] = {}
-    for child in hop.children:
+    if hop.top.is_inferred:
+        # Several beginnings under a stand-in are several requests.
+        return
+    open_groups: dict[Key, list[HopDraft]] = {}
+    groups: list[list[HopDraft]] = []
+    for child in sorted(hop.children, key=lambda h: h.top.order()):
         top = child.top
         if child.is_mirrored or top.is_gateway or top.is_background:
             continue
-        key = (child.service, top.name, top.attributes.get("http.url", ""))
-        calls.setdefault(key, []).append(child)
-    for tries in calls.values():
-        if len(tries) < 2:
-            continue
-        tries.sort(key=lambda h: h.top.order())
-        group = tries[:1]
-        for earlier, later in zip(tries, tries[1:], strict=False):
-            if _retries(earlier.top, later.top) or _is_one_call(earlier.top, later.top):
-                group.append(later)
-            else:
-                _close_group(group)
-                group = [later]
-        _close_group(group)
-
-
-def _retries(earlier: Node, later: Node) -> bool:
-    if any(later.attributes.get(key, "0") not in ("", "0") for key in _RETRY_KEYS):
-        return True
-    failed = earlier.is_error or (earlier.status_code or 0) in (408, 425, 429)
-    return failed and later.raw_start >= earlier.raw_end
-
-
-def _is_one_call(earlier: Node, later: Node) -> bool:
-    # Hedged tries overlap and none of them failed, but one client side made them all.
-    parent = earlier.parent
-    return parent is later.parent and parent is not None and parent.fans_out
-
-
-def _close_group(group: list[HopDraft]) -> None:
-    for number, hop in enumerate(group, start=1):
-        hop.attempt, hop.attempts = number, len(group)
+        key, is_telling = call_key(child.service, child.nodes)
+        group = open_groups.get(key)
+        if group and is_try_again(group[-1].top, top, is_same_target=is_telling):
+            group.append(child)
+        else:
+            open_groups[key] = [child]
+            groups.append(open_groups[key])
+    for group in groups:
+        for number, one in enumerate(group, start=1):
+            one.attempt, one.attempts = number, len(group)

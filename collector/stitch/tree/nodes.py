@@ -5,12 +5,18 @@ A `Node` is mutable on purpose: each rule writes its own fields, and the fields 
 is. Nothing outside `stitch/` sees one.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from collector.model import Span
+from collector.model import GatewayRecord, Span
 from collector.stitch.timeline import MergedRecord
+
+# `<workload>-<replica set hash>-<pod>` and `<workload>-<ordinal>`.
+_POD_SUFFIX = re.compile(r"-[0-9a-f]{6,10}-[0-9a-z]{5}$|-\d+$")
+# A UUID or another hash, an address, an Envoy node id.
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-|^[0-9a-f]{12,}$|^[0-9.:]+$|~")
 
 NO_ATTRIBUTES: Mapping[str, str] = {}
 
@@ -47,6 +53,7 @@ class Node:
     proxy: str = ""  # sidecar, router, waypoint, envoy, linkerd or "" for no proxy
     is_proxy: bool = False
     status_code: int | None = None
+    grpc_status: int | None = None
     is_error: bool = False
     is_mirrored: bool = False
     is_async: bool = False
@@ -125,6 +132,14 @@ class Node:
     def order(self) -> tuple[int, int, str, str, str]:
         """Sort key that does not depend on the order of arrival."""
         return (self.raw_start, -self.raw_end, self.span_id, self.kind, self.service)
+
+
+def name_of_gateway(record: GatewayRecord) -> str:
+    """Return by what name a gateway is spoken of: its deployment's, never an instance's id."""
+    if own := record.attributes.get("service.name"):
+        return own
+    name = _POD_SUFFIX.sub("", record.instance)
+    return record.gateway if not name or _ID.search(name) else name
 
 
 def record_reference(merged: MergedRecord) -> str:

@@ -27,7 +27,6 @@ _BY_DETAILS = (
     ("rbac_access_denied", "proxy", "authorization"),
     ("jwt_authn_access_denied", "proxy", "authentication"),
     ("ext_authz_denied", "proxy", "authorization"),
-    ("ext_authz_error", "proxy", "authorization"),
     ("local_rate_limited", "proxy", "rate_limit"),
     ("request_rate_limited", "proxy", "rate_limit"),
     ("rate_limit", "proxy", "rate_limit"),
@@ -51,6 +50,8 @@ _BY_DETAILS = (
     ("downstream_remote_disconnect", "client", "client_abort"),
     ("downstream_local_disconnect", "client", "client_abort"),
 )
+AUTHORIZATION_SERVICE = "external authorization service"
+_HELPER_DOWN = "ext_authz_error"
 _BY_RESET = (
     ("overflow", "overload"),
     ("connection_failure", "unreachable"),
@@ -67,12 +68,15 @@ class OwnReply:
     Why a proxy did not pass on an answer.
 
     `side` is who failed, seen from it: `client`, `proxy` or `upstream`; `rule` names what said so.
+    `helper` is whom the proxy asked before it went on, where that one failed: its own authorization
+    service.
     """
 
     side: str
     class_: str
     reason: str
     rule: str
+    helper: str = ""
 
 
 def own_reply(node: Node) -> OwnReply | None:
@@ -90,8 +94,22 @@ def own_reply(node: Node) -> OwnReply | None:
         if details and details != VIA_UPSTREAM:
             said += f"; {details}"
         class_ = _FAULT_WORDS.get(flag.fault, flag.fault)
+        if flag.flag == "UAEX" and is_helper_down(details, node.status_code):
+            return OwnReply("proxy", "unavailable", said, "ENVOY_UAEX", AUTHORIZATION_SERVICE)
         return OwnReply(side, class_, said, f"ENVOY_{flag.flag}")
     return _from_details(details) if details else None
+
+
+def is_helper_down(details: str, status: int | None) -> bool:
+    """
+    Tell whether Envoy denied a request because its authorization service did not answer.
+
+    The flag UAEX is the same for both. Without details a status of 500 and more tells: no service
+    denies by it.
+    """
+    if details:
+        return details.lower().startswith(_HELPER_DOWN)
+    return status is not None and status >= 500
 
 
 def called_nobody(record: GatewayRecord) -> bool:
@@ -120,6 +138,8 @@ def _from_details(details: str) -> OwnReply | None:
     if lower.startswith("upstream_reset"):
         class_ = next((word for part, word in _BY_RESET if part in lower), "reset")
         return OwnReply("upstream", class_, details, "ENVOY_DETAILS")
+    if lower.startswith(_HELPER_DOWN):
+        return OwnReply("proxy", "unavailable", details, "ENVOY_DETAILS", AUTHORIZATION_SERVICE)
     for beginning, side, class_ in _BY_DETAILS:
         if lower.startswith(beginning):
             return OwnReply(side, class_, details, "ENVOY_DETAILS")

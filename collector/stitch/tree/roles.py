@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from collector.decode.envoy.access_log import instance_of_node
+from collector.decode.outcome import GRPC_FAULTS, read_grpc_status
 from collector.model import Span
 from collector.stitch.tree.nodes import Node
 
@@ -34,7 +35,6 @@ _WORKLOAD_KEYS = (
 _STATUS_KEYS = ("http.response.status_code", "http.status_code", "status")
 _CODES = {str(code): code for code in range(1000)}
 _GRPC_KEYS = ("rpc.grpc.status_code", "grpc.status_code", "rpc.response.status_code")
-_GRPC_SERVER_FAULTS = frozenset({"2", "4", "12", "13", "14", "15"})
 _SYSTEM_KEYS = ("db.system", "db.system.name", "db.type", "messaging.system")
 _PEER_KEYS = (
     "peer.service",
@@ -62,7 +62,8 @@ def identify(node: Node) -> None:
     node.instance = _instance(attributes, resource)
     node.host = resource.get("k8s.node.name") or resource.get("host.id") or node.instance
     node.status_code = status_code(attributes)
-    node.is_error = _is_error(span, attributes, node.status_code)
+    node.grpc_status = _grpc_status(attributes)
+    node.is_error = _is_error(span, node)
     node.is_async = span.kind == "Consumer"
     if node.proxy:
         _identify_proxy(node, span)
@@ -202,12 +203,18 @@ def _identify_app(node: Node, span: Span) -> None:
         node.role = "gateway"
 
 
-def _is_error(span: Span, attributes: Mapping[str, str], code: int | None) -> bool:
+def _grpc_status(attributes: Mapping[str, str]) -> int | None:
+    text = _first_of(attributes, _GRPC_KEYS)
+    return read_grpc_status(text) if text else None
+
+
+def _is_error(span: Span, node: Node) -> bool:
+    attributes, code = node.attributes, node.status_code
     if span.status == "Error" or attributes.get("error") == "true":
         return True
     if code is not None and (code >= 500 or (code == 0 and response_flags(attributes))):
         return True
-    return _first_of(attributes, _GRPC_KEYS) in _GRPC_SERVER_FAULTS
+    return node.grpc_status in GRPC_FAULTS
 
 
 def _first_of(attributes: Mapping[str, str], keys: Sequence[str]) -> str:

@@ -12,7 +12,9 @@ error reference (LastErrorReason, LastErrorSection).
 
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import Enum
 
+from collector.decode.outcome import describe_grpc
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import (
     is_abandoned,
@@ -22,46 +24,106 @@ from collector.stitch.time.timeouts import (
 from collector.stitch.timeline import ChainLink, Verdict
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
-from collector.stitch.tree.own_replies import VIA_UPSTREAM, OwnReply, own_reply, reply_details
+from collector.stitch.tree.own_replies import (
+    AUTHORIZATION_SERVICE,
+    VIA_UPSTREAM,
+    OwnReply,
+    called_nobody,
+    own_reply,
+    reply_details,
+)
 from collector.stitch.tree.roles import response_flags
-from collector.stitch.verdict.gateway_errors import judge_gateway
+from collector.stitch.verdict.gateway_errors import (
+    backend_of,
+    class_of_status,
+    judge_gateway,
+    said_by_record,
+)
+from collector.stitch.verdict.grpc import class_of_grpc
 
 NO_FAILURE = Verdict(
     layer="none", component="", class_="", reason="", confidence=1.0, rule="NO_FAILURE"
 )
+_CANCELLED = 1  # gRPC: by its caller
+_SWITCHED = 101
+# A failure that its caller may have dealt with.
+_HANDLED_DOUBT = 0.6
 # Answers by which a proxy refuses, if no span of a service says that it was the service.
 _REFUSALS = {401: "authentication", 403: "authorization", 429: "rate_limit"}
 
 
 def judge(root: Node, hops: Sequence[HopDraft]) -> Verdict:
     """Return the verdict on the tree of *root*; layer `none` when the request did not fail."""
-    return judge_below(root, hops) if is_failing(root) else NO_FAILURE
+    if is_failing(root) or left_early(root):
+        return judge_below(root, hops)
+    return NO_FAILURE
 
 
 def judge_below(start: Node, hops: Sequence[HopDraft]) -> Verdict:
     """Follow the failure of *start* inwards to where it began."""
-    path = [start]
+    path, doubt = [start], 1.0
     while True:
         node = path[-1]
         verdict = judge_gateway(node) if node.is_gateway else _judge_own_reply(node)
-        below = None if verdict is not None else failing_below(node, hops)
-        if below is None:
-            verdict = verdict or _judge_last(node, hops[node.hop])
-            if verdict.class_ == "timeout":
-                verdict = name_shortest_limit(verdict, path)
-            return _with_chain(verdict, path, hops)
-        path.append(below)
+        is_helpers = verdict is not None and verdict.component == AUTHORIZATION_SERVICE
+        below = failing_below(node, hops) if verdict is None or is_helpers else None
+        if below is not None:
+            handling = _was_handled(node, below)
+            if handling is not Handling.SURELY:
+                doubt = min(doubt, _HANDLED_DOUBT if handling is Handling.MAYBE else 1.0)
+                path.append(below)
+                continue
+        verdict = verdict or _judge_last(node, hops[node.hop])
+        if verdict.class_ == "timeout":
+            verdict = name_shortest_limit(verdict, path, hops)
+        if verdict.confidence > doubt:
+            verdict = replace(verdict, confidence=doubt)
+        return _with_chain(verdict, path, hops)
 
 
 def is_failing(node: Node) -> bool:
     """Tell whether a node ended in an error, also one that is its caller's fault."""
-    return node.is_error or (node.status_code is not None and node.status_code >= 400)
+    if node.is_error or (node.status_code is not None and node.status_code >= 400):
+        return True
+    return node.grpc_status not in (None, 0, _CANCELLED)
+
+
+def left_early(node: Node) -> bool:
+    """Tell whether the client went away before it had the whole answer."""
+    # The end of a stream or of a WebSocket is the client's to choose.
+    is_ended_stream = node.status_code == _SWITCHED or node.grpc_status == 0
+    is_ended_stream = is_ended_stream and node.record is None
+    return is_abandoned(node) and not is_ended_stream
+
+
+def counts_as_error(node: Node) -> bool:
+    """Tell whether a request that ended like *node* is an error: see `decode.outcome`."""
+    if left_early(node):
+        return False
+    return node.is_error or node.grpc_status not in (None, 0, _CANCELLED)
 
 
 def failing_below(node: Node, hops: Sequence[HopDraft]) -> Node | None:
-    """Return the child that failed first, without tries that a later try made good."""
-    failing = [child for child in node.children if _counts(child, hops)]
-    return min(failing, key=lambda c: (c.end, c.order()), default=None)
+    """
+    Return the failure below *node* that it ended with.
+
+    A call that says nothing of how it ended is looked through. What failed before the last failure
+    began was dealt with, or that would not have begun; of those side by side the first counts.
+    Tries that a later try made good do not.
+    """
+    failing: list[Node] = []
+    waiting = list(node.children)
+    while waiting:
+        child = waiting.pop()
+        if _counts(child, hops):
+            failing.append(child)
+        elif _is_silent(child) and is_waited_for(child):
+            waiting.extend(child.children)
+    if not failing:
+        return None
+    last = max(failing, key=lambda c: (c.start, c.order()))
+    fatal = [child for child in failing if child.end > last.start or child is last]
+    return min(fatal, key=lambda c: (c.end, c.order()))
 
 
 def _counts(child: Node, hops: Sequence[HopDraft]) -> bool:
@@ -71,9 +133,65 @@ def _counts(child: Node, hops: Sequence[HopDraft]) -> bool:
     return hop.attempt == hop.attempts or child is not hop.top
 
 
+def _is_silent(node: Node) -> bool:
+    """Tell whether a span says nothing of how it ended, as a balancer's or a client's may."""
+    span = node.span
+    if span is None or span.status != "Unset" or node.status_code is not None:
+        return False
+    return node.grpc_status is None
+
+
+class Handling(Enum):
+    """Whether a caller dealt with a failed call before it failed itself."""
+
+    NO = "no"
+    MAYBE = "maybe"
+    SURELY = "surely"
+
+
+def _was_handled(node: Node, below: Node) -> Handling:
+    """
+    Tell whether *node* went on after *below* had failed, and then failed by itself.
+
+    It went on if it made another call that worked. Words of its own that are not those of the
+    failed call say why it failed in the end; without any, both can be.
+    """
+    if node.is_gateway or node.is_proxy:
+        return Handling.NO
+    went_on = any(
+        child.start >= below.end and not is_failing(child) and is_waited_for(child)
+        for child in node.children
+    )
+    if not went_on:
+        return Handling.NO
+    own = said_in_words(node)
+    if not own:
+        return Handling.MAYBE
+    theirs = {*said_in_words(below), *(word for word in (below.callee, below.service) if word)}
+    theirs.discard(node.service)
+    told = " ".join(own).lower()
+    is_passed_on = any(word.lower() in told for word in theirs)
+    return Handling.NO if is_passed_on else Handling.SURELY
+
+
+def said_in_words(node: Node) -> tuple[str, ...]:
+    """Return what a span says about its failure: status message, exceptions, the last one first."""
+    span = node.span
+    if span is None:
+        return ()
+    words = [span.status_message]
+    for event in reversed(span.events):
+        if event.name == "exception":
+            told = (event.attributes.get(f"exception.{part}", "") for part in ("type", "message"))
+            words.append(": ".join(part for part in told if part))
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
 def _judge_own_reply(node: Node) -> Verdict | None:
-    """Judge a proxy that says itself why there was no answer from further on."""
+    """Judge a node that says itself why there was no answer from further on: as a rule a proxy."""
     reply = own_reply(node)
+    if reply is None and node.grpc_status == _CANCELLED:
+        reply = OwnReply("client", "client_abort", describe_grpc(_CANCELLED), "GRPC_CANCELLED")
     if reply is None:
         return None
     layer, component = _layer_of(node, reply)
@@ -91,6 +209,8 @@ def _judge_own_reply(node: Node) -> Verdict | None:
 def _layer_of(node: Node, reply: OwnReply) -> tuple[str, str]:
     if reply.side == "client":
         return "client", _caller_name(node)
+    if reply.helper:
+        return "dependency", reply.helper
     if reply.side == "proxy":
         return ("edge" if node.role == "edge" else "mesh"), node.service
     return "mesh", node.callee or node.service
@@ -114,21 +234,27 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
     answered = _unseen_answer(node)
     code = answered or node.status_code
     layer, component, confidence, rule = _place_of(node, hop)
-    class_ = "client_error" if code is not None and 400 <= code < 500 else "server_error"
+    what = f"status {code}" if code else "span status Error"
+    if is_grpc := (code is None or code < 400) and bool(node.grpc_status):
+        class_ = class_of_grpc(node.grpc_status or 0)
+        what = describe_grpc(node.grpc_status or 0)
+    else:
+        class_ = "client_error" if code is not None and 400 <= code < 500 else "server_error"
     if rule == "PROXY_REFUSED":
         class_ = _REFUSALS[code or 0]
+    if rule == "GATEWAY_STATUS" and not node.children and not is_grpc:
+        class_ = class_of_status(code, class_)
+        what += "; its record does not show whether a backend was called"
     if timed_out_waiting(node):
         class_ = "timeout"
-    what = f"status {code}" if code else "span status Error"
-    if answered:
+    if answered or (rule == "BACKEND_STATUS" and is_grpc):
         what += " of the backend, of which no span is known"
-    if node.span is not None and node.span.status_message:
-        what += f": {node.span.status_message}"
+    words = said_in_words(node) or said_by_record(node)
     return Verdict(
         layer=layer,
         component=component,
         class_=class_,
-        reason=what,
+        reason=": ".join((what, *words[:1])),
         confidence=confidence,
         rule=rule,
     )
@@ -136,8 +262,8 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
 
 def _place_of(node: Node, hop: HopDraft) -> tuple[str, str, float, str]:
     """Return layer, component, confidence and rule for a failure without words of its own."""
-    if node.record is not None and _unseen_answer(node):
-        return "app", node.record.record.backend_host or "backend", 0.5, "BACKEND_STATUS"
+    if node.record is not None and (_unseen_answer(node) or _passed_grpc_on(node)):
+        return "app", backend_of(node.record.record), 0.5, "BACKEND_STATUS"
     if node.is_gateway:
         return "gateway", node.service, 0.6, "GATEWAY_STATUS"
     if hop.role == "dependency":
@@ -162,6 +288,13 @@ def _unseen_answer(node: Node) -> int:
         return 0
     status = node.record.record.backend_status or 0
     return status if status >= 400 else 0
+
+
+def _passed_grpc_on(node: Node) -> bool:
+    """Tell whether a gateway's gRPC failure is that of a backend without spans."""
+    if node.record is None or node.children or not node.grpc_status:
+        return False
+    return not called_nobody(node.record.record)
 
 
 def _with_chain(verdict: Verdict, path: Sequence[Node], hops: Sequence[HopDraft]) -> Verdict:
@@ -211,6 +344,8 @@ def said_by(node: Node) -> str:
     parts = []
     if node.status_code is not None:
         parts.append(f"status {node.status_code}" if node.status_code else "no response")
+    if node.grpc_status:
+        parts.append(describe_grpc(node.grpc_status))
     flags = response_flags(node.attributes)
     if flags:
         parts.append(f"flags {','.join(flags)}")

@@ -5,21 +5,30 @@ Source: Azure API Management error-handling reference (predefined errors), azure
 gateway-log-schema-reference.md; nginx 499; Kong `response.source`; AWS `error.responseType`.
 """
 
+import json
 import re
+from collections.abc import Mapping
 
+from collector.attributes import GRPC_MESSAGE, HANDLED_ERRORS
 from collector.model import GatewayRecord
+from collector.stitch.time.timeouts import is_abandoned
 from collector.stitch.timeline import Verdict
 from collector.stitch.tree.nodes import Node
-
-_ABORTED = re.compile(
-    r"client.?(connection|closed|abort|disconnect)|downstream.*(reset|termin)", re.I
+from collector.stitch.tree.own_replies import (
+    AUTHORIZATION_SERVICE,
+    VIA_UPSTREAM,
+    called_nobody,
+    is_helper_down,
 )
+
 _TIMEOUT = re.compile(r"time.?d?.?out|deadline", re.I)
 _UNREACHABLE = re.compile(
     r"backend.?connection|connection.?(failure|refused|error)|unreachable|name.?resol|dns"
-    r"|certificate|tls|ssl|no.?healthy|econnrefused",
+    r"|certificate|tls|ssl|econnrefused",
     re.I,
 )
+_UNHEALTHY = re.compile(r"no.?(healthy|live)", re.I)
+_RESET = re.compile(r"upstream.{0,8}(closed|reset|connection.?termination)", re.I)
 _LIMITED = re.compile(r"rate.?limit|quota|throttl|too.?many", re.I)
 _DENIED = re.compile(
     r"subscription|jwt|token|unauthori[sz]ed|forbidden|auth|ip.?filter|caller.?ip|api.?key|denied",
@@ -49,8 +58,18 @@ def judge_gateway(node: Node) -> Verdict | None:
     assert node.record is not None
     record = node.record.record
     said = " ".join((record.error_reason, record.error_message))
-    if record.status == 499 or _ABORTED.search(record.error_reason):
-        return _verdict("client", "client", "client_abort", record, 0.95, "CLIENT_ABORT", "client")
+    if is_abandoned(node):
+        is_begun = record.status is not None and record.status < 400
+        sure = 0.8 if is_begun else 0.95
+        return _verdict("client", "client", "client_abort", record, sure, "CLIENT_ABORT", "client")
+    if record.kind == "websocket" and record.error_source == "backend" and not node.children:
+        return _verdict("app", backend_of(record), "reset", record, 0.8, "WEBSOCKET_CLOSED", "")
+    if record.error_source == "client" and record.status in (400, 408):
+        class_ = "timeout" if record.status == 408 else "protocol"
+        return _verdict("client", "client", class_, record, 0.9, "CLIENT_FAULT", "")
+    if _is_helper_down(record) and not node.children:
+        component = AUTHORIZATION_SERVICE
+        return _verdict("dependency", component, "unavailable", record, 0.9, "HELPER_DOWN", "")
     if _was_refused(node, record):
         class_ = _class_of(record, said)
         return _verdict("gateway", node.service, class_, record, 0.95, "GATEWAY_REFUSED", "gateway")
@@ -58,9 +77,9 @@ def judge_gateway(node: Node) -> Verdict | None:
         return _verdict(
             "gateway", node.service, "timeout", record, 0.9, "GATEWAY_TIMEOUT", "gateway"
         )
-    if _UNREACHABLE.search(said) and not _was_reached(node, record):
-        component = record.backend_host or "backend"
-        return _verdict("network", component, "unreachable", record, 0.9, "BACKEND_UNREACHABLE", "")
+    if (class_ := _class_of_way(said)) and not _was_reached(node, record):
+        component = backend_of(record)
+        return _verdict("network", component, class_, record, 0.9, "BACKEND_UNREACHABLE", "")
     if record.status in (502, 503) and record.backend_host and not _was_reached(node, record):
         component = record.backend_host
         return _verdict("network", component, "unreachable", record, 0.7, "BACKEND_SILENT", "")
@@ -70,13 +89,75 @@ def judge_gateway(node: Node) -> Verdict | None:
     return None
 
 
+def backend_of(record: GatewayRecord) -> str:
+    """Return by what name a record knows its backend, "backend" if by none."""
+    return record.backend_host or record.backend_id or "backend"
+
+
+def handled_errors(record: GatewayRecord) -> list[Mapping[str, str]]:
+    """Return the errors that a gateway dealt with by itself, in their order."""
+    text = record.attributes.get(HANDLED_ERRORS, "")
+    errors = json.loads(text) if text else []
+    return [error for error in errors if isinstance(error, dict)]
+
+
+def describe_handled(error: Mapping[str, str]) -> str:
+    """Return a handled error in a few words: source, reason, message and section."""
+    text = ": ".join(error[name] for name in ("source", "reason", "message") if error.get(name, ""))
+    return f"{text} (in {error['section']})" if error.get("section") else text
+
+
+def class_of_error(error: Mapping[str, str]) -> str:
+    """Return the class of an error by its words alone, "policy" for what they do not tell."""
+    said = f"{error.get('reason', '')} {error.get('message', '')}"
+    for pattern, class_ in ((_TIMEOUT, "timeout"), (_LIMITED, "rate_limit")):
+        if pattern.search(said):
+            return class_
+    if class_ := _class_of_way(said):
+        return class_
+    return "authorization" if _DENIED.search(said) else "policy"
+
+
+def said_by_record(node: Node) -> tuple[str, ...]:
+    """Return what a gateway's record says about the failure: its reason, then its message."""
+    if node.record is None:
+        return ()
+    record = node.record.record
+    words = (record.error_reason, record.error_message, record.attributes.get(GRPC_MESSAGE, ""))
+    told = ": ".join(dict.fromkeys(word for word in words if word))
+    return (told,) if told else ()
+
+
+def class_of_status(status: int | None, otherwise: str) -> str:
+    """Return what a gateway's status stands for when it answered by itself."""
+    return _CLASS_OF_STATUS.get(status or 0, otherwise)
+
+
+def _is_helper_down(record: GatewayRecord) -> bool:
+    details = record.attributes.get("envoy.response_code_details", "")
+    flags = record.attributes.get("envoy.response_flags", "").split(",")
+    is_denied = "UAEX" in flags or details.startswith("ext_authz")
+    return is_denied and is_helper_down(details, record.status)
+
+
+def _class_of_way(said: str) -> str:
+    """Return how the way to a backend failed by the gateway's own words, "" if they say nothing."""
+    if _UNHEALTHY.search(said):
+        return "unhealthy"
+    if _RESET.search(said):
+        return "reset"
+    return "unreachable" if _UNREACHABLE.search(said) else ""
+
+
 def _was_refused(node: Node, record: GatewayRecord) -> bool:
-    """It answered by itself: no backend status, nothing below, and the caller is at fault."""
+    """It answered by itself: it called nobody, or names a reason, and the caller is at fault."""
     if record.backend_status is not None or node.children:
         return False
     if record.error_section.lower() == "inbound":
         return True
-    return record.status is not None and 400 <= record.status < 500 and record.status != 408
+    if record.status is None or not 400 <= record.status < 500 or record.status == 408:
+        return False
+    return called_nobody(record) or bool(record.error_reason)
 
 
 def _was_reached(node: Node, record: GatewayRecord) -> bool:
@@ -110,7 +191,9 @@ def _verdict(
     rule: str,
     who_closed: str,
 ) -> Verdict:
-    said = [record.error_reason, record.error_message]
+    details = record.attributes.get("envoy.response_code_details", "")
+    details = "" if details == VIA_UPSTREAM else details
+    said = [record.error_reason or details, record.error_message]
     if record.error_section:
         said.append(f"in {record.error_section}")
     reason = ": ".join(part for part in said[:2] if part) + (

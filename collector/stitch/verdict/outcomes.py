@@ -19,15 +19,18 @@ from pydantic import Field
 
 from collector.answers import Duration
 from collector.stitch.time.critical_path import is_waited_for
-from collector.stitch.time.timeouts import is_abandoned
+from collector.stitch.time.timeouts import is_abandoned, timed_out_waiting
 from collector.stitch.timeline import Timeline, Verdict
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
 from collector.stitch.verdict.first_failure import is_failing, judge_below
+from collector.stitch.verdict.gateway_errors import describe_handled, handled_errors
 
 # Two clocks of one machine stamp the end of a call in either order; below this nobody worked on.
 _NOISE_NS = 2_000_000
 _MAX_EXAMPLES = 5
+# gRPC: cancelled, deadline exceeded.
+_ENDS_OF_STREAMS = (1, 4)
 
 
 def add_outcome(
@@ -44,23 +47,44 @@ def add_outcome(
     *are_spans_due*: spans of this request were expected and are not hoped for any more.
     """
     wasted = wasted_time(members)
-    if not is_failing(root):
-        hidden = _hidden_failure(members, hops)
-        if hidden is None:
-            return replace(verdict, wasted_ns=wasted)
-        inner = judge_below(hidden, hops)
-        reason = f"{inner.component} failed ({inner.class_}) and the consumer did not notice"
-        return replace(
-            verdict,
-            component=inner.component,
-            class_=inner.class_,
-            reason=reason,
-            chain=inner.chain,
-            outcome="masked",
-            wasted_ns=wasted,
-        )
+    if verdict.layer == "none":
+        return replace(_hidden_outcome(verdict, members, hops), wasted_ns=wasted)
     outcome = _outcome_of_failure(verdict, root, members, wasted, are_spans_due=are_spans_due)
     return replace(verdict, outcome=outcome, wasted_ns=wasted)
+
+
+def _hidden_outcome(verdict: Verdict, members: Sequence[Node], hops: Sequence[HopDraft]) -> Verdict:
+    """Tell of a request that went well what failed inside, or afterwards, without its consumer."""
+    hidden = _hidden_failure(members, hops)
+    if hidden is not None:
+        inner = judge_below(hidden, hops)
+        reason = f"{inner.component} failed ({inner.class_}) and the consumer did not notice"
+        return _told_of(verdict, inner, reason, "masked")
+    for node in members:
+        handled = handled_errors(node.record.record) if node.record is not None else ()
+        if handled:
+            reason = f"{node.service} dealt with {describe_handled(handled[-1])}"
+            return replace(
+                verdict, component=node.service, reason=reason, outcome="masked", hop=node.hop
+            )
+    later = _failed_afterwards(members)
+    if not later:
+        return verdict
+    inner = judge_below(later[0], hops)
+    more = f", and {len(later) - 1} more" if len(later) > 1 else ""
+    reason = f"answered, but {inner.component} failed afterwards ({inner.reason}){more}"
+    return _told_of(verdict, inner, reason, verdict.outcome)
+
+
+def _told_of(verdict: Verdict, inner: Verdict, reason: str, outcome: str) -> Verdict:
+    return replace(
+        verdict,
+        component=inner.component,
+        class_=inner.class_,
+        reason=reason,
+        chain=inner.chain,
+        outcome=outcome,
+    )
 
 
 def wasted_time(members: Sequence[Node]) -> int:
@@ -106,7 +130,9 @@ def _outcome_of_failure(
 def _hidden_failure(members: Sequence[Node], hops: Sequence[HopDraft]) -> Node | None:
     """Return the outermost failure of a server's kind below something that did not fail."""
     for node in members:
-        if not node.is_error and node.status_code not in (408, 429):
+        # A client's span calls a 404 an error as well; whoever asked for it was answered.
+        is_refused = node.status_code is not None and 400 <= node.status_code < 500
+        if (is_refused or not node.is_error) and node.status_code not in (408, 429):
             continue
         parent = node.parent
         if parent is None or not is_waited_for(node) or is_failing(parent):
@@ -114,6 +140,26 @@ def _hidden_failure(members: Sequence[Node], hops: Sequence[HopDraft]) -> Node |
         if not hops[node.hop].is_mirrored and not is_abandoned(node):
             return node
     return None
+
+
+def _failed_afterwards(members: Sequence[Node]) -> list[Node]:
+    """
+    Return the failures of what nobody waited for: consumers of messages, work that was put off.
+
+    A stream that outlives the request ends by its deadline or is cancelled as a rule, and a copy's
+    failure is the copy's.
+    """
+    found = []
+    for node in members:
+        is_apart = (node.is_async or node.is_background) and not node.is_mirrored
+        if not is_apart or not is_failing(node):
+            continue
+        is_stream = node.is_background and (
+            node.grpc_status in _ENDS_OF_STREAMS or timed_out_waiting(node)
+        )
+        if not is_stream:
+            found.append(node)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,19 @@ Source: Envoy retry, timeout, rate limit, RBAC and fault filters (tags, flags an
 API Management policies (retry, rate-limit, validate-jwt, backend), Istio canonical revisions.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from collector.attributes import WAF_RULE
 from collector.stitch.timeline import PolicyAction, Verdict
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
 from collector.stitch.tree.own_replies import own_reply
+from collector.stitch.verdict.gateway_errors import (
+    class_of_error,
+    describe_handled,
+    handled_errors,
+)
 
 _FEATURES = {
     "rate_limit": "rate_limit",
@@ -33,6 +40,7 @@ def find_policy_actions(
 ) -> list[PolicyAction]:
     """Return what each layer did to the request, in order of feature and layer."""
     found = [*_refusals(members), *_retries(members, hops), *_copies_and_splits(members, hops)]
+    found += [*_handled(members), *_firewalls(members)]
     root = members[0]
     if root.is_gateway and verdict.layer == "gateway" and verdict.class_ in _FEATURES:
         found.append(_act(_FEATURES[verdict.class_], "gateway", root, verdict.reason))
@@ -66,17 +74,40 @@ def _refusals(members: Sequence[Node]) -> Iterator[PolicyAction]:
             yield _act("fault_injection", _layer(node), node, "DI: a fault filter delayed it")
 
 
-def gateway_tries(node: Node) -> int:
-    """Return how many times a gateway called its backend."""
+def _handled(members: Sequence[Node]) -> Iterator[PolicyAction]:
+    """Errors that a gateway's policies dealt with: what it did, and not how it ended."""
+    for node in members:
+        counts = Counter(
+            (class_of_error(error), describe_handled(error))
+            for error in (handled_errors(node.record.record) if node.record is not None else ())
+        )
+        for (class_, text), count in counts.items():
+            times = f" ({count} times)" if count > 1 else ""
+            detail = f"dealt with {text}{times}"
+            yield _act(_FEATURES.get(class_, "fallback"), "gateway", node, detail)
+
+
+def _firewalls(members: Sequence[Node]) -> Iterator[PolicyAction]:
+    for node in members:
+        told = node.record.record.attributes if node.record is not None else {}
+        for name, text in told.items():
+            if name.startswith(WAF_RULE):
+                detail = f"WAF rule {name.removeprefix(WAF_RULE)}: {text}"
+                yield _act("authorization", "gateway", node, detail)
+
+
+def gateway_tries(node: Node, hops: Sequence[HopDraft]) -> int:
+    """Return how many times a gateway tried its backend, by its own count or by what arrived."""
     assert node.record is not None
-    entries = sum(1 for child in node.children if not child.is_async)
-    return max(node.record.record.attempts or 0, entries)
+    seen = max((each.attempts for each in hops[node.hop].children), default=0)
+    return max(node.record.record.attempts or 0, seen)
 
 
 def _retries(members: Sequence[Node], hops: Sequence[HopDraft]) -> Iterator[PolicyAction]:
     for node in members:
-        if node.record is not None and gateway_tries(node) > 1:
-            yield _act("retry", "gateway", node, f"{gateway_tries(node)} tries of the backend")
+        tries = gateway_tries(node, hops) if node.record is not None else 0
+        if tries > 1:
+            yield _act("retry", "gateway", node, f"{tries} tries of the backend")
     for hop in hops:
         if hop.attempts > 1 and hop.attempt == hop.attempts:
             caller = _trying_node(hop)

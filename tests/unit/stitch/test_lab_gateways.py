@@ -72,7 +72,7 @@ def test_outer_gateway_that_gives_up_is_not_its_callees_client() -> None:
         "apim-external",
         "timeout",
     )
-    assert "front was at work for 500 ms" in verdict.reason
+    assert "of it for front, which took 500 ms" in verdict.reason
     assert "TIMEOUT_LONGER_INSIDE" in {finding.rule for finding in timeline.findings}
 
 

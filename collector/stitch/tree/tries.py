@@ -1,0 +1,83 @@
+"""
+Which calls are tries of one call: the same method and target again, after an earlier one failed.
+
+A service that is called several times is not called again for that: item 3 after item 2, a check
+before the request itself, the parts of a GraphQL query. What was asked shows in method and target;
+a span that tells neither (`GET`, `GET /items/{id}`) is a try only where its caller says so, by a
+counter or by one client span above all tries.
+
+Source: OpenTelemetry semantic conventions (`http.request.resend_count`, `url.*`, `db.query.text`,
+`rpc.method`) and their older names; Envoy (`retry.count`); hedging in Envoy and gRPC.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from collector.stitch.tree.nodes import Node
+
+_RETRY_KEYS = ("retry.count", "http.request.resend_count", "http.resend_count")
+_METHOD_KEYS = ("http.request.method", "http.method")
+# What was asked for, the most exact first.
+_TARGET_KEYS = (
+    "url.full",
+    "http.url",
+    "url.path",
+    "http.target",
+    "db.query.text",
+    "db.statement",
+    "rpc.method",
+)
+_BEFORE_PATH = re.compile(r"^[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
+# A name that says only how it was asked, or a template that stands for many targets.
+_BARE_NAME = re.compile(r"^(HTTP )?[A-Z]+$|[{*<]|/:")
+_TRY_AGAIN = (408, 425, 429)
+
+Key = tuple[str, str, str]
+
+
+def call_key(service: str, nodes: Sequence[Node]) -> tuple[Key, bool]:
+    """
+    Return what was asked of *service* by the spans of one call, outermost first.
+
+    Returns:
+        A key that equal calls share, and whether it tells the target: without one, equal keys prove
+        nothing.
+    """
+    method = target = ""
+    for node in nodes:
+        method = method or _first_of(node.attributes, _METHOD_KEYS)
+        target = target or _target_of(node.attributes)
+    if target:
+        return (service, method, target), True
+    name = nodes[0].name
+    return (service, "", name), not _BARE_NAME.search(name)
+
+
+def is_try_again(earlier: Node, later: Node, *, is_same_target: bool) -> bool:
+    """Tell whether *later* is one more try of the call that *earlier* opened."""
+    if any(later.attributes.get(key, "0") not in ("", "0") for key in _RETRY_KEYS):
+        return True
+    if _is_one_call(earlier, later):
+        return True
+    failed = earlier.is_error or bool(earlier.grpc_status) or earlier.status_code in _TRY_AGAIN
+    return is_same_target and failed and later.raw_start >= earlier.raw_end
+
+
+def _is_one_call(earlier: Node, later: Node) -> bool:
+    # Hedged tries overlap and none of them failed, but one client side made them all.
+    parent = earlier.parent
+    return parent is later.parent and parent is not None and parent.fans_out
+
+
+def _target_of(attributes: Mapping[str, str]) -> str:
+    for key in _TARGET_KEYS:
+        value = attributes.get(key)
+        if value:
+            query = attributes.get("url.query", "") if key == "url.path" else ""
+            path = _BEFORE_PATH.sub("", value).partition("#")[0] or "/"
+            return f"{path}?{query}" if query else path
+    return ""
+
+
+def _first_of(attributes: Mapping[str, str], keys: Sequence[str]) -> str:
+    return next((value for key in keys if (value := attributes.get(key))), "")

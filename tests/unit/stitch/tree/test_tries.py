@@ -1,0 +1,154 @@
+"""Which calls are tries of one call, and which are several calls."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.stitch.building import LONG_AFTER, TRACE, TraceBuilder, record, stitch
+
+SENT = "c0ffee0000000001"
+
+
+def tries(*calls: dict[str, Any], kind: str = "Client", status: int = 200) -> list[tuple[int, int]]:
+    """Return (attempt, attempts) of calls that shop makes one after the other; the first fails."""
+    trace = TraceBuilder()
+    told = {"http.response.status_code": str(status)}
+    shop = trace.span("shop", 0, 100 * len(calls) + 20, kind="Server", attributes=told)
+    for number, call in enumerate(calls):
+        given = dict(call)
+        attributes = {"server.address": "stock", **given.pop("attributes", {})}
+        end = "Error" if number == 0 else "Unset"
+        trace.span(
+            "shop",
+            10 + 100 * number,
+            given.pop("ms", 80),
+            shop,
+            kind,
+            status=given.pop("status", end),
+            attributes=attributes,
+            **given,
+        )
+    hops = stitch([], trace.spans, now_ns=LONG_AFTER).hops
+    return [(hop.attempt, hop.attempts) for hop in hops[1:]]
+
+
+def http(path: str, method: str = "GET", **more: Any) -> dict[str, Any]:
+    told = {"http.request.method": method, "url.full": f"http://stock/{path}", **more}
+    return {"name": method, "attributes": told}
+
+
+AGAIN = [(1, 2), (2, 2)]
+APART = [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        http("items/2"),
+        http("items?id=2"),
+        {
+            "name": "GET",
+            "attributes": {"http.method": "GET", "http.url": "http://10.1.1.1/items/2"},
+        },
+        {"name": "SELECT", "attributes": {"db.system": "mysql", "db.query.text": "SELECT 1"}},
+        {"name": "shop.Stock/Get", "attributes": {"rpc.system": "grpc", "rpc.method": "Get"}},
+        {"name": "GET /stock"},
+        {"name": "stock.find"},
+    ],
+)
+def test_the_same_call_again_after_a_failure_is_a_try(call: dict[str, Any]) -> None:
+    """Method and target are the same, in whatever words the spans have."""
+    assert tries(call, call) == AGAIN
+
+
+def test_the_same_path_on_another_host_is_a_try() -> None:
+    """The next try goes to another address of the same service."""
+    first, second = (
+        {"name": "GET", "attributes": {"url.full": f"http://10.1.1.{n}/items/2"}} for n in (1, 2)
+    )
+    assert tries(first, second) == AGAIN
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (http("items/2"), http("items/3")),
+        (http("items?id=2"), http("items?id=3")),
+        (http("items/2"), http("items/2", "DELETE")),
+        ({"name": "GET"}, {"name": "GET"}),
+        ({"name": "HTTP GET"}, {"name": "HTTP GET"}),
+        ({"name": "GET /items/{id}"}, {"name": "GET /items/{id}"}),
+        ({"name": "GET /items/:id"}, {"name": "GET /items/:id"}),
+        ({"name": "SELECT"}, {"name": "SELECT"}),
+        (
+            {"name": "SELECT", "attributes": {"db.statement": "SELECT a"}},
+            {"name": "SELECT", "attributes": {"db.statement": "SELECT b"}},
+        ),
+    ],
+)
+def test_another_target_is_another_call(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Item 3 after item 2 failed is no second try of item 2, nor what only looks alike."""
+    assert tries(first, second) == APART
+
+
+@pytest.mark.parametrize("key", ["http.request.resend_count", "retry.count"])
+def test_a_caller_that_counts_its_tries_is_believed(key: str) -> None:
+    """Without a target the counter says it."""
+    assert tries({"name": "GET"}, {"name": "GET", "attributes": {key: "1"}}) == AGAIN
+
+
+def test_a_call_that_worked_is_not_tried_again() -> None:
+    """The same question twice: polling, or a page that asks for the same thing."""
+    assert tries({**http("items/2"), "status": "Unset"}, http("items/2")) == APART
+
+
+def test_calls_at_the_same_time_are_no_tries() -> None:
+    """The second began before the first had failed."""
+    assert tries({**http("items/2"), "ms": 150}, http("items/2")) == APART
+
+
+def test_a_failed_grpc_call_is_tried_again() -> None:
+    """NOT_FOUND and the like leave the span's status unset."""
+    call = {
+        "name": "shop.Stock/Get",
+        "attributes": {"rpc.grpc.status_code": "8"},
+        "status": "Unset",
+    }
+    assert tries(call, call) == AGAIN
+
+
+def test_tries_may_have_other_calls_between_them() -> None:
+    """Items 1 and 2, and item 1 once more because it had failed."""
+    assert tries(http("items/1"), http("items/2"), http("items/1")) == [(1, 2), (1, 1), (2, 2)]
+
+
+def gateways_calls(*paths: str, failed: bool = True) -> tuple[list[int], set[str], str]:
+    trace = TraceBuilder()
+    for number, path in enumerate(paths):
+        code = "503" if failed and number == 0 else "200"
+        told = {"http.request.method": "GET", "url.path": path, "http.response.status_code": code}
+        trace.span("orders", 5 + 40 * number, 30, SENT, "Server", name="GET /{x}", attributes=told)
+    known = record(total=100, backend=90, trace_id=TRACE, outgoing_span_id=SENT)
+    timeline = stitch([known], trace.spans, now_ns=LONG_AFTER)
+    features = {act.feature for act in timeline.acts}
+    return [hop.attempts for hop in timeline.hops[1:]], features, timeline.verdict.outcome
+
+
+def test_a_gateways_second_call_of_the_same_is_a_try() -> None:
+    """Two calls under the span id it sent; the first failed, and the consumer noticed nothing."""
+    assert gateways_calls("/orders/1", "/orders/1") == ([2, 2], {"retry"}, "masked")
+
+
+def test_a_gateways_calls_of_several_things_are_no_tries() -> None:
+    """A check by send-request, then the request itself."""
+    assert gateways_calls("/check", "/orders/1", failed=False) == ([1, 1], set(), "ok")
+
+
+def test_several_beginnings_are_several_requests() -> None:
+    """Roots of one trace under a stand-in: the second is no try of the first."""
+    trace = TraceBuilder()
+    for at, end in ((0, "Error"), (100, "Unset")):
+        told = {"http.request.method": "GET", "url.path": "/a"}
+        trace.span("shop", at, 40, "f" * 16, "Server", status=end, attributes=told)
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert [hop.attempts for hop in timeline.hops] == [1, 1, 1]
