@@ -10,6 +10,7 @@ sent more than once).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from collector.attributes import PARTIAL, SENT_END, SHARED_ID, SHARED_PARENT_ID
 from collector.model import Span
@@ -52,7 +53,7 @@ class Forest:
 def build_forest(spans: Sequence[Span]) -> Forest:
     """Return the spans as trees; the order of *spans* makes no difference."""
     forest = Forest()
-    for span in sorted(merge_reports(spans), key=_span_order):
+    for span in _in_order(merge_reports(spans)):
         _add(forest, span)
     for node in forest.nodes:
         _connect(forest, node)
@@ -273,6 +274,14 @@ def _cut_cycles(nodes: list[Node]) -> None:
             first.is_orphan = True
             first.flag("cycle")
         done |= on_path
+
+
+def _in_order(spans: Sequence[Span]) -> list[Span]:
+    """Sort by start; spans of one id that began at one time by all that they say."""
+    ordered = sorted(spans, key=_span_order)
+    if any(a.span_id == b.span_id and a.start_ns == b.start_ns for a, b in pairwise(ordered)):
+        ordered.sort(key=lambda span: (_span_order(span), repr(_content(span))))
+    return ordered
 
 
 def _span_order(span: Span) -> tuple[int, int, str, str, str, str, str]:
