@@ -22,9 +22,10 @@ from collector.decode.records.codec import encode_records
 from collector.decode.records.from_spans import SOURCE, ServiceRule, views_from_spans
 from collector.decode.records.gateway_marks import find_marked, has_marks
 from collector.errors import StoreUnavailable
-from collector.journal import JournalFolder, encode_varint
+from collector.journal import JournalFolder
 from collector.model import GatewayRecord, Stream
 from collector.store import LoadableSegment, Store
+from collector.wire.varint import encode_varint
 
 # Keys of one read are bound parameters; ClickHouse takes form fields of up to 128 KiB.
 _MAX_TRACES = 400

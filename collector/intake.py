@@ -24,9 +24,10 @@ from collector.decode.protobuf.drop_unknown import drop_unknown_fields
 from collector.decode.redaction.redactor import Redactor
 from collector.decode.result import DecodeResult
 from collector.errors import CollectorError
-from collector.journal import Journal, add_checksum, encode_varint
+from collector.journal import Journal, add_checksum
 from collector.model import Decoded, Envelope, GatewayRecord, Receipt, Stream
 from collector.telemetry import Metrics
+from collector.wire.varint import encode_varint
 
 # above this a request is decoded on a thread, so that small ones need not wait for it
 _LARGE_BYTES = 512 * 1024

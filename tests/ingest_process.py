@@ -82,8 +82,8 @@ def run_ingest_process(folder: Path, **settings: str) -> Iterator[IngestProcess]
 
 
 async def _main() -> None:
+    from collector.app import run_ingest
     from collector.config import load_settings
-    from collector.receive.serve import run_ingest
 
     limit = int(os.environ.get("TEST_FILE_SIZE_LIMIT", "0"))
     if limit:

@@ -15,7 +15,6 @@ from collector.journal import (
     Journal,
     JournalFolder,
     add_checksum,
-    encode_varint,
     find_sealed,
     replay_dead_letters,
 )
@@ -23,6 +22,7 @@ from collector.model import Stream
 from collector.store import LoadableSegment, Store
 from collector.store.loader import Loader, Loads
 from collector.telemetry import Metrics
+from collector.wire.varint import encode_varint
 from tests.stored import NOW_NS
 
 TRAILER = encode_varint(2001 << 3 | 1) + NOW_NS.to_bytes(8, "little")

@@ -21,10 +21,11 @@ from opentelemetry.proto.common.v1.common_pb2 import (
 from collector.clock import Clock, ManualClock
 from collector.config import StoreSettings, load_settings
 from collector.decode.records.codec import encode_records
-from collector.journal import add_checksum, encode_varint
+from collector.journal import add_checksum
 from collector.model import GatewayRecord, Span, Stream
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
+from collector.wire.varint import encode_varint
 
 NS = 1_000_000_000
 NOW_NS = 1_790_000_000 * NS

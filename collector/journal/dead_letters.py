@@ -11,11 +11,11 @@ from pathlib import Path
 
 from collector.journal.segments import (
     SEALED,
-    encode_varint,
     make_folder,
     sync_directory,
 )
 from collector.model import Stream
+from collector.wire.varint import encode_varint
 
 DEAD_LETTER = "dead-letter"
 _SEGMENT_ID = re.compile(r"\d{20}-[0-9a-f]{8}(?:\.\d+x\d+)?")

@@ -13,7 +13,6 @@ from collector.journal.dead_letters import move_segment_to_dead_letter, move_to_
 from collector.journal.segments import (
     SEALED,
     Segment,
-    encode_varint,
     find_damage,
     find_messages,
     find_sealed,
@@ -24,6 +23,7 @@ from collector.journal.segments import (
     sync_directory,
 )
 from collector.model import Stream
+from collector.wire.varint import encode_varint
 
 _SCRATCH = ".parts-"
 KEPT = "kept"

@@ -24,19 +24,10 @@ from isal import isal_zlib
 
 from collector.errors import JournalError
 from collector.model import Stream
+from collector.wire.varint import encode_varint
 
 OPEN = ".open"
 SEALED = ".seg"
-
-
-def encode_varint(value: int) -> bytes:
-    """Return *value*, which is not negative, as a protobuf varint."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 _CHECKSUM_TAG = encode_varint(2047 << 3 | 5)

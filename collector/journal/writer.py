@@ -21,7 +21,6 @@ from collector.journal.segments import (
     OPEN,
     SEALED,
     describe_shortage,
-    encode_varint,
     free_bytes,
     make_folder,
     map_file,
@@ -33,6 +32,7 @@ from collector.journal.segments import (
 )
 from collector.model import Stream
 from collector.telemetry import Metrics
+from collector.wire.varint import encode_varint
 
 # long enough for one load to free room, short enough that senders keep the data (OTLP O-14)
 _RETRY_AFTER_S = 5

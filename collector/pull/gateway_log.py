@@ -16,16 +16,16 @@ from collections.abc import AsyncIterator, Sequence
 
 from collector.config import GatewayLogSettings, is_loopback
 from collector.decode.gateways import get_adapter
-from collector.errors import ConfigError, JournalError, TooLarge, Undecodable
+from collector.errors import ConfigError, TooLarge, Undecodable
 from collector.model import GatewayRecord
 from collector.pull.sink import RecordSink, count_ignored
+from collector.retry import until_accepted
 from collector.telemetry import Metrics, SystemDrops
 
 DOOR = "gateway-log-udp"
 _QUEUE_DATAGRAMS = 5_000  # 2 kB each, 10 MB
 _BATCH = 250  # 10 ms of decoding
 _SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
-_RETRY_S = 1.0
 _DRAIN_S = 5.0
 
 _log = logging.getLogger(__name__)
@@ -133,12 +133,10 @@ class GatewayLogDoor(asyncio.DatagramProtocol):
     async def _store(self, records: Sequence[GatewayRecord]) -> None:
         # Nobody sends a datagram twice: while the disk is full the batch waits here, the queue
         # fills behind it, and what no longer fits is counted.
-        while records:
-            try:
-                await self._intake.accept_records(records, door=DOOR, source="azure-apim")
-                return
-            except JournalError as exc:
-                await asyncio.sleep(exc.retry_after_s or _RETRY_S)
+        if records:
+            await until_accepted(
+                lambda: self._intake.accept_records(records, door=DOOR, source="azure-apim")
+            )
 
     def _reject(self, reason: str) -> None:
         self._metrics.count("hopline_intake_records_rejected_total", door=DOOR, reason=reason)

@@ -7,7 +7,6 @@ cannot send, so a message that cannot be stored now waits here, and the stream b
 Source: envoy/service/accesslog/v3/als.proto (the identifier comes with the first message only).
 """
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, cast
 
@@ -23,10 +22,10 @@ from collector.intake import Intake
 from collector.model import Envelope, Stream
 from collector.receive.body import Admission, inflate
 from collector.receive.grpc import Context, call_authorization, refuse, sniff_encoding
+from collector.retry import until_accepted
 
 DOOR = "envoy-als"
 METHOD = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
-_RETRY_S = 1.0
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
@@ -88,12 +87,8 @@ class AccessLogDoor(RpcHandler):
                 source="envoy",
                 peer=peer,
             )
-            while True:
-                try:
-                    await self._intake.accept(envelope)
-                    return identifier
-                except CollectorError as exc:
-                    if not exc.retryable:
-                        _log.warning("%s: %s", DOOR, exc)
-                        return identifier
-                    await asyncio.sleep(exc.retry_after_s or _RETRY_S)
+            try:
+                await until_accepted(lambda: self._intake.accept(envelope))
+            except CollectorError as exc:
+                _log.warning("%s: %s", DOOR, exc)
+            return identifier

@@ -14,14 +14,14 @@ from contextlib import AbstractAsyncContextManager
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings, Settings
 from collector.http.server import open_http_server
-from collector.intake import Intake, build_intake
+from collector.intake import Intake
 from collector.receive.als import AccessLogDoor
 from collector.receive.body import Admission
 from collector.receive.grpc import start_grpc
 from collector.receive.http import build_http_app
 from collector.receive.jaeger import open_jaeger_grpc, open_jaeger_http, open_jaeger_udp
 from collector.receive.zipkin import open_zipkin
-from collector.telemetry import METRICS, Metrics
+from collector.telemetry import Metrics
 
 # the journal's thread must not wait 5 ms for the interpreter behind a busy event loop
 _SWITCH_INTERVAL_S = 0.0005
@@ -102,17 +102,3 @@ async def run_doors(
         if ready is not None:
             ready()
         await stop.wait()
-
-
-async def run_ingest(
-    settings: Settings, stop: asyncio.Event, ready: Callable[[], None] | None = None
-) -> None:
-    """
-    Run the ingest process without pollers: journal, intake, doors, until *stop*; then drain.
-
-    Raises:
-        JournalError: the data folder cannot be used. Retryable.
-        ConfigError: a port cannot be bound.
-    """
-    async with build_intake(settings, SystemClock(), METRICS) as intake:
-        await run_doors(settings, intake, METRICS, stop, ready)

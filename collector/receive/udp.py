@@ -19,6 +19,7 @@ from collector.config import ReceiveSettings, is_loopback
 from collector.errors import CollectorError, ConfigError
 from collector.intake import Intake
 from collector.model import Envelope, Stream
+from collector.retry import until_accepted
 from collector.telemetry import Metrics, SystemDrops
 
 # 1,000 datagrams of ordinary size (10 spans, 5 kB) are 5 MB; 16 MiB caps the largest ones.
@@ -28,7 +29,6 @@ _QUEUE_BYTES = 16 * 1024 * 1024
 _WORKERS = 16
 _SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 _DRAIN_S = 2.0
-_RETRY_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -143,14 +143,7 @@ class UdpDoor(asyncio.DatagramProtocol):
     async def _accept(self, envelope: Envelope) -> None:
         # Nobody sends a datagram twice: while intake is busy or the disk is full it waits here, the
         # queue fills behind it, and what no longer fits is counted.
-        while True:
-            try:
-                await self._intake.accept(envelope)
-                return
-            except CollectorError as exc:
-                if not exc.retryable:
-                    raise
-                await asyncio.sleep(exc.retry_after_s or _RETRY_S)
+        await until_accepted(lambda: self._intake.accept(envelope))
 
     def _drop(self, reason: str) -> None:
         self._metrics.count(

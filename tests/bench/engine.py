@@ -13,10 +13,11 @@ from pathlib import Path
 
 from collector.clock import SystemClock
 from collector.config import load_settings
-from collector.journal import JournalFolder, Segment, add_checksum, encode_varint
+from collector.journal import JournalFolder, Segment, add_checksum
 from collector.model import Stream
 from collector.store import open_store
 from collector.telemetry import Metrics
+from collector.wire.varint import encode_varint
 from tests.bench.load import payloads
 
 _SPANS_PER_REQUEST = 500

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import JournalError
-from collector.journal import add_checksum, encode_varint, read_messages
+from collector.journal import add_checksum, read_messages
+from collector.wire.varint import encode_varint
 from tests.chaos.disks import MIB, hovering, small_disk
 from tests.chaos.ledger import Ledger, Outcome, wait_until_loaded
 from tests.chaos.power import power_cut

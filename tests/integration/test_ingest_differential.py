@@ -13,10 +13,11 @@ from collector.decode.otlp.protobuf import decode_traces
 from collector.decode.redaction.redactor import Redactor
 from collector.errors import StoreRejectedRows, Undecodable
 from collector.intake import rewrite_refused
-from collector.journal import Segment, add_checksum, encode_varint
+from collector.journal import Segment, add_checksum
 from collector.model import Stream
 from collector.store.store import Store, open_store
 from collector.telemetry import Metrics
+from collector.wire.varint import encode_varint
 from tests.ingest import make_request, make_span, text
 from tests.unit.decode.otlp.test_json import full_span
 

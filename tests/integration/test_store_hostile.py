@@ -8,9 +8,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.errors import StoreRejectedRows
-from collector.journal import encode_varint
 from collector.model import Stream
 from collector.store import Store
+from collector.wire.varint import encode_varint
 from tests.stored import (
     NOW_NS,
     NS,

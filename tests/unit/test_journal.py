@@ -16,7 +16,6 @@ from collector.errors import JournalError
 from collector.journal import (
     Journal,
     add_checksum,
-    encode_varint,
     find_sealed,
     move_to_dead_letter,
     read_messages,
@@ -25,6 +24,7 @@ from collector.journal import (
 )
 from collector.model import Stream
 from collector.telemetry import Metrics
+from collector.wire.varint import encode_varint
 
 MESSAGES = [add_checksum(bytes([number]) * (number * 40)) for number in range(1, 9)]
 

@@ -23,9 +23,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from collector.decode.otlp.metrics import METRICS
 from collector.decode.otlp.protobuf import LOGS, TRACES, Signal, decode_request
-from collector.decode.protobuf.split import write_varint
 from collector.decode.result import DecodeResult
 from collector.errors import TooLarge, Undecodable
+from collector.wire.varint import encode_varint
 
 # JSON of empty lists becomes twenty times its size in memory
 MAX_JSON_BYTES = 8 * 1024 * 1024
@@ -53,6 +53,7 @@ _BITS_32 = (
     FieldDescriptor.TYPE_FIXED32,
     FieldDescriptor.TYPE_SFIXED32,
 )
+
 _WIRE_TYPES = {
     FieldDescriptor.TYPE_DOUBLE: 1,
     FieldDescriptor.TYPE_FIXED64: 1,
@@ -136,16 +137,16 @@ def _get_table(descriptor: Descriptor) -> dict[str, _Write]:
 def _build_writer(field: FieldDescriptor) -> _Write:
     wire_type = _WIRE_TYPES.get(field.type, 0)
     if field.message_type is not None:
-        tag = write_varint(field.number << 3 | 2)
+        tag = encode_varint(field.number << 3 | 2)
         if field.message_type.full_name.endswith(".KeyValue"):
             return partial(_write_pairs, tag, field.message_type)
         one = partial(_write_submessage, tag, field.message_type)
         return partial(_write_each, field.json_name, one) if field.is_repeated else one
     convert = _build_converter(field)
     if not field.is_repeated:
-        tag = write_varint(field.number << 3 | wire_type)
+        tag = encode_varint(field.number << 3 | wire_type)
         return lambda value, depth: tag + convert(value)
-    packed_tag = write_varint(field.number << 3 | 2)
+    packed_tag = encode_varint(field.number << 3 | 2)
     if wire_type == 2:
         return partial(_write_each, field.json_name, lambda value, _: packed_tag + convert(value))
     return partial(_write_packed, field.json_name, packed_tag, convert)
@@ -153,7 +154,7 @@ def _build_writer(field: FieldDescriptor) -> _Write:
 
 def _write_submessage(tag: bytes, descriptor: Descriptor, value: Any, depth: int) -> bytes:
     content = _write_message(_get_table(descriptor), value, depth + 1)
-    return tag + write_varint(len(content)) + content
+    return tag + encode_varint(len(content)) + content
 
 
 def _write_each(name: str, write: _Write, values: Any, depth: int) -> bytes:
@@ -164,7 +165,7 @@ def _write_packed(
     name: str, tag: bytes, convert: Callable[[Any], bytes], values: Any, _: int
 ) -> bytes:
     content = b"".join(map(convert, _list(name, values)))
-    return tag + write_varint(len(content)) + content
+    return tag + encode_varint(len(content)) + content
 
 
 _pair_cache: dict[tuple[bytes, str, str, Any], bytes] = {}
@@ -220,7 +221,7 @@ def _convert_text(name: str, value: Any) -> bytes:
     if type(value) is not str:
         raise Undecodable(f"`{name}` is {_kind(value)}, not text")
     data = value.encode("utf-8", "replace")
-    return write_varint(len(data)) + data
+    return encode_varint(len(data)) + data
 
 
 def _convert_hex(value: Any) -> bytes:
@@ -228,7 +229,7 @@ def _convert_hex(value: Any) -> bytes:
         data = bytes.fromhex(value)
     except (ValueError, TypeError):
         data = b"?"  # a wrong id costs its span, not the request: the length check finds it
-    return write_varint(len(data)) + data
+    return encode_varint(len(data)) + data
 
 
 def _convert_base64(name: str, value: Any) -> bytes:
@@ -236,7 +237,7 @@ def _convert_base64(name: str, value: Any) -> bytes:
         data = base64.b64decode(value)
     except (binascii.Error, ValueError, TypeError):
         raise Undecodable(f"`{name}` is not base64") from None
-    return write_varint(len(data)) + data
+    return encode_varint(len(data)) + data
 
 
 def _convert_double(name: str, value: Any) -> bytes:
@@ -278,11 +279,11 @@ def _whole(name: str, value: Any, low: int, high: int) -> int:
 
 
 def _varint(number: int) -> bytes:
-    return write_varint(number & 0xFFFFFFFFFFFFFFFF)
+    return encode_varint(number & 0xFFFFFFFFFFFFFFFF)
 
 
 def _zigzag(number: int) -> bytes:
-    return write_varint(number << 1 if number >= 0 else (-number << 1) - 1)
+    return encode_varint(number << 1 if number >= 0 else (-number << 1) - 1)
 
 
 def _fixed(size: int, number: int) -> bytes:

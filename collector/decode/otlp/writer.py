@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.decode.otlp.protobuf import TRACES, canonicalise
 from collector.decode.protobuf.split import PIECE_BYTES
 from collector.decode.result import DecodeResult, Tally
+from collector.wire.varint import encode_varint
 
 Text = str | bytes
 Value = str | bytes | bool | int | float
@@ -48,22 +49,10 @@ class UnusableSpanError(Exception):
         self.code = code
 
 
-def varint(number: int) -> bytes:
-    """Encode an unsigned number."""
-    if number < 128:
-        return _ONE_BYTE[number]
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def delimited(data: bytes) -> bytes:
     """Put the length in front."""
     size = len(data)
-    return _ONE_BYTE[size] + data if size < 128 else varint(size) + data
+    return _ONE_BYTE[size] + data if size < 128 else encode_varint(size) + data
 
 
 class SpanWriter:
@@ -209,7 +198,7 @@ def encode_scope(name: bytes, version: bytes) -> bytes:
 def encode_event(time_ns: int, name: bytes, attributes: Iterable[bytes], dropped: int = 0) -> bytes:
     """Encode a Span.Event."""
     head = b"\x09" + _fixed64(time_ns) + _field(b"\x12", name)
-    tail = b"\x20" + varint(dropped) if dropped else b""
+    tail = b"\x20" + encode_varint(dropped) if dropped else b""
     return b"\x1a".join((head, *attributes)) + tail
 
 
@@ -218,7 +207,7 @@ def encode_link(
 ) -> bytes:
     """Encode a Span.Link."""
     head = b"\x0a\x10" + trace_id + b"\x12\x08" + span_id + _field(b"\x1a", state)
-    tail = b"\x28" + varint(dropped) if dropped else b""
+    tail = b"\x28" + encode_varint(dropped) if dropped else b""
     return b"\x22".join((head, *attributes)) + tail
 
 
@@ -259,7 +248,7 @@ def encode_span(
     parts += [b"\x6a" + delimited(link) for link in links]
     if any(dropped):
         counts = zip((b"\x50", b"\x60", b"\x70"), dropped, strict=True)
-        parts += [tag + varint(count) for tag, count in counts if count > 0]
+        parts += [tag + encode_varint(count) for tag, count in counts if count > 0]
     if status_code or status_message:
         code = b"\x18" + _ONE_BYTE[status_code] if status_code else b""
         parts += (b"\x7a", delimited(_field(b"\x12", status_message) + code))
@@ -278,7 +267,7 @@ def _any_value(value: Value) -> bytes:
     if isinstance(value, int):
         if not -(1 << 63) <= value < 1 << 63:
             return b"\x0a" + delimited(str(value).encode())
-        return b"\x18" + varint(value % _TWO_64)
+        return b"\x18" + encode_varint(value % _TWO_64)
     if isinstance(value, float):
         return b"\x21" + _double(value)
     assert isinstance(value, bytes)

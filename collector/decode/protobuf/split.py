@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from collector.errors import Undecodable
+from collector.wire.varint import encode_varint
 
 # worst case measured: 2 MiB of empty attributes or groups is 65 MB parsed
 PIECE_BYTES = 2 * 1024 * 1024
@@ -98,19 +99,9 @@ def _read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     raise Undecodable(f"no whole number at byte {at}")
 
 
-def write_varint(value: int) -> bytes:
-    """Return *value*, which is not negative, as a protobuf varint."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def write_field(number: int, value: bytes) -> bytes:
     """Return a length-delimited field."""
-    return write_varint(number << 3 | 2) + write_varint(len(value)) + value
+    return encode_varint(number << 3 | 2) + encode_varint(len(value)) + value
 
 
 def split(body: bytes, shape: ItemShape, limit: int) -> Iterator[Piece | TooLargeItem]:
@@ -292,5 +283,5 @@ def trim(message: bytes, attributes: int, dropped: int, max_bytes: int) -> tuple
         kept.append(message[start:stop])
     total = min(already + lost, 0xFFFFFFFF)
     if total:
-        kept.append(write_varint(dropped << 3) + write_varint(total))
+        kept.append(encode_varint(dropped << 3) + encode_varint(total))
     return b"".join(kept), lost

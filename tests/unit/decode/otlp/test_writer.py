@@ -16,8 +16,8 @@ from collector.decode.otlp.writer import (
     encode_resource,
     encode_scope,
     encode_span,
-    varint,
 )
+from collector.wire.varint import encode_varint
 
 NOW_NS = 1_767_348_060_000_000_000
 SIZES = (0, 1, 90, 113, 114, 115, 116, 117, 118, 119, 120, 121, 122, 127, 128, 16_383, 16_384)
@@ -26,7 +26,7 @@ SIZES = (0, 1, 90, 113, 114, 115, 116, 117, 118, 119, 120, 121, 122, 127, 128, 1
 def _read(encoded: bytes) -> KeyValue:
     """Parse an attribute that stands behind its length."""
     for size in range(1, 6):
-        if encoded[:size] == varint(len(encoded) - size):
+        if encoded[:size] == encode_varint(len(encoded) - size):
             return KeyValue.FromString(encoded[size:])
     raise AssertionError("the length is wrong")
 
@@ -75,7 +75,7 @@ def test_equal_values_of_different_types_stay_apart() -> None:
 @given(st.integers(min_value=0, max_value=(1 << 64) - 1))
 def test_varint_has_seven_bits_a_byte(number: int) -> None:
     """A varint ends with its first byte below 128 and adds up to the number."""
-    encoded = varint(number)
+    encoded = encode_varint(number)
     assert [byte >= 128 for byte in encoded] == [True] * (len(encoded) - 1) + [False]
     assert sum((byte & 127) << 7 * place for place, byte in enumerate(encoded)) == number
 
