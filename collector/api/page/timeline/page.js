@@ -2,7 +2,7 @@
 
 import { ask } from "../ask.js";
 import { change, link } from "../address.js";
-import { html, useCallback, useEffect, useMemo, useRef, useState } from "../html.js";
+import { html, useCallback, useMemo, useRef } from "../html.js";
 import { Icon } from "../parts/icons.js";
 import { Menu } from "../parts/menu.js";
 import { Failed, Loading } from "../parts/states.js";
@@ -193,10 +193,8 @@ function useKeys(state) {
  *   selected: number, step: (by: number, text?: string) => void, isZoomed: boolean, unzoom: () => void, range: Range}} props
  */
 function Tools({ trace, loaded, rows, params, found, selected, step, isZoomed, unzoom, range }) {
-  const [text, setText] = useState(params.find || "");
-  useEffect(() => setText(params.find || ""), [params.find]);
   const onKey = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key === "Enter") step(event.shiftKey ? -1 : 1, text);
+    if (event.key === "Enter") step(event.shiftKey ? -1 : 1, /** @type {HTMLInputElement} */ (event.target).value);
     else if (event.key === "Escape") {
       const grid = document.querySelector("[role=treegrid]");
       if (grid instanceof HTMLElement) grid.focus();
@@ -208,8 +206,8 @@ function Tools({ trace, loaded, rows, params, found, selected, step, isZoomed, u
   return html`<div class="tools">
     <div class="find"><${Icon} name="search" />
       <input class="input" data-find="1" aria-label="Find in this request" placeholder="Find service, operation, span id …"
-        value=${text} onKeyDown=${onKey}
-        onInput=${(/** @type {any} */ event) => { setText(event.target.value); change({ find: event.target.value }); }} />
+        value=${params.find || ""} onKeyDown=${onKey}
+        onInput=${(/** @type {any} */ event) => change({ find: event.target.value })} />
       ${params.find && html`<span class="find-count" role="status">${found.length ? `${at >= 0 ? at + 1 : "–"} of ${count(found.length)}` : "none"}</span>
         <button type="button" class="button bare" aria-label="Previous match" onClick=${() => step(-1)}><${Icon} name="back" /></button>
         <button type="button" class="button bare" aria-label="Next match" onClick=${() => step(1)}><${Icon} name="forward" /></button>`}
