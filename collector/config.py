@@ -106,12 +106,22 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorSettings:
+    """What the first page tells of sending: ports of the doors that are open, 0: off."""
+
+    ingest_port: int = 0
+    otlp_grpc_port: int = 0
+    needs_token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """The query API's socket and tokens."""
+    """The query API's socket and tokens, and the doors that its pages tell of."""
 
     bind: str
     port: int
     tokens: tuple[str, ...]
+    doors: DoorSettings = DoorSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,7 +405,16 @@ class Settings(BaseSettings):
         )
 
     def api(self) -> ApiSettings:
-        return ApiSettings(bind=self.bind, port=self.api_port, tokens=_split(self.query_tokens))
+        return ApiSettings(
+            bind=self.bind,
+            port=self.api_port,
+            tokens=_split(self.query_tokens),
+            doors=DoorSettings(
+                ingest_port=self.ingest_port,
+                otlp_grpc_port=self.otlp_grpc_port,
+                needs_token=bool(_split(self.ingest_tokens)),
+            ),
+        )
 
     def azure(self) -> AzureSettings:
         return AzureSettings(

@@ -22,7 +22,8 @@ class Summary:
     that failed first, with the component behind a colon, or "none", and while
     `is_verdict_provisional` one of the sources in `settled_by` could overturn it. `is_joined` tells
     whether both a gateway record and spans are known; it is `None` for what was answered at the
-    gateway and never called a backend.
+    gateway and never called a backend. `slowest_hop` is the service that alone held up the answer
+    longest, for `slowest_hop_ns`.
     """
 
     id: str
@@ -39,6 +40,8 @@ class Summary:
     consumer: str
     backend_ns: Duration | None
     unexplained_ns: Duration | None
+    slowest_hop: str
+    slowest_hop_ns: Duration | None
     hops: int
     services: tuple[str, ...]
     is_joined: bool | None

@@ -21,6 +21,10 @@ FORMS: dict[str, tuple[tuple[int, int], Scheme]] = {
     "narrow-dark": (NARROW, "dark"),
 }
 PAGES = (
+    "home",
+    "doctor",
+    "outcomes",
+    "sources",
     "requests",
     "requests, filtered",
     "requests, none found",
@@ -43,7 +47,12 @@ new PerformanceObserver(list => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__shift += entry.value;
 }).observe({ type: 'layout-shift', buffered: true });
 """
-_DRAWN = {"docs": "#docs h2"}
+_DRAWN = {
+    "docs": "#docs h2",
+    "home": ".apis + .columns .short-row",
+    "doctor": ".finding-card",
+    "sources": ".card:nth-of-type(2)",
+}
 _STICKING_OUT = """
 () => [...document.querySelectorAll('body *')].filter(node => {
   const box = node.getBoundingClientRect();
@@ -61,6 +70,8 @@ _STICKING_OUT = """
 def address(name: str, scene: Scene) -> tuple[str, dict[str, str]]:
     """Return the page and the parameters that *name* stands for."""
     kind, _, detail = name.partition(", ")
+    if kind in ("home", "doctor", "outcomes", "sources"):
+        return kind if kind != "home" else "", {}
     if kind == "requests":
         filters = {"filtered": {"operation": "place-order"}, "none found": {"api": "nobody"}}
         return "requests", filters.get(detail, {})

@@ -16,8 +16,8 @@ from tests.service import Service
 
 def test_the_slow_hop_is_two_clicks_from_home(opener: Opener, scene: Scene) -> None:
     """From `/` the slowest order and then its slow hop are one click each."""
-    page = opener.open("", {"operation": "place-order"})
-    page.click(".requests a.row-link >> nth=0")
+    page = opener.open("", drawn=".short-row")
+    page.click(f".short-row[href*='{scene.slowest.id}'] >> nth=0")
     page.wait_for_selector(".wf-row")
     expect(page.locator(".slow")).to_contain_text("held up by postgresql/shop")
     expect(page.locator(".slow-share")).to_have_text("84 %")

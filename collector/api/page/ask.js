@@ -112,7 +112,9 @@ export function useAnswer(path, params = {}, { everyMs = 0 } = {}) {
     if (target === null) return undefined;
     const control = new AbortController();
     let timer = 0;
-    const later = (/** @type {number} */ ms) => { timer = setTimeout(again, ms); };
+    const later = (/** @type {number} */ ms) => {
+      timer = setTimeout(() => (document.hidden ? later(ms) : again()), ms);
+    };
     setState((before) => ({
       question,
       data: before.question === question ? before.data : null,

@@ -19,6 +19,8 @@ from starlette.responses import Response
 from collector.answers import encode
 from collector.api.page.view import MOST_ROWS, build_rows, without_rows
 from collector.api.workers import Workers
+from collector.config import DoorSettings
+from collector.decode.gateways import find_adapters
 from collector.errors import BadQuestion, NotFound
 from collector.model import LogRecord, Span
 from collector.query.results import Stitched
@@ -43,7 +45,7 @@ class _Asked:
     reader: bytes
 
 
-def build_page_routes(questions: QueryService, workers: Workers) -> APIRouter:
+def build_page_routes(questions: QueryService, workers: Workers, doors: DoorSettings) -> APIRouter:
     """Return the routes below `/api/page`."""
     router = APIRouter(include_in_schema=False)
     kept = _Kept(questions)
@@ -60,6 +62,16 @@ def build_page_routes(questions: QueryService, workers: Workers) -> APIRouter:
         first = _read_count("first", given.get("first", "0"), 10**9)
         limit = _read_count("limit", given.get("limit", str(MOST_ROWS)), MOST_ROWS)
         return await answer(partial(_timeline, kept, _asked(request, given), first, limit))
+
+    @router.get("/api/page/doors")
+    async def open_doors() -> Response:
+        body = {
+            "ingest_port": doors.ingest_port,
+            "otlp_grpc_port": doors.otlp_grpc_port,
+            "needs_token": doors.needs_token,
+            "adapters": sorted(find_adapters()),
+        }
+        return Response(orjson.dumps(body), media_type=_JSON)
 
     @router.get("/api/page/span")
     async def span(request: Request) -> Response:

@@ -1,7 +1,11 @@
 // Which page shows what.
 
 import { PAGES, follow, useAddress } from "./address.js";
+import { HomePage } from "./home/page.js";
 import { html, render } from "./html.js";
+import { DoctorPage } from "./lists/doctor.js";
+import { OutcomesPage } from "./lists/outcomes.js";
+import { SourcesPage } from "./lists/sources.js";
 import { Nothing } from "./parts/states.js";
 import { SearchPage } from "./search/page.js";
 import { Shell } from "./shell.js";
@@ -9,9 +13,12 @@ import { RequestPage } from "./timeline/page.js";
 
 /** @type {import("./shell.js").Page[]} */
 const pages = [
-  { segment: "", label: "Requests", isListed: false, draw: SearchPage },
+  { segment: "", label: "Home", isListed: true, draw: HomePage },
   { segment: "requests", label: "Requests", isListed: true, draw: SearchPage },
   { segment: "request", label: "Request", isListed: false, draw: RequestPage },
+  { segment: "doctor", label: "Doctor", isListed: true, draw: DoctorPage },
+  { segment: "outcomes", label: "Outcomes", isListed: true, draw: OutcomesPage },
+  { segment: "sources", label: "Sources", isListed: true, draw: SourcesPage },
 ];
 for (const { segment } of pages) PAGES.add(segment);
 

@@ -94,7 +94,7 @@ def build_api(
     _add_requests(app, questions, workers)
     _add_questions(app, questions, workers)
     app.include_router(build_jaeger_routes(questions, workers))
-    app.include_router(build_page_routes(questions, workers))
+    app.include_router(build_page_routes(questions, workers, settings.doors))
     pages.add_pages(app)
     app.router.routes.append(Route("/mcp", assistants, include_in_schema=False))
     described = cache(partial(openapi.describe, app))

@@ -41,6 +41,8 @@ class CachedRow:
     services: tuple[str, ...]
     is_joined: bool | None
     unexplained_ns: int | None
+    slowest_hop: str
+    slowest_hop_ns: int | None
     verdict: str
     is_verdict_provisional: bool = False
     settled_by: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ class RowCache:
         who = f"{verdict.layer}: {verdict.component}" if verdict.component else verdict.layer
         unexplained = [p.duration_ns for p in timeline.phases if p.name == "unexplained"]
         services = {hop.service for hop in timeline.hops if hop.role in ("edge", "service")}
+        slowest = max(timeline.hops, key=lambda hop: hop.critical_ns, default=None)
         return CachedRow(
             id=timeline.id,
             trace_id=timeline.trace_id,
@@ -108,6 +111,8 @@ class RowCache:
             services=tuple(sorted(services - {""})),
             is_joined=None if timeline.is_answered_at_gateway else is_joined(timeline),
             unexplained_ns=sum(unexplained),
+            slowest_hop=slowest.service if slowest and slowest.critical_ns else "",
+            slowest_hop_ns=slowest.critical_ns if slowest and slowest.critical_ns else None,
             verdict=who if verdict.layer != "none" else "none",
             is_verdict_provisional=verdict.is_provisional,
             settled_by=verdict.settled_by,
@@ -173,6 +178,8 @@ def _plain(row: RequestRow, summary: TraceSummary | None) -> CachedRow:
         services=services,
         is_joined=row.is_joined,
         unexplained_ns=None,
+        slowest_hop="",
+        slowest_hop_ns=None,
         verdict="",
         duration_ns=row.duration_ns,
     )

@@ -167,6 +167,8 @@ def _summary(row: RequestRow, shown: CachedRow) -> Summary:
         consumer=row.consumer,
         backend_ns=row.backend_ns,
         unexplained_ns=shown.unexplained_ns,
+        slowest_hop=shown.slowest_hop,
+        slowest_hop_ns=shown.slowest_hop_ns,
         hops=shown.hops,
         services=shown.services,
         is_joined=shown.is_joined,

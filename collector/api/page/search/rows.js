@@ -28,12 +28,12 @@ export function Rows({ rows, order }) {
     event.preventDefault();
   };
   return html`<table class="requests" onKeyDown=${onKey}>
-    <colgroup><col class="col-when" /><col class="col-status" /><col /><col class="col-where" /><col class="col-took" /><col class="col-ms" /><col class="col-hops" /><col class="col-failed" /><col class="col-state" /></colgroup>
+    <colgroup><col class="col-when" /><col class="col-status" /><col /><col class="col-where" /><col class="col-took" /><col class="col-held" /><col class="col-hops" /><col class="col-failed" /><col class="col-state" /></colgroup>
     <thead><tr>
       <th aria-sort=${order === "-start" ? "descending" : undefined}>${heading("-start", "Start")}</th>
       <th>Status</th><th>Request</th><th>API</th>
       <th class="wide" aria-sort=${order === "-duration" ? "descending" : undefined}>${heading("-duration", "Duration")}</th>
-      <th class="n">Backend</th><th class="n">Hops</th><th>What failed</th><th>State</th>
+      <th>Held up by</th><th class="n">Hops</th><th>What failed</th><th>State</th>
     </tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${row.id} class=${row.error ? "is-failed" : ""} onClick=${(/** @type {MouseEvent} */ event) => {
         if (event.target instanceof Element && !event.target.closest("a, button") && !String(getSelection())) open("request", { id: row.id });
@@ -45,7 +45,7 @@ export function Rows({ rows, order }) {
       <td class="wide"><span class="took"><span class="took-bar" style=${{ width: ((row.duration_ms || 0) / longest) * 100 + "%" }}>
         ${row.backend_ms !== null && row.duration_ms > 0 && html`<span class="took-backend" style=${{ width: Math.min(100, (row.backend_ms / row.duration_ms) * 100) + "%" }}></span>`}</span></span>
         <span class="took-time">${durationMs(row.duration_ms)}</span></td>
-      <td class="n backend">${row.backend_ms === null ? "–" : durationMs(row.backend_ms)}</td>
+      <td class="held">${row.slowest_hop && html`<${Text}>${row.slowest_hop}<//> <span class="quiet">${durationMs(row.slowest_hop_ms)}</span>`}</td>
       <td class="n hops" title=${plain((row.services || []).join(", "))}>${count(row.hops)}</td>
       <td class="failed-first">${row.verdict && row.verdict !== "none" && html`<${Verdict} text=${row.verdict} />`}</td>
       <td class="state-cell">${row.joined === false && html`<span class="badge" title="no span was found for the gateway's record">not joined</span> `}<${StateBadge} state=${row.state} /></td>

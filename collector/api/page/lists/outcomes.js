@@ -1,0 +1,69 @@
+// What consumers got against what happened inside.
+
+import { link } from "../address.js";
+import { useAnswer } from "../ask.js";
+import { html } from "../html.js";
+import { Failed, Loading, Nothing } from "../parts/states.js";
+import { DEFAULT_START, Times } from "../search/times.js";
+import { Head } from "../shell.js";
+import { Text, count, durationMs, percent, plain, plural } from "../text.js";
+
+/** @type {Record<string, string>} */
+const MEANINGS = {
+  ok: "Everything went well, inside and out.",
+  failed: "The consumer got the failure that happened inside.",
+  masked: "Something inside failed and the consumer did not notice: a retry, a cache or a fallback.",
+  manufactured: "Everything inside was well, and the gateway made an error of it.",
+  phantom: "The gateway reports a backend's failure, and no span of that backend exists though it should.",
+  abandoned: "The consumer went away before there was an answer.",
+  zombie: "The inside worked on after somebody further out had stopped waiting.",
+};
+const ORDER = Object.keys(MEANINGS);
+
+/** @param {{params: Record<string, string>}} props */
+export function OutcomesPage({ params }) {
+  const { data, failure, isLoading, again } = useAnswer("api/v1/outcomes",
+    { start: params.start || DEFAULT_START, end: params.end, api: params.api });
+  const apis = data ? data.apis : [];
+  return html`<div class="outcomes">
+    <${Head} title="Outcomes" name="Outcomes" markdown=${() => asMarkdown(apis)}>
+      <p class="quiet">What consumers got against what happened inside${data ? `, in ${plural(data.looked_at, "request")} that were looked at` : ""}</p><//>
+    <div class="card search-bar"><dl class="outcome-legend">${ORDER.map((name) => html`<div title=${MEANINGS[name]}><dt><span class=${"dot outcome-" + name}></span>${name}</dt></div>`)}</dl>
+      <${Times} params=${params} again=${again} /></div>
+    ${failure && html`<${Failed} failure=${failure} again=${again} />`}
+    ${isLoading && !data && html`<${Loading} what="Looking at requests …" />`}
+    ${data && apis.length === 0 && html`<${Nothing} title="No request was looked at"><p class="quiet"><${Text}>${data.note}<//></p><//>`}
+    ${apis.map((/** @type {any} */ api) => html`<${Api} api=${api} />`)}
+    ${data && data.note && apis.length > 0 && html`<p class="quiet"><${Text}>${data.note}<//></p>`}
+  </div>`;
+}
+
+/** @param {{api: any}} props */
+function Api({ api }) {
+  const parts = ORDER.filter((name) => api.outcomes[name]);
+  return html`<section class="card outcome-card is-drawn">
+    <header class="row spread"><h2>${api.api ? html`<a href=${link("requests", { api: api.api })}><${Text}>${api.api}<//></a>` : "Requests that no gateway wrote down"}</h2>
+      <span class="quiet">${plural(api.requests, "request")}</span></header>
+    <div class="phase-bar" role="img" aria-label=${parts.map((name) => `${name} ${api.outcomes[name]}`).join(", ")}>
+      ${parts.map((name) => html`<span class=${"outcome-" + name} title=${`${name}: ${count(api.outcomes[name])}. ${MEANINGS[name]}`} style=${{ "flex-grow": api.outcomes[name] / api.requests }}></span>`)}</div>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label=${"Outcomes of " + (api.api || "requests that no gateway wrote down")}><table class="grid"><thead><tr><th>Outcome</th><th>Consumer</th><th>Gateway</th><th>Edge</th><th>Application</th><th class="n">Requests</th><th class="n">Share</th><th class="n">Work for nobody</th><th>Examples</th></tr></thead>
+      <tbody>${api.matrix.map((/** @type {any} */ row) => html`<tr>
+        <td title=${MEANINGS[row.outcome] || ""}><span class=${"dot outcome-" + row.outcome}></span><strong>${row.outcome}</strong></td>
+        <td><${Text}>${row.consumer || "–"}<//></td><td><${Class} status=${row.gateway_status} /></td><td><${Class} status=${row.edge_status} /></td><td><${Class} status=${row.app_status} /></td>
+        <td class="n">${count(row.requests)}</td><td class="n">${percent(row.requests / api.requests)}</td><td class="n">${row.wasted_ms > 0 ? durationMs(row.wasted_ms) : "–"}</td>
+        <td>${row.example_ids.map((/** @type {string} */ id, /** @type {number} */ index) => html`<a href=${link("request", { id })} title=${plain(id)}>${index + 1}</a> `)}</td></tr>`)}</tbody></table></div>
+  </section>`;
+}
+
+/** @param {{status: string}} props */
+function Class({ status }) {
+  const kind = status === "2xx" || status === "3xx" || status === "ok" ? "is-good" : status === "4xx" ? "is-warn" : status ? "is-bad" : "";
+  return status ? html`<span class=${"status " + kind}>${status}</span>` : html`<span class="quiet">not seen</span>`;
+}
+
+/** @param {any[]} apis */
+function asMarkdown(apis) {
+  const lines = apis.flatMap((api) => api.matrix.map((/** @type {any} */ row) =>
+    `| ${[api.api || "(no gateway)", row.outcome, row.consumer, row.gateway_status, row.edge_status, row.app_status, row.requests, row.example_ids[0] || ""].map((value) => plain(value).replace(/\|/g, "\\|")).join(" | ")} |`));
+  return ["| API | outcome | consumer | gateway | edge | application | requests | example |", "|---|---|---|---|---|---|---|---|", ...lines, "", `From ${location.href}`, ""].join("\n");
+}

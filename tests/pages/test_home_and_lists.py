@@ -1,0 +1,82 @@
+"""The first page, and the lists of what is wrong, what came of requests, and who is heard."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+
+from tests.pages.opening import Opener
+from tests.pages.scene import Scene
+from tests.service import start_service
+
+
+def test_home_leads_to_the_worst(opener: Opener, scene: Scene) -> None:
+    """APIs with their rates and tails, the slowest requests with who held them up, the failed."""
+    page = opener.open("", drawn=".short-row")
+    api = page.locator(".apis tbody tr").first
+    expect(api).to_contain_text("shop-api")
+    expect(api).to_contain_text("%")
+    slowest = page.locator(f".short-row[href*='{scene.slowest.id}']")
+    expect(slowest.first).to_contain_text("held up by postgresql/shop 1.85 s")
+    failed = page.get_by_role("region", name="Failed lately")
+    expect(failed).to_contain_text("dependency failed: postgresql/shop")
+    api.get_by_role("link", name=re.compile("%")).click()
+    page.wait_for_selector(".requests")
+    expect(page.locator(".requests tbody tr")).to_have_count(1)
+
+
+def test_doctor_says_what_to_do(opener: Opener) -> None:
+    """A finding has its place, its share, its meaning, a fix to copy and requests to look at."""
+    page = opener.open("doctor", drawn=".finding-card")
+    card = page.locator(".finding-card", has_text="clock")
+    expect(card).to_contain_text("of its traffic")
+    card.get_by_role("button", name="Copy the fix").click()
+    assert "NTP" in page.evaluate("navigator.clipboard.readText()")
+    page.get_by_role("button", name="Copy as Markdown").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert "Fix: " in page.evaluate("navigator.clipboard.readText()")
+    card.get_by_role("link", name="1", exact=True).click()
+    page.wait_for_selector(".wf-row")
+    expect(page.locator(".wf-row [title^='moved']").first).to_be_visible()
+
+
+def test_outcomes_compare_inside_and_outside(opener: Opener, scene: Scene) -> None:
+    """What failed inside and was not noticed stands beside what failed, with examples."""
+    page = opener.open("outcomes", drawn=".outcome-card")
+    row = page.locator(".grid tbody tr", has_text="masked").filter(
+        has=page.locator(f"a[href*='{scene.slowest.id}']")
+    )
+    expect(row).to_contain_text("2xx")
+    row.get_by_role("link", name="1", exact=True).click()
+    expect(page.locator(".verdict")).to_contain_text("Answered well, but")
+
+
+def test_sources_say_who_is_heard(opener: Opener) -> None:
+    """Every source with its lag, and how the records of each API could be joined."""
+    page = opener.open("sources", drawn=".grid")
+    expect(page.locator("tr", has_text="gateway-logs")).to_contain_text("on time")
+    joins = page.get_by_role("region", name="What could be joined")
+    expect(joins.locator("tr", has_text="shop-api")).to_contain_text("%")
+    clocks = page.get_by_role("region", name="Clocks of hosts")
+    expect(clocks.locator("tbody tr").first).to_be_visible()
+
+
+def test_empty_store_says_how_to_begin_and_fills_itself(browser: Browser, tmp_path: Path) -> None:
+    """The commands have the real ports; once they are run the page shows what arrived."""
+    with start_service(tmp_path / "empty") as service:
+        opener = Opener(browser, service.api_url, tmp_path)
+        page = opener.open("", drawn=".step")
+        commands = page.locator(".step pre").all_inner_texts()
+        assert len(commands) == 2
+        for command, kind in zip(commands, ("/v1/traces", "/v1/gateway/kong"), strict=True):
+            matched = re.fullmatch(r"curl (\S+) -H \"(.+): (.+)\" -d '(.+)'", command)
+            assert matched, command
+            assert matched[1] == service.ingest_url + kind
+            status, answer = service.post(kind, matched[4].encode(), matched[3])
+            assert status == 200, answer
+        expect(page.locator(".short-row")).to_contain_text("GET /hello")
+        expect(page.locator(".step")).to_have_count(0)
+        page.click(".short-row")
+        page.wait_for_selector(".evidence")
+        expect(page.locator(".wf-row")).to_have_count(2)
+        opener.close()
