@@ -89,13 +89,13 @@ def main() -> int:
 
 
 def _write(name: str, row: str, order: list[str]) -> None:
-    text = _README.read_text()
-    rows = {match[1]: match[0] for match in _ROW.finditer(text)}
-    rows[name] = row
-    table = _HEAD + _RULE + "".join(rows[each] for each in order if each in rows)
     begin, end = "<!-- table -->\n", "<!-- end -->"
-    before, _, rest = text.partition(begin)
-    _README.write_text(before + begin + table + end + rest.partition(end)[2])
+    before, _, rest = _README.read_text().partition(begin)
+    table, _, after = rest.partition(end)
+    rows = {match[1]: match[0] for match in _ROW.finditer(table)}
+    rows[name] = row
+    lines = "".join(rows[each] for each in order if each in rows)
+    _README.write_text(before + begin + _HEAD + _RULE + lines + end + after)
 
 
 if __name__ == "__main__":

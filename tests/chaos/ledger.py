@@ -131,7 +131,7 @@ class Ledger:
         )
 
 
-def wait_until_loaded(data_dir: Path, limit_s: float = 120.0) -> float:
+def wait_until_loaded(data_dir: Path, limit_s: float = 600.0) -> float:
     """Wait until the journal has nothing left to load; return how long that took."""
     begin = time.monotonic()
     while any(
