@@ -39,7 +39,7 @@ async def run_api(
     # To look for cycles in all that was made at the start stopped every hundredth search for 60 ms.
     gc.collect()
     gc.freeze()
-    app = build_api(questions, settings, health)
+    app = build_api(questions, settings, health, stop=stop)
     try:
         async with open_http_server(app, settings.bind, settings.port, has_lifespan=True):
             ready()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 _PIPE_COLUMNS = 160
 _DESCRIPTION = ("api", "at", "status", "consumer", "route", "operation", "method", "service")
+_OF_LISTS = ("start", "end", "order", "limit", "cursor", "state")
 _FILTERS = {parameter.name: parameter.description for parameter in PARAMETERS}
 
 
@@ -187,6 +188,27 @@ def sources(server: "Server", is_json: bool) -> int:
     return _page(is_json, server.ask("/api/v1/sources"), draw_sources)
 
 
+@click.command(help="Print requests as they become known.")
+@_filtered(*(name for name in _FILTERS if name not in _OF_LISTS))
+@_as_json
+@_asks
+def tail(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
+    """Print one line a request until it is interrupted; with --json one object a line."""
+    from collector.cli.ink import Ink, write, write_json
+    from collector.cli.lists import draw_event
+
+    ink = Ink.of_terminal()
+    try:
+        for name, event in server.follow("/api/v1/tail", pairs):
+            if is_json:
+                write_json({"event": name, **event}, indent=None)
+            else:
+                write(draw_event(name, event, ink) + "\n")
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
 @click.command(help="Serve the questions to an assistant (MCP over stdio).")
 @_asks
 def mcp(server: "Server") -> int:
@@ -204,4 +226,4 @@ def mcp(server: "Server") -> int:
     return 0
 
 
-QUESTIONS = (explain, requests, apis, compare, doctor, sources, mcp)
+QUESTIONS = (explain, requests, apis, compare, tail, doctor, sources, mcp)

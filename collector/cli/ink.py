@@ -69,9 +69,9 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def write_json(document: object) -> None:
+def write_json(document: object, indent: int | None = 2) -> None:
     """Write JSON to stdout; what could be obeyed by a terminal stands there as an escape."""
-    text = json.dumps(document, indent=2, ensure_ascii=not Ink.of_terminal().is_unicode)
+    text = json.dumps(document, indent=indent, ensure_ascii=not Ink.of_terminal().is_unicode)
     write("\n".join(printable(line, in_json=True) for line in text.split("\n")) + "\n")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from collector.cli.ink import Ink, wrap
+from collector.cli.ink import Ink, fit, wrap
 from collector.cli.tables import (
     Column,
     Row,
@@ -52,6 +52,30 @@ REQUEST_COLUMNS = (
     Column("FAILED FIRST", lambda row: "" if row.get("verdict") == "none" else str(row["verdict"])),
     text("ID", "id"),
 )
+
+
+def draw_event(name: str, event: Document, ink: Ink) -> str:
+    """Return the line of one event of the tail."""
+    if name == "missed":
+        count = event.get("requests")
+        said = f"{count:,} requests" if count else "more requests came at once than are read"
+        return ink.paint(f"missed: {said}", "yellow")
+    if name == "error":
+        return ink.paint(ink.clean(event.get("error", {}).get("message", "error")), "red")
+    took = event.get("duration_ms")
+    status = str(event.get("status") or "-")
+    verdict = str(event.get("verdict") or "")
+    parts = (
+        str(event.get("start") or "")[11:23],
+        ink.paint(f"{status:>3}", "red" if event.get("error") else "green"),
+        f"{format_ms(took) if took is not None else '-':>8} ms",
+        fit(ink.clean(f"{event.get('method')} {event.get('route')}".strip()), 44),
+        fit(ink.clean(event.get("api") or ""), 16),
+        ink.paint(ink.clean("" if verdict == "none" else verdict), "red"),
+        ink.paint(ink.clean(event.get("id")), "dim"),
+        ink.paint("changed", "dim") if name == "update" else "",
+    )
+    return "  ".join(part for part in parts if part)
 
 
 def draw_apis(document: Document, ink: Ink, width: int) -> Iterator[str]:

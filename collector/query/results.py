@@ -14,7 +14,7 @@ from collector.stitch.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(Answer):
     """
     One request in a list.
 

@@ -50,6 +50,7 @@ class RequestFilter:
     without dashes, at the beginning of ids: one of the two has to fit. What only a gateway knows
     (gateway, api, operation, consumer, revision) restricts to requests that have a gateway record.
     `is_joined`: has both a gateway record and spans. `status_class` is 1 to 5.
+    `received_since_ns`: something of it came in after that.
     """
 
     start_ns: int
@@ -71,6 +72,7 @@ class RequestFilter:
     is_joined: bool | None = None
     text: str = ""
     id_prefix: str = ""
+    received_since_ns: int | None = None
     order: Literal["-duration", "-start"] = "-duration"
 
 

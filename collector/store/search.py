@@ -66,6 +66,7 @@ _FILTERS = {
     "max_duration_ns": "max_duration_ns",
     "text": "text",
     "id_prefix": "id_prefix",
+    "received_since_ns": "received_since_ns",
 }
 
 

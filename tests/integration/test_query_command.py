@@ -239,3 +239,35 @@ def test_help_loads_nothing_heavy() -> None:
     )
     assert done.stdout.startswith("Usage: hopline")
     assert done.stdout.endswith("[]\n")
+
+
+def test_the_tail_is_a_line_a_request(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """New requests and what was missed are lines; an interrupt ends it without complaint."""
+    row = {
+        "id": "r1", "start": "2026-03-01T09:30:00.120000000Z", "method": "GET", "route": "/orders",
+        "api": "orders-api", "status": 504, "error": True, "duration_ms": None, "verdict": "none",
+    }  # fmt: skip
+
+    def follow(*_: object) -> Iterator[tuple[str, dict[str, object]]]:
+        yield "request", row
+        yield "missed", {"requests": 12}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("collector.cli.server.Server.follow", follow)
+    assert main(["tail", "--status", "5xx"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == [
+        "09:30:00.120",
+        "504",
+        "-",
+        "ms",
+        "GET",
+        "/orders",
+        "orders-api",
+        "r1",
+    ]
+    assert lines[1] == "missed: 12 requests"
+    assert main(["tail", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0]) == {"event": "request", **row}

@@ -5,6 +5,7 @@ Blocking questions run in `Workers`, together with the writing of their JSON, so
 moves bytes. An answer is a value that says itself how it reads as JSON (see `collector.answers`).
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -34,6 +35,7 @@ from collector.api.responses import (
     json_answer,
 )
 from collector.api.rest import openapi
+from collector.api.rest.tail import Tails
 from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
 from collector.config import ApiSettings, is_loopback
@@ -60,9 +62,10 @@ def build_api(
     health: Health,
     *,
     clock: Clock | None = None,
+    stop: asyncio.Event | None = None,
 ) -> FastAPI:
     """
-    Build the application.
+    Build the application. What has no end of its own ends when *stop* is set.
 
     *health* is asked from `/readyz`, in a thread of its own: it returns what each component says,
     `ok` or what is wrong with it.
@@ -70,12 +73,14 @@ def build_api(
     workers = Workers()
     probes = Workers(threads=1, queue=8, timeout_s=5.0)
 
+    tails = Tails(stop or asyncio.Event())
     assistants = AssistantDoor(_asks(questions, workers), _pages(settings), _hosts(settings))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await assistants.close()
+        await tails.close()
         await workers.close()
         await probes.close()
 
@@ -93,6 +98,7 @@ def build_api(
     _add_explanations(app, questions, workers)
     _add_requests(app, questions, workers)
     _add_questions(app, questions, workers)
+    _add_tail(app, questions, tails)
     app.include_router(build_jaeger_routes(questions, workers))
     app.include_router(build_page_routes(questions, workers, settings.doors))
     pages.add_pages(app)
@@ -206,6 +212,13 @@ def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> N
     for path, documented, ask in asked:
         endpoint = _endpoint(workers, ask)
         app.add_api_route(f"/api/v1/{path}", endpoint, methods=["GET"], **documented)
+
+
+def _add_tail(app: FastAPI, questions: QueryService, tails: Tails) -> None:
+    @app.get("/api/v1/tail", **openapi.TAIL)
+    async def tail(request: Request) -> Response:
+        pairs = request.query_params.multi_items()
+        return await tails.open(partial(questions.searches.open_tail, pairs))
 
 
 def _endpoint(

@@ -159,6 +159,7 @@ FOUND = Found(
     range=_HOUR,
     watermarks_ns=TIMELINE.watermarks_ns,
 )
+TAILED = f"event: request\nid: {_RECORD}\ndata: {encode(FOUND.requests[0]).decode()}\n\n"
 SOURCES = Sources(
     sources=(
         SourceReport(

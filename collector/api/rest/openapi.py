@@ -18,6 +18,7 @@ from collector.query.reports.compare import COMPARE_PARAMETERS
 from collector.query.reports.sampling import SAMPLE_PARAMETERS
 from collector.query.search.described import DESCRIBED
 from collector.query.search.filters import PARAMETERS, Parameter
+from collector.query.search.tail import TAIL_PARAMETERS
 
 DESCRIPTION = (
     "One timeline per request, from the API call to the last internal hop. Times come in as RFC "
@@ -144,6 +145,18 @@ SEARCH = _route(
     examples.FOUND,
     parameters=PARAMETERS,
 )
+TAIL = _route(
+    "tail",
+    "Requests as they become known",
+    "Server-sent events: `request` for one that is new, `update` for one that changed, both with "
+    "the row of a list; `missed` with how many events a slow reader lost; `error`. At most 8 "
+    "readers at once.",
+    parameters=TAIL_PARAMETERS,
+)
+TAIL["responses"][200] = {
+    "description": "A stream of events that ends when the service stops.",
+    "content": {"text/event-stream": {"example": examples.TAILED}},
+}
 TIMELINE = _route(
     "timeline",
     "One request's timeline",

@@ -7,6 +7,7 @@ for a while.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from collector.clock import Clock
 from collector.identity import ids
@@ -16,6 +17,7 @@ from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
 from collector.query.search.described import find_described
 from collector.query.search.filters import Search, parse_search
 from collector.query.search.row_cache import CachedRow, RowCache
+from collector.query.search.tail import TAIL_AHEAD_NS, TAIL_RANGE_NS, Tail, parse_tail
 from collector.query.timelines.rows import RowStitching
 from collector.store import RequestFilter, RequestRow, Store
 from collector.timestamps import format_timestamp
@@ -69,6 +71,27 @@ class Searches:
             NotFound: nothing fits within five minutes of the moment given.
         """
         return find_described(pairs, self.find, self._clock.now_ns())
+
+    def open_tail(self, pairs: Iterable[tuple[str, str]]) -> Tail:
+        """
+        Return a reader of the requests that become known from now on.
+
+        Raises:
+            BadQuestion: a parameter cannot be understood, or is one of a list's.
+        """
+        search = parse_tail(pairs, now_ns=self._clock.now_ns())
+        return Tail(lambda since_ns: self._find_arrived(search, since_ns), self._clock)
+
+    def _find_arrived(self, search: Search, since_ns: int) -> tuple[list[Summary], bool]:
+        """Return what came in after a moment, the newest first, and whether there is more of it."""
+        now_ns = self._clock.now_ns()
+        wanted = replace(
+            _build_filter(search, now_ns - TAIL_RANGE_NS, now_ns + TAIL_AHEAD_NS),
+            received_since_ns=since_ns,
+            order="-start",
+        )
+        found, next_row = self._collect(search, wanted, "", now_ns)
+        return found, bool(next_row)
 
     def _collect(
         self, search: Search, wanted: RequestFilter, row_cursor: str, now_ns: int

@@ -27,6 +27,7 @@ WHERE bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_min
     AND (answer_ns >= {min_duration_ns:Int64} OR answer_ns = -1)
     {% endif %}
     {% if max_duration_ns %}AND ifNull(duration_ns, 9223372036854775807) <= {max_duration_ns:Int64}{% endif %}
+    {% if received_since_ns %}AND received_ns > {received_since_ns:Int64}{% endif %}
     {% if text %}
     AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(route, {text:String}) > 0

@@ -18,6 +18,7 @@ WHERE {{ around("bucket") }}
     {% if error %}AND edge.is_error = {error:Bool}{% endif %}
     {% if min_duration_ns %}AND place.duration_ns >= {min_duration_ns:Int64}{% endif %}
     {% if max_duration_ns %}AND place.duration_ns <= {max_duration_ns:Int64}{% endif %}
+    {% if received_since_ns %}AND received_ns > {received_since_ns:Int64}{% endif %}
     {% if text %}
     AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(edge.route, {text:String}) > 0

@@ -17,6 +17,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND ifNull(duration_ns, -1) >= {min_duration_ns:Int64}
     AND (answer_ns >= {min_duration_ns:Int64} OR answer_ns = -1)
     AND ifNull(duration_ns, 9223372036854775807) <= {max_duration_ns:Int64}
+    AND received_ns > {received_since_ns:Int64}
     AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(route, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(operation, {text:String}) > 0

@@ -12,6 +12,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND edge.is_error = {error:Bool}
     AND place.duration_ns >= {min_duration_ns:Int64}
     AND place.duration_ns <= {max_duration_ns:Int64}
+    AND received_ns > {received_since_ns:Int64}
     AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(edge.route, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(edge.name, {text:String}) > 0
