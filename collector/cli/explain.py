@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from collector.cli.bundle import PARTS, read_bundle, write_bundle
 from collector.cli.ink import Ink, wrap, write, write_json
 from collector.cli.server import Server
 from collector.cli.waterfall import Document, draw_waterfall, format_ms
 from collector.identity.paths import request_path
+from collector.query.timelines.bundle import PARTS, read_bundle, write_bundle
 from collector.query.timelines.markdown import read_explanation, write_explanation
 
 _SUFFIXES = {"timeline": "", "account": "/explain", "stored": "/spans"}

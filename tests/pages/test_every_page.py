@@ -25,6 +25,7 @@ PAGES = (
     "doctor",
     "outcomes",
     "sources",
+    "compare",
     "requests",
     "requests, filtered",
     "requests, none found",
@@ -52,6 +53,7 @@ _DRAWN = {
     "home": ".apis + .columns .short-row",
     "doctor": ".finding-card",
     "sources": ".card:nth-of-type(2)",
+    "compare": ".pairs",
 }
 _STICKING_OUT = """
 () => [...document.querySelectorAll('body *')].filter(node => {
@@ -75,6 +77,8 @@ def address(name: str, scene: Scene) -> tuple[str, dict[str, str]]:
     if kind == "requests":
         filters = {"filtered": {"operation": "place-order"}, "none found": {"api": "nobody"}}
         return "requests", filters.get(detail, {})
+    if kind == "compare":
+        return "compare", {"a": scene.slowest.id}
     if kind == "docs":
         return "docs", {}
     requests = {"failed": scene.failed, "refused": scene.refused, "hostile": scene.hostile}

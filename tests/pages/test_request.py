@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import Page, expect
 
+from collector.query.timelines.bundle import read_bundle
 from tests.pages.opening import Opener, rows_of
 from tests.pages.scene import STACK, Scene
 from tests.service import Service
@@ -234,7 +235,7 @@ def test_exports_hold_the_request(opener: Opener, scene: Scene, tmp_path: Path) 
     """Markdown, SVG and PNG can be saved, and each is what its name says."""
     page = opener.open("request", {"id": scene.slowest.id})
     saved = {}
-    for label in ("Markdown", "Picture, SVG", "Picture, PNG"):
+    for label in ("Markdown", "Picture, SVG", "Picture, PNG", "Bundle, JSON, redacted"):
         page.get_by_role("button", name="Export").click()
         with page.expect_download() as download:
             page.get_by_role("menuitem", name=label).click()
@@ -247,6 +248,10 @@ def test_exports_hold_the_request(opener: Opener, scene: Scene, tmp_path: Path) 
     assert "SELECT reservations FOR UPDATE" in texts
     assert "19 of 19 spans shown" in texts
     assert saved["Picture, PNG"].startswith(b"\x89PNG")
+    bundle = next(tmp_path.glob("*.json"))
+    assert read_bundle(bundle)["timeline"]["id"] == scene.slowest.id
+    assert scene.slowest.record is not None
+    assert scene.slowest.record["ApimSubscriptionId"] not in bundle.read_text()
     page.get_by_role("button", name="Copy as Markdown").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     copied = str(page.evaluate("navigator.clipboard.readText()"))

@@ -26,6 +26,7 @@ from collector.model import LogRecord, Span
 from collector.query.results import Stitched
 from collector.query.search.filters import collect_pairs, read_boolean
 from collector.query.service import QueryService
+from collector.query.timelines.bundle import format_bundle
 from collector.stitch.timeline import TimelineSpan
 from collector.timestamps import format_timestamp, to_ms
 
@@ -78,7 +79,24 @@ def build_page_routes(questions: QueryService, workers: Workers, doors: DoorSett
         given = collect_pairs(request.query_params.multi_items(), ("id", "as_of", "raw", "span"))
         return await answer(partial(_span, kept, _asked(request, given), given.get("span", "")))
 
+    @router.get("/api/page/bundle")
+    async def bundle(request: Request) -> Response:
+        given = collect_pairs(request.query_params.multi_items(), ("id", "as_of"))
+        asked = _asked(request, given)
+        return Response(await workers.run(_bundle, questions, asked), media_type=_JSON)
+
     return router
+
+
+def _bundle(questions: QueryService, asked: _Asked) -> bytes:
+    """Return the bytes of a bundle as `hopline explain ID --bundle FILE` writes and reads it."""
+    timelines = questions.timelines
+    documents = {
+        "timeline": timelines.get(asked.id, as_of=asked.as_of),
+        "account": timelines.explain(asked.id, as_of=asked.as_of),
+        "stored": timelines.spans(asked.id, as_of=asked.as_of),
+    }
+    return format_bundle({name: orjson.loads(encode(each)) for name, each in documents.items()})
 
 
 def _timeline(kept: "_Kept", asked: _Asked, first: int, limit: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 // Which page shows what.
 
 import { PAGES, follow, useAddress } from "./address.js";
+import { ComparePage } from "./compare/page.js";
 import { HomePage } from "./home/page.js";
 import { html, render } from "./html.js";
 import { DoctorPage } from "./lists/doctor.js";
@@ -16,6 +17,7 @@ const pages = [
   { segment: "", label: "Home", isListed: true, draw: HomePage },
   { segment: "requests", label: "Requests", isListed: true, draw: SearchPage },
   { segment: "request", label: "Request", isListed: false, draw: RequestPage },
+  { segment: "compare", label: "Compare", isListed: true, draw: ComparePage },
   { segment: "doctor", label: "Doctor", isListed: true, draw: DoctorPage },
   { segment: "outcomes", label: "Outcomes", isListed: true, draw: OutcomesPage },
   { segment: "sources", label: "Sources", isListed: true, draw: SourcesPage },

@@ -29,7 +29,7 @@ _TYPES = {
 }
 _HTML = "text/html; charset=utf-8"
 # Pages by address; the script decides what each shows.
-PAGES = ("/", "/requests", "/request", "/doctor", "/outcomes", "/sources")
+PAGES = ("/", "/requests", "/request", "/compare", "/doctor", "/outcomes", "/sources")
 # Nobody needs a token to get these: they hold no data.
 OPEN_PATHS = frozenset({*PAGES, "/docs"})
 OPEN_PREFIXES = ("/page/", "/trace/")

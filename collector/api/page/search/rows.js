@@ -47,7 +47,7 @@ export function Rows({ rows, order }) {
         <span class="took-time">${durationMs(row.duration_ms)}</span></td>
       <td class="held">${row.slowest_hop && html`<${Text}>${row.slowest_hop}<//> <span class="quiet">${durationMs(row.slowest_hop_ms)}</span>`}</td>
       <td class="n hops" title=${plain((row.services || []).join(", "))}>${count(row.hops)}</td>
-      <td class="failed-first">${row.verdict && row.verdict !== "none" && html`<${Verdict} text=${row.verdict} />`}</td>
+      <td class="failed-first">${row.verdict && row.verdict !== "none" && html`<${Verdict} text=${row.verdict} />`}${row.verdict_provisional && html`<span class="quiet" title=${plain("may change: " + row.settled_by.join(", ") + " still to come")}> ?</span>`}</td>
       <td class="state-cell">${row.joined === false && html`<span class="badge" title="no span was found for the gateway's record">not joined</span> `}<${StateBadge} state=${row.state} /></td>
     </tr>`)}</tbody></table>`;
 }

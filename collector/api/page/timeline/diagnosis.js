@@ -47,11 +47,19 @@ function Verdict({ trace, select, missing }) {
     ${verdict.chain.length > 0 && html`<ol class="chain">${verdict.chain.map((/** @type {any} */ step) => html`<li>
       <span class="quiet mono">${step.offset_ms === null ? "" : durationMs(step.offset_ms)}</span> <span class=${"tag tag-" + step.layer}>${step.layer}</span>
       <${Text}>${step.component}<//>: <${Text}>${step.what}<//> <${Refs} refs=${step.refs} trace=${trace} select=${select} /></li>`)}</ol>`}
-    ${missing.length > 0 && html`<div class="note"><p><strong>${state === "provisional" ? "Not settled yet" : "Missing"}</strong></p>
+    ${verdict.provisional && html`<div class="note"><p><strong>This verdict may still change</strong></p>
+      <p>${verdict.settled_by.map((/** @type {string} */ source, /** @type {number} */ index) => html`${index ? ", " : ""}<strong><${Text}>${source}<//></strong>${when(trace, source, zone)}`)} could overturn it.</p>
+      <p class="quiet">This page asks again by itself until it is settled.</p></div>`}
+    ${missing.length > 0 && html`<div class="note"><p><strong>${state === "provisional" ? "Still expected" : "Missing"}</strong></p>
       <ul class="plain-list">${missing.map((/** @type {any} */ each) => html`<li><${Text}>${each.source}<//>: ${sayStatus(each.status)}${
-        each.deadline ? html`, expected until ${clock(each.deadline, zone)}` : ""}</li>`)}</ul>
-      ${state === "provisional" && html`<p class="quiet">This page asks again by itself.</p>`}</div>`}
+        each.deadline ? html`, expected until ${clock(each.deadline, zone)}` : ""}</li>`)}</ul></div>`}
   <//>`;
+}
+
+/** Until when a source is waited for. @param {Trace} trace @param {string} source @param {import("../text.js").Zone} zone */
+function when(trace, source, zone) {
+  const expected = trace.request.expected.find((/** @type {any} */ each) => each.source === source);
+  return expected && expected.deadline ? ` (expected until ${clock(expected.deadline, zone)})` : "";
 }
 
 /** @param {string} status */
@@ -92,6 +100,7 @@ function Joins({ trace, select }) {
       <p><span class="tag">tier ${each.tier}, ${TIERS[each.tier] || ""}</span> <span class="quiet">${percent(each.confidence)}</span></p>
       <p class="mono quiet"><${Text}>${each.from}<//> → <${Refs} refs=${[each.to]} trace=${trace} select=${select} /></p>
       <${Evidence} evidence=${each.evidence} />
+      ${(each.contradictions || []).length > 0 && html`<div class="note"><p>The ids are equal, but these values differ:</p><${Evidence} evidence=${each.contradictions} /></div>`}
       ${each.rejected.length > 0 && html`<details><summary>${each.rejected.length} rejected</summary>${each.rejected.map((/** @type {any} */ no) => html`
         <p class="mono"><${Text}>${no.to}<//> <span class="quiet">tier ${no.tier}, ${percent(no.confidence)}: ${no.reason}</span></p><${Evidence} evidence=${no.evidence} />`)}</details>`}
     </div>`)}<//>`;
@@ -120,6 +129,8 @@ function Neighbours({ trace }) {
     <${Values} label="Ids" values=${Object.fromEntries([...ids, ...request.trace_ids.map((/** @type {string} */ id) => ["trace id", id])])} />
     <p class="quiet">Other requests with one of these ids: ${ids.map((/** @type {string[]} */ [kind, value]) => html`<a href=${link("requests", { q: value, start: "-24h" })}>${kind.replace(/_/g, " ")}</a> `)}</p>
     ${request.other_matches.length > 0 && html`<ul class="plain-list">${request.other_matches.map((/** @type {string} */ other) => html`<li class="mono"><a href=${link("request", { id: other.split("/").pop() })}><${Text}>${other}<//></a></li>`)}</ul>`}
+    ${(request.links_to || []).length > 0 && html`<p class="quiet">Linked requests:</p><ul class="plain-list">${request.links_to.map((/** @type {any} */ other) => html`<li class="mono">
+      <a href=${link("request", { id: other.trace_id, span: other.span_id, panel: "span" })}>${other.trace_id}/${other.span_id}</a></li>`)}</ul>`}
     ${request.callers.length > 0 && html`<p class="quiet">Called from: ${request.callers.map((/** @type {any} */ span) => html`<${Text}>${span.service} ${span.name}<//> `)}</p>`}
   <//>`;
 }

@@ -1,5 +1,6 @@
 // A request to take away: Markdown, the redacted bundle, a picture.
 
+import { ask } from "../ask.js";
 import { saveFile } from "../parts/copy.js";
 import { count, duration, durationMs, percent, plain } from "../text.js";
 import { listRows, ticks } from "./model.js";
@@ -20,6 +21,8 @@ const MOST_ROWS = 1_500;
 export const EXPORTS = [
   { label: "Markdown", save: (trace, { markdown }) => markdown().then((text) => saveFile(nameOf(trace, "md"), new Blob([text], { type: "text/markdown" }))) },
   { label: "Picture, SVG", save: (trace, asked) => saveFile(nameOf(trace, "svg"), new Blob([drawSvg(trace, asked.params)], { type: "image/svg+xml" })) },
+  { label: "Bundle, JSON, redacted", save: (trace, { params }) => ask("api/page/bundle", { id: params.id, as_of: params.as_of }, { accept: "*/*" })
+    .then((bundle) => saveFile(nameOf(trace, "json"), new Blob([bundle], { type: "application/json" }))) },
   { label: "Picture, PNG", save: (trace, asked) => drawPng(trace, asked.params).then((blob) => saveFile(nameOf(trace, "png"), blob)) },
 ];
 

@@ -53,7 +53,8 @@ export function Story({ trace, select }) {
           ${verdict.class && html` <span class="tag"><${Text}>${verdict.class}<//></span>`}</p>
         ${verdict.reason && html`<p class="quiet"><${Text}>${verdict.reason}<//></p>`}`
       : isMasked ? html`<p><strong>Answered well, but</strong></p><p class="quiet"><${Text}>${verdict.reason}<//></p>`
-      : html`<p><strong>Nothing failed</strong></p>`}</div>
+      : html`<p><strong>Nothing failed</strong></p>`}
+      ${verdict.provisional && html`<p class="settled">may change: ${verdict.settled_by.map((/** @type {string} */ source, /** @type {number} */ index) => html`${index ? ", " : ""}<${Text}>${source}<//>`)} still to come</p>`}</div>
       ${verdict.hop >= 0 && isFailed && trace.hopTimes[verdict.hop] && trace.hopTimes[verdict.hop].row >= 0 && html`<button type="button" class="button"
         onClick=${() => select(trace.hopTimes[verdict.hop].row)}>Show<${Icon} name="arrow" /></button>`}
     </div>

@@ -31,7 +31,7 @@ export function RequestPage({ params }) {
   const markdown = () => ask(`api/v1/requests/${encodeURIComponent(params.id)}/explain`,
     { as_of: params.as_of }, { accept: "text/markdown" })
     .then((text) => `${text}\n\n[${plain(name)}](${location.href})\n`);
-  const extra = trace && html`<${Menu} label="Export" icon="download" items=${EXPORTS.map(({ label, save }) => ({
+  const extra = trace && html`<a class="button" href=${link("compare", { a: params.id })}>Compare</a><${Menu} label="Export" icon="download" items=${EXPORTS.map(({ label, save }) => ({
     label, act: () => save(trace, { params, markdown }),
   }))} />`;
   return html`<div class="request">

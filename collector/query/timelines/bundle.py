@@ -77,11 +77,16 @@ def build_bundle(documents: Mapping[str, Any]) -> dict[str, Any]:
     return {"format": FORMAT, "digest": _digest(redacted), **redacted}
 
 
+def format_bundle(documents: Mapping[str, Any]) -> bytes:
+    """Return the bundle as a file holds it. Written anew by another program its digest may fail."""
+    text = json.dumps(build_bundle(documents), ensure_ascii=False, indent=1)
+    return (text + "\n").encode("utf-8", "replace")
+
+
 def write_bundle(path: Path, documents: Mapping[str, Any]) -> None:
     """Write the bundle to *path*, readable by its owner only."""
-    text = json.dumps(build_bundle(documents), ensure_ascii=False, indent=1)
     path.touch(mode=0o600)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_bytes(format_bundle(documents))
 
 
 def read_bundle(path: Path) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from collector.cli.bundle import build_bundle, read_bundle, write_bundle
 from collector.errors import BadQuestion
+from collector.query.timelines.bundle import build_bundle, read_bundle, write_bundle
 from tests.unit.api.made_up import make_timeline
 
 PLANTED = ("acme-mobile", "hunter2", "s3cr3t", "203.0.113.9", "ana@shop.example", "a-b-c-key")
