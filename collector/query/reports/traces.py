@@ -18,7 +18,8 @@ from collector.query.learned.freshness import Freshness
 from collector.query.results import Stitched
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import ANSWER, SAMPLED
-from collector.stitch.timeline import Timeline, TimelineSpan
+from collector.stitch.timeline import Hop, Timeline, TimelineSpan
+from collector.stitch.tree.roles import broker_name
 from collector.store import RequestFilter, RequestRow, Store
 from collector.timestamps import NS_PER_MS, NS_PER_S
 
@@ -142,7 +143,7 @@ class Traces:
         for row, timeline, _ in self._rows.stitch(sample, self._clock.now_ns(), SAMPLED):
             recorded += bool(row.record_id)
             if timeline is not None:
-                edges.update(_edges(timeline))
+                edges.update(edges_of(timeline))
         total = sum(stat.requests for stat in self._store.get_api_stats(start_ns, end_ns))
         scale = max(total / recorded, 1.0) if recorded and len(sample) == _SAMPLE else 1.0
         return [(a, b, round(count * scale)) for (a, b), count in sorted(edges.items())]
@@ -215,12 +216,40 @@ def _api_of(span: TimelineSpan, timeline: Timeline) -> str:
     return ""
 
 
-def _edges(timeline: Timeline) -> Iterator[tuple[str, str]]:
+def edges_of(timeline: Timeline) -> Iterator[tuple[str, str]]:
+    """
+    Yield (caller, callee) of each call of a timeline, by the services' names.
+
+    A consumer is reached through the queue that it names, and by nobody if it names none: who put
+    the message there is not who called it. A service that calls itself counts if its call says so.
+
+    Source: openzipkin/zipkin zipkin2.internal.DependencyLinker.
+    """
+    spans = {span.span_id: span for span in timeline.spans}
     for hop in timeline.hops:
-        if 0 <= hop.parent < len(timeline.hops) and hop.service:
-            caller = timeline.hops[hop.parent].service
-            if caller and caller != hop.service:
-                yield caller, hop.service
+        if not 0 <= hop.parent < len(timeline.hops):
+            continue
+        caller = timeline.hops[hop.parent]
+        is_told_by_consumer = hop.role == "dependency" and not hop.span_ids
+        if is_told_by_consumer or not _is_reached(hop, caller, spans):
+            continue
+        if not caller.service or not hop.service:
+            continue
+        if caller.service != hop.service or _calls_itself(hop, spans):
+            yield caller.service, hop.service
+
+
+def _is_reached(hop: Hop, caller: Hop, spans: Mapping[str, TimelineSpan]) -> bool:
+    first = spans[hop.span_ids[0]] if hop.span_ids else None
+    if first is None or first.kind != "Consumer":
+        return True
+    return caller.role == "dependency" and broker_name(first.attributes) != ""
+
+
+def _calls_itself(hop: Hop, spans: Mapping[str, TimelineSpan]) -> bool:
+    """Tell whether the span that opened a hop names its own service as the one it calls."""
+    first = spans[hop.span_ids[0]] if hop.span_ids else None
+    return first is not None and first.attributes.get("peer.service") == first.service != ""
 
 
 def _read_tags(text: str) -> dict[str, str]:

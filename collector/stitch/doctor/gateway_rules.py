@@ -30,7 +30,10 @@ from collector.stitch.timeline import MergedRecord, Timeline
 
 _ZERO_PARENT = re.compile(r"00-[0-9a-f]{32}-0{16}-[0-9a-f]{2}", re.IGNORECASE)
 _B3 = "http.request.header.b3"
-_UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+# With dashes as Envoy writes it, or the 32 digits that nginx makes: the bits are there in both.
+_UUID = re.compile(
+    r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE | re.ASCII
+)
 
 
 def find_zero_parent(timeline: Timeline) -> Iterator[Symptom]:

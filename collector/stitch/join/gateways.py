@@ -136,16 +136,24 @@ def _span_of_its_proxy(joint: AttachedRecord, match: Match, forest: Forest) -> N
     if record.gateway != "envoy":
         return None
     named = forest.find(match.trace.trace_id, record.outgoing_span_id)
-    found = next((n for n in (named, match.entry) if n and is_written_by_proxy_of(n, record)), None)
-    if found is None:
+    tops = [_outermost_of_proxy(node) for node in (named, match.entry) if node is not None]
+    top = next((node for node in tops if is_written_by_proxy_of(node, record)), None)
+    if top is None:
         return None
-    top = found
-    while top.parent is not None and top.parent.is_proxy and top.parent.service == found.service:
-        top = top.parent
     for node in walk_down(top):
         if node.is_proxy and node.service == top.service and node.role in ("edge", "client_proxy"):
             node.role = "gateway"
+    # A line of Envoy's log does not say whose it is; its span does.
+    joint.node.service = record.instance or top.service
+    joint.node.host = top.host or joint.node.host
     return top
+
+
+def _outermost_of_proxy(node: Node) -> Node:
+    """Return the first span that the proxy of *node* wrote of its request."""
+    while node.parent is not None and node.parent.is_proxy and node.parent.service == node.service:
+        node = node.parent
+    return node
 
 
 def _attach_to_record(joint: AttachedRecord, joints: Sequence[AttachedRecord]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.gateway_parts import Part, gateway_parts
 from collector.stitch.timeline import Direction, Phase
-from collector.stitch.tree.hops import HopDraft
+from collector.stitch.tree.hops import HopDraft, is_call_of_lost_service
 from collector.stitch.tree.nodes import Node
 from collector.stitch.tree.own_replies import own_reply
 
@@ -108,6 +108,8 @@ def _phase_of_client_side(node: Node, hop: HopDraft) -> tuple[str, str]:
             return "mesh_proxy", "client proxy spans that reached nobody"
         return "dependency", "client spans without a callee's spans (call and network)"
     if not node.is_proxy:
+        if all(is_call_of_lost_service(child) for child in below):
+            return "unexplained", "a service whose own span never arrived, beside its calls"
         if any(child.is_proxy and child.role == "client_proxy" for child in below):
             return "app", "application client spans without their sidecar's"
         return "network", "application client spans without the callee's server spans"

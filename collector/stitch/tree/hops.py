@@ -5,6 +5,10 @@ A visit begins where the caller sends (its client span, its sidecar's client spa
 callee's own spans. A gateway record is a hop, the mesh's edge proxy is one, a call to a database or
 to something without spans of its own is drawn from the client span that made it.
 
+Some visits have no span of their own and are told by others: whoever began a trace with a client
+span (a nightly job, a browser), a service whose server span was lost and whose calls arrived, the
+queue that a consumer names. They are drawn with no spans.
+
 Source: Istio pilot tracing.go (sidecars emit one span a traversal, gateways one server span and a
 client span a try since 1.28, a single client span before), linkerd2-proxy (a server and a client
 span in each proxy), envoy router (`retry.count`, `-shadow` authorities).
@@ -15,7 +19,7 @@ from dataclasses import dataclass, field
 
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.tree.nodes import Node
-from collector.stitch.tree.roles import dependency_system, is_external_cluster
+from collector.stitch.tree.roles import broker_name, dependency_system, is_external_cluster
 from collector.stitch.tree.tries import Key, call_key, is_try_again
 
 _OUTER_ROLES = ("gateway", "edge")
@@ -29,7 +33,9 @@ class HopDraft:
     A hop while it is being put together.
 
     `nodes` are in tree order, so the first is the outermost: `top`. `callee` are those of the
-    service that was called: its proxy's and its own.
+    service that was called: its proxy's and its own. A hop that other spans tell of has no nodes;
+    its `top` is the first of these spans, and its times are that one's. `drawn` are such hops that
+    this one called, by service and by the span that they hang under.
     """
 
     index: int
@@ -46,6 +52,7 @@ class HopDraft:
     is_async: bool = False
     notes: tuple[str, ...] = ()
     callee: list[Node] = field(default_factory=list)
+    drawn: dict[tuple[str, Node | None], "HopDraft"] = field(default_factory=dict)
 
     @property
     def record_node(self) -> Node | None:
@@ -80,17 +87,111 @@ def group_hops(members: Sequence[Node]) -> list[HopDraft]:
     _promote_edge(members)
     _find_tries(members)
     for node in members:
+        if not node.service and node.side != "server" and node.parent is not None:
+            # What does not say whose it is, is its parent's.
+            node.service = node.parent.service
         above = hops[node.parent.hop] if node.parent is not None else None
         hop = above if above is not None and _continues(above, node) else None
         if hop is None:
             caller = _caller_of(above, node)
-            hop = HopDraft(len(hops), caller, node)
-            hops.append(hop)
-            if caller is not None:
-                caller.children.append(hop)
+            hop = _open(hops, _told_caller(hops, caller, above, node), node)
         hop.add(node)
     _finish(hops)
     return hops
+
+
+def _open(hops: list[HopDraft], caller: HopDraft | None, top: Node) -> HopDraft:
+    hop = HopDraft(len(hops), caller, top)
+    hops.append(hop)
+    if caller is not None:
+        caller.children.append(hop)
+    return hop
+
+
+def _told_caller(
+    hops: list[HopDraft], caller: HopDraft | None, above: HopDraft | None, node: Node
+) -> HopDraft | None:
+    """Return who calls the hop that *node* opens, drawn from what *node* tells of it if need be."""
+    if node.kind == "Consumer":
+        return _queue_before(hops, caller, node)
+    if node.is_gateway or node.is_proxy or node.role == "gateway":
+        return caller
+    if node.parent is None:
+        return _beginner(hops, node)
+    if is_call_of_lost_service(node):
+        if node.parent.is_caller_side:
+            # The call to it is there: whoever made this call is the one that was called.
+            return above
+        return _lost_service(hops, caller, node)
+    return caller
+
+
+def _beginner(hops: list[HopDraft], node: Node) -> HopDraft | None:
+    """Draw who began the trace: the service of a client span, or the one that a server names."""
+    if node.is_caller_side:
+        if not node.service:
+            return None
+        hop = _draw(hops, None, node, node.service)
+        hop.notes = ("the trace begins with its call: nothing shows what it did itself",)
+        return hop
+    peer = node.attributes.get("peer.service", "")
+    if node.side != "server" or not peer:
+        return None
+    hop = _draw(hops, None, node, peer)
+    hop.is_inferred = True
+    hop.notes = ("no span of this service arrived: its callee names it",)
+    return hop
+
+
+def _lost_service(hops: list[HopDraft], caller: HopDraft | None, node: Node) -> HopDraft:
+    """Draw the service whose call *node* is, once for all calls that it made in one visit."""
+    key = (node.service, node.parent)
+    drawn = caller.drawn if caller is not None else {}
+    hop = drawn.get(key)
+    if hop is None:
+        hop = drawn[key] = _draw(hops, caller, node, node.service)
+        hop.is_inferred = True
+        hop.notes = ("its server span never arrived: drawn from the calls that it made",)
+    return hop
+
+
+def _queue_before(hops: list[HopDraft], caller: HopDraft | None, node: Node) -> HopDraft | None:
+    """Draw the queue that a consumer names, unless its producer's span has drawn it already."""
+    queue = broker_name(node.attributes)
+    parent = node.parent
+    if not queue:
+        return caller
+    if parent is not None and parent.kind == "Producer" and parent.callee:
+        named = node.attributes.get("peer.service", ""), parent.attributes.get("peer.service", "")
+        if not all(named) or named[0] == named[1]:
+            return caller
+    hop = _draw(hops, caller, node, queue)
+    hop.role, hop.is_inferred = "dependency", True
+    hop.notes = ("a queue that its consumer names",)
+    return hop
+
+
+def _draw(hops: list[HopDraft], caller: HopDraft | None, told_by: Node, service: str) -> HopDraft:
+    hop = _open(hops, caller, told_by)
+    hop.role, hop.service = "service", service
+    return hop
+
+
+def is_call_of_lost_service(node: Node) -> bool:
+    """
+    Tell whether *node* is a call that another service made than the one that its parent is of.
+
+    The server span between the two was lost, or never made.
+    """
+    parent = node.parent
+    return (
+        parent is not None
+        and node.side == "client"
+        and not node.is_proxy
+        and node.role not in _OUTER_ROLES
+        and bool(node.service and (parent.service or parent.is_gateway))
+        and _bare(node.service) != _bare(parent.service)
+    )
 
 
 def _find_tries(members: Sequence[Node]) -> None:
@@ -132,6 +233,8 @@ def _continues(hop: HopDraft, node: Node) -> bool:
     if node.is_async or parent.kind == "Producer" or node.is_mirrored > parent.is_mirrored:
         return False
     is_below_caller = parent.is_caller_side
+    if is_call_of_lost_service(node):
+        return False
     if parent.role in _OUTER_ROLES or (node.role in _OUTER_ROLES and not is_below_caller):
         return node.role == parent.role and node.service == parent.service
     if parent.fans_out and _leads_onward(parent, node):
@@ -154,6 +257,9 @@ def _continues(hop: HopDraft, node: Node) -> bool:
 
 def _is_caller_side(node: Node) -> bool:
     # Each Linkerd proxy has a server span too; in the caller's pod it is on the caller's side.
+    if node.kind == "Producer" and not node.callee:
+        # Nobody knows whom it told: it is a part of its own service's work.
+        return False
     if node.side == "client":
         return node.role not in ("server_proxy", "edge", "gateway")
     return node.role == "client_proxy"
@@ -224,6 +330,8 @@ def _finish(hops: Sequence[HopDraft]) -> None:
 
 def _name(hop: HopDraft, known: set[str]) -> None:
     """Settle role and service of a hop from the most telling of its nodes."""
+    if not hop.nodes:
+        return
     top = hop.top
     first = hop.callee[0] if hop.callee else top
     if first.role in _OUTER_ROLES:
@@ -236,7 +344,7 @@ def _name(hop: HopDraft, known: set[str]) -> None:
         hop.role, hop.service = "service", served.service
         return
     last = hop.nodes[-1]
-    hop.service = next((n.callee for n in reversed(hop.nodes) if n.callee), "") or last.service
+    hop.service = _called(hop) or last.service
     hop.role = "dependency" if _is_dependency(hop, known) else "service"
     hop.is_inferred = True
     if top.is_inferred:
@@ -247,6 +355,13 @@ def _name(hop: HopDraft, known: set[str]) -> None:
         for node in hop.nodes:
             if not node.is_proxy:
                 node.role = "dependency"
+
+
+def _called(hop: HopDraft) -> str:
+    """Return whom a call without a callee's spans reached: who called on from there, or a name."""
+    calls_on = (child.top for child in hop.children if is_call_of_lost_service(child.top))
+    onward = next((top.service for top in calls_on if top.parent in hop.nodes), "")
+    return onward or next((n.callee for n in reversed(hop.nodes) if n.callee), "")
 
 
 def _served_by(hop: HopDraft) -> Node | None:

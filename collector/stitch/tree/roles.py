@@ -47,6 +47,12 @@ _PEER_KEYS = (
     "net.peer.ip",
     "peer.address",
 )
+_DESTINATION_KEYS = (
+    "messaging.destination.name",
+    "messaging.destination",
+    "messaging.kafka.topic",
+    "message_bus.destination",
+)
 _EXTERNAL_CLUSTERS = ("passthroughcluster", "blackholecluster", "inboundpassthroughcluster")
 
 
@@ -141,6 +147,16 @@ def dependency_system(attributes: Mapping[str, str]) -> str:
     return _first_of(attributes, _SYSTEM_KEYS)
 
 
+def broker_name(attributes: Mapping[str, str]) -> str:
+    """Return the queue or topic that a producer or consumer names, "" if it names none."""
+    peer = attributes.get("peer.service", "")
+    if peer:
+        return peer
+    system = attributes.get("messaging.system", "")
+    destination = _first_of(attributes, _DESTINATION_KEYS)
+    return "/".join(part for part in (system, destination) if part)
+
+
 def _proxy_kind(span: Span) -> str:
     attributes = span.attributes
     if "node_id" in attributes or attributes.get("component") == "proxy":
@@ -189,12 +205,15 @@ def _side_of_proxy(span: Span, cluster: str) -> str:
 
 
 def _identify_app(node: Node, span: Span) -> None:
-    if span.kind in _CLIENT_KINDS:
+    attributes = span.attributes
+    # Without a kind a span that names its peer is a call, as Zipkin takes it.
+    if span.kind in _CLIENT_KINDS or (span.kind == "Unspecified" and "peer.service" in attributes):
         node.side = "client"
-        attributes = span.attributes
         node.callee = _first_of(attributes, _PEER_KEYS)
         system = dependency_system(attributes)
-        if system:
+        if span.kind == "Producer":
+            node.callee = broker_name(attributes)
+        elif system:
             name = attributes.get("db.name") or attributes.get("db.namespace") or ""
             node.callee = attributes.get("peer.service") or (f"{system}/{name}" if name else system)
     elif span.kind in _SERVER_KINDS:

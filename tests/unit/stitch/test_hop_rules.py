@@ -42,7 +42,7 @@ def test_linkerd_never_starts_a_trace() -> None:
     inward = linkerd(trace, 8, 44, out, pod="carts", inbound=True)
     trace.span("carts", 10, 40, inward, "Server")
     timeline = stitched(trace)
-    assert [line.strip() for line in picture(timeline)] == ["service carts"]
+    assert [line.strip() for line in picture(timeline)] == ["service web", "service carts"]
     assert timeline.root_span_id == client.span_id
     assert told(timeline) == set()
 

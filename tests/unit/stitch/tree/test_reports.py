@@ -1,84 +1,17 @@
 """Zipkin's partial reports, decoded as they are posted and put together as one span."""
 
-import json
-from collections.abc import Sequence
 from itertools import permutations
-from typing import Any
 
 import pytest
 
-from collector.decode.zipkin import decode_json
-from collector.model import Span, SpanEvent
-from collector.stitch.timeline import Timeline
-from tests.flat_spans import flat_spans
-from tests.unit.stitch.building import LONG_AFTER, MS, START, stitch
-
-_TRACE = "6a2c9d1e4b7f8035"
-_CALL = "8d3b5a1f2c4e6079"
-_FRONT = {"serviceName": "front", "ipv4": "10.3.0.13"}
-_BACK = {"serviceName": "back", "ipv4": "10.3.0.9"}
-_START_US = START // 1000
-
-
-def report(**more: Any) -> dict[str, Any]:
-    """Return one report of the call's span; times are milliseconds from the start."""
-    at, took = more.pop("at", None), more.pop("took", None)
-    marks = more.pop("marks", {})
-    found = {"traceId": _TRACE, "id": more.pop("id", _CALL), **more}
-    if at is not None:
-        found["timestamp"] = _START_US + round(at * 1000)
-    if took is not None:
-        found["duration"] = round(took * 1000)
-    if marks:
-        found["annotations"] = [
-            {"timestamp": _START_US + round(ms * 1000), "value": name} for name, ms in marks.items()
-        ]
-    return found
-
-
-def stored(reports: Sequence[dict[str, Any]]) -> list[Span]:
-    """Return the reports as stored, each posted by itself, a second after the one before."""
-    spans = []
-    for number, one in enumerate(reports):
-        received_ns = START + (number + 1) * 1000 * MS
-        [flat] = flat_spans(*decode_json(json.dumps([one]).encode(), received_ns).messages)
-        spans.append(_span(flat, received_ns))
-    return spans
-
-
-def _span(flat: dict[str, Any], received_ns: int) -> Span:
-    kinds = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
-    resource = {key: str(value) for key, value in flat.get("resource", {}).items()}
-    return Span(
-        trace_id=flat["trace_id"],
-        span_id=flat["span_id"],
-        parent_span_id=flat.get("parent_span_id", ""),
-        name=flat.get("name", ""),
-        service=resource.get("service.name", ""),
-        start_ns=flat["start_ns"],
-        end_ns=flat["end_ns"],
-        kind=kinds[flat.get("kind", 0)],
-        status="Error" if flat.get("status") == 2 else "Unset",
-        status_message=flat.get("status_message", ""),
-        attributes={key: str(value) for key, value in flat.get("attributes", {}).items()},
-        resource=resource,
-        events=tuple(
-            SpanEvent(each["time_ns"], each["name"], {}) for each in flat.get("events", ())
-        ),
-        received_ns=received_ns,
-    )
-
-
-def told(reports: Sequence[dict[str, Any]]) -> Timeline:
-    """Return the timeline of reports that came in this order."""
-    return stitch([], stored(reports), now_ns=LONG_AFTER)
-
+from tests.unit.stitch.building import MS, START
+from tests.unit.stitch.zipkin_reports import BACK, CALL, FRONT, report, told
 
 _LATE_TAGS = [
-    report(at=0, took=9, name="post", kind="SERVER", localEndpoint=_FRONT),
+    report(at=0, took=9, name="post", kind="SERVER", localEndpoint=FRONT),
     report(
         name="post /cart/{id}",
-        localEndpoint=_FRONT,
+        localEndpoint=FRONT,
         tags={"http.route": "/cart/{id}", "error": "boom"},
     ),
 ]
@@ -104,15 +37,15 @@ _FLUSHED = [
         name="get",
         kind="SERVER",
         shared=True,
-        localEndpoint=_BACK,
-        remoteEndpoint=_FRONT,
+        localEndpoint=BACK,
+        remoteEndpoint=FRONT,
     ),
-    report(name="", took=207, remoteEndpoint=_BACK, marks={"wr": 204}),
+    report(name="", took=207, remoteEndpoint=BACK, marks={"wr": 204}),
     report(
         at=0,
         name="get",
         kind="CLIENT",
-        localEndpoint=_FRONT,
+        localEndpoint=FRONT,
         tags={"http.path": "/api"},
         marks={"ws": 39},
     ),
@@ -135,8 +68,8 @@ def test_a_server_that_only_adds_to_what_its_client_began() -> None:
     """A shared half without a timestamp of its own stands where it was marked."""
     timeline = told(
         [
-            report(at=0, took=20, kind="CLIENT", name="get", localEndpoint=_FRONT),
-            report(kind="SERVER", shared=True, localEndpoint=_BACK, marks={"sr": 5, "ss": 15}),
+            report(at=0, took=20, kind="CLIENT", name="get", localEndpoint=FRONT),
+            report(kind="SERVER", shared=True, localEndpoint=BACK, marks={"sr": 5, "ss": 15}),
         ]
     )
     client, server = timeline.spans
@@ -148,8 +81,8 @@ def test_reports_that_name_different_endpoints_are_different_spans() -> None:
     """One id, two services without a shared flag: nothing of one is laid upon the other."""
     timeline = told(
         [
-            report(at=0, took=20, kind="CLIENT", name="get", localEndpoint=_FRONT),
-            report(kind="SERVER", name="serve", localEndpoint=_BACK, tags={"late": "1"}),
+            report(at=0, took=20, kind="CLIENT", name="get", localEndpoint=FRONT),
+            report(kind="SERVER", name="serve", localEndpoint=BACK, tags={"late": "1"}),
         ]
     )
     assert sorted(span.service for span in timeline.spans) == ["back", "front"]
@@ -175,8 +108,8 @@ def test_later_tags_of_a_whole_report_are_kept() -> None:
     """Both reports have their times: the longer one stands, with what only the other knows."""
     timeline = told(
         [
-            report(at=0, took=5, name="get", kind="SERVER", localEndpoint=_FRONT, tags={"a": "1"}),
-            report(at=0, took=9, name="get", kind="SERVER", localEndpoint=_FRONT, tags={"b": "2"}),
+            report(at=0, took=5, name="get", kind="SERVER", localEndpoint=FRONT, tags={"a": "1"}),
+            report(at=0, took=9, name="get", kind="SERVER", localEndpoint=FRONT, tags={"b": "2"}),
         ]
     )
     [span] = timeline.spans
@@ -186,7 +119,7 @@ def test_later_tags_of_a_whole_report_are_kept() -> None:
 def test_children_find_a_span_in_pieces() -> None:
     """A child names the id that the pieces share, and hangs under the span they make."""
     child = report(
-        id="1f2e3d4c5b6a7988", parentId=_CALL, at=2, took=3, name="query", localEndpoint=_FRONT
+        id="1f2e3d4c5b6a7988", parentId=CALL, at=2, took=3, name="query", localEndpoint=FRONT
     )
     timeline = told([child, *_LATE_TAGS])
     root, below = timeline.spans
