@@ -398,7 +398,7 @@ def _number_attempts(hop: HopDraft) -> None:
     groups: list[list[HopDraft]] = []
     for child in sorted(hop.children, key=lambda h: h.top.order()):
         top = child.top
-        if child.is_mirrored or top.is_gateway or top.is_background:
+        if not child.nodes or child.is_mirrored or top.is_gateway or top.is_background:
             continue
         key, is_telling = call_key(child.service, child.nodes)
         group = open_groups.get(key)
