@@ -240,7 +240,7 @@ class Unwrapper:
 
     def _inside(self, text: str) -> Any:
         """Return the line or the JSON in *text* behind any headers, `None` when there is none."""
-        for shorter in _without_headers(text):
+        for shorter in without_headers(text):
             if self._is_line(shorter):
                 return shorter
             if (value := _parse(shorter)) is not None:
@@ -367,7 +367,7 @@ def _is_cut(text: str) -> bool:
     return text.startswith("{") and "\n" not in text and not text.endswith("}")
 
 
-def _without_headers(text: str) -> Iterator[str]:
+def without_headers(text: str) -> Iterator[str]:
     """Yield *text*, and what is left of it as headers before a line are cut off one by one."""
     text = text.strip()
     yield text

@@ -15,6 +15,7 @@ from collector.decode.bodies import split_body
 from collector.decode.envelopes import Unwrapper, without_tags
 from collector.decode.fields import FieldError, NotARequest, Row, describe
 from collector.decode.probes import is_probe
+from collector.decode.program_logs import is_program_line, is_program_row
 from collector.errors import Undecodable
 from collector.model import Decoded, GatewayRecord, RecordError
 
@@ -23,6 +24,7 @@ from collector.model import Decoded, GatewayRecord, RecordError
 _MAX_ENTRIES = 100_000
 _REPLACEMENT = "\ufffd"
 _MOST_KEPT = 20
+_PROGRAM = "a log line of the program itself, no request"
 
 
 def _no_line(line: str) -> bool:
@@ -98,6 +100,9 @@ class Reading:
                 self.passed[exc.reason] = entry
             return
         except FieldError as exc:
+            if self._is_of_a_program(entry):
+                self.ignored.append(RecordError(index, _PROGRAM, code="event"))
+                return
             if len(self.refused) < _MOST_KEPT:
                 self.refused.append((len(self.rejected), entry))
             self.rejected.append(RecordError(index, str(exc), exc.field))
@@ -106,6 +111,11 @@ class Reading:
             record.instance = instance
         record.is_probe = is_probe(record)
         self.records.append(record)
+
+    def _is_of_a_program(self, entry: Any) -> bool:
+        if entry.__class__ is dict:
+            return not self.reader.is_row(entry) and is_program_row(entry)
+        return entry.__class__ is str and not self.reader.is_line(entry) and is_program_line(entry)
 
     def decoded(self) -> Decoded:
         """Return the outcome."""

@@ -1,0 +1,45 @@
+"""
+What a gateway's program says about itself between the requests that it logs.
+
+A container's output holds both. Such a line is no request and no damage: it is passed over. Only
+what an adapter does not take for its own is asked about here.
+
+Source: klog and glog headers; nginx error_log; Envoy's and Istio's component logs; zap, logrus and
+logfmt; Logback's and Spring Boot's console layouts; Java stack traces.
+"""
+
+import re
+
+from collector.decode.envelopes import without_headers
+from collector.decode.fields import Row
+
+_LEVEL = r"(?:trace|debug|info|informational|notice|warn|warning|error|err|crit|critical|fatal)"
+_LINES = re.compile(
+    r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ "
+    rf"|\d{{4}}/\d\d/\d\d \d\d:\d\d:\d\d (?:\[{_LEVEL}\] |[A-Za-z])"
+    rf"|\[\d{{4}}-\d\d-\d\d[T ][\d:.,]{{8,15}}Z?\]\s?\[[^\]]{{1,40}}\]\[{_LEVEL}\]"
+    rf"|\S{{1,40}}\t{_LEVEL}\t"
+    rf"|(?:\d{{4}}-\d\d-\d\d[T ])?[\d:.,]{{8,15}}(?:Z|[+-]\d\d:?\d\d)?\s+(?:\[[^\]]{{1,80}}\]\s+)?"
+    rf"{_LEVEL}\s"
+    rf"|\[?{_LEVEL}\]?:?\s"
+    r"|(?:\S{1,40}=(?:\"[^\"]{0,80}\"|\S{0,80}) ){0,4}level="
+    r"|\s*at [\w.$<>/]{1,200}\(|Caused by: |\.\.\. \d{1,5} (?:more|common frames)",
+    re.ASCII | re.IGNORECASE,
+)
+_LEVELS = frozenset(("level", "severity", "lvl", "loglevel", "log.level", "levelname", "@level"))
+_WORDS = frozenset(("msg", "message", "@message", "eventtype", "event", "logger", "logger_name"))
+# What an access log in JSON has as well, whatever it is called.
+_OF_REQUESTS = ("status", "duration", "latency", "method", "elapsed")
+
+
+def is_program_line(line: str) -> bool:
+    """Tell whether *line* is a program's own log line, also behind a shipper's header."""
+    return any(_LINES.match(each) for each in without_headers(line))
+
+
+def is_program_row(row: Row) -> bool:
+    """Tell whether *row* is a program's own log line in JSON: a level, words, and no request."""
+    keys = {key.lower() for key in row if len(key) < 40}
+    if _LEVELS.isdisjoint(keys) or _WORDS.isdisjoint(keys):
+        return False
+    return not any(word in key for key in keys for word in _OF_REQUESTS)
