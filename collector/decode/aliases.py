@@ -19,6 +19,7 @@ _PUNCTUATION = re.compile(r"[^a-z0-9]")
 _MOST_SHAPES = 256
 _MOST_COLUMNS = 256
 _LONGEST_KEY = 64
+_MOST_LEVELS = 6
 
 
 class _Shape(NamedTuple):
@@ -39,9 +40,10 @@ class Aliases:
 
     def __init__(self, names: Mapping[str, Sequence[str]], prefixes: Sequence[str] = ()) -> None:
         self._facts: dict[str, tuple[str, int]] = {}
-        for name, spellings in names.items():
-            for rank, spelling in enumerate((name, *spellings)):
-                for prefix in ("", *prefixes):
+        # whole spellings first: a prefix before one may look like another
+        for prefix in ("", *prefixes):
+            for name, spellings in names.items():
+                for rank, spelling in enumerate((name, *spellings)):
                     self._facts.setdefault(_squash(prefix + spelling), (name, rank))
         self._shapes: dict[tuple[str, ...], _Shape] = {}
 
@@ -97,6 +99,26 @@ class Aliases:
     def _spelling(self, name: str, row: Row) -> str:
         """Return the key under which *row* has the fact *name*, or the name."""
         return self.keys(row).get(name, (name,))[0]
+
+
+def flatten(row: Row) -> Row:
+    """
+    Return *row* with the members of its objects laid beside them, under dotted names.
+
+    `{"request": {"method": "GET"}}` gives `request.method`, six levels deep at most.
+    """
+    flat: dict[str, Any] = {}
+
+    def lay(value: Row, before: str, depth: int) -> None:
+        for key, member in value.items():
+            name = f"{before}{key}"
+            if member.__class__ is dict and depth < _MOST_LEVELS and len(flat) < _MOST_COLUMNS:
+                lay(member, f"{name}.", depth + 1)
+            else:
+                flat[name] = member
+
+    lay(row, "", 1)
+    return flat
 
 
 def _squash(key: str) -> str:

@@ -13,7 +13,9 @@ own 502 or 504 for a try that was not answered, which `$upstream_header_time` sh
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
+from collector.decode.aliases import Aliases, flatten
 from collector.decode.context import find_ids, read_context
 from collector.decode.fields import (
     FieldError,
@@ -23,7 +25,6 @@ from collector.decode.fields import (
     read_ns_from_s,
     read_status,
     read_text,
-    read_timestamp,
     require_timestamp,
     write_raw,
 )
@@ -41,13 +42,19 @@ PROFILE = Profile(
     is_body_upload_included=True,
 )
 
-_TEXT = re.compile(
-    r'(?P<remote_addr>\S+) - (?P<remote_user>[^"\[]*) \[(?P<time_local>[^\]"]+)\] '
+# Every format begins like Apache's combined one. Old ones of ingress-nginx repeat the client's
+# address in brackets, for the proxy protocol or as `$the_real_ip`.
+_HEAD = re.compile(
+    r'(?P<remote_addr>[^\s"\[]{1,255}) - (?:\[(?P<the_real_ip>[^\]"]{0,255})\] - )?'
+    r'(?P<remote_user>[^"\[]{0,255}) \[(?P<time_local>[^\]"]{1,64})\] '
     r'"(?P<request>[^"]*)" (?P<status>\d{3}) (?P<bytes_sent>\d+|-) '
-    r'"(?P<http_referer>[^"]*)" "(?P<http_user_agent>[^"]*)" '
-    r"(?P<request_length>\d+|-) (?P<request_time>[\d.]+) "
-    r"\[(?P<proxy_upstream_name>[^\]]*)\] \[(?P<proxy_alternative_upstream_name>[^\]]*)\] "
-    r"(?P<upstream>.+)",
+    r'"(?P<http_referer>[^"]*)" "(?P<http_user_agent>[^"]*)"',
+    re.ASCII,
+)
+_INGRESS = re.compile(
+    r" (?P<request_length>\d+|-) (?P<request_time>[\d.]+) "
+    r"\[(?P<proxy_upstream_name>[^\]]*)\](?: \[(?P<proxy_alternative_upstream_name>[^\]]*)\])? "
+    r"(?P<upstream>\S.*)",
     re.ASCII,
 )
 _UPSTREAM = (
@@ -55,91 +62,180 @@ _UPSTREAM = (
     "upstream_response_length",
     "upstream_response_time",
     "upstream_status",
-    "req_id",
+    "request_id",
 )
-_TIME = "upstream_response_time"
+_CUT = re.compile(r" (?:\d+|-) [\d.]+ \[")
+# What users append to the combined format: `rt=0.012 urt="0.010"`, or the bare times.
+_PAIR = re.compile(r'(?:^|\s)([A-Za-z_]\w{0,40})[=:] ?(?:"([^"]*)"|([^\s"]+))', re.ASCII)
+_TIMES = re.compile(r'(?:^|\s)"?(\d+\.\d{3})"?(?: "?(\d+\.\d{3}(?:, \d+\.\d{3})*|-)"?)?(?=\s|$)')
 _LIST = re.compile(r", | : |,")
 _LONGEST_LINE = 32_768
-_MARKS = frozenset(("request_time", "requestTime", "upstream_response_time", "upstream_addr"))
-_REQUEST_TIME = ("request_time", "requestTime")
-_GRPC_STATUS = ("sent_trailer_grpc_status", "sent_http_grpc_status", "grpc_status")
+_MARKS = frozenset(("request_time", "upstream_response_time", "upstream_addr"))
+_OWN = ("request_time", "upstream_response_time", "upstream_addr", "upstream_status")
+_NESTED = ("httpRequest", "nginx", "http", "request", "upstream")
+# nginx's variables, and what users call them. All times of the log's writing are one fact; $msec is
+# looked for first, for the others stop at the second.
+_FACTS = Aliases(
+    {
+        "msec": (
+            *("time_msec", "timestamp_in_ms", "ts_msec", "time_epoch", "@timestamp", "time"),
+            *("time_iso8601", "time_iso", "iso8601", "timestamp", "time_str", "time_local", "date"),
+        ),
+        "request_time": ("http_request_time", "req_time", "rt", "http.request.time"),
+        "duration": ("latency", "total_time", "response_time", "request_duration"),
+        "status": (
+            *("status_code", "response_status", "response_code", "http_status", "response.status"),
+            *("http.response.status_code",),
+        ),
+        "request": ("request_line",),
+        "method": ("request_method", "http_request_method", "http_method"),
+        "uri": (
+            *("request_uri", "http_request_uri", "request_url", "path", "request_path", "url"),
+            *("url.original", "url.path"),
+        ),
+        "query": ("request_query", "args", "query_string", "http_request_args"),
+        "host": ("vhost", "http_host", "server_host", "server_name", "request_host", "domain"),
+        "scheme": (),
+        "protocol": ("request_proto", "server_protocol", "http_request_protocol"),
+        "upstream_addr": ("upstream_server", "upstream.ip"),
+        "upstream_response_time": (*("upstream_resp_time", "urt", "upstream.response.time"),),
+        "upstream_status": ("upstream.response.status_code", "upstream_status_code"),
+        "upstream_connect_time": ("uct",),
+        "upstream_header_time": ("uht",),
+        "upstream_cache_status": ("cache_status",),
+        "request_id": ("req_id", "x_request_id", "http_x_request_id", "http.request.id"),
+        "correlation_id": ("http_x_correlation_id", "x_correlation_id"),
+        "client_address": (
+            *("remote_addr", "client_ip", "client_addr", "remote_ip", "real_ip", "x_real_ip"),
+            *("the_real_ip", "proxy_protocol_addr", "source.ip", "client"),
+        ),
+        "user": ("remote_user",),
+        "request_length": ("http_request_length", "request_size", "http.request.length"),
+        "bytes_sent": (
+            *("body_bytes_sent", "response_size", "http_response_size", "bytes", "response_length"),
+            *("http.response.body.bytes",),
+        ),
+        "namespace": (),
+        "ingress_name": ("ingress",),
+        "service_name": ("service",),
+        "proxy_upstream_name": ("upstream_name",),
+        "location_path": (),
+        "user_agent": ("http_user_agent", "agent", "user_agent.original"),
+        "x_forwarded_for": ("http_x_forwarded_for", "proxy_add_x_forwarded_for", "x-forward-for"),
+        "content_type": ("http_content_type",),
+        "upgrade": ("http_upgrade",),
+        "instance": ("hostname", "pod_name", "nginx_hostname"),
+        "grpc_status": ("sent_trailer_grpc_status", "sent_http_grpc_status"),
+    },
+    prefixes=("httpRequest.", "nginx.", "nginx.ingress_controller.", "nginx.access.", "request."),
+)
 _ATTRIBUTES = {
-    "nginx.namespace": ("namespace",),
-    "nginx.upstream_name": ("proxy_upstream_name",),
-    "nginx.upstream_connect_time": ("upstream_connect_time",),
-    "nginx.upstream_header_time": ("upstream_header_time",),
-    "url.query": ("request_query", "args", "query_string"),
-    "user_agent.original": ("http_user_agent", "user_agent"),
-    "x_forwarded_for": ("x_forwarded_for", "http_x_forwarded_for", "proxy_add_x_forwarded_for"),
+    "nginx.namespace": "namespace",
+    "nginx.upstream_name": "proxy_upstream_name",
+    "nginx.upstream_connect_time": "upstream_connect_time",
+    "nginx.upstream_header_time": "upstream_header_time",
+    "nginx.upstream_status": "upstream_status",
+    "url.query": "query",
+    "user_agent.original": "user_agent",
+    "x_forwarded_for": "x_forwarded_for",
 }
 
 
 def _is_row(row: Row) -> bool:
-    return not _MARKS.isdisjoint(row)
+    if not _MARKS.isdisjoint(row) or _FACTS.has(row, *_OWN):
+        return True
+    return any(row.get(name).__class__ is dict for name in _NESTED) and (
+        _FACTS.has(flatten(row), *_OWN) and _FACTS.has(flatten(row), "status")
+    )
 
 
 def _is_line(line: str) -> bool:
-    return len(line) <= _LONGEST_LINE and _TEXT.fullmatch(line) is not None
+    return len(line) <= _LONGEST_LINE and _HEAD.match(line) is not None
 
 
 def _read_line(line: str) -> GatewayRecord:
-    match = _TEXT.fullmatch(line) if len(line) <= _LONGEST_LINE else None
-    if match is None:
-        raise FieldError("", "expected JSON or ingress-nginx's default text format")
-    row: dict[str, str] = match.groupdict()
-    # the lists hold blanks: closing them up leaves one word for each variable
-    words = row.pop("upstream").replace(", ", ",").replace(" : ", ",").split(" ")
-    if len(words) != len(_UPSTREAM):
-        raise FieldError("upstream_addr", f"expected {len(_UPSTREAM)} upstream values")
-    row.update(zip(_UPSTREAM, words, strict=True))
-    method, _, rest = row["request"].partition(" ")
-    target, _, protocol = rest.rpartition(" ")
-    row.update(method=method if rest else "", request_uri=target, request_proto=protocol)
-    return _build(row, write_raw(line))
+    head = _HEAD.match(line) if len(line) <= _LONGEST_LINE else None
+    if head is None:
+        raise FieldError("", "expected JSON or a text format that begins like nginx's combined one")
+    row: dict[str, Any] = head.groupdict()
+    ingress = _INGRESS.fullmatch(line, head.end())
+    if ingress is not None:
+        row.update(ingress.groupdict())
+        # the lists hold blanks: closing them up leaves one word for each variable
+        words = row.pop("upstream").replace(", ", ",").replace(" : ", ",").split(" ")
+        if len(words) not in (len(_UPSTREAM), len(_UPSTREAM) - 1):
+            raise FieldError("upstream_addr", f"expected {len(_UPSTREAM)} upstream values")
+        row.update(zip(_UPSTREAM, words, strict=False))
+    else:
+        more = line[head.end() :]
+        if _CUT.match(more):
+            raise FieldError("upstream_addr", "is missing: the line is cut off")
+        row.update(_read_more(more))
+    return _build(_FACTS.lay(row), write_raw(line), row)
 
 
-def _read(row: Row) -> GatewayRecord:
-    return _build(row, write_raw(row))
+def _read_more(text: str) -> dict[str, str]:
+    """Return what a user appended to the combined format, as far as it tells its name."""
+    found = {name: quoted or bare for name, quoted, bare in _PAIR.findall(text)}
+    if not _FACTS.has(found, "request_time") and (times := _TIMES.search(text)):
+        found["request_time"] = times[1]
+        if times[2]:
+            found["upstream_response_time"] = times[2]
+    return found
 
 
-def _build(row: Row, raw: str) -> GatewayRecord:
-    duration_ns = read_ns_from_s(row, *_REQUEST_TIME)
+def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
+    if dict in map(type, row.values()):
+        row = flatten(row)
+        facts = _FACTS.lay(row)
+    return _build(facts, write_raw(row), row)
+
+
+_read_row = _FACTS.reader(_read)
+
+
+def _build(row: dict[str, Any], raw: str, original: Row) -> GatewayRecord:
+    if not any(name in row for name in _OWN) and "remote_addr" not in original:
+        raise FieldError("request_time", "is missing, and so is all else that tells an nginx")
+    duration_ns = _seconds(row, "request_time")
     if duration_ns is None:
-        raise FieldError("request_time", "is missing")
+        duration_ns = _seconds(row, "duration")
     status = read_status(row, "status")
     if status is None:
         raise FieldError("status", "is missing")
-    # $msec first: the other notations stop at the second
-    end = read_timestamp(row, "msec") or require_timestamp(
-        row, "time", "time_iso8601", "time_local"
-    )
-    request_id = read_text(row, "req_id", "request_id", "x_request_id", "http_x_request_id")
-    target = split_target(read_text(row, "request_uri", "path", "uri"))
+    end = require_timestamp(row, "msec")
+    if request := read_text(row, "request"):
+        method, _, rest = request.partition(" ")
+        target_text, _, protocol = rest.rpartition(" ")
+        if rest:
+            row = {"method": method, "uri": target_text, "protocol": protocol, **row}
+    request_id = read_text(row, "request_id")
+    target = split_target(read_text(row, "uri"))
     record = GatewayRecord(
         gateway="ingress-nginx",
         record_id=request_id or derive_record_id(raw),
-        start_ns=end.ns - duration_ns,
-        instance=read_text(row, "hostname", "pod_name"),
+        start_ns=end.ns - (duration_ns or 0),
+        instance=read_text(row, "instance"),
         duration_ns=duration_ns,
-        kind=kind_of(read_text(row, "content_type", "http_content_type"), _upgrade(row)),
-        method=read_text(row, "method", "request_method"),
-        scheme=read_text(row, "scheme"),
-        host=read_text(row, "vhost", "host", "http_host"),
+        kind=kind_of(read_text(row, "content_type"), _upgrade(row)),
+        method=read_text(row, "method"),
+        scheme=read_text(row, "scheme") or target.scheme,
+        host=read_text(row, "host") or target.host,
         path=target.path,
-        protocol=read_text(row, "request_proto", "server_protocol", "protocol"),
+        protocol=read_text(row, "protocol"),
         status=status,
         api=read_text(row, "ingress_name", "service_name", "proxy_upstream_name"),
         operation=read_text(row, "location_path"),
-        user=read_text(row, "remote_user"),
-        client_address=read_text(row, "remote_addr", "client_ip"),
+        user=read_text(row, "user"),
+        client_address=read_text(row, "client_address"),
         request_bytes=read_int(row, "request_length"),
-        response_bytes=read_int(row, "bytes_sent", "body_bytes_sent"),
+        response_bytes=read_int(row, "bytes_sent"),
         attributes=_attributes(row, target.query),
         raw=raw,
     )
     _read_upstream(record, row)
-    _read_ids(record, row, request_id)
-    note_grpc(record, read_text(row, *_GRPC_STATUS))
+    _read_ids(record, row, original, request_id)
+    note_grpc(record, read_text(row, "grpc_status"))
     settle(record)
     record.quality = check(record, PROFILE, start_resolution_ns=end.resolution_ns)
     return record
@@ -147,15 +243,13 @@ def _build(row: Row, raw: str) -> GatewayRecord:
 
 def _read_upstream(record: GatewayRecord, row: Row) -> None:
     addresses = _values(row, "upstream_addr")
-    times = _values(row, _TIME)
+    times = _values(row, "upstream_response_time")
     statuses = _values(row, "upstream_status")
     record.attempts = len(addresses or times) or None
     if record.attempts is None and "upstream_addr" in row:
         # the column is there and empty: nginx answered by itself
         record.attempts = 0
-    tries_ns = [read_ns_from_s({_TIME: each}, _TIME) for each in times]
-    if any(each is not None for each in tries_ns):
-        record.backend_ns = sum(each for each in tries_ns if each is not None)
+    record.backend_ns = _seconds(row, "upstream_response_time")
     last_status = statuses[-1] if statuses else ""
     if not _has_no_answer(row):
         record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
@@ -177,8 +271,8 @@ def _has_no_answer(row: Row) -> bool:
     return isinstance(heads, str) and _LIST.split(heads)[-1].strip() == "-"
 
 
-def _read_ids(record: GatewayRecord, row: Row, request_id: str) -> None:
-    context = read_context(row)
+def _read_ids(record: GatewayRecord, row: Row, original: Row, request_id: str) -> None:
+    context = read_context(original)
     record.trace_id = context.trace_id
     record.trace_id_source = context.source
     record.outgoing_span_id = context.outgoing_span_id
@@ -186,8 +280,20 @@ def _read_ids(record: GatewayRecord, row: Row, request_id: str) -> None:
     record.is_sampled = context.is_sampled
     # $req_id is the client's X-Request-ID or 32 random hex digits: never a trace id
     ids = (Id("x_request_id", request_id),) if request_id else ()
-    correlation_id = read_text(row, "http_x_correlation_id", "correlation_id")
+    correlation_id = read_text(row, "correlation_id")
     record.ids = (*ids, *find_ids({"x-correlation-id": correlation_id} if correlation_id else {}))
+
+
+def _seconds(row: Row, name: str) -> int | None:
+    """Return a time in seconds, also "0.012 s", and the sum where there is one for each try."""
+    value = row.get(name)
+    if value.__class__ is not str:
+        return read_ns_from_s(row, name)
+    tries_ns = [
+        read_ns_from_s({name: each.removesuffix("s").strip()}, name) for each in _values(row, name)
+    ]
+    known = [each for each in tries_ns if each is not None]
+    return sum(known) if known else None
 
 
 def _values(row: Row, name: str) -> Sequence[str]:
@@ -196,22 +302,20 @@ def _values(row: Row, name: str) -> Sequence[str]:
 
 
 def _upgrade(row: Row) -> str:
-    return read_text(row, "http_upgrade") or ("websocket" if row.get("status") == 101 else "")
+    return read_text(row, "upgrade") or ("websocket" if row.get("status") == 101 else "")
 
 
 def _attributes(row: Row, query: str) -> dict[str, str]:
     attributes = {"url.query": query} if query else {}
-    for name, keys in _ATTRIBUTES.items():
-        if value := read_text(row, *keys):
+    for name, key in _ATTRIBUTES.items():
+        if value := read_text(row, key):
             attributes.setdefault(name, value)
-    if record_tries := read_text(row, "upstream_status"):
-        attributes["nginx.upstream_status"] = record_tries
     return attributes
 
 
 ADAPTER = Adapter(
     name="ingress-nginx",
     product="NGINX Ingress (ingress-nginx)",
-    reader=Reader(is_row=_is_row, read_row=_read, is_line=_is_line, read_line=_read_line),
+    reader=Reader(is_row=_is_row, read_row=_read_row, is_line=_is_line, read_line=_read_line),
     source="https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/log-format/",
 )
