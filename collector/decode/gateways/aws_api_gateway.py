@@ -11,19 +11,21 @@ the upload of the body to it; authorizers are part of the gateway's own time. Th
 """
 
 import re
+from html import unescape
 from typing import Any
 
-from collector.decode.aliases import Aliases
+from collector.decode.aliases import Aliases, flatten
 from collector.decode.context import LoggedContext, context_from_headers
 from collector.decode.fields import (
     FieldError,
+    NotARequest,
     Row,
+    derive_record_id,
     read_int,
     read_ns_from_ms,
     read_status,
     read_text,
     read_timestamp,
-    require_text,
     write_raw,
 )
 from collector.decode.gateways import Adapter
@@ -41,20 +43,35 @@ PROFILE = Profile(
     is_body_upload_included=True,
 )
 
-# The common log format of the developer guide; its example has no blank before the first quote.
+# The presets of the console, each with what users append. An HTTP API's route is "GET /pets/{id}",
+# a WebSocket API has event, route and connection where the others have method, path and protocol.
+_ID = r"[\w=-]{10,64}"
 _CLF = re.compile(
-    r'(?P<ip>\S+) (?P<caller>\S+) (?P<user>\S+) \[(?P<requestTime>[^\]"]+)\] ?'
-    r'"(?P<httpMethod>[A-Z-]+) (?P<resourcePath>[^" ]*) (?P<protocol>[^" ]*)" '
-    r"(?P<status>\d{3}|-) (?P<responseLength>\d+|-) (?P<requestId>[\w=-]{10,64})"
-    r"(?: (?P<extendedRequestId>[\w=-]{10,64}))?",
+    r"(?P<ip>[^\s,<]{1,64}) (?P<caller>\S{1,256}) (?P<user>\S{1,256}) "
+    r'\[(?P<requestTime>[^\]"]{1,64})\] ?'
+    r'"(?P<httpMethod>[A-Z-]+) (?P<resourcePath>[^"]*?) (?P<protocol>[^" ]*)" '
+    rf"(?P<status>\d{{3}}|-)(?: (?P<responseLength>\d+|-))? (?P<requestId>{_ID})"
+    rf"(?: (?P<extendedRequestId>{_ID}))?(?: .*)?",
     re.ASCII,
+)
+_CSV_TIME = re.compile(r"\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}", re.ASCII)
+_CSV_HEAD = re.compile(r'(?:[^,{}"\[\]<]{0,256},){1,3}' + _CSV_TIME.pattern + ",", re.ASCII)
+_XML = re.compile(r'<request id="(?P<requestId>[^"<]{1,128})">(?P<parts>.*)</request>', re.DOTALL)
+_XML_PART = re.compile(r"<(\w{1,64})>([^<]*)</\1>", re.ASCII)
+_EVENTS = ("CONNECT", "MESSAGE", "DISCONNECT")
+# What CloudWatch holds of API Gateway and Lambda beside access logs.
+_EXECUTION = re.compile(
+    r"\([0-9a-f-]{36}\) |(?:START|END|REPORT) RequestId: |INIT_START Runtime|Extended Request Id: "
 )
 _LONGEST_LINE = 16_384
 _WAF_BLOCK = "WAF_BLOCK"
 _REGION = re.compile(r"\.execute-api\.([a-z0-9-]{1,30})\.", re.ASCII)
-# Every format has a time; the usual spellings are looked for first.
+# The usual spellings are looked for first.
 _MARKS = frozenset(("requestTime", "requestTimeEpoch"))
-_NEEDED = ("requestTime", "requestTimeEpoch")
+_OWN = (
+    *("requestTime", "requestTimeEpoch", "integrationLatency", "responseLatency", "xrayTraceId"),
+    "extendedRequestId",
+)
 # `$context` variables that become attributes.
 _ATTRIBUTES = {
     "stage": "aws.stage",
@@ -105,23 +122,75 @@ _VOCABULARY = Aliases(
 
 
 def _is_row(row: Row) -> bool:
-    return not _MARKS.isdisjoint(row) or _VOCABULARY.has(row, *_NEEDED)
+    if not _MARKS.isdisjoint(row) or _VOCABULARY.has(row, *_OWN):
+        return True
+    return row.get("context").__class__ is dict and _VOCABULARY.has(flatten(row), *_OWN)
 
 
 def _is_line(line: str) -> bool:
-    return _CLF.match(line) is not None if len(line) <= _LONGEST_LINE else False
+    if len(line) > _LONGEST_LINE:
+        return False
+    return (
+        _CLF.match(line) is not None
+        or line.startswith("<request id=")
+        or _CSV_HEAD.match(line) is not None
+        or _EXECUTION.match(line) is not None
+    )
 
 
 def _read_line(line: str) -> GatewayRecord:
-    match = _CLF.fullmatch(line) if len(line) <= _LONGEST_LINE else None
+    if len(line) <= _LONGEST_LINE:
+        if _EXECUTION.match(line):
+            raise NotARequest("event", "an execution log's line, not the access log's")
+        row = _parse_clf(line) or _parse_xml(line) or _parse_csv(line)
+        if row is not None:
+            return _build(_VOCABULARY.lay(row), row, write_raw(line))
+    raise FieldError("", "expected a JSON object, or the preset for CLF, CSV or XML")
+
+
+def _parse_clf(line: str) -> dict[str, Any] | None:
+    match = _CLF.fullmatch(line)
     if match is None:
-        raise FieldError("", "expected a JSON object or the common log format")
+        return None
     row = match.groupdict()
-    return _build(_VOCABULARY.lay(row), row, write_raw(line))
+    return _name_events(row) if row["httpMethod"] in _EVENTS else row
+
+
+def _parse_csv(line: str) -> dict[str, Any] | None:
+    """Read the preset for CSV: what stands before the time is optional, and so is the length."""
+    parts = [part.strip() for part in line.split(",")]
+    at = next((n for n, part in enumerate(parts[:4]) if _CSV_TIME.fullmatch(part)), -1)
+    if at < 1 or len(parts) < at + 6:
+        return None
+    row = dict(zip(("ip", "caller", "user"), parts[:at], strict=False))
+    row["requestTime"] = parts[at]
+    names = ["httpMethod", "resourcePath", "protocol", "status"]
+    if parts[at + 1] not in _EVENTS:
+        names.append("responseLength")
+    names += ["requestId", "extendedRequestId"]
+    row.update(zip(names, parts[at + 1 :], strict=False))
+    return _name_events(row) if row["httpMethod"] in _EVENTS else row
+
+
+def _parse_xml(line: str) -> dict[str, Any] | None:
+    match = _XML.fullmatch(line)
+    if match is None:
+        return None
+    parts = {name: unescape(value.strip()) for name, value in _XML_PART.findall(match["parts"])}
+    return {"requestId": match["requestId"], **parts}
+
+
+def _name_events(row: dict[str, Any]) -> dict[str, Any]:
+    renamed = {"httpMethod": "eventType", "resourcePath": "routeKey", "protocol": "connectionId"}
+    return {renamed.get(name, name): value for name, value in row.items()}
 
 
 def _read(row: dict[str, Any], original: Row) -> GatewayRecord:
-    return _build(row, original, write_raw(original))
+    raw = write_raw(original)
+    if dict in map(type, original.values()):
+        original = flatten(original)
+        row = _VOCABULARY.lay(original)
+    return _build(row, original, raw)
 
 
 _read_row = _VOCABULARY.reader(_read)
@@ -136,7 +205,7 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
     record = GatewayRecord(
         gateway="aws-api-gateway",
         # a client may choose `requestId` itself, the extended one it cannot
-        record_id=extended_id or request_id or require_text(row, "requestId"),
+        record_id=extended_id or request_id or derive_record_id(raw),
         start_ns=start.ns,
         duration_ns=read_ns_from_ms(row, "responseLatency"),
         backend_ns=read_ns_from_ms(row, "integrationLatency"),
@@ -220,7 +289,8 @@ def _read_error(record: GatewayRecord, row: Row, original: Row) -> None:
     # `integration.status` is what a Lambda function answered, `integrationStatus` what the Lambda
     # service answered about it: the first is the backend's, and they differ by a dot only
     record.backend_status = read_status(
-        original, "integration.status", "$context.integration.status"
+        original,
+        *("integration.status", "$context.integration.status", "context.integration.status"),
     )
     if record.backend_status is None:
         record.backend_status = read_status(row, "integrationStatus")

@@ -245,22 +245,33 @@ def _attributes(
     return {key: value for key, value in attributes.items() if value}
 
 
+# What the AI plugins of 3.6 to 3.12 call it: singular and plural.
+_LLM_NAMES = (
+    ("gen_ai.response.model", "meta", ("response_model",)),
+    ("gen_ai.request.model", "meta", ("request_model",)),
+    ("gen_ai.provider.name", "meta", ("provider_name",)),
+    ("gen_ai.usage.input_tokens", "usage", ("prompt_tokens", "prompt_token", "input_tokens")),
+    (
+        "gen_ai.usage.output_tokens",
+        "usage",
+        ("completion_tokens", "completion_token", "output_tokens"),
+    ),
+    ("gen_ai.usage.total_tokens", "usage", ("total_tokens", "total_token")),
+)
+
+
 def _llm_usage(row: Row) -> dict[str, str]:
-    """Return model and tokens that the AI plugins log, one object a plugin under `ai`."""
+    """Return model and tokens that the AI plugins log, one object or a list of them a plugin."""
     found: dict[str, str] = {}
-    for plugin in read_object(row, "ai").values():
-        if not isinstance(plugin, dict):
-            continue
-        meta: dict[str, Any] = plugin.get("meta") or {}
-        usage: dict[str, Any] = plugin.get("usage") or {}
-        for key, part, name in (
-            ("gen_ai.response.model", meta, "response_model"),
-            ("gen_ai.request.model", meta, "request_model"),
-            ("gen_ai.usage.input_tokens", usage, "prompt_tokens"),
-            ("gen_ai.usage.output_tokens", usage, "completion_tokens"),
-        ):
-            if isinstance(part, dict) and (value := read_text(part, name, within="ai.")):
-                found.setdefault(key, value)
+    ai = read_object(row, "ai")
+    for plugin in (ai, *ai.values()):
+        for entry in plugin if isinstance(plugin, list) else (plugin,):
+            if not isinstance(entry, dict):
+                continue
+            for key, part, names in _LLM_NAMES:
+                inner = entry.get(part)
+                if isinstance(inner, dict) and (value := read_text(inner, *names, within="ai.")):
+                    found.setdefault(key, value)
     return found
 
 

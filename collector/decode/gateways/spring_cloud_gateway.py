@@ -30,7 +30,7 @@ from collector.decode.outcome import settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import split_target
-from collector.identity.ids import parse_traceparent
+from collector.identity.ids import normalise_span_id, normalise_trace_id, parse_traceparent
 from collector.model import GatewayRecord
 
 PROFILE = Profile(
@@ -49,6 +49,13 @@ _LINE = re.compile(
     r" (?P<duration>\d+)(?: ms)?(?: (?P<traceparent>\S{1,64}))?$",
     re.ASCII,
 )
+# Spring Boot's `[app,trace,span]`, `[trace-span]` of Boot 3.2 on, Sleuth's with `,true`; a layout
+# of one's own with `traceId=… spanId=…`.
+_CORRELATION = re.compile(
+    r"(?:[\[,\s]|trace_?id[=:]\s?)(?P<trace>[0-9a-f]{32}|[0-9a-f]{16})"
+    r"(?:[,-]\s?|,?\s{1,3}span_?id[=:]\s?)(?P<span>[0-9a-f]{16})(?=[\],\s])",
+    re.ASCII | re.IGNORECASE,
+)
 # What structured logging writes around a message.
 _MARKS = frozenset(("logger_name", "logger", "log.logger", "loggerName", "traceId", "mdc"))
 _LONGEST_LINE = 32_768
@@ -59,7 +66,8 @@ def _is_row(row: Row) -> bool:
 
 
 def _is_line(line: str) -> bool:
-    return len(line) <= _LONGEST_LINE and _LINE.search(line) is not None
+    # its parts: the search for the whole costs as much as reading it
+    return len(line) <= _LONGEST_LINE and '] "' in line and " - " in line and " HTTP/" in line
 
 
 def _read(row: Row) -> GatewayRecord:
@@ -104,13 +112,22 @@ def _read_line(line: str) -> GatewayRecord:
         raw=raw,
     )
     settle(record)
-    if context := parse_traceparent(row["traceparent"] or ""):
+    _read_trace(record, row["traceparent"] or "", line[: match.start()])
+    record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
+    return record
+
+
+def _read_trace(record: GatewayRecord, header: str, before: str) -> None:
+    """Take the trace from a logged header, else from the logger's layout before the line."""
+    if context := parse_traceparent(header):
         record.trace_id = context.trace_id
         record.trace_id_source = "traceparent"
         record.outgoing_span_id = context.span_id
         record.is_sampled = context.is_sampled
-    record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
-    return record
+    elif found := _CORRELATION.search(before):
+        record.trace_id = normalise_trace_id(found["trace"])
+        record.trace_id_source = "log layout" if record.trace_id else ""
+        record.outgoing_span_id = normalise_span_id(found["span"])
 
 
 ADAPTER = Adapter(
