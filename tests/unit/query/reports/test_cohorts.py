@@ -173,6 +173,6 @@ def test_equal_weights_do_not_change_quantiles(values: list[float], weight: floa
     """What all requests stand for alike makes no difference, and quantiles rise."""
     plain = weighted_quantiles(np.array(values), np.ones(len(values)), (0.1, 0.5, 0.9))
     heavy = weighted_quantiles(np.array(values), np.full(len(values), weight), (0.1, 0.5, 0.9))
-    assert plain == pytest.approx(heavy)
+    assert plain == pytest.approx(heavy, abs=1e-3)
     assert list(plain) == sorted(plain)
     assert min(values) <= plain[0] <= plain[2] <= max(values)
