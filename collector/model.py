@@ -201,7 +201,9 @@ class GatewayRecord:
     status: Annotated[
         int | None, Stored(25, _SMALL, "Status that was sent; none was if it is null.")
     ] = None
-    is_error: Annotated[bool, Stored(26, "Bool", "Whether the request failed.")] = False
+    is_error: Annotated[
+        bool, Stored(26, "Bool", "Answered with 500 or more, or a gRPC failure; no client's doing.")
+    ] = False
     api: Annotated[
         str, Stored(27, _WORD, "API, service or route that requests are counted by.")
     ] = ""
@@ -224,7 +226,7 @@ class GatewayRecord:
         int | None, Stored(38, _SMALL, "Status that the backend answered.")
     ] = None
     backend_id: Annotated[str, Stored(39, _WORD, "The gateway's name for the backend.")] = ""
-    attempts: Annotated[int | None, Stored(40, _SMALL, "Tries of the backend.")] = None
+    attempts: Annotated[int | None, Stored(40, _SMALL, "Tries of the backend; 0: none.")] = None
     cache: Annotated[str, Stored(41, _WORD, "hit, miss, none or empty.")] = ""
     request_bytes: Annotated[int | None, Stored(42, _COUNT, "Size of the request.")] = None
     response_bytes: Annotated[int | None, Stored(43, _COUNT, "Size of the response.")] = None

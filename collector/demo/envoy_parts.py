@@ -241,6 +241,8 @@ def _percentage(numerator: int) -> Json:
 def route_action(route: Route, cluster: str, mirror_cluster: str) -> Json:
     """Build what a route does: cluster, timeout, retries, hedging, mirror."""
     action: Json = {"cluster": cluster, "timeout": seconds(route.timeout_ms)}
+    if route.idle_timeout_ms:
+        action["idle_timeout"] = seconds(route.idle_timeout_ms)
     if route.retries:
         policy: Json = {
             "retry_on": route.retry_on,

@@ -101,6 +101,7 @@ class Application:
         self._provider = _build_provider(plan)
         self._tracer = self._provider.get_tracer("collector.demo.service")
         self._failures: OrderedDict[str, int] = OrderedDict()
+        self._put_off: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -157,7 +158,10 @@ class Application:
         ) as span:
             status, problem = await self._work(endpoint, forwarded)
             span.set_attribute("http.response.status_code", status)
-            if status >= 500:
+            if endpoint.grpc_status:
+                span.set_attribute("rpc.system", "grpc")
+                span.set_attribute("rpc.grpc.status_code", endpoint.grpc_status)
+            elif status >= 500:
                 span.set_status(Status(StatusCode.ERROR, problem))
                 span.set_attribute("error.type", str(status))
             return _respond(status, problem)
@@ -198,7 +202,12 @@ class Application:
             case Query():
                 await self._query(step)
             case Call():
-                await self._call(step, forwarded)
+                if step.is_put_off:
+                    task = asyncio.create_task(self._call(step, forwarded))
+                    self._put_off.add(task)
+                    task.add_done_callback(self._put_off.discard)
+                else:
+                    await self._call(step, forwarded)
             case Together():
                 await asyncio.gather(*(self._do(part, forwarded) for part in step.steps))
 
@@ -230,12 +239,13 @@ class Application:
             ) as span:
                 self._propagator.inject(headers)
                 status = await self._send(call, headers)
-                if status:
+                if status and not call.is_silent:
                     span.set_attribute("http.response.status_code", status)
-                if status == 0 or status >= 400:
+                if (status == 0 or status >= 400) and not call.is_silent:
                     span.set_status(Status(StatusCode.ERROR))
                     span.set_attribute("error.type", str(status) if status else "timeout")
-        if (status == 0 or status >= 500) and not call.is_failure_tolerated:
+        is_harmless = call.is_failure_tolerated or call.is_put_off
+        if (status == 0 or status >= 500) and not is_harmless:
             raise StepError(f"{call.to} answered {status or 'nothing'}")
 
     async def _send(self, call: Call, headers: Mapping[str, str]) -> int:

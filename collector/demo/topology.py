@@ -70,6 +70,7 @@ class Route:
     retries: int = 0
     retry_on: str = "5xx,reset,connect-failure"
     per_try_timeout_ms: int = 0
+    idle_timeout_ms: int = 0
     is_hedged: bool = False
     mirror_to: str = ""
     fault: Fault | None = None
@@ -99,12 +100,18 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to another service, through the own sidecar when there is one."""
+    """
+    A request to another service, through the own sidecar when there is one.
+
+    `is_put_off`: it is begun and not waited for. `is_silent`: its span does not say how it ended.
+    """
 
     to: str
     path: str = "/"
     timeout_ms: int = 10_000
     is_failure_tolerated: bool = False
+    is_put_off: bool = False
+    is_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,8 @@ class Endpoint:
     What an application does for a path: the steps in order, then an answer.
 
     `fail_first` answers 503 that many times per request id before it works, which is what a retry
-    policy needs; `fail_percent` fails a share of all requests.
+    policy needs; `fail_percent` fails a share of all requests. A `grpc_status` is a failure as gRPC
+    has it: inside of an HTTP 200.
     """
 
     prefix: str = "/"
@@ -131,6 +139,7 @@ class Endpoint:
     status: int = 200
     fail_first: int = 0
     fail_percent: int = 0
+    grpc_status: int = 0
 
 
 @dataclass(frozen=True, slots=True)

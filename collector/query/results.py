@@ -144,8 +144,10 @@ class ApiReport:
     """
     One API of one gateway over a range of time.
 
-    `join_coverage` is the share of joined records among those that left the gateway, `None` where
-    none did.
+    `errors` are answers of 500 and more, and gRPC failures inside of any answer but CANCELLED, for
+    every gateway alike; refusals (4xx) and clients that left are none. Percentiles are `None` where
+    nothing was measured. `join_coverage` is the share of joined records among those that left the
+    gateway, `None` where none did.
     """
 
     gateway: str

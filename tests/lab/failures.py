@@ -55,6 +55,39 @@ _GATEWAYS = (
         takes_ms=_PATIENCE_MS,
     ),
     Scenario(
+        "gateway-timeout-behind",
+        "the gateway gives up first; a service behind the second application is slow",
+        _failed(
+            _GATEWAY,
+            "gateway",
+            "timeout",
+            outcome="zombie",
+            reason="of it for outside",
+            may_find=frozenset({"TIMEOUT_LONGER_INSIDE"}),
+        ),
+        status=504,
+        policy=Policy(timeout_ms=_PATIENCE_MS),
+        services={
+            "front": Behaviour((Call("basket"),)),
+            "basket": Behaviour((Call("outside"),)),
+            "outside": Behaviour((_TOO_LONG,)),
+        },
+        takes_ms=_PATIENCE_MS,
+    ),
+    Scenario(
+        "fallback-after-timeout",
+        "the gateway gives up and an on-error policy answers 200 instead",
+        Truth(
+            outcome="masked",
+            findings=frozenset({"TIMEOUT_LONGER_INSIDE"}),
+            reason="Timeout",
+            acts=frozenset({"timeout"}),
+        ),
+        policy=Policy(timeout_ms=_PATIENCE_MS, falls_back=True),
+        services=_chain(_TOO_LONG),
+        takes_ms=_PATIENCE_MS,
+    ),
+    Scenario(
         "mesh-unreachable",
         "nobody listens where the gateway calls",
         _failed("", "network", "unreachable", tier=None, has_spans=False),
@@ -97,6 +130,15 @@ _EDGES = (
         status=503,
         edge={"fault": Fault(abort_status=503)},
         services=_chain(),
+    ),
+    Scenario(
+        "edge-idle-timeout",
+        "the stream of the mesh ingress is idle too long: the first application is silent",
+        _failed("service front", "mesh", "timeout", may_find=frozenset({"TIMEOUT_LONGER_INSIDE"})),
+        status=504,
+        edge={"idle_timeout_ms": _PATIENCE_MS},
+        services=_chain(_TOO_LONG),
+        takes_ms=_PATIENCE_MS,
     ),
     Scenario(
         "edge-rate-limit",
@@ -147,6 +189,44 @@ _ANSWERS = (
             "prices": Behaviour((Work(100),)),
         },
         takes_ms=100,
+    ),
+    Scenario(
+        "silent-client-fails",
+        "the second application answers 500, the call's own span does not say how it ended",
+        _failed("service basket", "app", "server_error"),
+        status=502,
+        services={
+            "front": Behaviour((Work(2), Call("basket", is_silent=True))),
+            "basket": Behaviour(status=500),
+        },
+    ),
+    Scenario(
+        "grpc-fails",
+        "the first application fails as gRPC does, inside of a 200",
+        _failed("service front", "app", "unavailable", outcome="failed"),
+        services={"front": Behaviour((Work(2),), grpc_status=14)},
+    ),
+    Scenario(
+        "handled-before-fatal",
+        "a call fails and is dealt with, the next one fails for good",
+        _failed("service basket", "app", "server_error"),
+        status=502,
+        services={
+            "front": Behaviour((Call("prices", is_failure_tolerated=True), Call("basket"))),
+            "prices": Behaviour(status=500),
+            "basket": Behaviour(status=500),
+        },
+    ),
+    Scenario(
+        "two-items",
+        "two things are asked of one service, the first is refused and done without",
+        Truth("service basket", "none", "server_error", outcome="masked", acts=frozenset()),
+        services={
+            "front": Behaviour(
+                (Call("basket", "/1", is_failure_tolerated=True), Call("basket", "/2"))
+            ),
+            "basket": Behaviour(fail_first=1),
+        },
     ),
     Scenario(
         "slow-and-failing",

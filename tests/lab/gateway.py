@@ -101,6 +101,8 @@ class LabGateway:
         except _Ended as ended:
             exchange.error, exchange.status = ended, ended.status
             exchange.body = b'{"message": "refused"}'
+            if exchange.policy.falls_back:
+                exchange.status, exchange.body = 200, b'{"from": "on-error"}'
         except asyncio.CancelledError:
             exchange.error = _Ended(0, "ClientConnectionFailure", "transfer-response", "backend")
             self._log(exchange)
@@ -210,7 +212,7 @@ def _build_row(name: str, exchange: _Exchange) -> dict[str, Any]:
     """Write one request as a row; whole milliseconds, rounded down, as API Management does."""
     request, policy = exchange.request, exchange.policy
     clock_error = timedelta(milliseconds=policy.clock_ms)
-    is_success = 200 <= exchange.status < 400 and exchange.error is None
+    is_success = 200 <= exchange.status < 400
     row: dict[str, Any] = {
         "TimeGenerated": (exchange.started_at + clock_error).isoformat(),
         "Category": "GatewayLogs",
@@ -243,7 +245,8 @@ def _build_row(name: str, exchange: _Exchange) -> dict[str, Any]:
         }
         if policy.carries in ("traceparent", "unsampled", "zero-parent", "b3", "b3-64"):
             row["BackendRequestHeaders"] = _logged(exchange.backend_headers)
-    return row | _last_error(exchange)
+    row |= _last_error(exchange)
+    return {name: value for name, value in row.items() if name not in policy.leaves_out}
 
 
 def _last_error(exchange: _Exchange) -> dict[str, Any]:

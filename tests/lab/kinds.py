@@ -134,6 +134,29 @@ _TIMES = (
         },
     ),
     Scenario(
+        "put-off-call",
+        "a call that the application does not wait for takes longer than the request",
+        _slow("service front", "app"),
+        services={
+            "front": Behaviour((Work(2), Call("basket", is_put_off=True), Work(_SLOW))),
+            "basket": Behaviour((Work(3 * _SLOW),)),
+        },
+    ),
+    Scenario(
+        "unmeasured-backend",
+        "the gateway's row says nothing of its backend; the second application is slow",
+        _slow("service basket", "app", findings=frozenset({"CLIENT_TIME_MISSING"})),
+        policy=Policy(leaves_out=("BackendTime", "BackendResponseCode", "ClientTime")),
+        services=_chain(basket=(Work(_SLOW),)),
+    ),
+    Scenario(
+        "unmeasured-client",
+        "the gateway's row does not say what its client took; the gateway or its client is slow",
+        _slow(_GATEWAY, "unexplained", findings=frozenset({"CLIENT_TIME_MISSING"})),
+        policy=Policy(leaves_out=("ClientTime",), after_ms=_SLOW),
+        services=_chain(),
+    ),
+    Scenario(
         "cache-hit",
         "the gateway answers from its cache",
         Truth(tier=None, has_spans=False),

@@ -135,13 +135,14 @@ def _endpoint(scenario: Scenario, behaviour: Behaviour) -> Endpoint:
         tuple(_along(scenario, step) for step in behaviour.steps),
         behaviour.status,
         behaviour.fail_first,
+        grpc_status=behaviour.grpc_status,
     )
 
 
 def _along(scenario: Scenario, step: Step) -> Step:
     match step:
         case Call():
-            return replace(step, path=path_of(scenario, "inner"))
+            return replace(step, path=path_of(scenario, f"inner{step.path.rstrip('/')}"))
         case Together():
             return Together(tuple(_along(scenario, part) for part in step.steps))
     return step

@@ -41,6 +41,8 @@ class Policy:
     `refuses` answers that status without a call; `breaks_with` replaces a good answer afterwards.
     `network_ms` delays what it sends on the way to the mesh. `record` is when its log row arrives;
     `clock_ms` is how far its clock is ahead, `operation` what it logs, "" the scenario's name.
+    `leaves_out` names columns that its row does not have. `falls_back`: an on-error policy answers
+    200 instead of an error.
     """
 
     delay_ms: float = 0.0
@@ -57,6 +59,8 @@ class Policy:
     record: Literal["at-once", "twice", "late", "never"] = "at-once"
     clock_ms: float = 0.0
     operation: str = ""
+    leaves_out: tuple[str, ...] = ()
+    falls_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Behaviour:
     status: int = 200
     fail_first: int = 0
     routes: tuple[Route, ...] = ()
+    grpc_status: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ class Truth:
     `hop` is `<role> <service>`, "" when none is to be blamed: of a failure the one that failed
     first, of a slow request the one whose own time it was. A call belongs to the hop that it calls,
     so the one who gave up on it may be another `component`. `phase` is where `injected_ms` have to
-    be found. `findings` have to be there, `may_find` are as true and need not. `tier` None: there
+    be found. `findings` have to be there, `may_find` are as true and need not. `reason` has to
+    be part of the verdict's, `acts` are what layers did (None: anything). `tier` None: there
     is nothing to join. `may_join`: no id joins it, so an answer without spans is no wrong one, and
     one with spans is judged by tier 4.
     """
@@ -91,6 +97,8 @@ class Truth:
     injected_ms: float = 0.0
     findings: frozenset[str] = frozenset()
     may_find: frozenset[str] = frozenset()
+    reason: str = ""
+    acts: frozenset[str] | None = None
     tier: int | None = 0
     may_join: bool = False
     records: int = 1

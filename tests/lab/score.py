@@ -175,6 +175,12 @@ def _wrong_class(truth: Truth, answer: Document) -> Iterator[str]:
         yield from _wrong("component", truth.component, verdict["component"].partition(".")[0])
     if truth.outcome:
         yield from _wrong("outcome", truth.outcome, verdict["outcome"])
+    if truth.reason not in verdict["reason"]:
+        yield f"reason {verdict['reason']!r} without {truth.reason!r}"
+    if truth.acts is not None:
+        # Which revision answered is told of every request.
+        acts = {act["feature"] for act in answer["acts"]} - {"traffic_split"}
+        yield from _wrong("acts", set(truth.acts), acts)
 
 
 def _wrong_findings(truth: Truth, answer: Document) -> Iterator[str]:
@@ -199,7 +205,11 @@ def _wrong_phases(truth: Truth, answer: Document) -> Iterator[str]:
 
 
 def _wrong_whole(answer: Document) -> Iterator[str]:
-    """Phases sum to the total, and the critical path covers it without gap or overlap."""
+    """
+    Phases sum to the total, and the critical path covers it without gap or overlap.
+
+    Hops and spans say the same of the path as the path itself.
+    """
     total_ns = _to_ns(answer["duration_ms"])
     sum_ns = sum(_to_ns(phase["duration_ms"]) for phase in answer["phases"])
     if sum_ns != total_ns:
@@ -211,6 +221,12 @@ def _wrong_whole(answer: Document) -> Iterator[str]:
         at_ns = _to_ns(section["to_ms"])
     if at_ns != total_ns:
         yield f"the critical path ends at {at_ns} ns of {total_ns} ns"
+    held_ns = sum(_to_ns(hop["critical_ms"]) for hop in answer["hops"])
+    if held_ns != total_ns:
+        yield f"hops hold the answer up for {held_ns} ns of {total_ns} ns"
+    on_path = {section["span_id"] for section in answer["critical_path"]}
+    if on_path != {span["span_id"] for span in answer["spans"] if span["on_critical_path"]}:
+        yield "spans and path disagree about who is on it"
 
 
 def _wrong_join(sent: Sent, answer: Document) -> Iterator[str]:

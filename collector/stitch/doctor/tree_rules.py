@@ -65,6 +65,7 @@ def find_outside_parent(stitched: Stitched) -> Iterator[Symptom]:
         if node.parent is not None
         and (node.start < node.parent.start - _CLOSE_NS or node.end > node.parent.end + _CLOSE_NS)
         and not node.is_async
+        and not node.is_background
         and not node.is_mirrored
         and not has_given_up(node)
         and not has_given_up(node.parent)

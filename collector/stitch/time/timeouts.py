@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from collector.attributes import HANDLED_ERRORS
 from collector.decode.outcome import has_client_left
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.timeline import Verdict
@@ -98,7 +99,8 @@ def has_given_up(node: Node) -> bool:
     """Tell whether a node says that it did not wait for its callee's answer any longer."""
     if node.record is not None:
         record = node.record.record
-        said = f"{record.error_reason} {record.error_message}"
+        handled = record.attributes.get(HANDLED_ERRORS, "")
+        said = f"{record.error_reason} {record.error_message} {handled}"
         if is_abandoned(node) or _TIMED_OUT.search(said):
             return True
         return record.status == 504 and record.backend_status is None
