@@ -12,7 +12,14 @@ _SENT = Sent(
     Scenario(
         "slow-basket",
         "the basket is slow",
-        Truth("service basket", phase="app", injected_ms=180, findings=frozenset({"CLOCK"})),
+        Truth(
+            "service basket",
+            phase="app",
+            injected_ms=180,
+            findings=frozenset({"CLOCK"}),
+            reason="basket",
+            acts=frozenset({"retry"}),
+        ),
     ),
     marker="5ea1",
     id="c0rre1a7ed",
@@ -32,12 +39,27 @@ _RIGHT: dict[str, Any] = {
         {"role": "gateway", "service": "apim", "critical_ms": 8.0},
         {"role": "service", "service": "basket.shop", "critical_ms": 182.0},
     ],
-    "spans": [{"role": "edge", "attributes": {"http.url": "http://ingress/slow-basket/5ea1"}}],
-    "critical_path": [{"from_ms": 0.0, "to_ms": 190.0}],
+    "spans": [
+        {
+            "span_id": "5pan",
+            "role": "edge",
+            "on_critical_path": True,
+            "attributes": {"http.url": "http://ingress/slow-basket/5ea1"},
+        }
+    ],
+    "critical_path": [{"span_id": "5pan", "from_ms": 0.0, "to_ms": 190.0}],
+    "acts": [{"feature": "retry"}, {"feature": "traffic_split"}],
     "links": [
         {"from": "azure-apim/c0rre1a7ed", "to": "7race/5pan", "tier": 0, "confidence": 1.0},
     ],
-    "verdict": {"layer": "none", "class": "", "component": "", "outcome": "ok", "hop": -1},
+    "verdict": {
+        "layer": "none",
+        "class": "",
+        "component": "",
+        "outcome": "ok",
+        "reason": "the basket is slow",
+        "hop": -1,
+    },
     "findings": [{"rule": "CLOCK"}],
 }
 
@@ -75,6 +97,10 @@ def test_no_answer_is_wrong_in_every_part() -> None:
             "joined with another request's trace",
         ),
         (("status",), 500, "status 500, not 200"),
+        (("verdict", "reason"), "no idea", "reason 'no idea' without 'basket'"),
+        (("acts",), [], "acts set(), not {'retry'}"),
+        (("hops", 1, "critical_ms"), 300.0, "hops hold the answer up for 308000000 ns of"),
+        (("spans", 0, "on_critical_path"), False, "spans and path disagree about who is on it"),
     ],
 )
 def test_wrong_part_is_seen(path: tuple[Any, ...], value: object, said: str) -> None:

@@ -5,8 +5,9 @@ A value in whole milliseconds stands for the interval around it. What a record d
 not the gateway's: without the backend's time the rest may be waiting for it, and where the total
 holds the client's sending and receiving without saying how much, the client may have it. Such a
 rest is shared: `unexplained` has its value, and each of those who may have had it an interval from
-zero. Only if both bodies are small, so that the client's share is hardly more than nothing, the
-value is the gateway's, and the interval stays.
+zero. Only if both bodies are small, so that the client's share is hardly more than nothing, or if
+all is known from the gateway's own spans, which are read like anybody's, the value is the
+gateway's, and the interval stays.
 
 Source: algorithms.md 4.3; formats.md 1a (TotalTime holds ClientTime, CacheTime and BackendTime);
 RFC 6928 (a body of ten segments leaves in one flight).
@@ -20,6 +21,7 @@ from collector.decode.quality import (
     CLIENT_TIME_MISSING,
     SMALL_BODY_BYTES,
 )
+from collector.decode.records.from_spans import SOURCE
 from collector.model import GatewayRecord
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import has_given_up
@@ -182,7 +184,7 @@ def _rest(
     if not others:
         return [Part("gateway", rest, low, high, less)]
     source = f"{less}: the gateway's or {' or '.join(others)}"
-    is_gateways = backend.ns is not None and _has_small_bodies(record)
+    is_gateways = backend.ns is not None and _keeps_no_client_busy(record)
     parts = [Part("gateway" if is_gateways else "unexplained", rest, 0, rest, source)]
     for name in {"gateway": "gateway", "client": client}.values():
         is_possible = name == "gateway" or CLIENT_TIME_MISSING in record.quality
@@ -191,7 +193,10 @@ def _rest(
     return parts
 
 
-def _has_small_bodies(record: GatewayRecord) -> bool:
+def _keeps_no_client_busy(record: GatewayRecord) -> bool:
+    """Tell whether the client's share is hardly anything; spans are read as their own time."""
+    if record.source == SOURCE:
+        return True
     sizes = (record.request_bytes, record.response_bytes)
     return all(size is not None and size <= SMALL_BODY_BYTES for size in sizes)
 

@@ -1,0 +1,430 @@
+"""
+Records and traces as people have them, sent through the doors, and the answers a user would give.
+
+One case a kind: the rules behind each have unit tests of their own.
+"""
+
+import json
+import secrets
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from tests.service import Service
+
+MS = 10**6
+KINDS = {
+    "server": Span.SPAN_KIND_SERVER,
+    "client": Span.SPAN_KIND_CLIENT,
+    "internal": Span.SPAN_KIND_INTERNAL,
+    "producer": Span.SPAN_KIND_PRODUCER,
+    "consumer": Span.SPAN_KIND_CONSUMER,
+}
+
+
+class Sender:
+    """Collects one trace, sends it with records, and reads what became of it."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._request = ExportTraceServiceRequest()
+        self.start_ms = int(time.time() * 1000) - 5_000
+        self.trace_id = secrets.token_hex(16)
+
+    def span(
+        self,
+        service: str,
+        at: int,
+        ms: int,
+        parent: str = "",
+        kind: str = "server",
+        *,
+        attributes: dict[str, Any] | None = None,
+        error: str | None = None,
+    ) -> Span:
+        """Add a span; *error* makes it one that failed, with that message."""
+        resource = self._request.resource_spans.add()
+        resource.resource.attributes.add(key="service.name").value.string_value = service
+        added = resource.scope_spans.add().spans.add(
+            trace_id=bytes.fromhex(self.trace_id),
+            span_id=secrets.token_bytes(8),
+            parent_span_id=bytes.fromhex(parent),
+            name=f"{service} {kind}",
+            kind=KINDS[kind],
+            start_time_unix_nano=(self.start_ms + at) * MS,
+            end_time_unix_nano=(self.start_ms + at + ms) * MS,
+        )
+        for key, value in (attributes or {}).items():
+            added.attributes.add(key=key).value.string_value = str(value)
+        if error is not None:
+            added.status.code = Status.STATUS_CODE_ERROR
+            added.status.message = error
+        return added
+
+    def send(self) -> None:
+        """Send the trace."""
+        body = self._request.SerializeToString()
+        assert self._service.post("/v1/traces", body, "application/x-protobuf")[0] == 200
+
+    def push(self, adapter: str, *rows: dict[str, Any]) -> None:
+        """Send gateway records."""
+        status, answer = self._service.post(
+            f"/v1/gateway/{adapter}", "\n".join(map(json.dumps, rows)).encode()
+        )
+        assert (status, answer["accepted"]) == (200, len(rows)), answer
+
+    def moment(self, after_ms: int = 0) -> str:
+        """Return RFC 3339."""
+        return datetime.fromtimestamp((self.start_ms + after_ms) / 1000, UTC).isoformat()
+
+    def timeline(self, id_: str = "", spans: int = 0) -> Any:
+        """Return the timeline once *spans* of it have come."""
+        return self._service.wait_for(
+            f"/api/v1/requests/{id_ or self.trace_id}",
+            lambda status, t: status == 200 and len(t["spans"]) >= spans,
+        )
+
+    def told(self, id_: str = "") -> list[str]:
+        """Return the sentences of explain."""
+        _, account = self._service.get(f"/api/v1/requests/{id_ or self.trace_id}/explain")
+        return [sentence["text"] for sentence in account["sentences"]]
+
+    def row(self, **query: str) -> Any:
+        """Return the first row of a search."""
+        asked = "&".join(f"{name}={value}" for name, value in query.items())
+        path = f"/api/v1/requests?start=-1h&{asked}"
+        return self._service.wait_for(path, lambda _, found: bool(found["requests"]))["requests"][0]
+
+    def api(self, name: str) -> Any:
+        """Return the figures of one API."""
+
+        def is_there(_: int, found: Any) -> bool:
+            return any(api["api"] == name for api in found["apis"])
+
+        found = self._service.wait_for("/api/v1/apis", is_there)
+        return next(api for api in found["apis"] if api["api"] == name)
+
+
+@pytest.fixture
+def sender(service: Service) -> Sender:
+    """A trace and ids that no other test has."""
+    return Sender(service)
+
+
+def bounds(timeline: Any, phase: str) -> tuple[float, float, float]:
+    """Return value, lower and upper bound of a phase, zeros if it is not there."""
+    for each in timeline["phases"]:
+        if each["name"] == phase:
+            return each["duration_ms"], each["lower_ms"], each["upper_ms"]
+    return 0.0, 0.0, 0.0
+
+
+def test_path_phases_hops_and_sentences_agree(sender: Sender) -> None:
+    """Parallel calls, a stream that outlives the request: only who held it up is told to have."""
+    shop = sender.span("shop", 0, 130)
+    for service, ms in (("prices", 105), ("stock", 60)):
+        call = sender.span("shop", 10, ms, shop.span_id.hex(), "client")
+        sender.span(service, 12, ms - 4, call.span_id.hex())
+    sender.span(
+        "shop", 5, 30_000, shop.span_id.hex(), "client", attributes={"server.address": "bus"}
+    )
+    sender.send()
+    timeline = sender.timeline(spans=6)
+    on_path = {hop["service"] for hop in timeline["hops"] if hop["critical_ms"]}
+    assert on_path == {"shop", "prices"}
+    assert sum(hop["critical_ms"] for hop in timeline["hops"]) == 130.0
+    told = sender.told()
+    held = [text for text in told if text.startswith("On the critical path")]
+    assert [text.split()[4] for text in held] == ["prices", "shop"]
+    assert any(text.startswith("Nobody waited for bus") for text in told)
+
+
+def test_what_a_record_did_not_measure_is_nobodys(sender: Sender) -> None:
+    """An nginx line without upstream columns: it may be the backend's, the client's or its own."""
+    id_ = secrets.token_hex(16)
+    end = f"{sender.start_ms / 1000:.3f}"
+    row = {"msec": end, "request_time": "0.731", "status": 200, "request_id": id_, "path": "/a"}
+    sender.push("ingress-nginx", row)
+    timeline = sender.timeline(id_)
+    assert bounds(timeline, "unexplained") == (731.0, 0.0, 731.0)
+    assert bounds(timeline, "gateway") == (0.0, 0.0, 731.0)
+    assert not any(
+        "in the gateway itself" in text for text in sender.told(id_)[:4] if "Of " in text
+    )
+
+
+def test_a_slow_download_is_shared_by_gateway_and_client(sender: Sender) -> None:
+    """A self-hosted gateway logs no client time: 30 MB took 12 s, and nobody knows whose."""
+    id_ = str(uuid.uuid4())
+    sender.push(
+        "azure-apim",
+        {
+            "category": "GatewayLogs",
+            "timeGenerated": sender.moment(),
+            "correlationId": id_,
+            "method": "GET",
+            "url": "https://gw.example/report",
+            "responseCode": 200,
+            "backendResponseCode": 200,
+            "totalTime": 12_000,
+            "backendTime": 350,
+            "responseSize": 30_000_000,
+            "apiId": "reports",
+        },
+    )
+    timeline = sender.timeline(id_)
+    assert bounds(timeline, "gateway") == (0.0, 0.0, 11_650.0)
+    assert bounds(timeline, "client") == (0.0, 0.0, 11_650.0)
+
+
+def test_kongs_waiting_for_a_dead_backend_is_the_backends(sender: Sender) -> None:
+    """Two tries came to nothing; Kong counts their time as its own, and it is not."""
+    id_ = secrets.token_hex(16)
+    tries = [
+        {"ip": "10.9.0.4", "port": 80, "balancer_start": sender.start_ms + at} for at in (5, 1_505)
+    ]
+    sender.push(
+        "kong",
+        {
+            "request": {"id": id_, "method": "GET", "uri": "/p", "url": "https://h.example/p"},
+            "response": {"status": 504, "size": 40},
+            "latencies": {"request": 3_008, "kong": 3_008, "proxy": -1},
+            "started_at": sender.start_ms,
+            "tries": tries,
+            "upstream_status": "504, 504",
+            "source": "kong",
+            "service": {"name": "pears", "host": "pears.example"},
+        },
+    )
+    timeline = sender.timeline(id_)
+    assert bounds(timeline, "gateway")[0] == 5.0
+    assert bounds(timeline, "unexplained")[0] == 3_003.0
+
+
+def test_an_unknown_duration_is_null_everywhere(sender: Sender) -> None:
+    """A format without latency: null in timeline and list, and the API has no percentiles."""
+    api, id_ = f"nolatency-{secrets.token_hex(3)}", str(uuid.uuid4())
+    row = {"requestId": id_, "requestTimeEpoch": sender.start_ms, "status": "200", "apiId": api}
+    sender.push("aws-api-gateway", {**row, "httpMethod": "GET", "routeKey": "GET /pets"})
+    assert sender.timeline(id_)["duration_ms"] is None
+    assert sender.row(api=api)["duration_ms"] is None
+    found = sender.api(api)
+    assert (found["p50_ms"], found["p95_ms"], found["p99_ms"]) == (None, None, None)
+
+
+def test_an_epoch_is_no_duration(sender: Sender) -> None:
+    """It is flagged, and left out of what is measured."""
+    line = (
+        f'198.51.100.9 - - [{datetime.now(UTC):%d/%b/%Y:%H:%M:%S +0000}] "GET /slow HTTP/1.1" 200'
+    )
+    trace_id = secrets.token_hex(16)
+    row = {"message": f"{line} 12 1777777777777", "trace.id": trace_id, "span.id": "5" * 16}
+    logger = {"log.logger": "reactor.netty.http.server.AccessLog"}
+    sender.push("spring-cloud-gateway", row | logger)
+    timeline = sender.timeline(trace_id)
+    assert timeline["duration_ms"] is None
+    assert "ABSURD_DURATION" in timeline["gateway_records"][0]["quality"]
+
+
+def test_linked_requests_and_exceptions_are_shown(sender: Sender) -> None:
+    """A batch that links its producers, and what it threw on the way."""
+    other = secrets.token_bytes(16)
+    batch = sender.span("fulfil", 0, 300, "", "consumer", error="")
+    batch.links.add(trace_id=other, span_id=secrets.token_bytes(8))
+    event = batch.events.add(name="exception", time_unix_nano=(sender.start_ms + 90) * MS)
+    event.attributes.add(key="exception.type").value.string_value = "StockGone"
+    event.attributes.add(key="exception.message").value.string_value = "item 7"
+    sender.send()
+    timeline = sender.timeline()
+    assert [link["trace_id"] for link in timeline["links_to"]] == [other.hex()]
+    assert timeline["spans"][0]["events"][0]["attributes"]["exception.type"] == "StockGone"
+    told = " ".join(sender.told())
+    assert "fulfil reported an exception at 90.0 ms: StockGone: item 7." in told
+    assert other.hex() in told
+
+
+def test_a_balancers_span_hides_no_failure(sender: Sender) -> None:
+    """Kong's own spans: the entry failed, the balancer says nothing, basket failed behind it."""
+    told = {"kong.request.id": secrets.token_hex(16), "http.status_code": 502}
+    entry = sender.span("kong", 0, 90, attributes=told, error="")
+    balancer = sender.span("kong", 10, 75, entry.span_id.hex(), "client")
+    sender.span(
+        "basket", 15, 60, balancer.span_id.hex(), attributes={"http.status_code": 502}, error=""
+    )
+    sender.send()
+    verdict = sender.timeline(spans=3)["verdict"]
+    assert (verdict["layer"], verdict["component"]) == ("app", "basket")
+
+
+def test_a_client_that_left_abandoned_its_request(sender: Sender) -> None:
+    """Envoy's code 0 with DC, while the application answered 200 later."""
+    id_, parent = str(uuid.uuid4()), secrets.token_hex(8)
+    sender.span("pay", 3, 7_000, parent, attributes={"http.status_code": 200})
+    sender.send()
+    sender.push(
+        "envoy",
+        {
+            "start_time": sender.moment(),
+            "method": "POST",
+            "path": "/pay",
+            "response_code": 0,
+            "response_flags": "DC",
+            "response_code_details": "downstream_remote_disconnect",
+            "duration": 3_200,
+            "upstream_host": "10.1.2.3:8080",
+            "request_id": id_,
+            "traceparent": f"00-{sender.trace_id}-{parent}-01",
+        },
+    )
+    timeline = sender.timeline(id_, spans=2)
+    assert (timeline["verdict"]["outcome"], timeline["status"]) == ("abandoned", None)
+    assert timeline["error"] is False
+    assert "Nothing failed." not in sender.told(id_)
+
+
+def test_a_grpc_failure_inside_a_200_is_an_error(sender: Sender) -> None:
+    """Envoy's field names it; timeline, list and count agree."""
+    id_, cluster = str(uuid.uuid4()), f"calls-{secrets.token_hex(3)}"
+    sender.push(
+        "envoy",
+        {
+            "start_time": sender.moment(),
+            "method": "POST",
+            "path": "/shop.Calls/Get",
+            "response_code": 200,
+            "response_flags": "-",
+            "duration": 12,
+            "request_id": id_,
+            "upstream_cluster": cluster,
+            "upstream_host": "10.1.2.3:8080",
+            "grpc_status": "Internal",
+        },
+    )
+    timeline = sender.timeline(id_)
+    assert (timeline["error"], timeline["verdict"]["outcome"]) == (True, "failed")
+    assert timeline["verdict"]["reason"].startswith("gRPC status 13 (INTERNAL)")
+    assert sender.row(api=cluster)["error"] is True
+    assert sender.api(cluster)["errors"] == 1
+
+
+def test_errors_that_a_policy_dealt_with_are_acts(sender: Sender) -> None:
+    """On-error answered 200 after a timeout: nobody failed, and it is told what was done."""
+    id_, api = str(uuid.uuid4()), f"calm-{secrets.token_hex(3)}"
+    sender.push(
+        "azure-apim",
+        {
+            "TimeGenerated": sender.moment(),
+            "Category": "GatewayLogs",
+            "CorrelationId": id_,
+            "IsRequestSuccess": True,
+            "TotalTime": 900,
+            "BackendTime": 880,
+            "ClientTime": 1,
+            "ResponseCode": 200,
+            "ApiId": api,
+            "LastErrorReason": "Timeout",
+            "LastErrorSource": "forward-request",
+            "LastErrorSection": "backend",
+        },
+    )
+    timeline = sender.timeline(id_)
+    assert (timeline["error"], timeline["verdict"]["outcome"]) == (False, "masked")
+    assert [act["feature"] for act in timeline["acts"]] == ["timeout"]
+    assert sender.api(api)["errors"] == 0
+
+
+def test_a_firewalls_rule_is_the_reason(sender: Sender) -> None:
+    """Application Gateway answers 403; which rule blocked stands in another of its logs."""
+    id_ = secrets.token_hex(16)
+    access = {"transactionId": id_, "httpStatus": 403, "timeTaken": 0.002, "serverRouted": "-"}
+    rule = {"transactionId": id_, "ruleId": "941320", "action": "Blocked", "message": "XSS: tag"}
+    rows = [
+        {"category": "ApplicationGatewayAccessLog", "properties": access},
+        {"category": "ApplicationGatewayFirewallLog", "properties": rule},
+    ]
+    sender.push("azure-application-gateway", *({"time": sender.moment(), **row} for row in rows))
+    timeline = sender.timeline(id_)
+    verdict = timeline["verdict"]
+    assert (verdict["layer"], verdict["class"]) == ("gateway", "authorization")
+    assert verdict["reason"].startswith("WAF rule 941320: XSS: tag")
+    assert timeline["error"] is False
+
+
+def test_errors_are_counted_alike(sender: Sender) -> None:
+    """Answers of 404 are none, of 503 are some, whatever a product calls success."""
+    counted = []
+    for adapter in ("azure-apim", "ingress-nginx"):
+        name = f"same-{secrets.token_hex(3)}"
+        rows: list[dict[str, Any]] = []
+        for status in (200, 404, 404, 503):
+            if adapter == "azure-apim":
+                row: dict[str, Any] = {"TimeGenerated": sender.moment(), "ResponseCode": status}
+                row |= {"CorrelationId": str(uuid.uuid4()), "IsRequestSuccess": status < 400}
+                rows.append({**row, "TotalTime": 9, "ApiId": name})
+            else:
+                row = {
+                    "msec": f"{sender.start_ms / 1000:.3f}",
+                    "status": status,
+                    "ingress_name": name,
+                }
+                rows.append({**row, "request_time": "0.009", "request_id": secrets.token_hex(16)})
+        sender.push(adapter, *rows)
+        counted.append(sender.api(name)["errors"])
+    assert counted == [1, 1]
+
+
+def test_a_consumer_that_failed_afterwards_is_told(sender: Sender) -> None:
+    """The request was answered 202, and the message it sent came to nothing."""
+    shop = sender.span("shop", 0, 40, attributes={"http.status_code": 202})
+    publish = sender.span("shop", 10, 5, shop.span_id.hex(), "producer")
+    sender.span("mailer", 60, 200, publish.span_id.hex(), "consumer", error="no such address")
+    sender.send()
+    sender.timeline(spans=3)
+    told = sender.told()
+    assert any("mailer failed afterwards" in text and "no such address" in text for text in told)
+
+
+def test_things_asked_in_turn_are_no_tries(sender: Sender) -> None:
+    """Item 1 is refused, item 2 is asked for next: that is no retry of item 1."""
+    shop = sender.span("shop", 0, 100, attributes={"http.status_code": 200})
+    for number, status in ((1, 503), (2, 200)):
+        told = {"http.request.method": "GET", "url.full": f"http://stock/items/{number}"}
+        told["http.status_code"] = str(status)
+        error = "" if status == 503 else None
+        sender.span(
+            "shop", 10 + 40 * number, 30, shop.span_id.hex(), "client", attributes=told, error=error
+        )
+    sender.send()
+    timeline = sender.timeline(spans=3)
+    assert [hop["attempts"] for hop in timeline["hops"]] == [1, 1, 1]
+    assert not [act for act in timeline["acts"] if act["feature"] == "retry"]
+
+
+def test_the_headline_names_who_held_everybody_up(sender: Sender) -> None:
+    """The gateway gave up on the front, which waited for the bank all the time."""
+    id_, parent = str(uuid.uuid4()), secrets.token_hex(8)
+    front = sender.span("front", 4, 800, parent, attributes={"http.status_code": 200})
+    bank = {"server.address": "bank.example", "http.status_code": 200}
+    sender.span("front", 8, 790, front.span_id.hex(), "client", attributes=bank)
+    sender.send()
+    sender.push(
+        "azure-apim",
+        {
+            "TimeGenerated": sender.moment(),
+            "CorrelationId": id_,
+            "IsRequestSuccess": False,
+            "TotalTime": 300,
+            "BackendTime": 298,
+            "ClientTime": 0,
+            "ResponseCode": 504,
+            "LastErrorReason": "Timeout",
+            "BackendRequestHeaders": {"traceparent": f"00-{sender.trace_id}-{parent}-01"},
+        },
+    )
+    verdict = sender.timeline(id_, spans=3)["verdict"]
+    assert "of it for bank.example" in verdict["reason"]
