@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from collector.clock import SystemClock
@@ -110,7 +110,6 @@ async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> N
     store = await _open_store(settings, stop)
     if store is None:
         return
-    halt = threading.Event()
     kept = settings.journal()
     journal = JournalFolder(kept.directory, kept_s=kept.kept_s, kept_bytes=kept.kept_bytes)
     rows = GatewayRows(store, journal, parse_service_rules(settings.gateway_spans))
@@ -122,13 +121,10 @@ async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> N
         describe=_describe_damaged,
         min_free_bytes=kept.min_free_bytes,
     )
-    thread = threading.Thread(target=loader.run, args=(halt,), name="loader")
-    thread.start()
     try:
-        await _serve_api(settings, store, stop, ready)
+        async with _running(loader.run, "loader"):
+            await _serve_api(settings, store, stop, ready, is_stitching=True)
     finally:
-        halt.set()
-        await asyncio.to_thread(thread.join)
         store.close()
 
 
@@ -177,7 +173,12 @@ async def _open_store(settings: Settings, stop: asyncio.Event) -> "Store | None"
 
 
 async def _serve_api(
-    settings: Settings, store: "Store", stop: asyncio.Event, ready: _Ready
+    settings: Settings,
+    store: "Store",
+    stop: asyncio.Event,
+    ready: _Ready,
+    *,
+    is_stitching: bool = False,
 ) -> None:
     from collector.api.serve import run_api
     from collector.decode.records.from_spans import parse_service_rules
@@ -188,7 +189,24 @@ async def _serve_api(
     services = parse_service_rules(settings.gateway_spans)
     questions = QueryService(store, SystemClock(), freshness, gateway_services=services)
     health = lambda: _check_health(settings, store)  # noqa: E731 - one line, used once
-    await run_api(questions, settings.api(), health, stop, ready)
+    async with contextlib.AsyncExitStack() as stack:
+        if is_stitching and settings.background_cpu_percent:
+            work = questions.background(settings.background_cpu_percent / 100)
+            await stack.enter_async_context(_running(work.run, "background"))
+        await run_api(questions, settings.api(), health, stop, ready)
+
+
+@contextlib.asynccontextmanager
+async def _running(work: Callable[[threading.Event], None], name: str) -> AsyncIterator[None]:
+    """Do *work* in a thread of its own, and wait for its end."""
+    halt = threading.Event()
+    thread = threading.Thread(target=work, args=(halt,), name=name)
+    thread.start()
+    try:
+        yield
+    finally:
+        halt.set()
+        await asyncio.to_thread(thread.join)
 
 
 def _check_health(settings: Settings, store: "Store") -> dict[str, str]:

@@ -259,6 +259,14 @@ class Settings(BaseSettings):
         2048 * MIB, ge=0, description="Memory cap of one statement, in bytes. 0: the engine's own."
     )
     query_timeout_s: int = Field(20, ge=1, description="Time limit of one read, in seconds.")
+    background_cpu_percent: int = Field(
+        10,
+        ge=0,
+        le=100,
+        description="Percent of one core for stitching requests in the background. What does not "
+        "fit is sampled: all that failed or were slow, and some of the rest. 0: none, and no rows "
+        "in `hopline.requests`.",
+    )
     redact: bool = Field(True, description="Mask secrets before anything reaches the disk.")
     redact_keys: str = Field(
         "", description="More attribute or header names to mask, comma separated."

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from collector.clock import Clock
 from collector.decode.records.from_spans import ServiceRule
+from collector.query.background.worker import Background
 from collector.query.learned.clocks import Clocks
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners
@@ -57,6 +58,7 @@ class QueryService:
         stitching = Stitching(freshness, metrics, gateway_services, offsets_at)
         rows = RowStitching(store, stitching, aside)
         self._clocks = Clocks(store, clock, rows)
+        self._store, self._rows = store, rows
         likely_partners = LikelyPartners(store, clock, freshness)
         self.timelines = Timelines(store, clock, freshness, stitching, likely_partners, aside)
         self.searches = Searches(store, clock, freshness, rows)
@@ -68,6 +70,10 @@ class QueryService:
     def now_ns(self) -> int:
         """Return the moment that relative times count from."""
         return self._clock.now_ns()
+
+    def background(self, cpu_ratio: float) -> Background:
+        """Return what stitches arriving requests, in *cpu_ratio* of one core."""
+        return Background(self._store, self._clock, self._rows, cpu_ratio=cpu_ratio)
 
     def close(self) -> None:
         """Wait for what runs in the background; the store may be closed afterwards."""

@@ -17,17 +17,31 @@ from collector.store.rows import (
     TraceSummary,
 )
 from collector.store.sampling import Edge
+from collector.store.stitched import (
+    Arrival,
+    Arrivals,
+    StitchedHop,
+    StitchedKey,
+    StitchedRequest,
+    bucket_of,
+)
 from collector.store.store import Store, open_store
 
 __all__ = [
     "ApiStat",
+    "Arrival",
+    "Arrivals",
     "Edge",
     "IdHit",
     "LoadableSegment",
     "RequestFilter",
     "RequestRow",
     "SourceStat",
+    "StitchedHop",
+    "StitchedKey",
+    "StitchedRequest",
     "Store",
     "TraceSummary",
+    "bucket_of",
     "open_store",
 ]

@@ -27,7 +27,7 @@ WIRE_DIR = Path(__file__).parent.parent / "wire"
 _UNSAID = re.compile(r"^[ \t]*(?:--.*)?\n", re.MULTILINE)
 # What differs between one node and a cluster.
 ENVIRONMENT_NAMES = (
-    "database", "cluster", "on_cluster", "local", "durable",
+    "database", "cluster", "on_cluster", "local", "durable", "derived",
     "merge_tree", "aggregating_merge_tree", "replacing_merge_tree",
 )  # fmt: skip
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -67,26 +67,38 @@ def build_names(settings: StoreSettings, known: Container[str] = LEAN) -> Names:
             msg = f"{word!r} is not a plain name (letters, digits and underscores)"
             raise ValueError(msg)
     is_cluster = bool(settings.cluster)
-    replica = "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')"
-    prefix, arguments = ("Replicated", replica) if is_cluster else ("", "")
     window = (
         "replicated_deduplication_window" if is_cluster else "non_replicated_deduplication_window"
     )
+    synced = "fsync_after_insert = 1, fsync_part_directory = 1"
+    dropped = "ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1"
+    lean = "".join(f", {name} = {value}" for name, value in LEAN.items() if name in known)
     values = {
         "database": settings.database,
         "cluster": settings.cluster,
         "on_cluster": f"ON CLUSTER {settings.cluster}" if is_cluster else "",
         "local": "_local" if is_cluster else "",
-        "merge_tree": f"{prefix}MergeTree{arguments}",
-        "aggregating_merge_tree": f"{prefix}AggregatingMergeTree{arguments}",
-        "replacing_merge_tree": f"{prefix}ReplacingMergeTree{arguments}",
-        "durable": (
-            f"{window} = {_TOKENS}, fsync_after_insert = 1, fsync_part_directory = 1, "
-            "ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1"
-            + "".join(f", {name} = {value}" for name, value in LEAN.items() if name in known)
-        ),
+        # of what was acknowledged nothing may be lost; what is made of it can be made again
+        "durable": f"{window} = {_TOKENS}, {synced}, {dropped}{lean}",
+        "derived": dropped + lean,
+        **name_engines(is_replicated=is_cluster),
     }
     return Names(values, is_cluster)
+
+
+def name_engines(*, is_replicated: bool) -> dict[str, str]:
+    """Return the engines of tables: of one node, or of replicas."""
+    replica = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
+    prefix, first = ("Replicated", [replica]) if is_replicated else ("", [])
+    engines = {
+        "merge_tree": ("MergeTree", first),
+        "aggregating_merge_tree": ("AggregatingMergeTree", first),
+        "replacing_merge_tree": ("ReplacingMergeTree", [*first, "revision", "is_gone"]),
+    }
+    return {
+        name: f"{prefix}{engine}" + (f"({', '.join(arguments)})" if arguments else "")
+        for name, (engine, arguments) in engines.items()
+    }
 
 
 def fill(text: str, values: Mapping[str, object]) -> str:

@@ -12,13 +12,12 @@ from collector.clock import Clock
 from collector.config import StoreSettings
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
-from collector.store import reads, summaries
-from collector.store import sampling as candidates
+from collector.store import reads, sampling, stitched, summaries
 from collector.store.connections import READERS, Connections
 from collector.store.loading import load_file
 from collector.store.migrations import find_table_settings, migrate
 from collector.store.parts import PartWatch
-from collector.store.reads import Source
+from collector.store.reads import Source, TracePlace
 from collector.store.rendering import build_names
 from collector.store.rows import (
     ApiStat,
@@ -31,6 +30,7 @@ from collector.store.rows import (
 )
 from collector.store.sampling import Edge
 from collector.store.search import find_requests
+from collector.store.stitched import Arrivals, StitchedKey, StitchedRequest
 from collector.store.upgrade import Say
 from collector.telemetry import Metrics
 
@@ -303,7 +303,7 @@ class Store:
     ) -> list[RequestRow]:
         """Return requests of [start_ns, end_ns) drawn by hash: the same ones for the same data."""
         with self.connections.reading() as client:
-            return candidates.sample_requests(
+            return sampling.sample_requests(
                 client, self.settings.database, start_ns, end_ns, api, limit
             )
 
@@ -312,7 +312,7 @@ class Store:
     ) -> list[GatewayRecord]:
         """Return an API's records nearest to a moment, with the fields that tell times and ids."""
         with self.connections.reading() as client:
-            return candidates.find_join_records(
+            return sampling.find_join_records(
                 client, self.settings.database, gateway, api, moment_ns, reach_ns, limit
             )
 
@@ -321,11 +321,63 @@ class Store:
     ) -> list[Edge]:
         """Return the edge spans nearest to the middle of [start_ns, end_ns), by start."""
         with self.connections.reading() as client:
-            return candidates.find_edges(
+            return sampling.find_edges(
                 client, self.settings.database, services, start_ns, end_ns, limit
             )
 
     def find_claimed(self, edges: Sequence[Edge]) -> set[str]:
         """Return the ids of those traces that a gateway record names by one of their ids."""
         with self.connections.reading() as client:
-            return candidates.find_claimed(client, self.settings.database, edges)
+            return sampling.find_claimed(client, self.settings.database, edges)
+
+    def locate_traces(self, trace_ids: Iterable[str]) -> dict[str, TracePlace]:
+        """Return where the spans of traces lie, by trace id; unknown ones are left out."""
+        with self.connections.reading() as client:
+            return reads.locate_traces(client, self.settings.database, trace_ids)
+
+    def find_arrivals(self, after_ns: int, until_ns: int) -> Arrivals:
+        """
+        Return the records and traces of which something arrived in (*after_ns*, *until_ns*].
+
+        Of many the earliest are returned; `Arrivals.until_ns` says how far they reach.
+        """
+        with self.connections.reading() as client:
+            return stitched.find_arrivals(client, self.settings.database, after_ns, until_ns)
+
+    def find_stitched(
+        self, trace_ids: Iterable[str], request_ids: Iterable[str], starts_ns: Iterable[int]
+    ) -> list[StitchedKey]:
+        """Return the stitched requests of traces or ids that began in five minutes like these."""
+        buckets = {stitched.bucket_of(moment) for moment in starts_ns}
+        with self.connections.reading() as client:
+            return stitched.find_stitched(
+                client, self.settings.database, trace_ids, request_ids, buckets
+            )
+
+    def write_requests(
+        self, requests: Sequence[StitchedRequest], gone: Sequence[StitchedKey], revision: int
+    ) -> None:
+        """
+        Write stitched requests, and take those in *gone* back. The greater *revision* counts.
+
+        Raises:
+            StoreUnavailable: they may be written or not. Write them again.
+        """
+        with self.connections.writing() as client:
+            stitched.write_requests(client, self.settings.database, requests, revision)
+            stitched.forget_requests(client, self.settings.database, gone, revision)
+
+    def find_slow_bounds(self, start_ns: int, end_ns: int) -> dict[tuple[str, str], int]:
+        """Return the 95th percentile of each (gateway, API), and of each ("", edge service)."""
+        with self.connections.reading() as client:
+            return stitched.find_slow_bounds(client, self.settings.database, start_ns, end_ns)
+
+    def get_progress(self, name: str) -> int:
+        """Return the moment up to which the background work *name* is done, 0 for never."""
+        with self.connections.reading() as client:
+            return stitched.get_progress(client, self.settings.database, name)
+
+    def set_progress(self, name: str, moment_ns: int) -> None:
+        """Say up to which moment the background work *name* is done."""
+        with self.connections.writing() as client:
+            stitched.set_progress(client, self.settings.database, name, moment_ns)

@@ -23,7 +23,7 @@ from typing import Any
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from collector.store.rendering import Names, fill
+from collector.store.rendering import Names, fill, name_engines
 
 Say = Callable[[str], None]
 
@@ -81,7 +81,7 @@ class Table:
 
     @property
     def is_view(self) -> bool:
-        return self.engine == "MaterializedView"
+        return self.engine in ("MaterializedView", "View")
 
     @property
     def has_rows(self) -> bool:
@@ -150,9 +150,8 @@ def built_aside(client: Client, names: Names, statements: Sequence[str]) -> Iter
     for (left_over,) in _rows(client, _FIND_LEFT_OVER, {"prefix": prefix}):
         client.command(f"DROP DATABASE IF EXISTS {left_over} SYNC")
     aside = prefix + uuid.uuid4().hex[:12]
-    values = {**names.values, "database": aside, "on_cluster": ""}
-    for engine in ("merge_tree", "aggregating_merge_tree", "replacing_merge_tree"):
-        values[engine] = values[engine].removeprefix("Replicated").partition("(")[0]
+    engines = name_engines(is_replicated=False)
+    values = {**names.values, "database": aside, "on_cluster": "", **engines}
     client.command(f"CREATE DATABASE {aside}")
     try:
         for statement in statements:
@@ -181,10 +180,10 @@ def make_plan(
         have = actual.get(name)
         if have is None:
             continue
-        if want.is_view and have.is_view:
+        if want.is_view and have.engine == want.engine:
             views += _view_changes(alter, have, want)
             continue
-        if name not in tolerated or want.is_view != have.is_view:
+        if name not in tolerated or want.is_view or have.is_view:
             obstacles += _obstacles(have, want)
         for find in (_column_changes, _index_changes, _setting_changes):
             tables += find(alter, have, want)
@@ -237,6 +236,9 @@ def _view_changes(alter: _Alter, have: Table, want: Table) -> Iterator[Change]:
         yield Change(f"{have.name}: drop", drop)
         verb = "CREATE MATERIALIZED VIEW IF NOT EXISTS"
         yield Change(f"{want.name}: create", alter.write(verb, want.name, create))
+    elif want.engine == "View" and have.select != want.select:
+        create = alter.write("CREATE OR REPLACE VIEW", want.name, f"AS {want.select}")
+        yield Change(f"{want.name}: new statement", create)
     elif have.select != want.select or _shape(have) != _shape(want):
         yield alter(want.name, "new statement", f"MODIFY QUERY {want.select}")
         # Until it is read again from disk, a changed view takes no part in the deduplication: a

@@ -289,7 +289,7 @@ def test_what_nobody_wants_any_more_goes_only_if_it_holds_no_rows(store: Store) 
 def test_what_would_rewrite_rows_is_refused(store: Store) -> None:
     """An upgrade that would have to rewrite tables says what is in its way and changes nothing."""
     earlier = _earlier(
-        _said("0010_otel_traces", ("{{ merge_tree }}", "{{ replacing_merge_tree }}")),
+        _said("0010_otel_traces", ("{{ merge_tree }}", "ReplacingMergeTree")),
         _said(
             "0050_id_index", ("ORDER BY (key, kind,", "ORDER BY (kind, key,"),
             (", gateway = '')", ", gateway)"),

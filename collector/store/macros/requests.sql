@@ -14,6 +14,11 @@ toStartOfFiveMinutes(toDateTime(intDiv({{ value }}, 1000000000)))
 {{ value }}.rank % 4000000000000000000
 {%- endmacro %}
 
+-- `value`: an id. A hash by which requests are drawn; query/background/strata.py makes the same one.
+{% macro place_of(value) -%}
+reinterpretAsUInt64(substring(MD5({{ value }}), 1, 8))
+{%- endmacro %}
+
 -- Whether a record's duration is the time of an answer, not the life of a connection. Spelled out, for the
 -- default of a column cannot have parameters.
 {% macro record_is_answer() -%}

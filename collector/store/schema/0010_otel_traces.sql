@@ -9,8 +9,6 @@
 -- Bytes as they were with the lengths of texts in streams of their own (LEAN in rendering.py): 7 less since.
 -- 25 traces from anywhere in the day take 30 CPU ms, with 1024 rows and 16 KiB 38, with 512 and 16 KiB 37, with 256
 -- and 4 KiB 27 (and 2.5 bytes a span more). The smaller granules cost 0.8 us a span when it is loaded and merged.
--- as good: bb422dc6d8c07a36d7d2996c3dca338e812798252646abf85d822e78609e67e7 (granules of 1024 rows, blocks of 16 KiB)
--- as good: 4b12a23c802630dbd7765458d83207ea8d32ef24ffca5fddff8cd3ec64ae4bf3 (merged sooner)
 -- Merged later than by default (base 5): 1.1 us a span less, trace_summary's share included, and a page reads
 -- no slower, for parts are stretches of time and the five minutes of a trace lie in few of them.
 -- Resource holds the resource's attributes once per part and distinct resource, as JSON; ResourceAttributes is the

@@ -5,8 +5,6 @@
 -- merging 0.2 us a span more.
 -- Received is ours: rows live as long as the spans they point to.
 -- The bloom filter is for ids of which a sender kept only the lower 64 bits.
--- as good: ee12030987bb13a3d833454573cbbac2706a5e4fc98f4db2a00167afcc07d605 (granules of 512 rows, merged later)
--- as good: 5450ec6ed77f6be7d2fbcb6476c55f68d5416ea1d13732b060835d21daad2735 (granules of 512 rows)
 -- Source: opentelemetry-collector-contrib sqltemplates/traces_id_ts_lookup_table.sql.
 -- ttl: toDateTime(Received)
 CREATE TABLE IF NOT EXISTS {{ database }}.otel_traces_trace_id_ts{{ local }} {{ on_cluster }} (

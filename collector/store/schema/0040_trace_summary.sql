@@ -8,7 +8,6 @@
 -- Ordered by five minutes, so that a range of time is a range of the table, then by trace. Ordered by
 -- trace alone, an hour would read the whole day; ordered by start, the parts of a trace would never merge.
 -- Merged later than by default (base 5), see otel_traces.
--- as good: 15867395e7c8b46aeba8e2588c0a393e25a34c8183f2bba162e94790ab858fa5 (merged sooner)
 -- `spans` and `errors` count what was delivered, `span_ids` and `error_ids` hold hashes of what is there: a
 -- span that was sent twice in other company is counted once. 4 bytes a span, which nothing compresses.
 -- Source: algorithms.md 3g.

@@ -9,7 +9,6 @@
 -- would forget the versions that `as_of` asks for.
 -- Merged sooner than by default (base 5), for a search and the records of its page both look into every part.
 -- `answer_ns` is the duration that slow requests are ordered by; -1 when there is none.
--- as good: f15936224a83a0ff9fadec07a9db837781511066290661bb087edb1158d71aef (merged later)
 -- Source: wire/gateway_record.proto; columns are called as its fields.
 -- ttl: toDateTime(intDiv(received_ns, 1000000000))
 {% from "macros/requests.sql" import record_is_answer %}

@@ -1,0 +1,281 @@
+"""
+The thread that stitches requests as their parts arrive, within a share of one core.
+
+It looks at what arrived in the store since the last time, a few seconds ago at the earliest: what
+belongs together has mostly come by then. What was stitched before and got another part is stitched
+again and written over. How far it has come is kept in the store, so a crash repeats a little and
+loses nothing. Several processes may do the same work: they write the same rows.
+
+Time in which a step runs counts as the processor's, also where it waits for the engine: beside
+other work it does less and not more.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from collector.clock import Clock
+from collector.errors import CollectorError
+from collector.query.background.facts import facts_of, main_record
+from collector.query.background.strata import Bounds, choose_bounds, place_of, strata_of
+from collector.query.timelines.rows import RowStitching
+from collector.query.timelines.stitching import LISTED
+from collector.stitch.timeline import Timeline
+from collector.store import Arrival, RequestRow, StitchedKey, StitchedRequest, Store, bucket_of
+from collector.timestamps import NS_PER_DAY, NS_PER_S
+
+STITCHED = "stitched"
+# Parts of a request that come within this are stitched once.
+_SETTLE_NS = 10 * NS_PER_S
+_LONGEST_STEP_NS = 600 * NS_PER_S
+# What arrived before that is left alone when the work begins, and when it was interrupted.
+_FIRST_REACH_NS = 3600 * NS_PER_S
+# Behind by more than this it draws fewer until it has caught up.
+_BEHIND_NS = 120 * NS_PER_S
+_CATCHING_UP = 0.25
+# Requests from other weeks are clocks that lie, or a replay of long ago.
+_REACH_NS = 8 * NS_PER_DAY
+# A request and its trace start this far apart at most, by their clocks.
+_APART_NS = 60 * NS_PER_S
+_PAGE = 200
+_IDLE_S = 2.0
+_FIRST_RATE = 500.0
+_BOUNDS_EVERY_NS = 60 * NS_PER_S
+_SLOW_RANGE_NS = 3600 * NS_PER_S
+_log = logging.getLogger(__name__)
+
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did: it looked at all that arrived up to `until_ns`."""
+
+    arrived: int
+    stitched: int
+    until_ns: int
+    is_behind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A request to stitch: by its record, or by its trace."""
+
+    row: RequestRow
+    stratum: str
+
+
+class Background:
+    """Stitches what arrives. Not thread-safe: one thread runs it."""
+
+    def __init__(self, store: Store, clock: Clock, rows: RowStitching, *, cpu_ratio: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._rows = rows
+        self._cpu_ratio = cpu_ratio
+        self._rate = _FIRST_RATE
+        self._slow_ns: Mapping[_Key, int] = {}
+        self._bounds_read_ns = 0
+
+    def run(self, halt: threading.Event) -> None:
+        """Work until *halt* is set. Never raises."""
+        while not halt.is_set():
+            began, pause_s = monotonic(), _IDLE_S
+            try:
+                step = self.step()
+            except CollectorError as exc:
+                _log.warning("background stitching waits: %s", exc.message)
+            except Exception:
+                _log.exception("background stitching failed and is tried again")
+            else:
+                rest_s = (monotonic() - began) * (1 / self._cpu_ratio - 1)
+                pause_s = rest_s if step.is_behind else max(rest_s, _IDLE_S)
+            halt.wait(pause_s)
+
+    def step(self) -> Step:
+        """
+        Stitch what arrived since the last step, in ten minutes at most.
+
+        Raises:
+            StoreUnavailable, QueryTimeout: nothing is lost, the next step does the same again.
+        """
+        now_ns = self._clock.now_ns()
+        after_ns = max(self._store.get_progress(STITCHED), now_ns - _FIRST_REACH_NS)
+        until_ns = min(now_ns - _SETTLE_NS, after_ns + _LONGEST_STEP_NS)
+        if until_ns <= after_ns:
+            return Step(0, 0, after_ns, is_behind=False)
+        began = monotonic()
+        arrivals = self._store.find_arrivals(after_ns, until_ns)
+        until_ns = arrivals.until_ns
+        found = [
+            each
+            for each in (*arrivals.records, *arrivals.traces)
+            if abs(each.start_ns - now_ns) < _REACH_NS
+        ]
+        stitched = 0
+        if found:
+            self._learn_slowness(now_ns)
+            stitched = self._stitch(found, now_ns, after_ns, until_ns)
+        self._store.set_progress(STITCHED, until_ns)
+        if stitched >= _PAGE:
+            rate = stitched / max(monotonic() - began, 0.001)
+            self._rate += (rate - self._rate) / 4
+        is_behind = until_ns < now_ns - _SETTLE_NS
+        return Step(len(found), stitched, until_ns, is_behind)
+
+    def _learn_slowness(self, now_ns: int) -> None:
+        if now_ns - self._bounds_read_ns >= _BOUNDS_EVERY_NS:
+            self._slow_ns = self._store.find_slow_bounds(now_ns - _SLOW_RANGE_NS, now_ns)
+            self._bounds_read_ns = now_ns
+
+    def _stitch(self, found: Sequence[Arrival], now_ns: int, after_ns: int, until_ns: int) -> int:
+        strata = strata_of(found, self._slow_ns)
+        share = _CATCHING_UP if now_ns - until_ns > _BEHIND_NS else 1.0
+        seconds = (until_ns - after_ns) / NS_PER_S
+        bounds = choose_bounds(strata, self._rate * self._cpu_ratio * seconds * share)
+        known = _Known(self._find_known(found, after_ns))
+        drawn = self._draw(list(zip(found, strata, strict=True)), bounds, known)
+        count = 0
+        for first in range(0, len(drawn), _PAGE):
+            page = drawn[first : first + _PAGE]
+            facts = {each.key: each for each in self._facts(page, bounds, known, now_ns, until_ns)}
+            known.add(self._find_traces(page, facts.values(), after_ns))
+            gone = [old for each in facts.values() for old in known.replaced_by(each)]
+            self._store.write_requests(list(facts.values()), gone, now_ns)
+            count += len(facts)
+        return count
+
+    def _find_known(self, found: Sequence[Arrival], after_ns: int) -> list[StitchedKey]:
+        """Return what was written before of these requests: only of those that began before."""
+        older = [each for each in found if each.start_ns < after_ns]
+        return self._store.find_stitched(
+            {each.trace_id for each in older},
+            {each.record_id for each in older},
+            _around(each.start_ns for each in older),
+        )
+
+    def _find_traces(
+        self, page: Sequence[_Drawn], facts: Iterable[StitchedRequest], after_ns: int
+    ) -> list[StitchedKey]:
+        """Return what was written of traces that only stitching has found to be a request's."""
+        named = {each.row.trace_id for each in page}
+        other = [each for each in facts if each.trace_id not in named and each.start_ns < after_ns]
+        starts = _around(each.start_ns for each in other)
+        return self._store.find_stitched({each.trace_id for each in other}, (), starts)
+
+    def _draw(
+        self, found: Sequence[tuple[Arrival, str]], bounds: Bounds, known: "_Known"
+    ) -> list[_Drawn]:
+        """Return the requests to stitch, each once: a record stands for the trace that it names."""
+        chosen: dict[_Key, tuple[Arrival, str]] = {}
+        named = {each.trace_id for each, _ in found if each.record_id}
+        for each, stratum in found:
+            if not each.record_id and each.trace_id in named:
+                continue
+            if bounds.takes(stratum, each.place) or known.has(each):
+                chosen[each.gateway, each.record_id or each.trace_id] = (each, stratum)
+        places = self._store.locate_traces({each.trace_id for each, _ in chosen.values()})
+        drawn = []
+        for each, stratum in chosen.values():
+            place = places.get(each.trace_id)
+            row = RequestRow(
+                start_ns=each.start_ns,
+                duration_ns=each.duration_ns,
+                gateway=each.gateway,
+                record_id=each.record_id,
+                trace_id=each.trace_id,
+                is_joined=bool(each.record_id) and place is not None,
+                buckets=place.buckets if place else (),
+            )
+            records = () if each.record_id else known.records_of(each.trace_id)
+            drawn += [
+                _Drawn(replace(row, gateway=old.gateway, record_id=old.request_id), stratum)
+                for old in records
+            ] or [_Drawn(row, stratum)]
+        return drawn
+
+    def _facts(
+        self, page: Sequence[_Drawn], bounds: Bounds, known: "_Known", now_ns: int, until_ns: int
+    ) -> Iterator[StitchedRequest]:
+        rows = [each.row for each in page]
+        stitched = self._rows.stitch(rows, now_ns, LISTED)
+        for each, (_, timeline, spans) in zip(page, stitched, strict=True):
+            if timeline is None:
+                continue
+            place = _place(timeline)
+            weight = known.weight_of(timeline)
+            # drawn by a trace whose record has another hash: it is drawn by that one, or not
+            if bounds.takes(each.stratum, place):
+                weight = min(weight or bounds.one_of(each.stratum), bounds.one_of(each.stratum))
+            if weight is not None:
+                yield facts_of(
+                    timeline,
+                    spans,
+                    place=place,
+                    weight=weight,
+                    stratum=each.stratum,
+                    received_ns=until_ns,
+                )
+
+
+class _Known:
+    """The requests that were written before, by trace and by id."""
+
+    def __init__(self, keys: Iterable[StitchedKey]) -> None:
+        self._by_trace: dict[str, list[StitchedKey]] = {}
+        self._by_id: dict[_Key, list[StitchedKey]] = {}
+        self.add(keys)
+
+    def add(self, keys: Iterable[StitchedKey]) -> None:
+        """Know of these as well."""
+        for each in keys:
+            if each.trace_id:
+                self._by_trace.setdefault(each.trace_id, []).append(each)
+            self._by_id.setdefault((each.gateway, each.request_id), []).append(each)
+
+    def has(self, arrival: Arrival) -> bool:
+        """Tell whether something arrived of a request that was written before."""
+        return bool(
+            arrival.trace_id in self._by_trace
+            or (arrival.gateway, arrival.record_id) in self._by_id
+        )
+
+    def records_of(self, trace_id: str) -> list[StitchedKey]:
+        """Return the requests of a trace that have records."""
+        return [each for each in self._by_trace.get(trace_id, ()) if each.gateway]
+
+    def weight_of(self, timeline: Timeline) -> int | None:
+        """Return the weight with which a request was written before, `None` if it was not."""
+        weights = [each.weight for each in self._same(timeline.trace_id, *_name(timeline))]
+        return min(weights, default=None)
+
+    def replaced_by(self, request: StitchedRequest) -> list[StitchedKey]:
+        """Return what was written of a request under another key than it has now."""
+        key = (bucket_of(request.start_ns), request.place, request.request_id)
+        old = self._same(request.trace_id, request.gateway, request.request_id)
+        return [each for each in old if (each.bucket_s, each.place, each.request_id) != key]
+
+    def _same(self, trace_id: str, gateway: str, request_id: str) -> list[StitchedKey]:
+        """Return the rows of one request: its own, and that of its trace before it had a record."""
+        alone = [each for each in self._by_trace.get(trace_id, ()) if not each.gateway]
+        return [*self._by_id.get((gateway, request_id), ()), *alone]
+
+
+def _around(starts_ns: Iterable[int]) -> set[int]:
+    """Return moments in each five minutes in which a request like these may have been written."""
+    return {start + apart for start in starts_ns for apart in (-_APART_NS, 0, _APART_NS)}
+
+
+def _name(timeline: Timeline) -> _Key:
+    record = main_record(timeline)
+    return (record.gateway if record else ""), timeline.id
+
+
+def _place(timeline: Timeline) -> int:
+    """Return the hash by which a request is drawn: of the trace that its record names, if any."""
+    record = main_record(timeline)
+    if record is None:
+        return place_of(timeline.trace_id or timeline.id)
+    return place_of(record.trace_id or record.record_id)

@@ -1,0 +1,299 @@
+"""
+Stitched requests as rows: written by background stitching, read by the questions about many.
+
+In: `StitchedRequest`, one a request. Out: rows of the table `request`, which is what the views
+`requests` and `hops` show. A request that is written again replaces what was written before.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from clickhouse_connect.driver import Client
+
+from collector.store.reads import BUCKET_S, ask
+from collector.timestamps import NS_PER_S
+
+_MAX_ARRIVALS = 20_000
+_MAX_BOUNDS = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StitchedHop:
+    """
+    One hop, as `timeline.Hop` has it, with where it ran.
+
+    `parent` is the index of the calling hop (-1: none), `caller` its service. `upstream` is the
+    host that was called, as the caller's proxy or client saw it; `flags` are response flags.
+    """
+
+    role: str
+    service: str
+    operation: str
+    caller: str
+    parent: int
+    pod: str
+    node: str
+    zone: str
+    version: str
+    upstream: str
+    start_offset_ns: int
+    duration_ns: int | None
+    self_ns: int | None
+    critical_ns: int
+    proxy_ns: int
+    attempt: int
+    attempts: int
+    status: str
+    is_error: bool
+    flags: Sequence[str]
+    is_inferred: bool
+    is_mirrored: bool
+    is_async: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StitchedRequest:
+    """
+    One request. Field by field a column of `request`; "" and `None` are what nobody says.
+
+    `weight` is how many requests like it this one stands for, `stratum` why it was taken: `failed`,
+    `slow` or `rest`. `place` is the hash by which the rest is drawn. `origin` is what it is known
+    from: `record`, `trace` or `log`. The times from `client_ns` to `unexplained_ns` are the phases
+    of its timeline, and add up to `duration_ns`. `received_ns`: what had arrived until then is in.
+    """
+
+    request_id: str
+    place: int
+    weight: int
+    stratum: str
+    origin: str
+    is_probe: bool
+    start_ns: int
+    duration_ns: int | None
+    trace_id: str
+    gateway: str
+    instance: str
+    api: str
+    api_revision: str
+    operation: str
+    product: str
+    consumer: str
+    client: str
+    region: str
+    method: str
+    host: str
+    route: str
+    path: str
+    status: int | None
+    is_error: bool
+    error_reason: str
+    cache: str
+    policies: Sequence[str]
+    backend_host: str
+    backend_status: int | None
+    backend_ns: int | None
+    request_bytes: int | None
+    response_bytes: int | None
+    quality: Sequence[str]
+    client_ns: int | None
+    gateway_ns: int | None
+    cache_ns: int | None
+    network_ns: int | None
+    edge_proxy_ns: int | None
+    mesh_proxy_ns: int | None
+    app_ns: int | None
+    dependency_ns: int | None
+    unexplained_ns: int | None
+    verdict_layer: str
+    verdict_component: str
+    verdict_class: str
+    verdict_confidence: float
+    outcome: str
+    state: str
+    is_joined: bool | None
+    join_tier: int | None
+    join_confidence: float | None
+    services: Sequence[str]
+    retries: int
+    flags: Sequence[str]
+    received_ns: int
+    tenant: str
+    hops: Sequence[StitchedHop]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.gateway, self.request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """
+    A gateway record (`record_id`), or a trace (`record_id` is ""), of which something arrived.
+
+    `api` is the edge service of a trace. `place` is a hash of 64 bits: a record's is that of the
+    trace that it names.
+    """
+
+    gateway: str
+    record_id: str
+    trace_id: str
+    api: str
+    start_ns: int
+    duration_ns: int | None
+    is_failed: bool
+    place: int
+    received_ns: int
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What arrived up to `until_ns`, records and traces."""
+
+    records: Sequence[Arrival]
+    traces: Sequence[Arrival]
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StitchedKey:
+    """A request that was written before."""
+
+    bucket_s: int
+    request_id: str
+    gateway: str
+    trace_id: str
+    weight: int
+    stratum: str
+    place: int
+
+
+# On a cluster a row is on its shard when the insert returns; one node passes over the setting.
+_SYNC = {"distributed_foreground_insert": 1}
+_PLAIN = tuple(field.name for field in fields(StitchedRequest) if field.name != "hops")
+_OF_HOP = tuple(field.name for field in fields(StitchedHop))
+_COLUMNS = ("bucket", "revision", "is_gone", *_PLAIN, *(f"hop.{name}" for name in _OF_HOP))
+_KEY_COLUMNS = ("bucket", "place", "request_id", "revision", "is_gone")
+
+
+def bucket_of(moment_ns: int) -> int:
+    """Return the first second of the five minutes that a request is kept in."""
+    return moment_ns // NS_PER_S // BUCKET_S * BUCKET_S
+
+
+def write_requests(
+    client: Client, database: str, requests: Sequence[StitchedRequest], revision: int
+) -> None:
+    """Write requests; of two revisions of one the greater counts."""
+    rows = [
+        [
+            bucket_of(each.start_ns),
+            revision,
+            0,
+            *(getattr(each, name) for name in _PLAIN),
+            *([getattr(hop, name) for hop in each.hops] for name in _OF_HOP),
+        ]
+        for each in requests
+    ]
+    if rows:
+        client.insert(f"{database}.request", rows, column_names=_COLUMNS, settings=_SYNC)
+
+
+def forget_requests(
+    client: Client, database: str, keys: Iterable[StitchedKey], revision: int
+) -> None:
+    """Take requests back that are known under another id now."""
+    rows = [[each.bucket_s, each.place, each.request_id, revision, 1] for each in keys]
+    if rows:
+        client.insert(f"{database}.request", rows, column_names=_KEY_COLUMNS, settings=_SYNC)
+
+
+def find_arrivals(client: Client, database: str, after_ns: int, until_ns: int) -> Arrivals:
+    """
+    Return what arrived after *after_ns* and until *until_ns*, or until a moment before it.
+
+    Of many arrivals the earliest are returned, and `until_ns` says how far they reach.
+    """
+    given: dict[str, Any] = {"database": database, "after_ns": after_ns, "limit": _MAX_ARRIVALS}
+    rows = ask(client, "find_arrived_records", until_ns=until_ns, **given)
+    if len(rows) >= _MAX_ARRIVALS:
+        until_ns = rows[-1][-1]
+    records = [
+        Arrival(
+            gateway=gateway,
+            record_id=record_id,
+            trace_id=trace_id,
+            api=api,
+            start_ns=start_ns,
+            duration_ns=duration_ns,
+            is_failed=bool(is_failed),
+            place=place,
+            received_ns=received_ns,
+            source=source,
+        )
+        for gateway, record_id, trace_id, source, api, start_ns, duration_ns, is_failed, place,
+            received_ns in rows
+    ]  # fmt: skip
+    rows = ask(client, "find_arrived_traces", until_ns=until_ns, **given)
+    if len(rows) >= _MAX_ARRIVALS:
+        until_ns = rows[-1][-1]
+        records = [each for each in records if each.received_ns <= until_ns]
+    traces = [
+        Arrival("", "", trace_id, service, start_ns, duration_ns, bool(is_failed), place, at_ns)
+        for trace_id, service, start_ns, duration_ns, is_failed, place, at_ns in rows
+    ]
+    return Arrivals(records, traces, until_ns)
+
+
+def find_stitched(
+    client: Client,
+    database: str,
+    trace_ids: Iterable[str],
+    request_ids: Iterable[str],
+    buckets: Iterable[int],
+) -> list[StitchedKey]:
+    """Return the requests of some traces or ids that were written before, in some five minutes."""
+    traces, requests = sorted(set(trace_ids) - {""}), sorted(set(request_ids) - {""})
+    if not traces and not requests:
+        return []
+    rows = ask(
+        client,
+        "find_stitched",
+        database=database,
+        buckets=sorted(set(buckets)),
+        trace_ids=traces,
+        request_ids=requests,
+    )
+    return [StitchedKey(*row) for row in rows]
+
+
+def find_slow_bounds(
+    client: Client, database: str, start_ns: int, end_ns: int
+) -> dict[tuple[str, str], int]:
+    """Return the 95th percentile of each (gateway, API), and of each ("", edge service)."""
+    rows = ask(
+        client,
+        "find_slow_bounds",
+        database=database,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        limit=_MAX_BOUNDS,
+    )
+    return {(gateway, api): int(p95) for gateway, api, p95, measured in rows if measured >= 20}
+
+
+def get_progress(client: Client, database: str, name: str) -> int:
+    """Return how far the work *name* has come, 0 when it never began."""
+    rows = ask(client, "get_progress", database=database, work=name)
+    return int(rows[0][0]) if rows else 0
+
+
+def set_progress(client: Client, database: str, name: str, moment_ns: int) -> None:
+    """Say how far the work *name* has come: further than before."""
+    client.insert(
+        f"{database}.progress",
+        [[name, moment_ns, 0, moment_ns]],
+        column_names=("name", "revision", "is_gone", "moment_ns"),
+        settings=_SYNC,
+    )

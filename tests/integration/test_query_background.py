@@ -1,0 +1,331 @@
+"""Requests that are stitched in the background: each once, corrected when more comes, weighed."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from collector.clock import ManualClock
+from collector.config import Settings, load_settings
+from collector.errors import StoreUnavailable
+from collector.query.background.strata import place_of
+from collector.query.background.worker import Background, Step
+from collector.query.learned.freshness import Freshness
+from collector.query.service import QueryService
+from collector.store import Store, open_store
+from collector.telemetry import Metrics
+from tests.stored import query_rows
+from tests.stories import (
+    MINUTE,
+    MS,
+    NOW,
+    SECOND,
+    Story,
+    joined_story,
+    make_record,
+    number_id,
+    refused_story,
+    request_id_story,
+    tell,
+    unrecorded_story,
+)
+
+
+@dataclass
+class Stage:
+    """A store to which stories are told as time goes by. A test sees what began in its own time."""
+
+    settings: Settings
+    clock: ManualClock
+    store: Store
+    work: Background
+    now: int = NOW
+    act: int = 0
+
+    def n(self, number: int) -> int:
+        """Return a number that no other test uses."""
+        return self.act * 2_000 + number
+
+    def arrive(self, *stories: Story) -> None:
+        """Let these arrive now."""
+        for story in stories:
+            story.lag_ns = self.clock.now_ns() - story.start_ns
+        tell(stories, self.settings, self.store, self.clock)
+
+    def stitch(self) -> int:
+        """Wait until what arrived is settled, and stitch it; return how many that were."""
+        self.clock.advance(s=11)
+        count, step = 0, Step(0, 0, 0, is_behind=True)
+        while step.is_behind:
+            step = self.work.step()
+            count += step.stitched
+        return count
+
+    def rows(
+        self, columns: str, table: str = "requests", tail: str = "ORDER BY start"
+    ) -> list[Any]:
+        """Ask one of the views."""
+        since = "start >= fromUnixTimestamp64Nano({since_ns:Int64})"
+        sql = f"SELECT {columns} FROM hopline.{table} WHERE {since} {tail}"
+        return query_rows(self.store, sql, since_ns=self.now - 2 * MINUTE)
+
+
+@pytest.fixture(scope="module")
+def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Yield a stage with an empty store."""
+    folder = tmp_path_factory.mktemp("background")
+    settings = load_settings(data_dir=folder, ttl_days=0)
+    clock = ManualClock(NOW)
+    store = open_store(settings.store(), clock, Metrics())
+    store.migrate()
+    questions = QueryService(store, clock, Freshness(store, clock, folder), metrics=Metrics())
+    yield Stage(settings, clock, store, questions.background(1.0))
+    questions.close()
+    store.close()
+
+
+@pytest.fixture
+def stage(theatre: Stage) -> Stage:
+    """Return the stage half an hour after what the test before has left on it."""
+    theatre.clock.advance(ns=30 * MINUTE)
+    theatre.act += 1
+    theatre.now = theatre.clock.now_ns()
+    theatre.work._rate = 500.0
+    return theatre
+
+
+def test_each_request_becomes_one_row(stage: Stage) -> None:
+    """Joined, refused, unrecorded and failed requests are rows with what their timelines say."""
+    stories = [
+        joined_story(stage.n(1), stage.now - 40 * SECOND),
+        refused_story(stage.n(2), stage.now - 30 * SECOND),
+        unrecorded_story(stage.n(3), stage.now - 20 * SECOND),
+        joined_story(stage.n(4), stage.now - 10 * SECOND, failed=True),
+    ]
+    stage.arrive(*stories)
+    assert stage.stitch() == 4
+    columns = "request_id, api, status, error, joined, weight, verdict_layer, hops, duration_ms"
+    columns = columns.replace("error", "is_error")
+    record, refused, lone, failed = stage.rows(columns)
+    assert record[:6] == (stories[0].records[0].record_id, "orders-api", 200, False, True, 1)
+    assert record[7:] == (5, 104.0)
+    assert refused[:6] == (stories[1].records[0].record_id, "orders-api", 401, True, None, 1)
+    assert lone[:6] == (number_id(stage.n(3)), "", 200, False, False, 1)
+    assert failed[3] is True
+    assert failed[6] != "none"
+    assert stage.stitch() == 0
+
+
+def test_phases_add_up_and_hops_say_where_they_ran(stage: Stage) -> None:
+    """The phases of a row sum to its duration; its hops have callers, hosts and own times."""
+    stage.arrive(joined_story(stage.n(1), stage.now - 20 * SECOND))
+    stage.stitch()
+    phases = (
+        "client", "gateway", "cache", "network", "edge_proxy", "mesh_proxy", "app", "dependency",
+        "unexplained",
+    )  # fmt: skip
+    total = " + ".join(f"ifNull({name}_ms, 0)" for name in phases)
+    ((whole, summed, services),) = stage.rows(f"duration_ms, {total}, services")
+    assert summed == pytest.approx(whole)
+    assert services == ["istio-ingressgateway", "orders", "payments"]
+    hops = stage.rows("index, caller, service, role, pod, node", "hops", "ORDER BY index")
+    assert [hop[:4] for hop in hops] == [
+        (0, "", "azure-apim", "gateway"),
+        (1, "azure-apim", "istio-ingressgateway", "edge"),
+        (2, "istio-ingressgateway", "orders", "service"),
+        (3, "orders", "payments", "service"),
+        (4, "payments", "postgresql", "dependency"),
+    ]
+    assert hops[2][5].startswith("node-")
+
+
+def test_a_late_record_corrects_the_row_of_its_trace(stage: Stage) -> None:
+    """A trace is a row of its own until its record comes; then they are one, under its id."""
+    story = joined_story(stage.n(1), stage.now - 20 * SECOND)
+    stage.arrive(Story(spans=story.spans))
+    assert stage.stitch() == 1
+    assert stage.rows("request_id, api, joined") == [(number_id(stage.n(1)), "", False)]
+    stage.clock.advance(ns=7 * MINUTE)
+    stage.arrive(Story(records=story.records))
+    assert stage.stitch() == 1
+    assert stage.rows("request_id, api, joined") == [
+        (story.records[0].record_id, "orders-api", True)
+    ]
+
+
+def test_a_late_record_that_only_a_request_id_joins_corrects_it_too(stage: Stage) -> None:
+    """A record without a trace id takes the place of the trace that carries its request id."""
+    story = request_id_story(stage.n(1), stage.now - 20 * SECOND)
+    stage.arrive(Story(spans=story.spans))
+    stage.stitch()
+    stage.clock.advance(ns=3 * MINUTE)
+    stage.arrive(Story(records=story.records))
+    stage.stitch()
+    assert stage.rows("request_id, joined, length(services)") == [
+        (story.records[0].record_id, True, 3)
+    ]
+
+
+def test_late_spans_complete_the_row(stage: Stage) -> None:
+    """Spans that come after their record's row was written add their hops to it."""
+    story = joined_story(stage.n(1), stage.now - 20 * SECOND)
+    stage.arrive(Story(records=story.records, spans=story.spans[:2]))
+    stage.stitch()
+    ((before,),) = stage.rows("hops")
+    stage.clock.advance(ns=MINUTE)
+    stage.arrive(Story(spans=story.spans[2:]))
+    stage.stitch()
+    ((after,),) = stage.rows("hops")
+    assert before < after == 5
+
+
+def test_a_later_version_of_a_record_completes_its_row(stage: Stage) -> None:
+    """A record that is delivered again and knows more is one row with all that is known."""
+    start_ns = stage.now - 20 * SECOND
+    stage.arrive(Story(records=[make_record(stage.n(1), start_ns, consumer="", duration_ns=None)]))
+    stage.stitch()
+    stage.clock.advance(ns=MINUTE)
+    stage.arrive(Story(records=[make_record(stage.n(1), start_ns)]))
+    stage.stitch()
+    assert stage.rows("consumer, duration_ms, count() OVER ()") == [("acme-mobile", 120.0, 1)]
+
+
+def test_requests_of_one_trace_stay_apart(stage: Stage) -> None:
+    """Two records under one passed-on trace id are two rows, also when spans of it come late."""
+    one = joined_story(stage.n(1), stage.now - 40 * SECOND)
+    again = make_record(
+        stage.n(2), stage.now - 30 * SECOND, trace_id=number_id(stage.n(1)), backend_ns=None
+    )
+    stage.arrive(one, Story(records=[again]))
+    stage.stitch()
+    stage.clock.advance(ns=MINUTE)
+    stage.arrive(Story(spans=one.spans[5:]))
+    stage.stitch()
+    found = {row[0] for row in stage.rows("request_id")}
+    assert found == {one.records[0].record_id, again.record_id}
+
+
+def test_nothing_is_stitched_twice_and_nothing_is_lost_when_it_is_interrupted(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that fails half-way is done again, and leaves one row a request."""
+    stage.arrive(
+        *(
+            joined_story(stage.n(number), stage.now - 60 * SECOND + number * SECOND)
+            for number in range(9)
+        )
+    )
+
+    def fail(name: str, moment_ns: int) -> None:
+        raise StoreUnavailable("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.store, "set_progress", fail)
+        with pytest.raises(StoreUnavailable):
+            stage.stitch()
+    stage.stitch()
+    assert stage.rows("count(), uniq(request_id)", tail="") == [(9, 9)]
+
+
+def test_what_does_not_fit_is_sampled_and_weighed(stage: Stage) -> None:
+    """With time for a few, all that failed are taken and the rest stands for all of it."""
+    count = 600
+    records = [
+        make_record(
+            number,
+            stage.now - 50 * SECOND + number * 50 * MS,
+            trace_id=number_id(stage.n(number + 700)),
+            status=500 if number % 30 == 0 else 200,
+            is_error=number % 30 == 0,
+        )
+        for number in range(count)
+    ]
+    stage.arrive(*(Story(records=records[first : first + 50]) for first in range(0, count, 50)))
+    stage.work._rate = 0.2  # as if 0.2 s of the processor were all there is for one
+    stage.stitch()
+    rows = stage.rows("status, weight, count()", tail="GROUP BY status, weight ORDER BY status")
+    failed = [row for row in rows if row[0] == 500]
+    rest = [row for row in rows if row[0] == 200]
+    assert failed == [(500, 1, 20)]
+    assert len(rest) == 1
+    _, weight, drawn = rest[0]
+    assert weight > 1
+    assert weight & (weight - 1) == 0
+    assert drawn * weight == pytest.approx(580, rel=0.35)
+    # what was drawn stays drawn, with its weight, when it comes again
+    stage.clock.advance(ns=MINUTE)
+    stage.arrive(*(Story(records=records[first : first + 50]) for first in range(0, count, 50)))
+    stage.stitch()
+    again = stage.rows("status, weight, count()", tail="GROUP BY status, weight ORDER BY status")
+    assert [row for row in again if row[0] == 500] == failed
+    assert sum(row[1] * row[2] for row in again) == pytest.approx(count, rel=0.35)
+
+
+def test_a_failed_trace_is_taken_though_its_record_says_200(stage: Stage) -> None:
+    """An error that the gateway masked is an error: the trace decides as well as the record."""
+    stories = []
+    for number in range(40):
+        story = joined_story(
+            stage.n(number), stage.now - 50 * SECOND + number * SECOND, failed=number % 2 == 0
+        )
+        story.records[0].status, story.records[0].is_error = 200, False
+        stories.append(story)
+    stage.arrive(*stories)
+    stage.work._rate = 0.05
+    stage.stitch()
+    failed = {story.records[0].record_id for story in stories[::2]}
+    weights = dict(stage.rows("request_id, weight"))
+    drawn = {weights[each] for each in failed if each in weights}
+    assert len(drawn) == 1
+    assert len(failed & weights.keys()) * drawn.pop() == pytest.approx(20, rel=0.6)
+    assert len(failed & weights.keys()) > len(weights.keys() - failed)
+
+
+def test_probes_are_kept_out_of_the_views(stage: Stage) -> None:
+    """A kubelet's probe is stitched like anything else, and shown to nobody."""
+    probe = unrecorded_story(stage.n(1), stage.now - 20 * SECOND)
+    del probe.spans[1:]
+    probe.spans[0].attributes = {"user_agent": "kube-probe/1.31", "url.path": "/healthz"}
+    stage.arrive(probe, unrecorded_story(stage.n(2), stage.now - 10 * SECOND))
+    assert stage.stitch() == 2
+    assert stage.rows("trace_id") == [(number_id(stage.n(2)),)]
+
+
+def test_requests_of_long_ago_are_left_alone(stage: Stage) -> None:
+    """A clock that lies by weeks does not make partitions of its own."""
+    stage.arrive(
+        joined_story(stage.n(1), stage.now - 20 * 24 * 60 * MINUTE),
+        joined_story(stage.n(2), stage.now - 20 * SECOND),
+    )
+    assert stage.stitch() == 1
+
+
+@pytest.mark.parametrize("text", ["", "a", "00000000-0000-4000-8000-000000000001", "ö" * 40])
+def test_engine_and_worker_hash_alike(text: str, stage: Stage) -> None:
+    """A request is drawn by the same hash in SQL and in Python."""
+    sql = "SELECT reinterpretAsUInt64(substring(MD5({text:String}), 1, 8))"
+    ((hashed,),) = query_rows(stage.store, sql, text=text)
+    assert hashed == place_of(text)
+    assert hashlib.md5(text.encode()).digest()[:8] == place_of(text).to_bytes(8, "little")
+
+
+def test_the_thread_works_and_ends(stage: Stage) -> None:
+    """The worker's thread stitches by itself, survives errors, and stops when it is told to."""
+    stage.arrive(joined_story(stage.n(1), stage.now - 20 * SECOND))
+    stage.clock.advance(s=11)
+    halt = threading.Event()
+    thread = threading.Thread(target=stage.work.run, args=(halt,))
+    thread.start()
+    try:
+        for _ in range(200):
+            if stage.rows("count()", tail="") == [(1,)]:
+                break
+            halt.wait(0.05)
+    finally:
+        halt.set()
+        thread.join(10)
+    assert not thread.is_alive()
+    assert stage.rows("count()", tail="") == [(1,)]
