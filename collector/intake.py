@@ -242,6 +242,8 @@ class Intake:
             count("hopline_intake_records_rejected_total", number, door=door, reason=reason)
         for reason, number in canonical.ignored_by.items():
             count("hopline_intake_records_ignored_total", number, door=door, reason=reason)
+        if canonical.without_id:
+            count("hopline_intake_records_without_id_total", canonical.without_id, door=door)
         for kind, number in prepared.redacted.items():
             count("hopline_intake_values_redacted_total", number, what=kind)
         if canonical.repaired:

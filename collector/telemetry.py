@@ -46,6 +46,7 @@ Counter = Literal[
     "hopline_intake_records_accepted_total",
     "hopline_intake_records_rejected_total",
     "hopline_intake_records_ignored_total",
+    "hopline_intake_records_without_id_total",
     "hopline_intake_envelopes_refused_total",
     "hopline_intake_envelopes_resent_total",
     "hopline_intake_values_redacted_total",
@@ -84,6 +85,9 @@ MEANINGS: Mapping[Name, str] = {
     ),
     "hopline_intake_records_ignored_total": (
         "entries passed over because they are no request of an API, by door and reason"
+    ),
+    "hopline_intake_records_without_id_total": (
+        "gateway records without an id, kept under a derived one, by door"
     ),
     "hopline_intake_envelopes_refused_total": "whole envelopes refused, by door and reason",
     "hopline_intake_envelopes_resent_total": (

@@ -8,6 +8,7 @@ Read first: `split_body`.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,8 @@ from collector.errors import Undecodable
 from collector.model import RecordError
 
 _BOM = b"\xef\xbb\xbf"
+# An HTTP message behind a marker, as a policy of API Management writes it: one entry of many lines.
+_HTTP_MESSAGE = re.compile(rb"(?:request|response):[\w-]{1,64}\r?\n")
 _MAX_OBJECTS = 2_000_000
 _LARGE_BYTES = 4 * 1024 * 1024
 _BLANKS = b" \t\r\n"
@@ -69,6 +72,8 @@ def split_body(body: bytes) -> Bodies:
     """
     body = _strip(body)
     text, is_repaired = _as_text(body)
+    if _HTTP_MESSAGE.match(body):
+        return Bodies((text,), is_repaired)
     try:
         value = orjson.loads(text if is_repaired else body)
         if isinstance(value, list):

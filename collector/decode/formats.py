@@ -12,7 +12,7 @@ from importlib import import_module
 
 from collector.decode.gateways import get_adapter
 from collector.decode.otlp.protobuf import MAX_AHEAD_NS, MIN_TIME_NS
-from collector.decode.quality import check_clock
+from collector.decode.quality import TIME_OF_ARRIVAL, check_clock
 from collector.decode.records.codec import encode_records
 from collector.decode.result import DecodeResult
 from collector.errors import UnsupportedFormat
@@ -35,6 +35,8 @@ _DECODERS: Mapping[tuple[str, Stream], str] = {
 }
 # a message of records is one row of the landing table: this keeps it to a few MiB
 _RECORDS_PER_MESSAGE = 2000
+# A record that does not say when it was is of a minute before or after it came.
+_ARRIVAL_RESOLUTION_NS = 120 * 1_000_000_000
 
 
 def decode_envelope(envelope: Envelope) -> DecodeResult:
@@ -63,7 +65,13 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> DecodeResult:
     free = (index for index in range(len(taken) + len(decoded.records)) if index not in taken)
     kept: list[GatewayRecord] = []
     errors = list(decoded.rejected)
+    timeless = 0
     for index, record in zip(free, decoded.records, strict=False):
+        if record.start_ns == 0:
+            timeless += 1
+            record.start_ns = received_ns
+            record.resolution_ns = max(record.resolution_ns, _ARRIVAL_RESOLUTION_NS)
+            record.quality = (*record.quality, TIME_OF_ARRIVAL)
         if record.start_ns < MIN_TIME_NS:
             errors.append(RecordError(index, "it began before 2000", "start_ns", "start_past"))
         elif record.start_ns > received_ns + MAX_AHEAD_NS:
@@ -87,6 +95,8 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> DecodeResult:
         rejected_by=Counter(error.code for error in errors),
         ignored_by=Counter(each.code for each in decoded.ignored),
         repaired=decoded.repaired,
+        is_timeless=timeless > 0,
+        without_id=sum(record.record_id.startswith("~") for record in kept),
     )
 
 

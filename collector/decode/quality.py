@@ -23,6 +23,7 @@ SECOND_GRANULARITY = "SECOND_GRANULARITY"
 NEGATIVE_SELF = "NEGATIVE_SELF"
 CLOCK_FUTURE = "CLOCK_FUTURE"
 STREAMING = "STREAMING"
+TIME_OF_ARRIVAL = "TIME_OF_ARRIVAL"
 ABSURD_DURATION = "ABSURD_DURATION"
 
 MEANINGS = {
@@ -33,6 +34,7 @@ MEANINGS = {
     SECOND_GRANULARITY: "the start is known to the second only",
     NEGATIVE_SELF: "the parts add up to more than the whole",
     CLOCK_FUTURE: "the request ends later than its record was received",
+    TIME_OF_ARRIVAL: "the record has no time of its own: it is that of its arrival",
     STREAMING: "the duration is the life of a connection, not the time of an answer",
     ABSURD_DURATION: "a time is too long to be one, as an epoch is; only the raw row has it",
 }

@@ -50,9 +50,10 @@ class DecodeResult:
     `message` is the canonical protobuf request of the accepted items; a large request goes on in
     `others`, messages of the same type. `errors` holds one entry per kind of fault, with the index
     of its first item; `rejected_by` counts items per fault code, `ignored_by` entries that are no
-    request of an API per kind of reason. `repaired` counts strings that were not UTF-8, `warnings`
-    tells the sender what was changed in accepted items. `is_timeless` says that an item got its
-    time of arrival: equal bytes are then not one and the same event.
+    request of an API per kind of reason, `without_id` accepted records under a derived id.
+    `repaired` counts strings that were not UTF-8, `warnings` tells the sender what was changed in
+    accepted items. `is_timeless` says that an item got its time of arrival: equal bytes are then
+    not one and the same event.
     """
 
     message: bytes
@@ -65,6 +66,7 @@ class DecodeResult:
     rejected_by: Mapping[str, int] = field(default_factory=dict)
     is_timeless: bool = False
     ignored_by: Mapping[str, int] = field(default_factory=dict)
+    without_id: int = 0
 
     @property
     def ignored(self) -> int:

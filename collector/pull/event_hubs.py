@@ -185,6 +185,9 @@ class EventHubConsumer:
         count_ignored(decoded, self._metrics, DOOR)
         if decoded.rejected:
             await self._dead_letter(event, decoded.rejected)
+        for record in decoded.records:
+            # the hub knows when the policy wrote it
+            record.start_ns = record.start_ns or event.timestamp * 1_000_000
         return decoded.records
 
     async def _dead_letter(self, event: ConsumerRecord, errors: Sequence[RecordError]) -> None:

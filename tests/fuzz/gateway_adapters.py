@@ -47,7 +47,7 @@ def check_decoded(decoded: Decoded) -> None:
 
 def _check_record(record: GatewayRecord) -> None:
     assert record.record_id
-    assert 0 < record.start_ns < 2**63
+    assert 0 <= record.start_ns < 2**63
     json.loads(record.raw)
     assert set(record.quality) <= set(MEANINGS)
     for digits, length in (

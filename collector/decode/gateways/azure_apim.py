@@ -3,8 +3,9 @@ Azure API Management, by every path its records leave it.
 
 Read: rows of `ApiManagementGatewayLogs`, legacy `AzureDiagnostics` rows, the `{"records": […]}`
 envelope of Event Hub and storage (also of 2017, with properties as JSON text), the self-hosted
-gateway's local JSON logs, the event of a `log-to-eventhub` or `send-one-way-request` policy, and
-the WebSocket and LLM logs, which add to the request with the same correlation id.
+gateway's logs (JSON, and text on stdout or for syslog), what a `log-to-eventhub` or
+`send-one-way-request` policy writes in the shapes of Microsoft's articles and with names like them,
+and the WebSocket and LLM logs, which add to the request with the same correlation id.
 
 Times: the time is the start of the request; parts are whole ms. TotalTime holds client, cache and
 backend time; BackendTime holds connecting, sending, receiving, and every attempt.
@@ -16,17 +17,21 @@ log-to-eventhub-policy.md, self-hosted-gateway-settings-reference.md.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
 from collector.attributes import HANDLED_ERRORS
+from collector.decode.azure import policy_events, self_hosted
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
+    parse_timespan_ns,
     raw_text,
     read_duration_ns,
     read_named,
     read_texts,
+    rename,
     require_start,
     resource_name,
 )
@@ -35,7 +40,7 @@ from collector.decode.azure.side_logs import (
     read_llm_usage,
     read_websocket_event,
 )
-from collector.decode.context import LoggedContext, context_from_headers
+from collector.decode.context import LoggedContext, context_from_headers, distinct, find_ids
 from collector.decode.fields import (
     FieldError,
     NotARequest,
@@ -47,6 +52,7 @@ from collector.decode.fields import (
     read_list,
     read_text,
     require_text,
+    write_raw,
 )
 from collector.decode.gateways import Adapter
 from collector.decode.outcome import note_grpc, settle
@@ -71,10 +77,24 @@ POLICY_PROFILE = Profile(
     are_tries_included=True,
     is_body_upload_included=True,
 )
-# What the event of a policy has and no other log with a request id does.
-_POLICY_SIGNS = frozenset({"startedat", "elapsedms", "phase"})
+# What no policy writes: without one of these a row is a policy's, or an event.
+_GATEWAY_SIGNS = frozenset(
+    (
+        *(
+            "isrequestsuccess",
+            "totaltime",
+            "durationms",
+            "timegenerated",
+            "backendtime",
+            "category",
+        ),
+        *("apimsubscriptionid", "calleripaddress", "properties"),
+    )
+)
 _MARKS = frozenset(("correlationid", "category", "requestid", "isrequestsuccess", "metricname"))
 _TICK_NS = 100
+# Any moment: the record's own is taken back, and becomes that of its arrival.
+_UNKNOWN_TIME = "2000-01-01T00:00:00Z"
 _ERROR_COLUMNS = (
     "lasterrorreason",
     "lasterrorsource",
@@ -113,7 +133,51 @@ _ATTRIBUTES = {
 
 
 def _is_row(row: Row) -> bool:
-    return has_column(row, _MARKS)
+    return has_column(row, _MARKS) or policy_events.is_event(row)
+
+
+def _is_line(line: str) -> bool:
+    return self_hosted.is_line(line) or policy_events.is_text(line)
+
+
+def _read_line(line: str) -> GatewayRecord:
+    if self_hosted.is_line(line):
+        if name := self_hosted.read_event_name(line):
+            raise NotARequest("event", f"an event of the gateway ({name}), no request")
+        row = self_hosted.parse_line(line)
+        record = _read_row(row)
+    elif (facts := policy_events.parse_message(line)) is not None:
+        record = _read_message(facts)
+    elif (facts := policy_events.parse_values(line)) is not None:
+        flat = rename(facts)
+        flat.update(facts)
+        record = _read_policy_event(flat)
+    else:
+        raise FieldError("", "expected JSON, or text of a self-hosted gateway or of a policy")
+    record.raw = write_raw(line)
+    return record
+
+
+def _read_message(facts: dict[str, Any]) -> GatewayRecord:
+    """Read an HTTP message: what was asked or answered, and not when."""
+    headers = facts.pop("headers")
+    flat = rename(facts)
+    flat.update(facts)
+    flat["eventtime"] = _UNKNOWN_TIME
+    record = _read_policy_event(flat)
+    record.start_ns = 0
+    _take_headers(record, headers)
+    return record
+
+
+def _take_headers(record: GatewayRecord, headers: Mapping[str, str]) -> None:
+    context = context_from_headers(headers, "policy.")
+    if context.trace_id:
+        _take_trace(record, context)
+        record.outgoing_span_id = context.outgoing_span_id
+    record.ids = distinct((*record.ids, *find_ids(headers)))
+    if agent := headers.get("user-agent", ""):
+        record.attributes = {**record.attributes, "user_agent.original": agent}
 
 
 def _read(flat: FlatRow) -> GatewayRecord:
@@ -129,8 +193,14 @@ def _read(flat: FlatRow) -> GatewayRecord:
         raise NotARequest("category", f"{category or 'a metric'} is not about one request")
     if table in ("apprequests", "appdependencies"):
         raise FieldError("type", f"{table} rows belong to the adapter azure-app-insights")
-    if "requestid" in flat and not _POLICY_SIGNS.isdisjoint(flat):
-        return _read_policy_event(flat)
+    is_a_log = not _GATEWAY_SIGNS.isdisjoint(flat)
+    if not is_a_log and ("eventtype" in flat or "level" in flat):
+        raise NotARequest("event", "an event of the gateway, no request")
+    if not (is_a_log and "correlationid" in flat):
+        facts = policy_events.lay(flat.original)
+        if facts is not None:
+            flat.update(facts)
+            return _read_policy_event(flat)
     return _read_gateway_log(flat)
 
 
@@ -319,47 +389,65 @@ def _graphql(body: object) -> dict[str, str]:
 
 
 def _read_policy_event(flat: FlatRow) -> GatewayRecord:
-    """Read the event that Hopline's policy fragment sends, or one much like it."""
+    """Read what a policy wrote, its facts under the names of `policy_events.FACTS`."""
     request_id = require_text(flat, "requestid")
-    start = require_start(flat, "startedat", "timestamp", "ts", "time")
-    url = split_target(read_text(flat, "url", "path"))
+    elapsed_ns = _elapsed(flat, "elapsedms")
+    start = require_start(flat, "startedat", "eventtime")
+    url = split_target(read_text(flat, "url"))
     backend = split_target(read_text(flat, "backendurl"))
     record = GatewayRecord(
         gateway=GATEWAY,
         record_id=request_id.lower(),
         start_ns=start.ns,
-        instance=resource_name(read_text(flat, "service", "servicename")),
+        instance=resource_name(read_text(flat, "service")).partition(".")[0],
         source="policy-event",
         ids=(Id("apim_correlation_id", request_id),),
         resolution_ns=_TICK_NS,
+        duration_ns=elapsed_ns,
+        backend_ns=_elapsed(flat, "backendms"),
         method=read_text(flat, "method"),
         scheme=url.scheme,
-        host=url.host,
+        host=url.host or read_text(flat, "host"),
         path=url.path,
-        status=_status(flat, "status", "responsecode"),
+        status=_status(flat, "status"),
         api=read_text(flat, "api"),
         api_revision=read_text(flat, "revision"),
         operation=read_text(flat, "operation"),
         product=read_text(flat, "product"),
-        consumer=read_text(flat, "subscription", "identity"),
+        consumer=read_text(flat, "subscription"),
         user=read_text(flat, "user"),
         region=read_text(flat, "region"),
         client_address=read_text(flat, "clientip"),
         backend_host=backend.host,
         backend_path=backend.path,
         backend_status=_status(flat, "backendstatus") or None,
+        request_bytes=_size(flat, "requestsize"),
+        response_bytes=_size(flat, "responsesize"),
         attributes=read_texts(flat, _ATTRIBUTES),
         raw=raw_text(flat),
     )
-    record.duration_ns = read_duration_ns(flat, "elapsedms")
-    record.backend_ns = read_duration_ns(flat, "backendms")
-    if record.duration_ns is not None and record.backend_ns is not None:
-        record.gateway_ns = max(0, record.duration_ns - record.backend_ns)
+    if is_missing(flat.get("startedat")) and elapsed_ns is not None:
+        # the time is when the policy ran, and the elapsed one from the request's beginning to there
+        record.start_ns -= elapsed_ns
+        record.attributes = {**record.attributes, "reading.start": "time of the event - elapsed"}
+    if elapsed_ns is not None and record.backend_ns is not None:
+        record.gateway_ns = max(0, elapsed_ns - record.backend_ns)
+    for name in _ERROR_FIELDS:
+        if f"error{name}" in flat:
+            flat.setdefault(f"lasterror{name}", flat[f"error{name}"])
     is_failed = _set_error(record, flat)
     _set_policy_context(record, flat)
     settle(record, is_failed=is_failed)
     record.quality = check(record, POLICY_PROFILE, start_resolution_ns=start.resolution_ns)
     return record
+
+
+def _elapsed(flat: FlatRow, name: str) -> int | None:
+    """Return a duration in ms, or as .NET writes a TimeSpan (`00:00:00.1230000`)."""
+    value = flat.get(name)
+    if isinstance(value, str) and ":" in value:
+        return parse_timespan_ns(value, name)
+    return read_duration_ns(flat, name)
 
 
 def _set_policy_context(record: GatewayRecord, flat: FlatRow) -> None:
@@ -403,9 +491,17 @@ def _size(flat: FlatRow, name: str) -> int | None:
     return size if size is None or size >= 0 else None
 
 
+_read_row = read_named(_read)
+
 ADAPTER = Adapter(
     name="azure-apim",
     product="Azure API Management",
-    reader=Reader(is_row=_is_row, read_row=read_named(_read), finish=merge_side_logs),
+    reader=Reader(
+        is_row=_is_row,
+        read_row=_read_row,
+        is_line=_is_line,
+        read_line=_read_line,
+        finish=merge_side_logs,
+    ),
     source="https://learn.microsoft.com/azure/api-management/gateway-log-schema-reference",
 )

@@ -2,7 +2,8 @@
 Application Insights telemetry of Azure API Management: the source that knows the trace id.
 
 Read: `AppRequests` and `AppDependencies` rows (workspace names), `requests` and `dependencies`
-(classic names), and both inside a `{"records": […]}` export. A request becomes the gateway record
+(classic names), both inside a `{"records": […]}` export, the envelopes that SDKs send, and blobs of
+the old continuous export. A request becomes the gateway record
 of `azure-apim`; a dependency is the call to the backend, and its id is what API Management sends
 on as parent, so the mesh ingress span has it as its parent. Telemetry of other applications in the
 same table is passed over.
@@ -19,6 +20,7 @@ import re
 from collections.abc import Sequence
 
 from collector.attributes import REQUEST_KEY
+from collector.decode.azure import telemetry
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
@@ -26,7 +28,6 @@ from collector.decode.azure.rows import (
     read_columns,
     read_duration_ns,
     read_named,
-    rename,
     require_start,
 )
 from collector.decode.context import distinct, find_ids
@@ -82,7 +83,9 @@ _ANONYMOUS = "0.0.0.0"  # noqa: S104 an address that Application Insights writes
 
 def _is_row(row: Row) -> bool:
     kind = row.get("Type")
-    return has_column(row, _MARKS) or (isinstance(kind, str) and kind.lower() in _TYPES)
+    if has_column(row, _MARKS) or (isinstance(kind, str) and kind.lower() in _TYPES):
+        return True
+    return telemetry.is_enveloped(row)
 
 
 def _read(flat: FlatRow) -> GatewayRecord:
@@ -316,6 +319,6 @@ def _target(record: GatewayRecord) -> tuple[str, str, str]:
 ADAPTER = Adapter(
     name="azure-app-insights",
     product="Azure API Management through Application Insights",
-    reader=Reader(is_row=_is_row, read_row=read_named(_read, rename), finish=_merge),
+    reader=Reader(is_row=_is_row, read_row=read_named(_read, telemetry.lay), finish=_merge),
     source="https://learn.microsoft.com/azure/api-management/api-management-howto-app-insights",
 )

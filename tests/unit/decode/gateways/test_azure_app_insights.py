@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from collector.attributes import REQUEST_KEY
 from collector.decode.gateways import get_adapter
 from collector.stitch.join.merge import merge_records
@@ -145,3 +147,104 @@ def test_five_sources_of_one_request_are_merged_into_one_record() -> None:
     assert record.start_ns == 1_956_625_445_007_000_000
     assert (record.kind, record.weight) == ("llm", 4.0)
     assert record.attributes["gen_ai.usage.total_tokens"] == "12"
+
+
+ENVELOPED: dict[str, Any] = {
+    "name": "Microsoft.ApplicationInsights.Request",
+    "time": "2032-01-02T03:04:05.0070000Z",
+    "iKey": "made-up",
+    "sampleRate": 25,
+    "tags": {
+        "ai.operation.id": OPERATION_ID,
+        "ai.operation.parentId": "",
+        "ai.operation.name": "cranes;rev=2 - lift",
+        "ai.cloud.role": "shop.azure-api.net West Europe",
+        "ai.internal.sdkVersion": "apim:1.0",
+    },
+    "data": {
+        "baseType": "RequestData",
+        "baseData": {
+            "ver": 2,
+            "id": REQUEST_SPAN,
+            "name": "GET /cranes/4",
+            "duration": "00:00:00.1005000",
+            "responseCode": "200",
+            "success": True,
+            "url": "https://quay.example/cranes/4",
+            "properties": PROPERTIES,
+        },
+    },
+}
+EXPORTED: dict[str, Any] = {
+    "request": [
+        {
+            "id": REQUEST_SPAN,
+            "name": "GET /cranes/4",
+            "count": 1,
+            "responseCode": 200,
+            "success": True,
+            "url": "https://quay.example/cranes/4",
+            "durationMetric": {"value": 1005000.0, "count": 1.0},
+        }
+    ],
+    "internal": {"data": {"id": "x", "documentVersion": "1.61"}},
+    "context": {
+        "data": {"eventTime": "2032-01-02T03:04:05.007Z", "samplingRate": 25.0},
+        "device": {"roleName": "shop.azure-api.net West Europe"},
+        "operation": {"id": OPERATION_ID, "parentId": "", "name": "cranes;rev=2 - lift"},
+        "custom": {"dimensions": [{name: value} for name, value in PROPERTIES.items()]},
+    },
+}
+
+
+@pytest.mark.parametrize("row", [ENVELOPED, EXPORTED], ids=["ingestion", "continuous-export"])
+def test_every_shape_of_telemetry_says_what_the_tables_say(row: dict[str, Any]) -> None:
+    """An SDK's envelope and a blob of continuous export become the record of a table's row."""
+    (record,) = ADAPTER.decode(json.dumps(row).encode()).records
+    assert record.record_id == PROPERTIES["Request Id"].lower()
+    assert (record.trace_id, record.status) == (OPERATION_ID, 200)
+    assert (record.duration_ns, record.weight) == (100_500_000, 4.0)
+    assert (record.api, record.operation, record.path) == ("cranes", "lift", "/cranes/4")
+    assert record.start_ns % 1_000_000_000 == 7 * MS
+
+
+def test_dependencies_in_envelopes_are_merged_with_their_request() -> None:
+    """The call to the backend comes as an envelope of its own, whose id is what was sent on."""
+    dependency = {
+        **ENVELOPED,
+        "tags": {**ENVELOPED["tags"], "ai.operation.parentId": REQUEST_SPAN},
+        "data": {
+            "baseType": "RemoteDependencyData",
+            "baseData": {
+                "id": DEPENDENCY_SPAN,
+                "name": "GET /berths",
+                "duration": "00:00:00.0802500",
+                "resultCode": "200",
+                "success": True,
+                "data": "https://mesh.quay.example/berths",
+                "type": "HTTP",
+                "properties": PROPERTIES,
+            },
+        },
+    }
+    (record,) = ADAPTER.decode(json.dumps([ENVELOPED, dependency]).encode()).records
+    assert (record.outgoing_span_id, record.backend_ns) == (DEPENDENCY_SPAN, 80_250_000)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"name": "x", "time": "t", "data": {"baseType": "MessageData", "baseData": {}}},
+        {"event": [{}], "internal": {}, "context": {}},
+    ],
+)
+def test_other_telemetry_in_envelopes_is_passed_over(row: dict[str, Any]) -> None:
+    """Traces, events and metrics are about no request."""
+    decoded = ADAPTER.decode(json.dumps(row).encode())
+    assert [each.code for each in decoded.ignored] == ["category"]
+
+
+def test_a_sampling_rate_that_is_none_is_refused() -> None:
+    """A weight made of it would count too much or nothing."""
+    (error,) = ADAPTER.decode(json.dumps({**ENVELOPED, "sampleRate": 0}).encode()).rejected
+    assert error.field == "sampleRate"
