@@ -311,7 +311,7 @@ class Unwrapper:
             yield Opened(RecordError(-1, reason, where))
             return
         self.is_repaired |= bodies.is_repaired
-        for each in bodies.entries:
+        for each in without_tags(bodies.entries):
             yield from self.open(each, instance, depth + 1)
 
     def _decoded(self, name: str, text: str) -> str:

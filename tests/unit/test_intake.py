@@ -231,7 +231,7 @@ async def test_records_with_impossible_times(intake: Intake, tmp_path: Path) -> 
     day_ns = 86_400_000_000_000
     records = [
         record(1),
-        record(2, start_ns=0),
+        record(2, start_ns=1),
         record(3, start_ns=NOW_NS + 2 * day_ns),
         record(4),
     ]
