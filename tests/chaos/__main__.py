@@ -2,14 +2,14 @@
 Run the cases and write what became of them into README.md beside this.
 
 `python -m tests.chaos [--scale 0.1] [CASE ...]`; without a case all run. The table keeps the rows
-of the cases that are not run.
+of the cases that are not run, and a case's row is written after each of its runs.
 """
 
 import argparse
 import re
 import sys
-import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,10 @@ from tests.chaos.cases import (
 )
 from tests.chaos.disks import KINDS, MIB, CannotMountError
 from tests.chaos.ledger import Outcome
+from tests.chaos.leftovers import clear_leftovers, run_folder
 
 _README = Path(__file__).with_name("README.md")
+_LOGS = Path(".chaos")
 _HEAD = "| case | runs | tried | acknowledged | lost | doubled | refused | queryable after |\n"
 _RULE = "|---|---|---|---|---|---|---|---|\n"
 _ROW = re.compile(r"^\| `([\w-]+)`.*\n", re.MULTILINE)
@@ -55,37 +57,57 @@ def _cases() -> dict[str, tuple[int, Run]]:
 
 
 def main() -> int:
-    """Run, print, write; return 1 when anything was lost or doubled."""
+    """Run, print, write; return 1 when anything was lost or doubled, or a run did not end."""
     cases = _cases()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("case", nargs="*", choices=[[], *cases], help="which ones; all")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the runs")
     parser.add_argument("--limit-s", type=float, default=7200, help="start no run after so long")
     options = parser.parse_args()
-    begin = time.monotonic()
-    is_bad = False
+    for folder in clear_leftovers():
+        print(f"cleared what a killed run had left: {folder.name}", flush=True)
+    end = time.monotonic() + options.limit_s
+    is_good = True
     for name in options.case or cases:
         runs, run = cases[name]
-        total, done = Outcome(), 0
-        for _ in range(max(round(runs * options.scale), 1)):
-            if time.monotonic() - begin > options.limit_s:
-                break
-            with tempfile.TemporaryDirectory(prefix="hopline-chaos-") as folder:
-                try:
-                    total.add(run(Path(folder)))
-                except CannotMountError as exc:
-                    print(f"{name}: cannot mount: {exc}", flush=True)
-                    break
-            done += 1
-        if done:
-            is_bad |= bool(total.lost or total.doubled)
-            row = (
-                f"| `{name}` | {done} | {total.tried:,} | {total.acknowledged:,} | {total.lost} "
-                f"| {total.doubled} | {total.refused:,} | {total.queryable_s:.0f} s |\n"
-            )
-            print(row, end="", flush=True)
-            _write(name, row, list(cases))
-    return int(is_bad)
+        is_good &= _repeat(name, run, max(round(runs * options.scale), 1), end, list(cases))
+    return int(not is_good)
+
+
+def _repeat(name: str, run: Run, runs: int, end: float, order: list[str]) -> bool:
+    total, done, unfinished = Outcome(), 0, 0
+    while done < runs and time.monotonic() < end:
+        with run_folder() as folder:
+            try:
+                total.add(run(folder))
+            except CannotMountError as exc:
+                print(f"{name}: cannot mount: {exc}", flush=True)
+                return True
+            except Exception:
+                unfinished += 1
+                _keep_log(folder, f"{name}-{done}", traceback.format_exc())
+        done += 1
+        row = (
+            f"| `{name}` | {_describe_runs(done, unfinished)} | {total.tried:,} "
+            f"| {total.acknowledged:,} | {total.lost} | {total.doubled} | {total.refused:,} "
+            f"| {total.queryable_s:.0f} s |\n"
+        )
+        print(row, end="", flush=True)
+        _write(name, row, order)
+    return not (total.lost or total.doubled or unfinished)
+
+
+def _describe_runs(done: int, unfinished: int) -> str:
+    return f"{done}, of which {unfinished} did not end well" if unfinished else str(done)
+
+
+def _keep_log(folder: Path, name: str, failure: str) -> None:
+    """Keep what the service said, to look into it."""
+    _LOGS.mkdir(exist_ok=True)
+    log = folder / "hopline.log"
+    text = log.read_text(errors="replace") if log.exists() else ""
+    (_LOGS / f"{name}-{int(time.time())}.log").write_text(f"{failure}\n{text}")
+    print(f"{name}: {failure.splitlines()[-1]}", flush=True)
 
 
 def _write(name: str, row: str, order: list[str]) -> None:

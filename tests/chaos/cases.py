@@ -40,7 +40,7 @@ def nearly_full_disk(
             "data_dir": str(disk / "data"),
             "min_free_bytes": str(floor_bytes),
         }
-        service = start_service(folder, **settings)
+        service = start_bound_service(folder, **settings)
         try:
             ledger = Ledger(service.http_port)
             with ledger.sending():
@@ -53,7 +53,7 @@ def nearly_full_disk(
                 service.kill(role)
             service.stop()
             # what was found broken at the start is loaded again by then
-            service = start_service(folder, **settings)
+            service = start_bound_service(folder, **settings)
             time.sleep(2)
             queryable_s += wait_until_loaded(service.data_dir)
         finally:
@@ -63,10 +63,10 @@ def nearly_full_disk(
 
 def killed(folder: Path, *, roles: tuple[str, ...], kills: int, gap_s: float = 1.5) -> Outcome:
     """Kill -9 of the processes again and again while spans and records are sent."""
-    service = start_service(folder)
+    service = start_bound_service(folder)
     rng = random.Random(kills)
     try:
-        ledger = Ledger(service.http_port, pause_s=0.02)
+        ledger = Ledger(service.http_port, spans_per_s=4000)
         with ledger.sending():
             for _ in range(kills):
                 time.sleep(rng.uniform(0.2, gap_s))
@@ -135,18 +135,23 @@ def _read_what_is_left(path: Path) -> tuple[list[bytes], bool]:
     return found, False
 
 
-def engine_outage(folder: Path, *, outage_s: float) -> Outcome:
+def engine_outage(folder: Path, *, outage_s: float, spans_per_s: float = 20_000) -> Outcome:
     """The store process cannot run for a while; what comes meanwhile waits in the journal."""
-    service = start_service(folder)
+    service = start_bound_service(folder, journal_max_bytes=str(64 << 30))
     try:
-        ledger = Ledger(service.http_port, traces=50, pause_s=0.01)
+        ledger = Ledger(service.http_port, traces=100, senders=4, spans_per_s=spans_per_s)
         with ledger.sending():
             time.sleep(1)
             stopped = service.pids()["store"]
             os.kill(stopped, signal.SIGSTOP)
             time.sleep(outage_s)
             os.kill(stopped, signal.SIGKILL)
-        queryable_s = wait_until_loaded(service.data_dir, 600)
+        queryable_s = wait_until_loaded(service.data_dir, 2 * outage_s + 600)
     finally:
         service.stop()
     return ledger.settle(service.data_dir, queryable_s)
+
+
+def start_bound_service(folder: Path, **settings: Any) -> Service:
+    """Start a service that ends with this process, however that ends."""
+    return start_service(folder, parent_pid=str(os.getpid()), **settings)

@@ -168,6 +168,23 @@ async def test_idle_segment_is_sealed_by_age(tmp_path: Path) -> None:
     await journal.close()
 
 
+async def test_segments_grow_while_nobody_loads_them(tmp_path: Path) -> None:
+    """With three segments waiting the next one stays open; once they are loaded it is sealed."""
+    journal = make_journal(tmp_path, age_ms=200)
+    for number in range(3):
+        await journal.append([(Stream.TRACE, MESSAGES[number])])
+        await until(lambda n=number: len(find_sealed(tmp_path / "journal")) == n + 1)
+    for message in MESSAGES[3:6]:
+        await journal.append([(Stream.TRACE, message)])
+        await asyncio.sleep(0.25)  # more than the age; what grows is still one segment
+    assert len(find_sealed(tmp_path / "journal")) == 3
+    for segment in find_sealed(tmp_path / "journal"):
+        segment.path.unlink()
+    await until(lambda: find_sealed(tmp_path / "journal"))
+    assert messages_in(tmp_path) == MESSAGES[3:6]
+    await journal.close()
+
+
 async def test_no_empty_segments(tmp_path: Path) -> None:
     """A journal that never got a message leaves no file."""
     journal = make_journal(tmp_path, age_ms=50)
