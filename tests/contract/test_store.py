@@ -448,7 +448,8 @@ def test_changed_schema_file_is_followed(store: Store, settings: StoreSettings) 
         )
     said: list[str] = []
     assert store.migrate(said.append) == ["0085_id_index_log_mv"]
-    assert said == ["1 of 1: id_index_log_mv: new statement"]
+    assert said[0].endswith("id_index_log_mv: new statement")
+    assert all("id_index_log_mv" in each for each in said)
     ((create,),) = query_rows(
         store,
         "SELECT as_select FROM system.tables WHERE database = {database:String} "
@@ -467,7 +468,7 @@ def test_time_to_live_follows_the_setting(days: int, settings: StoreSettings) ->
         rows = query_rows(
             store,
             "SELECT name, engine_full FROM system.tables WHERE database = {db:String} "
-            "AND engine LIKE '%MergeTree' AND name != 'schema_migration'",
+            "AND engine LIKE '%MergeTree' AND name NOT IN ('schema_migration', 'progress')",
             db=settings.database,
         )
     wanted = f"toIntervalDay({days})" if days else ""

@@ -237,14 +237,15 @@ def test_what_does_not_fit_is_sampled_and_weighed(stage: Stage) -> None:
         make_record(
             number,
             stage.now - 50 * SECOND + number * 50 * MS,
-            trace_id=number_id(stage.n(number + 700)),
+            trace_id=number_id(number + 700),
             status=500 if number % 30 == 0 else 200,
             is_error=number % 30 == 0,
         )
         for number in range(count)
     ]
+    stage.stitch()
     stage.arrive(*(Story(records=records[first : first + 50]) for first in range(0, count, 50)))
-    stage.work._rate = 0.2  # as if 0.2 s of the processor were all there is for one
+    stage.work._rate = 9.0  # time for about a hundred
     stage.stitch()
     rows = stage.rows("status, weight, count()", tail="GROUP BY status, weight ORDER BY status")
     failed = [row for row in rows if row[0] == 500]
@@ -269,19 +270,23 @@ def test_a_failed_trace_is_taken_though_its_record_says_200(stage: Stage) -> Non
     stories = []
     for number in range(40):
         story = joined_story(
-            stage.n(number), stage.now - 50 * SECOND + number * SECOND, failed=number % 2 == 0
+            100_000 + number, stage.now - 50 * SECOND + number * SECOND, failed=number % 2 == 0
         )
         story.records[0].status, story.records[0].is_error = 200, False
         stories.append(story)
-    stage.arrive(*stories)
-    stage.work._rate = 0.05
     stage.stitch()
-    failed = {story.records[0].record_id for story in stories[::2]}
+    stage.arrive(*stories)
+    stage.work._rate = 2.2  # time for about 24, and they come as 40 records and 40 traces
+    stage.stitch()
     weights = dict(stage.rows("request_id, weight"))
-    drawn = {weights[each] for each in failed if each in weights}
-    assert len(drawn) == 1
-    assert len(failed & weights.keys()) * drawn.pop() == pytest.approx(20, rel=0.6)
-    assert len(failed & weights.keys()) > len(weights.keys() - failed)
+    failed = {each.records[0].record_id: each.records[0].trace_id for each in stories[::2]}
+    of_failed = {each: weight for each, weight in weights.items() if each in failed}
+    drawn = {each for each, trace in failed.items() if place_of(trace) < 1 << 63}
+    assert of_failed == dict.fromkeys(drawn, 2)
+    assert 4 < len(drawn) < 16
+    others = [weight for each, weight in weights.items() if each not in failed]
+    assert len(others) < len(drawn)
+    assert all(weight > 2 for weight in others)
 
 
 def test_probes_are_kept_out_of_the_views(stage: Stage) -> None:
