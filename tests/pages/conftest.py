@@ -22,9 +22,14 @@ _SWITCHES = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium of the system's; playwright's own would have to be downloaded."""
+    """
+    A headless Chromium of the system's; playwright's own would have to be downloaded.
+
+    Not for the whole session: as long as it is there, its event loop runs in this thread, and no
+    other test's can.
+    """
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
