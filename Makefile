@@ -22,8 +22,11 @@ demo: install
 run: install
 	$(BIN)/hopline serve
 
+# Three processes on two cores: much of a test's time is waiting for a service.
+JOBS ?= 3
+
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff check .
