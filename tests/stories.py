@@ -163,6 +163,7 @@ def refused_story(number: int, start_ns: int) -> Story:
         is_error=True,
         backend_host="",
         backend_status=None,
+        attempts=0,
         error_section="inbound",
         error_source="validate-jwt",
         error_reason="TokenExpired",

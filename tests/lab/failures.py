@@ -34,7 +34,7 @@ def _refused(status: int, class_: str) -> Scenario:
     return Scenario(
         f"refused-{status}",
         f"the gateway answers {status} without a call",
-        _failed(_GATEWAY, "gateway", class_, tier=None, has_spans=False),
+        _failed(_GATEWAY, "gateway", class_, tier=None, has_spans=False, is_answered=True),
         status=status,
         policy=Policy(refuses=status),
     )

@@ -1,24 +1,39 @@
 """
-Wrong clocks: OTLP on its way to Hopline, with the spans of some services moved in time.
+Wrong clocks and lost spans: OTLP on its way to Hopline, with the spans of some services changed.
 """
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as messages
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as services
 
 
-class ShiftingForwarder(services.TraceServiceServicer):
+@dataclass(frozen=True, slots=True)
+class Distortion:
+    """
+    What happens to the spans of one service: its clock is *offset_ms* ahead.
+
+    *stretch_ms* is added to its server spans, and those of *lost_kind* never arrive.
+    """
+
+    offset_ms: int = 0
+    stretch_ms: int = 0
+    lost_kind: Literal["", "server", "client"] = ""
+
+
+class DistortingForwarder(services.TraceServiceServicer):
     """
     Receives spans over gRPC and passes them on.
 
-    *offsets_ms* are by service: `ahead` covers the application `ahead` and the proxy `ahead.shop`.
+    *distortions* are by service: `ahead` covers the application `ahead` and the proxy `ahead.shop`.
     """
 
-    def __init__(self, target_port: int, offsets_ms: Mapping[str, int]) -> None:
-        self._offsets_ms = offsets_ms
+    def __init__(self, target_port: int, distortions: Mapping[str, Distortion]) -> None:
+        self._distortions = distortions
         self._channel = grpc.insecure_channel(f"127.0.0.1:{target_port}")
         self._stub = services.TraceServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self._server = grpc.server(ThreadPoolExecutor(4))
@@ -34,17 +49,31 @@ class ShiftingForwarder(services.TraceServiceServicer):
     def Export(  # noqa: N802 - the name of the RPC
         self, request: messages.ExportTraceServiceRequest, context: grpc.ServicerContext
     ) -> messages.ExportTraceServiceResponse:
-        """Move the spans of services with a wrong clock and pass all on."""
+        """Change the spans of services with a distortion and pass all on."""
         for group in request.resource_spans:
             names = [a.value.string_value for a in group.resource.attributes if a.key == _NAME]
-            offset_ms = self._offsets_ms.get(names[0].partition(".")[0], 0) if names else 0
-            for span in (span for scope in group.scope_spans for span in scope.spans):
-                span.start_time_unix_nano += offset_ms * 1_000_000
-                span.end_time_unix_nano += offset_ms * 1_000_000
-                for event in span.events:
-                    event.time_unix_nano += offset_ms * 1_000_000
+            found = self._distortions.get(names[0].partition(".")[0]) if names else None
+            if found is not None:
+                for scope in group.scope_spans:
+                    _distort(scope.spans, found)
         answer: messages.ExportTraceServiceResponse = self._stub.Export(request, timeout=10)
         return answer
 
 
+def _distort(spans: Any, distortion: Distortion) -> None:
+    offset_ns = distortion.offset_ms * 1_000_000
+    for span in spans:
+        span.start_time_unix_nano += offset_ns
+        span.end_time_unix_nano += offset_ns
+        if span.kind == _KINDS["server"]:
+            span.end_time_unix_nano += distortion.stretch_ms * 1_000_000
+        for event in span.events:
+            event.time_unix_nano += offset_ns
+    lost = _KINDS.get(distortion.lost_kind)
+    kept = [span for span in spans if span.kind != lost]
+    del spans[:]
+    spans.extend(kept)
+
+
 _NAME = "service.name"
+_KINDS = {"server": 2, "client": 3}

@@ -159,7 +159,7 @@ _TIMES = (
     Scenario(
         "cache-hit",
         "the gateway answers from its cache",
-        Truth(tier=None, has_spans=False),
+        Truth(tier=None, has_spans=False, is_answered=True),
         policy=Policy(is_cached=True),
         services=_chain(),
     ),

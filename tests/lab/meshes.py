@@ -20,6 +20,7 @@ from collector.demo.topology import (
     Tracer,
     called_services,
 )
+from tests.lab.forwarder import Distortion
 from tests.lab.scenario import INJECTED_MS, Behaviour, Scenario
 
 
@@ -28,7 +29,7 @@ class MeshKind:
     """
     How one mesh differs from the ordinary one.
 
-    `clock_offsets_ms` are by service: the application's clock and its sidecar's are wrong alike.
+    `distortions` are by service: the application's clock and its sidecar's are wrong alike.
     """
 
     tracer: Tracer = Tracer()
@@ -38,7 +39,7 @@ class MeshKind:
     is_b3: bool = False
     has_application_spans: bool = True
     has_waypoint: bool = False
-    clock_offsets_ms: Mapping[str, int] = field(default_factory=dict)
+    distortions: Mapping[str, Distortion] = field(default_factory=dict)
     at_once: int = 3  # requests on their way
 
 
@@ -46,16 +47,29 @@ MESHES = {
     "shop": MeshKind(),
     "clocks": MeshKind(
         access_logs=(),
-        clock_offsets_ms={"ahead": 500, "behind": -200, "slightly-ahead": 50, "far-ahead": 5_000},
+        distortions={
+            "ahead": Distortion(500),
+            "behind": Distortion(-200),
+            "slightly-ahead": Distortion(50),
+            "far-ahead": Distortion(5_000),
+            "hours-behind": Distortion(-7_200_000),
+            "longer-and-behind": Distortion(-400, stretch_ms=3),
+        },
     ),
     "edge-clock": MeshKind(
-        access_logs=(), edge_name="late-ingress", clock_offsets_ms={"late-ingress": -350}
+        access_logs=(), edge_name="late-ingress", distortions={"late-ingress": Distortion(-350)}
     ),
     "zipkin-64": MeshKind(Tracer("zipkin-json", is_trace_id_128_bit=False), is_b3=True),
     "old-edge": MeshKind(edge_tracer=Tracer(spawns_upstream_span=False)),
     "bare": MeshKind(has_application_spans=False),
     "logs-only": MeshKind(Tracer("none"), has_application_spans=False),
     "ambient": MeshKind(has_waypoint=True),
+    "lossy": MeshKind(
+        distortions={
+            "lossy": Distortion(lost_kind="server"),
+            "adrift": Distortion(lost_kind="server"),
+        },
+    ),
     "crowd": MeshKind(at_once=8),
 }
 """The meshes by name, in the order in which they run."""
@@ -66,6 +80,9 @@ _KINDS = {
         Service("basket-next", has_sidecar=False),
         Service("prices", has_sidecar=False),
         Service("stripper", instrumentation="none"),
+        Service("lossy", has_sidecar=False),
+        Service("adrift", has_sidecar=False),
+        Service("longer-and-behind", has_sidecar=False),
         Service("outside", has_sidecar=False, instrumentation="headers"),
         Service("limited", inbound_rate_limit=RateLimit(tokens=1, interval_ms=600_000)),
         Service("legacy", tracer=Tracer("zipkin-json"), propagation="b3-multi"),

@@ -16,7 +16,7 @@ import aiohttp
 
 from collector.demo.envoy_config import Collectors
 from collector.demo.mesh import Mesh
-from tests.lab.forwarder import ShiftingForwarder
+from tests.lab.forwarder import DistortingForwarder
 from tests.lab.gateway import SENT_TRACEPARENT, LabGateway
 from tests.lab.meshes import MESHES, build_topology, path_of
 from tests.lab.network import SlowNetwork
@@ -124,9 +124,9 @@ class _Lab:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         collectors = Collectors(self._service.grpc_port, self._service.http_port, self._zipkin_port)
-        offsets_ms = MESHES[self._name].clock_offsets_ms
-        if offsets_ms:
-            forwarder = ShiftingForwarder(self._service.grpc_port, offsets_ms)
+        distortions = MESHES[self._name].distortions
+        if distortions:
+            forwarder = DistortingForwarder(self._service.grpc_port, distortions)
             stack.callback(forwarder.stop)
             collectors = Collectors(forwarder.port, self._service.http_port, self._zipkin_port)
         mesh = Mesh(build_topology(self._name, self._scenarios), collectors, self._folder)
@@ -160,16 +160,22 @@ class _Lab:
         return None
 
     async def _send(self, scenario: Scenario) -> Sent:
-        """Send one request, after its twin if it has one."""
+        """Send one request, and its twin if it has one."""
         trace_id = secrets.token_hex(16)
         headers = {"User-Agent": "lab/1"}
         if scenario.policy.carries == "client-request-id":
             headers["x-request-id"] = str(uuid.uuid4())
         elif scenario.is_traced:
             headers["traceparent"] = f"00-{trace_id}-{secrets.token_hex(8)}-01"
-        if scenario.has_twin:
+        if scenario.twin == "before":
             await self._send_one(scenario, headers, trace_id)
-        return await self._send_one(scenario, headers, trace_id)
+        if scenario.twin == "beside":
+            both = (self._send_one(scenario, headers, trace_id) for _ in range(2))
+            return (await asyncio.gather(*both))[0]
+        sent = await self._send_one(scenario, headers, trace_id)
+        if scenario.twin == "after":
+            await self._send_one(scenario, headers, trace_id)
+        return sent
 
     async def _send_one(
         self, scenario: Scenario, headers: Mapping[str, str], trace_id: str

@@ -85,7 +85,9 @@ class Truth:
     be found. `findings` have to be there, `may_find` are as true and need not. `reason` has to
     be part of the verdict's, `acts` are what layers did (None: anything). `tier` None: there
     is nothing to join. `may_join`: no id joins it, so an answer without spans is no wrong one, and
-    one with spans is judged by tier 4.
+    one with spans is judged by tier 4. `is_answered`: the gateway answered by itself.
+    `is_provisional`: a source that never comes is still waited for, and the verdict says so; what
+    the caller got then is not known.
     """
 
     hop: str = ""
@@ -103,6 +105,8 @@ class Truth:
     may_join: bool = False
     records: int = 1
     has_spans: bool = True
+    is_answered: bool = False
+    is_provisional: bool = False
     expected: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -114,8 +118,9 @@ class Scenario:
     `edge` holds options of the mesh ingress's route, `services` what each service does: the first
     is called by the ingress. `status` is what the caller gets, 0 no answer within `patience_s`.
     `takes_ms` is how long it should take, None: as long as what is injected. With `is_alone`
-    nothing else runs meanwhile. `weight` multiplies the requests. `has_twin`: the same caller
-    sends another request with the same ids just before. `outer` is a second gateway in front.
+    nothing else runs meanwhile. `weight` multiplies the requests. `twin`: the same caller sends
+    another request with the same ids before, after or beside it. `outer` is a second gateway in
+    front.
     """
 
     name: str
@@ -131,7 +136,7 @@ class Scenario:
     takes_ms: float | None = None
     is_alone: bool = False
     is_traced: bool = True
-    has_twin: bool = False
+    twin: Literal["", "before", "after", "beside"] = ""
     weight: int = 1
 
     @property

@@ -242,10 +242,13 @@ def _wrong_join(sent: Sent, answer: Document) -> Iterator[str]:
 
 def _wrong_rest(sent: Sent, answer: Document) -> Iterator[str]:
     # A caller that went away got no status; what the gateway logged then is its own affair.
-    if sent.status:
+    truth = sent.scenario.truth
+    if sent.status and not truth.is_provisional:
         yield from _wrong("status", sent.status, answer["status"])
     states = {item["source"]: item["status"] for item in answer["expected"]}
-    for source, status in sent.scenario.truth.expected.items():
+    yield from _wrong("answered at the gateway:", truth.is_answered, answer["answered_at_gateway"])
+    yield from _wrong("provisional:", truth.is_provisional, answer["verdict"]["provisional"])
+    for source, status in truth.expected.items():
         yield from _wrong(f"expected {source}", status, states.get(source))
 
 

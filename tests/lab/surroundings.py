@@ -6,7 +6,7 @@ What is injected is the same as elsewhere, so that only the surroundings can lea
 
 from typing import Any
 
-from collector.demo.topology import Call, Route, Work
+from collector.demo.topology import Call, Route, Together, Work
 from tests.lab.scenario import INJECTED_MS, Behaviour, Carrier, Policy, Scenario, Truth
 
 _SLOW = int(INJECTED_MS)
@@ -66,6 +66,8 @@ _CLOCKS = (
     _off("behind", "the callee's clock is 200 ms slow"),
     _off("slightly-ahead", "the callee's clock is 50 ms fast"),
     _off("far-ahead", "the callee's clock is 5 s fast"),
+    _off("hours-behind", "the callee's clock is two hours slow", expected={"spans": "arrived"}),
+    _off("longer-and-behind", "a slow clock, and the callee outlasts the call by 3 ms"),
     Scenario(
         "clocks-disagree",
         "a fast clock calls a slow one",
@@ -119,13 +121,66 @@ _CLOCKS = (
     ),
 )
 
+_LOST = (
+    Scenario(
+        "server-span-lost",
+        "the server span of an application is lost, the calls that it made are not",
+        _slow("service basket"),
+        services={
+            "front": Behaviour((Work(2), Call("lossy"))),
+            "lossy": Behaviour((Work(2), Call("basket"))),
+            "basket": Behaviour((Work(_SLOW),)),
+        },
+        mesh="lossy",
+    ),
+    Scenario(
+        "parent-of-two-lost",
+        "two calls at once name a server span that never came",
+        _slow("service basket", may_find=frozenset({"ORPHAN"})),
+        services={
+            "adrift": Behaviour((Work(2), Together((Call("prices"), Call("basket"))))),
+            "basket": Behaviour((Work(_SLOW),)),
+            "prices": Behaviour((Work(60),)),
+        },
+        mesh="lossy",
+    ),
+    Scenario(
+        "64-bit-ids-without-record",
+        "a gateway that reports nothing sends half of the caller's trace id",
+        _slow(tier=None, records=0),
+        policy=Policy(carries="b3-64", record="never"),
+        services=_CHAIN,
+        mesh="zipkin-64",
+    ),
+    Scenario(
+        "gateway-that-left-and-is-late",
+        "the gateway gives up, and its row is still expected: to the mesh it is a client that left",
+        _failed(
+            "",
+            "client",
+            "client_abort",
+            may_find=frozenset({"TIMEOUT_LONGER_INSIDE"}),
+            tier=None,
+            records=0,
+            is_provisional=True,
+        ),
+        status=504,
+        policy=Policy(timeout_ms=150, record="never"),
+        services={
+            "front": Behaviour((Work(2), Call("basket"))),
+            "basket": Behaviour((Work(500),)),
+        },
+        takes_ms=150,
+    ),
+)
+
 _TWINS = (
     Scenario(
         "same-trace-again",
         "the caller sends two requests in one trace",
         _slow(),
         services=_CHAIN,
-        has_twin=True,
+        twin="before",
     ),
     Scenario(
         "same-trace-passed-on",
@@ -133,7 +188,7 @@ _TWINS = (
         _slow(tier=1),
         policy=Policy(carries="traceparent-passed"),
         services=_CHAIN,
-        has_twin=True,
+        twin="before",
     ),
     Scenario(
         "same-request-id-again",
@@ -141,7 +196,24 @@ _TWINS = (
         _slow(tier=3, findings=frozenset({"APIM_W3C_OFF"})),
         policy=Policy(carries="client-request-id"),
         services=_CHAIN,
-        has_twin=True,
+        twin="before",
+    ),
+    Scenario(
+        "sent-again-after-a-failure",
+        "a failed request is sent again under the same header, which the gateway passes on",
+        _failed("service basket", "app", "server_error", tier=1),
+        status=502,
+        policy=Policy(carries="traceparent-passed"),
+        services=_FAILING,
+        twin="after",
+    ),
+    Scenario(
+        "two-at-once-under-one-header",
+        "two requests at once under one header, which the gateway passes on",
+        _slow(tier=1),
+        policy=Policy(carries="traceparent-passed"),
+        services=_CHAIN,
+        twin="beside",
     ),
     Scenario(
         "record-twice",
@@ -164,6 +236,7 @@ _TWO_GATEWAYS = (
             tier=None,
             records=2,
             has_spans=False,
+            is_answered=True,
         ),
         status=429,
         outer=Policy(),
@@ -292,5 +365,5 @@ _CROWD = (
     ),
 )
 
-SURROUNDINGS = (*_MESHES, *_CLOCKS, *_TWINS, *_TWO_GATEWAYS, *_DEPTHS, *_CROWD)
+SURROUNDINGS = (*_MESHES, *_CLOCKS, *_LOST, *_TWINS, *_TWO_GATEWAYS, *_DEPTHS, *_CROWD)
 """The kinds with odd surroundings."""

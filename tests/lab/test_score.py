@@ -59,7 +59,9 @@ _RIGHT: dict[str, Any] = {
         "outcome": "ok",
         "reason": "the basket is slow",
         "hop": -1,
+        "provisional": False,
     },
+    "answered_at_gateway": False,
     "findings": [{"rule": "CLOCK"}],
 }
 
@@ -101,6 +103,8 @@ def test_no_answer_is_wrong_in_every_part() -> None:
         (("acts",), [], "acts set(), not {'retry'}"),
         (("hops", 1, "critical_ms"), 300.0, "hops hold the answer up for 308000000 ns of"),
         (("spans", 0, "on_critical_path"), False, "spans and path disagree about who is on it"),
+        (("verdict", "provisional"), True, "provisional: True, not False"),
+        (("answered_at_gateway",), True, "answered at the gateway: True, not False"),
     ],
 )
 def test_wrong_part_is_seen(path: tuple[Any, ...], value: object, said: str) -> None:
