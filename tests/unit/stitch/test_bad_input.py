@@ -300,9 +300,9 @@ def test_a_hostile_shape_takes_linear_time(shape: Callable[[TraceBuilder, int], 
     """Depth, breadth, orphans, circles, copies: 8,000 spans come back within seconds."""
     trace = TraceBuilder()
     shape(trace, 8_000)
-    began = time.perf_counter()
+    began = time.process_time()
     timeline = stitch([record(total=900, trace_id=TRACE)], trace.spans, now_ns=LONG_AFTER)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     check_invariants(timeline)
     assert timeline.start_ns == START
 
@@ -311,10 +311,10 @@ def test_a_hundred_thousand_spans_come_back() -> None:
     """A trace of 100,000 spans is slow to read and still a timeline."""
     trace = TraceBuilder()
     _fan(trace, 100_000)
-    began = time.perf_counter()
+    began = time.process_time()
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
-    # Two to four seconds on an idle core; the rest is for busy machines.
-    assert time.perf_counter() - began < 30
+    # Two to four seconds of one core; a square of the number would take hours.
+    assert time.process_time() - began < 60
     assert len(timeline.spans) == 100_000
     total = timeline.duration_ns or 0
     assert sum(phase.duration_ns for phase in timeline.phases) == total
