@@ -121,13 +121,20 @@ class Unwrapper:
     """
     Opens the entries of one body, in their order.
 
-    *is_row* and *is_line* tell what the adapter reads itself. Lines that were cut wait for their
-    rest: call `finish` at the end.
+    *is_row* and *is_line* tell what the adapter reads itself, *is_whole* which other objects are
+    no envelope although they have a text in them. Lines that were cut wait for their rest: call
+    `finish` at the end.
     """
 
-    def __init__(self, is_row: Callable[[Row], bool], is_line: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        is_row: Callable[[Row], bool],
+        is_line: Callable[[str], bool],
+        is_whole: Callable[[Row], bool],
+    ) -> None:
         self._is_row = is_row
         self._is_line = is_line
+        self._is_whole = is_whole
         self._bytes_left = _MOST_BYTES
         self._pieces: dict[tuple[str, str], list[str]] = {}
         self.is_repaired = False
@@ -182,7 +189,10 @@ class Unwrapper:
             if not _is_blank(row):
                 yield Opened(row, instance)
         elif found is None and payload.__class__ is str:
-            yield from self._open_piece(payload, row, instance, depth)
+            if self._is_whole(row):
+                yield Opened(row, instance)
+            else:
+                yield from self._open_piece(payload, row, instance, depth)
         else:
             yield from self.open(payload, instance, depth + 1)
 

@@ -132,7 +132,7 @@ def read_body(reader: Reader, body: bytes) -> Reading:
         TooLarge: what is compressed inside is too large. Never retried.
     """
     bodies = split_body(body)
-    unwrapper = Unwrapper(reader.is_row, reader.is_line)
+    unwrapper = Unwrapper(reader.is_row, reader.is_line, is_program_row)
     reading = Reading(reader)
     for entry in without_tags(bodies.entries):
         if entry.__class__ is dict and reader.is_row(entry):  # nearly always

@@ -1,5 +1,6 @@
 """Lines that a program writes about itself are told from its access log."""
 
+import json
 from typing import Any
 
 import pytest
@@ -50,6 +51,17 @@ def test_a_program_s_row_has_a_level_and_words_and_no_request(
 ) -> None:
     """An access log in JSON may have a level too: what is of a request tells it apart."""
     assert is_program_row(row) is is_own
+
+
+@pytest.mark.parametrize("name", find_adapters())
+@pytest.mark.parametrize("words", ["msg", "message"])
+def test_a_program_s_row_is_one_although_its_words_could_be_a_line(name: str, words: str) -> None:
+    """What stands in its message is no request either, with a shipper's envelope and without."""
+    row = {"level": "info", "ts": 1772600767.1, words: "the listener is up", "source": "host"}
+    wrapped = {"log": json.dumps(row), "stream": "stdout"}
+    decoded = get_adapter(name).decode(json.dumps([row, wrapped]).encode())
+    assert not decoded.rejected, decoded.rejected
+    assert [each.code for each in decoded.ignored] == ["event"] * 2
 
 
 @pytest.mark.parametrize("name", find_adapters())
