@@ -266,7 +266,7 @@ def hostile() -> Call:
     return visit("istio-ingressgateway", "storefront", f"GET /shop/{BIDI}", 0, 80, evil)
 
 
-def row(
+def gateway_row(
     chance: random.Random,
     told_start_ns: int,
     backend_ms: float,
@@ -323,7 +323,7 @@ def with_record(
     trace_id = f"{chance.getrandbits(128) | 1 << 124:032x}"
     outgoing = f"{chance.getrandbits(64) | 1 << 60:016x}"
     header = {"traceparent": f"00-{trace_id}-{outgoing}-01"}
-    record = row(
+    record = gateway_row(
         chance, start_ns, root.ms + 5, operation, status, BackendRequestHeaders=header, **given
     )
     return Told(trace_id, start_ns + 4 * MS, root, record, outgoing)
@@ -360,7 +360,7 @@ def build_scene(now_ns: int, requests: int = 120, wide_spans: int = 10_000) -> S
         told.append(with_record(chance, start_ns, root, operation))
     failing = ordinary(chance, "place-order")
     _fail(failing)
-    refused = row(
+    refused = gateway_row(
         chance, now_ns - 4 * MINUTE, 0, "place-order", 401, TotalTime=3, BackendTime=0,
         BackendResponseCode=None, BackendUrl=None, BackendMethod=None, IsRequestSuccess=False,
         LastErrorReason="TokenExpired", LastErrorSource="validate-jwt", LastErrorSection="inbound",

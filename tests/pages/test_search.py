@@ -1,11 +1,14 @@
 """The page that finds requests."""
 
+import json
+import random
 import re
 
 from playwright.sync_api import expect
 
 from tests.pages.opening import Opener
-from tests.pages.scene import Scene
+from tests.pages.scene import Scene, gateway_row, now_ns
+from tests.service import Service
 
 
 def test_filters_suggest_values_that_are_there(opener: Opener) -> None:
@@ -104,3 +107,35 @@ def test_rows_copy_as_markdown(opener: Opener) -> None:
     copied = str(page.evaluate("navigator.clipboard.readText()"))
     assert "| 503 | POST /shop/orders |" in copied
     assert page.url in copied
+
+
+def test_live_rows_come_by_themselves_and_hold_still_while_read(
+    opener: Opener, service: Service
+) -> None:
+    """New requests appear on top; once one has scrolled they wait until they are asked for."""
+    page = opener.open("requests", {"live": "1"})
+    expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
+    first = _send_hello(service, 1)
+    expect(page.locator("a.row-link").first).to_have_text("GET /hello/1")
+    assert first in (page.locator("a.row-link").first.get_attribute("href") or "")
+    page.mouse.wheel(0, 400)
+    page.wait_for_timeout(100)
+    rows = page.locator("a.row-link").all_inner_texts()
+    _send_hello(service, 2)
+    button = page.get_by_role("button", name="1 new request: show")
+    expect(button).to_be_visible()
+    assert page.locator("a.row-link").all_inner_texts() == rows
+    button.click()
+    expect(page.locator("a.row-link").first).to_have_text("GET /hello/2")
+    page.get_by_role("button", name="Live").click()
+    expect(page.locator("[aria-sort=descending]")).to_contain_text("Duration")
+
+
+def _send_hello(service: Service, number: int) -> str:
+    chance = random.Random(f"hello {number}")
+    row = gateway_row(
+        chance, now_ns(), 4, "list-items", 200, Url=f"https://api.shop.example/hello/{number}"
+    )
+    status, answer = service.post("/v1/gateway/azure-apim", json.dumps([row]).encode())
+    assert (status, answer["accepted"]) == (200, 1), answer
+    return str(row["CorrelationId"])

@@ -58,6 +58,43 @@ export function useAccess() {
  * @returns {Promise<any>} parsed JSON, or text where another type was accepted
  */
 export async function ask(path, params = {}, { signal, accept = "application/json" } = {}) {
+  const answer = await request(path, params, accept, signal);
+  return accept === "application/json" ? answer.json() : answer.text();
+}
+
+/**
+ * Listen to server-sent events until the stream ends. (An EventSource could not send the token.)
+ * @param {string} path
+ * @param {Record<string, any>} params
+ * @param {(kind: string, body: any) => void} hear
+ * @param {AbortSignal} signal
+ */
+export async function listen(path, params, hear, signal) {
+  const answer = await request(path, params, "text/event-stream", signal);
+  if (!answer.body) return;
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text += value;
+    const events = text.split("\n\n");
+    text = events.pop() || "";
+    for (const event of events) {
+      const lines = event.split("\n");
+      const kind = (lines.find((line) => line.startsWith("event: ")) || "event: message").slice(7);
+      const data = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6)).join("\n");
+      if (data) hear(kind, JSON.parse(data));
+    }
+  }
+}
+
+/**
+ * @param {string} path @param {Record<string, any>} params @param {string} accept
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<Response>} an answer that is no error
+ */
+async function request(path, params, accept, signal) {
   const given = Object.entries(params).filter(([, value]) => value !== undefined && value !== "");
   const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
   const token = sessionStorage.getItem(TOKEN);
@@ -79,7 +116,7 @@ export async function ask(path, params = {}, { signal, accept = "application/jso
     access = "open";
     tell();
   }
-  if (answer.ok) return accept === "application/json" ? answer.json() : answer.text();
+  if (answer.ok) return answer;
   let told = { code: "http", message: "HTTP " + answer.status, hint: "" };
   try {
     told = (await answer.json()).error || told;

@@ -2,11 +2,12 @@
 
 import { change } from "../address.js";
 import { useAnswer } from "../ask.js";
-import { html } from "../html.js";
+import { html, useMemo } from "../html.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Head } from "../shell.js";
 import { Text, count, durationMs, plain, plural } from "../text.js";
 import { Filters, readFilters } from "./filters.js";
+import { useLive } from "./live.js";
 import { Rows, nameOf } from "./rows.js";
 import { DEFAULT_START, Times, readRange } from "./times.js";
 
@@ -16,25 +17,33 @@ const MOST = 500;
 /** @param {{params: Record<string, string>}} props */
 export function SearchPage({ params }) {
   const filters = readFilters(params);
-  const order = params.order || "-duration";
+  const isLive = params.live === "1";
+  const order = isLive ? "-start" : params.order || "-duration";
   const limit = Math.min(MOST, Number(params.limit) || PAGE);
   const times = { start: params.start || DEFAULT_START, end: params.end };
   const { data, failure, isLoading, again } = useAnswer("api/v1/requests",
     { ...filters, ...times, order, limit, cursor: params.cursor });
   const { data: apis } = useAnswer("api/v1/apis", times);
-  const rows = data ? data.requests : [];
+  const found = useMemo(() => (data ? data.requests : []), [data]);
+  const live = useLive(isLive, filters, found);
+  const rows = live.rows;
   return html`<div class="search">
     <${Head} title="Requests" name=${titleOf(filters)} markdown=${() => asMarkdown(rows)} />
     <div class="card search-bar">
       <${Filters} params=${params} rows=${rows} apis=${apis ? apis.apis : []} />
-      <${Times} params=${params} again=${again} />
+      <div class="row"><button type="button" class=${"button live" + (isLive ? " is-on" : "")} aria-pressed=${isLive} title="Show requests as they become known"
+        onClick=${() => change({ live: isLive ? "" : "1", cursor: "", limit: "" }, { step: true })}><span class="live-dot"></span>Live</button>
+      <${Times} params=${params} again=${again} /></div>
     </div>
+    ${isLive && html`<div class="live-line" role="status">${live.problem ? html`<span class="bad"><${Text}>${live.problem}<//></span> Trying again …`
+      : live.waiting ? html`<button type="button" class="button strong" onClick=${live.resume}>${plural(live.waiting, "new request")}: show</button> held back while you read`
+      : "Rows appear as requests become known; they hold still while you scroll."}${live.missed > 0 ? ` ${count(live.missed)} came too fast to be shown.` : ""}</div>`}
     ${failure && html`<${Failed} failure=${failure} again=${again} />`}
     ${isLoading && !data && html`<${Loading} what="Searching …" />`}
     ${data && rows.length > 0 && html`<section class="card list" aria-label="Requests found" aria-busy=${isLoading}>
       <${Rows} rows=${rows} order=${order} />
-      <div class="list-end"><span role="status">${plural(rows.length, "request")} shown${data.next_cursor ? ", there are more" : ", that is all"}</span>
-        ${data.next_cursor && (limit < MOST
+      <div class="list-end"><span role="status">${plural(rows.length, "request")} shown${isLive ? ", the newest" : data.next_cursor ? ", there are more" : ", that is all"}</span>
+        ${!isLive && data.next_cursor && (limit < MOST
           ? html`<button type="button" class="button" onClick=${() => change({ limit: Math.min(MOST, limit + PAGE) })}>Show more</button>`
           : html`<button type="button" class="button" onClick=${() => change({ cursor: data.next_cursor }, { step: true })}>Next ${MOST}</button>`)}
         ${params.cursor && html`<button type="button" class="button" onClick=${() => change({ cursor: "" }, { step: true })}>Back to the first</button>`}
