@@ -11,7 +11,7 @@ from tests.pages.opening import Opener
 from tests.pages.scene import Scene, build_scene, now_ns, send_scene
 from tests.service import Service, start_service
 
-_SWITCHES = [
+SWITCHES = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -22,19 +22,19 @@ _SWITCHES = [
 ]
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """
-    A headless Chromium of the system's; playwright's own would have to be downloaded.
+def find_chromium() -> str | None:
+    """Return the system's Chromium; playwright's own would have to be downloaded."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
 
-    Not for the whole session: as long as it is there, its event loop runs in this thread, and no
-    other test's can.
-    """
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    found = find_chromium()
     if found is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=_SWITCHES)
+        browser = playwright.chromium.launch(executable_path=found, args=SWITCHES)
         yield browser
         browser.close()
 

@@ -27,6 +27,13 @@ function tell() {
   for (const reader of readers) reader();
 }
 
+let drawing = 0;
+
+/** Draw once a frame, however many turns of a wheel come in it. */
+function tellSoon() {
+  if (!drawing) drawing = requestAnimationFrame(() => { drawing = 0; tell(); });
+}
+
 /**
  * Return the relative address of *page*; parameters that are empty are left out.
  * @param {string} page
@@ -65,11 +72,12 @@ export function open(page, params = {}) {
 
 /**
  * Change parameters of this page; an empty value removes one. With *step* the state before is a
- * step back; without, it is replaced, as fits what changes with every key or drag.
+ * step back; without, it is replaced, as fits what changes with every key or drag. What changes
+ * *often*, as while a pointer moves, is drawn once a frame.
  * @param {Record<string, string | number | undefined | null>} changes
- * @param {{step?: boolean}} [how]
+ * @param {{step?: boolean, often?: boolean}} [how]
  */
-export function change(changes, { step = false } = {}) {
+export function change(changes, { step = false, often = false } = {}) {
   const params = { ...current.params };
   for (const [name, value] of Object.entries(changes)) {
     if (value === undefined || value === null || value === "") delete params[name];
@@ -80,7 +88,8 @@ export function change(changes, { step = false } = {}) {
   current = { page: current.page, params };
   if (step) history.pushState(null, "", ownLink());
   else if (!writing) writing = setTimeout(flush, WRITE_AFTER_MS);
-  tell();
+  if (often) tellSoon();
+  else tell();
 }
 
 /** Write what is not in the address bar yet. */

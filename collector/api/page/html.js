@@ -1,14 +1,30 @@
 // Preact and its hooks with htm's templates: what every part of the pages is written in.
 
 import htm from "./vendor/htm/htm.module.js";
-import { h } from "./vendor/preact/preact.mjs";
+import { Component, h } from "./vendor/preact/preact.mjs";
 
-export { Fragment, h, render } from "./vendor/preact/preact.mjs";
+export { h, render } from "./vendor/preact/preact.mjs";
 export {
   useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState,
 } from "./vendor/preact/hooks.mjs";
 
-/** @typedef {import("preact").ComponentChildren} Children */
-
 /** @type {(strings: TemplateStringsArray, ...values: any[]) => any} */
 export const html = htm.bind(h);
+
+/**
+ * Return a part that is drawn again only when one of its values is another one.
+ * @template {Record<string, any>} T
+ * @param {(props: T) => any} draw
+ */
+export function memo(draw) {
+  return class extends Component {
+    /** @param {any} next */
+    shouldComponentUpdate(next) {
+      const before = /** @type {any} */ (this.props);
+      const names = Object.keys(next);
+      return names.length !== Object.keys(before).length || names.some((name) => next[name] !== before[name]);
+    }
+
+    render() { return h(/** @type {any} */ (draw), this.props); }
+  };
+}

@@ -1,36 +1,49 @@
 // Which page shows what.
 
 import { PAGES, follow, useAddress } from "./address.js";
-import { ComparePage } from "./compare/page.js";
-import { HomePage } from "./home/page.js";
-import { html, render } from "./html.js";
-import { DoctorPage } from "./lists/doctor.js";
-import { OutcomesPage } from "./lists/outcomes.js";
-import { SourcesPage } from "./lists/sources.js";
+import { html, render, useEffect, useState } from "./html.js";
 import { Nothing } from "./parts/states.js";
-import { SearchPage } from "./search/page.js";
 import { Shell } from "./shell.js";
-import { RequestPage } from "./timeline/page.js";
 
+/** Each page is loaded when it is opened first; `routes.py` has the same list to load it sooner. */
 /** @type {import("./shell.js").Page[]} */
 const pages = [
-  { segment: "", label: "Home", isListed: true, draw: HomePage },
-  { segment: "requests", label: "Requests", isListed: true, draw: SearchPage },
-  { segment: "request", label: "Request", isListed: false, draw: RequestPage },
-  { segment: "compare", label: "Compare", isListed: true, draw: ComparePage },
-  { segment: "doctor", label: "Doctor", isListed: true, draw: DoctorPage },
-  { segment: "outcomes", label: "Outcomes", isListed: true, draw: OutcomesPage },
-  { segment: "sources", label: "Sources", isListed: true, draw: SourcesPage },
+  { segment: "", label: "Home", isListed: true, load: () => import("./home/page.js") },
+  { segment: "requests", label: "Requests", isListed: true, load: () => import("./search/page.js") },
+  { segment: "request", label: "Request", isListed: false, load: () => import("./timeline/page.js") },
+  { segment: "compare", label: "Compare", isListed: true, load: () => import("./compare/page.js") },
+  { segment: "doctor", label: "Doctor", isListed: true, load: () => import("./lists/doctor.js") },
+  { segment: "outcomes", label: "Outcomes", isListed: true, load: () => import("./lists/outcomes.js") },
+  { segment: "sources", label: "Sources", isListed: true, load: () => import("./lists/sources.js") },
 ];
 for (const { segment } of pages) PAGES.add(segment);
+/** What draws a page, once it is loaded. @type {Map<string, any>} */
+const drawn = new Map();
 
 function App() {
   const { page: segment, params } = useAddress();
   const page = pages.find((each) => each.segment === segment);
   return html`<${Shell} pages=${pages} page=${page}>
-    ${page ? html`<${page.draw} params=${params} key=${page.segment} />`
+    ${page ? html`<${Loaded} page=${page} params=${params} key=${page.segment} />`
     : html`<${Nothing} title="There is no such page" />`}
   <//>`;
+}
+
+/** @param {{page: import("./shell.js").Page, params: Record<string, string>}} props */
+function Loaded({ page, params }) {
+  const [problem, setProblem] = useState("");
+  const [, draw] = useState(0);
+  useEffect(() => {
+    if (drawn.has(page.segment)) return;
+    page.load().then((module) => {
+      drawn.set(page.segment, module.Page);
+      draw((count) => count + 1);
+    }, (error) => setProblem(String(error)));
+  }, [page]);
+  const Page = drawn.get(page.segment);
+  if (Page) return html`<${Page} params=${params} />`;
+  return problem ? html`<${Nothing} title="This page could not be loaded"><p class="quiet">${problem}</p>
+    <button type="button" class="button" onClick=${() => location.reload()}>Load again</button><//>` : null;
 }
 
 /** Links of earlier versions ended in `#<id>`. */

@@ -9,9 +9,9 @@ import gzip
 import hashlib
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from fastapi import FastAPI
@@ -28,8 +28,16 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _HTML = "text/html; charset=utf-8"
-# Pages by address; the script decides what each shows.
-PAGES = ("/", "/requests", "/request", "/compare", "/doctor", "/outcomes", "/sources")
+# Pages by address, and the script that draws each; `main.js` has the same list.
+PAGES = {
+    "/": "home/page.js",
+    "/requests": "search/page.js",
+    "/request": "timeline/page.js",
+    "/compare": "compare/page.js",
+    "/doctor": "lists/doctor.js",
+    "/outcomes": "lists/outcomes.js",
+    "/sources": "lists/sources.js",
+}
 # Nobody needs a token to get these: they hold no data.
 OPEN_PATHS = frozenset({*PAGES, "/docs"})
 OPEN_PREFIXES = ("/page/", "/trace/")
@@ -49,14 +57,12 @@ class _File(NamedTuple):
 def add_pages(app: FastAPI) -> None:
     """Add every page, `/docs` and what they need. They hold no data: scripts ask the API for it."""
     files = _read_files()
-    index = _make_file(_with_modules((_FOLDER / "index.html").read_bytes(), files), _HTML)
+    index = (_FOLDER / "index.html").read_bytes()
     docs = _make_file((_FOLDER / "docs.html").read_bytes(), _HTML)
 
-    async def page(request: Request) -> Response:
-        return _answer(index, request.headers)
-
-    for path in PAGES:
-        app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
+    for path, script in PAGES.items():
+        endpoint = _endpoint(_make_page(index, files, script))
+        app.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False)
 
     @app.get("/docs", include_in_schema=False)
     async def documentation(request: Request) -> Response:
@@ -76,6 +82,13 @@ def add_pages(app: FastAPI) -> None:
         return _answer(files[name], request.headers)
 
 
+def _endpoint(file: _File) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def page(request: Request) -> Response:
+        return _answer(file, request.headers)
+
+    return page
+
+
 def _read_files() -> dict[str, _File]:
     files = {}
     for path in sorted(_FOLDER.rglob("*")):
@@ -89,10 +102,10 @@ def _read_files() -> dict[str, _File]:
     return files
 
 
-def _with_modules(index: bytes, files: Mapping[str, "_File"]) -> bytes:
+def _make_page(index: bytes, files: Mapping[str, _File], script: str) -> _File:
     """Name every module at once: found one in the other, they took a round trip a level."""
-    found = {"main.js"}
-    waiting = ["main.js"]
+    found = {"main.js", script}
+    waiting = [*found]
     while waiting:
         name = waiting.pop()
         for target in _STATIC_IMPORT.findall(files[name].body):
@@ -101,7 +114,7 @@ def _with_modules(index: bytes, files: Mapping[str, "_File"]) -> bytes:
                 found.add(inner)
                 waiting.append(inner)
     links = "\n".join(f'<link rel="modulepreload" href="page/{name}">' for name in sorted(found))
-    return index.replace(_MODULES, links.encode())
+    return _make_file(index.replace(_MODULES, links.encode()), _HTML)
 
 
 def _make_file(body: bytes, media_type: str) -> _File:

@@ -13,7 +13,7 @@ import { PHASE_NAMES, phaseLayer } from "../timeline/head.js";
 /** @typedef {Record<string, string>} Params */
 
 /** @param {{params: Params}} props */
-export function ComparePage({ params }) {
+export function Page({ params }) {
   const { data, failure, isLoading, again } = useAnswer(params.a ? "api/v1/compare" : null, { a: params.a, b: params.b });
   const name = data ? `Compare ${plain(data.a.title)}` : "Compare";
   const markdown = () => ask("api/v1/compare", { a: params.a, b: params.b }).then(asMarkdown);

@@ -15,19 +15,20 @@ import { FirstSteps } from "./first_steps.js";
 const LISTED = 8;
 
 /** @param {{params: Record<string, string>}} props */
-export function HomePage({ params }) {
+export function Page({ params }) {
   const times = { start: params.start || DEFAULT_START, end: params.end };
   const sources = useAnswer("api/v1/sources", {}, { everyMs: 4_000 });
   const isEmpty = sources.data && sources.data.sources.every((/** @type {any} */ each) => !each.rows && !each.accepted);
   const everyMs = isEmpty ? 3_000 : 20_000;
   const apis = useAnswer("api/v1/apis", times, { everyMs });
-  const doctor = useAnswer("api/v1/doctor", times);
   const slowest = useAnswer("api/v1/requests", { ...times, limit: LISTED }, { everyMs });
   const failed = useAnswer("api/v1/requests", { ...times, limit: LISTED, error: "true", order: "-start" }, { everyMs });
   const failure = sources.failure || apis.failure;
-  const again = () => { for (const each of [sources, apis, doctor, slowest, failed]) each.again(); };
   // What is drawn stays where it is: nothing is put above it later.
   const isAsking = [apis, slowest, failed].some((each) => !each.data && !each.failure);
+  // It looks through many requests: what people wait for comes first.
+  const doctor = useAnswer(isAsking ? null : "api/v1/doctor", times);
+  const again = () => { for (const each of [sources, apis, slowest, failed, doctor]) each.again(); };
   const worst = apis.data ? sortWorst(apis.data.apis) : [];
   return html`<div class="home">
     <${Head} title=${isEmpty ? "Nothing is stored yet" : "Home"} name="Home" markdown=${() => asMarkdown(worst)} extra=${!isEmpty && html`<${Times} params=${params} again=${again} />`} />

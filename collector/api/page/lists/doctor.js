@@ -10,7 +10,7 @@ import { Head, useZone } from "../shell.js";
 import { Text, ago, clock, count, percent, plain, plural } from "../text.js";
 
 /** @param {{params: Record<string, string>}} props */
-export function DoctorPage({ params }) {
+export function Page({ params }) {
   const { data, failure, isLoading, again } = useAnswer("api/v1/doctor",
     { start: params.start || DEFAULT_START, end: params.end, api: params.api });
   const findings = data ? data.findings : [];

@@ -21,7 +21,7 @@ const MEANINGS = {
 const ORDER = Object.keys(MEANINGS);
 
 /** @param {{params: Record<string, string>}} props */
-export function OutcomesPage({ params }) {
+export function Page({ params }) {
   const { data, failure, isLoading, again } = useAnswer("api/v1/outcomes",
     { start: params.start || DEFAULT_START, end: params.end, api: params.api });
   const apis = data ? data.apis : [];

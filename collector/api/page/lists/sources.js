@@ -28,7 +28,7 @@ export function nameOf(source) {
   return source.source || `${source.stream}s without a name`;
 }
 
-export function SourcesPage() {
+export function Page() {
   const { data, failure, isLoading, again } = useAnswer("api/v1/sources", {}, { everyMs: 10_000 });
   const joins = useAnswer("api/v1/joins", {});
   const clocks = useAnswer("api/v1/clocks", {});

@@ -15,7 +15,7 @@ const PAGE = 50;
 const MOST = 500;
 
 /** @param {{params: Record<string, string>}} props */
-export function SearchPage({ params }) {
+export function Page({ params }) {
   const filters = readFilters(params);
   const isLive = params.live === "1";
   const order = isLive ? "-start" : params.order || "-duration";

@@ -12,8 +12,8 @@ import { Section } from "./panel.js";
 
 /** @typedef {import("./model.js").Trace} Trace */
 
-/** @param {{trace: Trace, params: Record<string, string>, select: (row: number) => void}} props */
-export function Diagnosis({ trace, params, select }) {
+/** @param {{trace: Trace, raw: string, select: (row: number) => void}} props */
+export function Diagnosis({ trace, raw, select }) {
   const { request } = trace;
   const missing = request.expected.filter((/** @type {any} */ each) => each.status !== "arrived");
   return html`
@@ -28,9 +28,9 @@ export function Diagnosis({ trace, params, select }) {
         <${Refs} refs=${act.refs} trace=${trace} select=${select} /></li>`)}</ul><//>`}
     <${Neighbours} trace=${trace} />
     <${Section} title="Clocks" isOpen=${false}>
-      <p class="quiet">${params.raw === "true" ? "Times are shown as they were sent." : "Times are corrected where hosts' clocks are apart."}</p>
-      <button type="button" class="button" onClick=${() => change({ raw: params.raw === "true" ? "" : "true" })}>
-        ${params.raw === "true" ? "Correct the clocks" : "Show times as they were sent"}</button><//>`;
+      <p class="quiet">${raw === "true" ? "Times are shown as they were sent." : "Times are corrected where hosts' clocks are apart."}</p>
+      <button type="button" class="button" onClick=${() => change({ raw: raw === "true" ? "" : "true" })}>
+        ${raw === "true" ? "Correct the clocks" : "Show times as they were sent"}</button><//>`;
 }
 
 /** @param {{trace: Trace, select: (row: number) => void, missing: any[]}} props */

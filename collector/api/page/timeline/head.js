@@ -38,7 +38,7 @@ export function Facts({ trace }) {
 
 /**
  * What a person wants to know first: what failed, and which hop held the answer up.
- * @param {{trace: Trace, select: (row: number) => void, slowest: number}} props
+ * @param {{trace: Trace, select: (row: number) => void}} props
  */
 export function Story({ trace, select }) {
   const { verdict, duration_ms: wholeMs } = trace.request;

@@ -2,7 +2,7 @@
 
 import { ask } from "../ask.js";
 import { change, link } from "../address.js";
-import { html, useCallback, useMemo, useRef } from "../html.js";
+import { html, memo, useCallback, useMemo, useRef } from "../html.js";
 import { Icon } from "../parts/icons.js";
 import { Menu } from "../parts/menu.js";
 import { Failed, Loading } from "../parts/states.js";
@@ -25,7 +25,7 @@ const MOST_SWITCHED = 100;
 const ZOOM_STEP = 1.6;
 
 /** @param {{params: Record<string, string>}} props */
-export function RequestPage({ params }) {
+export function Page({ params }) {
   const { trace, loaded, failure, isLoading, again } = useTrace(params.id || "", params.as_of || "", params.raw || "");
   const name = trace ? titleOf(trace) : params.id || "Request";
   const markdown = () => ask(`api/v1/requests/${encodeURIComponent(params.id)}/explain`,
@@ -45,6 +45,12 @@ export function RequestPage({ params }) {
     ${trace && html`<${Body} trace=${trace} loaded=${loaded} params=${params} />`}
   </div>`;
 }
+
+// Zooming and scrolling leave these as they are.
+const StillStory = memo(Story);
+const StillPhases = memo(Phases);
+const StillLegend = memo(Legend);
+const StillPanel = memo(Panel);
 
 /** @param {Trace} trace */
 export function titleOf(trace) {
@@ -81,8 +87,8 @@ function Body({ trace, loaded, params }) {
   }, [trace, folding]);
   const onKey = useKeys({ trace, rows, selected, range, setRange, select, toggle, step, params });
   return html`
-    <${Story} trace=${trace} select=${select} slowest=${slowest} />
-    <${Phases} trace=${trace} />
+    <${StillStory} trace=${trace} select=${select} />
+    <${StillPhases} trace=${trace} />
     <div class=${"request-body" + (panel === "none" ? "" : " has-panel")}>
       <section class="waterfall card" aria-label="Where the time went, call by call">
         <${Tools} trace=${trace} loaded=${loaded} rows=${rows.length} params=${params} found=${found}
@@ -93,10 +99,10 @@ function Body({ trace, loaded, params }) {
           ? html`<${Services} lines=${listServices(trace)} range=${range} select=${select} />`
           : html`<${Waterfall} trace=${trace} rows=${rows} range=${range} selected=${selected} matches=${matches}
             slowest=${slowest} onSelect=${select} onToggle=${toggle} onRange=${setRange} onKey=${onKey} />`}
-        <${Legend} trace=${trace} />
+        <${StillLegend} trace=${trace} loaded=${loaded} />
       </section>
-      ${panel !== "none" && html`<${Panel} trace=${trace} loaded=${loaded} params=${params} tab=${panel}
-        selected=${selected} select=${select} />`}
+      ${panel !== "none" && html`<${StillPanel} trace=${trace} loaded=${loaded} id=${params.id} asOf=${params.as_of} raw=${params.raw}
+        span=${params.span} tab=${panel} selected=${selected} select=${select} />`}
     </div>`;
 }
 
@@ -136,7 +142,7 @@ function useRange(trace, zoom) {
     const end = Math.min(to, trace.to);
     if (end - begin < 1) return;
     const isWhole = begin <= trace.from && end >= trace.to;
-    change({ zoom: isWhole ? "" : `${Math.floor(begin)}~${Math.ceil(end)}` });
+    change({ zoom: isWhole ? "" : `${Math.floor(begin)}~${Math.ceil(end)}` }, { often: true });
   }, [trace]);
   return [range, set];
 }

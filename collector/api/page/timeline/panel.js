@@ -8,10 +8,10 @@ import { Records } from "./records.js";
 import { SpanDetails } from "./span.js";
 
 /**
- * @param {{trace: import("./model.js").Trace, loaded: number, params: Record<string, string>, tab: string,
+ * @param {{trace: import("./model.js").Trace, id: string, asOf: string, raw: string, span: string, tab: string,
  *   selected: number, select: (row: number) => void}} props
  */
-export function Panel({ trace, params, tab, selected, select }) {
+export function Panel({ trace, id, asOf, raw, span, tab, selected, select }) {
   const tabs = [["request", "Request"], ["span", "Span"], ["gateway", "Gateway record"]];
   const onKey = (/** @type {KeyboardEvent} */ event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -35,9 +35,9 @@ export function Panel({ trace, params, tab, selected, select }) {
         onClick=${() => change({ panel: name === "request" ? "" : name })}>${label}</button>`)}</div>
       <button type="button" class="button bare" aria-label="Close the details" onClick=${() => change({ panel: "none" })}><${Icon} name="close" /></button></div>
     <div class="panel-body" id="panel" role="tabpanel" tabindex="0" aria-labelledby=${"tab-" + tab}>
-      ${tab === "span" ? html`<${SpanDetails} trace=${trace} params=${params} row=${selected} select=${select} />`
+      ${tab === "span" ? html`<${SpanDetails} trace=${trace} id=${id} asOf=${asOf} raw=${raw} span=${span} row=${selected} select=${select} />`
       : tab === "gateway" ? html`<${Records} trace=${trace} />`
-      : html`<${Diagnosis} trace=${trace} params=${params} select=${select} />`}
+      : html`<${Diagnosis} trace=${trace} raw=${raw} select=${select} />`}
     </div>
   </aside>`;
 }

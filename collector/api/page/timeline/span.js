@@ -11,16 +11,15 @@ import { Text, clock, duration, durationMs, percent } from "../text.js";
 import { Section } from "./panel.js";
 
 /**
- * @param {{trace: import("./model.js").Trace, params: Record<string, string>, row: number,
+ * @param {{trace: import("./model.js").Trace, id: string, asOf: string, raw: string, span: string, row: number,
  *   select: (row: number) => void}} props
  */
-export function SpanDetails({ trace, params, row, select }) {
-  const id = row >= 0 ? trace.ids[row] : "";
-  const { data, failure, again } = useAnswer(id ? "api/page/span" : null,
-    { id: params.id, as_of: params.as_of, raw: params.raw, span: id });
+export function SpanDetails({ trace, id, asOf, raw, span, row, select }) {
+  const { data, failure, again } = useAnswer(row >= 0 ? "api/page/span" : null,
+    { id, as_of: asOf, raw, span: trace.ids[row] });
   const zone = useZone();
   if (row < 0) {
-    return html`<${Nothing} title=${params.span ? "This span is not in the request" : "No row is selected"}>
+    return html`<${Nothing} title=${span ? "This span is not in the request" : "No row is selected"}>
       <p class="quiet">Click a row, or go through them with the arrow keys.</p><//>`;
   }
   const parent = trace.parents[row];

@@ -1,6 +1,6 @@
 // The waterfall: only the rows in sight exist, however many there are.
 
-import { html, useCallback, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { html, memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { Icon } from "../parts/icons.js";
 import { Text, count, duration, percent, plain } from "../text.js";
 import { ADJUSTED, EXCEPTION, FAILED, INFERRED, LINKS, ORPHAN, ticks } from "./model.js";
@@ -111,7 +111,7 @@ export function Waterfall({ trace, rows, range, selected, matches, slowest, onSe
  * @param {{trace: Trace, shown: Shown, index: number, top: number, range: Range, isSelected: boolean,
  *   isMatch: boolean, isSlowest: boolean, onSelect: (row: number) => void, onToggle: (shown: Shown) => void}} props
  */
-function Row({ trace, shown, index, top, range, isSelected, isMatch, isSlowest, onSelect, onToggle }) {
+function DrawnRow({ trace, shown, index, top, range, isSelected, isMatch, isSlowest, onSelect, onToggle }) {
   const { row, depth, share } = shown;
   const flags = trace.flags[row];
   const layer = trace.layers[row];
@@ -146,6 +146,8 @@ function Row({ trace, shown, index, top, range, isSelected, isMatch, isSlowest, 
     <div class="wf-bars" role="gridcell"><${Bar} trace=${trace} shown=${shown} range=${range} /></div>
   </div>`;
 }
+
+const Row = memo(DrawnRow);
 
 /** Which side of a call a proxy stands on. */
 const PROXY_SIDES = /** @type {Record<string, string>} */ ({
