@@ -1,5 +1,6 @@
-"""One Chromium and one service with the scene told, for all tests of the pages."""
+"""One Chromium for each module of tests, and one service with the scene told for all of them."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +28,14 @@ def find_chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """
+    A headless Chromium.
+
+    While playwright runs, this thread has a running event loop, and nothing else in the process
+    could start one: it ends with the module.
+    """
     found = find_chromium()
     if found is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
@@ -37,6 +43,8 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=SWITCHES)
         yield browser
         browser.close()
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        asyncio.get_running_loop()
 
 
 @pytest.fixture(scope="session")
