@@ -312,6 +312,17 @@ def test_a_grpc_failure_inside_a_200_is_an_error(sender: Sender) -> None:
     assert sender.api(cluster)["errors"] == 1
 
 
+def test_a_grpc_failure_that_only_spans_know_is_an_error(sender: Sender) -> None:
+    """The span's status is unset, its gRPC status is not: timeline and list call it an error."""
+    told = {"rpc.system": "grpc", "rpc.grpc.status_code": 14, "http.status_code": 200}
+    sender.span(f"calls-{secrets.token_hex(3)}", 0, 30, attributes=told)
+    sender.send()
+    timeline = sender.timeline(spans=1)
+    assert (timeline["error"], timeline["verdict"]["class"]) == (True, "unavailable")
+    row = sender.row(service=timeline["hops"][0]["service"], error="true")
+    assert (row["trace_id"], row["error"]) == (sender.trace_id, True)
+
+
 def test_errors_that_a_policy_dealt_with_are_acts(sender: Sender) -> None:
     """On-error answered 200 after a timeout: nobody failed, and it is told what was done."""
     id_, api = str(uuid.uuid4()), f"calm-{secrets.token_hex(3)}"

@@ -44,6 +44,7 @@ class CachedRow:
     slowest_hop: str
     slowest_hop_ns: int | None
     verdict: str
+    is_error: bool
     is_verdict_provisional: bool = False
     settled_by: tuple[str, ...] = ()
     duration_ns: int | None
@@ -110,10 +111,11 @@ class RowCache:
             hops=len(timeline.hops),
             services=tuple(sorted(services - {""})),
             is_joined=None if timeline.is_answered_at_gateway else is_joined(timeline),
-            unexplained_ns=sum(unexplained),
+            unexplained_ns=None if timeline.duration_ns is None else sum(unexplained),
             slowest_hop=slowest.service if slowest and slowest.critical_ns else "",
             slowest_hop_ns=slowest.critical_ns if slowest and slowest.critical_ns else None,
             verdict=who if verdict.layer != "none" else "none",
+            is_error=timeline.is_error,
             is_verdict_provisional=verdict.is_provisional,
             settled_by=verdict.settled_by,
             duration_ns=timeline.duration_ns,
@@ -181,5 +183,6 @@ def _plain(row: RequestRow, summary: TraceSummary | None) -> CachedRow:
         slowest_hop="",
         slowest_hop_ns=None,
         verdict="",
+        is_error=row.is_error,
         duration_ns=row.duration_ns,
     )

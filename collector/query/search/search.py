@@ -186,7 +186,7 @@ def _summary(row: RequestRow, shown: CachedRow) -> Summary:
         route=row.route or row.path,
         method=row.method,
         status=row.status,
-        is_error=row.is_error,
+        is_error=shown.is_error,
         consumer=row.consumer,
         backend_ns=row.backend_ns,
         unexplained_ns=shown.unexplained_ns,

@@ -68,6 +68,7 @@ def _gave_up(visit: Node) -> bool:
     span = visit.span
     if span is None or not visit.is_error:
         return False
-    said = [span.status_message, visit.attributes.get("error.type", "")]
-    said += [text for event in span.events for text in event.attributes.values()]
-    return any(_GAVE_UP.search(text) for text in said)
+    return (
+        _GAVE_UP.search(f"{span.status_message} {visit.attributes.get('error.type', '')}")
+        is not None
+    )

@@ -142,6 +142,7 @@ def _span(entry: AccessLogEntry, trace_id: str, span_id: str, parent_id: str) ->
         "response_flags": ",".join(entry.flags) or "-",
         "upstream_cluster": entry.upstream_cluster,
         "guid:x-request-id": entry.request_id,
+        "grpc.status_code": entry.grpc_status,
         **_facts(entry),
     }
     return Span(
@@ -182,6 +183,8 @@ def _lay_under(node: Node, entry: AccessLogEntry) -> None:
         logged["response_flags"] = ",".join(entry.flags)
     if entry.status is not None:
         logged.setdefault("http.status_code", str(entry.status))
+    if entry.grpc_status:
+        logged.setdefault("grpc.status_code", entry.grpc_status)
     node.attributes = logged
     node.is_logged = True
     identify(node)

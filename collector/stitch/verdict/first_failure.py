@@ -154,7 +154,8 @@ def _was_handled(node: Node, below: Node) -> Handling:
     Tell whether *node* went on after *below* had failed, and then failed by itself.
 
     It went on if it made another call that worked. Words of its own that are not those of the
-    failed call say why it failed in the end; without any, both can be.
+    failed call say why it failed in the end; without any, both can be. Exceptions say more, but a
+    list reads no events, and has to come to the same verdict.
     """
     if node.is_gateway or node.is_proxy:
         return Handling.NO
@@ -164,14 +165,16 @@ def _was_handled(node: Node, below: Node) -> Handling:
     )
     if not went_on:
         return Handling.NO
-    own = said_in_words(node)
-    if not own:
+    told = f"{_message_of(node)} {node.attributes.get('exception.message', '')}".strip().lower()
+    if not told:
         return Handling.MAYBE
-    theirs = {*said_in_words(below), *(word for word in (below.callee, below.service) if word)}
-    theirs.discard(node.service)
-    told = " ".join(own).lower()
+    theirs = {_message_of(below), below.callee, below.service} - {"", node.service}
     is_passed_on = any(word.lower() in told for word in theirs)
     return Handling.NO if is_passed_on else Handling.SURELY
+
+
+def _message_of(node: Node) -> str:
+    return node.span.status_message if node.span is not None else ""
 
 
 def said_in_words(node: Node) -> tuple[str, ...]:

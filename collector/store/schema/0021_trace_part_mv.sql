@@ -27,7 +27,7 @@ FROM (
         cityHash64(SpanId, SpanKind, ServiceName) AS id,
         mapFilter((k, v) -> k IN (
             'http.request.method', 'http.method', 'http.response.status_code', 'http.status_code',
-            'url.path', 'http.target', 'url.full', 'http.url', 'server.address', 'http.host', 'http.route',
+            'rpc.grpc.status_code', 'grpc.status_code', 'url.path', 'http.target', 'url.full', 'http.url', 'server.address', 'http.host', 'http.route',
             'guid:x-request-id', 'http.request.header.x-request-id', 'http.request.header.x-correlation-id',
             'kong.request.id', 'aws.request_id', 'aws.extended_request_id', 'apim.request_id',
             'x-appgw-trace-id', 'http.request.header.x-appgw-trace-id'),

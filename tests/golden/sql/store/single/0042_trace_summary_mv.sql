@@ -6,7 +6,7 @@ SELECT
     (rank, toInt64OrZero(f[4])) AS place,
     (
         rank,
-        f[5] = 'Error' OR status >= 500, status,
+        f[5] = 'Error' OR status >= 500 OR grpc_status > 1, status,
         f[2], f[3], f[7], f[8], f[6],
         if(a['http.request.method'] = '', a['http.method'], a['http.request.method']),
         multiIf(a['http.host'] != '', a['http.host'], url != '', domain(url), a['server.address']),
@@ -29,6 +29,7 @@ FROM (
         toInt64OrZero(substring(f[1], 2)) + if(startsWith(f[1], '0'), 0, 4000000000000000000) AS rank,
         if(a['url.full'] = '', a['http.url'], a['url.full']) AS url,
         toUInt16OrZero(if(a['http.response.status_code'] = '', a['http.status_code'], a['http.response.status_code'])) AS status,
+        toUInt16OrZero(if(a['rpc.grpc.status_code'] = '', a['grpc.status_code'], a['rpc.grpc.status_code'])) AS grpc_status,
         a['guid:x-request-id'] AS request_id
     FROM (
         SELECT
