@@ -199,6 +199,13 @@ class BadQuestion(QueryError):
     grpc_status = "INVALID_ARGUMENT"
 
 
+class UnknownParameter(BadQuestion):
+    """A parameter that the question does not have; the hint names those that it has."""
+
+    code = "unknown_parameter"
+    http_status = 422
+
+
 class NotFound(QueryError):
     """Nothing is known under this id (yet)."""
 

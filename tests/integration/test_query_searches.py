@@ -425,7 +425,7 @@ def test_two_requests_are_compared_by_any_ids(asker: Asker) -> None:
         (f"a={number_id(8)}", 404, "a: nothing is stored"),
         (f"a={id_of(FAILED)}&b=no", 400, "b: there is no id"),
         (f"a={id_of(ALONE)}", 404, "b: only 0 good requests are like this one"),
-        (f"a={id_of(FAILED)}&c=1", 400, "'c': there is no such parameter"),
+        (f"a={id_of(FAILED)}&c=1", 422, "'c': there is no such parameter"),
     ],
 )
 def test_a_comparison_that_makes_no_sense_says_why(

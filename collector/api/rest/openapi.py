@@ -29,7 +29,10 @@ _ERRORS = {
     400: ("A parameter cannot be understood; the message names it.", examples.BAD_QUESTION),
     401: ("No token, or an unknown one.", examples.UNAUTHENTICATED),
     404: ("Nothing is known under this id (yet).", examples.NOT_FOUND),
-    422: ("The answer would read more than the limits allow.", examples.TOO_EXPENSIVE),
+    422: (
+        "There is no such parameter, or the answer would read more than the limits allow.",
+        examples.TOO_EXPENSIVE,
+    ),
     429: ("Too many questions at once; see Retry-After.", examples.OVERLOADED),
     503: ("The store does not answer; see Retry-After.", examples.STORE_UNAVAILABLE),
     504: ("The store did not answer in time.", examples.QUERY_TIMEOUT),

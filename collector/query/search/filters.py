@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from collector.errors import BadQuestion
+from collector.errors import BadQuestion, UnknownParameter
 from collector.query.timestamps import parse_timestamp
 from collector.timestamps import NS_PER_MS
 
@@ -166,13 +166,13 @@ def parse_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
         status_class=status_class,
         is_error=_read(given, "error", read_boolean),
         is_joined=_read(given, "joined", read_boolean),
-        state=_read_choice(given, "state", STATES),
+        state=read_choice(given, "state", STATES),
         min_duration_ns=_read(given, "min_duration_ms", _read_duration),
         max_duration_ns=_read(given, "max_duration_ms", _read_duration),
         limit=_read(given, "limit", _read_limit) or DEFAULT_LIMIT,
-        order=_read_choice(given, "order", ORDERS) or ORDERS[0],
+        order=read_choice(given, "order", ORDERS) or ORDERS[0],
         cursor=given.get("cursor", ""),
-        **{name: _read_text(name, given.get(name, "")) for name in _TEXTS},
+        **{name: read_text(name, given.get(name, "")) for name in _TEXTS},
     )
     shortest, longest = search.min_duration_ns, search.max_duration_ns
     if shortest is not None and longest is not None and shortest > longest:
@@ -186,16 +186,18 @@ def collect_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> dic
     Return the pairs as a mapping, without the empty ones.
 
     Raises:
-        BadQuestion: a name is not among *names* (the hint has the nearest), or comes twice.
+        UnknownParameter: a name is not among *names*; the hint has them, and the nearest.
+        BadQuestion: a name comes twice.
     """
     known = tuple(names)
     given: dict[str, str] = {}
     for name, value in pairs:
         if name not in known:
             nearest = difflib.get_close_matches(name[:64], known, n=1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+            meant = f"did you mean {nearest[0]}? " if nearest else ""
+            hint = f"{meant}Known: {', '.join(known)}." if known else "it takes no parameters"
             msg = f"{_shorten(name)}: there is no such parameter"
-            raise BadQuestion(msg, hint=hint)
+            raise UnknownParameter(msg, hint=hint)
         if name in given:
             msg = f"{name}: given more than once"
             raise BadQuestion(msg)
@@ -244,7 +246,13 @@ def parse_range(given: Mapping[str, str], now_ns: int) -> tuple[int, int]:
     return start_ns, end_ns
 
 
-def _read_text(name: str, text: str) -> str:
+def read_text(name: str, text: str) -> str:
+    """
+    Return a text that may be looked for; a method in upper case.
+
+    Raises:
+        BadQuestion: it is too long or holds a NUL; the message names the parameter.
+    """
     if len(text) > _MAX_TEXT:
         msg = f"{name}: longer than {_MAX_TEXT} characters"
         raise BadQuestion(msg)
@@ -272,7 +280,13 @@ def _read_statuses(given: Mapping[str, str]) -> tuple[int | None, int | None]:
     return found.get(False), found.get(True)
 
 
-def _read_choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+def read_choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """
+    Return what was chosen, "" for nothing.
+
+    Raises:
+        BadQuestion: it is none of the choices; the message names the parameter.
+    """
     text = given.get(name, "")
     if text and text not in choices:
         msg = f"{name}: {_shorten(text)} is not one of {', '.join(choices)}"

@@ -103,7 +103,8 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_one() -> None:
     """A misspelt filter must not silently find everything."""
     with pytest.raises(BadQuestion, match="^'min_duration': ") as caught:
         parse(min_duration="5")
-    assert caught.value.hint == "did you mean min_duration_ms?"
+    assert caught.value.hint.startswith("did you mean min_duration_ms? Known: start, end, gateway")
+    assert caught.value.http_status == 422
 
 
 def test_a_repeated_parameter_is_refused() -> None:

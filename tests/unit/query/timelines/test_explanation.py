@@ -83,7 +83,7 @@ def test_what_is_missing_says_until_when() -> None:
 def test_a_refused_request_has_no_services() -> None:
     """Of a request that the gateway answered itself no service is told."""
     account = tell(refused_story(2, T))
-    assert "No span of a service behind the gateway is known." in text_of(account, "happened")
+    assert "It was answered at the gateway, and called no backend" in text_of(account, "happened")
     assert "azure-apim (gateway) failed first" in text_of(account, "failure")
 
 
