@@ -88,10 +88,12 @@ def demo() -> int:
 def check_config() -> int:
     from pydantic import SecretStr
 
+    from collector.decode.gateways import use_mappings
     from collector.decode.records.from_spans import parse_service_rules
 
     settings = _settings(None)
     parse_service_rules(settings.gateway_spans)
+    use_mappings(settings.gateway_mappings)
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):

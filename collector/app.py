@@ -43,9 +43,11 @@ def run(settings: Settings, role: str) -> int:
     Raises:
         ConfigError: a port is taken, or the role cannot work with these settings.
     """
+    from collector.decode.gateways import use_mappings
     from collector.decode.records.from_spans import parse_service_rules
 
     parse_service_rules(settings.gateway_spans)
+    use_mappings(settings.gateway_mappings)
     parent = os.environ.get(PARENT, "")
     if parent:
         end_with_parent(int(parent))

@@ -326,6 +326,11 @@ class Settings(BaseSettings):
         description="Services whose entry spans are requests at a gateway: `service=gateway` "
         "pairs, comma separated. Empty: only gateways that their spans give away.",
     )
+    gateway_mappings: str = Field(
+        "",
+        description="File that tells how other gateways' access logs are read: "
+        "`deploy/gateways/mappings`. Empty: none.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe message that is logged."
     )

@@ -510,7 +510,9 @@ def _payload_of(row: Row) -> Any:
 
 def _is_blank(row: Row) -> bool:
     """Tell whether *row* holds an empty line: containers write such, and they are nothing."""
-    texts = [row[name] for name in _payloads_in(row) if row[name].__class__ is str]
+    # an access log may have an empty `msg` beside all that it says
+    names = [name for name in _payloads_in(row) if name != "msg"]
+    texts = [row[name] for name in names if row[name].__class__ is str]
     return bool(texts) and not any(map(str.strip, texts))
 
 

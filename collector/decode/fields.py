@@ -172,6 +172,16 @@ def read_ns_from_s(row: Row, *names: str, within: str = "") -> int | None:
     return _read_duration(row, names, within, NS_PER_S)
 
 
+def read_duration_ns(row: Row, *names: str, unit_ns: int, within: str = "") -> int | None:
+    """
+    Return a duration that the product writes in steps of *unit_ns*, as `read_ns_from_ms` does.
+
+    Raises:
+        FieldError: it is not a number.
+    """
+    return _read_duration(row, names, within, unit_ns)
+
+
 def read_bool(row: Row, *names: str, within: str = "") -> bool | None:
     """
     Return the first of *names* that is there as true or false, also when written as text or 0/1.

@@ -1,7 +1,7 @@
 """
 Moments in every notation that gateways use.
 
-Source: RFC 3339; the common log format of Apache httpd; Unix time.
+Source: RFC 3339; the common log format of Apache httpd and HAProxy; Go's `log`, gin; Unix time.
 """
 
 import re
@@ -20,7 +20,11 @@ _LEAST_EPOCH_S = 10**8
 _NUMBER = re.compile(r"\d{1,19}(\.\d{0,12})?", re.ASCII)
 _SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)", re.ASCII)
 _REST = re.compile(r"(?:[.,](\d{1,12}))?\s?(Z|z|UTC|[+-]\d\d:?\d\d)?", re.ASCII)
-_CLF = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d)(\.\d+)? ([+-]\d{4})", re.ASCII)
+_CLF = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d)(\.\d+)?(?: ([+-]\d{4}))?", re.ASCII)
+_SLASHED = re.compile(
+    r"(\d{4})/(\d\d)/(\d\d)(?: - |[ T])(\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|[+-]\d\d:?\d\d)?)",
+    re.ASCII,
+)
 _MONTHS = {
     name: f"{number:02}"
     for number, name in enumerate(
@@ -52,8 +56,9 @@ def parse_timestamp(value: object) -> Timestamp:
     Read a moment in any of the notations gateways use.
 
     RFC 3339 with any number of digits, T or blank, with or without zone (UTC then); the common log
-    format (`10/Jul/2024:12:00:00 +0000`); Unix time in s, ms, µs or ns, told apart by size, as a
-    number or as text.
+    format (`10/Jul/2024:12:00:00 +0000`), also without its zone; Go's log (`2024/07/10 12:00:00`)
+    and gin's with a dash between; Unix time in s, ms, µs or ns, told apart by size, as a number or
+    as text.
 
     Raises:
         ValueError: it is none of these, or not between 1970 and 2262.
@@ -70,7 +75,9 @@ def parse_timestamp(value: object) -> Timestamp:
         if match := _CLF.fullmatch(value):
             day, month, year, clock, fraction, zone = match.groups()
             number = _MONTHS.get(month.capitalize(), "00")
-            return _parse_rfc3339(f"{year}-{number}-{day}T{clock}{fraction or ''}{zone}")
+            return _parse_rfc3339(f"{year}-{number}-{day}T{clock}{fraction or ''}{zone or ''}")
+        if match := _SLASHED.fullmatch(value):
+            return _parse_rfc3339("{}-{}-{}T{}".format(*match.groups()))
         if _NUMBER.fullmatch(value):
             return _parse_epoch(float(value) if "." in value else int(value))
     elif type(value) is int or type(value) is float:

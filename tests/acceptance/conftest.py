@@ -1,14 +1,18 @@
 """One running service for the acceptance tests that do not break it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.service import Service, start_service
 
+MAPPINGS = Path(__file__).parents[2] / "deploy" / "gateways" / "mappings" / "example.toml"
+
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with the embedded store; tests share it, so each uses ids of its own."""
-    with start_service(tmp_path_factory.mktemp("service")) as running:
+    folder = tmp_path_factory.mktemp("service")
+    with start_service(folder, gateway_mappings=str(MAPPINGS)) as running:
         yield running

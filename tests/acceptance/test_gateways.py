@@ -250,7 +250,23 @@ def _application_gateway(call: Call) -> object:
     return {"records": [{"time": call.moment(100), "category": category, "properties": properties}]}
 
 
+def _mapped(call: Call) -> object:
+    """Return what the example of a mapping file tells of, as a container runtime wraps it."""
+    headers = {"traceparent": call.traceparent}
+    entry = {
+        "type": "access",
+        "ts": call.start_ms / 1000,
+        "took": "100ms",
+        "upstream": {"connect": 1, "wait": 79.0},
+        "request": {"method": "GET", "path": "/orders/7", "headers": headers},
+        "code": "200",
+        "route": "orders",
+    }
+    return {"log": json.dumps(entry) + "\n", "stream": "stdout"}
+
+
 GATEWAYS = {
+    "mapping file": Gateway("edge", _mapped, 0, {}),
     "azure-apim": Gateway("azure-apim", _apim, 0, {"gateway": 12.0, "client": 8.0}),
     "azure-app-insights": Gateway("azure-app-insights", _app_insights, 0, {"unexplained": 20.0}),
     "kong": Gateway("kong", _kong, 0, {"gateway": 12.0, "client": 8.0}),

@@ -4,10 +4,11 @@ One file a gateway; this package finds them.
 In: the body of one push or pull. Out: `Decoded`. An adapter is a `Reader` with a name: it reads one
 object or line; what may be around it is taken off before. May import: `errors`, `model` and from
 `decode` what reads (`reading`, `fields`, `aliases`, `context`, `urls`, `timestamps`) and what
-checks (`quality`). Never: another adapter. Read first: `kong.py`.
+checks (`quality`). Never: another adapter. Read first: `kong.py`, `traefik.toml`.
 
-Adding a gateway: write `decode/gateways/<name>.py` with an `ADAPTER`, the fixture
-`tests/fixtures/gateways/<name>.json`, and its row in README.md. Nothing else is edited.
+Adding a gateway: where its log has one member a fact, write `decode/gateways/<name>.toml`, a
+mapping as operators write them; else `decode/gateways/<name>.py` with an `ADAPTER`. Then its
+fixture, `tests/fixtures/gateways/<name>.json`, and its row in README.md. Nothing else is edited.
 """
 
 import contextlib
@@ -16,12 +17,15 @@ import pkgutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from collector.decode.bodies import split_body
 from collector.decode.fields import FieldError, NotARequest, Row
+from collector.decode.mapped.mapping import GatewayMapping, MappingError, parse_mappings
+from collector.decode.mapped.rows import make_reader
 from collector.decode.reading import Reader, read_body, read_rows
-from collector.errors import Undecodable, UnknownDoor
+from collector.errors import ConfigError, Undecodable, UnknownDoor
 from collector.model import Decoded, RecordError
 
 
@@ -31,13 +35,14 @@ class Adapter:
     How one gateway product is read.
 
     `name` is the path segment in `POST /v1/gateway/{name}`, `reader` turns the entries of its logs
-    into records, `source` is the reference for the format.
+    into records, `source` is the reference for the format. `is_mapped`: a mapping tells it.
     """
 
     name: str
     product: str
     reader: Reader
     source: str
+    is_mapped: bool = False
 
     def decode(self, body: bytes) -> Decoded:
         """
@@ -76,14 +81,60 @@ class Adapter:
 
 @cache
 def find_adapters() -> dict[str, Adapter]:
-    """Return every adapter of this package by name, in name order."""
+    """Return every adapter by name, in name order: this package's, and those of `use_mappings`."""
+    return dict(sorted((_mapped() | _coded() | _told).items()))
+
+
+def use_mappings(path: str) -> None:
+    """
+    Take up the gateways that the file at *path* tells of; none when *path* is "".
+
+    A gateway that this package maps itself is read as the file says.
+
+    Raises:
+        ConfigError: it cannot be read; the message names the gateway and the field.
+    """
+    setting = "HOPLINE_GATEWAY_MAPPINGS"
+    hint = "see deploy/gateways/mappings in the repository"
+    _told.clear()
+    find_adapters.cache_clear()
+    if not path:
+        return
+    try:
+        mappings = parse_mappings(Path(path).read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{setting}: {path}: {exc.strerror}", hint=hint) from exc
+    except (MappingError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{setting}: {path}: {exc}", hint=hint) from exc
+    coded = _coded()
+    for mapping in mappings:
+        if mapping.name in coded:
+            msg = f"{setting}: {path}: gateway {mapping.name!r}: name: is an adapter's already"
+            raise ConfigError(msg, hint="take another name")
+    _told.update((each.name, _adapter_of(each)) for each in mappings)
+
+
+_told: dict[str, Adapter] = {}
+
+
+def _coded() -> dict[str, Adapter]:
     adapters: dict[str, Adapter] = {}
     for module_info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{module_info.name}")
         adapter = getattr(module, "ADAPTER", None)
         if isinstance(adapter, Adapter):
             adapters[adapter.name] = adapter
-    return dict(sorted(adapters.items()))
+    return adapters
+
+
+def _mapped() -> dict[str, Adapter]:
+    files = sorted(Path(__path__[0]).glob("*.toml"))
+    found = (each for file in files for each in parse_mappings(file.read_text(encoding="utf-8")))
+    return {each.name: _adapter_of(each) for each in found}
+
+
+def _adapter_of(mapping: GatewayMapping) -> Adapter:
+    return Adapter(mapping.name, mapping.product, make_reader(mapping), mapping.source, True)
 
 
 def get_adapter(name: str) -> Adapter:

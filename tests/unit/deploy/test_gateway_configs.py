@@ -14,7 +14,12 @@ from collector.model import GatewayRecord
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "gateways"
 # Application Insights is API Management's other path, configured with it.
-ADAPTERS = [name for name in find_adapters() if name != "azure-app-insights"]
+MAPPED = [each for each in find_adapters().values() if each.is_mapped]
+ADAPTERS = [
+    name
+    for name, each in find_adapters().items()
+    if name != "azure-app-insights" and not each.is_mapped
+]
 ENVOY = Path(sys.executable).parent / "envoy"
 TRACE, SPAN = "5f" * 16, "6a" * 8
 TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
@@ -49,6 +54,13 @@ def test_every_gateway_says_how_to_configure_it_step_by_step(name: str) -> None:
     others = [path for path in folder.iterdir() if path.name != "README.md"]
     assert others
     assert any(path.name in readme for path in others)
+
+
+@pytest.mark.parametrize("name", [each.name for each in MAPPED])
+def test_every_mapped_gateway_says_how_to_configure_it(name: str) -> None:
+    """The page of the mappings has a part for each."""
+    headings = re.findall(r"^### (.+)$", (FOLDER / "mappings" / "README.md").read_text(), re.M)
+    assert name.partition("-")[0] in [each.lower().partition(" ")[0] for each in headings]
 
 
 @pytest.mark.parametrize("path", _files("*.yaml"), ids=_name)

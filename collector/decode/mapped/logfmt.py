@@ -1,0 +1,36 @@
+"""
+Lines of `name=value name="a value"`, as Go's loggers, Traefik, Tyk and many others write them.
+
+Source: go-logfmt's README (grammar); values in quotation marks have the escapes of JSON.
+"""
+
+import json
+import re
+
+_PAIR = re.compile(
+    r'(?:^|\s)(?P<name>[^\s="\[{]{1,100})=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s"]*))', re.A
+)
+_LONGEST_LINE = 65_536
+_MOST_PAIRS = 256
+
+
+def parse_logfmt(line: str) -> dict[str, str]:
+    """Return the pairs of *line*, whatever stands before and between them; {} when it has none."""
+    if "=" not in line or len(line) > _LONGEST_LINE:
+        return {}
+    found: dict[str, str] = {}
+    for match in _PAIR.finditer(line):
+        quoted = match["quoted"]
+        found[match["name"]] = match["bare"] if quoted is None else _unescaped(quoted)
+        if len(found) == _MOST_PAIRS:
+            break
+    return found
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    try:
+        return str(json.loads(f'"{text}"'))
+    except ValueError:
+        return text
