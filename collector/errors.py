@@ -9,6 +9,7 @@ The errors, and what each one tells the other side.
     │   ├─ UnsupportedFormat             415   UNIMPLEMENTED        no
     │   ├─ TooLarge                      413   RESOURCE_EXHAUSTED   no
     │   ├─ Undecodable                   400   INVALID_ARGUMENT     no
+    │   ├─ TooSlow                       408   INVALID_ARGUMENT     no
     │   └─ Overloaded                    429   UNAVAILABLE          yes
     ├─ StoreError
     │   ├─ StoreUnavailable              503   UNAVAILABLE          yes
@@ -110,6 +111,14 @@ class Undecodable(Refused):
 
     code = "undecodable"
     http_status = 400
+    grpc_status = "INVALID_ARGUMENT"
+
+
+class TooSlow(Refused):
+    """The bytes come so slowly that others would wait for their memory. Never retried."""
+
+    code = "too_slow"
+    http_status = 408
     grpc_status = "INVALID_ARGUMENT"
 
 

@@ -185,6 +185,15 @@ class Intake:
         counted.last_seen_ns = self._clock.now_ns()
         self._metrics.count("hopline_intake_envelopes_refused_total", door=door, reason=error.code)
 
+    def check_room(self) -> None:
+        """
+        Let a door refuse what it has not read yet, when nothing can be accepted.
+
+        Raises:
+            JournalError: the journal is full. Retryable.
+        """
+        self._journal.check_room()
+
     def check_health(self) -> str:
         """Return why nothing can be accepted at the moment, "" when all is well."""
         return self._journal.check_health()

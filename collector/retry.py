@@ -10,11 +10,13 @@ from collector.errors import CollectorError
 
 _T = TypeVar("_T")
 _PAUSE_S = 1.0
+# the hints that grow are for senders that would cost something while they ask
+_MOST_PAUSE_S = 5.0
 
 
 async def until_accepted(accept: Callable[[], Awaitable[_T]]) -> _T:
     """
-    Call *accept* again, at the pace that its refusals ask for, until it returns.
+    Call *accept* again, at the pace that its refusals ask for and every 5 s, until it returns.
 
     Raises:
         CollectorError: a refusal that another try would only repeat.
@@ -25,4 +27,4 @@ async def until_accepted(accept: Callable[[], Awaitable[_T]]) -> _T:
         except CollectorError as exc:
             if not exc.retryable:
                 raise
-            await asyncio.sleep(exc.retry_after_s or _PAUSE_S)
+            await asyncio.sleep(min(exc.retry_after_s or _PAUSE_S, _MOST_PAUSE_S))

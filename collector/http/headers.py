@@ -4,12 +4,14 @@ What doors read of a request's headers, and what they say in an answer's.
 
 from collections.abc import Mapping
 
-from collector.errors import CollectorError, TooLarge, Undecodable
+from collector.errors import CollectorError, TooLarge, TooSlow, Undecodable
 from collector.http.asgi import Scope
 
 Headers = Mapping[bytes, bytes]
-# a small rest of a refused body is read and forgotten; above this the connection is closed
+# the rest of a refused body is read and forgotten; above this the connection is closed, which may
+# cost the sender the answer. Who shall come back gets more patience, for the hint in it.
 _DRAINED_BYTES = 1024 * 1024
+_DRAINED_RETRYABLE_BYTES = 8 * 1024 * 1024
 
 
 def media_type(headers: Headers) -> str:
@@ -39,6 +41,12 @@ def peer(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
+def sender(scope: Scope) -> tuple[str, str]:
+    """Return whose share of the memory a request uses: its address and its token."""
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return peer(scope), given.decode("latin-1")
+
+
 def error_headers(error: CollectorError) -> list[tuple[bytes, bytes]]:
     """Return the headers that an error needs: when to come back, or how to say who you are."""
     extra: list[tuple[bytes, bytes]] = []
@@ -56,6 +64,8 @@ def refusal_headers(error: CollectorError, headers: Headers) -> list[tuple[bytes
         extra.append((b"allow", b"POST"))
     length = content_length(headers)
     is_chunked = b"transfer-encoding" in headers
-    if (length or 0) > _DRAINED_BYTES or (is_chunked and isinstance(error, TooLarge | Undecodable)):
+    is_endless = is_chunked and isinstance(error, TooLarge | Undecodable)
+    most_bytes = _DRAINED_RETRYABLE_BYTES if error.retryable else _DRAINED_BYTES
+    if (length or 0) > most_bytes or is_endless or isinstance(error, TooSlow):
         extra.append((b"connection", b"close"))
     return extra

@@ -198,11 +198,12 @@ def _read_message(view: memoryview, at: int) -> tuple[int, int, int] | None:
 
 def _find_message(view: memoryview, at: int) -> tuple[int, int, int] | None:
     """Return the next message behind damage at *at*; one that has lost only its length is here."""
-    told = _read_length(view, at)
-    if told is not None and (found := _read_message(view, told[1])) is not None:
-        return found
     content = view.obj
     assert isinstance(content, mmap.mmap | bytes)
+    told = _read_length(view, at)
+    if told is not None and (found := _read_message(view, told[1])) is not None:
+        # a damaged length may lead to a message all the same, past others
+        return _find_without_length(view, content, at, told[1]) or found
     tag = content.find(_CHECKSUM_TAG, at)
     while tag >= 0:
         end = tag + _CHECKSUM_BYTES
@@ -218,6 +219,26 @@ def _find_message(view: memoryview, at: int) -> tuple[int, int, int] | None:
         if found is not None:
             return found
         tag = content.find(_CHECKSUM_TAG, tag + 1)
+    return None
+
+
+def _find_without_length(
+    view: memoryview, content: "mmap.mmap | bytes", at: int, limit: int
+) -> tuple[int, int, int] | None:
+    """Return the message at *at* when only its length is damaged and it ends before *limit*."""
+    starts = range(at + 1, min(at + 6, len(view)))
+    checksums, done = [0] * len(starts), at
+    tag = content.find(_CHECKSUM_TAG, at + 1, limit)
+    while tag >= 0 and tag + _CHECKSUM_BYTES < limit:
+        end = tag + _CHECKSUM_BYTES
+        for number, start in enumerate(starts):
+            if start <= tag:
+                part = view[max(start, done) : tag]
+                checksums[number] = isal_zlib.crc32(part, checksums[number])
+                if view[end - 4 : end] == checksums[number].to_bytes(4, "little"):
+                    return start, end, at
+        done = tag
+        tag = content.find(_CHECKSUM_TAG, tag + 1, limit)
     return None
 
 

@@ -37,6 +37,10 @@ from collector.wire.varint import encode_varint
 
 # long enough for one load to free room, short enough that senders keep the data (OTLP O-14)
 _RETRY_AFTER_S = 5
+# twice as long after each of these, so that senders slow down while it stays full; exporters
+# give up after a minute, so never longer than half of that
+_RETRY_DOUBLES_S = 15
+_RETRY_MOST_S = 30
 # a request of ordinary size may already be refused here
 _FULL_RATIO = 0.95
 _RESCAN_AGE_NS = 500_000_000
@@ -132,6 +136,7 @@ class Journal:
         self._ticker: asyncio.Task[None] | None = None
         self._queued_bytes = 0
         self._trouble = ""
+        self._full_since_ns: int | None = None
         # the rest belongs to the journal thread; the loop only reads the two numbers
         self._stored_bytes = 0
         self._free_bytes = 0
@@ -149,11 +154,24 @@ class Journal:
         """Return why an append would fail at the moment, "" when all is well."""
         if self._is_closed:
             return "the journal is closed"
-        if self.pending_bytes >= self._settings.max_bytes * _FULL_RATIO:
-            return f"the journal holds {self.pending_bytes} of {self._settings.max_bytes} bytes"
-        if self._is_short(self._settings.min_free_bytes // 20):  # see _FULL_RATIO
-            return describe_shortage(self._free_bytes, self._settings.min_free_bytes)
-        return self._trouble
+        shortage = self._find_shortage()
+        return shortage.message if shortage else self._trouble
+
+    def check_room(self) -> None:
+        """
+        Refuse what has not been read yet while no request of ordinary size would find room.
+
+        Raises:
+            JournalError: the quota or the disk is used up. Its hint when to come back grows while
+                that lasts. Retryable.
+        """
+        shortage = self._find_shortage()
+        if shortage is None:
+            self._full_since_ns = None
+            return
+        self._full_since_ns = self._full_since_ns or self._clock.monotonic_ns()
+        shortage.retry_after_s = self._retry_after_s()
+        raise shortage
 
     def open(self) -> None:
         """
@@ -214,17 +232,37 @@ class Journal:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._executor, self._rescan)
         if self._is_short(size):
-            raise JournalError(
-                describe_shortage(self._free_bytes, self._settings.min_free_bytes),
-                hint="free space on the disk of HOPLINE_DATA_DIR, or lower HOPLINE_MIN_FREE_BYTES",
-                retry_after_s=_RETRY_AFTER_S,
-            )
+            raise self._short_of_disk()
         if self.pending_bytes + size > limit:
-            raise JournalError(
-                f"the journal holds {self.pending_bytes} of at most {limit} bytes",
-                hint="the store is behind: check /readyz, or raise HOPLINE_JOURNAL_MAX_BYTES",
-                retry_after_s=_RETRY_AFTER_S,
-            )
+            raise self._over_quota()
+
+    def _find_shortage(self) -> JournalError | None:
+        if self.pending_bytes >= self._settings.max_bytes * _FULL_RATIO:
+            return self._over_quota()
+        if self._is_short(self._settings.min_free_bytes // 20):  # see _FULL_RATIO
+            return self._short_of_disk()
+        return None
+
+    def _short_of_disk(self) -> JournalError:
+        return JournalError(
+            describe_shortage(self._free_bytes, self._settings.min_free_bytes),
+            hint="free space on the disk of HOPLINE_DATA_DIR, or lower HOPLINE_MIN_FREE_BYTES",
+            retry_after_s=self._retry_after_s(),
+        )
+
+    def _over_quota(self) -> JournalError:
+        return JournalError(
+            f"the journal holds {self.pending_bytes} of at most {self._settings.max_bytes} bytes",
+            hint="the store is behind: check /readyz, or raise HOPLINE_JOURNAL_MAX_BYTES",
+            retry_after_s=self._retry_after_s(),
+        )
+
+    def _retry_after_s(self) -> int:
+        if self._full_since_ns is None:
+            return _RETRY_AFTER_S
+        full_s = (self._clock.monotonic_ns() - self._full_since_ns) // 1_000_000_000
+        doubled = int(_RETRY_AFTER_S << min(full_s // _RETRY_DOUBLES_S, 10))
+        return min(doubled, _RETRY_MOST_S)
 
     def _is_short(self, size: int) -> bool:
         """Tell whether *size* bytes more would leave too little of the disk to others."""

@@ -21,7 +21,7 @@ from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Stream
 from collector.receive.body import Admission, inflate
-from collector.receive.grpc import Context, call_authorization, refuse, sniff_encoding
+from collector.receive.grpc import Context, call_authorization, call_sender, refuse, sniff_encoding
 from collector.retry import until_accepted
 
 DOOR = "envoy-als"
@@ -64,15 +64,16 @@ class AccessLogDoor(RpcHandler):
             if not isinstance(message, bytes):
                 return b""
             try:
-                identifier = await self._take(message, identifier, context.peer())
+                identifier = await self._take(message, identifier, context)
             except CollectorError as exc:
                 # intake has counted it; the messages that follow may be in order
                 _log.warning("%s: %s", DOOR, exc)
             except Exception:
                 _log.exception("%s: a message failed", DOOR)
 
-    async def _take(self, message: bytes, identifier: bytes, peer: str) -> bytes:
-        async with self._admission.claim(len(message)) as claim:
+    async def _take(self, message: bytes, identifier: bytes, context: Context) -> bytes:
+        async with self._admission.claim(call_sender(context)) as claim:
+            await claim.grow_to(len(message))
             received_ns = self._clock.now_ns()
             encoding = sniff_encoding(message)
             body = await inflate(message, encoding, claim, self._max_body_bytes)
@@ -85,7 +86,7 @@ class AccessLogDoor(RpcHandler):
                 received_ns=received_ns,
                 door=DOOR,
                 source="envoy",
-                peer=peer,
+                peer=context.peer(),
             )
             try:
                 await until_accepted(lambda: self._intake.accept(envelope))

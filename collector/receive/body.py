@@ -2,11 +2,14 @@
 Request bodies: admitted by bytes in flight, read up to a cap, inflated up to a cap.
 
 The cap of all bodies together is what bounds the memory of the process, whatever the number of
-connections. A body is counted before it is read and as it grows.
+connections. A body is counted as it arrives and as it is inflated, so that one that is announced
+and does not come costs nobody anything.
 """
 
 import asyncio
-from collections import deque
+import bisect
+import itertools
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -14,17 +17,24 @@ import zstandard
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
-from collector.errors import Overloaded, TooLarge, Undecodable, UnsupportedFormat
+from collector.errors import Overloaded, TooLarge, TooSlow, Undecodable, UnsupportedFormat
 from collector.http.asgi import Receive
 from collector.telemetry import Metrics
 
 ENCODINGS = ("identity", "gzip", "deflate", "zstd")
-_FIRST_CLAIM_BYTES = 1024 * 1024
+# a request that holds nothing yet is told early to come back; one that holds something goes on
 _CLAIM_WAIT_S = 5.0
+_GROW_WAIT_S = 30.0
+_MOST_WAITING = 500
 _RETRY_AFTER_S = 2
+# room that only small requests may use, so that they never wait for the large ones
+_SMALL_BYTES = 256 * 1024
+_SMALL_ROOM_RATIO = 8
+# what one sender may hold of it all
+_SHARE_RATIO = 2
 # a sender slower than this holds memory that others wait for
 _READ_GRACE_S = 15.0
-_READ_BYTES_PER_S = 256 * 1024
+_READ_BYTES_PER_S = 64 * 1024
 _INFLATE_STEP_BYTES = 4 * 1024 * 1024
 # isal releases the interpreter lock, but a small body is done before a thread would start
 _THREAD_BYTES = 256 * 1024
@@ -38,93 +48,156 @@ _DAMAGED: tuple[type[Exception], ...] = (IsalError, zstandard.ZstdError)  # type
 
 class Admission:
     """
-    Bytes of requests that may be held at once; those who come late wait, in their order.
+    Bytes of requests that may be held at once, claimed as they arrive.
 
-    Waiting ends after five seconds with `Overloaded`, so that claims that grow cannot block each
-    other for ever.
+    A share is what one sender holds, and it is at most half of the room. An eighth of the room is
+    kept for small requests. Who finds no room waits, in the order in which the requests began; when
+    all that is held belongs to requests that wait, the one that began first goes on. Waiting ends
+    with `Overloaded`.
     """
 
     def __init__(self, limit_bytes: int, metrics: Metrics) -> None:
         self._limit = limit_bytes
-        self._held = 0
         self._metrics = metrics
-        self._waiting: deque[_Waiter] = deque()
+        self._all = _Share()
+        self._shares: dict[Hashable, _Share] = {}
+        self._waiting: list[_Waiter] = []
+        self._numbers = itertools.count()
 
-    def claim(self, size: int | None) -> "Claim":
-        """
-        Hold bytes for one request of *size* (`None`: not known yet) until the block is left.
+    def claim(self, sender: Hashable = "") -> "Claim":
+        """Let a request of *sender* hold bytes, none at first, until the block is left."""
+        return Claim(self, sender, next(self._numbers))
 
-        Entering the block raises `Overloaded` when no room came free in time. Retryable.
-        """
-        first = _FIRST_CLAIM_BYTES if size is None else min(size, _FIRST_CLAIM_BYTES)
-        return Claim(self, first)
-
-    async def take(self, size: int, held: int) -> None:
-        """Wait for room for *size* bytes beside the *held* ones. Raises `Overloaded`."""
-        if not self._waiting and self._fits(size, held):
-            self._add(size)
+    async def take(self, claim: "Claim", size: int) -> None:
+        """Wait for room for *size* bytes more for *claim*. Raises `Overloaded`."""
+        share = self._shares.setdefault(claim.sender, _Share())
+        waiter = _Waiter(claim, size, share)
+        if not self._waiting and self._fits(waiter):
+            self._grant(waiter)
             return
-        waiter = _Waiter(size, held, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
+        if len(self._waiting) >= _MOST_WAITING and not claim.size:
+            raise self._overloaded()
+        waiter.room = asyncio.get_running_loop().create_future()
+        bisect.insort(self._waiting, waiter, key=lambda each: each.claim.number)
+        self._count_waiting(waiter, claim.size)
+        self._wake()
         try:
-            async with asyncio.timeout(_CLAIM_WAIT_S):
+            async with asyncio.timeout(_GROW_WAIT_S if claim.size else _CLAIM_WAIT_S):
                 await waiter.room
         except BaseException as exc:
             self._forget(waiter)
             if not isinstance(exc, TimeoutError):
                 raise
-            raise Overloaded(
-                f"{self._held} bytes of requests are being handled",
-                hint="send less at once, or raise HOPLINE_MAX_INFLIGHT_BYTES",
-                retry_after_s=_RETRY_AFTER_S,
-            ) from None
+            raise self._overloaded() from None
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, sender: Hashable, size: int) -> None:
+        """Free *size* bytes of *sender*."""
+        share = self._shares.get(sender)
+        if share is None:
+            return
+        share.held -= size
         self._add(-size)
+        self._drop_empty(sender, share)
         self._wake()
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(
+            f"{self._all.held} bytes of requests are being handled",
+            hint="send less at once, or raise HOPLINE_MAX_INFLIGHT_BYTES",
+            retry_after_s=_RETRY_AFTER_S,
+        )
 
     def _forget(self, waiter: "_Waiter") -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
+            self._count_waiting(waiter, -waiter.claim.size)
+            self._drop_empty(waiter.claim.sender, waiter.share)
             self._wake()
-        else:  # it got its room in the moment in which it gave up
-            self.give_back(waiter.size)
+        # else it got its room in the moment in which it gave up, and gives it back with the rest
 
     def _wake(self) -> None:
-        while self._waiting and self._fits(self._waiting[0].size, self._waiting[0].held):
-            waiter = self._waiting.popleft()
-            self._add(waiter.size)
-            if not waiter.room.done():
-                waiter.room.set_result(None)
+        is_blocked = False
+        for waiter in list(self._waiting):
+            if is_blocked and not waiter.is_small:
+                continue
+            if self._fits(waiter):
+                self._waiting.remove(waiter)
+                self._count_waiting(waiter, -waiter.claim.size)
+                self._grant(waiter)
+            elif self._fits_share(waiter):  # for its own share nobody else has to wait
+                is_blocked = True
 
-    def _fits(self, size: int, held: int) -> bool:
-        # a request larger than everything is let in alone
-        return self._held + size <= self._limit or self._held == held
+    def _grant(self, waiter: "_Waiter") -> None:
+        waiter.share.held += waiter.size
+        waiter.claim.size += waiter.size
+        self._add(waiter.size)
+        if waiter.room is not None and not waiter.room.done():
+            waiter.room.set_result(None)
+
+    def _fits(self, waiter: "_Waiter") -> bool:
+        room = self._limit if waiter.is_small else self._limit - self._limit // _SMALL_ROOM_RATIO
+        return self._fits_share(waiter) and (
+            self._all.held + waiter.size <= room or self._is_next(waiter, self._all, None)
+        )
+
+    def _fits_share(self, waiter: "_Waiter") -> bool:
+        share = waiter.share
+        return share.held + waiter.size <= self._limit // _SHARE_RATIO or self._is_next(
+            waiter, share, share
+        )
+
+    def _is_next(self, waiter: "_Waiter", share: "_Share", among: "_Share | None") -> bool:
+        """Tell whether nobody would ever make room for *waiter*, and it is the first in line."""
+        if share.held == waiter.claim.size:
+            return True
+        first = next((w for w in self._waiting if among is None or w.share is among), None)
+        return first is waiter and share.held == share.waiting
+
+    def _count_waiting(self, waiter: "_Waiter", size: int) -> None:
+        waiter.share.waiting += size
+        self._all.waiting += size
+
+    def _drop_empty(self, sender: Hashable, share: "_Share") -> None:
+        if not share.held and not any(each.share is share for each in self._waiting):
+            self._shares.pop(sender, None)
 
     def _add(self, size: int) -> None:
-        self._held += size
-        self._metrics.gauge("hopline_receive_inflight_bytes", self._held)
+        self._all.held += size
+        self._metrics.gauge("hopline_receive_inflight_bytes", self._all.held)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
+class _Share:
+    """Bytes held, and those of them that belong to requests that wait for more."""
+
+    held: int = 0
+    waiting: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class _Waiter:
-    """A claim for *size* bytes of a request that holds some already."""
+    """A claim that needs *size* bytes more."""
 
+    claim: "Claim"
     size: int
-    held: int
-    room: asyncio.Future[None]
+    share: _Share
+    room: asyncio.Future[None] | None = None
+
+    @property
+    def is_small(self) -> bool:
+        return self.claim.size + self.size <= _SMALL_BYTES
 
 
 class Claim:
-    """What one request holds of an `Admission`; as a block, from its first bytes on."""
+    """What one request holds of an `Admission`; as a block, until it ends."""
 
-    def __init__(self, admission: Admission, first: int = 0) -> None:
+    def __init__(self, admission: Admission, sender: Hashable = "", number: int = 0) -> None:
         self._admission = admission
-        self._first = first
-        self._size = 0
+        self.sender = sender
+        self.number = number
+        self.size = 0
 
     async def __aenter__(self) -> Self:
-        await self.grow_to(self._first)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -132,13 +205,13 @@ class Claim:
 
     async def grow_to(self, size: int) -> None:
         """Hold at least *size* bytes. Raises `Overloaded`."""
-        if size > self._size:
-            await self._admission.take(size - self._size, self._size)
-            self._size = size
+        if size > self.size:
+            await self._admission.take(self, size - self.size)
 
     def release(self) -> None:
-        self._admission.give_back(self._size)
-        self._size = 0
+        """Hold nothing any more."""
+        size, self.size = self.size, 0
+        self._admission.give_back(self.sender, size)
 
 
 async def read_body(
@@ -149,18 +222,13 @@ async def read_body(
 
     Raises:
         TooLarge: it is longer than that. Never retried.
-        Undecodable: the sender went away, is too slow, or sent less than it announced. Never
-            retried.
+        Undecodable: the sender went away, or sent less than it announced. Never retried.
+        TooSlow: less than 64 KiB a second came for more than 15 seconds. Never retried.
         Overloaded: other requests hold all the memory there is. Retryable.
     """
     if content_length is not None and content_length > max_bytes:
         raise _too_large(max_bytes)
-    patience_s = _READ_GRACE_S + (content_length or max_bytes) / _READ_BYTES_PER_S
-    try:
-        async with asyncio.timeout(patience_s):
-            body = await _read_all(receive, claim, max_bytes)
-    except TimeoutError:
-        raise Undecodable(f"the body did not arrive within {patience_s:.0f} s") from None
+    body = await _read_all(receive, claim, max_bytes)
     if content_length is not None and len(body) != content_length:
         # whatever lost the rest, a server or a proxy: to take what is left would be a false yes
         raise Undecodable(f"{content_length} bytes were announced and {len(body)} arrived")
@@ -170,11 +238,22 @@ async def read_body(
 async def _read_all(receive: Receive, claim: Claim, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
+    # the time that the sender takes; that in which it waits for room is not its own
+    left_s = _READ_GRACE_S
+    clock = asyncio.get_running_loop().time
     while True:
-        message = await receive()
+        begin_s = clock()
+        try:
+            async with asyncio.timeout(left_s):
+                message = await receive()
+        except TimeoutError:
+            raise TooSlow(
+                f"{size} bytes of the body came, and then too little for too long"
+            ) from None
         if message["type"] != "http.request":
             raise Undecodable("the sender went away before the end of the body")
         chunk = message.get("body", b"")
+        left_s += len(chunk) / _READ_BYTES_PER_S - (clock() - begin_s)
         size += len(chunk)
         if size > max_bytes:
             raise _too_large(max_bytes)

@@ -19,6 +19,7 @@ from collector.http.headers import (
     content_length,
     peer,
     refusal_headers,
+    sender,
 )
 from collector.http.tokens import Tokens
 from collector.intake import Intake
@@ -82,8 +83,9 @@ class GatewayPush:
         try:
             known = get_adapter(adapter)
             self._check_token(headers)
+            self._intake.check_room()
             length = content_length(headers)
-            async with self._admission.claim(length) as claim:
+            async with self._admission.claim(sender(request.scope)) as claim:
                 body = await read_body(request.receive, claim, length, self._max_body_bytes)
                 received_ns = self._clock.now_ns()
                 encoding = content_encoding(headers)

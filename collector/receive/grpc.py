@@ -18,7 +18,7 @@ import grpc.aio
 
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings
-from collector.errors import CollectorError, ConfigError, Undecodable
+from collector.errors import CollectorError, ConfigError, TooSlow
 from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
@@ -30,8 +30,11 @@ DOOR = "otlp-grpc"
 _PACKAGE = "/opentelemetry.proto.collector"
 _MAX_METADATA_BYTES = 16 * 1024
 _MAX_CONCURRENT_STREAMS = 256
-# a call that never sends its message would hold memory that others wait for
 _MESSAGE_WAIT_S = 60
+# exporters ask for a new connection when theirs was idle; abandoned ones cost memory
+_IDLE_CONNECTION_MS = 10 * 60 * 1000
+# what a gateway or a client without a farewell leaves behind is found by a ping
+_PING_MS, _PING_WAIT_MS = 60_000, 20_000
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
@@ -115,7 +118,8 @@ class GrpcDoor(RpcHandler):
     async def _accept(self, method: GrpcMethod, context: Context) -> Receipt:
         if self._tokens is not None:
             self._tokens.check_header(call_authorization(context))
-        async with self._admission.claim(None) as claim:
+        self._intake.check_room()
+        async with self._admission.claim(call_sender(context)) as claim:
             message = await _read_message(context)
             body = message if isinstance(message, bytes) else b""  # EOF: an empty request
             received_ns = self._clock.now_ns()
@@ -167,6 +171,9 @@ async def start_grpc_server(
             ("grpc.per_message_decompression", 0),
             ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
             ("grpc.max_concurrent_streams", _MAX_CONCURRENT_STREAMS),
+            ("grpc.max_connection_idle_ms", _IDLE_CONNECTION_MS),
+            ("grpc.keepalive_time_ms", _PING_MS),
+            ("grpc.keepalive_timeout_ms", _PING_WAIT_MS),
             # two processes on one port would each get half of the calls
             ("grpc.so_reuseport", 0),
             # exporters ping idle connections; the default answer to that is to close them
@@ -201,7 +208,7 @@ async def _read_message(context: Context) -> object:
         async with asyncio.timeout(_MESSAGE_WAIT_S):
             return await context.read()
     except TimeoutError:
-        raise Undecodable(f"no message arrived within {_MESSAGE_WAIT_S} s") from None
+        raise TooSlow(f"no message arrived within {_MESSAGE_WAIT_S} s") from None
 
 
 def call_authorization(context: Context) -> str:
@@ -210,6 +217,13 @@ def call_authorization(context: Context) -> str:
         if key == "authorization":
             return value if isinstance(value, str) else value.decode("latin-1")
     return ""
+
+
+def call_sender(context: Context) -> tuple[str, str]:
+    """Return whose share of the memory the call uses: its address and its token."""
+    # "ipv4:10.0.0.1:4711" or "ipv6:%5B::1%5D:4711"; an address is the same sender at every door
+    host = context.peer().partition(":")[2].rpartition(":")[0]
+    return host.removeprefix("%5B").removesuffix("%5D"), call_authorization(context)
 
 
 def sniff_encoding(message: bytes) -> str:

@@ -22,6 +22,7 @@ from collector.http.headers import (
     media_type,
     peer,
     refusal_headers,
+    sender,
 )
 from collector.http.tokens import Tokens
 from collector.intake import Intake
@@ -88,7 +89,8 @@ class OtlpHttp:
                 f"content type {content_type[:80]!r} is not read here",
                 hint=f"send {PROTOBUF} or {JSON}",
             )
-        async with self._admission.claim(content_length(headers)) as claim:
+        self._intake.check_room()
+        async with self._admission.claim(sender(scope)) as claim:
             body = await read_body(receive, claim, content_length(headers), self._max_body_bytes)
             received_ns = self._clock.now_ns()
             body = await inflate(body, content_encoding(headers), claim, self._max_body_bytes)

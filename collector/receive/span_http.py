@@ -21,6 +21,7 @@ from collector.http.headers import (
     media_type,
     peer,
     refusal_headers,
+    sender,
 )
 from collector.http.tokens import Tokens
 from collector.intake import Intake
@@ -96,8 +97,9 @@ class SpanHttp:
         if name is None:
             msg = f"content type {media_type(headers)[:80]!r} is not read here"
             raise UnsupportedFormat(msg, hint=f"send {', '.join(filter(None, route.formats))}")
+        self._intake.check_room()
         length = content_length(headers)
-        async with self._admission.claim(length) as claim:
+        async with self._admission.claim(sender(scope)) as claim:
             body = await read_body(receive, claim, length, self._max_body_bytes)
             received_ns = self._clock.now_ns()
             body = await inflate(body, content_encoding(headers), claim, self._max_body_bytes)

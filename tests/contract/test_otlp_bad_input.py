@@ -182,7 +182,7 @@ async def test_endless_url_ends_the_connection(ingest: Ingest) -> None:
 async def test_memory_limit_refuses_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When slow senders hold all the memory, others are told to come back, and later can."""
+    """When slow bodies hold what a sender may, its others are told to come back, and later can."""
     monkeypatch.setattr("collector.receive.body._CLAIM_WAIT_S", 0.2)
     async with open_ingest(tmp_path, max_inflight_bytes=2 * MIB) as ingest:
         slow = []
@@ -191,13 +191,14 @@ async def test_memory_limit_refuses_with_a_hint(
             writer.write(
                 b"POST /v1/traces HTTP/1.1\r\nhost: x\r\n"
                 b"content-type: application/x-protobuf\r\ncontent-length: 1048576\r\n\r\n"
+                + bytes(1048575)
             )
             slow.append(writer)
         async with asyncio.timeout(5):
-            while ingest.metrics.value("hopline_receive_inflight_bytes") < 2 * MIB:
+            while ingest.metrics.value("hopline_receive_inflight_bytes") < MIB - 100_000:
                 await asyncio.sleep(0.01)
         for sender in (HttpSender(), GrpcSender()):
-            answer = await sender.send(ingest, BODY)
+            answer = await sender.send(ingest, bytes(200_000))
             assert (answer.code, answer.retry_s) == ("UNAVAILABLE", 2)
         for writer in slow:
             writer.close()

@@ -214,6 +214,30 @@ async def test_full_quota_refuses_with_a_retry_hint(tmp_path: Path) -> None:
     assert messages_in(tmp_path) == [MESSAGES[7]]
 
 
+async def test_hints_grow_while_the_journal_is_full(tmp_path: Path) -> None:
+    """Who asks while it is full is sent away for longer and longer, and at once let in after."""
+    clock = ManualClock(1)
+    limits = JournalSettings(tmp_path / "journal", len(MESSAGES[7]) + 10, 1 << 20, 60_000)
+    journal = Journal(limits, clock, Metrics())
+    journal.open()
+    journal.check_room()
+    await journal.append([(Stream.TRACE, MESSAGES[7])])
+    hints = []
+    for _ in range(6):
+        with pytest.raises(JournalError) as refused:
+            journal.check_room()
+        hints.append(refused.value.retry_after_s)
+        clock.advance(s=10)
+    assert hints == [5, 5, 10, 20, 20, 30]
+    await journal.close()
+    for segment in find_sealed(tmp_path / "journal"):
+        release(segment)
+    again = Journal(limits, clock, Metrics())
+    again.open()
+    again.check_room()
+    await again.close()
+
+
 async def test_quota_counts_sealed_segments_until_they_are_released(tmp_path: Path) -> None:
     """Sealed segments use the quota; deleting one, by whatever process, makes room again."""
     journal = make_journal(tmp_path, max_bytes=600, segment_bytes=100)
@@ -367,6 +391,17 @@ async def sealed(folder: Path, messages: list[bytes]) -> Path:
         await journal.append([(Stream.TRACE, message)])
     await journal.close()
     return find_sealed(folder / "journal", Stream.TRACE)[-1].path
+
+
+def test_damaged_length_that_leads_to_another_message(tmp_path: Path) -> None:
+    """A length that by its damage spans exactly two messages costs neither of them."""
+    messages = [add_checksum(each) for each in (b"", b"5", b"\xfd\x7f" * 9)]
+    content = bytearray(b"".join(encode_varint(len(each)) + each for each in messages))
+    content[0] ^= 8
+    assert content[0] == len(messages[0]) + 1 + len(messages[1])
+    path = tmp_path / f"1-a.{len(messages)}x{len(content)}.seg"
+    path.write_bytes(content)
+    assert read_what_is_left(path)[0] == messages
 
 
 @settings(
