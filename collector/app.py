@@ -182,6 +182,7 @@ async def _serve_api(
     *,
     is_stitching: bool = False,
 ) -> None:
+    from collector.api.clickhouse.server import open_sql_port
     from collector.api.serve import run_api
     from collector.decode.records.from_spans import parse_service_rules
     from collector.query.learned.freshness import Freshness
@@ -195,6 +196,7 @@ async def _serve_api(
         if is_stitching and settings.background_cpu_percent:
             work = questions.background(settings.background_cpu_percent / 100)
             await stack.enter_async_context(_running(work.run, "background"))
+        await stack.enter_async_context(open_sql_port(store, settings.sql()))
         await run_api(questions, settings.api(), health, stop, ready)
 
 
@@ -260,7 +262,7 @@ async def _stop_with_parent(stop: asyncio.Event) -> None:
 
 def _check_ports(settings: Settings) -> None:
     """Find a taken port before anything starts, and name the setting that moves it."""
-    for name in ("otlp_grpc_port", "ingest_port", "api_port"):
+    for name in ("otlp_grpc_port", "ingest_port", "api_port", "sql_port"):
         port = getattr(settings, name)
         family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
         with socket.socket(family) as probe:
@@ -280,6 +282,7 @@ def _announce(settings: Settings) -> None:
         ("OTLP/gRPC", settings.otlp_grpc_port, "{}:{}"),
         ("OTLP/HTTP", settings.ingest_port, "http://{}:{}"),
         ("questions", settings.api_port, "http://{}:{}"),
+        ("ClickHouse HTTP", settings.sql_port, "http://{}:{}"),
     )
     lines += [f"  {name}  {form.format(settings.bind, port)}" for name, port, form in doors if port]
     sys.stderr.write("hopline: " + "\n".join(lines) + "\n")

@@ -125,6 +125,16 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SqlSettings:
+    """The socket and tokens of ClickHouse's HTTP interface, and how long a statement may take."""
+
+    bind: str
+    port: int
+    tokens: tuple[str, ...]
+    timeout_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class AzureSettings:
     """
     The Log Analytics poller. Neither workspace nor resource means that it does not run.
@@ -192,6 +202,13 @@ class Settings(BaseSettings):
         4318, ge=0, le=65535, description="OTLP/HTTP and gateway push. 0: off."
     )
     api_port: int = Field(8080, ge=0, le=65535, description="REST and pages. 0: off.")
+    sql_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="ClickHouse's HTTP interface to the tables, read-only, for Grafana; usually "
+        "8123. 0: off.",
+    )
     zipkin_port: int = Field(0, ge=0, le=65535, description="Zipkin v2, usually 9411. 0: off.")
     jaeger_http_port: int = Field(
         0, ge=0, le=65535, description="Jaeger Thrift over HTTP, usually 14268. 0: off."
@@ -427,6 +444,14 @@ class Settings(BaseSettings):
                 otlp_grpc_port=self.otlp_grpc_port,
                 needs_token=bool(_split(self.ingest_tokens)),
             ),
+        )
+
+    def sql(self) -> SqlSettings:
+        return SqlSettings(
+            bind=self.bind,
+            port=self.sql_port,
+            tokens=_split(self.query_tokens),
+            timeout_s=self.query_timeout_s,
         )
 
     def azure(self) -> AzureSettings:

@@ -6,7 +6,7 @@ The one place where the driver's exceptions become ours.
 
 import queue
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -51,9 +51,9 @@ class Connections:
         self._target = _target(settings)
         self.is_embedded = not settings.url
         with _translated("connect"):
-            self._writers.put(self._connect(self._write_settings()))
+            self._writers.put(self.connect(self._write_settings()))
             for _ in range(READERS):
-                self._readers.put(self._connect(self._read_settings()))
+                self._readers.put(self.connect(self.read_settings))
 
     @contextmanager
     def reading(self) -> Iterator[Client]:
@@ -91,17 +91,33 @@ class Connections:
         client = pool.get()
         try:
             yield client
+        except BaseException:
+            self.settle(client)
+            raise
         finally:
             pool.put(client)
 
-    def _connect(self, client_settings: Mapping[str, Any]) -> Client:
-        client: Client = clickhouse_connect.get_client(
-            **self._target, settings=dict(client_settings)
-        )
+    def settle(self, client: Client) -> None:
+        """
+        Make a client fit for use after a statement of it failed.
+
+        The embedded engine (chDB 4.4) keeps what a failed statement had put out so far, and gives
+        it as the beginning of the next answer: this takes it away.
+        """
+        if self.is_embedded:
+            with suppress(ClickHouseError, OSError, RuntimeError):
+                client.raw_query("SELECT 1 FORMAT Null")
+
+    def connect(self, client_settings: Mapping[str, Any], *, database: str = "") -> Client:
+        """Open one more client, by whose *database* names without one are meant."""
+        target = self._target | ({"database": database} if database else {})
+        client: Client = clickhouse_connect.get_client(**target, settings=dict(client_settings))
         self._clients.append(client)
         return client
 
-    def _read_settings(self) -> dict[str, Any]:
+    @property
+    def read_settings(self) -> dict[str, Any]:
+        """What bounds every read: time and memory, and that it changes nothing."""
         return _JSON | {
             "max_execution_time": self._settings.query_timeout_s,
             "max_memory_usage": self._settings.memory_bytes,

@@ -30,6 +30,7 @@ from collector.store.rows import (
 )
 from collector.store.sampling import Edge
 from collector.store.search import find_requests
+from collector.store.sql import SqlReader
 from collector.store.stitched import Arrivals, StitchedKey, StitchedRequest
 from collector.store.upgrade import Say
 from collector.telemetry import Metrics
@@ -98,6 +99,15 @@ class Store:
         """
         with self.connections.reading() as client:
             client.command("SELECT 1")
+
+    def open_sql(self) -> SqlReader:
+        """
+        Open clients for statements of others, over tables that are there; `close` closes them too.
+
+        Raises:
+            StoreUnavailable: the engine or the server does not answer. Retryable.
+        """
+        return SqlReader(self.connections, self.settings.database)
 
     def close(self) -> None:
         """Let the connections go; the embedded engine ends."""

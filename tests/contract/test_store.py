@@ -394,6 +394,14 @@ def test_read_over_its_time_is_a_timeout(store: Store) -> None:
         )
 
 
+def test_answer_has_nothing_of_a_read_that_failed_before(store: Store) -> None:
+    """What a statement had put out before it failed is not the beginning of the next answer."""
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable), store.connections.reading() as client:
+            client.query("SELECT number FROM numbers(2000000) WHERE throwIf(number = 900000) = 0")
+        assert query_rows(store, "SELECT 42 AS x") == [(42,)]
+
+
 def test_reads_can_not_write(store: Store, settings: StoreSettings) -> None:
     """The clients that read are not allowed to change anything."""
     with pytest.raises(StoreUnavailable, match="readonly"), store.connections.reading() as client:
