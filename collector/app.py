@@ -51,7 +51,10 @@ def run(settings: Settings, role: str) -> int:
     parent = os.environ.get(PARENT, "")
     if parent:
         end_with_parent(int(parent))
+    os.umask(0o077)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(PermissionError):  # a mounted volume can belong to another user
+        settings.data_dir.chmod(0o700)
     if role != "query":
         # kept until the process ends: a second one would answer for, or delete, what this one holds
         patience_s = _DRAIN_S if parent else 0  # the child of a killed supervisor may still drain

@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
@@ -66,11 +66,22 @@ class JournalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RedactSettings:
+    """What counts as a secret besides the built-in rules, and what is written in its place."""
+
+    is_on: bool = True
+    keys: tuple[str, ...] = ()
+    rules_path: Path | None = None
+    is_hashing: bool = False
+    salt: str = field(default="", repr=False)
+    salt_path: Path = Path("redact.salt")
+
+
+@dataclass(frozen=True, slots=True)
 class IntakeSettings:
     """What happens to a request between decoding and the journal, and where counters are shown."""
 
-    is_redacting: bool
-    redact_keys: tuple[str, ...]
+    redact: RedactSettings
     resend_window_s: int
     status_path: Path
 
@@ -170,6 +181,7 @@ class EventHubSettings:
     group: str
     state_directory: Path
     dead_letter_directory: Path
+    redact: RedactSettings = RedactSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +300,20 @@ class Settings(BaseSettings):
     redact_keys: str = Field(
         "", description="More attribute or header names to mask, comma separated."
     )
+    redact_rules: str = Field(
+        "",
+        description="TOML file of your own rules: `keys`, `allow` and `[patterns]` (RE2). "
+        "Empty: none.",
+    )
+    redact_mode: Literal["mask", "hash"] = Field(
+        "mask",
+        description="`hash` writes a keyed hash into the mark, so that equal values still join.",
+    )
+    redact_salt: SecretStr = Field(
+        SecretStr(""),
+        description="Key of these hashes, the same for all processes that share a database. "
+        "Empty: made once, kept in the data folder.",
+    )
     resend_window_s: int = Field(
         3600,
         ge=0,
@@ -400,10 +426,19 @@ class Settings(BaseSettings):
             kept_bytes=self.kept_segments_bytes,
         )
 
+    def redaction(self) -> RedactSettings:
+        return RedactSettings(
+            is_on=self.redact,
+            keys=_split(self.redact_keys),
+            rules_path=Path(self.redact_rules) if self.redact_rules else None,
+            is_hashing=self.redact_mode == "hash",
+            salt=self.redact_salt.get_secret_value(),
+            salt_path=self.data_dir / "redact.salt",
+        )
+
     def intake(self) -> IntakeSettings:
         return IntakeSettings(
-            is_redacting=self.redact,
-            redact_keys=_split(self.redact_keys),
+            redact=self.redaction(),
             resend_window_s=self.resend_window_s,
             status_path=self.data_dir / "status" / "ingest.json",
         )
@@ -477,6 +512,7 @@ class Settings(BaseSettings):
             group=self.eventhub_group,
             state_directory=self.data_dir / "pull",
             dead_letter_directory=self.data_dir / "journal" / "dead-letter" / "events",
+            redact=self.redaction(),
         )
 
     def gateway_log(self) -> GatewayLogSettings:

@@ -21,7 +21,7 @@ from collector.clock import Clock
 from collector.config import IntakeSettings, Settings
 from collector.decode.formats import canonicalise_records, decode_envelope
 from collector.decode.protobuf.drop_unknown import drop_unknown_fields
-from collector.decode.redaction.redactor import Redactor
+from collector.decode.redaction.rules import build_redactor
 from collector.decode.result import DecodeResult
 from collector.errors import CollectorError
 from collector.journal import Journal, add_checksum
@@ -119,7 +119,7 @@ class Intake:
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
-        self._redactor = Redactor(settings.redact_keys) if settings.is_redacting else None
+        self._redactor = build_redactor(settings.redact)
         self._large = ThreadPoolExecutor(1, "decode")
         self._resends = _Resends(settings.resend_window_s)
         self._sources: dict[tuple[str, str, str], _SourceCount] = {}
@@ -230,7 +230,7 @@ class Intake:
         redacted: dict[str, int] = {}
         for message in canonical.messages:
             if self._redactor is not None:
-                message, found = self._redactor.redact_message(stream, message)
+                message, found = self._redactor.redact_message(stream, message, tenant)
                 for kind, count in found.items():
                     redacted[kind] = redacted.get(kind, 0) + count
             messages.append(add_checksum(message, trailer))

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from aiokafka.errors import (
 
 from collector.clock import Clock
 from collector.config import EventHubSettings
-from collector.decode.redaction.secrets import Secrets
+from collector.decode.redaction.rules import build_redactor
 from collector.errors import (
     CollectorError,
     ConfigError,
@@ -96,7 +95,7 @@ class EventHubConsumer:
         self._clock = clock
         self._metrics = metrics
         self._ssl_context = ssl_context
-        self._secrets = Secrets(())
+        self._redactor = build_redactor(settings.redact)
         self._failures = 0
         self._saved_ns = 0
         self._files = {
@@ -204,7 +203,7 @@ class EventHubConsumer:
             "offset": event.offset,
             "enqueued_ns": event.timestamp * 1_000_000,
             "errors": [{"index": e.index, "field": e.field, "reason": e.reason} for e in errors],
-            "body": self._secrets.mask_text(text, Counter()),
+            "body": self._redactor.redact_text(text) if self._redactor else text,
         }
         name = f"{event.topic}-{event.partition}-{event.offset}.json"
         try:

@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.config import load_settings
 from collector.decode.formats import decode_envelope
-from collector.decode.redaction.redactor import Redactor
+from collector.decode.redaction.rules import build_redactor
 from collector.model import Envelope, Stream
 from collector.wire import zipkin_pb2
 from tests.bench.generate import unique_requests
@@ -54,7 +54,8 @@ def measure_protocols() -> Iterator[Row]:
 
 
 def _rate(kind: str, bodies: Sequence[bytes], size: int) -> float:
-    redactor = Redactor(load_settings().intake().redact_keys)
+    redactor = build_redactor(load_settings().redaction())
+    assert redactor is not None
     best_s = float("inf")
     for _ in range(3):
         begin = time.process_time()

@@ -438,7 +438,7 @@ def test_no_secret_of_a_query_string_reaches_the_journal(case: Case) -> None:
     if case.expected.get("is_undecodable") or body == case.body:
         return
     decoded = case.adapter.decode(body)
-    message, _ = Redactor(()).redact_message(Stream.RECORD, encode_records(decoded.records))
+    message, _ = Redactor().redact_message(Stream.RECORD, encode_records(decoded.records))
     assert b"c4n4ry7Value99" not in message
 
 

@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 
 from collector.config import load_settings
 from collector.decode.formats import decode_envelope
-from collector.decode.redaction.redactor import Redactor
+from collector.decode.redaction.rules import build_redactor
 from collector.errors import TooLarge, Undecodable
 from collector.model import Envelope, Stream
 from tests.ingest import NOW_NS, make_log, make_request, text
@@ -25,7 +25,7 @@ FOUND = Path(__file__).parent / "seeds/otlp"
 FORMATS = tuple(
     (stream, encoding) for stream in REQUESTS for encoding in ("otlp-protobuf", "otlp-json")
 )
-_REDACTOR = Redactor(load_settings().intake().redact_keys)
+_REDACTOR = build_redactor(load_settings().redaction())
 _EARLIEST_NS = 946_684_800_000_000_000
 
 

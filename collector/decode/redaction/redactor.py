@@ -19,7 +19,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector.decode.protobuf.split import read_fields, write_field
 from collector.decode.records.codec import decode_records, encode_records
-from collector.decode.redaction.secrets import MASK, Secrets
+from collector.decode.redaction.findings import Findings
+from collector.decode.redaction.secrets import PAIR_VALUES, Secrets
+from collector.decode.redaction.texts import is_plain
 from collector.model import GatewayRecord, Stream
 
 _ITEMS: Mapping[Stream, type[Any]] = {
@@ -42,6 +44,8 @@ _UNTOUCHED = frozenset(
         "raw",
     )
 )
+_NESTED = ("kvlist_value", "array_value")
+_NUMBERS = ("int_value", "double_value")
 _TEXT_FIELDS = tuple(
     name
     for name, kind in get_type_hints(GatewayRecord).items()
@@ -51,34 +55,41 @@ _TEXT_FIELDS = tuple(
 
 class Redactor:
     """
-    Mask what `Secrets` finds. Keys stay, values become `[REDACTED]`.
+    Mask what `Secrets` finds. Keys stay; values become `[REDACTED]`, with a salt a keyed hash.
 
     Measured on 500-span requests: 0.6 us/span when nothing is found.
     """
 
-    def __init__(self, extra_keys: Sequence[str] = ()) -> None:
-        self._secrets = Secrets(extra_keys)
+    def __init__(self, secrets: Secrets | None = None, salt: bytes = b"") -> None:
+        self._secrets = secrets or Secrets()
+        self._salt = salt
 
-    def redact_message(self, stream: Stream, message: bytes) -> tuple[bytes, Counter[str]]:
+    def redact_message(
+        self, stream: Stream, message: bytes, tenant: str = ""
+    ) -> tuple[bytes, Counter[str]]:
         """Return the message without secrets and how many values were masked, by kind."""
         if stream is Stream.RECORD:
             if not self._secrets.in_records.search(message):
                 return message, Counter()
-            records, found = self.redact_records(decode_records(message))
+            records, found = self.redact_records(decode_records(message), tenant)
             return encode_records(records), found
         if not self._secrets.in_otlp.search(message):
             return message, Counter()
-        return _Rewriter(self._secrets, stream, message).rewrite()
+        return _Rewriter(self._secrets, stream, message, Findings(self._salt, tenant)).rewrite()
 
     def redact_records(
-        self, records: Sequence[GatewayRecord]
+        self, records: Sequence[GatewayRecord], tenant: str = ""
     ) -> tuple[list[GatewayRecord], Counter[str]]:
         """Return the records without secrets and how many values were masked, by kind."""
-        found: Counter[str] = Counter()
-        return [self._redact_record(record, found) for record in records], found
+        found = Findings(self._salt, tenant)
+        return [self._redact_record(record, found) for record in records], found.counts
 
-    def _redact_record(self, record: GatewayRecord, found: Counter[str]) -> GatewayRecord:
-        secrets, before = self._secrets, found.total()
+    def redact_text(self, text: str) -> str:
+        """Return any text without secrets."""
+        return self._secrets.mask_text(text, Findings(self._salt))
+
+    def _redact_record(self, record: GatewayRecord, found: Findings) -> GatewayRecord:
+        secrets, before = self._secrets, found.counts.total()
         changed: dict[str, Any] = {
             name: secrets.mask_text(getattr(record, name), found, name) for name in _TEXT_FIELDS
         }
@@ -86,31 +97,32 @@ class Redactor:
             key: self._mask_pair(key, value, found) for key, value in record.attributes.items()
         }
         changed["raw"] = secrets.mask_text(record.raw, found)
-        return replace(record, **changed) if found.total() > before else record
+        return replace(record, **changed) if found.counts.total() > before else record
 
-    def _mask_pair(self, key: str, value: str, found: Counter[str]) -> str:
-        if not self._secrets.is_secret_key(key):
-            return self._secrets.mask_text(value, found, key)
-        if value and value != MASK:
-            found["key"] += 1
-        return MASK if value else value
+    def _mask_pair(self, key: str, value: str, found: Findings) -> str:
+        secrets = self._secrets
+        if not secrets.is_secret_key(key) or (secrets.names.is_short(key) and is_plain(value)):
+            return secrets.mask_text(value, found, key)
+        if value.isdigit() and len(value) < 6 and not secrets.names.is_numeric(key):
+            return value
+        return secrets.mask_value(value, found)
 
 
 class _Rewriter:
     """One message with matches, rewritten group by group."""
 
-    def __init__(self, secrets: Secrets, stream: Stream, message: bytes) -> None:
+    def __init__(self, secrets: Secrets, stream: Stream, message: bytes, found: Findings) -> None:
         self._secrets = secrets
         self._item = _ITEMS[stream]
         self._message = message
-        self._found: Counter[str] = Counter()
+        self._found = found
         matches = [match.span() for match in secrets.in_otlp.finditer(message)]
         self._starts = [start for start, _ in matches]
         self._ends = [end for _, end in matches]
 
     def rewrite(self) -> tuple[bytes, Counter[str]]:
         whole = self._rebuild(0, len(self._message), {1: self._rewrite_group})
-        return whole, self._found
+        return whole, self._found.counts
 
     def _rewrite_group(self, at: int, end: int) -> bytes:
         return self._rebuild(
@@ -165,11 +177,9 @@ class _Rewriter:
             for each in value if field.is_repeated else (value,):
                 if not isinstance(each, KeyValue):
                     self._mask_keys(each)
-                elif each.value.HasField("kvlist_value"):
-                    self._mask_value(each.value, each.key, self._secrets.is_secret_key(each.key))
                 elif self._secrets.is_secret_key(each.key):
                     self._mask_value(each.value, each.key, True)
-                elif each.key.endswith("query"):
+                elif each.key.endswith("query") or each.value.WhichOneof("value") in _NESTED:
                     self._mask_value(each.value, each.key, False)
 
     def _mask_texts(self, message: Any) -> None:
@@ -198,17 +208,37 @@ class _Rewriter:
             masked = self._mask_string(text, key, is_secret)
             if masked != text:
                 value.bytes_value = masked.encode("utf-8", "surrogateescape")
+        elif kind in _NUMBERS:
+            if is_secret and self._secrets.names.is_numeric(key):
+                value.string_value = self._found.hide("key", str(getattr(value, kind)))
         elif kind == "array_value":
-            for each in value.array_value.values:
-                self._mask_value(each, key, is_secret)
+            self._mask_list(value.array_value.values, key, is_secret)
         elif kind == "kvlist_value":
-            for pair in value.kvlist_value.values:
-                hidden = is_secret or self._secrets.is_secret_key(pair.key)
-                self._mask_value(pair.value, pair.key, hidden)
+            self._mask_pairs(value.kvlist_value.values, is_secret)
+
+    def _mask_list(self, values: Any, key: str, is_secret: bool) -> None:
+        texts = [_plain_value(each) for each in values]
+        hidden = self._secrets.find_hidden(texts)
+        for index, each in enumerate(values):
+            self._mask_value(each, key, is_secret or index in hidden)
+
+    def _mask_pairs(self, pairs: Any, is_secret: bool) -> None:
+        values = {pair.key: pair.value.string_value for pair in pairs}
+        hidden = self._secrets.hides_pair(values)
+        for pair in pairs:
+            is_hidden = is_secret or (hidden and pair.key.lower() in PAIR_VALUES)
+            is_hidden = is_hidden or self._secrets.is_secret_key(pair.key)
+            self._mask_value(pair.value, pair.key, is_hidden)
 
     def _mask_string(self, text: str, key: str, is_secret: bool) -> str:
-        if not is_secret:
+        if not is_secret or (self._secrets.names.is_short(key) and is_plain(text)):
             return self._secrets.mask_text(text, self._found, key)
-        if text and text != MASK:
-            self._found["key"] += 1
-        return MASK if text else text
+        return self._secrets.mask_value(text, self._found)
+
+
+def _plain_value(value: AnyValue) -> str | list[Any] | None:
+    """Return a text, or an empty list for a list; the rest is no name and no value of one."""
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        return value.string_value
+    return [] if kind == "array_value" else None

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from collector.decode.redaction.findings import Findings
 from collector.decode.redaction.secrets import Secrets
 from collector.errors import BadQuestion
 
@@ -65,8 +66,9 @@ class _Redaction:
         if _NAMES.fullmatch(name):
             return self.mark(value)
         if "=" in value:
-            return _QUERY.sub(lambda found: f"{found[1]}=redacted", value)
-        return value
+            value = _QUERY.sub(lambda found: f"{found[1]}=redacted", value)
+        # rows of a time when redaction was off, or of rules that knew less
+        return self._secrets.mask_text(value, Findings(), name)
 
 
 def build_bundle(documents: Mapping[str, Any]) -> dict[str, Any]:

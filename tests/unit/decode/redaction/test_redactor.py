@@ -10,8 +10,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector.decode.records.codec import decode_records, encode_records
+from collector.decode.redaction.findings import MASK
 from collector.decode.redaction.redactor import Redactor
-from collector.decode.redaction.secrets import MASK, Secrets
+from collector.decode.redaction.secrets import Secrets
 from collector.model import GatewayRecord, Id, Stream
 from tests.bench.generate import unique_requests
 from tests.ingest import make_log, make_request, make_span, text
@@ -269,7 +270,7 @@ def test_gateway_record(redactor: Redactor) -> None:
 
 def test_operator_can_add_keys() -> None:
     """Names from the settings are masked like the built-in ones, `-` and `_` alike."""
-    redactor = Redactor(["X-Tax-Id", "geheim.wort"])
+    redactor = Redactor(Secrets(["X-Tax-Id", "geheim.wort"]))
     span = make_span(
         2, attributes=[text("http.request.header.x_tax_id", "77"), text("geheim.wort", "pst")]
     )
