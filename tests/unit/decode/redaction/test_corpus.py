@@ -17,7 +17,7 @@ from tests.ingest import make_log, make_request, make_span, text
 
 _CORPUS = Path(__file__).parents[3] / "fixtures" / "secrets"
 _ALPHABET = string.ascii_letters + string.digits
-_CANARIES = 10_000
+_CANARIES = 3_000
 HEX = "0123456789abcdef"
 # prefix, alphabet and length of what follows, as the vendors document their tokens
 VENDOR_TOKENS = [
@@ -151,8 +151,8 @@ def test_harmless_name_hides_nothing(redactor: Redactor, key: str) -> None:
     assert redactor.redact_message(Stream.TRACE, message) == (message, {})
 
 
-def test_ten_thousand_canaries_and_none_is_found(redactor: Redactor) -> None:
-    """Ten thousand secrets of any length in texts of every form: a byte search finds none."""
+def test_thousands_of_canaries_and_none_is_found(redactor: Redactor) -> None:
+    """Thousands of secrets of any length in texts of every form: a byte search finds none."""
     pick = random.Random(7)
     attributes, canaries = [], []
     for number in range(_CANARIES):
