@@ -7,6 +7,7 @@ journal, another room; SQL and the driver live here and nowhere else. Read first
 `schema/`.
 """
 
+from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.rows import (
     ApiStat,
     IdHit,
@@ -31,6 +32,7 @@ __all__ = [
     "ApiStat",
     "Arrival",
     "Arrivals",
+    "ChangeFilter",
     "Edge",
     "IdHit",
     "LoadableSegment",
@@ -41,7 +43,10 @@ __all__ = [
     "StitchedKey",
     "StitchedRequest",
     "Store",
+    "ToldChange",
     "TraceSummary",
+    "ValueCount",
+    "Visit",
     "bucket_of",
     "open_store",
 ]

@@ -37,7 +37,7 @@ _SCANS = frozenset({
     "count_rows", "find_edges", "find_join_records", "find_operations", "find_records",
     "find_span_ids",
     "find_response_sizes", "find_traces", "get_api_stats", "get_source_stats", "sample_records",
-    "sample_requests", "sample_traces",
+    "sample_requests", "sample_traces", "find_values", "find_visits",
 })  # fmt: skip
 
 # What macros/record_json.sql lists, in this order. Rows of before end where the list ended then.

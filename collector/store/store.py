@@ -12,7 +12,8 @@ from collector.clock import Clock
 from collector.config import StoreSettings
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
-from collector.store import reads, sampling, stitched, summaries
+from collector.store import changes, reads, sampling, stitched, summaries
+from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import READERS, Connections
 from collector.store.loading import load_file
 from collector.store.migrations import find_table_settings, migrate
@@ -391,3 +392,32 @@ class Store:
         """Say up to which moment the background work *name* is done."""
         with self.connections.writing() as client:
             stitched.set_progress(client, self.settings.database, name, moment_ns)
+
+    def find_values(self, wanted: ChangeFilter) -> list[ValueCount]:
+        """Return which revisions, versions, pods and so on the stitched requests had, over time."""
+        with self.connections.reading() as client:
+            return changes.find_values(client, self.settings.database, wanted)
+
+    def find_visits(
+        self, wanted: ChangeFilter, *, kind: str, names: Sequence[str], middle_ns: int
+    ) -> list[Visit]:
+        """Return a sample of the requests around a change; some have one of *names*."""
+        with self.connections.reading() as client:
+            return changes.find_visits(
+                client, self.settings.database, wanted, kind=kind, names=names, middle_ns=middle_ns
+            )
+
+    def find_told(self, start_ns: int, end_ns: int) -> list[ToldChange]:
+        """Return what deployment tools said they changed in a range, the newest first."""
+        with self.connections.reading() as client:
+            return changes.find_told(client, self.settings.database, start_ns, end_ns)
+
+    def write_told(self, change: ToldChange, received_ns: int) -> None:
+        """
+        Keep what a deployment tool said.
+
+        Raises:
+            StoreUnavailable: it may be kept or not. Saying it again does no harm.
+        """
+        with self.connections.writing() as client:
+            changes.write_told(client, self.settings.database, change, received_ns)

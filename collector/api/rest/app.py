@@ -35,6 +35,7 @@ from collector.api.responses import (
     json_answer,
 )
 from collector.api.rest import openapi
+from collector.api.rest.changes import build_change_routes
 from collector.api.rest.tail import Tails
 from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
@@ -99,6 +100,7 @@ def build_api(
     _add_requests(app, questions, workers)
     _add_questions(app, questions, workers)
     _add_tail(app, questions, tails)
+    app.include_router(build_change_routes(questions, workers))
     app.include_router(build_jaeger_routes(questions, workers))
     app.include_router(build_page_routes(questions, workers, settings.doors))
     pages.add_pages(app)
@@ -203,6 +205,7 @@ def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> N
         ("requests", openapi.SEARCH, questions.searches.find),
         ("sources", openapi.SOURCES, questions.reports.sources),
         ("apis", openapi.APIS, questions.reports.apis),
+        ("changes", openapi.CHANGES, questions.reports.changes),
         ("clocks", openapi.CLOCKS, questions.reports.clocks),
         ("compare", openapi.COMPARE, questions.reports.compare),
         ("doctor", openapi.DOCTOR, questions.reports.doctor),
@@ -235,6 +238,7 @@ def _asks(questions: QueryService, workers: Workers) -> Ask:
     plain: Mapping[str, Question] = {
         "/api/v1/requests": questions.searches.find,
         "/api/v1/apis": questions.reports.apis,
+        "/api/v1/changes": questions.reports.changes,
         "/api/v1/compare": questions.reports.compare,
         "/api/v1/doctor": questions.reports.doctor,
         "/api/v1/sources": questions.reports.sources,

@@ -13,9 +13,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from collector.answers import Answer, answer_name, record_name
-from collector.api.rest import examples
+from collector.api.rest import change_examples, examples
+from collector.query.reports.changes import CHANGE_PARAMETERS
 from collector.query.reports.compare import COMPARE_PARAMETERS
 from collector.query.reports.sampling import SAMPLE_PARAMETERS
+from collector.query.reports.told import TOLD_SCHEMA
 from collector.query.search.described import DESCRIBED
 from collector.query.search.filters import PARAMETERS, Parameter
 from collector.query.search.tail import TAIL_PARAMETERS
@@ -210,6 +212,32 @@ APIS = _route(
     tag="overview",
     parameters=_BEGIN_AND_END,
 )
+CHANGES = _route(
+    "changes",
+    "What changed, and what came of it",
+    "Revisions, rollouts, pods, nodes, backends, policies and operations that requests of the "
+    "range have and those of the day before had not, and what deployment tools told; each with how "
+    "far percentiles and failures moved between the hour before and the hour after, within 99 % "
+    "bounds. A service is held against its own time, without that of its calls.",
+    change_examples.CHANGES,
+    tag="overview",
+    parameters=CHANGE_PARAMETERS,
+)
+TELL_CHANGE = _route(
+    "tell_change",
+    "Tell of a change",
+    "For deployment tools. The same words again change nothing. Seen rollouts within 15 minutes "
+    "carry what was told of them.",
+    tag="overview",
+    errors=(400, 401, 422, 429, 503),
+)
+TELL_CHANGE["responses"][201] = _response(change_examples.TOLD, "It is kept.")
+TELL_CHANGE["openapi_extra"] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": TOLD_SCHEMA}},
+    }
+}
 CLOCKS = _route(
     "clocks",
     "How far the hosts' clocks are apart",

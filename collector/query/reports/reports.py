@@ -8,6 +8,8 @@ from collector.clock import Clock
 from collector.query.learned.clocks import ClockReport, Clocks
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners
+from collector.query.reports.change import Changes, Told
+from collector.query.reports.changes import FindingChanges
 from collector.query.reports.compare import Comparing, Comparison
 from collector.query.reports.doctor import Doctor, DoctorReport
 from collector.query.reports.joins import JoinReport, Joins
@@ -49,6 +51,7 @@ class Reports:
         self._doctor = Doctor(samples, freshness)
         self._outcomes = Outcomes(samples)
         self._joins = Joins(samples, likely_partners)
+        self._changes = FindingChanges(store, clock)
         self._comparing = Comparing(store, clock, timelines, rows)
 
     def sources(self, pairs: Pairs = ()) -> Sources:
@@ -90,6 +93,14 @@ class Reports:
     def doctor(self, pairs: Pairs = ()) -> DoctorReport:
         """Return what is wrong again and again in a sample, the most frequent first."""
         return self._doctor.report(pairs)
+
+    def changes(self, pairs: Pairs = ()) -> Changes:
+        """Return what was new in a range, and what came with it, the newest first."""
+        return self._changes.report(pairs)
+
+    def tell_change(self, document: object) -> Told:
+        """Keep what a deployment tool says it changed."""
+        return self._changes.tell(document)
 
     def compare(self, pairs: Pairs) -> Comparison:
         """Return a request against another one, or against the typical one of its route."""

@@ -1,0 +1,171 @@
+"""
+What changed: the values that requests had over time, requests around a change, and what
+deployment tools said.
+
+Reads `request`, so it knows what background stitching has stitched. Source: schema/0170, 0200.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clickhouse_connect.driver import Client
+
+from collector.store.reads import BUCKET_S, ask
+from collector.timestamps import NS_PER_S
+
+_MAX_VALUES = 200_000
+_MAX_VISITS = 4_000
+_MAX_TOLD = 1_000
+_STEPS = 96
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeFilter:
+    """Which requests are looked at: those of [start_ns, end_ns); "" takes everything."""
+
+    start_ns: int
+    end_ns: int
+    gateway: str = ""
+    api: str = ""
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCount:
+    """
+    The requests of one step of time in which *subject* had a value.
+
+    `kind` is `revision`, `operation`, `backend`, `policy` (of an API), `instance` (of a gateway),
+    `version`, `pod`, `node` (of a service); `api` and `service` count all requests of a subject.
+    `seen` are stitched requests, `requests` those that they stand for. `of` is a pod's version.
+    """
+
+    kind: str
+    gateway: str
+    subject: str
+    value: str
+    of: str
+    step_s: int
+    seen: int
+    requests: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request of an API, or a visit to a service; `has_value`: with what the change brought."""
+
+    start_ns: int
+    weight: int
+    took_ns: int | None
+    is_failed: bool
+    has_value: bool
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldChange:
+    """What a deployment tool said: it changed a service or an API at a moment."""
+
+    change_id: str
+    at_ns: int
+    kind: str
+    gateway: str
+    api: str
+    service: str
+    value: str
+    title: str
+    url: str
+
+
+def find_values(client: Client, database: str, wanted: ChangeFilter) -> list[ValueCount]:
+    """Return the values of the requests that fit, by steps of five minutes and more."""
+    span_s = (wanted.end_ns - wanted.start_ns) // NS_PER_S
+    step_s = max(span_s // _STEPS // BUCKET_S, 1) * BUCKET_S
+    rows = ask(
+        client,
+        "find_values",
+        database=database,
+        start_ns=wanted.start_ns,
+        end_ns=wanted.end_ns,
+        gateway=wanted.gateway,
+        api=wanted.api,
+        service=wanted.service,
+        step_s=step_s,
+        limit=_MAX_VALUES,
+    )
+    return [ValueCount(*row) for row in rows]
+
+
+def find_visits(
+    client: Client,
+    database: str,
+    wanted: ChangeFilter,
+    *,
+    kind: str,
+    names: Sequence[str],
+    middle_ns: int,
+) -> list[Visit]:
+    """
+    Return requests that fit, or visits to the service that is named, a few thousand at most.
+
+    Of a *kind* that names no field, what began at *middle_ns* or later has the value.
+    """
+    rows = ask(
+        client,
+        "find_visits",
+        database=database,
+        start_ns=wanted.start_ns,
+        end_ns=wanted.end_ns,
+        gateway=wanted.gateway,
+        api=wanted.api,
+        subject_service=wanted.service,
+        kind=kind,
+        names=list(names),
+        middle_ns=middle_ns,
+        limit=_MAX_VISITS,
+    )
+    return [
+        Visit(start_ns, weight, took_ns, bool(is_failed), bool(has_value), request_id)
+        for start_ns, weight, took_ns, is_failed, has_value, request_id in rows
+    ]
+
+
+def find_told(client: Client, database: str, start_ns: int, end_ns: int) -> list[ToldChange]:
+    """Return what deployment tools said about a range, the newest first."""
+    rows = ask(
+        client,
+        "find_told_changes",
+        database=database,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        limit=_MAX_TOLD,
+    )
+    names = ("change_id", "at_ns", "kind", "gateway", "api", "service", "value", "title", "url")
+    return [ToldChange(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def write_told(client: Client, database: str, change: ToldChange, received_ns: int) -> None:
+    """Keep what a deployment tool said; the same words again change nothing."""
+    values = {
+        "at": change.at_ns // NS_PER_S,
+        "change_id": change.change_id,
+        "revision": received_ns,
+        "is_gone": 0,
+        "at_ns": change.at_ns,
+        "kind": change.kind,
+        "gateway": change.gateway,
+        "api": change.api,
+        "service": change.service,
+        "value": change.value,
+        "title": change.title,
+        "url": change.url,
+        "received_ns": received_ns,
+    }
+    client.insert(
+        f"{database}.change",
+        [list(values.values())],
+        column_names=list(values),
+        settings={"distributed_foreground_insert": 1},
+    )
