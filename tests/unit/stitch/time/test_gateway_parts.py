@@ -224,6 +224,13 @@ LINES: dict[str, dict[str, Any]] = {
         "latencies": {"request": 640},
         "started_at": 1_930_000_000_000,
     },
+    "traefik": {
+        "StartUTC": "2031-03-05T08:15:30Z",
+        "Duration": 640_000_000,
+        "RequestMethod": "GET",
+        "RequestPath": "/p",
+        "DownstreamStatus": 200,
+    },
     "azure-apim": {
         "TimeGenerated": "2031-03-05T08:15:30Z",
         "CorrelationId": "7f1d2c3b-0000-4000-8000-0000000000aa",
@@ -248,5 +255,6 @@ def test_a_line_that_knows_its_total_only_blames_nobody(adapter: str) -> None:
 
 
 def test_every_adapter_has_such_a_line() -> None:
-    """A new adapter says here what its shortest record leaves open."""
-    assert LINES.keys() == find_adapters().keys()
+    """A new adapter says here what its shortest record leaves open; one mapping stands for all."""
+    adapters = find_adapters()
+    assert LINES.keys() >= {name for name, each in adapters.items() if not each.is_mapped}
