@@ -15,6 +15,7 @@ import logging
 import socket
 import struct
 import threading
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf, isfinite
@@ -64,6 +65,8 @@ Counter = Literal[
     "hopline_pull_failures_total",
     "hopline_api_requests_total",
     "hopline_stitch_join_total",
+    "hopline_request_total",
+    "hopline_request_errors_total",
 ]
 Gauge = Literal[
     "hopline_journal_pending_bytes",
@@ -75,6 +78,7 @@ Histogram = Literal[
     "hopline_intake_acknowledge_seconds",
     "hopline_store_load_seconds",
     "hopline_api_request_seconds",
+    "hopline_request_seconds",
 ]
 Name = Counter | Gauge | Histogram
 
@@ -123,6 +127,13 @@ MEANINGS: Mapping[Name, str] = {
         "gateway records joined, by api and tier (tier `none`: no span found, `gateway`: it never "
         "left it)"
     ),
+    "hopline_request_total": (
+        "requests stitched in the background, each for as many as it stands for, by gateway, api "
+        "and whether spans are joined (`gateway`: answered there)"
+    ),
+    "hopline_request_errors_total": (
+        "those of them that failed, by gateway, api and the layer that failed first"
+    ),
     "hopline_journal_pending_bytes": "bytes in the journal that are not loaded yet",
     "hopline_journal_disk_free_bytes": (
         "bytes free on the disk of the data folder; below HOPLINE_MIN_FREE_BYTES requests "
@@ -135,6 +146,10 @@ MEANINGS: Mapping[Name, str] = {
     ),
     "hopline_store_load_seconds": "time of one segment load, by stream",
     "hopline_api_request_seconds": "time of one REST answer, by route",
+    "hopline_request_seconds": (
+        "durations of the same requests by gateway, api and phase (`total` for all of it), where "
+        "measured"
+    ),
 }
 
 # when a series began is not worth a second one
@@ -158,10 +173,17 @@ class Metrics:
     def gauge(self, name: Gauge, value: float, **labels: str) -> None:
         self._find(prometheus_client.Gauge, name, labels).set(value)
 
-    def observe(self, name: Histogram, seconds: float, exemplar: str = "", **labels: str) -> None:
-        """Count a duration; *exemplar* is the trace id of a request that took that long."""
+    def observe(
+        self, name: Histogram, seconds: float, exemplar: str = "", times: int = 1, **labels: str
+    ) -> None:
+        """
+        Count a duration *times* over; *exemplar* is the trace id of a request that took that long.
+        """
         series = self._find(prometheus_client.Histogram, name, labels)
         series.observe(seconds, {"trace_id": exemplar} if exemplar else None)
+        if times > 1:  # the client counts one at a time, and a request may stand for thousands
+            series._sum.inc(seconds * (times - 1))
+            series._buckets[bisect_left(series._upper_bounds, seconds)].inc(times - 1)
 
     def value(self, name: Counter | Gauge, **labels: str) -> float:
         """Return one series' value, or the sum of all that carry the given labels."""

@@ -137,33 +137,3 @@ class Sources(Answer):
     """Every source that ever sent something, by stream and name."""
 
     sources: tuple[SourceReport, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiReport:
-    """
-    One API of one gateway over a range of time.
-
-    `errors` are answers of 500 and more, and gRPC failures inside of any answer but CANCELLED, for
-    every gateway alike; refusals (4xx) and clients that left are none. Percentiles are `None` where
-    nothing was measured. `join_coverage` is the share of joined records among those that left the
-    gateway, `None` where none did.
-    """
-
-    gateway: str
-    api: str
-    requests: int
-    requests_per_s: float
-    errors: int
-    error_ratio: float
-    p50_ns: Duration | None
-    p95_ns: Duration | None
-    p99_ns: Duration | None
-    join_coverage: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Apis(Answer):
-    """The APIs of all gateways, the busiest first."""
-
-    apis: tuple[ApiReport, ...]

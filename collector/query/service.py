@@ -73,7 +73,7 @@ class QueryService:
 
     def background(self, cpu_ratio: float) -> Background:
         """Return what stitches arriving requests, in *cpu_ratio* of one core."""
-        return Background(self._store, self._clock, self._rows, cpu_ratio=cpu_ratio)
+        return Background(self._store, self._clock, self._rows, self.metrics, cpu_ratio=cpu_ratio)
 
     def close(self) -> None:
         """Wait for what runs in the background; the store may be closed afterwards."""

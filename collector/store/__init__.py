@@ -8,8 +8,18 @@ journal, another room; SQL and the driver live here and nowhere else. Read first
 """
 
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
+from collector.store.population import (
+    GROUP_FIELDS,
+    MOST_GROUP_FIELDS,
+    EdgeStat,
+    GroupStat,
+    ObservedHop,
+    ObservedRequest,
+    ServiceStat,
+    ShareStat,
+    StitchedCount,
+)
 from collector.store.rows import (
-    ApiStat,
     IdHit,
     LoadableSegment,
     RequestFilter,
@@ -29,16 +39,24 @@ from collector.store.stitched import (
 from collector.store.store import Store, open_store
 
 __all__ = [
-    "ApiStat",
+    "GROUP_FIELDS",
+    "MOST_GROUP_FIELDS",
     "Arrival",
     "Arrivals",
     "ChangeFilter",
     "Edge",
+    "EdgeStat",
+    "GroupStat",
     "IdHit",
     "LoadableSegment",
+    "ObservedHop",
+    "ObservedRequest",
     "RequestFilter",
     "RequestRow",
+    "ServiceStat",
+    "ShareStat",
     "SourceStat",
+    "StitchedCount",
     "StitchedHop",
     "StitchedKey",
     "StitchedRequest",

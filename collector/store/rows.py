@@ -162,22 +162,3 @@ class SourceStat:
     lag_p50_ns: int
     lag_p90_ns: int
     lag_p99_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiStat:
-    """
-    The requests of one API of one gateway in a range.
-
-    The percentiles are `None` where no request was measured. `join_coverage` is the share of those
-    that left the gateway whose spans are known, from a sample of a few hundred; `None` if none did.
-    """
-
-    gateway: str
-    api: str
-    requests: int
-    errors: int
-    p50_ns: int | None
-    p95_ns: int | None
-    p99_ns: int | None
-    join_coverage: float | None

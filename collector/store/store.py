@@ -12,16 +12,24 @@ from collector.clock import Clock
 from collector.config import StoreSettings
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
-from collector.store import changes, reads, sampling, stitched, summaries
+from collector.store import changes, population, reads, sampling, stitched, summaries
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import READERS, Connections
 from collector.store.loading import load_file
 from collector.store.migrations import find_table_settings, migrate
 from collector.store.parts import PartWatch
+from collector.store.population import (
+    EdgeStat,
+    GroupKey,
+    GroupStat,
+    ObservedRequest,
+    ServiceStat,
+    ShareStat,
+    StitchedCount,
+)
 from collector.store.reads import Source, TracePlace
 from collector.store.rendering import build_names
 from collector.store.rows import (
-    ApiStat,
     IdHit,
     LoadableSegment,
     RequestFilter,
@@ -304,10 +312,75 @@ class Store:
         with self.connections.reading() as client:
             return reads.find_operations(client, self.settings.database, service, start_ns, end_ns)
 
-    def get_api_stats(self, start_ns: int, end_ns: int) -> list[ApiStat]:
-        """Return the APIs that had requests in [start_ns, end_ns), the busiest first."""
+    def get_group_stats(self, wanted: RequestFilter, fields: Sequence[str] = ()) -> list[GroupStat]:
+        """
+        Return what the gateway records that fit add up to, by gateway, API and *fields*.
+
+        The busiest come first. Fields are of `GROUP_FIELDS`.
+        """
         with self.connections.reading() as client:
-            return summaries.get_api_stats(client, self.settings.database, start_ns, end_ns)
+            return population.get_group_stats(client, self.settings.database, wanted, fields)
+
+    def get_whole_stat(self, wanted: RequestFilter) -> GroupStat:
+        """Return what all gateway records that fit add up to, whatever API they are of."""
+        with self.connections.reading() as client:
+            return population.get_whole_stat(client, self.settings.database, wanted)
+
+    def get_share_stats(
+        self, wanted: RequestFilter, fields: Sequence[str] = ()
+    ) -> dict[GroupKey, ShareStat]:
+        """Return what stitching knows of the same groups."""
+        with self.connections.reading() as client:
+            return population.get_share_stats(client, self.settings.database, wanted, fields)
+
+    def get_join_coverage(
+        self, start_ns: int, end_ns: int, requests: float
+    ) -> Mapping[tuple[str, str], float]:
+        """
+        Return the share of records with spans among those that left the gateway, by gateway, API.
+
+        From a sample of a few hundred each; *requests* is about how many there are in all.
+        """
+        with self.connections.reading() as client:
+            return summaries.get_join_coverage(
+                client, self.settings.database, start_ns, end_ns, round(requests)
+            )
+
+    def get_service_stats(self, wanted: RequestFilter) -> list[ServiceStat]:
+        """Return what each service did in the stitched requests that fit, the busiest first."""
+        with self.connections.reading() as client:
+            return population.get_service_stats(client, self.settings.database, wanted)
+
+    def get_edge_stats(
+        self, wanted: RequestFilter, *, by_operation: bool = False
+    ) -> list[EdgeStat]:
+        """
+        Return who called whom in the stitched requests that fit, the busiest first.
+
+        *by_operation* tells the calls of gateways apart by API and operation.
+        """
+        with self.connections.reading() as client:
+            return population.get_edge_stats(
+                client, self.settings.database, wanted, by_operation=by_operation
+            )
+
+    def count_stitched(self, wanted: RequestFilter) -> StitchedCount:
+        """Return how many stitched requests fit, and for how many they stand."""
+        with self.connections.reading() as client:
+            return population.count_stitched(client, self.settings.database, wanted)
+
+    def find_observed(
+        self, wanted: RequestFilter, limit: int, *, among: int
+    ) -> list[ObservedRequest]:
+        """
+        Return stitched requests that fit, at most *limit* of *among* so many, drawn by hash.
+
+        They are the same ones for the same data; those without a duration are left out.
+        """
+        with self.connections.reading() as client:
+            return population.find_observed(
+                client, self.settings.database, wanted, limit, among=among
+            )
 
     def sample_requests(
         self, start_ns: int, end_ns: int, limit: int, *, api: str = ""

@@ -10,11 +10,10 @@ from typing import Any
 from clickhouse_connect.driver import Client
 
 from collector.store.reads import TracePlace, ask, locate_traces, trace_keys
-from collector.store.rows import ApiStat, SourceStat, TraceSummary
+from collector.store.rows import SourceStat, TraceSummary
 from collector.timestamps import NS_PER_S
 
 _MAX_SOURCES = 5_000
-_MAX_APIS = 1_000
 # So many records in all, and of one API, tell its share of joined ones within a few percent.
 _SAMPLE = 4_000
 _SAMPLE_OF_API = 200
@@ -58,33 +57,21 @@ def get_source_stats(client: Client, database: str, now_ns: int) -> list[SourceS
     return [SourceStat(*row[:6], *(_whole(lag) for lag in row[6])) for row in rows]
 
 
-def get_api_stats(client: Client, database: str, start_ns: int, end_ns: int) -> list[ApiStat]:
-    """Return the APIs with requests in [start_ns, end_ns), the busiest first."""
-    span: dict[str, Any] = {"database": database, "start_ns": start_ns, "end_ns": end_ns}
-    rows = ask(client, "get_api_stats", **span, limit=_MAX_APIS)
-    total = sum(row[2] for row in rows)
+def get_join_coverage(
+    client: Client, database: str, start_ns: int, end_ns: int, requests: int
+) -> Mapping[tuple[str, str], float]:
+    """Return the share of joined records of each (gateway, API), from a sample."""
     sample = ask(
         client,
         "sample_records",
-        **span,
-        one_in=max(total // _SAMPLE, 1),
+        database=database,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        one_in=max(requests // _SAMPLE, 1),
         each=_SAMPLE_OF_API,
         limit=_SAMPLE,
     )
-    shares = _joined_shares(client, database, sample)
-    return [
-        ApiStat(
-            gateway=gateway,
-            api=api,
-            requests=requests,
-            errors=errors,
-            p50_ns=_measured(durations[0]),
-            p95_ns=_measured(durations[1]),
-            p99_ns=_measured(durations[2]),
-            join_coverage=shares.get((gateway, api)),
-        )
-        for gateway, api, requests, errors, durations in rows
-    ]
+    return _joined_shares(client, database, sample)
 
 
 def _joined_shares(
@@ -145,8 +132,3 @@ def _summary(row: tuple[Any, ...], buckets: Sequence[int]) -> TraceSummary:
 
 def _whole(value: float) -> int:
     return int(value) if isfinite(value) else 0
-
-
-def _measured(quantile: float) -> int | None:
-    """Return a quantile, `None` for the NaN that one of no values is."""
-    return int(quantile) if isfinite(quantile) else None

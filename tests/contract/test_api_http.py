@@ -16,7 +16,10 @@ from collector.api.rest.openapi import ReadyAnswer
 from collector.config import ApiSettings
 from collector.http.errors import ErrorAnswer
 from collector.query.learned.clocks import ClockReport
-from collector.query.results import Apis, Found, Sources, Stored
+from collector.query.reports.apis import Apis
+from collector.query.reports.services import Edges, Services
+from collector.query.reports.slow import Slow
+from collector.query.results import Found, Sources, Stored
 from collector.query.search.filters import PARAMETERS
 from collector.query.service import QueryService
 from collector.query.timelines.explanation import Explanation
@@ -55,7 +58,10 @@ PATHS = [
     f"/api/v1/requests/{TRACE}/spans",
     f"/api/v1/requests/{TRACE}/explain",
     "/api/v1/sources",
-    "/api/v1/apis",
+    "/api/v1/apis?group_by=consumer",
+    "/api/v1/services",
+    "/api/v1/edges?operations=true",
+    "/api/v1/slow",
     "/api/v1/clocks",
     "/api/v1/doctor",
     "/api/v1/joins",
@@ -150,6 +156,8 @@ def test_who_sends_to_the_port_of_answers_is_told_the_other(asker: Asker) -> Non
         ("GET", "/api/v1/requests?cursor=AAAA", 400, "bad_question"),
         ("GET", "/api/v1/sources?x=1", 422, "unknown_parameter"),
         ("GET", "/api/v1/apis?start=never", 400, "bad_question"),
+        ("GET", "/api/v1/apis?group_by=colour", 400, "bad_question"),
+        ("GET", "/api/v1/slow?select=all", 400, "bad_question"),
     ],
 )
 def test_every_error_has_one_shape(
@@ -281,6 +289,9 @@ def test_examples_are_given_for_every_answer(asker: Asker) -> None:
         (f"/api/v1/requests/{TRACE}/explain", Explanation),
         ("/api/v1/sources", Sources),
         ("/api/v1/apis?start=-1d", Apis),
+        ("/api/v1/services", Services),
+        ("/api/v1/edges?operations=true", Edges),
+        ("/api/v1/slow?baseline=day", Slow),
         ("/api/v1/clocks", ClockReport),
     ],
 )
@@ -293,6 +304,8 @@ PREFIXES = [
     "/",
     "/api/v1/requests",
     "/api/v1/apis",
+    "/api/v1/edges",
+    "/api/v1/slow",
     "/api/traces",
     "/api/services",
     "/api/dependencies",
@@ -301,7 +314,17 @@ SEGMENT = st.text(max_size=40) | st.sampled_from(
     [TRACE, "requests", "api", "v1", "..", "%2e", "%00"]
 )
 NAME = st.sampled_from(
-    [*(p.name for p in PARAMETERS), "as_of", "raw", "format", "service", "tags", "endTs"]
+    [
+        *(p.name for p in PARAMETERS),
+        "as_of",
+        "raw",
+        "format",
+        "service",
+        "tags",
+        "endTs",
+        "group_by",
+        "baseline",
+    ]
 ) | st.text(max_size=8)
 VALUE = st.text(max_size=30) | st.sampled_from(
     ["now", "-1h", "true", "5xx", "1e9", "%ff", "'; DROP"]

@@ -26,6 +26,7 @@ from collector.errors import (
 from collector.model import Id, SpanEvent, SpanLink, Stream
 from collector.store import RequestFilter, Store, open_store
 from collector.telemetry import Metrics
+from tests.stitched_rows import make_stitched
 from tests.stored import (
     NOW_NS,
     NS,
@@ -351,13 +352,62 @@ def test_apis_say_how_many_are_joined(store: Store, load: Loading) -> None:
         make_record(5, cache="hit"),
         make_record(6, api="mocked", attempts=0),
     )
-    orders, mocked, stock = store.get_api_stats(NOW_NS - 3600 * NS, NOW_NS)
+    orders, mocked, stock = store.get_group_stats(LAST_HOUR)
+    coverage = store.get_join_coverage(LAST_HOUR.start_ns, LAST_HOUR.end_ns, 6)
     assert (orders.api, orders.requests, orders.errors) == ("orders", 4, 2)
-    assert orders.join_coverage == 1.0
-    assert orders.p50_ns == pytest.approx(30_000_000)
-    assert (stock.api, stock.requests, stock.join_coverage, stock.p99_ns) == ("stock", 1, 0.0, None)
+    assert coverage["azure-apim", "orders"] == 1.0
+    assert orders.quantiles_ns[0.5] == pytest.approx(30_000_000)
+    assert (stock.api, stock.requests, stock.quantiles_ns) == ("stock", 1, {})
+    assert coverage["azure-apim", "stock"] == 0.0
     # What never left the gateway could not have been joined.
-    assert (mocked.api, mocked.join_coverage) == ("mocked", None)
+    assert mocked.api == "mocked"
+    assert ("azure-apim", "mocked") not in coverage
+
+
+def test_what_requests_add_up_to(store: Store, load: Loading) -> None:
+    """Groups of records, and services, calls and shares of stitched requests, each weighed."""
+    load.records(
+        make_record(1, consumer="acme", operation="list"),
+        make_record(2, consumer="acme", weight=3.0),
+        make_record(3, consumer="other", status=503, is_error=True),
+    )
+    groups = store.get_group_stats(LAST_HOUR, ("consumer", "status"))
+    assert [(each.values, each.requests, each.errors) for each in groups] == [
+        (("acme", "200"), 4.0, 0.0),
+        (("other", "503"), 1.0, 1.0),
+    ]
+    assert store.get_whole_stat(replace(LAST_HOUR, consumer="acme")).requests == 4.0
+    assert store.get_whole_stat(replace(LAST_HOUR, api="none")).quantiles_ns == {}
+    began_ns = NOW_NS - 600 * NS
+    store.write_requests(
+        [
+            make_stitched(1, began_ns, 100, weight=9),
+            make_stitched(2, began_ns, 200, is_error=True),
+            make_stitched(3, began_ns, 300, is_joined=False, hops=[], services=()),
+        ],
+        (),
+        1,
+    )
+    orders = next(s for s in store.get_service_stats(LAST_HOUR) if s.service == "orders")
+    assert (orders.seen, orders.requests, orders.errors) == (2, 10, 1)
+    assert orders.p50_ns == pytest.approx(96_000_000, rel=0.2)
+    calls = store.get_edge_stats(LAST_HOUR, by_operation=True)
+    assert {(each.caller, each.operation): each.calls for each in calls} == {
+        ("azure-apim", "get-order"): 10,
+        ("istio-ingressgateway", ""): 10,
+        ("orders", ""): 10,
+        ("payments", ""): 10,
+    }
+    (shares,) = store.get_share_stats(LAST_HOUR).values()
+    assert (shares.stitched, shares.known, shares.failed_first) == (3, 2, {"app": 1})
+    assert shares.joined == pytest.approx(10 / 11)
+    count = store.count_stitched(replace(LAST_HOUR, service="orders"))
+    assert (count.stitched, count.requests) == (2, 10)
+    slow = replace(LAST_HOUR, min_duration_ns=150_000_000)
+    observed = store.find_observed(slow, 10, among=2)
+    assert sorted(each.id for each in observed) == ["request-2", "request-3"]
+    assert [len(each.hops) for each in sorted(observed, key=lambda each: each.id)] == [5, 0]
+    assert len(store.find_observed(LAST_HOUR, 1, among=3)) == 1
 
 
 def test_damaged_segment_is_rejected_and_leaves_nothing(

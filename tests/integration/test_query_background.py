@@ -42,6 +42,7 @@ class Stage:
     clock: ManualClock
     store: Store
     work: Background
+    metrics: Metrics
     now: int = NOW
     act: int = 0
 
@@ -81,8 +82,9 @@ def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     clock = ManualClock(NOW)
     store = open_store(settings.store(), clock, Metrics())
     store.migrate()
-    questions = QueryService(store, clock, Freshness(store, clock, folder), metrics=Metrics())
-    yield Stage(settings, clock, store, questions.background(1.0))
+    metrics = Metrics()
+    questions = QueryService(store, clock, Freshness(store, clock, folder), metrics=metrics)
+    yield Stage(settings, clock, store, questions.background(1.0), metrics)
     questions.close()
     store.close()
 
@@ -287,6 +289,23 @@ def test_a_failed_trace_is_taken_though_its_record_says_200(stage: Stage) -> Non
     others = [weight for each, weight in weights.items() if each not in failed]
     assert len(others) < len(drawn)
     assert all(weight > 2 for weight in others)
+
+
+def test_requests_are_metrics_once_each(stage: Stage) -> None:
+    """A request counts when it is first stitched, by layer when it failed, and not again."""
+    failed = joined_story(stage.n(1), stage.now - 20 * SECOND, failed=True)
+    failed.records[0].api = "metered"
+    stage.arrive(failed)
+    stage.stitch()
+    stage.clock.advance(ns=MINUTE)
+    stage.arrive(Story(spans=failed.spans[5:]))
+    assert stage.stitch() == 1
+    assert stage.metrics.value("hopline_request_total", api="metered", joined="yes") == 1
+    assert stage.metrics.value("hopline_request_errors_total", api="metered") == 1
+    text, _ = stage.metrics.exposition()
+    counted = 'hopline_request_seconds_count{api="metered",gateway="azure-apim",phase="%s"} 1\n'
+    assert counted % "total" in text
+    assert counted % "gateway" in text
 
 
 def test_probes_are_kept_out_of_the_views(stage: Stage) -> None:

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
+from collector.query.reports.apis import Apis
 from collector.query.reports.compare import Comparison
-from collector.query.results import Apis, Found, Sources
+from collector.query.results import Found, Sources
 from tests.api_client import Asker, check_answer, serving
 from tests.stories import (
     MINUTE,

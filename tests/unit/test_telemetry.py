@@ -49,6 +49,27 @@ def test_values_keep_all_their_digits() -> None:
     assert "# TYPE hopline_journal_bytes_total counter" in text
 
 
+def test_a_duration_counts_as_often_as_it_is_said_to() -> None:
+    """A request that stands for 64 is in its bucket 64 times, and no more than that."""
+    metrics = Metrics()
+    for seconds, times in ((0.03, 64), (99.0, 1)):
+        metrics.observe(
+            "hopline_request_seconds",
+            seconds,
+            "ab" * 16,
+            times,
+            gateway="kong",
+            api="orders",
+            phase="total",
+        )
+    text, _ = metrics.exposition()
+    place = 'api="orders",gateway="kong"'
+    assert f'hopline_request_seconds_bucket{{{place},le="0.025",phase="total"}} 0\n' in text
+    assert f'hopline_request_seconds_bucket{{{place},le="0.05",phase="total"}} 64\n' in text
+    assert f'hopline_request_seconds_bucket{{{place},le="+Inf",phase="total"}} 65\n' in text
+    assert f'hopline_request_seconds_sum{{{place},phase="total"}} 100.92' in text
+
+
 def _fill(metrics: Metrics) -> None:
     metrics.count("hopline_journal_syncs_total", 3)
     metrics.count("hopline_stitch_join_total", api='a "quoted" \\ name\nof two lines', tier="1")

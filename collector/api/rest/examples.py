@@ -23,8 +23,6 @@ from collector.query.reports.joins import (
 )
 from collector.query.reports.outcomes import ApiOutcomes, OutcomeReport
 from collector.query.results import (
-    ApiReport,
-    Apis,
     Found,
     SourceReport,
     Sources,
@@ -175,22 +173,6 @@ SOURCES = Sources(
             watermark_ns=_START_NS + 2 * NS_PER_MIN,
             accepted=10_420,
             rejected=3,
-        ),
-    )
-)
-APIS = Apis(
-    apis=(
-        ApiReport(
-            gateway="azure-apim",
-            api="orders-api",
-            requests=7_200,
-            requests_per_s=2.0,
-            errors=36,
-            error_ratio=0.005,
-            p50_ns=88 * NS_PER_MS,
-            p95_ns=310 * NS_PER_MS,
-            p99_ns=1_250 * NS_PER_MS,
-            join_coverage=0.998,
         ),
     )
 )

@@ -13,11 +13,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from collector.answers import Answer, answer_name, record_name
-from collector.api.rest import change_examples, examples
+from collector.api.rest import change_examples, examples, examples_of_many
+from collector.query.reports.apis import APIS_PARAMETERS
 from collector.query.reports.changes import CHANGE_PARAMETERS
 from collector.query.reports.compare import COMPARE_PARAMETERS
 from collector.query.reports.sampling import SAMPLE_PARAMETERS
+from collector.query.reports.services import EDGES_PARAMETERS
+from collector.query.reports.slow import SLOW_PARAMETERS
 from collector.query.reports.told import TOLD_SCHEMA
+from collector.query.reports.wanted import STITCHED_FILTERS
 from collector.query.search.described import DESCRIBED
 from collector.query.search.filters import PARAMETERS, Parameter
 from collector.query.search.tail import TAIL_PARAMETERS
@@ -58,7 +62,6 @@ _FORMAT = Parameter(
     "`json` or `markdown`; wins over Accept.",
     {"type": "string", "enum": ["json", "markdown"]},
 )
-_BEGIN_AND_END = tuple(each for each in PARAMETERS if each.name in ("start", "end"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +209,43 @@ SOURCES = _route(
 )
 APIS = _route(
     "apis",
-    "The gateways' APIs",
-    "Request rate, errors, percentiles and join coverage of each API. Default range: 1 h.",
-    examples.APIS,
+    "How the gateways' APIs are doing",
+    "Rates, errors and percentiles of each API from every gateway record of a range (default: "
+    "1 h); which layer failed and where the time went, from stitched requests; what changed "
+    "against the range before and the same time a day and a week ago, and whether that is more "
+    "than chance. `group_by` tells requests of an API apart by other fields.",
+    examples_of_many.APIS,
     tag="overview",
-    parameters=_BEGIN_AND_END,
+    parameters=APIS_PARAMETERS,
+)
+SERVICES = _route(
+    "services",
+    "What each service does",
+    "Rates, errors and times of each service, from all stitched requests of a range (default: "
+    "1 h), each weighed by how many it stands for. Services that send no spans are known from "
+    "their callers.",
+    examples_of_many.SERVICES,
+    tag="overview",
+    parameters=STITCHED_FILTERS,
+)
+EDGES = _route(
+    "edges",
+    "Who calls whom",
+    "Nodes and calls between them, from all stitched requests of a range (default: 1 h), each "
+    "weighed by how many it stands for. Gateways are nodes, their operations too if asked for.",
+    examples_of_many.EDGES,
+    tag="overview",
+    parameters=EDGES_PARAMETERS,
+)
+SLOW = _route(
+    "slow",
+    "Why requests are slow in general",
+    "What slow (or failed, or any chosen) requests have that others have not: one vote a request, "
+    "shares on both sides with bounds, at most 5 % false findings, the likeliest cause first; and "
+    "in which phases and calls they spend more time. Needs 20 requests against 40.",
+    examples_of_many.SLOW,
+    tag="overview",
+    parameters=SLOW_PARAMETERS,
 )
 CHANGES = _route(
     "changes",

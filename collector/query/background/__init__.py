@@ -1,6 +1,6 @@
 """
-Work that nobody waits for: arriving requests are stitched, and what they add up to is kept.
+Work that nobody waits for: arriving requests are stitched and kept.
 
-In: what arrived in the store since the last time. Out: rows of `request` and `api_stat`, metrics.
+In: what arrived in the store since the last time. Out: rows of `request`, metrics.
 Read first: `worker.py`.
 """

@@ -218,15 +218,16 @@ def _hop(
         for part in own
         if (span := stored.get((part.trace_id, part.raw_span_id))) is not None
     ]
-    # a span of the service may carry what its resource lacks
-    places = [*resources, *(part.attributes for part in own)]
+    # a span of the service may carry what its resource lacks; of a service that sends no spans
+    # there are only its caller's
+    places = [] if hop.is_inferred else [*resources, *(part.attributes for part in own)]
     return StitchedHop(
         role=hop.role,
         service=hop.service,
         operation=_cut(hop.name),
         caller=caller,
         parent=hop.parent,
-        pod=_cut(_first_of(places, _POD) or hop.instance),
+        pod=_cut(_first_of(places, _POD) or ("" if hop.is_inferred else hop.instance)),
         node=_cut(_first_of(places, _NODE)),
         zone=_cut(_first_of(places, _ZONE)),
         version=_cut(_first_of(places, _VERSION)),

@@ -19,11 +19,13 @@ from time import monotonic
 from collector.clock import Clock
 from collector.errors import CollectorError
 from collector.query.background.facts import facts_of, main_record
+from collector.query.background.measured import count_requests
 from collector.query.background.strata import Bounds, choose_bounds, place_of, strata_of
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import LISTED
 from collector.stitch.timeline import Timeline
 from collector.store import Arrival, RequestRow, StitchedKey, StitchedRequest, Store, bucket_of
+from collector.telemetry import Metrics
 from collector.timestamps import NS_PER_DAY, NS_PER_S
 
 STITCHED = "stitched"
@@ -70,7 +72,16 @@ class _Drawn:
 class Background:
     """Stitches what arrives. Not thread-safe: one thread runs it."""
 
-    def __init__(self, store: Store, clock: Clock, rows: RowStitching, *, cpu_ratio: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        rows: RowStitching,
+        metrics: Metrics,
+        *,
+        cpu_ratio: float,
+    ) -> None:
+        self._metrics = metrics
         self._store = store
         self._clock = clock
         self._rows = rows
@@ -142,8 +153,10 @@ class Background:
             page = drawn[first : first + _PAGE]
             facts = {each.key: each for each in self._facts(page, bounds, known, now_ns, until_ns)}
             known.add(self._find_traces(page, facts.values(), after_ns))
+            new = [each for each in facts.values() if not known.has_row(each)]
             gone = [old for each in facts.values() for old in known.replaced_by(each)]
             self._store.write_requests(list(facts.values()), gone, now_ns)
+            count_requests(self._metrics, new)
             count += len(facts)
         return count
 
@@ -241,6 +254,10 @@ class _Known:
             arrival.trace_id in self._by_trace
             or (arrival.gateway, arrival.record_id) in self._by_id
         )
+
+    def has_row(self, request: StitchedRequest) -> bool:
+        """Tell whether a request was written before."""
+        return bool(self._same(request.trace_id, request.gateway, request.request_id))
 
     def records_of(self, trace_id: str) -> list[StitchedKey]:
         """Return the requests of a trace that have records."""

@@ -8,6 +8,7 @@ from collector.clock import Clock
 from collector.query.learned.clocks import ClockReport, Clocks
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners
+from collector.query.reports.apis import ApiReports, Apis
 from collector.query.reports.change import Changes, Told
 from collector.query.reports.changes import FindingChanges
 from collector.query.reports.compare import Comparing, Comparison
@@ -15,12 +16,13 @@ from collector.query.reports.doctor import Doctor, DoctorReport
 from collector.query.reports.joins import JoinReport, Joins
 from collector.query.reports.outcomes import OutcomeReport, Outcomes
 from collector.query.reports.sampling import Sampling
-from collector.query.results import ApiReport, Apis, Sources
-from collector.query.search.filters import collect_pairs, parse_range
+from collector.query.reports.services import Edges, ServiceReports, Services
+from collector.query.reports.slow import Slow, SlowReports
+from collector.query.results import Sources
+from collector.query.search.filters import collect_pairs
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.timelines import Timelines
 from collector.store import Store
-from collector.timestamps import NS_PER_S
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -43,11 +45,12 @@ class Reports:
         likely_partners: LikelyPartners,
         timelines: Timelines,
     ) -> None:
-        self._store = store
-        self._clock = clock
         self._freshness = freshness
         self._clocks = clocks
         samples = Sampling(store, clock, freshness, rows)
+        self._apis = ApiReports(store, clock, freshness)
+        self._services = ServiceReports(store, clock)
+        self._slow = SlowReports(store, clock)
         self._doctor = Doctor(samples, freshness)
         self._outcomes = Outcomes(samples)
         self._joins = Joins(samples, likely_partners)
@@ -64,26 +67,21 @@ class Reports:
         Return the APIs seen in a range, the busiest first; default: the last hour.
 
         Raises:
-            BadQuestion: a moment cannot be understood.
+            BadQuestion: a parameter cannot be understood.
         """
-        start_ns, end_ns = parse_range(collect_pairs(pairs, ("start", "end")), self._clock.now_ns())
-        seconds = (end_ns - start_ns) / NS_PER_S
-        found = (
-            ApiReport(
-                gateway=stat.gateway,
-                api=stat.api,
-                requests=stat.requests,
-                requests_per_s=stat.requests / seconds,
-                errors=stat.errors,
-                error_ratio=stat.errors / stat.requests if stat.requests else 0.0,
-                p50_ns=stat.p50_ns,
-                p95_ns=stat.p95_ns,
-                p99_ns=stat.p99_ns,
-                join_coverage=stat.join_coverage,
-            )
-            for stat in self._store.get_api_stats(start_ns, end_ns)
-        )
-        return Apis(apis=tuple(found))
+        return self._apis.report(pairs)
+
+    def services(self, pairs: Pairs = ()) -> Services:
+        """Return what each service did in a range, the busiest first."""
+        return self._services.services(pairs)
+
+    def edges(self, pairs: Pairs = ()) -> Edges:
+        """Return who called whom in a range, and the nodes of that map."""
+        return self._services.edges(pairs)
+
+    def slow(self, pairs: Pairs = ()) -> Slow:
+        """Return what slow, failed or any chosen requests have that others have not."""
+        return self._slow.report(pairs)
 
     def clocks(self, pairs: Pairs = ()) -> ClockReport:
         """Return what is known of the hosts' clocks, by pair of hosts."""

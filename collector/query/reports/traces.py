@@ -15,6 +15,7 @@ from collector.clock import Clock
 from collector.errors import BadQuestion
 from collector.model import Span, Stream
 from collector.query.learned.freshness import Freshness
+from collector.query.reports.services import calls_of
 from collector.query.results import Stitched
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import ANSWER, SAMPLED
@@ -132,10 +133,14 @@ class Traces:
 
     def calls(self, start_ns: int, end_ns: int) -> list[tuple[str, str, int]]:
         """
-        Return (caller, callee, calls) in a range, counted on a sample and scaled to all records.
+        Return (caller, callee, calls) in a range: of all stitched requests, each weighed.
 
-        Retried calls count as often as they were made; a gateway is a caller like any other.
+        While none is stitched yet, of the newest ones, scaled to all records. Retried calls count
+        as often as they were made; a gateway is a caller like any other.
         """
+        stats = self._store.get_edge_stats(RequestFilter(start_ns=start_ns, end_ns=end_ns))
+        if stats:
+            return sorted(calls_of(stats))
         wanted = RequestFilter(start_ns=start_ns, end_ns=end_ns, order="-start")
         sample = self._store.find_requests(wanted, _SAMPLE, "")
         edges: Counter[tuple[str, str]] = Counter()
@@ -144,7 +149,7 @@ class Traces:
             recorded += bool(row.record_id)
             if timeline is not None:
                 edges.update(edges_of(timeline))
-        total = sum(stat.requests for stat in self._store.get_api_stats(start_ns, end_ns))
+        total = self._store.get_whole_stat(wanted).requests
         scale = max(total / recorded, 1.0) if recorded and len(sample) == _SAMPLE else 1.0
         return [(a, b, round(count * scale)) for (a, b), count in sorted(edges.items())]
 
@@ -180,7 +185,8 @@ class Traces:
 
     def _gateway_apis(self) -> list[tuple[str, str]]:
         now_ns = self._clock.now_ns()
-        stats = self._store.get_api_stats(now_ns - DEFAULT_RANGE_NS, now_ns)
+        wanted = RequestFilter(start_ns=now_ns - DEFAULT_RANGE_NS, end_ns=now_ns)
+        stats = self._store.get_group_stats(wanted)
         return [(stat.gateway, stat.api) for stat in stats]
 
 

@@ -76,3 +76,26 @@ NOT is_probe AND source NOT IN {side_sources:Array(String)} AND (source != {span
 SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary
 WHERE {{ around("bucket") }} AND has(services, {service:String})
 {%- endmacro %}
+
+-- The rows of gateway_record or request that fit a filter: -1 and "" do not restrict.
+{% macro fits() -%}
+start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
+    AND ({gateway:String} = '' OR gateway = {gateway:String})
+    AND ({api:String} = '' OR api = {api:String})
+    AND ({operation:String} = '' OR operation = {operation:String})
+    AND ({route:String} = '' OR route = {route:String})
+    AND ({method:String} = '' OR method = {method:String})
+    AND ({host:String} = '' OR host = {host:String})
+    AND ({consumer:String} = '' OR consumer = {consumer:String})
+    AND ({revision:String} = '' OR api_revision = {revision:String})
+    AND ({status:Int32} = -1 OR ifNull(status, 0) = {status:Int32})
+    AND ({status_class:Int32} = -1 OR intDiv(ifNull(status, 0), 100) = {status_class:Int32})
+    AND ({is_error:Int8} = -1 OR is_error = ({is_error:Int8} = 1))
+    AND ({min_duration_ns:Int64} = -1 OR ifNull(duration_ns, -1) >= {min_duration_ns:Int64})
+    AND ({max_duration_ns:Int64} = -1 OR ifNull(duration_ns, -1) BETWEEN 0 AND {max_duration_ns:Int64})
+{%- endmacro %}
+
+-- The five minutes of a range. `bucket`: the column.
+{% macro in_range() -%}
+bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_minutes("{end_ns:Int64}") }}
+{%- endmacro %}

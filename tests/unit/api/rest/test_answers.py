@@ -9,9 +9,12 @@ from pydantic import TypeAdapter
 
 from collector.answers import Answer, encode
 from collector.query.learned.clocks import ClockReport
+from collector.query.reports.apis import Apis
 from collector.query.reports.doctor import DoctorReport
 from collector.query.reports.joins import JoinReport
-from collector.query.results import Apis, Found, Sources, Stored
+from collector.query.reports.services import Edges, Services
+from collector.query.reports.slow import Slow
+from collector.query.results import Found, Sources, Stored
 from collector.query.timelines.explanation import Explanation, Sentence, build_explanation
 from collector.query.timelines.markdown import read_explanation, write_explanation
 from collector.stitch.timeline import Timeline
@@ -69,7 +72,10 @@ def _lines(path: str, value: Any) -> Iterator[str]:
 
 def test_every_moment_and_duration_says_its_unit() -> None:
     """Text of a moment never stands under a name in milliseconds, nor a number under another."""
-    kinds = (Timeline, Found, Stored, Sources, Apis, ClockReport, DoctorReport, JoinReport)
+    kinds = (
+        Timeline, Found, Stored, Sources, Apis, Services, Edges, Slow, ClockReport, DoctorReport,
+        JoinReport,
+    )  # fmt: skip
     for kind in kinds:
         schema = TypeAdapter(kind).json_schema(mode="serialization")
         for each in (schema, *schema.get("$defs", {}).values()):

@@ -1,0 +1,115 @@
+"""
+The parameters of questions about many requests, read into the store's filter.
+
+In: pairs of a query string, any of the filters of a search that a population has. Out: a
+`RequestFilter`, or `BadQuestion` naming the parameter.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from collector.errors import BadQuestion
+from collector.query.results import TimeRange
+from collector.query.search.filters import PARAMETERS, Parameter, parse_search
+from collector.store import GROUP_FIELDS, MOST_GROUP_FIELDS, RequestFilter
+
+_OF_RECORDS = (
+    "start", "end", "gateway", "api", "operation", "route", "method", "host", "consumer",
+    "revision", "status", "status_class", "error",
+)  # fmt: skip
+RECORD_FILTERS: tuple[Parameter, ...] = tuple(
+    each for each in PARAMETERS if each.name in _OF_RECORDS
+)
+STITCHED_FILTERS: tuple[Parameter, ...] = tuple(
+    each for each in PARAMETERS if each.name in (*_OF_RECORDS, "service")
+)
+GROUP_BY = Parameter(
+    "group_by",
+    f"What requests are told apart by beside gateway and API, at most {MOST_GROUP_FIELDS} of "
+    f"{', '.join(GROUP_FIELDS)}; commas in between.",
+    example="consumer",
+)
+NOT_STITCHED = (
+    "No request of this range is stitched yet: that begins some seconds after they arrive, and "
+    "goes back an hour at most."
+)
+
+
+def names_of(*parameters: Parameter) -> tuple[str, ...]:
+    """Return the names of some parameters."""
+    return tuple(each.name for each in parameters)
+
+
+def read_filter(given: Mapping[str, str], now_ns: int) -> RequestFilter:
+    """
+    Read what is given of the filters into one.
+
+    Raises:
+        BadQuestion: a value is not what it should be.
+    """
+    known = names_of(*PARAMETERS)
+    search = parse_search(((k, v) for k, v in given.items() if k in known), now_ns=now_ns)
+    return RequestFilter(
+        start_ns=search.start_ns,
+        end_ns=search.end_ns,
+        gateway=search.gateway,
+        api=search.api,
+        operation=search.operation,
+        route=search.route,
+        method=search.method,
+        host=search.host,
+        status=search.status,
+        status_class=search.status_class,
+        is_error=search.is_error,
+        service=search.service,
+        consumer=search.consumer,
+        revision=search.revision,
+        min_duration_ns=search.min_duration_ns,
+        max_duration_ns=search.max_duration_ns,
+    )
+
+
+def read_group_by(text: str) -> tuple[str, ...]:
+    """
+    Read the fields to group by.
+
+    Raises:
+        BadQuestion: one is unknown, or there are too many.
+    """
+    fields = tuple(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+    fields = tuple(each for each in fields if each not in ("gateway", "api"))
+    for each in fields:
+        if each not in GROUP_FIELDS:
+            msg = f"group_by: {each[:80]!r} is not a field of gateway records"
+            raise BadQuestion(msg, hint=f"known: {', '.join(GROUP_FIELDS)}")
+    if len(fields) > MOST_GROUP_FIELDS:
+        msg = f"group_by: more than {MOST_GROUP_FIELDS} fields"
+        raise BadQuestion(msg)
+    return fields
+
+
+def range_of(wanted: RequestFilter) -> TimeRange:
+    """Return the range that a filter looks through."""
+    return TimeRange(start_ns=wanted.start_ns, end_ns=wanted.end_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """
+    What weighed numbers rest on: so many `stitched` requests, which stand for `requests`.
+
+    Slow and failed ones are stitched first, of the others as many as the processor's share allows.
+    """
+
+    stitched: int
+    requests: int
+
+
+def ratio(part: float, whole: float) -> float:
+    """Return a share, 0 of nothing."""
+    return part / whole if whole else 0.0
+
+
+def join_notes(notes: Iterable[str]) -> str:
+    """Write notes as one text."""
+    return " ".join(each for each in notes if each)
