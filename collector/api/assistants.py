@@ -10,7 +10,7 @@ Source: Model Context Protocol, server tools and transports; the official Python
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,7 +31,8 @@ _MAX_BODY_BYTES = 256 * 1024
 _MAX_ROWS = 20
 _INSTRUCTIONS = (
     "Hopline joins what an API gateway and a service mesh record about the same request. Begin "
-    "with find_requests or list_apis when there is no id, with explain_request when there is one. "
+    "with list_apis, why_slow or find_requests when there is no id, with explain_request when "
+    "there is one; list_changes tells what was rolled out. "
     "Times are UTC: RFC 3339, `-15m`, `09:30` or `yesterday 17:00`. Durations are ms. Null means "
     "that nobody measured it. What is provisional may change as late data arrive."
 )
@@ -63,7 +64,10 @@ def build_assistant_server(ask: Ask, pages: str) -> "MCPServer[Any]":
     for tool in (
         tools.explain_request,
         tools.find_requests,
+        tools.why_slow,
         tools.list_apis,
+        tools.list_changes,
+        tools.check_budget,
         tools.compare_requests,
         tools.doctor,
         tools.list_sources,
@@ -144,12 +148,105 @@ class _Tools:
             {"requests": rows, "more": bool(found["next_cursor"]), "note": found["note"]}
         )
 
-    async def list_apis(self, start: _Start = "", end: _End = "") -> str:
+    async def why_slow(
+        self,
+        start: _Start = "",
+        end: _End = "",
+        api: _Api = "",
+        operation: Annotated[str, Field(description="Operation of the API.")] = "",
+        service: Annotated[str, Field(description="A service that took part.")] = "",
+        select: Annotated[
+            Literal["slow", "failed"], Field(description="Explain the slow or the failed ones.")
+        ] = "slow",
+    ) -> str:
         """
-        List the gateways' APIs of a time range with requests, errors, percentiles in ms, and how
-        many of their records are joined with spans of the mesh.
+        Tell what the slow (or failed) requests of a range have that the others have not, the
+        likeliest cause first: pod, version, node, zone, revision, consumer, cache, policy, retries;
+        and in which phases and calls they spend more time. At most 5 % of findings are chance.
         """
-        return self._write(await self._get_json("/api/v1/apis", [("start", start), ("end", end)]))
+        found = await self._get_json(
+            "/api/v1/slow",
+            [
+                ("start", start),
+                ("end", end),
+                ("api", api),
+                ("operation", operation),
+                ("service", service),
+                ("select", select),
+            ],
+        )
+        said = [sentence["text"] for sentence in found["sentences"]]
+        more = {name: [_moved(row) for row in found[name][:8]] for name in ("phases", "calls")}
+        return self._write({**found, "sentences": said, **more})
+
+    async def list_apis(
+        self,
+        start: _Start = "",
+        end: _End = "",
+        group_by: Annotated[
+            str, Field(description="Fields to tell requests apart by: consumer, operation, region…")
+        ] = "",
+    ) -> str:
+        """
+        List the gateways' APIs of a time range with requests, errors by the layer that failed
+        first, percentiles in ms, where their time goes, and what changed against the range before,
+        a day and a week ago. `group_by=consumer` tells whom it hits.
+        """
+        pairs = [("start", start), ("end", end), ("group_by", group_by)]
+        return self._write(await self._get_json("/api/v1/apis", pairs))
+
+    async def list_changes(
+        self,
+        start: _Start = "",
+        end: _End = "",
+        api: _Api = "",
+        service: Annotated[str, Field(description="A service.")] = "",
+    ) -> str:
+        """
+        List what changed in a time range: rollouts, API revisions, new pods, nodes, backends and
+        policies, what deployment tools told; each with whether latency or failures moved with it.
+        """
+        found = await self._get_json(
+            "/api/v1/changes",
+            [("start", start), ("end", end), ("api", api), ("service", service)],
+        )
+        changes = [
+            {
+                "first_seen": each["first_seen"],
+                "kind": each["kind"],
+                "said": each["sentence"],
+                "verdict": (each["effect"] or {}).get("verdict"),
+                "example_ids": (each["effect"] or {}).get("example_ids"),
+                "url": next((told["url"] for told in each["told"] if told["url"]), ""),
+            }
+            for each in found["changes"]
+        ]
+        return self._write({**found, "changes": changes})
+
+    async def check_budget(
+        self,
+        api: _Api = "",
+        start: _Start = "",
+        end: _End = "",
+        p95_ms: Annotated[float | None, Field(description="What the p95 may be, ms.")] = None,
+        objective: Annotated[
+            float | None, Field(description="Per cent of the requests that have to be good.")
+        ] = None,
+    ) -> str:
+        """
+        Tell whether an API keeps its latency and error budget, which hops spend the time, and what
+        the percentiles would be if a hop were 30 % faster or gone: an estimate, and at best.
+        """
+        pairs = [("api", api), ("start", start), ("end", end)]
+        pairs += [
+            (name, f"{value:g}")
+            for name, value in (("p95_ms", p95_ms), ("objective", objective))
+            if value is not None
+        ]
+        found = await self._get_json("/api/v1/budget", pairs)
+        return self._write(
+            {**found, "spending": found["spending"][:10], "what_if": found["what_if"][:10]}
+        )
 
     async def compare_requests(
         self,
@@ -217,6 +314,12 @@ class _Tools:
         if len(text) <= _MAX_CHARACTERS:
             return text
         return text[:_MAX_CHARACTERS] + "\n… cut here: narrow the question, or ask the REST API."
+
+
+def _moved(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return where time goes, without what is empty."""
+    names = ("name", "service", "operation", "selected_ms", "baseline_ms", "delta_ms", "share")
+    return {name: row[name] for name in names if row[name] not in ("", None)}
 
 
 def _brief(side: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -26,6 +26,25 @@ _PIPE_COLUMNS = 160
 _DESCRIPTION = ("api", "at", "status", "consumer", "route", "operation", "method", "service")
 _OF_LISTS = ("start", "end", "order", "limit", "cursor", "state")
 _FILTERS = {parameter.name: parameter.description for parameter in PARAMETERS}
+_OF_RECORDS = (
+    "start", "end", "gateway", "api", "operation", "route", "method", "host", "consumer",
+    "revision", "status", "error",
+)  # fmt: skip
+_OF_STITCHED = (*_OF_RECORDS, "service")
+# Of single questions; what they mean to the API is with the question.
+_OWN = {
+    "group_by": "Tell requests apart by these fields too: consumer, operation, revision, region…",
+    "select": "Look at those that are `slow` (default), that `failed`, or `all`.",
+    "slower_than_ms": "What is slow; default: the 95th percentile. A unit may follow (1.5s).",
+    "baseline": "Hold them against `previous` (the range before), `day`, `week`, or filters.",
+    "operations": "`true`: operations of the gateways between them and the services.",
+    "kind": "Only changes of this kind: rollout, revision, pods, node, backend, policy, told…",
+    "p50_ms": "What the median may be: 300ms, 1.5s.",
+    "p95_ms": "What the 95th percentile may be.",
+    "p99_ms": "What the 99th percentile may be.",
+    "objective": "Per cent of the requests that have to be good: 99.5.",
+    "good_within_ms": "With --objective: the longest that a good request takes.",
+}
 
 
 def _asks(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,8 +77,11 @@ def _filtered(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
             return command(*args, pairs=[(n, v) for n, v in pairs if v is not None], **given)
 
         for name in reversed(names):
-            spelled = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
-            run = click.option(*spelled, name, help=_FILTERS[name], metavar="TEXT")(run)
+            # a duration says its unit itself, so `--p95 300ms` needs no other one
+            plain = name.removesuffix("_ms") if name in _OWN else name
+            spelled = dict.fromkeys(f"--{each}" for each in (plain.replace("_", "-"), plain, name))
+            text = _OWN.get(name) or _FILTERS[name]
+            run = click.option(*spelled, name, help=text, metavar="TEXT")(run)
         return run
 
     return add
@@ -75,10 +97,13 @@ def _page(is_json: bool, document: Document, draw: Callable[[Document, "Ink", in
     if is_json:
         write_json(document)
         return 0
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_COLUMNS
-    for line in draw(document, Ink.of_terminal(), width):
+    for line in draw(document, Ink.of_terminal(), _columns()):
         write(line + "\n")
     return 0
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_COLUMNS
 
 
 @click.command(help="Show one request as a waterfall, by any id.")
@@ -134,8 +159,64 @@ def requests(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> i
     return _page(is_json, server.ask("/api/v1/requests", pairs), draw_requests)
 
 
+@click.command(help="Say why requests are slow or fail in general.")
+@_filtered(*_OF_STITCHED, "select", "slower_than_ms", "baseline")
+@_as_json
+@_asks
+def slow(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
+    from collector.cli.reports import draw_slow
+
+    return _page(is_json, server.ask("/api/v1/slow", pairs), draw_slow)
+
+
+@click.command(help="List services: rates, errors, own time, proxies.")
+@_filtered(*_OF_STITCHED)
+@_as_json
+@_asks
+def services(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
+    from collector.cli.reports import draw_services
+
+    return _page(is_json, server.ask("/api/v1/services", pairs), draw_services)
+
+
+@click.command(help="List who calls whom, with rates and retries.")
+@_filtered(*_OF_STITCHED, "operations")
+@_as_json
+@_asks
+def edges(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
+    from collector.cli.reports import draw_edges
+
+    return _page(is_json, server.ask("/api/v1/edges", pairs), draw_edges)
+
+
+@click.command(help="List what changed, and what came of it.")
+@_filtered("start", "end", "gateway", "api", "service", "kind", "limit")
+@_as_json
+@_asks
+def changes(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
+    from collector.cli.reports import draw_changes
+
+    return _page(is_json, server.ask("/api/v1/changes", pairs), draw_changes)
+
+
+@click.command(help="Check latency and errors against targets.")
+@_filtered(
+    *(name for name in _OF_STITCHED if name not in ("status", "error")),
+    "p50_ms", "p95_ms", "p99_ms", "objective", "good_within_ms",
+)  # fmt: skip
+@_as_json
+@_asks
+def budget(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
+    """Exit with 1 when a target is missed, and with 2 when too little is known to tell."""
+    from collector.cli.reports import draw_budget
+
+    found = server.ask("/api/v1/budget", pairs)
+    _page(is_json, found, draw_budget)
+    return {"missed": 1, "unknown": 2}.get(str(found.get("verdict")), 0)
+
+
 @click.command(help="List the gateways' APIs, with percentiles.")
-@_filtered("start", "end")
+@_filtered(*_OF_RECORDS, "group_by")
 @_as_json
 @_asks
 def apis(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
@@ -203,7 +284,7 @@ def tail(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
             if is_json:
                 write_json({"event": name, **event}, indent=None)
             else:
-                write(draw_event(name, event, ink) + "\n")
+                write(draw_event(name, event, ink, _columns()) + "\n")
     except KeyboardInterrupt:
         return 0
     return 0
@@ -226,4 +307,7 @@ def mcp(server: "Server") -> int:
     return 0
 
 
-QUESTIONS = (explain, requests, apis, compare, tail, doctor, sources, mcp)
+QUESTIONS = (
+    explain, requests, slow, apis, services, edges, changes, budget, compare, tail, doctor,
+    sources, mcp,
+)  # fmt: skip

@@ -2,7 +2,7 @@
 Answers about many requests as lines for a terminal: one function an answer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,14 +25,22 @@ def draw_requests(document: Document, ink: Ink, width: int) -> Iterator[str]:
     """Yield the requests of a page, and what the answer has to say about it."""
     rows = document.get("requests") or ()
     if rows:
-        yield from draw_table(REQUEST_COLUMNS, rows, ink, width)
+        day, start = _start_column(rows, width)
+        if day:
+            yield ink.paint(ink.clean(day), "dim")
+        yield from draw_table((start, *REQUEST_COLUMNS), rows, ink, width)
     if document.get("next_cursor"):
         yield ink.paint(f"more with --cursor {ink.clean(document['next_cursor'])}", "dim")
     yield from draw_note(document, ink, width)
 
 
-def _moment(title: str, name: str) -> Column:
-    return Column(title, lambda row: str(row.get(name) or "")[:23].replace("T", " "))
+def _moment(title: str, name: str, spare: int = 0) -> Column:
+    return Column(
+        title,
+        lambda row: str(row.get(name) or "")[:19].replace("T", " "),
+        spare=spare,
+        is_whole=True,
+    )
 
 
 def _status_style(row: Row) -> str:
@@ -40,22 +48,49 @@ def _status_style(row: Row) -> str:
 
 
 REQUEST_COLUMNS = (
-    _moment("START (UTC)", "start"),
-    text("METHOD", "method"),
+    text("METHOD", "method", spare=3),
     text("ROUTE", "route"),
-    text("API", "api"),
+    text("API", "api", spare=4),
     Column("STATUS", lambda row: str(row.get("status") or ""), style=_status_style),
     duration("MS", "duration_ms"),
-    duration("BACKEND", "backend_ms"),
-    number("HOPS", "hops"),
-    text("STATE", "state"),
-    Column("FAILED FIRST", lambda row: "" if row.get("verdict") == "none" else str(row["verdict"])),
-    text("ID", "id"),
+    duration("BACKEND", "backend_ms", spare=5),
+    number("HOPS", "hops", spare=6),
+    text("STATE", "state", spare=7),
+    Column(
+        "FAILED FIRST",
+        lambda row: "" if row.get("verdict") == "none" else str(row["verdict"]),
+        spare=1,
+    ),
+    text("ID", "id", is_whole=True),
 )
+_WIDE, _MILLISECONDS = 140, 110
 
 
-def draw_event(name: str, event: Document, ink: Ink) -> str:
-    """Return the line of one event of the tail."""
+def _start_column(rows: Sequence[Row], width: int) -> tuple[str, Column]:
+    """
+    Return a day and the column of times on it.
+
+    The day is "" where the times have room for theirs, or are of several ones.
+    """
+    starts = [str(row.get("start") or "") for row in rows]
+    [day, *others] = sorted({start[:10] for start in starts})
+    has_days = bool(others) or width >= _WIDE
+    begin, end = (0 if has_days else 11), (23 if width >= _MILLISECONDS else 19)
+    column = Column(
+        "START (UTC)" if has_days else "UTC",
+        lambda row: str(row.get("start") or "")[begin:end].replace("T", " "),
+        is_whole=True,
+    )
+    return ("" if has_days else day), column
+
+
+# Of a line of the tail: time, status, duration, an id, the word `changed` and what lies between.
+_TAIL_CELLS = 8 + 3 + 9 + 36 + 7 + 5 * 2
+_ROUTE_CELLS, _API_CELLS, _VERDICT_CELLS = 20, 16, 22
+
+
+def draw_event(name: str, event: Document, ink: Ink, width: int = 160) -> str:
+    """Return the line of one event of the tail: the id whole, the rest as the line has room."""
     if name == "missed":
         count = event.get("requests")
         said = f"{count:,} requests" if count else "more requests came at once than are read"
@@ -65,13 +100,18 @@ def draw_event(name: str, event: Document, ink: Ink) -> str:
     took = event.get("duration_ms")
     status = str(event.get("status") or "-")
     verdict = str(event.get("verdict") or "")
+    room = width - _TAIL_CELLS - (4 if width >= _WIDE else 0)
+    verdict_cells = _VERDICT_CELLS if room >= _ROUTE_CELLS + _VERDICT_CELLS else 0
+    api_cells = _API_CELLS if room >= 2 * _ROUTE_CELLS + _VERDICT_CELLS + _API_CELLS else 0
+    route_cells = max(min(room - verdict_cells - api_cells - 4, 44), 8)
+    shown = "" if verdict == "none" else verdict
     parts = (
-        str(event.get("start") or "")[11:23],
+        str(event.get("start") or "")[11 : 23 if width >= _WIDE else 19],
         ink.paint(f"{status:>3}", "red" if event.get("error") else "green"),
-        f"{format_ms(took) if took is not None else '-':>8} ms",
-        fit(ink.clean(f"{event.get('method')} {event.get('route')}".strip()), 44),
-        fit(ink.clean(event.get("api") or ""), 16),
-        ink.paint(ink.clean("" if verdict == "none" else verdict), "red"),
+        f"{format_ms(took) if took is not None else '-':>6} ms",
+        fit(ink.clean(f"{event.get('method')} {event.get('route')}".strip()), route_cells),
+        fit(ink.clean(event.get("api") or ""), api_cells) if api_cells else "",
+        ink.paint(fit(ink.clean(shown), verdict_cells), "red") if verdict_cells else "",
         ink.paint(ink.clean(event.get("id")), "dim"),
         ink.paint("changed", "dim") if name == "update" else "",
     )
@@ -80,24 +120,55 @@ def draw_event(name: str, event: Document, ink: Ink) -> str:
 
 def draw_apis(document: Document, ink: Ink, width: int) -> Iterator[str]:
     """Yield the APIs, the busiest first."""
-    rows = document.get("apis") or ()
+    rows = [{**row, "shift": _shift(row)} for row in document.get("apis") or ()]
     if rows:
+        groups = dict.fromkeys(name for row in rows for name in row.get("groups") or ())
         columns = (
-            text("GATEWAY", "gateway"),
+            text("GATEWAY", "gateway", spare=6),
             text("API", "api"),
-            number("REQUESTS", "requests"),
+            *(_group(name) for name in groups),
+            number("REQUESTS", "requests", spare=3),
             number("PER S", "requests_per_s", "{:,.2f}".format),
-            number("ERRORS", "errors"),
+            number("ERRORS", "errors", spare=4),
             share("ERROR %", "error_ratio"),
-            duration("P50 MS", "p50_ms"),
+            duration("P50 MS", "p50_ms", spare=1),
             duration("P95 MS", "p95_ms"),
-            duration("P99 MS", "p99_ms"),
-            share("JOINED", "join_coverage"),
+            duration("P99 MS", "p99_ms", spare=3),
+            share("JOINED", "join_coverage", spare=5),
+            text("CHANGED", "shift", style=lambda _: "yellow", spare=2),
         )
         yield from draw_table(columns, rows, ink, width)
     else:
         yield "no API was called in this range"
     yield from draw_note(document, ink, width)
+
+
+def _group(name: str) -> Column:
+    return Column(
+        name.replace("_", " ").upper(), lambda row: str((row.get("groups") or {}).get(name) or "-")
+    )
+
+
+def _shift(row: Row) -> str:
+    """Return what changed against the range before, a day and a week ago, where it is sure."""
+    told = []
+    for change in row.get("changes") or ():
+        moved = [
+            f"{title} {_relative(change[name])}"
+            for title, name in (("p95", "p95"), ("p50", "p50"), ("errors", "error_ratio"))
+            if (change.get(name) or {}).get("significant")
+        ]
+        if moved:
+            told.append(f"{moved[0]} on {change['against']}")
+    return ", ".join(told[:2])
+
+
+def _relative(shift: Document) -> str:
+    before = shift.get("before_ms", shift.get("before"))
+    delta = shift.get("delta_ms", shift.get("delta"))
+    if not before or delta is None:
+        return "up" if delta else "changed"
+    return f"{delta / before:+.0%}"
 
 
 def draw_comparison(document: Document, ink: Ink, width: int) -> Iterator[str]:
@@ -163,11 +234,14 @@ def draw_doctor(document: Document, ink: Ink, width: int) -> Iterator[str]:
     """Yield each finding with its share, what it means, what was seen, and the fix."""
     for finding in document.get("findings") or ():
         head = f"{finding['title']} ({finding['rule']})"
-        yield ink.paint(ink.clean(head), "yellow", "bold")
+        for line in wrap(ink.clean(head), width):
+            yield ink.paint(line, "yellow", "bold")
         affected = f"{finding['affected']:,} of {finding['requests']:,} requests"
         where = f"{finding['layer']} {finding['hop']}"
         seen = f"last seen {str(finding['last_seen'])[:19]}Z"
-        yield ink.clean(f"  {where}: {affected} ({finding['share_of_traffic']:.0%}), {seen}")
+        place = f"{where}: {affected} ({finding['share_of_traffic']:.0%}), {seen}"
+        for line in wrap(ink.clean(place), width - 2):
+            yield f"  {line}"
         for name in ("meaning", "message", "fix"):
             lead = "fix: " if name == "fix" else ""
             for line in str(finding.get(name) or "").splitlines():
@@ -190,22 +264,22 @@ def draw_sources(document: Document, ink: Ink, width: int) -> Iterator[str]:
         return
     now = datetime.now(UTC)
     columns = (
-        text("STREAM", "stream"),
+        text("STREAM", "stream", spare=6),
         text("SOURCE", "source"),
-        Column("LAST SEEN", lambda row: _ago(row.get("last_received"), now)),
-        _seconds("LAG P50 S", "lag_p50_ms"),
+        Column("LAST SEEN", lambda row: _ago(row.get("last_received"), now), is_whole=True),
+        _seconds("LAG P50 S", "lag_p50_ms", spare=2),
         _seconds("P99 S", "lag_p99_ms"),
-        _moment("KNOWN UP TO (UTC)", "watermark"),
+        _moment("KNOWN UP TO (UTC)", "watermark", spare=4),
         number("ACCEPTED", "accepted"),
-        number("REJECTED", "rejected"),
-        number("IGNORED", "ignored"),
+        number("REJECTED", "rejected", spare=1),
+        number("IGNORED", "ignored", spare=5),
         text("ERROR", "last_error", style=lambda _: "red"),
     )
     yield from draw_table(columns, rows, ink, width)
 
 
-def _seconds(title: str, name: str) -> Column:
-    return number(title, name, lambda value: format_ms(value / 1000))
+def _seconds(title: str, name: str, spare: int = 0) -> Column:
+    return number(title, name, lambda value: format_ms(value / 1000), spare=spare)
 
 
 def _ago(moment: object, now: datetime) -> str:

@@ -24,7 +24,10 @@ TOKEN = "an-assistants-token"
 TOOLS = {
     "explain_request",
     "find_requests",
+    "why_slow",
     "list_apis",
+    "list_changes",
+    "check_budget",
     "compare_requests",
     "doctor",
     "list_sources",
@@ -93,6 +96,12 @@ async def test_every_tool_answers_briefly(asker: Asker) -> None:
     """No answer is longer than an assistant can use, and doctor and sources are among them."""
     async with connected(asker, "http") as client:
         assert "findings" in json.loads(await call(client, "doctor"))
+        assert "differences" in json.loads(await call(client, "why_slow", select="failed"))
+        assert "changes" in json.loads(await call(client, "list_changes", service="orders"))
+        kept = json.loads(await call(client, "check_budget", objective=99.5, p95_ms=300))
+        assert kept["targets"][0]["target_ms"] == 300.0
+        groups = json.loads(await call(client, "list_apis", group_by="consumer"))["apis"]
+        assert groups[0]["groups"]["consumer"]
         assert "log-analytics" in await call(client, "list_sources")
         assert len(await call(client, "find_requests", limit=20)) < 25_000
 

@@ -156,13 +156,22 @@ def test_what_was_pasted_is_explained(url: str, capsys: pytest.CaptureFixture[st
             ["A  GET /orders/1  1,424 ms", "B  GET /orders/2", "postgresql", "A - B", "+1,320"],
         ),
         (["sources"], ["STREAM", "LAST SEEN", "log-analytics"]),
+        (["apis", "--group-by", "consumer"], ["CONSUMER", "acme-mobile"]),
+        (
+            ["slow", "--start", "-2h"],
+            ["all", "2 requests, 1 failed", "No request of this range is stitched"],
+        ),
+        (["edges", "--operations", "true"], ["CALLER", "azure-apim", "orders-api"]),
+        (["services"], ["No request of this range is stitched yet"]),
+        (["changes"], ["No stitched request in this range"]),
+        (["budget", "--objective", "10"], ["10 % of the requests have to be good: unknown"]),
     ],
 )
 def test_questions_are_tables(
     url: str, arguments: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every question prints lines for people; in a pipe without colour."""
-    assert main(arguments) == 0
+    assert main(arguments) == (2 if arguments[0] == "budget" else 0)
     text = capsys.readouterr().out
     for words in expected:
         assert words in text
@@ -171,7 +180,16 @@ def test_questions_are_tables(
 
 @pytest.mark.parametrize(
     ("arguments", "name"),
-    [(["requests"], "requests"), (["apis"], "apis"), (["doctor"], "findings")],
+    [
+        (["requests"], "requests"),
+        (["apis"], "apis"),
+        (["doctor"], "findings"),
+        (["changes"], "changes"),
+        (["services"], "services"),
+        (["edges"], "edges"),
+        (["slow"], "differences"),
+        (["budget"], "spending"),
+    ],
 )
 def test_json_is_the_answer_as_it_came(
     asker: Asker, url: str, arguments: list[str], name: str, capsys: pytest.CaptureFixture[str]

@@ -205,6 +205,7 @@ def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> N
         ("requests", openapi.SEARCH, questions.searches.find),
         ("sources", openapi.SOURCES, questions.reports.sources),
         ("apis", openapi.APIS, questions.reports.apis),
+        ("budget", openapi.BUDGET, questions.reports.budget),
         ("changes", openapi.CHANGES, questions.reports.changes),
         ("services", openapi.SERVICES, questions.reports.services),
         ("edges", openapi.EDGES, questions.reports.edges),
@@ -241,9 +242,11 @@ def _asks(questions: QueryService, workers: Workers) -> Ask:
     plain: Mapping[str, Question] = {
         "/api/v1/requests": questions.searches.find,
         "/api/v1/apis": questions.reports.apis,
+        "/api/v1/budget": questions.reports.budget,
         "/api/v1/changes": questions.reports.changes,
         "/api/v1/compare": questions.reports.compare,
         "/api/v1/doctor": questions.reports.doctor,
+        "/api/v1/slow": questions.reports.slow,
         "/api/v1/sources": questions.reports.sources,
     }
 

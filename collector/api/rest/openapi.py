@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from collector.answers import Answer, answer_name, record_name
-from collector.api.rest import change_examples, examples, examples_of_many
+from collector.api.rest import budget_example, change_examples, examples, examples_of_many
 from collector.query.reports.apis import APIS_PARAMETERS
+from collector.query.reports.budget import BUDGET_PARAMETERS
 from collector.query.reports.changes import CHANGE_PARAMETERS
 from collector.query.reports.compare import COMPARE_PARAMETERS
 from collector.query.reports.sampling import SAMPLE_PARAMETERS
@@ -246,6 +247,16 @@ SLOW = _route(
     examples_of_many.SLOW,
     tag="overview",
     parameters=SLOW_PARAMETERS,
+)
+BUDGET = _route(
+    "budget",
+    "Whether requests keep to their budget",
+    "Percentiles against what they may be, bad requests against an objective with burn rates, who "
+    "holds up the answers, and what the percentiles would be if one hop were 30 % faster or gone "
+    "(an estimate from stitched requests, and the most that can be won).",
+    budget_example.BUDGET,
+    tag="overview",
+    parameters=BUDGET_PARAMETERS,
 )
 CHANGES = _route(
     "changes",

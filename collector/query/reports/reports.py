@@ -9,6 +9,7 @@ from collector.query.learned.clocks import ClockReport, Clocks
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners
 from collector.query.reports.apis import ApiReports, Apis
+from collector.query.reports.budget import Budget, Budgets
 from collector.query.reports.change import Changes, Told
 from collector.query.reports.changes import FindingChanges
 from collector.query.reports.compare import Comparing, Comparison
@@ -54,6 +55,7 @@ class Reports:
         self._doctor = Doctor(samples, freshness)
         self._outcomes = Outcomes(samples)
         self._joins = Joins(samples, likely_partners)
+        self._budgets = Budgets(store, clock)
         self._changes = FindingChanges(store, clock)
         self._comparing = Comparing(store, clock, timelines, rows)
 
@@ -91,6 +93,10 @@ class Reports:
     def doctor(self, pairs: Pairs = ()) -> DoctorReport:
         """Return what is wrong again and again in a sample, the most frequent first."""
         return self._doctor.report(pairs)
+
+    def budget(self, pairs: Pairs = ()) -> Budget:
+        """Return whether requests keep to targets, who spends their time, and what would help."""
+        return self._budgets.report(pairs)
 
     def changes(self, pairs: Pairs = ()) -> Changes:
         """Return what was new in a range, and what came with it, the newest first."""

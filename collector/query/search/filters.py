@@ -167,8 +167,8 @@ def parse_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
         is_error=_read(given, "error", read_boolean),
         is_joined=_read(given, "joined", read_boolean),
         state=read_choice(given, "state", STATES),
-        min_duration_ns=_read(given, "min_duration_ms", _read_duration),
-        max_duration_ns=_read(given, "max_duration_ms", _read_duration),
+        min_duration_ns=_read(given, "min_duration_ms", read_duration),
+        max_duration_ns=_read(given, "max_duration_ms", read_duration),
         limit=_read(given, "limit", _read_limit) or DEFAULT_LIMIT,
         order=read_choice(given, "order", ORDERS) or ORDERS[0],
         cursor=given.get("cursor", ""),
@@ -294,7 +294,13 @@ def read_choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -
     return text
 
 
-def _read_duration(name: str, text: str) -> int:
+def read_duration(name: str, text: str) -> int:
+    """
+    Return a duration in ns: of ms, or of the unit that follows.
+
+    Raises:
+        BadQuestion: it is none; the message names the parameter.
+    """
     matched = _DURATION.fullmatch(text)
     if not matched:
         msg = f"{name}: {_shorten(text)} is not a duration"

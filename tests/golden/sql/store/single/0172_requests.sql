@@ -1,7 +1,7 @@
 CREATE VIEW IF NOT EXISTS hopline.requests  AS
 SELECT
     fromUnixTimestamp64Nano(start_ns) AS start,
-    request_id, trace_id, weight,
+    bucket, request_id, trace_id, weight,
     gateway, instance, api, api_revision, operation, product, consumer, client, region,
     method, host, route, path, status, is_error, error_reason, cache, policies,
     duration_ns / 1e6 AS duration_ms,

@@ -1,7 +1,7 @@
 CREATE VIEW IF NOT EXISTS hopline.hops  AS
 SELECT
     fromUnixTimestamp64Nano(start_ns) AS start,
-    request_id, trace_id, weight, gateway, api, operation, is_error AS request_is_error,
+    bucket, request_id, trace_id, weight, gateway, api, operation, is_error AS request_is_error,
     index - 1 AS index,
     parent, role, service, name, caller, pod, node, zone, version, upstream,
     start_offset_ns / 1e6 AS start_offset_ms,
