@@ -90,15 +90,44 @@ def check_config() -> int:
 
     from collector.decode.gateways import use_mappings
     from collector.decode.records.from_spans import parse_service_rules
+    from collector.decode.redaction.redactor import Redactor
+    from collector.decode.redaction.rules import build_redactor
+    from collector.http.tls import open_certificate
+    from collector.http.tokens import read_tokens
 
     settings = _settings(None)
+    open_certificate(settings.tls())
+    if settings.tokens_file:
+        read_tokens(Path(settings.tokens_file))
+    build_redactor(settings.redaction())
+    redactor = Redactor()
     parse_service_rules(settings.gateway_spans)
     use_mappings(settings.gateway_mappings)
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             value = "(set)" if value.get_secret_value() else ""
+        else:
+            value = redactor.redact_text(str(value))
         click.echo(f"HOPLINE_{name.upper()}={value}")
+    return 0
+
+
+@hopline.command(help="Make a token and the entry of HOPLINE_TOKENS_FILE for it.")
+@click.argument("name")
+@click.option(
+    "--scope",
+    type=click.Choice(("ingest", "read", "admin")),
+    multiple=True,
+    default=("ingest",),
+    help="What it may do; more than once if more. Default: ingest.",
+)
+def token(name: str, scope: tuple[str, ...]) -> int:
+    from collector.http.tokens import make_token
+
+    secret, entry = make_token(name, scope)
+    click.echo(entry)
+    click.echo(f"the token, shown this once: {secret}", err=True)
     return 0
 
 

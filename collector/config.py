@@ -87,6 +87,15 @@ class IntakeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """PEM files of every TCP port. No certificate: plain text; an authority: clients need one."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_authority: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiveSettings:
     """Sockets of the ingest process. A port of 0 turns a door off."""
 
@@ -100,6 +109,10 @@ class ReceiveSettings:
     tokens: tuple[str, ...]
     max_body_bytes: int
     max_inflight_bytes: int
+    token_file: Path | None = None
+    tls: TlsSettings = TlsSettings()
+    allowed_hosts: tuple[str, ...] = ()
+    read_tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +146,9 @@ class ApiSettings:
     port: int
     tokens: tuple[str, ...]
     doors: DoorSettings = DoorSettings()
+    token_file: Path | None = None
+    tls: TlsSettings = TlsSettings()
+    allowed_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +159,9 @@ class SqlSettings:
     port: int
     tokens: tuple[str, ...]
     timeout_s: int
+    token_file: Path | None = None
+    tls: TlsSettings = TlsSettings()
+    allowed_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +258,25 @@ class Settings(BaseSettings):
     )
     query_tokens: SecretStr = Field(
         SecretStr(""), description="Bearer tokens that may read, comma separated. Empty: no check."
+    )
+    tokens_file: str = Field(
+        "",
+        description="TOML file of hashed tokens with names and scopes (`hopline token` makes an "
+        "entry), read again when it changes. Empty: none.",
+    )
+    tls_cert: str = Field(
+        "",
+        description="PEM file of the certificate for every TCP port, read again when it changes. "
+        "Empty: plain text.",
+    )
+    tls_key: str = Field("", description="PEM file of its key.")
+    tls_client_ca: str = Field(
+        "", description="PEM file of the authority that clients' certificates must be of (mTLS)."
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="More names under which a browser may reach a loopback port that asks for no "
+        "token, comma separated.",
     )
     allow_unauthenticated: bool = Field(
         False, description="Permit a bind other than loopback without tokens."
@@ -407,12 +445,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _is_safe_to_expose(self) -> "Settings":
-        tokens_missing = not (_split(self.ingest_tokens) and _split(self.query_tokens))
+        has_settings = _split(self.ingest_tokens) and _split(self.query_tokens)
+        tokens_missing = not has_settings and not self.tokens_file
         if not is_loopback(self.bind) and tokens_missing and not self.allow_unauthenticated:
             raise ValueError(
                 f"HOPLINE_BIND={self.bind} is reachable from outside: set HOPLINE_INGEST_TOKENS "
-                "and HOPLINE_QUERY_TOKENS, or HOPLINE_ALLOW_UNAUTHENTICATED=true"
+                "and HOPLINE_QUERY_TOKENS or HOPLINE_TOKENS_FILE, or "
+                "HOPLINE_ALLOW_UNAUTHENTICATED=true"
             )
+        if bool(self.tls_cert) != bool(self.tls_key) or (self.tls_client_ca and not self.tls_cert):
+            raise ValueError("TLS needs both HOPLINE_TLS_CERT and HOPLINE_TLS_KEY")
         return self
 
     def journal(self) -> JournalSettings:
@@ -430,7 +472,7 @@ class Settings(BaseSettings):
         return RedactSettings(
             is_on=self.redact,
             keys=_split(self.redact_keys),
-            rules_path=Path(self.redact_rules) if self.redact_rules else None,
+            rules_path=_path(self.redact_rules),
             is_hashing=self.redact_mode == "hash",
             salt=self.redact_salt.get_secret_value(),
             salt_path=self.data_dir / "redact.salt",
@@ -442,6 +484,9 @@ class Settings(BaseSettings):
             resend_window_s=self.resend_window_s,
             status_path=self.data_dir / "status" / "ingest.json",
         )
+
+    def tls(self) -> TlsSettings:
+        return TlsSettings(_path(self.tls_cert), _path(self.tls_key), _path(self.tls_client_ca))
 
     def receive(self) -> ReceiveSettings:
         return ReceiveSettings(
@@ -455,6 +500,10 @@ class Settings(BaseSettings):
             tokens=_split(self.ingest_tokens),
             max_body_bytes=self.max_body_bytes,
             max_inflight_bytes=self.max_inflight_bytes,
+            token_file=_path(self.tokens_file),
+            tls=self.tls(),
+            allowed_hosts=_split(self.allowed_hosts),
+            read_tokens=_split(self.query_tokens),
         )
 
     def store(self) -> StoreSettings:
@@ -477,8 +526,11 @@ class Settings(BaseSettings):
             doors=DoorSettings(
                 ingest_port=self.ingest_port,
                 otlp_grpc_port=self.otlp_grpc_port,
-                needs_token=bool(_split(self.ingest_tokens)),
+                needs_token=bool(_split(self.ingest_tokens) or self.tokens_file),
             ),
+            token_file=_path(self.tokens_file),
+            tls=self.tls(),
+            allowed_hosts=_split(self.allowed_hosts),
         )
 
     def sql(self) -> SqlSettings:
@@ -487,6 +539,9 @@ class Settings(BaseSettings):
             port=self.sql_port,
             tokens=_split(self.query_tokens),
             timeout_s=self.query_timeout_s,
+            token_file=_path(self.tokens_file),
+            tls=self.tls(),
+            allowed_hosts=_split(self.allowed_hosts),
         )
 
     def azure(self) -> AzureSettings:
@@ -519,7 +574,7 @@ class Settings(BaseSettings):
         return GatewayLogSettings(
             bind=self.bind,
             port=self.gateway_log_udp_port,
-            are_tokens_asked=bool(_split(self.ingest_tokens)),
+            are_tokens_asked=bool(_split(self.ingest_tokens) or self.tokens_file),
         )
 
 
@@ -563,3 +618,7 @@ def _check_names(environment: Mapping[str, str]) -> None:
 def _split(value: str | SecretStr) -> tuple[str, ...]:
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _path(value: str) -> Path | None:
+    return Path(value) if value else None

@@ -4,6 +4,7 @@ The errors, and what each one tells the other side.
     CollectorError                       http  grpc                 retryable
     ├─ Refused (the sender's envelope)
     │   ├─ Unauthenticated               401   UNAUTHENTICATED      no
+    │   ├─ ForeignPage                   403   PERMISSION_DENIED    no
     │   ├─ UnknownDoor                   404   UNIMPLEMENTED        no
     │   ├─ WrongMethod                   405   UNIMPLEMENTED        no
     │   ├─ UnsupportedFormat             415   UNIMPLEMENTED        no
@@ -68,6 +69,14 @@ class Unauthenticated(Refused):
     code = "unauthenticated"
     http_status = 401
     grpc_status = "UNAUTHENTICATED"
+
+
+class ForeignPage(Refused):
+    """A browser asks for a page of another site. Never retried."""
+
+    code = "foreign_page"
+    http_status = 403
+    grpc_status = "PERMISSION_DENIED"
 
 
 class UnknownDoor(Refused):

@@ -4,6 +4,7 @@ What happens around every request of the query API: token, timing, counting, hea
 A plain ASGI middleware: it sees each request once and touches no body.
 """
 
+from pathlib import Path
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,8 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from collector.api.page import routes as pages
 from collector.api.responses import error_answer
 from collector.clock import Clock
-from collector.errors import Unauthenticated
+from collector.errors import ForeignPage, Refused, Unauthenticated
 from collector.http.headers import authorization
+from collector.http.origins import Origins
 from collector.http.tokens import Tokens
 from collector.telemetry import Metrics
 
@@ -34,10 +36,19 @@ class Guard:
     """Refuses requests without a known token, and measures all of them."""
 
     def __init__(
-        self, app: ASGIApp, *, tokens: tuple[str, ...], metrics: Metrics, clock: Clock
+        self,
+        app: ASGIApp,
+        *,
+        tokens: tuple[str, ...],
+        token_file: Path | None = None,
+        bind: str = "127.0.0.1",
+        allowed_hosts: tuple[str, ...] = (),
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._app = app
-        self._tokens = Tokens(tokens, "HOPLINE_QUERY_TOKENS")
+        self._tokens = Tokens(tokens, "HOPLINE_QUERY_TOKENS", token_file)
+        self._origins = Origins(bind, allowed_hosts, is_open=not self._tokens.are_needed)
         self._metrics = metrics
         self._clock = clock
 
@@ -67,8 +78,12 @@ class Guard:
             self._metrics.count("hopline_api_requests_total", route=route, status=str(status))
             self._metrics.observe("hopline_api_request_seconds", seconds, route=route)
 
-    def _find_refusal(self, scope: Scope) -> Unauthenticated | None:
+    def _find_refusal(self, scope: Scope) -> Refused | None:
         path = scope["path"]
+        try:
+            self._origins.check(scope)
+        except ForeignPage as refusal:
+            return refusal
         if path in OPEN_PATHS or path.startswith(pages.OPEN_PREFIXES):
             return None
         try:

@@ -41,7 +41,9 @@ async def run_api(
     gc.freeze()
     app = build_api(questions, settings, health, stop=stop)
     try:
-        async with open_http_server(app, settings.bind, settings.port, has_lifespan=True):
+        async with open_http_server(
+            app, settings.bind, settings.port, has_lifespan=True, tls=settings.tls
+        ):
             ready()
             await stop.wait()
     finally:

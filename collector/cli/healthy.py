@@ -5,11 +5,12 @@ Exit status 0 when each port of this service that answers is ready, and at least
 the two ports is served depends on the role, which a health check is not told.
 """
 
+import ssl
 import sys
 import urllib.error
 import urllib.request
 
-from collector.config import Settings, load_settings
+from collector.config import Settings, TlsSettings, load_settings
 
 _TIMEOUT_S = 4.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
@@ -17,7 +18,9 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not 
 
 def main() -> int:
     """Ask the ports of the settings in force; print what is wrong."""
-    answers = {url: _ask(url) for url in ready_urls(load_settings())}
+    settings = load_settings()
+    context = _client_context(settings.tls()) if settings.tls_cert else None
+    answers = {url: _ask(url, context) for url in ready_urls(settings)}
     for url, answer in answers.items():
         if answer != "ok":
             sys.stderr.write(f"{url}: {answer}\n")
@@ -29,12 +32,23 @@ def ready_urls(settings: Settings) -> list[str]:
     """Return the addresses that tell whether this service is ready."""
     host = _EVERYWHERE.get(settings.bind, settings.bind)
     ports = (settings.ingest_port, settings.api_port)
-    return [f"http://{host}:{port}/readyz" for port in ports if port]
+    scheme = "https" if settings.tls_cert else "http"
+    return [f"{scheme}://{host}:{port}/readyz" for port in ports if port]
 
 
-def _ask(url: str) -> str:
+def _client_context(tls: TlsSettings) -> ssl.SSLContext:
+    """Trust this machine's own port, and show its own certificate where it asks for one."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if tls.client_authority and tls.certificate:
+        context.load_cert_chain(tls.certificate, tls.key)
+    return context
+
+
+def _ask(url: str, context: ssl.SSLContext | None) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S):  # noqa: S310 - our own http address
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S, context=context):  # noqa: S310 - our own address
             return "ok"
     except urllib.error.HTTPError as exc:
         return f"not ready: {exc.read(500).decode(errors='replace')}"

@@ -11,23 +11,29 @@ from typing import Any
 
 import uvicorn
 
+from collector.config import TlsSettings
 from collector.errors import ConfigError
 from collector.http.protocol import HttpProtocol
+from collector.http.tls import Certificate, open_certificate
 
 _KEEP_ALIVE_S = 75
 _DRAIN_S = 10
 _TICK_S = 0.1
+_TICKS_A_LOOK = 10
 
 
 class _Server(uvicorn.Server):
     """A server whose process handles the signals itself. `is_up` is set once it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, certificate: Certificate | None) -> None:
         super().__init__(config)
+        self._certificate = certificate
         self.is_up = asyncio.Event()
         self._is_stopping = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._certificate is not None:
+            self.config.ssl = self._certificate.context
         await super().startup(sockets)
         self.is_up.set()
 
@@ -35,6 +41,8 @@ class _Server(uvicorn.Server):
         # uvicorn's own loop sleeps 100 ms at a time, which each stop would have to wait for
         for counter in itertools.count():
             await self.on_tick(counter % 864_000)
+            if self._certificate is not None and counter % _TICKS_A_LOOK == 0:
+                self._certificate.refresh()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
                     await self._is_stopping.wait()
@@ -52,19 +60,26 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def open_http_server(
-    app: Any, bind: str, port: int, *, has_lifespan: bool = False
+    app: Any,
+    bind: str,
+    port: int,
+    *,
+    has_lifespan: bool = False,
+    tls: TlsSettings | None = None,
 ) -> AsyncIterator[int]:
     """
     Serve *app* until the block is left, then finish the requests under way.
 
+    With a certificate in *tls* only TLS is spoken, with one of the files as they are at the time.
     With *has_lifespan* the application is told of its start and its end.
 
     Returns:
         The port, chosen by the system when *port* is 0.
 
     Raises:
-        ConfigError: the address cannot be bound.
+        ConfigError: the address cannot be bound, or the certificate cannot be used.
     """
+    certificate = open_certificate(tls) if tls else None
     listener = bind_tcp(bind, port)
     config = uvicorn.Config(
         app,
@@ -78,7 +93,7 @@ async def open_http_server(
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_DRAIN_S,
     )
-    server = _Server(config)
+    server = _Server(config, certificate)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await server.is_up.wait()

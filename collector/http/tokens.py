@@ -1,43 +1,161 @@
 """
 Bearer tokens, checked before a body is read.
+
+They come from a setting, in the clear, or from a file, hashed and with a name:
+
+    [ci]                        # the name, which the audit log shows
+    sha256 = "5e88…"            # of the token: `hopline token ci --scope ingest` makes both
+    scopes = ["ingest"]         # ingest, read, or admin: both
+
+The file is read again when it changes, so tokens come and go without a restart.
 """
 
 import hmac
-from collections.abc import Sequence
+import logging
+import re
+import secrets
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from typing import Any
 
-from collector.errors import Unauthenticated
+from collector.errors import ConfigError, Unauthenticated
+
+SCOPES = ("ingest", "read", "admin")
+_LOOK_AGAIN_S = 1.0
+_NAME = re.compile(r"[A-Za-z0-9][-\w.@]{0,63}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedToken:
+    """One token of the file: only its digest is known."""
+
+    name: str
+    digest: bytes
+    scopes: frozenset[str]
 
 
 class Tokens:
     """
-    The tokens that may send, or ask, from the setting of that name. None: everyone may.
+    The tokens that may do one thing: those of a setting, and those of *file* with the scope.
 
-    Only digests are kept and all are compared each time, so neither memory nor time tells a token.
+    Without either everyone may. Only digests are kept and all are compared each time, so neither
+    memory nor time tells a token.
+
+    Raises:
+        ConfigError: the file cannot be read.
     """
 
-    def __init__(self, tokens: Sequence[str], setting: str) -> None:
+    def __init__(self, tokens: Sequence[str], setting: str, file: Path | None = None) -> None:
         self._setting = setting
-        self._digests = [sha256(token.encode()).digest() for token in tokens]
+        self._scope = "read" if "QUERY" in setting else "ingest"
+        self._own = [(f"{setting}", sha256(token.encode()).digest()) for token in tokens]
+        self._file = file
+        self._known = list(self._own)
+        self._looked_s = monotonic()
+        self._stamp: tuple[int, int] | None = None
+        if file is not None:
+            self._stamp = _stamp_of(file)
+            self._known += self._read(file)
 
-    def check_header(self, authorization: str) -> None:
+    @property
+    def are_needed(self) -> bool:
+        """Whether anything is checked at all."""
+        return bool(self._own) or self._file is not None
+
+    def check_header(self, authorization: str) -> str:
         """
-        Check an `Authorization` value, "" when there is none.
+        Check an `Authorization` value, "" when there is none, and return the token's name.
 
         Raises:
             Unauthenticated: not `Bearer` with a known token. Never retried.
         """
         scheme, _, token = authorization.partition(" ")
-        self.check(token.strip() if scheme.lower() == "bearer" else "")
+        return self.check(token.strip() if scheme.lower() == "bearer" else "")
 
-    def check(self, token: str) -> None:
-        """Check a token, wherever it was. Raises `Unauthenticated`."""
-        if not self._digests:
-            return
+    def check(self, token: str) -> str:
+        """Check a token, wherever it was, and return its name. Raises `Unauthenticated`."""
+        if not self.are_needed:
+            return ""
+        self._refresh()
         digest = sha256(token.encode("utf-8", "replace")).digest()
-        known = [hmac.compare_digest(digest, each) for each in self._digests]
-        if not any(known):
+        known = [name for name, each in self._known if hmac.compare_digest(digest, each)]
+        if not known:
+            place = f" or of {self._file.name} with the scope {self._scope}" if self._file else ""
             raise Unauthenticated(
                 "a known bearer token is needed",
-                hint=f"send `Authorization: Bearer <token>` with one of {self._setting}",
+                hint=f"send `Authorization: Bearer <token>` with one of {self._setting}{place}",
             )
+        return known[0]
+
+    def _refresh(self) -> None:
+        now_s = monotonic()
+        if self._file is None or now_s - self._looked_s < _LOOK_AGAIN_S:
+            return
+        self._looked_s = now_s
+        stamp = _stamp_of(self._file)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._known = self._own + self._read(self._file)
+            _log.info("%s was read again", self._file.name)
+        except ConfigError as exc:  # half of a file must not lock everybody out
+            _log.error("%s; the tokens before it stay", exc.message)
+
+    def _read(self, file: Path) -> list[tuple[str, bytes]]:
+        wanted = {self._scope, "admin"}
+        return [(each.name, each.digest) for each in read_tokens(file) if each.scopes & wanted]
+
+
+def make_token(name: str, scopes: Sequence[str]) -> tuple[str, str]:
+    """Return a new token of 256 random bits and its entry for the file. Raises `ConfigError`."""
+    token = "hop_" + secrets.token_urlsafe(32)
+    digest = sha256(token.encode()).hexdigest()
+    fields = {"sha256": digest, "scopes": list(dict.fromkeys(scopes))}
+    _read_entry(Path("a new token"), name, fields)
+    listed = ", ".join(f'"{each}"' for each in fields["scopes"])
+    return token, f'["{name}"]\nsha256 = "{digest}"\nscopes = [{listed}]'
+
+
+def read_tokens(file: Path) -> list[NamedToken]:
+    """
+    Read a file of tokens.
+
+    Raises:
+        ConfigError: it cannot be read, or an entry is wrong; the message names it.
+    """
+    try:
+        entries = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"HOPLINE_TOKENS_FILE: {file}: {exc}") from exc
+    return [_read_entry(file, name, entry) for name, entry in entries.items()]
+
+
+def _read_entry(file: Path, name: str, entry: Any) -> NamedToken:
+    fields: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
+    digest, scopes = fields.get("sha256"), fields.get("scopes")
+    where = f"HOPLINE_TOKENS_FILE: {file}: [{name}]"
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{where}: a name is letters, digits and -_.@")
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise ConfigError(f"{where}: sha256 is the token's digest, 64 hexadecimal digits")
+    if not isinstance(scopes, list) or not scopes or not all(each in SCOPES for each in scopes):
+        raise ConfigError(f"{where}: scopes is a list of {', '.join(SCOPES)}")
+    unknown = set(fields) - {"sha256", "scopes"}
+    if unknown:
+        raise ConfigError(f"{where}: {min(unknown)} is unknown")
+    return NamedToken(name, bytes.fromhex(digest), frozenset(scopes))
+
+
+def _stamp_of(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino

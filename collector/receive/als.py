@@ -43,7 +43,7 @@ class AccessLogDoor(RpcHandler):
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS")
+        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
         self._clock = clock
         self._handler = grpc.stream_unary_rpc_method_handler(self._stream)
 

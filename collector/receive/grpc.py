@@ -19,6 +19,7 @@ import grpc.aio
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings
 from collector.errors import CollectorError, ConfigError, TooSlow
+from collector.http.tls import open_certificate
 from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
@@ -91,7 +92,7 @@ class GrpcDoor(RpcHandler):
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS") if settings.tokens else None
+        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
         self._clock = clock
         self._handlers = {
             path: grpc.stream_unary_rpc_method_handler(self._behavior(method))
@@ -116,7 +117,7 @@ class GrpcDoor(RpcHandler):
         return export
 
     async def _accept(self, method: GrpcMethod, context: Context) -> Receipt:
-        if self._tokens is not None:
+        if self._tokens.are_needed:
             self._tokens.check_header(call_authorization(context))
         self._intake.check_room()
         async with self._admission.claim(call_sender(context)) as claim:
@@ -181,9 +182,14 @@ async def start_grpc_server(
         )
     )
     server.add_generic_rpc_handlers(handlers)
+    certificate = open_certificate(settings.tls)
     host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        bound = (
+            server.add_secure_port(f"{host}:{port}", certificate.grpc_credentials())
+            if certificate
+            else server.add_insecure_port(f"{host}:{port}")
+        )
     except RuntimeError as exc:
         raise ConfigError(
             f"cannot listen on {settings.bind} port {port}",

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings
-from collector.errors import CollectorError, UnknownDoor, WrongMethod
+from collector.errors import CollectorError, Unauthenticated, UnknownDoor, WrongMethod
 from collector.http.asgi import Receive, Scope, Send
 from collector.http.errors import error_document
 from collector.http.tokens import Tokens
@@ -52,16 +52,19 @@ def build_http_app(
     """Build the application; *admission* is given when other doors share the memory."""
     clock = clock or SystemClock()
     admission = admission or Admission(settings.max_inflight_bytes, metrics)
-    tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS")
+    tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
     otlp = OtlpHttp(intake, settings, admission, tokens, clock)
     pages = FastAPI(title="Hopline ingest", docs_url=None, redoc_url=None)
     pages.include_router(GatewayPush(intake, settings, admission, tokens, clock).router)
-    _add_health(pages, intake, metrics)
+    _add_health(pages, intake)
+    _add_metrics(
+        pages, metrics, Tokens(settings.read_tokens, "HOPLINE_QUERY_TOKENS", settings.token_file)
+    )
     _add_error_handlers(pages)
     return IngestApp(otlp, pages)
 
 
-def _add_health(pages: FastAPI, intake: Intake, metrics: Metrics) -> None:
+def _add_health(pages: FastAPI, intake: Intake) -> None:
     @pages.get("/healthz", summary="Tell that the process runs")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
@@ -73,8 +76,14 @@ def _add_health(pages: FastAPI, intake: Intake, metrics: Metrics) -> None:
         body = {"status": component["status"], "components": {"journal": component}}
         return JSONResponse(body, 503 if trouble else 200)
 
+
+def _add_metrics(pages: FastAPI, metrics: Metrics, tokens: Tokens) -> None:
     @pages.get("/metrics", summary="Show the counters as Prometheus text")
     async def show_metrics(request: Request) -> Response:
+        try:
+            tokens.check_header(request.headers.get("authorization", ""))
+        except Unauthenticated as error:
+            return JSONResponse(error_document(error), error.http_status)
         text, media_type = metrics.exposition(request.headers.get("accept", ""))
         return Response(text, media_type=media_type)
 

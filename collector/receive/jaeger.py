@@ -18,7 +18,7 @@ from collector.intake import Intake
 from collector.model import Receipt, Stream
 from collector.receive.body import Admission
 from collector.receive.grpc import GrpcDoor, GrpcMethod, start_grpc_server
-from collector.receive.span_http import SpanHttp, SpanRoute
+from collector.receive.span_http import SpanHttp, SpanRoute, keep_pages_out
 from collector.receive.udp import open_udp
 from collector.telemetry import Metrics
 
@@ -72,8 +72,8 @@ async def open_jaeger_http(
     if not settings.jaeger_http_port:
         yield
         return
-    app = SpanHttp(HTTP_ROUTE, intake, settings, admission, clock)
-    async with open_http_server(app, settings.bind, settings.jaeger_http_port):
+    app = keep_pages_out(SpanHttp(HTTP_ROUTE, intake, settings, admission, clock), settings)
+    async with open_http_server(app, settings.bind, settings.jaeger_http_port, tls=settings.tls):
         yield
 
 

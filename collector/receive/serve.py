@@ -20,6 +20,7 @@ from collector.receive.body import Admission
 from collector.receive.grpc import start_grpc
 from collector.receive.http import build_http_app
 from collector.receive.jaeger import open_jaeger_grpc, open_jaeger_http, open_jaeger_udp
+from collector.receive.span_http import keep_pages_out
 from collector.receive.zipkin import open_zipkin
 from collector.telemetry import Metrics
 
@@ -58,8 +59,8 @@ async def open_ingest_http(
     if not settings.ingest_port:
         yield
         return
-    app = build_http_app(intake, settings, metrics, admission, clock)
-    async with open_http_server(app, settings.bind, settings.ingest_port):
+    app = keep_pages_out(build_http_app(intake, settings, metrics, admission, clock), settings)
+    async with open_http_server(app, settings.bind, settings.ingest_port, tls=settings.tls):
         yield
 
 

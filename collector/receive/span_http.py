@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from collector.clock import Clock
 from collector.config import ReceiveSettings
 from collector.errors import CollectorError, UnknownDoor, UnsupportedFormat, WrongMethod
-from collector.http.asgi import Receive, Scope, Send, send_answer
+from collector.http.asgi import App, Receive, Scope, Send, send_answer
 from collector.http.headers import (
     Headers,
     authorization,
@@ -23,6 +23,7 @@ from collector.http.headers import (
     refusal_headers,
     sender,
 )
+from collector.http.origins import Origins, OwnPagesOnly
 from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
@@ -65,7 +66,7 @@ class SpanHttp:
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS")
+        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,6 +115,12 @@ class SpanHttp:
                     peer=peer(scope),
                 )
             )
+
+
+def keep_pages_out(app: App, settings: ReceiveSettings) -> App:
+    """Return *app* for programs: without tokens no page of another site may send to it."""
+    is_open = not (settings.tokens or settings.token_file)
+    return OwnPagesOnly(app, Origins(settings.bind, settings.allowed_hosts, is_open=is_open))
 
 
 def _unexpected(exc: Exception) -> CollectorError:

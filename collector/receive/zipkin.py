@@ -13,7 +13,7 @@ from collector.config import ReceiveSettings
 from collector.http.server import open_http_server
 from collector.intake import Intake
 from collector.receive.body import Admission
-from collector.receive.span_http import SpanHttp, SpanRoute
+from collector.receive.span_http import SpanHttp, SpanRoute, keep_pages_out
 from collector.telemetry import Metrics
 
 ROUTE = SpanRoute(
@@ -38,6 +38,6 @@ async def open_zipkin(
     if not settings.zipkin_port:
         yield
         return
-    app = SpanHttp(ROUTE, intake, settings, admission, clock)
-    async with open_http_server(app, settings.bind, settings.zipkin_port):
+    app = keep_pages_out(SpanHttp(ROUTE, intake, settings, admission, clock), settings)
+    async with open_http_server(app, settings.bind, settings.zipkin_port, tls=settings.tls):
         yield

@@ -79,8 +79,12 @@ def send_sdk(service: Service) -> str:
     return trace_id
 
 
-def send_http(url: str, body: bytes, content_type: str) -> int:
-    request = urllib.request.Request(url, body, {"Content-Type": content_type})
+def send_http(
+    url: str, body: bytes | None, content_type: str, *, origin: str = "", host: str = ""
+) -> int:
+    headers = {"Content-Type": content_type, "Origin": origin, "Host": host}
+    given = {name: value for name, value in headers.items() if value}
+    request = urllib.request.Request(url, body, given)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert _MARK.encode() not in answer.read()
@@ -142,6 +146,27 @@ def send_gateways(service: Service) -> int:
             url = f"{service.ingest_url}/v1/gateway/{path.stem.replace('_', '-')}"
             taken += send_http(url, body, "application/json") == 200
     return taken
+
+
+def test_page_of_another_site_cannot_use_a_door(service: Service, ports: dict[str, Any]) -> None:
+    """Without tokens a browser's foreign page neither sends nor reads; a program does both."""
+    base = "http://127.0.0.1"
+    sends = {
+        f"{service.ingest_url}/v1/traces": "application/json",
+        f"{service.ingest_url}/v1/gateway/kong": "text/plain",
+        f"{base}:{ports['zipkin_port']}/api/v2/spans": "application/json",
+        f"{base}:{ports['jaeger_http_port']}/api/traces": "application/x-thrift",
+    }
+    for url, kind in sends.items():
+        for origin in ("https://evil.example", "null", "http://evil.example:4318"):
+            assert send_http(url, b"{}", kind, origin=origin) == 403
+        assert send_http(url, b"{}", kind, origin="http://localhost:8080") != 403
+        assert send_http(url, b"{}", kind, host="collector.mesh") != 403
+    for url in (f"{service.api_url}/api/v1/sources", f"{service.api_url}/healthz"):
+        assert send_http(url, None, "", host="evil.example") == 403
+        assert send_http(url, None, "", origin="https://evil.example") == 403
+        assert send_http(url, None, "", host="localhost:8080") == 200
+    assert send_http(f"{service.ingest_url}/metrics", None, "", host="evil.example") == 403
 
 
 def test_no_secret_is_found_anywhere(service: Service, ports: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ Source: ClickHouse documentation, `additional_table_filters`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from collector.errors import Unauthenticated
 from collector.http.tokens import Tokens
@@ -25,9 +26,8 @@ class Principal:
 class Principals:
     """The tokens that may read. None: everyone may."""
 
-    def __init__(self, tokens: Sequence[str]) -> None:
-        self._tokens = Tokens(tokens, "HOPLINE_QUERY_TOKENS")
-        self._are_needed = bool(tokens)
+    def __init__(self, tokens: Sequence[str], file: Path | None = None) -> None:
+        self._tokens = Tokens(tokens, "HOPLINE_QUERY_TOKENS", file)
 
     def find(self, credentials: Sequence[str]) -> Principal:
         """
@@ -36,7 +36,7 @@ class Principals:
         Raises:
             SqlFailure: nobody has.
         """
-        if not self._are_needed:
+        if not self._tokens.are_needed:
             return Principal()
         for credential in credentials:
             try:

@@ -21,6 +21,7 @@ from collector.api.workers import Workers
 from collector.config import SqlSettings
 from collector.errors import Overloaded, QueryTimeout
 from collector.http.asgi import Receive, Scope, Send, send_answer
+from collector.http.origins import Origins, OwnPagesOnly
 from collector.http.server import open_http_server
 from collector.store import Store
 from collector.store.sql import CLIENTS, SqlFailure, SqlReader
@@ -56,9 +57,11 @@ async def open_sql_port(store: Store, settings: SqlSettings) -> AsyncIterator[in
         return
     reader = await asyncio.to_thread(store.open_sql)
     workers = Workers(threads=CLIENTS, queue=_QUEUE, timeout_s=settings.timeout_s + _GRACE_S)
-    app = SqlPort(reader, workers, settings)
+    is_open = not (settings.tokens or settings.token_file)
+    origins = Origins(settings.bind, settings.allowed_hosts, is_open=is_open)
+    app = OwnPagesOnly(SqlPort(reader, workers, settings), origins)
     try:
-        async with open_http_server(app, settings.bind, settings.port) as port:
+        async with open_http_server(app, settings.bind, settings.port, tls=settings.tls) as port:
             yield port
     finally:
         await workers.close()
@@ -71,7 +74,7 @@ class SqlPort:
         self._reader = reader
         self._workers = workers
         self._timeout_s = settings.timeout_s
-        self._principals = Principals(settings.tokens)
+        self._principals = Principals(settings.tokens, settings.token_file)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query_id = str(uuid4())

@@ -109,7 +109,13 @@ def build_api(
     app.openapi = described  # type: ignore[method-assign]  # how FastAPI wants it replaced
     app.add_middleware(EncodedIds)
     app.add_middleware(
-        Guard, tokens=settings.tokens, metrics=questions.metrics, clock=clock or SystemClock()
+        Guard,
+        tokens=settings.tokens,
+        token_file=settings.token_file,
+        bind=settings.bind,
+        allowed_hosts=settings.allowed_hosts,
+        metrics=questions.metrics,
+        clock=clock or SystemClock(),
     )
     return app
 
@@ -268,7 +274,7 @@ def _asks(questions: QueryService, workers: Workers) -> Ask:
 
 def _hosts(settings: ApiSettings) -> list[str]:
     """Return the names of this machine: without tokens no page of another name may ask."""
-    if settings.tokens or not is_loopback(settings.bind):
+    if settings.tokens or settings.token_file or not is_loopback(settings.bind):
         return []
     return [f"{name}:{settings.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
 
