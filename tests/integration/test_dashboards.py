@@ -4,7 +4,9 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,8 +47,13 @@ CHOSEN = {"gateway": "azure-apim", "api": "orders-api", "operation": "get-order"
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlClient]:
-    """The tables with a few minutes of requests of all sorts, stitched, behind the HTTP port."""
-    folder = tmp_path_factory.mktemp("dashboards")
+    with filled_port(tmp_path_factory.mktemp("dashboards")) as client:
+        yield client
+
+
+@contextmanager
+def filled_port(folder: Path) -> Iterator[SqlClient]:
+    """Give tables with a few minutes of requests of all sorts, stitched, behind the HTTP port."""
     settings = load_settings(data_dir=folder, ttl_days=0)
     now = time.time_ns() // SECOND * SECOND
     clock = ManualClock(now)
@@ -199,13 +206,13 @@ def test_variables_have_values_and_marks_their_columns(port: SqlClient, name: st
 def _ask(
     port: SqlClient, sql: str, chosen: Mapping[str, str]
 ) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    answer = port.post(_expand(sql, chosen) + " FORMAT JSON")
+    answer = port.post(expand(sql, chosen) + " FORMAT JSON")
     assert answer.status_code == 200, (answer.text, sql)
     body = answer.json()
     return {column["name"]: column["type"] for column in body["meta"]}, body["data"]
 
 
-def _expand(sql: str, chosen: Mapping[str, str]) -> str:
+def expand(sql: str, chosen: Mapping[str, str]) -> str:
     """Put in what the data source puts in for its macros, for the last hour by minutes."""
 
     def condition(found: re.Match[str]) -> str:

@@ -54,14 +54,18 @@ def test_environment_file_names_settings() -> None:
 def test_compose_names_settings_and_files_that_exist() -> None:
     """Variables are settings, mounted files lie in the repository, ports are on loopback."""
     services = yaml.safe_load(COMPOSE.read_text())["services"]
-    assert set(services) == {"hopline", "clickhouse", "collector", "shop", "grafana"}
+    assert set(services) == {
+        "hopline", "clickhouse", "collector", "shop", "prometheus", "grafana",
+    }  # fmt: skip
     settings = services["hopline"]["environment"]
     assert set(settings) <= KNOWN
     assert settings["HOPLINE_AZURE_WORKSPACE_IDS"] == WORKSPACE
+    named = set(yaml.safe_load(COMPOSE.read_text())["volumes"])
     for service in services.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
+            assert source.startswith(".") or source in named, source
             if source.startswith("."):
                 assert (COMPOSE.parent / source).exists(), source
         assert set(service.get("depends_on", {})) <= set(services)
@@ -69,12 +73,15 @@ def test_compose_names_settings_and_files_that_exist() -> None:
 
 def test_grafana_is_provisioned_from_the_dashboards() -> None:
     """Grafana finds a folder that is mounted, and data sources of kinds that exist."""
-    folder = COMPOSE.parent / "docker" / "grafana"
+    folder = COMPOSE.parent / "grafana"
     (provider,) = _yaml(folder / "dashboards" / "hopline.yaml")["providers"]
     mounts = yaml.safe_load(COMPOSE.read_text())["services"]["grafana"]["volumes"]
     assert f"../dashboards:{provider['options']['path']}:ro" in mounts
     sources = _yaml(folder / "datasources" / "hopline.yaml")["datasources"]
-    assert {source["type"] for source in sources} == {"grafana-clickhouse-datasource", "jaeger"}
+    kinds = {"grafana-clickhouse-datasource", "jaeger", "prometheus"}
+    assert {source["type"] for source in sources} == kinds
+    (scrape,) = _yaml(COMPOSE.parent / "docker" / "prometheus.yaml")["scrape_configs"]
+    assert scrape["static_configs"] == [{"targets": ["hopline:8080"]}]
 
 
 def test_shop_of_compose_feeds_a_hopline_beside_it(tmp_path: Path) -> None:
