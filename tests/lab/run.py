@@ -202,7 +202,8 @@ class _Lab:
 def _id_of(scenario: Scenario, answered: dict[str, str], trace_id: str) -> str:
     """Return what the caller would look for: the gateway's id, or the trace if it logs nothing."""
     if scenario.policy.record == "never":
-        return answered.get(SENT_TRACEPARENT, f"--{trace_id}").split("-")[1] or trace_id
+        sent = answered.get(SENT_TRACEPARENT, "")
+        return sent.split("-")[1] if sent else trace_id
     name = "apim-external" if scenario.outer else "apim"
     return answered.get(f"{name}-request-id", trace_id)
 

@@ -444,7 +444,8 @@ def _attach_to_caller(joint: AttachedRecord, match: Match) -> None:
     Hang the record under the client span that made the call, when the trace has one.
 
     Such a span belongs to an application, lies in a tree with a true root, holds the record in
-    time, and is no shorter than the record. Nothing behind the gateway is that long.
+    time, and is no shorter than the record. Nothing behind the gateway is that long, but for what
+    another request under the same id caused.
     """
     record = joint.record
     least = (record.duration_ns or 0) - record.resolution_ns
@@ -461,7 +462,7 @@ def _attach_to_caller(joint: AttachedRecord, match: Match) -> None:
     ]
     callers.sort(key=lambda n: (n.callee != record.host, n.raw_end - n.raw_start, n.span_id))
     rooted = (n for n in callers[:_MAX_CALLERS] if not _top_of(n).is_orphan)
-    caller = next(rooted, None)
+    caller = next((n for n in rooted if not _is_of_twin(n, joint)), None)
     if caller is None:
         return
     passed_on = [n for n in caller.children if _is_entry(n) and _fits(n, joint)]
@@ -469,6 +470,23 @@ def _attach_to_caller(joint: AttachedRecord, match: Match) -> None:
     _link_caller(joint, caller, match.tier, match.confidence)
     for node in passed_on:
         _adopt(joint, node, match)
+
+
+def _is_of_twin(caller: Node, joint: AttachedRecord) -> bool:
+    """
+    Tell whether *caller* works for a request that cannot have caused that of *joint*.
+
+    Both were sent one header, or one gateway with one clock had the other when it had not yet begun
+    or was over.
+    """
+    outer = next((node for node in _above(caller) if node.record is not None), None)
+    if outer is None or outer.record is None:
+        return False
+    a, b = outer.record.record, joint.record
+    if b.parent_span_id and (a.trace_id, a.parent_span_id) == (b.trace_id, b.parent_span_id):
+        return True
+    is_one_clock = (a.gateway, a.instance) == (b.gateway, b.instance)
+    return is_one_clock and not lies_inside(joint.node, outer)
 
 
 def _wrap(joint: AttachedRecord, inner: Node, match: Match) -> None:

@@ -83,21 +83,27 @@ def place_orphans(root: Node, orphans: Sequence[Node]) -> None:
     Put each of *orphans* where it most likely belongs in the tree of *root*.
 
     That is the shortest span that encloses it in time, a span of the same service if there is one,
-    else a call to its service, else any; under the root if nothing encloses it. Raw times: what
-    lost its parent is compared within one mesh, whose clocks are mostly one.
+    else a call to its service, else any; under the root if nothing encloses it. Those that name one
+    missing parent stay together, under what encloses them all. Raw times: what lost its parent is
+    compared within one mesh, whose clocks are mostly one.
     """
     if not orphans:
         return
     tree = walk_down(root)
     in_tree = set(tree)
     waiting = set(orphans)
+    families = _families(orphans)
+    holders: dict[tuple[str, str], Node] = {}
     rest = [node for orphan in orphans for node in walk_down(orphan)]
     open_nodes: list[Node] = []
     for node in sorted((*tree, *rest), key=Node.order):
         while open_nodes and open_nodes[-1].raw_end < node.raw_start:
             open_nodes.pop()
         if node in waiting:
-            node.parent = _enclosing(open_nodes, node) or root
+            family = (node.trace_id, node.sent_parent_id)
+            node.parent = holders.get(family) or _holder(open_nodes, node, families) or root
+            if family in families:
+                holders[family] = node.parent
             node.parent.children.append(node)
             node.is_orphan = True
             in_tree.add(node)
@@ -127,11 +133,29 @@ def _outside_ns(child: Node, holder: Node) -> int:
     return before + max(child.raw_end - holder.raw_end, 0)
 
 
-def _enclosing(open_nodes: list[Node], orphan: Node) -> Node | None:
+def _families(orphans: Sequence[Node]) -> dict[tuple[str, str], int]:
+    """Return when the last of those ended that name one missing parent, by trace and parent."""
+    ends: dict[tuple[str, str], list[int]] = {}
+    for orphan in orphans:
+        if orphan.sent_parent_id:
+            ends.setdefault((orphan.trace_id, orphan.sent_parent_id), []).append(orphan.raw_end)
+    return {family: max(of_all) for family, of_all in ends.items() if len(of_all) > 1}
+
+
+def _holder(
+    open_nodes: list[Node], orphan: Node, families: dict[tuple[str, str], int]
+) -> Node | None:
+    """Return what encloses *orphan* and its siblings, or at least *orphan*."""
+    end = families.get((orphan.trace_id, orphan.sent_parent_id), orphan.raw_end)
+    found = _enclosing(open_nodes, orphan, end)
+    return found if found or end == orphan.raw_end else _enclosing(open_nodes, orphan, orphan.raw_end)
+
+
+def _enclosing(open_nodes: list[Node], orphan: Node, end: int) -> Node | None:
     nearest: Node | None = None
     calling: Node | None = None
     for node in reversed(open_nodes[-_MAX_CANDIDATES:]):
-        if node.raw_end < orphan.raw_end or node.is_async:
+        if node.raw_end < end or node.is_async:
             continue
         if node.service == orphan.service and node.side != "client":
             return node

@@ -107,6 +107,30 @@ def test_a_request_that_is_sent_again_has_its_own_spans(gap_ms: int, known: dict
     assert len(failed.gateway_records) == len(good.gateway_records) == 1
 
 
+@pytest.mark.parametrize(
+    ("at", "known"),
+    [
+        *((at, {}) for at in (-14, 0, 9, 55, 900)),
+        # Without the header only the gateway's one clock tells them apart.
+        *((at, {"parent_span_id": "", "outgoing_span_id": ""}) for at in (-14, 900)),
+    ],
+)
+def test_a_request_is_not_hung_under_the_calls_of_another_one(
+    at: int, known: dict[str, Any]
+) -> None:
+    """A service behind the first request makes a call long enough to have been the second."""
+    trace = TraceBuilder()
+    first = call(trace, 3, 190)
+    trace.span("orders", 9, 180, first, "Client", attributes={"server.address": "basket"})
+    second = call(trace, at + 4, 20)
+    records = [request("first", 0, 200, **known), request("second", at, 30, **known)]
+    for name, own in (("first", first), ("second", second)):
+        timeline = asked(records, trace, name)
+        assert len(timeline.gateway_records) == 1
+        assert calls_of(timeline)[0] == own.span_id
+        assert moved(timeline) == []
+
+
 def test_requests_in_parallel_under_one_header_keep_their_calls() -> None:
     """Three equal requests that overlap are paired in turn with three equal calls."""
     trace = TraceBuilder()

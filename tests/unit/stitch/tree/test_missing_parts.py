@@ -34,6 +34,24 @@ def test_siblings_of_one_missing_parent_stay_siblings(inner_ms: int) -> None:
     )
 
 
+@pytest.mark.parametrize("inner_ms", [60, 90, 130])
+def test_siblings_below_a_known_root_stay_siblings(inner_ms: int) -> None:
+    """The root came, their parent did not: placed by time, but not under each other."""
+    trace = TraceBuilder()
+    web = trace.span("web", 0, 200, None, "Server")
+    trace.span("web", 6, 150, web, "Client")
+    trace.span("catalog", 10, 120, _GONE, "Server")
+    reviews = trace.span("reviews", 15, inner_ms, _GONE, "Server", status="Error")
+    trace.span("reviews", 20, 30, reviews, "Internal")
+    trace.span("ratings", 22, 5, "dead00000000feed", "Server")
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert parents(timeline)["catalog"] == "web"
+    assert [s.parent_span_id for s in timeline.spans if s.service in ("catalog", "reviews")][
+        :2
+    ] == ["a000000000000002"] * 2
+    assert parents(timeline)["ratings"] == "reviews"
+
+
 def test_siblings_under_a_gateway_that_did_not_log_its_span_id() -> None:
     """Calls that a gateway made at once lie below its record, side by side."""
     trace = TraceBuilder()
