@@ -140,8 +140,11 @@ def _first_status(rooted: Rooted) -> int | None:
     """
     Return the status that the consumer got, `None` for no answer or an unknown one.
 
-    It is the outermost that somebody recorded; a gateway's policy event may have none.
+    It is the outermost that somebody recorded; a gateway's policy event may have none. What stands
+    in for a first span that never arrived has that of its one call, of several none.
     """
+    if rooted.root.is_span_missing and len(rooted.root.children) > 1:
+        return None
     for node in rooted.members:
         if node.status_code is not None:
             return node.status_code or None

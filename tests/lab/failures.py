@@ -90,7 +90,7 @@ _GATEWAYS = (
     Scenario(
         "mesh-unreachable",
         "nobody listens where the gateway calls",
-        _failed("", "network", "unreachable", tier=None, has_spans=False),
+        _failed("", "network", "unreachable", tier=None, has_spans=False, is_provisional=True),
         status=500,
         policy=Policy(is_backend_down=True),
     ),

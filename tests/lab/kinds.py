@@ -191,14 +191,14 @@ _ROWS = (
     Scenario(
         "lost-record",
         "the gateway's row never comes",
-        _slow("service basket", "app", tier=None, records=0),
+        _slow("service basket", "app", tier=None, records=0, is_provisional=True),
         policy=Policy(record="never"),
         services=_chain(basket=(Work(_SLOW),)),
     ),
     Scenario(
         "gateway-without-log",
         "neither the caller nor the gateway report anything",
-        _slow("edge istio-ingressgateway", "edge_proxy", tier=None, records=0),
+        _slow("edge istio-ingressgateway", "edge_proxy", tier=None, records=0, is_provisional=True),
         policy=Policy(record="never"),
         edge={"fault": Fault(delay_ms=_SLOW)},
         services=_chain(),

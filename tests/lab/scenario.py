@@ -86,8 +86,8 @@ class Truth:
     be part of the verdict's, `acts` are what layers did (None: anything). `tier` None: there
     is nothing to join. `may_join`: no id joins it, so an answer without spans is no wrong one, and
     one with spans is judged by tier 4. `is_answered`: the gateway answered by itself.
-    `is_provisional`: a source that never comes is still waited for, and the verdict says so; what
-    the caller got then is not known.
+    `is_provisional`: a source that never comes is still waited for, and the verdict says so; the
+    status that the caller got may be unknown then.
     """
 
     hop: str = ""

@@ -111,7 +111,7 @@ def describe_request(timeline: Timeline) -> str:
         if where or record.method:
             return f"{record.method} {where}".strip()
     root = _root(timeline)
-    return f"{root.service} {root.name}".strip() if root else "request"
+    return (f"{root.service} {root.name}".strip() if root else "") or "A request"
 
 
 def _tell_request(timeline: Timeline) -> Iterator[Sentence]:
@@ -133,7 +133,7 @@ def _tell_request(timeline: Timeline) -> Iterator[Sentence]:
     if not timeline.gateway_records:
         text = "No gateway record of this request is known; the times are those of its spans."
         yield Sentence("happened", text, "NO_RECORD", refs)
-    services = sorted({hop.service for hop in timeline.hops if hop.role != "gateway"})
+    services = sorted({hop.service for hop in timeline.hops if hop.role != "gateway"} - {""})
     if services:
         noun = "service" if len(services) == 1 else "services"
         text = f"Behind it {len(services)} {noun} took part: {', '.join(services)}."
@@ -191,7 +191,7 @@ def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
     hops.sort(key=lambda hop: (-hop.critical_ns, hop.index))
     for hop in hops[:_MOST_HOPS]:
         yield Sentence("time", _tell_held_up(hop, total), "CRITICAL_PATH", hop.span_ids)
-    beside = [hop for hop in timeline.hops if hop.is_mirrored or hop.is_async]
+    beside = [h for h in timeline.hops if (h.is_mirrored or h.is_async) and not h.critical_ns]
     beside.sort(key=lambda hop: (-(hop.duration_ns or 0), hop.index))
     for hop in beside[:_MOST_HOPS]:
         kind = ", a copy of the request" if hop.is_mirrored else ""
@@ -227,7 +227,9 @@ def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
     verdict = timeline.verdict
     if verdict.layer == "none":
         if verdict.reason:
-            yield Sentence("failure", _sentence(verdict.reason), verdict.rule or "VERDICT")
+            is_answered = verdict.reason.startswith("answered")
+            text = _sentence(f"It was {verdict.reason}" if is_answered else verdict.reason)
+            yield Sentence("failure", text, verdict.rule or "VERDICT")
         else:
             yield Sentence("failure", "Nothing failed.", verdict.rule or "VERDICT")
         return

@@ -46,7 +46,8 @@ def find_orphans(stitched: Stitched) -> Iterator[Symptom]:
     most_first = sorted(missing.items(), key=lambda item: (-len(item[1]), item[0]))
     for parent_id, nodes in most_first[:_MAX_MISSING]:
         parent = nodes[0].parent
-        where = f"; placed under {parent.service} by time" if parent is not None else ""
+        holder = parent.service if parent is not None else ""
+        where = f"; placed under {holder} by time" if holder else ""
         what = f"span {parent_id} never arrived" if parent_id else "they have no parent"
         detail = f"{len(nodes)} {_plural(nodes)} without parent: {what}{where}"
         yield _symptom(nodes, detail)

@@ -29,9 +29,24 @@ def mark_background(members: Sequence[Node]) -> None:
         parent = node.parent
         if parent is None or node.raw_end <= parent.raw_end or node.is_proxy:
             continue
+        if _is_message_of_call(node, parent):
+            node.is_background = True
+            continue
         visit = _visit_of(node)
         if visit is not None and _outlives(node, visit) and not _gave_up(visit):
             node.is_background = True
+
+
+def _is_message_of_call(node: Node, sender: Node) -> bool:
+    """
+    Tell whether *node* consumes a message whose sending was told as an ordinary call.
+
+    Clients of queues over HTTP (SQS, Pub/Sub) are traced as such; who waits for a reply waits for
+    all of it.
+    """
+    if node.kind != "Consumer" or sender.side != "client" or sender.service == node.service:
+        return False
+    return node.raw_end - node.raw_start > sender.raw_end - sender.raw_start + _NOISE_NS
 
 
 def _visit_of(node: Node) -> Node | None:

@@ -82,11 +82,19 @@ def measure_self_times(members: Sequence[Node]) -> None:
 
 
 def is_waited_for(node: Node) -> bool:
-    """Tell whether the parent waits for *node*."""
+    """
+    Tell whether the parent waits for *node*.
+
+    Nobody waits for another service that consumes a message, whether or not its sending has a span;
+    who told of it as a call may have waited for a reply.
+    """
     if node.is_mirrored or node.is_background:
         return False
     parent = node.parent
-    return node.kind != "Consumer" or parent is None or parent.kind != "Producer"
+    if node.kind != "Consumer" or parent is None:
+        return True
+    is_message = parent.kind == "Producer"
+    return not is_message and (parent.service == node.service or parent.side == "client")
 
 
 def _frame(node: Node, low: int, high: int) -> _Frame:

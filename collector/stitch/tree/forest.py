@@ -148,7 +148,9 @@ def _holder(
     """Return what encloses *orphan* and its siblings, or at least *orphan*."""
     end = families.get((orphan.trace_id, orphan.sent_parent_id), orphan.raw_end)
     found = _enclosing(open_nodes, orphan, end)
-    return found if found or end == orphan.raw_end else _enclosing(open_nodes, orphan, orphan.raw_end)
+    return (
+        found if found or end == orphan.raw_end else _enclosing(open_nodes, orphan, orphan.raw_end)
+    )
 
 
 def _enclosing(open_nodes: list[Node], orphan: Node, end: int) -> Node | None:

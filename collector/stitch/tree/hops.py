@@ -74,7 +74,6 @@ class HopDraft:
         self.nodes.append(node)
         node.hop = self.index
         self.is_mirrored = self.is_mirrored or node.is_mirrored
-        self.is_async = self.is_async or node.is_async or node.is_background
 
 
 def group_hops(members: Sequence[Node]) -> list[HopDraft]:
@@ -84,6 +83,7 @@ def group_hops(members: Sequence[Node]) -> list[HopDraft]:
     *members* has each parent before its children.
     """
     hops: list[HopDraft] = []
+    put_off: set[Node] = set()
     _promote_edge(members)
     _find_tries(members)
     for node in members:
@@ -91,10 +91,14 @@ def group_hops(members: Sequence[Node]) -> list[HopDraft]:
             # What does not say whose it is, is its parent's.
             node.service = node.parent.service
         above = hops[node.parent.hop] if node.parent is not None else None
+        if above and (node.is_async or node.is_background or node.parent in put_off):
+            put_off.add(node)
         hop = above if above is not None and _continues(above, node) else None
         if hop is None:
             caller = _caller_of(above, node)
             hop = _open(hops, _told_caller(hops, caller, above, node), node)
+            # What a service puts off inside itself does not make its visit one to wait for nobody.
+            hop.is_async = node in put_off
         hop.add(node)
     _finish(hops)
     return hops

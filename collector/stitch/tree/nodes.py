@@ -100,6 +100,11 @@ class Node:
         self.sent_parent_id = span.parent_span_id if span is not None else ""
 
     @property
+    def is_span_missing(self) -> bool:
+        """Whether it stands for a span that never arrived: nobody knows how that ended."""
+        return self.is_inferred and self.span is None and self.record is None
+
+    @property
     def duration(self) -> int:
         return self.end - self.start
 

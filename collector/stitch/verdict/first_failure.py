@@ -117,7 +117,7 @@ def failing_below(node: Node, hops: Sequence[HopDraft]) -> Node | None:
         child = waiting.pop()
         if _counts(child, hops):
             failing.append(child)
-        elif _is_silent(child) and is_waited_for(child):
+        elif is_silent(child) and is_waited_for(child):
             waiting.extend(child.children)
     if not failing:
         return None
@@ -133,7 +133,7 @@ def _counts(child: Node, hops: Sequence[HopDraft]) -> bool:
     return hop.attempt == hop.attempts or child is not hop.top
 
 
-def _is_silent(node: Node) -> bool:
+def is_silent(node: Node) -> bool:
     """Tell whether a span says nothing of how it ended, as a balancer's or a client's may."""
     span = node.span
     if span is None or span.status != "Unset" or node.status_code is not None:

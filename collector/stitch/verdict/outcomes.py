@@ -23,7 +23,7 @@ from collector.stitch.time.timeouts import is_abandoned, timed_out_waiting
 from collector.stitch.timeline import Timeline, Verdict
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
-from collector.stitch.verdict.first_failure import is_failing, judge_below
+from collector.stitch.verdict.first_failure import is_failing, is_silent, judge_below
 from collector.stitch.verdict.gateway_errors import describe_handled, handled_errors
 
 # Two clocks of one machine stamp the end of a call in either order; below this nobody worked on.
@@ -31,6 +31,11 @@ _NOISE_NS = 2_000_000
 _MAX_EXAMPLES = 5
 # gRPC: cancelled, deadline exceeded.
 _ENDS_OF_STREAMS = (1, 4)
+# Spans of these kinds say nothing of how they ended unless it was badly.
+_SILENT_KINDS = ("Internal", "Client", "Producer")
+
+# What failed below a span that never arrived may have been dealt with there.
+_CALLER_UNKNOWN = 0.5
 
 
 def add_outcome(
@@ -58,6 +63,13 @@ def _hidden_outcome(verdict: Verdict, members: Sequence[Node], hops: Sequence[Ho
     hidden = _hidden_failure(members, hops)
     if hidden is not None:
         inner = judge_below(hidden, hops)
+        caller = hidden.parent
+        while caller is not None and caller.side == "client":
+            caller = caller.parent
+        if caller is not None and caller.is_span_missing:
+            reason = f"{inner.reason}; the span of its caller never arrived, nor how that ended"
+            confidence = min(inner.confidence, _CALLER_UNKNOWN)
+            return replace(inner, reason=reason, confidence=confidence)
         reason = f"{inner.component} failed ({inner.class_}) and the consumer did not notice"
         return _told_of(verdict, inner, reason, "masked")
     for node in members:
@@ -129,17 +141,27 @@ def _outcome_of_failure(
 
 def _hidden_failure(members: Sequence[Node], hops: Sequence[HopDraft]) -> Node | None:
     """Return the outermost failure of a server's kind below something that did not fail."""
+    apart = _set_apart(members)
     for node in members:
         # A client's span calls a 404 an error as well; whoever asked for it was answered.
         is_refused = node.status_code is not None and 400 <= node.status_code < 500
         if (is_refused or not node.is_error) and node.status_code not in (408, 429):
             continue
         parent = node.parent
-        if parent is None or not is_waited_for(node) or is_failing(parent):
+        if parent is None or node in apart or is_failing(parent):
             continue
         if not hops[node.hop].is_mirrored and not is_abandoned(node):
             return node
     return None
+
+
+def _set_apart(members: Sequence[Node]) -> set[Node]:
+    """Return what nobody waited for and all that it caused; parents come before children."""
+    apart: set[Node] = set()
+    for node in members:
+        if node.parent in apart or (node.parent is not None and not is_waited_for(node)):
+            apart.add(node)
+    return apart
 
 
 def _failed_afterwards(members: Sequence[Node]) -> list[Node]:
@@ -147,18 +169,22 @@ def _failed_afterwards(members: Sequence[Node]) -> list[Node]:
     Return the failures of what nobody waited for: consumers of messages, work that was put off.
 
     A stream that outlives the request ends by its deadline or is cancelled as a rule, and a copy's
-    failure is the copy's.
+    failure is the copy's. What failed inside counts if nothing above it says that it went well.
     """
     found = []
+    open_tops: set[Node] = set()
     for node in members:
         is_apart = (node.is_async or node.is_background) and not node.is_mirrored
-        if not is_apart or not is_failing(node):
+        if not is_apart and node.parent not in open_tops:
             continue
-        is_stream = node.is_background and (
-            node.grpc_status in _ENDS_OF_STREAMS or timed_out_waiting(node)
-        )
-        if not is_stream:
-            found.append(node)
+        if is_failing(node):
+            is_stream = node.is_background and (
+                node.grpc_status in _ENDS_OF_STREAMS or timed_out_waiting(node)
+            )
+            if not is_stream:
+                found.append(node)
+        elif node.kind in _SILENT_KINDS and is_silent(node):
+            open_tops.add(node)
     return found
 
 

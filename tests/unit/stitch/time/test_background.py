@@ -101,3 +101,59 @@ def test_a_stream_that_is_opened_again_is_no_second_try() -> None:
     assert [hop.attempts for hop in timeline.hops] == [1, 1, 1]
     assert timeline.verdict.outcome == "ok"
     assert timeline.start_ns == START
+
+
+def test_work_that_is_put_off_is_apart_with_all_that_it_calls() -> None:
+    """The service's own visit is waited for; what its task calls later is not, and fails late."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 50, kind="Server")
+    task = trace.span("shop", 10, 900, shop, name="flush")
+    trace.span(
+        "shop",
+        100,
+        300,
+        task,
+        "Client",
+        status="Error",
+        status_message="key exists",
+        attributes={"db.system": "postgresql"},
+    )
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert [hop.is_async for hop in timeline.hops] == [False, True]
+    assert timeline.verdict.outcome == "ok"
+    assert timeline.verdict.reason == (
+        "answered, but postgresql failed afterwards (span status Error: key exists)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "ms"), [("Client", 100, 300), ("Internal", 20, 10), ("Server", 20, 10)]
+)
+def test_nobody_waits_for_another_service_that_consumes(kind: str, at: float, ms: float) -> None:
+    """A message counts as one however its sending was traced, if it was at all."""
+    trace = TraceBuilder()
+    sender = trace.span("shop", 0, 50, kind="Server", name="POST /orders")
+    if kind != "Server":
+        sender = trace.span("shop", 10, 30, sender, kind, name="send")
+    trace.span("billing", at, ms, sender, "Consumer", status="Error", status_message="no money")
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert "billing consumer" not in on_path(timeline)
+    assert timeline.verdict.outcome == "ok"
+    assert timeline.verdict.reason.startswith("answered, but billing failed afterwards")
+
+
+def test_who_waits_for_a_reply_by_message_waits() -> None:
+    """The call that sent it ends after the consumer did."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 50, kind="Server")
+    sender = trace.span("shop", 10, 30, shop, "Client", name="ask")
+    trace.span("billing", 15, 20, sender, "Consumer")
+    assert "billing consumer" in on_path(stitch([], trace.spans, now_ns=LONG_AFTER))
+
+
+def test_the_consumer_that_a_trace_begins_with_keeps_itself() -> None:
+    """What it does is told as of any request: it is not one that nobody waits for."""
+    trace = TraceBuilder()
+    billing = trace.span("billing", 0, 90, kind="Consumer")
+    trace.span("billing", 10, 40, billing, "Client", attributes={"db.system": "postgresql"})
+    assert not any(hop.is_async for hop in stitch([], trace.spans, now_ns=LONG_AFTER).hops)

@@ -129,3 +129,20 @@ def test_one_span_that_is_sent_twice_is_one_span() -> None:
         trace.span("cart", 5, took, root, "Client", span_id="ca11000000000001")
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
     assert [span.duration_ns for span in timeline.spans] == [230 * MS, 100 * MS]
+
+
+@pytest.mark.parametrize("has_call", [False, True])
+def test_what_failed_below_a_span_that_never_arrived_may_not_have_failed_the_request(
+    has_call: bool,
+) -> None:
+    """Nobody knows how the missing caller ended: half sure, and no status is made up for it."""
+    trace = TraceBuilder()
+    told = {"http.response.status_code": "200"}
+    trace.span("catalog", 0, 120, _GONE, "Server", attributes=told)
+    parent = trace.span("web", 4, 97, _GONE, "Client") if has_call else _GONE
+    trace.span("reviews", 5, 95, parent, "Server", status="Error", status_message="no pages")
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    verdict = timeline.verdict
+    assert (timeline.status, timeline.is_error) == (None, False)
+    assert (verdict.component, verdict.confidence, verdict.outcome) == ("reviews", 0.5, "failed")
+    assert verdict.reason.endswith("the span of its caller never arrived, nor how that ended")
