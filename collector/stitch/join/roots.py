@@ -95,7 +95,11 @@ def _subject_node(
             return joint.node
     if wanted is None:
         wanted = _trace_of_span(traces, subject) or next(iter(traces.values()), None)
-    return min(_begun_in(wanted, traces).tops, key=_top_order) if wanted is not None else None
+    if wanted is None:
+        return None
+    begun = _begun_in(wanted, traces)
+    # All of it may hang in the tree of a record that names it, or of a trace that it goes on from.
+    return min(begun.tops or [_top(node) for node in begun.nodes], key=_top_order)
 
 
 def _begun_in(trace: TraceView, traces: dict[str, TraceView]) -> TraceView:

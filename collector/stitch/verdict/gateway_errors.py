@@ -203,7 +203,7 @@ def _verdict(
         layer=layer,
         component=component,
         class_=class_,
-        reason=reason.strip() or f"status {record.status}",
+        reason=reason.strip() or (f"status {record.status}" if record.status else "no status"),
         confidence=confidence,
         rule=rule,
         who_closed=who_closed,

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from collector.model import Id
 from tests.unit.stitch.building import (
     CORRELATION,
     LONG_AFTER,
@@ -102,3 +103,15 @@ def test_a_header_that_was_passed_on_tells_which_call_is_whose() -> None:
             "parent_span_id",
             each,
         )
+
+
+def test_a_later_part_of_a_request_leads_to_its_record() -> None:
+    """Its first part was found by the record, and hangs below it as a whole."""
+    key = "6a1d4c02-77aa-4b1e-9c3d-5f0e8b7a6c5d"
+    first = TraceBuilder("0" * 16 + "2e" * 8)
+    later = TraceBuilder("1f" * 16)
+    for trace, at in ((first, 5), (later, 6)):
+        trace.sidecar_in("orders", at, 20, None, request_id=key)
+    known = record(record_id=key, ids=(Id("x_request_id", key),), total=40, trace_id="2e" * 16)
+    timeline = stitch([known], [*first.spans, *later.spans], subject="1f" * 16, now_ns=LONG_AFTER)
+    assert [merged.record.record_id for merged in timeline.gateway_records] == [key]
