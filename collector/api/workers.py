@@ -7,50 +7,87 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from collector.asking import Asking
 from collector.errors import Overloaded, QueryTimeout
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_END_PAUSES_S = (0.1, 0.5, 2.0, 5.0)
 
 
 class Workers:
     """
     A bounded pool: so many questions run, so many wait, the rest is told to retry.
 
-    `/healthz` and `/readyz` do not come through here, so they answer while every thread is busy.
+    Each class of questions has a pool of its own, so that a cheap one never waits behind heavy
+    ones. `/healthz` and `/readyz` do not come through here: they answer while every thread is busy.
     """
 
-    def __init__(self, *, threads: int = 4, queue: int = 64, timeout_s: float = 30.0) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hopline-question")
+    def __init__(
+        self,
+        *,
+        threads: int = 4,
+        queue: int = 64,
+        timeout_s: float = 30.0,
+        line_s: float = 30.0,
+        name: str = "question",
+    ) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"hopline-{name}")
         self._most = threads + queue
         self._timeout_s = timeout_s
+        self._line_s = line_s
         self._taken = 0
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def run(self, ask: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """
         Run *ask* in a thread and return what it returns.
 
+        When it takes too long or the caller is cancelled, its queries are ended.
+
         Raises:
-            Overloaded: too many questions are waiting. Retryable.
-            QueryTimeout: no answer in time; the thread ends by the store's own limit. Retryable.
+            Overloaded: too many questions are waiting, or this one waited too long for its turn.
+                Retryable.
+            QueryTimeout: no answer in time. Retryable.
         """
         if self._taken >= self._most:
-            msg = "too many questions at once"
-            raise Overloaded(msg, hint="ask again in a moment", retry_after_s=1)
+            raise _busy()
         loop = asyncio.get_running_loop()
         self._taken += 1
-        job = self._pool.submit(ask, *args, **kwargs)
+        asking, begun = Asking(), asyncio.Event()
+
+        def answer() -> _T:
+            loop.call_soon_threadsafe(begun.set)
+            return asking.run(ask, *args, **kwargs)
+
+        job = self._pool.submit(answer)
         # A place is free when the thread is, not when the asker has lost patience.
         job.add_done_callback(lambda done: self._release_in(loop, done))
         try:
+            if not job.done() and self._line_s < self._timeout_s:
+                await self._wait_in_line(begun)
             return await asyncio.wait_for(asyncio.wrap_future(job), self._timeout_s)
         except TimeoutError as exc:
             msg = f"no answer within {self._timeout_s:g} s"
             raise QueryTimeout(msg, hint="narrow the range or add a filter") from exc
+        finally:
+            if not job.done() and not job.cancel():
+                ending = loop.create_task(_end(asking, job))
+                self._ending.add(ending)
+                ending.add_done_callback(self._ending.discard)
+
+    async def _wait_in_line(self, begun: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(self._line_s):
+                await begun.wait()
+        except TimeoutError:
+            raise _busy() from None
 
     async def close(self) -> None:
         """Drop what waits and see the rest to its end: the store is closed next."""
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        for ending in self._ending:
+            ending.cancel()
 
     def _release_in(self, loop: asyncio.AbstractEventLoop, _: "Future[_T]") -> None:
         if not loop.is_closed():
@@ -58,3 +95,17 @@ class Workers:
 
     def _release(self) -> None:
         self._taken -= 1
+
+
+def _busy() -> Overloaded:
+    msg = "too many questions at once"
+    return Overloaded(msg, hint="ask again in a moment", retry_after_s=1)
+
+
+async def _end(asking: Asking, job: "Future[_T]") -> None:
+    """End the queries of a question that nobody waits for, and those that begin meanwhile."""
+    for pause_s in _END_PAUSES_S:
+        await asyncio.to_thread(asking.end)
+        await asyncio.sleep(pause_s)
+        if job.done():
+            return

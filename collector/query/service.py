@@ -6,8 +6,8 @@ thread-safe.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
+from collector.asking import AsideExecutor
 from collector.clock import Clock
 from collector.decode.records.from_spans import ServiceRule
 from collector.query.background.worker import Background
@@ -50,7 +50,9 @@ class QueryService:
         self._clock = clock
         self._freshness = freshness
         self.metrics = metrics
-        aside = ThreadPoolExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
+        # one timeline never waits for the reads of searches
+        aside = AsideExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read")
+        one_aside = AsideExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-read-one")
 
         def offsets_at(moment_ns: int) -> ClockOffsets:
             return self._clocks.offsets_at(moment_ns)
@@ -60,7 +62,7 @@ class QueryService:
         self._clocks = Clocks(store, clock, rows)
         self._store, self._rows = store, rows
         likely_partners = LikelyPartners(store, clock, freshness)
-        self.timelines = Timelines(store, clock, freshness, stitching, likely_partners, aside)
+        self.timelines = Timelines(store, clock, freshness, stitching, likely_partners, one_aside)
         self.searches = Searches(store, clock, freshness, rows)
         self.reports = Reports(
             store, clock, rows, freshness, self._clocks, likely_partners, self.timelines

@@ -4,7 +4,9 @@ Connections to ClickHouse: embedded or a server, the same client class either wa
 The one place where the driver's exceptions become ours.
 """
 
+import logging
 import queue
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ import clickhouse_connect
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
+from collector.asking import current_asking
 from collector.config import MIB, StoreSettings
 from collector.errors import (
     CollectorError,
@@ -30,9 +33,12 @@ _ROW_CODES = frozenset({
     361, 407, 433, 434, 436, 443, 444, 500, 700,
 })  # fmt: skip
 _MEMORY_CODE = 241
-_TIME_CODES = frozenset({159, 160, 209})
+# ... 394: somebody ended it
+_TIME_CODES = frozenset({159, 160, 209, 394})
 _SIZE_CODES = frozenset({158, 191, 241, 307, 396})
-READERS = 4
+# as many as all threads that ask may hold at once: none waits for the client of another
+READERS = 24
+_log = logging.getLogger(__name__)
 # How the column `record_json` is written, and read where rows of before do not have it yet.
 _JSON: dict[str, Any] = {
     "output_format_json_quote_64bit_integers": 0,
@@ -48,12 +54,14 @@ class Connections:
         self._readers: queue.LifoQueue[Client] = queue.LifoQueue()
         self._writers: queue.LifoQueue[Client] = queue.LifoQueue()
         self._clients: list[Client] = []
+        self._connecting = threading.Lock()
+        self._reader_count = 1
+        self._ender: Client | None = None
         self._target = _target(settings)
         self.is_embedded = not settings.url
         with _translated("connect"):
             self._writers.put(self.connect(self._write_settings()))
-            for _ in range(READERS):
-                self._readers.put(self.connect(self.read_settings))
+            self._readers.put(self.connect(self.read_settings))
 
     @contextmanager
     def reading(self) -> Iterator[Client]:
@@ -65,7 +73,13 @@ class Connections:
             TooExpensive: over the memory limit. Never retried.
             StoreUnavailable: anything else. Retryable.
         """
-        with self._lent(self._readers) as client, _translated("read"):
+        asking = current_asking()
+        if asking is not None:
+            if asking.is_over:
+                raise QueryTimeout("nobody waits for the answer any more")
+            asking.on_end(self._end_queries)
+        with _translated("read"), self._lent(self._readers) as client:
+            client.set_client_setting("log_comment", asking.id if asking is not None else "")
             yield client
 
     @contextmanager
@@ -88,7 +102,7 @@ class Connections:
 
     @contextmanager
     def _lent(self, pool: "queue.LifoQueue[Client]") -> Iterator[Client]:
-        client = pool.get()
+        client = self._reader_at_hand() if pool is self._readers else pool.get()
         try:
             yield client
         except BaseException:
@@ -107,6 +121,28 @@ class Connections:
         if self.is_embedded:
             with suppress(ClickHouseError, OSError, RuntimeError):
                 client.raw_query("SELECT 1 FORMAT Null")
+
+    def _reader_at_hand(self) -> Client:
+        try:
+            return self._readers.get_nowait()
+        except queue.Empty:
+            with self._connecting:
+                if self._reader_count < READERS:
+                    client = self.connect(self.read_settings)
+                    self._reader_count += 1
+                    return client
+            return self._readers.get()
+
+    def _end_queries(self, comment: str) -> None:
+        """End the reads that carry *comment*; whoever waits for them gets `QueryTimeout`."""
+        where = "KILL QUERY WHERE Settings['log_comment'] = {comment:String} ASYNC"
+        with self._connecting:
+            try:
+                if self._ender is None:
+                    self._ender = self.connect({})
+                self._ender.command(where, parameters={"comment": comment})
+            except (ClickHouseError, OSError, RuntimeError) as exc:  # its own limits end it too
+                _log.info("a query that nobody waits for goes on: %s", str(exc)[:200])
 
     def connect(self, client_settings: Mapping[str, Any], *, database: str = "") -> Client:
         """Open one more client, by whose *database* names without one are meant."""

@@ -3,18 +3,18 @@ The store: one object over one ClickHouse database.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
 from urllib.parse import unquote, urlsplit
 
+from collector.asking import AsideExecutor
 from collector.clock import Clock
 from collector.config import StoreSettings
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.store import changes, population, reads, sampling, stitched, summaries
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
-from collector.store.connections import READERS, Connections
+from collector.store.connections import Connections
 from collector.store.loading import load_file
 from collector.store.migrations import find_table_settings, migrate
 from collector.store.parts import PartWatch
@@ -61,6 +61,10 @@ def open_store(settings: StoreSettings, clock: Clock, metrics: Metrics) -> "Stor
     return Store(settings, clock, metrics)
 
 
+# the reads of one search, one beside the other
+_ASIDE_THREADS = 6
+
+
 class Store:
     """
     Loads of segments, and the named reads. Thread-safe.
@@ -81,7 +85,7 @@ class Store:
         self._parts = PartWatch(
             settings.database, metrics, is_embedded=self.connections.is_embedded
         )
-        self._aside = ThreadPoolExecutor(READERS, thread_name_prefix="hopline-search")
+        self._aside = AsideExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-search")
         self._source = Source(self.connections.reading, self._aside, settings.database)
 
     def migrate(self, say: Say | None = None) -> list[str]:

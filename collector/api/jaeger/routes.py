@@ -30,11 +30,11 @@ _DAY_MS = 86_400_000
 _MAX_MS = 9_223_372_036_000
 
 
-def build_jaeger_routes(questions: QueryService, workers: Workers) -> APIRouter:
-    """Return the routes below `/api`."""
+def build_jaeger_routes(questions: QueryService, workers: Workers, lists: Workers) -> APIRouter:
+    """Return the routes below `/api`; *workers* look up a trace, *lists* all else."""
     router = APIRouter(tags=["jaeger"], include_in_schema=False)
-    _add_names(router, questions, workers)
-    _add_traces(router, questions, workers)
+    _add_names(router, questions, lists)
+    _add_traces(router, questions, workers, lists)
     return router
 
 
@@ -63,10 +63,12 @@ def _add_names(router: APIRouter, questions: QueryService, workers: Workers) -> 
         return await _answer(workers, lambda: envelope(_find_calls(questions, request)))
 
 
-def _add_traces(router: APIRouter, questions: QueryService, workers: Workers) -> None:
+def _add_traces(
+    router: APIRouter, questions: QueryService, workers: Workers, lists: Workers
+) -> None:
     @router.get("/api/traces")
     async def search(request: Request) -> Response:
-        return await _answer(workers, lambda: _find_traces(questions, request))
+        return await _answer(lists, lambda: _find_traces(questions, request))
 
     @router.get("/api/traces/{trace_id:path}")
     async def trace(request: Request) -> Response:

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from collector import __version__
 from collector.answers import Answer, encode
+from collector.api.abandoned import Abandoned
 from collector.api.assistants import Ask, AssistantDoor
 from collector.api.encoded_ids import EncodedIds
 from collector.api.guard import Guard
@@ -54,6 +55,8 @@ Pairs = Iterable[tuple[str, str]]
 Question = Callable[[Pairs], Answer]
 
 _LOG = logging.getLogger(__name__)
+# longer than this no question stands in line: its asker is told to come again
+_LINE_S = 5.0
 _MARKDOWN_TYPE = "text/markdown; charset=utf-8"
 
 
@@ -71,11 +74,13 @@ def build_api(
     *health* is asked from `/readyz`, in a thread of its own: it returns what each component says,
     `ok` or what is wrong with it.
     """
-    workers = Workers()
+    # by class: one request by its id is cheap, lists and reports may be heavy
+    workers = Workers(threads=3, name="one")
+    lists = Workers(threads=3, queue=24, line_s=_LINE_S, name="list")
     probes = Workers(threads=1, queue=8, timeout_s=5.0)
 
     tails = Tails(stop or asyncio.Event())
-    assistants = AssistantDoor(_asks(questions, workers), _pages(settings), _hosts(settings))
+    assistants = AssistantDoor(_asks(questions, workers, lists), _pages(settings), _hosts(settings))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -83,6 +88,7 @@ def build_api(
         await assistants.close()
         await tails.close()
         await workers.close()
+        await lists.close()
         await probes.close()
 
     app = FastAPI(
@@ -96,18 +102,19 @@ def build_api(
     _add_error_answers(app)
     _add_probes(app, health, questions.metrics, probes)
     # An id may hold a slash (X-Cloud-Trace-Context), so the longer paths have to come first.
-    _add_explanations(app, questions, workers)
+    _add_explanations(app, questions, workers, lists)
     _add_requests(app, questions, workers)
-    _add_questions(app, questions, workers)
+    _add_questions(app, questions, lists)
     _add_tail(app, questions, tails)
     app.include_router(build_change_routes(questions, workers))
-    app.include_router(build_jaeger_routes(questions, workers))
+    app.include_router(build_jaeger_routes(questions, workers, lists))
     app.include_router(build_page_routes(questions, workers, settings.doors))
     pages.add_pages(app)
     app.router.routes.append(Route("/mcp", assistants, include_in_schema=False))
     described = cache(partial(openapi.describe, app))
     app.openapi = described  # type: ignore[method-assign]  # how FastAPI wants it replaced
     app.add_middleware(EncodedIds)
+    app.add_middleware(Abandoned)
     app.add_middleware(
         Guard,
         tokens=settings.tokens,
@@ -164,7 +171,9 @@ def _add_probes(app: FastAPI, health: Health, metrics: Metrics, probes: Workers)
         return Response(text, media_type=media_type)
 
 
-def _add_explanations(app: FastAPI, questions: QueryService, workers: Workers) -> None:
+def _add_explanations(
+    app: FastAPI, questions: QueryService, workers: Workers, lists: Workers
+) -> None:
     async def tell(ask: Callable[[], Explanation], form: str) -> Response:
         if form == "json":
             return await _answer(workers, ask)
@@ -176,7 +185,7 @@ def _add_explanations(app: FastAPI, questions: QueryService, workers: Workers) -
         pairs = request.query_params.multi_items()
         form = _choose_form(dict(pairs).get("format", ""), request.headers.get("accept", ""))
         description = [pair for pair in pairs if pair[0] != "format"]
-        id_ = await workers.run(questions.searches.find_described, description)
+        id_ = await lists.run(questions.searches.find_described, description)
         told = await tell(partial(questions.timelines.explain, id_), form)
         told.headers["Content-Location"] = request_path(id_, "/explain")
         return told
@@ -223,7 +232,9 @@ def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> N
         ("outcomes", openapi.OUTCOMES, questions.reports.outcomes),
     )
     for path, documented, ask in asked:
-        endpoint = _endpoint(workers, ask)
+        # what cannot be understood is said at once, before there is a line to wait in
+        check = questions.searches.check if path == "requests" else None
+        endpoint = _endpoint(workers, ask, check)
         app.add_api_route(f"/api/v1/{path}", endpoint, methods=["GET"], **documented)
 
 
@@ -235,15 +246,20 @@ def _add_tail(app: FastAPI, questions: QueryService, tails: Tails) -> None:
 
 
 def _endpoint(
-    workers: Workers, ask: Question
+    workers: Workers,
+    ask: Question,
+    check: Callable[[Sequence[tuple[str, str]]], None] | None,
 ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     async def answer(request: Request) -> Response:
-        return await _answer(workers, partial(ask, request.query_params.multi_items()))
+        pairs = request.query_params.multi_items()
+        if check is not None:
+            check(pairs)
+        return await _answer(workers, partial(ask, pairs))
 
     return answer
 
 
-def _asks(questions: QueryService, workers: Workers) -> Ask:
+def _asks(questions: QueryService, workers: Workers, lists: Workers) -> Ask:
     """Return how assistants ask this process: in its threads, as everybody does."""
     plain: Mapping[str, Question] = {
         "/api/v1/requests": questions.searches.find,
@@ -258,7 +274,7 @@ def _asks(questions: QueryService, workers: Workers) -> Ask:
 
     async def ask(path: str, pairs: Sequence[tuple[str, str]]) -> Mapping[str, Any] | str:
         if path in plain:
-            body = await workers.run(lambda: encode(plain[path](pairs)))
+            body = await lists.run(lambda: encode(plain[path](pairs)))
             document: Mapping[str, Any] = json.loads(body)
             return document
         id_ = unquote(path.removeprefix(REQUESTS).removesuffix("/explain"))

@@ -63,6 +63,10 @@ class Searches:
             note=" ".join(self._notes(search, summaries, next_cursor, end_ns)),
         )
 
+    def check(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Raise `BadQuestion` when a parameter of a search cannot be understood; reads nothing."""
+        parse_search(pairs, now_ns=self._clock.now_ns())
+
     def find_described(self, pairs: Iterable[tuple[str, str]]) -> str:
         """
         Return the id of the slowest request that fits a rough description.
