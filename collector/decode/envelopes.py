@@ -75,6 +75,8 @@ _PAYLOADS = (
     "Message",
     "SyslogMessage",
     "ResultDescription",
+    "short_message",
+    "full_message",
     "Log",
     "Log_s",
     "LogMessage_s",

@@ -26,6 +26,8 @@ _LINES = re.compile(
     r"|\s*at [\w.$<>/]{1,200}\(|Caused by: |\.\.\. \d{1,5} (?:more|common frames)",
     re.ASCII | re.IGNORECASE,
 )
+# an access log of pairs has a level as well
+_STATUS = re.compile(r"\b(?:status|code|status_code)=\"?\d{3}\b", re.ASCII)
 _LEVELS = frozenset(("level", "severity", "lvl", "loglevel", "log.level", "levelname", "@level"))
 _WORDS = frozenset(("msg", "message", "@message", "eventtype", "event", "logger", "logger_name"))
 # What an access log in JSON has as well, whatever it is called.
@@ -34,7 +36,9 @@ _OF_REQUESTS = ("status", "duration", "latency", "method", "elapsed")
 
 def is_program_line(line: str) -> bool:
     """Tell whether *line* is a program's own log line, also behind a shipper's header."""
-    return any(_LINES.match(each) for each in without_headers(line))
+    return _STATUS.search(line) is None and any(
+        _LINES.match(each) for each in without_headers(line)
+    )
 
 
 def is_program_row(row: Row) -> bool:

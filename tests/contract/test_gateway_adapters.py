@@ -40,11 +40,19 @@ REQUIRED_NAMES = ("plain", "batched", "truncated", "unknown fields", "wrong type
 NO_TRACE_CONTEXT = {
     "azure-application-gateway": "no column of its log can hold one",
     "azure-agc": "no column of its log can hold one",
+    "krakend": "neither format can hold one",
+    "mulesoft": "no field of its events can hold one",
 }
 TEXT_ONLY = {"spring-cloud-gateway": "reactor-netty writes lines, JSON is only around them"}
 NO_BACKEND_TIME = {
     "spring-cloud-gateway": "its access log has no backend time",
     "azure-app-insights": "request and dependency are rows of their own that may come apart",
+}
+LOOKS_THE_SAME = {
+    ("azure-apim", "gravitee"): "an object that a policy writes has any names",
+    ("azure-apim", "mulesoft"): "an object that a policy writes has any names",
+    ("ingress-nginx", "tyk"): "a refused request has the names of a plain nginx",
+    ("envoy", "tyk"): "a failed request has a response_flag in both",
 }
 KINDS = {"http", "grpc", "graphql", "websocket", "llm"}
 ODD_VALUES: tuple[object, ...] = (
@@ -186,9 +194,9 @@ def test_records_keep_the_domain_s_rules(case: Case) -> None:
 
 
 def _assert_rules(record: GatewayRecord) -> None:
-    assert record.gateway in NAMES
+    assert record.gateway in ALL_NAMES
     assert record.record_id
-    assert 10**18 < record.start_ns < 2 * 10**18
+    assert record.start_ns == 0 or 10**18 < record.start_ns < 2 * 10**18
     assert record.kind in KINDS
     json.loads(record.raw)
     for text, length in (
@@ -397,38 +405,44 @@ def test_bytes_that_are_not_utf_8_are_repaired_and_counted(name: str) -> None:
     assert decoded.repaired == 1
 
 
+def _others(name: str) -> Iterator[str]:
+    """Yield the adapters whose logs *name* must not take for its own."""
+    for other in ALL_NAMES:
+        pairs = {(name, other), (other, name)}
+        if name != other and ("azure-apim", "azure-app-insights") not in pairs:
+            yield other
+
+
 @pytest.mark.parametrize("name", ALL_NAMES)
-@pytest.mark.parametrize("other", ALL_NAMES)
-def test_a_body_of_another_gateway_is_never_taken(name: str, other: str) -> None:
+def test_a_body_of_another_gateway_is_never_taken(name: str) -> None:
     """No adapter makes a record of another product's log."""
-    if name == other or {name, other} == {"azure-apim", "azure-app-insights"}:
-        return
+    adapter, others = get_adapter(name), set(_others(name))
     for case in CASES:
-        if case.adapter.name != other or not case.name.startswith(("plain", "batched", "default")):
+        other = case.adapter.name
+        if other not in others or not case.name.startswith(("plain", "batched", "default")):
             continue
         try:
-            decoded = get_adapter(name).decode(case.body)
+            decoded = adapter.decode(case.body)
         except Undecodable as exc:
             assert exc.message
             continue
-        assert not decoded.records, case.name
+        assert not decoded.records or (name, other) in LOOKS_THE_SAME, (other, case.name)
         assert all(error.reason for error in decoded.rejected)
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
-@pytest.mark.parametrize("other", ALL_NAMES)
-def test_a_refusal_names_the_adapter_that_would_have_taken_it(name: str, other: str) -> None:
+def test_a_refusal_names_the_adapter_that_would_have_taken_it(name: str) -> None:
     """Who sends to the wrong path is told the right one."""
-    if name == other or {name, other} == {"azure-apim", "azure-app-insights"}:
-        return
-    case = _case(other, "plain")
-    try:
-        decoded = get_adapter(name).decode(case.body)
-        told = [error.reason for error in (*decoded.rejected, *decoded.ignored)]
-    except Undecodable as exc:
-        told = [exc.hint]
-    assert told
-    assert f"the adapter {other} reads this" in told[0]
+    for other in _others(name):
+        if (name, other) in LOOKS_THE_SAME:
+            continue
+        try:
+            decoded = get_adapter(name).decode(_case(other, "plain").body)
+            told = [error.reason for error in (*decoded.rejected, *decoded.ignored)]
+        except Undecodable as exc:
+            told = [exc.hint]
+        assert told, other
+        assert f"the adapter {other} reads this" in told[0]
 
 
 @pytest.mark.parametrize("case", CASES, ids=_case_id)

@@ -33,11 +33,14 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "upstream_transport_failure_reason": ("upstream_transport_failure",),
     "bytes_received": ("request_bytes", "request_size", "request_body_size", "received_bytes"),
     "bytes_sent": ("response_bytes", "response_size", "response_body_size", "sent_bytes"),
-    "duration": ("duration_ms", "total_duration", "total_duration_ms", "total_time"),
+    "duration": (
+        *("duration_ms", "total_duration", "total_duration_ms", "total_time", "client_duration"),
+    ),
     "duration_ns": (),
     "upstream_service_time": (
         *("x-envoy-upstream-service-time", "resp_upstream_service_time", "upstream_time"),
         *("resp_x_envoy_upstream_service_time", "upstream_service_time_ms"),
+        *("resp_backend_service_time", "backend_service_time"),
     ),
     "request_received": ("request_duration", "request_duration_ms"),
     "request_received_ns": ("time_to_last_rx_byte_ns",),
@@ -59,6 +62,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "b3": (),
     "x_forwarded_for": ("xff", "forwarded_for"),
     "upstream_cluster": ("upstream_cluster_raw", "upstream_cluster.name"),
+    # kgateway's and Gloo's names for these two; others' backends are called so as well
+    "backend_cluster": ("upstream_name",),
+    "backend_host": (),
     "upstream_host": ("upstream_address", "upstream_remote_address"),
     "client_address": (
         *("downstream_remote_address", "downstream_direct_remote_address", "downstream_address"),

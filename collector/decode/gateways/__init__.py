@@ -158,7 +158,8 @@ def _naming(error: RecordError, other: str) -> RecordError:
 
 def _find_reader_of(entry: Any, name: str) -> str:
     """Return the adapter beside *name* that makes a record of *entry*, "" when none does."""
-    for adapter in find_adapters().values():
+    # a mapping asks for certain members, an adapter in code may take objects of any names
+    for adapter in sorted(find_adapters().values(), key=lambda each: not each.is_mapped):
         reader = adapter.reader
         if adapter.name == name:
             continue

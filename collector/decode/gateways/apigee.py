@@ -60,32 +60,47 @@ _ATTRIBUTES = {
 # Each flow variable with what public policies call it.
 _VOCABULARY = Aliases(
     {
-        "client.received.start.timestamp": ("http.client.start_time_ms", "client.received.start"),
+        "client.received.start.timestamp": (
+            *("http.client.start_time_ms", "client.received.start", "clientReceived"),
+            *("requestStart", "request_start", "start_time", "start"),
+        ),
         "client.received.end.timestamp": (
             "client.received.end",
             "proxyRequestReceived",
             "http.client.end_time_ms",
         ),
-        "target.sent.start.timestamp": ("target.sent.start",),
+        "target.sent.start.timestamp": ("target.sent.start", "targetSent", "targetStart"),
         "target.sent.end.timestamp": ("target.sent.end", "targetRequestSent"),
         "target.received.start.timestamp": ("target.received.start",),
-        "target.received.end.timestamp": ("target.received.end", "targetResponseReceived"),
+        "target.received.end.timestamp": (
+            *("target.received.end", "targetResponseReceived", "targetReceived", "targetEnd"),
+        ),
         "client.sent.start.timestamp": ("client.sent.start",),
-        "client.sent.end.timestamp": ("client.sent.end", "proxyResponseSent"),
-        "system.timestamp": (),
-        "totalLatency": (),
-        "targetLatency": (),
+        "client.sent.end.timestamp": (
+            *("client.sent.end", "proxyResponseSent", "clientSent", "requestEnd", "request_end"),
+            *("end_time", "end"),
+        ),
+        "system.timestamp": ("system.time",),
+        "logged": ("timestamp", "@timestamp", "time"),
+        "totalLatency": ("total_response_time", "latency", "totalTime", "responseTime"),
+        "targetLatency": ("target_response_time", "targetTime"),
         "messageid": ("correlationId", "gateway_flow_id"),
         "response.header.grpc-status": ("message.header.grpc-status",),
-        "response.status.code": ("message.status.code", "proxyResponseCode", "http.status_code"),
+        "response.status.code": (
+            *("message.status.code", "proxyResponseCode", "http.status_code", "statusCode"),
+            *("response_status_code", "responseCode", "status"),
+        ),
         "target.status.code": ("targetResponseCode",),
-        "request.url": ("http.url", "request.uri", "request.path"),
-        "request.verb": ("verb", "http.method"),
+        "request.url": (
+            *("http.url", "request.uri", "request.path", "uri", "path", "url"),
+            *("proxy.url", "requestPathSuffix"),
+        ),
+        "request.verb": ("verb", "http.method", "requestMethod", "method"),
         "client.scheme": (),
         "request.header.host": ("host",),
         "proxy.basepath": (),
-        "apiproxy.name": ("apiProxy", "apigee_proxy.name"),
-        "apiproxy.revision": ("apigee_proxy.revision",),
+        "apiproxy.name": ("apiProxy", "apigee_proxy.name", "proxyName", "proxy"),
+        "apiproxy.revision": ("apigee_proxy.revision", "revision", "proxyRevision"),
         "current.flow.name": ("flow.name",),
         "apiproduct.name": ("apiProduct",),
         "developer.app.name": ("service",),
@@ -115,10 +130,18 @@ Interval = tuple[int, int]
 
 
 def _is_row(row: Row) -> bool:
-    return not _MARKS.isdisjoint(row) or _VOCABULARY.has(row, *_NEEDED)
+    if not _MARKS.isdisjoint(row):
+        return True
+    keys = _VOCABULARY.keys(row)
+    if "messageid" in keys:
+        return "apiproxy.name" in keys
+    # "start" alone is everybody's
+    return any(len(key) > 12 for name in _NEEDED for key in keys.get(name, ()))
 
 
 def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
+    if not _is_row(row):
+        raise FieldError(_NEEDED[0], "is missing")
     return _build(facts, write_raw(row))
 
 
@@ -126,7 +149,7 @@ _read_row = _VOCABULARY.reader(_read)
 
 
 def _build(row: dict[str, Any], raw: str) -> GatewayRecord:
-    if not any(name in row for name in _NEEDED):
+    if not any(name in row for name in (*_NEEDED, "system.timestamp", "logged")):
         raise FieldError(_NEEDED[0], "is missing")
     target = split_target(read_text(row, "request.url"))
     message_id = read_text(row, "messageid")
@@ -174,12 +197,18 @@ def _read_times(record: GatewayRecord, row: Row, notes: dict[str, str]) -> None:
     sent_end = _moment(row, "client.sent.end.timestamp")
     start_ns = received_start or received_end
     if start_ns is None:
-        raise FieldError("client.received.start.timestamp", "is missing")
-    record.start_ns = start_ns
-    if received_start is None:
+        start_ns = _start_by_end(row)
+        notes["reading.start"] = "system.timestamp - totalLatency"
+    elif received_start is None:
         notes["reading.start"] = "client.received.end"
+    record.start_ns = start_ns
     end_ns = sent_end
-    if end_ns is None and (end_ns := _moment(row, "system.timestamp")) is not None:
+    is_start_told = received_start or received_end
+    if (
+        end_ns is None
+        and is_start_told
+        and (end_ns := _moment(row, "system.timestamp")) is not None
+    ):
         notes["reading.end"] = "system.timestamp"
     if end_ns is not None:
         record.duration_ns = end_ns - start_ns
@@ -193,6 +222,15 @@ def _read_times(record: GatewayRecord, row: Row, notes: dict[str, str]) -> None:
         own_ns = sent_end - start_ns - record.client_ns - (record.backend_ns or 0)
         record.gateway_ns = own_ns if own_ns >= 0 else None
     _refuse_backwards(record)
+
+
+def _start_by_end(row: Row) -> int:
+    """Return the start where only the moment of logging is told, which is at the end."""
+    end_ns = _moment(row, "system.timestamp") or _moment(row, "logged")
+    # who logs the ends of the phases means to log their starts
+    if end_ns is None or "client.sent.end.timestamp" in row:
+        raise FieldError("client.received.start.timestamp", "is missing")
+    return end_ns - (read_ns_from_ms(row, "totalLatency") or 0)
 
 
 def _backend(record: GatewayRecord, row: Row) -> Interval | None:

@@ -49,7 +49,7 @@ _ID = r"[\w=-]{10,64}"
 _CLF = re.compile(
     r"(?P<ip>[^\s,<]{1,64}) (?P<caller>\S{1,256}) (?P<user>\S{1,256}) "
     r'\[(?P<requestTime>[^\]"]{1,64})\] ?'
-    r'"(?P<httpMethod>[A-Z-]+) (?P<resourcePath>[^"]*?) (?P<protocol>[^" ]*)" '
+    r'"(?P<httpMethod>[A-Z-]+|\$default) (?P<resourcePath>[^"]*?) (?P<protocol>[^" ]*)" '
     rf"(?P<status>\d{{3}}|-)(?: (?P<responseLength>\d+|-))? (?P<requestId>{_ID})"
     rf"(?: (?P<extendedRequestId>{_ID}))?(?: .*)?",
     re.ASCII,
@@ -58,6 +58,9 @@ _CSV_TIME = re.compile(r"\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}", 
 _CSV_HEAD = re.compile(r'(?:[^,{}"\[\]<]{0,256},){1,3}' + _CSV_TIME.pattern + ",", re.ASCII)
 _XML = re.compile(r'<request id="(?P<requestId>[^"<]{1,128})">(?P<parts>.*)</request>', re.DOTALL)
 _XML_PART = re.compile(r"<(\w{1,64})>([^<]*)</\1>", re.ASCII)
+# `name: value, name: value`, the format that the Serverless Framework sets.
+_NAMED = re.compile(r"(?:^|, )(\w{2,40}): ((?:(?!, \w{2,40}: ).)*)", re.ASCII)
+_NAMED_HEAD = re.compile(r"requestId: [\w=-]{4,64}, ", re.ASCII)
 _EVENTS = ("CONNECT", "MESSAGE", "DISCONNECT")
 # What CloudWatch holds of API Gateway and Lambda beside access logs.
 _EXECUTION = re.compile(
@@ -93,6 +96,9 @@ _VOCABULARY = Aliases(
         "requestId": (),
         "extendedRequestId": (),
         "requestTime": (),
+        # everybody's names: they stand for these beside what is API Gateway's own
+        "time": ("timestamp", "@timestamp"),
+        "latency": ("durationMs",),
         "requestTimeEpoch": (),
         "xrayTraceId": (),
         "authorizer.traceparent": ("traceparent",),
@@ -133,6 +139,7 @@ def _is_line(line: str) -> bool:
     return (
         _CLF.match(line) is not None
         or line.startswith("<request id=")
+        or _NAMED_HEAD.match(line) is not None
         or _CSV_HEAD.match(line) is not None
         or _EXECUTION.match(line) is not None
     )
@@ -142,7 +149,7 @@ def _read_line(line: str) -> GatewayRecord:
     if len(line) <= _LONGEST_LINE:
         if _EXECUTION.match(line):
             raise NotARequest("event", "an execution log's line, not the access log's")
-        row = _parse_clf(line) or _parse_xml(line) or _parse_csv(line)
+        row = _parse_clf(line) or _parse_xml(line) or _parse_named(line) or _parse_csv(line)
         if row is not None:
             return _build(_VOCABULARY.lay(row), row, write_raw(line))
     raise FieldError("", "expected a JSON object, or the preset for CLF, CSV or XML")
@@ -153,7 +160,14 @@ def _parse_clf(line: str) -> dict[str, Any] | None:
     if match is None:
         return None
     row = match.groupdict()
+    if row["httpMethod"] == "$default":  # of a WebSocket API's or an HTTP API's catch-all route
+        del row["httpMethod"]
+        return row
     return _name_events(row) if row["httpMethod"] in _EVENTS else row
+
+
+def _parse_named(line: str) -> dict[str, Any] | None:
+    return dict(_NAMED.findall(line)) if _NAMED_HEAD.match(line) else None
 
 
 def _parse_csv(line: str) -> dict[str, Any] | None:
@@ -207,7 +221,7 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
         # a client may choose `requestId` itself, the extended one it cannot
         record_id=extended_id or request_id or derive_record_id(raw),
         start_ns=start.ns,
-        duration_ns=read_ns_from_ms(row, "responseLatency"),
+        duration_ns=read_ns_from_ms(row, "responseLatency", "latency"),
         backend_ns=read_ns_from_ms(row, "integrationLatency"),
         method=method,
         host=read_text(row, "domainName"),
@@ -246,6 +260,8 @@ def _start(row: Row) -> tuple[Timestamp, dict[str, str]]:
         unit = "ms" if epoch.resolution_ns <= NS_PER_MS else "s"
         return epoch, {"reading.requestTimeEpoch": unit}
     start = read_timestamp(row, "requestTime")
+    if start is None and any(name in row for name in _OWN):
+        start = read_timestamp(row, "time")
     if start is None:
         raise FieldError("requestTime", "is missing, and so is requestTimeEpoch")
     return start, {}

@@ -85,6 +85,9 @@ def _read_line(line: str) -> GatewayRecord:
 def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
     if not _is_row(row):
         raise FieldError("response_flags", "is missing, and so is all else that tells an Envoy")
+    for name in ("cluster", "host"):
+        if f"backend_{name}" in facts:
+            facts.setdefault(f"upstream_{name}", facts[f"backend_{name}"])
     flavour = next((name for key, name in _FLAVOURS if key in row), "Envoy")
     return _build(facts, write_raw(row), flavour, row)
 

@@ -19,6 +19,7 @@ from collector.decode.aliases import Aliases, flatten
 from collector.decode.context import find_ids, read_context
 from collector.decode.fields import (
     FieldError,
+    NotARequest,
     Row,
     derive_record_id,
     read_int,
@@ -68,11 +69,14 @@ _CUT = re.compile(r" (?:\d+|-) [\d.]+ \[")
 # What users append to the combined format: `rt=0.012 urt="0.010"`, or the bare times.
 _PAIR = re.compile(r'(?:^|\s)([A-Za-z_]\w{0,40})[=:] ?(?:"([^"]*)"|([^\s"]+))', re.ASCII)
 _TIMES = re.compile(r'(?:^|\s)"?(\d+\.\d{3})"?(?: "?(\d+\.\d{3}(?:, \d+\.\d{3})*|-)"?)?(?=\s|$)')
+_TRACEPARENT = re.compile(r"\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b", re.ASCII)
+# ingress-nginx writes TCP and UDP services by a format of their own.
+_STREAM = re.compile(r"\[[^\]]{2,64}\] \[[^\]]{20,40}\] (?:TCP|UDP) \d{3} ", re.ASCII)
 _LIST = re.compile(r", | : |,")
 _LONGEST_LINE = 32_768
 _MARKS = frozenset(("request_time", "upstream_response_time", "upstream_addr"))
 _OWN = ("request_time", "upstream_response_time", "upstream_addr", "upstream_status")
-_NESTED = ("httpRequest", "nginx", "http", "request", "upstream")
+_NESTED = ("httpRequest", "nginx", "http", "request", "upstream", "@fields")
 # nginx's variables, and what users call them. All times of the log's writing are one fact; $msec is
 # looked for first, for the others stop at the second.
 _FACTS = Aliases(
@@ -85,21 +89,21 @@ _FACTS = Aliases(
         "duration": ("latency", "total_time", "response_time", "request_duration"),
         "status": (
             *("status_code", "response_status", "response_code", "http_status", "response.status"),
-            *("http.response.status_code",),
+            *("http.response.status_code", "http.status_code"),
         ),
         "request": ("request_line",),
-        "method": ("request_method", "http_request_method", "http_method"),
+        "method": ("request_method", "http_request_method", "http_method", "http.method"),
         "uri": (
             *("request_uri", "http_request_uri", "request_url", "path", "request_path", "url"),
-            *("url.original", "url.path"),
+            *("url.original", "url.path", "http.url"),
         ),
         "query": ("request_query", "args", "query_string", "http_request_args"),
         "host": ("vhost", "http_host", "server_host", "server_name", "request_host", "domain"),
         "scheme": (),
         "protocol": ("request_proto", "server_protocol", "http_request_protocol"),
         "upstream_addr": ("upstream_server", "upstream.ip"),
-        "upstream_response_time": (*("upstream_resp_time", "urt", "upstream.response.time"),),
-        "upstream_status": ("upstream.response.status_code", "upstream_status_code"),
+        "upstream_response_time": (*("upstream_resp_time", "urt", "ut", "upstream.response.time"),),
+        "upstream_status": ("upstream.response.status_code", "upstream_status_code", "us"),
         "upstream_connect_time": ("uct",),
         "upstream_header_time": ("uht",),
         "upstream_cache_status": ("cache_status",),
@@ -107,7 +111,7 @@ _FACTS = Aliases(
         "correlation_id": ("http_x_correlation_id", "x_correlation_id"),
         "client_address": (
             *("remote_addr", "client_ip", "client_addr", "remote_ip", "real_ip", "x_real_ip"),
-            *("the_real_ip", "proxy_protocol_addr", "source.ip", "client"),
+            *("the_real_ip", "proxy_protocol_addr", "source.ip", "client", "network.client.ip"),
         ),
         "user": ("remote_user",),
         "request_length": ("http_request_length", "request_size", "http.request.length"),
@@ -120,14 +124,17 @@ _FACTS = Aliases(
         "service_name": ("service",),
         "proxy_upstream_name": ("upstream_name",),
         "location_path": (),
-        "user_agent": ("http_user_agent", "agent", "user_agent.original"),
+        "user_agent": ("http_user_agent", "agent", "user_agent.original", "http.useragent"),
         "x_forwarded_for": ("http_x_forwarded_for", "proxy_add_x_forwarded_for", "x-forward-for"),
         "content_type": ("http_content_type",),
         "upgrade": ("http_upgrade",),
         "instance": ("hostname", "pod_name", "nginx_hostname"),
         "grpc_status": ("sent_trailer_grpc_status", "sent_http_grpc_status"),
     },
-    prefixes=("httpRequest.", "nginx.", "nginx.ingress_controller.", "nginx.access.", "request."),
+    prefixes=(
+        *("httpRequest.", "nginx.", "nginx.ingress_controller.", "nginx.access.", "request."),
+        "@fields.",
+    ),
 )
 _ATTRIBUTES = {
     "nginx.namespace": "namespace",
@@ -150,12 +157,16 @@ def _is_row(row: Row) -> bool:
 
 
 def _is_line(line: str) -> bool:
-    return len(line) <= _LONGEST_LINE and _HEAD.match(line) is not None
+    return len(line) <= _LONGEST_LINE and (
+        _HEAD.match(line) is not None or _STREAM.match(line) is not None
+    )
 
 
 def _read_line(line: str) -> GatewayRecord:
     head = _HEAD.match(line) if len(line) <= _LONGEST_LINE else None
     if head is None:
+        if _STREAM.match(line):
+            raise NotARequest("session", "a stream (TCP or UDP) session, no request")
         raise FieldError("", "expected JSON or a text format that begins like nginx's combined one")
     row: dict[str, Any] = head.groupdict()
     ingress = _INGRESS.fullmatch(line, head.end())
@@ -163,9 +174,10 @@ def _read_line(line: str) -> GatewayRecord:
         row.update(ingress.groupdict())
         # the lists hold blanks: closing them up leaves one word for each variable
         words = row.pop("upstream").replace(", ", ",").replace(" : ", ",").split(" ")
-        if len(words) not in (len(_UPSTREAM), len(_UPSTREAM) - 1):
+        if len(words) < len(_UPSTREAM) - 1:
             raise FieldError("upstream_addr", f"expected {len(_UPSTREAM)} upstream values")
         row.update(zip(_UPSTREAM, words, strict=False))
+        row.update(_read_more(" ".join(words[len(_UPSTREAM) :])))
     else:
         more = line[head.end() :]
         if _CUT.match(more):
@@ -177,6 +189,8 @@ def _read_line(line: str) -> GatewayRecord:
 def _read_more(text: str) -> dict[str, str]:
     """Return what a user appended to the combined format, as far as it tells its name."""
     found = {name: quoted or bare for name, quoted, bare in _PAIR.findall(text)}
+    if context := _TRACEPARENT.search(text):
+        found["traceparent"] = context[0]
     if not _FACTS.has(found, "request_time") and (times := _TIMES.search(text)):
         found["request_time"] = times[1]
         if times[2]:
@@ -195,7 +209,10 @@ _read_row = _FACTS.reader(_read)
 
 
 def _build(row: dict[str, Any], raw: str, original: Row) -> GatewayRecord:
-    if not any(name in row for name in _OWN) and "remote_addr" not in original:
+    signs = [name for name in _OWN if name in row]
+    # others log a whole URL as their upstream's address
+    is_url = signs == ["upstream_addr"] and "://" in str(row["upstream_addr"])
+    if is_url or (not signs and "remote_addr" not in original):
         raise FieldError("request_time", "is missing, and so is all else that tells an nginx")
     duration_ns = _seconds(row, "request_time")
     if duration_ns is None:

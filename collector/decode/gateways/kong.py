@@ -165,7 +165,8 @@ def _move_waiting(record: GatewayRecord, gateway_ns: int, tries: Sequence[Any]) 
 def _read_upstream(record: GatewayRecord, row: Row) -> None:
     tries = read_list(row, "tries")
     if "tries" in row:
-        record.attempts = len(tries)
+        # an answered request without a try went past the balancer
+        record.attempts = len(tries) or (0 if record.backend_ns is None else None)
     if tries:
         last = tries[-1]
         if isinstance(last, dict) and not record.backend_host:

@@ -18,6 +18,7 @@ from collector.decode.fields import (
     FieldError,
     Row,
     derive_record_id,
+    describe,
     read_int,
     read_ns_from_ms,
     read_status,
@@ -46,7 +47,7 @@ _LINE = re.compile(
     r'(?:^|(?<=\s))(?P<remote>\S{1,128}) - (?P<user>\S{1,128}) \[(?P<time>[^\]"]{1,64})\] '
     r'"(?P<method>[A-Z]{1,16}) (?P<uri>[^" ]*) (?P<protocol>[^" ]{1,16})" '
     r"(?P<status>\d{3}) (?P<bytes>\d+|-)(?: (?P<port>\d{1,5})(?= \d+ ms))?"
-    r" (?P<duration>\d+)(?: ms)?(?: (?P<traceparent>\S{1,64}))?$",
+    r" (?P<duration>\d+)(?: ms)?(?: (?P<traceparent>[^\s\"]{1,64}))?(?: \"[^\"]*\"){0,4}$",
     re.ASCII,
 )
 # Spring Boot's `[app,trace,span]`, `[trace-span]` of Boot 3.2 on, Sleuth's with `,true`; a layout
@@ -57,12 +58,20 @@ _CORRELATION = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 # What structured logging writes around a message.
-_MARKS = frozenset(("logger_name", "logger", "log.logger", "loggerName", "traceId", "mdc"))
+_MARKS = frozenset(
+    ("logger_name", "logger", "log.logger", "loggerName", "traceId", "mdc", "_logger_name")
+)
 _LONGEST_LINE = 32_768
 
 
 def _is_row(row: Row) -> bool:
-    return isinstance(row.get("message"), str) and not _MARKS.isdisjoint(row)
+    message = _message(row)
+    return isinstance(message, str) and not _MARKS.isdisjoint(row) and _is_line(message)
+
+
+def _message(row: Row) -> Any:
+    """Return the message, also of Graylog's format."""
+    return row.get("message", row.get("short_message"))
 
 
 def _is_line(line: str) -> bool:
@@ -71,9 +80,14 @@ def _is_line(line: str) -> bool:
 
 
 def _read(row: Row) -> GatewayRecord:
-    record = _read_line(read_text(row, "message"))
+    message = _message(row)
+    if not isinstance(message, str):
+        is_there = message is not None
+        reason = f"expected text, got {describe(message)}" if is_there else "is missing"
+        raise FieldError("message", reason)
+    record = _read_line(message)
     record.instance = read_text(row, "host", "hostname")
-    mdc = row.get("mdc")
+    mdc = row.get("mdc") or row.get("contextMap")
     context = read_context(row)
     if not context.trace_id and isinstance(mdc, dict):
         context = read_context(mdc)

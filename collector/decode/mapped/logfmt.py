@@ -10,15 +10,22 @@ import re
 _PAIR = re.compile(
     r'(?:^|\s)(?P<name>[^\s="\[{]{1,100})=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s"]*))', re.A
 )
+_TIME = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ][\d:.,]{8,18}(?:Z|[+-]\d\d:?\d\d)?)\]?\s", re.A)
 _LONGEST_LINE = 65_536
 _MOST_PAIRS = 256
 
 
 def parse_logfmt(line: str) -> dict[str, str]:
-    """Return the pairs of *line*, whatever stands before and between them; {} when it has none."""
+    """
+    Return the pairs of *line*, whatever stands before and between them; {} when it has none.
+
+    A moment at its beginning is `time`.
+    """
     if "=" not in line or len(line) > _LONGEST_LINE:
         return {}
     found: dict[str, str] = {}
+    if head := _TIME.match(line):
+        found["time"] = head[1]
     for match in _PAIR.finditer(line):
         quoted = match["quoted"]
         found[match["name"]] = match["bare"] if quoted is None else _unescaped(quoted)

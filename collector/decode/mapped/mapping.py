@@ -36,7 +36,7 @@ OTHERS = (
     *("traceparent", "trace_id", "span_id", "parent_span_id", "sampled"),
 )
 FIELDS = frozenset((*TEXTS, *NUMBERS, *OTHERS))
-_KEYS = ("name", "product", "source", "match", "ignore", "line", "fields", "attributes")
+_KEYS = ("name", "product", "source", "match", "ignore", "line", "fields", "values", "attributes")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _DURATION = re.compile(rf"({'|'.join(DURATIONS)})_({'|'.join(UNITS_NS)})")
 # Without one of these nobody would find the request.
@@ -50,9 +50,9 @@ class MappingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A duration: alternatives, each a sum of places, in one unit."""
+    """A duration: a sum of places, in one unit."""
 
-    alternatives: tuple[tuple[Place, ...], ...]
+    terms: tuple[Place, ...]
     unit_ns: int
 
 
@@ -63,7 +63,8 @@ class GatewayMapping:
 
     `match` has groups of conditions: an entry is the gateway's if one of each group holds. `ignore`
     are entries of it that are no requests. `lines` are patterns of text lines, by whose groups the
-    places are named. `fields` and `attributes` give each fact its places, the best first.
+    places are named. `fields` and `attributes` give each fact its places, the best first; `values`
+    says for a field what the gateway's words or numbers stand for.
     """
 
     name: str
@@ -73,7 +74,8 @@ class GatewayMapping:
     ignore: tuple[Condition, ...]
     lines: tuple[Any, ...]
     fields: Mapping[str, tuple[Place, ...]]
-    durations: Mapping[str, Measure]
+    durations: Mapping[str, Sequence[Measure]]
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     attributes: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
 
 
@@ -125,14 +127,13 @@ def _read_gateway(table: Mapping[str, Any], number: int) -> GatewayMapping:
             lines=_read_lines(table.get("line", [])),
             fields=fields,
             durations=durations,
+            values=_read_values(_table(table, "values"), fields),
             attributes=_read_attributes(_table(table, "attributes")),
         )
         if not mapping.match and not mapping.lines:
             raise MappingError("match: is missing: say which members its entries have")
         if not any(each in fields for each in _TELLING):
             raise MappingError(f"fields: at least one of {', '.join(_TELLING)} is needed")
-        if "start" in fields and "end" in fields:
-            raise MappingError("fields.end: there is a start already, which is enough")
     except MappingError as exc:
         raise MappingError(f"gateway {name!r}: {exc}") from None
     return mapping
@@ -140,19 +141,18 @@ def _read_gateway(table: Mapping[str, Any], number: int) -> GatewayMapping:
 
 def _read_fields(
     table: Mapping[str, Any],
-) -> tuple[dict[str, tuple[Place, ...]], dict[str, Measure]]:
+) -> tuple[dict[str, tuple[Place, ...]], dict[str, list[Measure]]]:
     fields: dict[str, tuple[Place, ...]] = {}
-    durations: dict[str, Measure] = {}
+    durations: dict[str, list[Measure]] = {}
     for name, value in table.items():
         where = f"fields.{name}"
         if match := _DURATION.fullmatch(name):
-            if match[1] in durations:
-                raise MappingError(f"{where}: {match[1]} is there in another unit already")
-            sums = tuple(
-                tuple(_place(part, where) for part in each.split(" + "))
+            durations.setdefault(match[1], []).extend(
+                Measure(
+                    tuple(_place(part, where) for part in each.split(" + ")), UNITS_NS[match[2]]
+                )
                 for each in _texts(value, where)
             )
-            durations[match[1]] = Measure(sums, UNITS_NS[match[2]])
         elif name in FIELDS:
             fields[name] = _places(value, where)
         elif name in DURATIONS:
@@ -162,6 +162,17 @@ def _read_fields(
             known = (*FIELDS, *(f"{each}_{unit}" for each in DURATIONS for unit in UNITS_NS))
             raise MappingError(f"{where} is no field{_meant(name, known)}")
     return fields, durations
+
+
+def _read_values(
+    table: Mapping[str, Any], fields: Mapping[str, object]
+) -> dict[str, Mapping[str, str]]:
+    for name, words in table.items():
+        if name not in fields:
+            raise MappingError(f"values.{name}: is none of its fields{_meant(name, list(fields))}")
+        if not isinstance(words, dict) or not all(isinstance(each, str) for each in words.values()):
+            raise MappingError(f"values.{name}: expected a table of texts")
+    return dict(table)
 
 
 def _read_attributes(table: Mapping[str, Any]) -> dict[str, tuple[Place, ...]]:

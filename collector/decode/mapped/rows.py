@@ -8,7 +8,8 @@ sending and receiving.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from collector.decode.aliases import flatten
@@ -23,6 +24,7 @@ from collector.decode.fields import (
     FieldError,
     NotARequest,
     Row,
+    Timestamp,
     derive_record_id,
     is_missing,
     read_duration_ns,
@@ -43,6 +45,15 @@ from collector.decode.urls import kind_of, split_target
 from collector.model import GatewayRecord
 
 _LONGEST_LINE = 65_536
+_PROFILE = Profile(
+    stamped="end",
+    is_client_in_total=True,
+    are_tries_included=True,
+    is_body_upload_included=True,
+)
+_PROFILE_OF_STARTS = replace(_PROFILE, stamped="start")
+# Syslog's, and Tyk's: which year it was only the arrival tells.
+_WITHOUT_YEAR = re.compile(r"[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d", re.ASCII)
 _OWN_UNIT = re.compile(r"(\d{1,15}(?:\.\d{1,12})?)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _LONG_UNITS_NS = {"µs": 1_000, "μs": 1_000, "m": 60 * 10**9, "h": 3600 * 10**9}
 _TRIES = re.compile(r", | : |,")
@@ -70,13 +81,6 @@ class _Rows:
 
     def __init__(self, mapping: GatewayMapping) -> None:
         self._mapping = mapping
-        self._is_stamped_at_end = "end" in mapping.fields
-        self._profile = Profile(
-            stamped="end" if self._is_stamped_at_end else "start",
-            is_client_in_total=True,
-            are_tries_included=True,
-            is_body_upload_included=True,
-        )
 
     def is_own(self, row: Row) -> bool:
         """Tell whether *row* has what the mapping's `match` asks for."""
@@ -122,6 +126,8 @@ class _Rows:
             raise NotARequest("event", "one that the mapping passes over, no request")
         mapping = self._mapping
         facts = {name: first_value(places, row) for name, places in mapping.fields.items()}
+        for name, words in mapping.values.items():
+            facts[name] = words.get(str(facts[name]), facts[name])
         try:
             return self._record(row, facts, raw)
         except FieldError as exc:
@@ -132,9 +138,7 @@ class _Rows:
 
     def _record(self, row: Row, facts: dict[str, Any], raw: str) -> GatewayRecord:
         _split_request_line(facts)
-        moment = read_timestamp(facts, "start", "end")
-        if moment is None and ("start" in facts or "end" in facts):
-            raise FieldError("end" if self._is_stamped_at_end else "start", "is missing")
+        moment = _read_moment(facts)
         url = split_target(read_text(facts, "url"))
         path = split_target(read_text(facts, "path"))
         record = GatewayRecord(
@@ -152,6 +156,8 @@ class _Rows:
         record.host = record.host or url.host
         query = read_text(facts, "query") or path.query or url.query
         self._read_times(record, row)
+        if facts.get("start") is None and record.start_ns:
+            record.start_ns -= record.duration_ns or 0
         record.attributes = self._attributes(row, facts, query)
         if not (record.path or record.method or record.status is not None):
             raise FieldError("status", "is missing, and so are path and method")
@@ -159,19 +165,19 @@ class _Rows:
         _read_context(record, row, facts)
         settle(record)
         record.quality = check(
-            record, self._profile, start_resolution_ns=moment.resolution_ns if moment else 0
+            record,
+            _PROFILE if facts.get("start") is None else _PROFILE_OF_STARTS,
+            start_resolution_ns=moment.resolution_ns if moment else 0,
         )
         return record
 
     def _read_times(self, record: GatewayRecord, row: Row) -> None:
-        for name, measure in self._mapping.durations.items():
-            setattr(record, f"{name}_ns", _read_measure(measure, row))
+        for name, measures in self._mapping.durations.items():
+            setattr(record, f"{name}_ns", _read_measure(measures, row))
         written = [getattr(record, f"{name}_ns") for name in self._mapping.durations]
         if any((each or 0) % UNITS_NS["ms"] for each in written):
             # else it may be whole ms that are written in a smaller unit
             record.resolution_ns = UNITS_NS["us"]
-        if self._is_stamped_at_end and record.start_ns:
-            record.start_ns -= record.duration_ns or 0
 
     def _attributes(self, row: Row, facts: Row, query: str) -> dict[str, str]:
         found = {"url.query": query, "user_agent.original": read_text(facts, "user_agent")}
@@ -179,6 +185,17 @@ class _Rows:
             value = first_value(places, row)
             found[name] = write_raw(value) if isinstance(value, dict | list) else _text(value)
         return {name: value for name, value in found.items() if value}
+
+
+def _read_moment(facts: Row) -> Timestamp | None:
+    """Return the start or the end; `None` where none is mapped, or it is written without a year."""
+    told = [name for name in ("start", "end") if not is_missing(facts.get(name))]
+    if any(_WITHOUT_YEAR.fullmatch(str(facts[name])) for name in told):
+        return None
+    moment = read_timestamp(facts, "start", "end")
+    if moment is None and ("start" in facts or "end" in facts):
+        raise FieldError("start" if "start" in facts else "end", "is missing")
+    return moment
 
 
 def _split_request_line(facts: dict[str, Any]) -> None:
@@ -194,12 +211,12 @@ def _split_request_line(facts: dict[str, Any]) -> None:
             facts[name] = value
 
 
-def _read_measure(measure: Measure, row: Row) -> int | None:
-    """Return the first of the alternatives of which anything is there."""
-    for terms in measure.alternatives:
-        found = [_read_ns(place, row, measure.unit_ns) for place in terms]
+def _read_measure(measures: Sequence[Measure], row: Row) -> int | None:
+    """Return the first of the alternatives that is there; a sum is, when all of its parts are."""
+    for measure in measures:
+        found = [_read_ns(place, row, measure.unit_ns) for place in measure.terms]
         known = [each for each in found if each is not None]
-        if known:
+        if len(known) == len(found):
             return sum(known)
     return None
 
@@ -232,13 +249,15 @@ def _whole(facts: Row, name: str) -> Row:
     value = facts.get(name)
     if not isinstance(value, str):
         return facts
-    last = _TRIES.split(value.strip())[-1]
-    return {name: last.partition(" ")[0]}
+    last = _TRIES.split(value.strip())[-1].partition(" ")[0]
+    # HAProxy's -1 is what others write as 0: nothing was sent
+    return {name: "0" if last == "-1" else last}
 
 
 def _read_backend(record: GatewayRecord, facts: Row) -> None:
     backend = split_target(read_text(facts, "backend_url"))
-    record.backend_host = record.backend_host or backend.host
+    # of several tries the last
+    record.backend_host = _TRIES.split(record.backend_host)[-1] or backend.host
     record.backend_path = split_target(record.backend_path).path or backend.path
     cache = read_text(facts, "cache").lower()
     record.cache = _CACHE.get(cache, "")

@@ -74,6 +74,8 @@ def test_members_may_have_the_dots_in_their_names() -> None:
     record = _only(READER, flat)
     assert (record.backend_ns, record.method, record.path) == (31.5 * MS, "PUT", "/berths/4")
     assert record.status == 503
+    # a sum of which a part is unknown is unknown, and not the rest of it
+    assert _only(READER, flat | {"upstream.wait": -1}).backend_ns is None
 
 
 @pytest.mark.parametrize(

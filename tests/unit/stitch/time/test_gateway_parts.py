@@ -237,13 +237,6 @@ LINES: dict[str, dict[str, Any]] = {
         "TotalTime": 640,
         "ResponseCode": 200,
     },
-    "traefik": {
-        "StartUTC": "2031-03-05T08:15:30Z",
-        "RequestMethod": "GET",
-        "RequestPath": "/p",
-        "DownstreamStatus": 200,
-        "Duration": 640_000_000,
-    },
 }
 
 
