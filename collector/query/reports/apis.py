@@ -27,10 +27,12 @@ from collector.query.reports.wanted import (
 from collector.query.results import TimeRange
 from collector.query.search.filters import collect_pairs
 from collector.store import GroupStat, RequestFilter, ShareStat, Store
-from collector.timestamps import NS_PER_DAY, NS_PER_S
+from collector.timestamps import NS_PER_DAY, NS_PER_S, format_duration
 
 APIS_PARAMETERS = (*RECORD_FILTERS, GROUP_BY)
 _WEEK_NS = 7 * NS_PER_DAY
+# With more of a range than that still to come, its rate is not compared.
+_MISSING_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,9 @@ class ApiReports:
         now = self._store.get_group_stats(wanted, fields)
         known = self._store.get_share_stats(wanted, fields) if now else {}
         coverage = {} if fields else self._coverage(wanted, now)
-        changes = self._changes(wanted, fields, now)
+        missing_ns = self._missing_ns(wanted)
+        is_whole = missing_ns <= _MISSING_SHARE * (wanted.end_ns - wanted.start_ns)
+        changes = self._changes(wanted, fields, now, is_whole=is_whole)
         seconds = (wanted.end_ns - wanted.start_ns) / NS_PER_S
         found = []
         for stat in now:
@@ -110,7 +114,7 @@ class ApiReports:
             apis=tuple(found),
             range=range_of(wanted),
             group_by=fields,
-            note="" if now else self._why_empty(wanted),
+            note=_note(missing_ns, is_whole=is_whole) if now else self._why_empty(wanted),
         )
 
     def _coverage(
@@ -120,11 +124,16 @@ class ApiReports:
         return self._store.get_join_coverage(wanted.start_ns, wanted.end_ns, total) if now else {}
 
     def _changes(
-        self, wanted: RequestFilter, fields: Sequence[str], now: Sequence[GroupStat]
+        self,
+        wanted: RequestFilter,
+        fields: Sequence[str],
+        now: Sequence[GroupStat],
+        *,
+        is_whole: bool,
     ) -> Mapping[object, list[ApiChange]]:
         current = {stat.key: stat for stat in now}
         pairs = [
-            Pair(name, range_of(moved), current[stat.key], stat)
+            Pair(name, range_of(moved), current[stat.key], stat, is_whole)
             for name, moved in self._earlier(wanted)
             for stat in (self._store.get_group_stats(moved, fields) if now else ())
             if stat.key in current
@@ -147,10 +156,25 @@ class ApiReports:
             if start_ns > 0 and held is not None and held[0] < end_ns:
                 yield name, replace(wanted, start_ns=start_ns, end_ns=end_ns)
 
+    def _missing_ns(self, wanted: RequestFilter) -> int:
+        """Return how much of the range's end some source of records has yet to deliver."""
+        lags = self._freshness.lags()
+        known = [lags[each].watermark_ns for each in self._freshness.record_sources()]
+        return max(wanted.end_ns - min(known, default=wanted.end_ns), 0)
+
     def _why_empty(self, wanted: RequestFilter) -> str:
         if self._freshness.data_range() is None:
             return "Nothing is stored yet."
         return "No gateway record of this range fits."
+
+
+def _note(missing_ns: int, *, is_whole: bool) -> str:
+    if is_whole:
+        return ""
+    return (
+        f"Records of the last {format_duration(missing_ns)} are still coming in: rates are not "
+        "compared."
+    )
 
 
 def _row(

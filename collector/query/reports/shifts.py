@@ -74,12 +74,17 @@ class ApiChange:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The same requests in two ranges of the same length."""
+    """
+    The same requests in two ranges of the same length.
+
+    While records of the later one are still coming in, their number says nothing: not `is_whole`.
+    """
 
     against: str
     range: TimeRange
     now: GroupStat
     before: GroupStat
+    is_whole: bool = True
 
 
 _Tests = Mapping[str, float]
@@ -143,7 +148,8 @@ def _p_values(pair: Pair) -> dict[str, float]:
     now, before = pair.now, pair.before
     found: dict[str, float] = {}
     if min(now.effective, before.effective) >= _MIN_REQUESTS:
-        found["rate"] = _p(_rate_z(now, before))
+        if pair.is_whole:
+            found["rate"] = _p(_rate_z(now, before))
         found["errors"] = _p(_errors_z(now, before))
     for name, level in (("p50", 0.5), ("p95", 0.95)):
         errors = [standard_error_ns(each, level) for each in (now, before)]

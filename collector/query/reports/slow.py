@@ -402,8 +402,10 @@ def _stand_for_all(side: Sequence[ObservedRequest]) -> list[ObservedRequest]:
     Stratum by stratum of duration and error: which requests are traced may depend on both.
     """
     joined = [each for each in side if each.is_joined or each.is_joined is None]
-    if not joined or len(joined) == len(side):
-        return list(side)
+    if not any(each.is_joined for each in joined):
+        return []
+    if len(joined) == len(side):
+        return joined
     bounds = np.quantile([each.duration_ns for each in side], (0.25, 0.5, 0.75, 0.9))
     whole: dict[tuple[int, bool], float] = {}
     known: dict[tuple[int, bool], float] = {}

@@ -79,6 +79,16 @@ def test_a_shift_too_small_to_matter_is_not_significant() -> None:
     assert not change.p50.is_significant
 
 
+def test_a_range_that_is_still_filling_has_no_rate_to_compare() -> None:
+    """While records are coming in, fewer of them is not less traffic."""
+    random = np.random.default_rng(4)
+    now, before = stat_of(ordinary(random, 500)), stat_of(ordinary(random, 900))
+    for is_whole in (True, False):
+        (change,) = compare_pairs([Pair("previous", HOUR, now, before, is_whole)])
+        assert change.requests_per_s.is_significant is is_whole
+        assert change.p50.q_value is not None
+
+
 def test_too_few_requests_tell_nothing() -> None:
     """With a handful there is a difference, and no word on whether it means anything."""
     few = stat_of(np.array([10.0, 20.0, 30.0]))

@@ -75,6 +75,13 @@ def test_without_spans_the_gateways_words_are_compared() -> None:
     assert [each.feature.name for each in found.differences] == ["consumer"]
 
 
+def test_a_side_without_spans_is_not_called_absent() -> None:
+    """When nothing of one side is traced, nobody says that its requests skipped the services."""
+    slow, rest = slow_and_rest()
+    bare = [replace(each, is_joined=False, hops=[]) for each in rest]
+    assert compare_cohorts(slow, bare).differences == []
+
+
 def test_traced_requests_stand_for_those_without_spans() -> None:
     """When spans of slow requests are kept more often, shares are still those of all requests."""
     slow, rest = slow_and_rest()
