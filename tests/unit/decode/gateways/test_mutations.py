@@ -14,6 +14,11 @@ from tests.fuzz.gateway_adapters import ADAPTERS, TestOneInput, check_decoded
 from tests.gateway_fixtures import read_cases
 
 NAMES = list(find_adapters())
+# One reader reads all that is mapped: of objects and of text lines one each stands for it.
+_OF_MAPPINGS = ("traefik", "haproxy")
+DRAWN = [
+    name for name, each in find_adapters().items() if not each.is_mapped or name in _OF_MAPPINGS
+]
 BODIES = {
     adapter.name: [case.body for case in read_cases(adapter) if len(case.body) < 20_000]
     for adapter in ADAPTERS
@@ -32,8 +37,8 @@ VALUES = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=3000, derandomize=True)
+@pytest.mark.parametrize("name", DRAWN)
+@settings(max_examples=60, derandomize=True)
 @given(data=st.data())
 def test_changed_bytes_are_returned_or_refused(name: str, data: st.DataObject) -> None:
     """Bytes overwritten, cut out, doubled or joined with another body never crash an adapter."""
@@ -52,8 +57,8 @@ def test_changed_bytes_are_returned_or_refused(name: str, data: st.DataObject) -
     TestOneInput(bytes([NAMES.index(name)]) + bytes(body))
 
 
-@pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=3000, derandomize=True)
+@pytest.mark.parametrize("name", DRAWN)
+@settings(max_examples=60, derandomize=True)
 @given(data=st.data())
 def test_any_json_in_any_field_is_returned_or_refused(name: str, data: st.DataObject) -> None:
     """Whatever JSON stands in a field, the answer keeps the rules of records and rejections."""
