@@ -21,6 +21,7 @@ from collector.clock import SystemClock
 from collector.config import Settings
 from collector.errors import ConfigError, StoreUnavailable
 from collector.model import Stream
+from collector.own_telemetry import export_telemetry
 from collector.process import end_with_parent, hold_folder, is_orphan
 from collector.supervisor import PARENT, Supervisor, log, tell_ready
 from collector.telemetry import METRICS
@@ -78,7 +79,10 @@ def run(settings: Settings, role: str) -> int:
         )
     METRICS.share(settings.data_dir / "status" / "metrics", role)
     mains: dict[str, _Main] = {"ingest": run_ingest, "store": run_store, "query": run_query}
-    with asyncio.Runner(loop_factory=_make_loop) as runner:
+    with (
+        export_telemetry(settings.telemetry(), role, METRICS),
+        asyncio.Runner(loop_factory=_make_loop) as runner,
+    ):
         runner.run(_until_signal(mains[role], settings))
     return 0
 

@@ -96,6 +96,24 @@ class TlsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """Who signs the tokens of people, for whom, and which groups may read (none: all)."""
+
+    issuer: str
+    audience: str
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Where Hopline's own telemetry goes (OTLP over HTTP). No endpoint: nowhere."""
+
+    endpoint: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    interval_s: int = 60
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiveSettings:
     """Sockets of the ingest process. A port of 0 turns a door off."""
 
@@ -147,6 +165,8 @@ class ApiSettings:
     tokens: tuple[str, ...]
     doors: DoorSettings = DoorSettings()
     token_file: Path | None = None
+    oidc: OidcSettings | None = None
+    is_audited: bool = False
     tls: TlsSettings = TlsSettings()
     allowed_hosts: tuple[str, ...] = ()
 
@@ -263,6 +283,29 @@ class Settings(BaseSettings):
         "",
         description="TOML file of hashed tokens with names and scopes (`hopline token` makes an "
         "entry), read again when it changes. Empty: none.",
+    )
+    oidc_issuer: str = Field(
+        "",
+        description="OpenID Connect issuer whose signed tokens may read, exactly as in their "
+        "`iss`. Empty: none.",
+    )
+    oidc_audience: str = Field("", description="What these tokens must have as `aud`.")
+    oidc_groups: str = Field(
+        "", description="Groups (claim `groups`) that may read, comma separated. Empty: all."
+    )
+    audit_log: bool = Field(
+        False, description="Log each read of the API: who, by the token's name, what and when."
+    )
+    telemetry_endpoint: str = Field(
+        "",
+        description="OTLP/HTTP endpoint for Hopline's own traces, metrics and logs, "
+        "http(s)://host:port. Empty: off.",
+    )
+    telemetry_headers: SecretStr = Field(
+        SecretStr(""), description="Headers for it: `name=value` pairs, comma separated."
+    )
+    telemetry_interval_s: int = Field(
+        60, ge=1, description="Seconds between two exports of its metrics."
     )
     tls_cert: str = Field(
         "",
@@ -445,7 +488,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _is_safe_to_expose(self) -> "Settings":
-        has_settings = _split(self.ingest_tokens) and _split(self.query_tokens)
+        has_settings = _split(self.ingest_tokens) and (
+            _split(self.query_tokens) or self.oidc_issuer
+        )
         tokens_missing = not has_settings and not self.tokens_file
         if not is_loopback(self.bind) and tokens_missing and not self.allow_unauthenticated:
             raise ValueError(
@@ -531,6 +576,21 @@ class Settings(BaseSettings):
             token_file=_path(self.tokens_file),
             tls=self.tls(),
             allowed_hosts=_split(self.allowed_hosts),
+            oidc=self._oidc(),
+            is_audited=self.audit_log,
+        )
+
+    def _oidc(self) -> OidcSettings | None:
+        if not self.oidc_issuer:
+            return None
+        return OidcSettings(self.oidc_issuer, self.oidc_audience, _split(self.oidc_groups))
+
+    def telemetry(self) -> TelemetrySettings:
+        pairs = (pair.partition("=") for pair in _split(self.telemetry_headers))
+        return TelemetrySettings(
+            self.telemetry_endpoint,
+            tuple((name.strip(), value.strip()) for name, _, value in pairs),
+            self.telemetry_interval_s,
         )
 
     def sql(self) -> SqlSettings:

@@ -202,6 +202,10 @@ class Metrics:
         self._siblings = _Siblings(directory, process)
         threading.Thread(target=self._publish, name="metrics", daemon=True).start()
 
+    def families(self) -> list[Metric]:
+        """Return this process's own metrics with their samples, as they are now."""
+        return list(self._registry.collect())
+
     def exposition(self, accept: str = "") -> tuple[str, str]:
         """Return the text of all metrics and its content type, as *accept* asks for it."""
         families = sorted(self._registry.collect(), key=attrgetter("name"))

@@ -4,16 +4,26 @@ What happens around every request of the query API: token, timing, counting, hea
 A plain ASGI middleware: it sees each request once and touches no body.
 """
 
+import asyncio
+import json
+import logging
 from pathlib import Path
 from typing import Any
 
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.propagate import extract
+from opentelemetry.trace import Span, SpanKind, StatusCode
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collector.api.page import routes as pages
 from collector.api.responses import error_answer
 from collector.clock import Clock
-from collector.errors import ForeignPage, Refused, Unauthenticated
+from collector.decode.redaction.findings import Findings
+from collector.decode.redaction.secrets import Secrets
+from collector.errors import Refused, Unauthenticated
 from collector.http.headers import authorization
+from collector.http.oidc import Issuer
 from collector.http.origins import Origins
 from collector.http.tokens import Tokens
 from collector.telemetry import Metrics
@@ -26,6 +36,11 @@ _HEADERS = (
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+# asked every few seconds by programs, and telling of nobody
+_UNAUDITED = OPEN_PATHS | {"/metrics"}
+_AUDIT = logging.getLogger("collector.audit")
+_SECRETS = Secrets()
+_TRACER = trace.get_tracer("hopline")
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     b"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -41,6 +56,8 @@ class Guard:
         *,
         tokens: tuple[str, ...],
         token_file: Path | None = None,
+        issuer: Issuer | None = None,
+        is_audited: bool = False,
         bind: str = "127.0.0.1",
         allowed_hosts: tuple[str, ...] = (),
         metrics: Metrics,
@@ -48,7 +65,11 @@ class Guard:
     ) -> None:
         self._app = app
         self._tokens = Tokens(tokens, "HOPLINE_QUERY_TOKENS", token_file)
-        self._origins = Origins(bind, allowed_hosts, is_open=not self._tokens.are_needed)
+        self._origins = Origins(
+            bind, allowed_hosts, is_open=not (self._tokens.are_needed or issuer)
+        )
+        self._issuer = issuer
+        self._is_audited = is_audited
         self._metrics = metrics
         self._clock = clock
 
@@ -57,7 +78,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started_ns = self._clock.monotonic_ns()
-        status = 500
+        status, who = 500, ""
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -67,30 +88,70 @@ class Guard:
             await send(message)
 
         try:
-            refusal = self._find_refusal(scope)
-            if refusal is None:
-                await self._app(scope, receive, send_with_headers)
-            else:
-                await error_answer(refusal)(scope, receive, send_with_headers)
+            with _TRACER.start_as_current_span(
+                f"{scope['method']} ask", _caller(scope), SpanKind.SERVER
+            ) as span:
+                try:
+                    who = await self._identify(scope)
+                    await self._app(scope, receive, send_with_headers)
+                except Refused as refusal:
+                    await error_answer(refusal)(scope, receive, send_with_headers)
+                finally:
+                    _describe(span, scope, status)
         finally:
             route = _route_name(scope)
+            if self._is_audited and scope["path"] not in _UNAUDITED:
+                _audit(scope, who, status)
             seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
             self._metrics.count("hopline_api_requests_total", route=route, status=str(status))
             self._metrics.observe("hopline_api_request_seconds", seconds, route=route)
 
-    def _find_refusal(self, scope: Scope) -> Refused | None:
+    async def _identify(self, scope: Scope) -> str:
+        """Return who asks, "" when nobody has to say. Raises `Refused`."""
         path = scope["path"]
-        try:
-            self._origins.check(scope)
-        except ForeignPage as refusal:
-            return refusal
+        self._origins.check(scope)
         if path in OPEN_PATHS or path.startswith(pages.OPEN_PREFIXES):
-            return None
-        try:
-            self._tokens.check_header(authorization(dict(scope["headers"])))
-        except Unauthenticated as refusal:
-            return refusal
-        return None
+            return ""
+        given = authorization(dict(scope["headers"]))
+        if self._issuer is None:
+            return self._tokens.check_header(given)
+        scheme, _, token = given.partition(" ")
+        if scheme.lower() == "bearer" and token.count(".") == 2:
+            return await asyncio.to_thread(self._issuer.verify, token.strip())
+        if not self._tokens.are_needed:
+            raise Unauthenticated(
+                "a token of the issuer is needed", hint="send `Authorization: Bearer <token>`"
+            )
+        return self._tokens.check_header(given)
+
+
+def _caller(scope: Scope) -> Context:
+    """Return the trace that the request belongs to, so that its span continues it."""
+    return extract({name.decode("latin-1"): v.decode("latin-1") for name, v in scope["headers"]})
+
+
+def _describe(span: Span, scope: Scope, status: int) -> None:
+    if not span.is_recording():
+        return
+    route = _route_name(scope)
+    span.update_name(f"{scope['method']} {route}")
+    span.set_attribute("http.request.method", scope["method"])
+    span.set_attribute("http.route", route)
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        span.set_status(StatusCode.ERROR)
+
+
+def _audit(scope: Scope, who: str, status: int) -> None:
+    """Log a read, without secrets and signs that a reader of the log would obey."""
+    asked = {
+        "who": who or "(nobody)",
+        "method": scope["method"],
+        "path": _SECRETS.mask_text(scope["path"], Findings()),
+        "query": _SECRETS.mask_text(scope["query_string"].decode("latin-1"), Findings(), "query"),
+        "status": status,
+    }
+    _AUDIT.info("read: %s", json.dumps(asked), extra=asked)
 
 
 def _extra(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:

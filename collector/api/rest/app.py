@@ -43,6 +43,7 @@ from collector.clock import Clock, SystemClock
 from collector.config import ApiSettings, is_loopback
 from collector.errors import BadQuestion, CollectorError
 from collector.http.errors import ErrorAnswer, ErrorBody
+from collector.http.oidc import Issuer
 from collector.identity.paths import REQUESTS, request_path
 from collector.query.search.filters import collect_pairs, read_boolean
 from collector.query.service import QueryService
@@ -119,6 +120,8 @@ def build_api(
         Guard,
         tokens=settings.tokens,
         token_file=settings.token_file,
+        issuer=Issuer(settings.oidc) if settings.oidc else None,
+        is_audited=settings.is_audited,
         bind=settings.bind,
         allowed_hosts=settings.allowed_hosts,
         metrics=questions.metrics,
@@ -290,7 +293,7 @@ def _asks(questions: QueryService, workers: Workers, lists: Workers) -> Ask:
 
 def _hosts(settings: ApiSettings) -> list[str]:
     """Return the names of this machine: without tokens no page of another name may ask."""
-    if settings.tokens or settings.token_file or not is_loopback(settings.bind):
+    if settings.tokens or settings.token_file or settings.oidc or not is_loopback(settings.bind):
         return []
     return [f"{name}:{settings.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
 
