@@ -264,7 +264,7 @@ def draw_sources(document: Document, ink: Ink, width: int) -> Iterator[str]:
         return
     now = datetime.now(UTC)
     columns = (
-        text("STREAM", "stream", spare=6),
+        text("STREAM", "stream", spare=3),
         text("SOURCE", "source"),
         Column("LAST SEEN", lambda row: _ago(row.get("last_received"), now), is_whole=True),
         _seconds("LAG P50 S", "lag_p50_ms", spare=2),

@@ -10,6 +10,7 @@ Source: WHATWG HTML, server-sent events.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from starlette.responses import StreamingResponse
 
@@ -58,24 +59,27 @@ class Tails:
         self._readers += 1
         polling = asyncio.create_task(reader.poll(), name="tail")
         stopping = asyncio.create_task(self._stop.wait(), name="tail-stop")
+        running: set[asyncio.Task[Any]] = {polling, stopping}
         try:
             # Something at once: a proxy or a client that waits for the first byte sees it is open.
             yield b": open\n\n"
             while not self._stop.is_set():
                 waiting = asyncio.create_task(reader.wait(), name="tail-wait")
+                running.add(waiting)
                 await asyncio.wait(
-                    {waiting, stopping, polling},
-                    timeout=_KEEP_ALIVE_S,
-                    return_when=asyncio.FIRST_COMPLETED,
+                    running, timeout=_KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
                 )
+                running.discard(waiting)
                 waiting.cancel()
                 yield reader.take() or b": waiting\n\n"
                 if polling.done():
                     return
         finally:
+            # A reader leaves in the middle of anything: no task of its own may outlive it.
             self._readers -= 1
-            polling.cancel()
-            stopping.cancel()
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
 
 class _Reader:

@@ -72,3 +72,21 @@ async def test_a_store_that_is_down_is_told_and_asked_again() -> None:
     assert "the store is down" in text
     await stream.aclose()
     await open_tails.close()
+
+
+@pytest.mark.parametrize("is_reading", [True, False])
+async def test_a_reader_that_leaves_takes_its_tasks_along(is_reading: bool) -> None:
+    """Whether it leaves while it waits or between two events, nothing of it goes on."""
+    open_tails = Tails(asyncio.Event(), every_s=3_600)
+    stream = await stream_of(open_tails, Tail(lambda _: ([], False), ManualClock(0)))
+    assert await anext(stream) == b": open\n\n"
+    if is_reading:
+        reading = asyncio.ensure_future(anext(stream))
+        while not any(task.get_name() == "tail-wait" for task in asyncio.all_tasks()):
+            await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    await stream.aclose()
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("tail")]
+    await open_tails.close()
