@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test lint fmt bench lab chaos fuzz golden proto lock clean
+.PHONY: install demo run test lint fmt bench lab chaos fuzz golden proto lock sbom clean
 
 install: $(STAMP)
 
@@ -59,6 +59,12 @@ proto: install
 	$(BIN)/python -m grpc_tools.protoc -Icollector/wire --python_out=collector/wire --pyi_out=collector/wire $(addprefix collector/wire/,$(addsuffix .proto,gateway_record zipkin jaeger envoy_als))
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
+
+# What the image holds, with versions and hashes, as CycloneDX; the tool stays out of .venv.
+sbom:
+	@$(PYTHON) -m venv build/sbom && build/sbom/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
+	@mkdir -p dist
+	build/sbom/bin/cyclonedx-py requirements deploy/docker/requirements.lock --pyproject pyproject.toml --output-reproducible --of JSON -o dist/hopline.cdx.json
 
 lock:
 	$(BIN)/python -m pip install --quiet pip-tools
