@@ -54,6 +54,18 @@ class CollectorError(Exception):
         self.retry_after_s = retry_after_s
         self.is_counted = False
 
+    def forget_frames(self) -> None:
+        """
+        Let go of the frames that the error came through, when it has come to its end.
+
+        They hold the body of the request, and whoever keeps the error in a variable is one of them:
+        such a circle stays in memory until cycles are looked for.
+        """
+        error: BaseException | None = self
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+
 
 class Refused(CollectorError):
     """The whole envelope is not taken; the sender is told."""

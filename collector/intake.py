@@ -177,6 +177,7 @@ class Intake:
 
     def refuse(self, door: str, source: str, signal: Stream, error: CollectorError) -> None:
         """Count a refused request, once, also when it had not become an envelope yet."""
+        error.forget_frames()
         if error.is_counted:
             return
         error.is_counted = True

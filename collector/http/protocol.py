@@ -35,6 +35,7 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     _head_bytes = 0
+    _silent_bytes = 0
     _is_head_open = False
     _is_offer = False
     _opening: bytes | None = b""
@@ -58,7 +59,12 @@ class HttpProtocol(HttpToolsProtocol):
                 return
             self._opening = None
         self._unset_keepalive_if_required()
+        self._silent_bytes += len(data)
         self._parse(data)
+        if self._silent_bytes > _MAX_HEADER_BYTES:
+            # a line without an end, which the parser gathers: of a head, a trailer, a chunk's size
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if self._is_head_open and self._deadline is None:
             self._set_deadline()
 
@@ -94,7 +100,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._count_head(len(name) + len(value))
         super().on_header(name, value)
 
+    def on_body(self, body: bytes) -> None:
+        self._silent_bytes = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
+        self._silent_bytes = 0
         self._is_head_open = False
         if self._deadline is not None:
             self._unset_deadline()
@@ -103,6 +114,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        self._silent_bytes = 0
         if not self._is_offer:
             super().on_message_complete()
 

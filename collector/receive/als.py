@@ -88,6 +88,7 @@ class AccessLogDoor(RpcHandler):
                 source="envoy",
                 peer=context.peer(),
             )
+            claim.end_turn()
             try:
                 await until_accepted(lambda: self._intake.accept(envelope))
             except CollectorError as exc:

@@ -8,6 +8,7 @@ and does not come costs nobody anything.
 
 import asyncio
 import bisect
+import io
 import itertools
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -35,7 +36,9 @@ _SHARE_RATIO = 2
 # a sender slower than this holds memory that others wait for
 _READ_GRACE_S = 15.0
 _READ_BYTES_PER_S = 64 * 1024
-_INFLATE_STEP_BYTES = 4 * 1024 * 1024
+_INFLATE_STEP_BYTES = 1024 * 1024
+# from here on bodies take turns
+_LARGE_BYTES = 4 * 1024 * 1024
 # isal releases the interpreter lock, but a small body is done before a thread would start
 _THREAD_BYTES = 256 * 1024
 # RFC 8878 asks decoders for 8 MiB; more is only useful for archives
@@ -53,7 +56,8 @@ class Admission:
     A share is what one sender holds, and it is at most half of the room. An eighth of the room is
     kept for small requests. Who finds no room waits, in the order in which the requests began; when
     all that is held belongs to requests that wait, the one that began first goes on. Waiting ends
-    with `Overloaded`.
+    with `Overloaded`. Bodies that are large when inflated take turns, from then until their end, so
+    that their memory does not add up.
     """
 
     def __init__(self, limit_bytes: int, metrics: Metrics) -> None:
@@ -63,6 +67,8 @@ class Admission:
         self._shares: dict[Hashable, _Share] = {}
         self._waiting: list[_Waiter] = []
         self._numbers = itertools.count()
+        self._turn = asyncio.Lock()
+        self.large_one_ended = asyncio.Event()
 
     def claim(self, sender: Hashable = "") -> "Claim":
         """Let a request of *sender* hold bytes, none at first, until the block is left."""
@@ -99,6 +105,23 @@ class Admission:
         self._add(-size)
         self._drop_empty(sender, share)
         self._wake()
+
+    async def wait_for_turn(self) -> None:
+        """Be the one whose large body is worked at; `end_turn` afterwards. Raises `Overloaded`."""
+        try:
+            async with asyncio.timeout(_GROW_WAIT_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise self._overloaded() from None
+
+    def end_turn(self) -> None:
+        """Let the next one begin."""
+        self._turn.release()
+        self.large_one_ended.set()
+
+    def take_at_once(self, claim: "Claim", size: int) -> None:
+        """Hold *size* bytes more for the one whose turn it is: it waits for nobody."""
+        self._grant(_Waiter(claim, size, self._shares.setdefault(claim.sender, _Share())))
 
     def _overloaded(self) -> Overloaded:
         return Overloaded(
@@ -196,6 +219,7 @@ class Claim:
         self.sender = sender
         self.number = number
         self.size = 0
+        self._has_turn = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -205,11 +229,28 @@ class Claim:
 
     async def grow_to(self, size: int) -> None:
         """Hold at least *size* bytes. Raises `Overloaded`."""
-        if size > self.size:
+        if size <= self.size:
+            return
+        if self._has_turn:
+            self._admission.take_at_once(self, size - self.size)
+        else:
             await self._admission.take(self, size - self.size)
+
+    async def take_turn(self) -> None:
+        """Wait until no other large body is worked at. Raises `Overloaded`."""
+        if not self._has_turn:
+            await self._admission.wait_for_turn()
+            self._has_turn = True
+
+    def end_turn(self) -> None:
+        """Let the next large body be worked at, while this one waits for something else."""
+        if self._has_turn:
+            self._has_turn = False
+            self._admission.end_turn()
 
     def release(self) -> None:
         """Hold nothing any more."""
+        self.end_turn()
         size, self.size = self.size, 0
         self._admission.give_back(self.sender, size)
 
@@ -236,7 +277,7 @@ async def read_body(
 
 
 async def _read_all(receive: Receive, claim: Claim, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
+    whole = io.BytesIO()
     size = 0
     # the time that the sender takes; that in which it waits for room is not its own
     left_s = _READ_GRACE_S
@@ -258,9 +299,11 @@ async def _read_all(receive: Receive, claim: Claim, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise _too_large(max_bytes)
         await claim.grow_to(size)
-        chunks.append(chunk)
+        if not message.get("more_body", False) and size == len(chunk):
+            return bytes(chunk)
+        whole.write(chunk)
         if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            return whole.getvalue()
 
 
 async def inflate(body: bytes, encoding: str, claim: Claim, max_bytes: int) -> bytes:
@@ -274,6 +317,8 @@ async def inflate(body: bytes, encoding: str, claim: Claim, max_bytes: int) -> b
         Overloaded: other requests hold all the memory there is. Retryable.
     """
     if encoding in ("", "identity"):
+        if len(body) > _LARGE_BYTES:
+            await claim.take_turn()
         return body
     if encoding not in ENCODINGS:
         raise UnsupportedFormat(
@@ -283,7 +328,8 @@ async def inflate(body: bytes, encoding: str, claim: Claim, max_bytes: int) -> b
     if not body:
         return b""
     reader = _open_reader(body, encoding)
-    chunks: list[bytes] = []
+    # grows in place, and is handed out without a copy
+    inflated = io.BytesIO()
     size = 0
     try:
         while size <= max_bytes:  # one byte above the cap is enough to know
@@ -295,13 +341,15 @@ async def inflate(body: bytes, encoding: str, claim: Claim, max_bytes: int) -> b
             if not chunk:
                 break
             size += len(chunk)
+            if size > _LARGE_BYTES:
+                await claim.take_turn()
             await claim.grow_to(len(body) + size)
-            chunks.append(chunk)
+            inflated.write(chunk)
     except _DAMAGED as exc:
         raise Undecodable(f"the body is not {encoding}: {exc}") from exc
     if size > max_bytes:
         raise _too_large(max_bytes)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return inflated.getvalue()
 
 
 class _Reader(Protocol):

@@ -15,6 +15,7 @@ from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings, Settings
 from collector.http.server import open_http_server
 from collector.intake import Intake
+from collector.receive.allocator import give_memory_back, trim
 from collector.receive.als import AccessLogDoor
 from collector.receive.body import Admission
 from collector.receive.grpc import start_grpc
@@ -29,6 +30,7 @@ _SWITCH_INTERVAL_S = 0.0005
 # requests make thousands of short-lived tuples and no cycles: collect rarely
 _GC_THRESHOLD = 50_000
 _DRAIN_S = 10
+_TRIM_PAUSE_S = 3.0
 
 Door = Callable[
     [ReceiveSettings, Intake, Metrics, Admission, Clock], AbstractAsyncContextManager[None]
@@ -92,6 +94,7 @@ async def run_doors(
     admission = Admission(receive.max_inflight_bytes, metrics)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.set_threshold(_GC_THRESHOLD)
+    give_memory_back()
     async with contextlib.AsyncExitStack() as doors:
         for door in _DOORS:
             await doors.enter_async_context(
@@ -102,4 +105,14 @@ async def run_doors(
         gc.freeze()
         if ready is not None:
             ready()
+        trimming = asyncio.create_task(_trim_after_large_requests(admission))
         await stop.wait()
+        trimming.cancel()
+
+
+async def _trim_after_large_requests(admission: Admission) -> None:
+    while True:
+        await admission.large_one_ended.wait()
+        admission.large_one_ended.clear()
+        await asyncio.to_thread(trim)
+        await asyncio.sleep(_TRIM_PAUSE_S)

@@ -77,8 +77,7 @@ class SpanHttp:
             status, text = 202, describe(receipt)
         except Exception as exc:
             error = exc if isinstance(exc, CollectorError) else _unexpected(exc)
-            if not error.is_counted:
-                self._intake.refuse(self._route.door, self._route.source, Stream.TRACE, error)
+            self._intake.refuse(self._route.door, self._route.source, Stream.TRACE, error)
             status = error.http_status
             text = error.message if not error.hint else f"{error.message} ({error.hint})"
             extra = refusal_headers(error, headers)

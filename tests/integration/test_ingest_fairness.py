@@ -91,6 +91,25 @@ async def test_large_bodies_do_not_refuse_each_other(ingest: IngestProcess) -> N
     assert [answer.status_code for answer in answers] == [200] * 6
 
 
+def test_line_without_an_end_is_cut_off(ingest: IngestProcess) -> None:
+    """A header, a path or a trailer that never ends costs a connection, not memory."""
+    before = ingest.resident_mib()
+    for begin in (
+        b"GET /healthz HTTP/1.1\r\nx: ",
+        b"GET /",
+        b"POST /v1/traces HTTP/1.1\r\ncontent-type: application/x-protobuf\r\n"
+        b"transfer-encoding: chunked\r\n\r\n0\r\nx: ",
+    ):
+        with (
+            socket.create_connection(("127.0.0.1", ingest.http_port), timeout=20) as opened,
+            pytest.raises(OSError, match="reset|Broken pipe"),
+        ):
+            opened.sendall(begin)
+            for _ in range(1000):
+                opened.sendall(b"a" * 65536)
+    assert ingest.peak_mib() - before < 30
+
+
 async def _in_steps(body: bytes) -> AsyncIterator[bytes]:
     # slow enough that all are under way at once
     for at in range(0, len(body), _MIB // 4):

@@ -1,5 +1,6 @@
 """Bombs and floods: refused or taken, but never for more than 200 MiB."""
 
+import asyncio
 import gzip
 import io
 import zlib
@@ -56,6 +57,26 @@ async def test_bomb_over_http(ingest: IngestProcess, encoding: str, build: objec
     answer = await HttpSender().send(ingest, bomb, headers={"content-encoding": encoding})
     assert (answer.http_status, answer.retry_s) == (413, None)
     assert ingest.peak_mib() - before < _ALLOWED_MIB
+
+
+async def test_bombs_at_once_leave_nothing_behind(ingest: IngestProcess) -> None:
+    """Eight bombs at once cost no more than one may, and soon afterwards nothing at all."""
+    before = ingest.resident_mib()
+    bomb = gzip_bomb(_BOMB_BYTES)
+    async with httpx.AsyncClient(timeout=120) as client:
+        answers = await asyncio.gather(*(
+            client.post(
+                f"{ingest.url}/v1/traces",
+                content=bomb,
+                headers={"content-type": "application/x-protobuf", "content-encoding": "gzip"},
+            )
+            for _ in range(8)
+        ))  # fmt: skip
+    assert {answer.status_code for answer in answers} <= {413, 429}
+    assert ingest.peak_mib() - before < _ALLOWED_MIB
+    async with asyncio.timeout(60):
+        while ingest.resident_mib() - before > 60:
+            await asyncio.sleep(0.1)
 
 
 async def test_bomb_over_grpc(ingest: IngestProcess) -> None:
