@@ -101,6 +101,16 @@ def test_logfmt_needs_no_pattern() -> None:
     assert (record.path, record.duration_ns, record.start_ns) == ('/a "b"', 12 * MS, AT_NS)
 
 
+@pytest.mark.parametrize(
+    "before", ["", "[pod/edge-1/edge] ", "<134>1 2026-03-04T05:06:09Z host edge 7 - - "]
+)
+def test_a_moment_before_the_pairs_is_their_time(before: str) -> None:
+    """Loggers write it bare; a shipper's own stands further away."""
+    line = f"{before}2026-03-04T05:06:07.250Z info request type=access status=200 route=x"
+    assert _only(READER, line).start_ns == AT_NS
+    assert _only(READER, line.replace(" info request", "")).start_ns == AT_NS
+
+
 def test_a_text_line_is_read_by_its_pattern_whatever_stands_around() -> None:
     """The end is stamped here, so the start is reckoned; the id is of the line's own part."""
     line = '10.3.0.9 [04/Mar/2026:05:06:07 +0000] "GET /berths?x=1 HTTP/1.1" 204 0.500'
