@@ -22,7 +22,7 @@ from tests.stored import (
     trace_id,
 )
 
-SEGMENTS = 24
+SEGMENTS = 14
 TRACES = 60
 SPANS = 8
 ROOT = Path(__file__).parents[2]
@@ -92,7 +92,7 @@ def test_kill_9_while_loading_leaves_every_row_once(tmp_path: Path) -> None:
     _write_segments(segments)
     moments = random.Random(20)
     kills = 0
-    while kills < 6 and _load_until_killed(data, segments, moments.uniform(0.02, 0.9)):
+    while kills < 4 and _load_until_killed(data, segments, moments.uniform(0.02, 0.9)):
         kills += 1
     while any(segments.iterdir()):
         _load_until_killed(data, segments, 60.0)
