@@ -311,7 +311,8 @@ def _set_context(record: GatewayRecord, flat: FlatRow) -> None:
     """
     inbound = _headers(flat, "requestheaders")
     outbound = _headers(flat, "backendrequestheaders")
-    answered = _headers(flat, "responseheaders")
+    # What the backend answered is what the caller got, if the log does not say otherwise.
+    answered = _headers(flat, "responseheaders") or _headers(flat, "backendresponseheaders")
     if not (inbound or outbound or answered):  # logging them is off until someone turns it on
         _set_kind(record, flat, inbound, answered)
         return

@@ -111,9 +111,11 @@ def _record_id(row: Row, request: Row, answer_headers: Row) -> str:
 
 
 def _header(headers: Row, name: str) -> str:
-    """Return a header that Kong wrote once; its log has their names in lower case."""
+    """Return a header; Kong logs names in lower case, plugins write numbers and lists as such."""
     value = headers.get(name)
-    return value if isinstance(value, str) else ""
+    if isinstance(value, list):
+        value = value[0] if value else ""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def _read_route(record: GatewayRecord, row: Row) -> None:

@@ -207,7 +207,14 @@ def _find_tries(members: Sequence[Node]) -> None:
     for node in reversed(members):
         node.is_caller_side = _is_caller_side(node)
         if node.is_caller_side and node.children:
-            onward = [c for c in node.children if is_waited_for(c) and _leads_onward(node, c)]
+            onward = [
+                child
+                for child in node.children
+                if is_waited_for(child)
+                and _leads_onward(node, child)
+                # Two calls of one lost service are its own, and no tries of its caller.
+                and not is_call_of_lost_service(child)
+            ]
             node.fans_out = len(onward) > 1 or (len(onward) == 1 and onward[0].fans_out)
 
 

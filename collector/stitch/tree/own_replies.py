@@ -16,7 +16,7 @@ from collector.stitch.tree.roles import response_flags
 
 VIA_UPSTREAM = "via_upstream"
 _DETAILS = ("access_log.response_code_details", "response_code_details")
-_FAULT_WORDS = {
+FAULT_WORDS = {
     "aborted": "client_abort",
     "denied": "authorization",
     "rate_limited": "rate_limit",
@@ -93,7 +93,7 @@ def own_reply(node: Node) -> OwnReply | None:
         said = f"{flag.flag} ({flag.name}): {flag.meaning}"
         if details and details != VIA_UPSTREAM:
             said += f"; {details}"
-        class_ = _FAULT_WORDS.get(flag.fault, flag.fault)
+        class_ = FAULT_WORDS.get(flag.fault, flag.fault)
         if flag.flag == "UAEX" and is_helper_down(details, node.status_code):
             return OwnReply("proxy", "unavailable", said, "ENVOY_UAEX", AUTHORIZATION_SERVICE)
         return OwnReply(side, class_, said, f"ENVOY_{flag.flag}")

@@ -43,10 +43,9 @@ _PEER_KEYS = (
     "net.peer.name",
     "http.host",
     "peer.hostname",
-    "network.peer.address",
-    "net.peer.ip",
-    "peer.address",
 )
+_URL_KEYS = ("url.full", "http.url")
+_PEER_ADDRESS_KEYS = ("network.peer.address", "net.peer.ip", "peer.address")
 _DESTINATION_KEYS = (
     "messaging.destination.name",
     "messaging.destination",
@@ -209,7 +208,11 @@ def _identify_app(node: Node, span: Span) -> None:
     # Without a kind a span that names its peer is a call, as Zipkin takes it.
     if span.kind in _CLIENT_KINDS or (span.kind == "Unspecified" and "peer.service" in attributes):
         node.side = "client"
-        node.callee = _first_of(attributes, _PEER_KEYS)
+        node.callee = (
+            _first_of(attributes, _PEER_KEYS)
+            or _host_of(_first_of(attributes, _URL_KEYS))
+            or _first_of(attributes, _PEER_ADDRESS_KEYS)
+        )
         system = dependency_system(attributes)
         if span.kind == "Producer":
             node.callee = broker_name(attributes)
@@ -241,6 +244,13 @@ def _first_of(attributes: Mapping[str, str], keys: Sequence[str]) -> str:
         if text := attributes.get(key):
             return text
     return ""
+
+
+def _host_of(url: str) -> str:
+    authority = url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return authority.partition(":")[0]
 
 
 def _instance(attributes: Mapping[str, str], resource: Mapping[str, str]) -> str:

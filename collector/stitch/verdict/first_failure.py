@@ -108,8 +108,8 @@ def failing_below(node: Node, hops: Sequence[HopDraft]) -> Node | None:
     Return the failure below *node* that it ended with.
 
     A call that says nothing of how it ended is looked through. What failed before the last failure
-    began was dealt with, or that would not have begun; of those side by side the first counts.
-    Tries that a later try made good do not.
+    began was dealt with, or that would not have begun, unless *node* ends with its words; of those
+    side by side the first counts. Tries that a later try made good do not.
     """
     failing: list[Node] = []
     waiting = list(node.children)
@@ -121,6 +121,9 @@ def failing_below(node: Node, hops: Sequence[HopDraft]) -> Node | None:
             waiting.extend(child.children)
     if not failing:
         return None
+    told = _message_of(node).lower()
+    quoted = [c for c in failing if _message_of(c) and _message_of(c).lower() in told]
+    failing = quoted or failing
     last = max(failing, key=lambda c: (c.start, c.order()))
     fatal = [child for child in failing if child.end > last.start or child is last]
     return min(fatal, key=lambda c: (c.end, c.order()))

@@ -10,12 +10,14 @@ import re
 from collections.abc import Mapping
 
 from collector.attributes import GRPC_MESSAGE, HANDLED_ERRORS
+from collector.decode.envoy.response_flags import primary_flag
 from collector.model import GatewayRecord
 from collector.stitch.time.timeouts import is_abandoned
 from collector.stitch.timeline import Verdict
 from collector.stitch.tree.nodes import Node
 from collector.stitch.tree.own_replies import (
     AUTHORIZATION_SERVICE,
+    FAULT_WORDS,
     VIA_UPSTREAM,
     called_nobody,
     is_helper_down,
@@ -37,6 +39,8 @@ _DENIED = re.compile(
 _ROUTING = re.compile(r"operation.?not.?found|no.?route|not.?found|no.?match", re.I)
 # A required header that the caller did not send: a policy's word, not a route's.
 _HEADER = re.compile(r"header", re.I)
+_FAILED = 500
+_LIMIT_SERVICE = "rate limit service"
 _CLASS_OF_STATUS = {
     401: "authentication",
     403: "authorization",
@@ -77,6 +81,8 @@ def judge_gateway(node: Node) -> Verdict | None:
         return _verdict(
             "gateway", node.service, "timeout", record, 0.9, "GATEWAY_TIMEOUT", "gateway"
         )
+    if (flagged := _judge_flag(node, record)) is not None:
+        return flagged
     if (class_ := _class_of_way(said)) and not _was_reached(node, record):
         component = backend_of(record)
         return _verdict("network", component, class_, record, 0.9, "BACKEND_UNREACHABLE", "")
@@ -131,6 +137,25 @@ def said_by_record(node: Node) -> tuple[str, ...]:
 def class_of_status(status: int | None, otherwise: str) -> str:
     """Return what a gateway's status stands for when it answered by itself."""
     return _CLASS_OF_STATUS.get(status or 0, otherwise)
+
+
+def _judge_flag(node: Node, record: GatewayRecord) -> Verdict | None:
+    """Judge an Envoy that answered by itself by the flag that it logged, as its span would be."""
+    if _was_reached(node, record) or (record.status is not None and record.status < _FAILED):
+        return None
+    flag = primary_flag(record.attributes.get("envoy.response_flags", "").split(","))
+    if flag is None or flag.fault == "retries_exhausted":
+        return None
+    if flag.flag == "RLSE":
+        return _verdict("dependency", _LIMIT_SERVICE, "unavailable", record, 0.9, "HELPER_DOWN", "")
+    side, class_ = flag.side_of(record.status), FAULT_WORDS.get(flag.fault, flag.fault)
+    if side == "upstream":
+        return _verdict(
+            "network", backend_of(record), class_, record, 0.9, "BACKEND_UNREACHABLE", ""
+        )
+    if side == "proxy":
+        return _verdict("gateway", node.service, class_, record, 0.9, "GATEWAY_FLAG", "gateway")
+    return None
 
 
 def _is_helper_down(record: GatewayRecord) -> bool:

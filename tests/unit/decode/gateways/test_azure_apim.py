@@ -212,3 +212,13 @@ def test_graphql_operation_is_named(body: str, name: str, kind: str) -> None:
     assert record.kind == "graphql"
     assert record.attributes.get("graphql.operation.name", "") == name
     assert record.attributes.get("graphql.operation.type", "") == kind
+
+
+def test_a_grpc_status_of_the_backend_counts_where_only_that_is_logged() -> None:
+    """The caller's headers say more; without them nobody says that the gateway changed it."""
+    failed = _row(BackendResponseHeaders={"grpc-status": "14"})
+    [record] = decode_rows("ApiManagementGatewayLogs", [failed]).records
+    assert (record.kind, record.is_error) == ("grpc", True)
+    mended = _row(BackendResponseHeaders={"grpc-status": "14"}, ResponseHeaders={"via": "shop"})
+    [record] = decode_rows("ApiManagementGatewayLogs", [mended]).records
+    assert not record.is_error

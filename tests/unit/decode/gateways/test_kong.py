@@ -42,3 +42,16 @@ def test_tokens_are_found_under_the_names_of_every_version(ai: dict[str, Any]) -
     assert attributes["gen_ai.usage.input_tokens"] == "28"
     assert attributes["gen_ai.usage.output_tokens"] == "20"
     assert attributes["gen_ai.request.model"] == "small"
+
+
+@pytest.mark.parametrize("written", ["14", 14, ["14"]])
+def test_a_grpc_status_counts_however_a_plugin_wrote_the_header(written: object) -> None:
+    """Lua's own number, or a header that came more than once."""
+    row = {
+        "started_at": 1_767_225_600_000,
+        "latencies": {"request": 30},
+        "request": {"id": "9" * 32, "method": "POST", "uri": "/a", "url": "http://a.example/a"},
+        "response": {"status": 200, "headers": {"grpc-status": written}},
+    }
+    [record] = get_adapter("kong").decode(json.dumps(row).encode()).records
+    assert (record.kind, record.is_error) == ("grpc", True)

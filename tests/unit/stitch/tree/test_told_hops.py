@@ -141,3 +141,41 @@ def test_a_sidecar_is_no_other_service() -> None:
     out = trace.sidecar_out("orders", "stock", 6, 78, call)
     trace.sidecar_in("stock", 8, 70, out)
     assert picture(told(trace)) == ["service orders", "  service stock.shop"]
+
+
+@pytest.mark.parametrize("named", [{}, {"server.address": "bar"}])
+def test_two_calls_of_a_service_whose_server_span_was_lost_are_its_own(
+    named: dict[str, str],
+) -> None:
+    """They are no tries of its caller's call, whether or not that says whom it called."""
+    trace = TraceBuilder()
+    foo = trace.span("foo", 0, 100, None, "Server")
+    call = trace.span("foo", 5, 90, foo, "Client", attributes=named)
+    trace.span("baz", 12, 20, trace.span("bar", 10, 30, call, "Client"), "Server")
+    trace.span("bar", 50, 30, call, "Client", attributes={"db.system": "postgresql"})
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert picture(timeline) == [
+        "service foo",
+        "  service bar inferred",
+        "    service baz",
+        "    dependency postgresql inferred",
+    ]
+    assert not timeline.acts
+
+
+@pytest.mark.parametrize(
+    ("url", "callee"),
+    [
+        ("https://shop.example/api?next=http://other.example", "shop.example"),
+        ("http://me:secret@shop.example:8443/api", "shop.example"),
+        ("http://[2001:db8::7]:8080/", "2001:db8::7"),
+    ],
+)
+def test_a_call_that_only_says_its_url_is_of_the_host_in_it(url: str, callee: str) -> None:
+    """A browser's span has no peer's name; it did not call itself."""
+    trace = TraceBuilder()
+    page = trace.span("browser", 0, 100, name="load")
+    trace.span("browser", 5, 50, page, "Client", attributes={"http.url": url})
+    assert (
+        picture(stitch([], trace.spans, now_ns=LONG_AFTER))[1] == f"  dependency {callee} inferred"
+    )

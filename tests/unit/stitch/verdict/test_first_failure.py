@@ -295,3 +295,32 @@ def test_the_hop_that_held_everybody_up_is_named_not_the_first_one() -> None:
     verdict = stitch([known], trace.spans, now_ns=LONG_AFTER).verdict
     assert verdict.component == "shop-apim"
     assert "385 ms of it for bank.example, which took 880 ms" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("message", "component"),
+    [("order failed: Deadlock detected", "postgresql"), ("order failed", "alerts"), ("", "alerts")],
+)
+def test_the_failure_whose_words_the_service_ends_with_is_the_one(
+    message: str, component: str
+) -> None:
+    """A last call that fails as well, to tell somebody of the failure, does not take its place."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 100, kind="Server", status_message=message, **FAILED)
+    query = {"db.system": "postgresql"}
+    trace.span(
+        "shop",
+        10,
+        80,
+        shop,
+        "Client",
+        status="Error",
+        status_message="deadlock detected",
+        attributes=query,
+    )
+    alert = {"server.address": "alerts"}
+    trace.span(
+        "shop", 91, 5, shop, "Client", status="Error", status_message="refused", attributes=alert
+    )
+    verdict = stitch([], trace.spans, now_ns=LONG_AFTER).verdict
+    assert verdict.component == component

@@ -90,6 +90,23 @@ def test_a_gateways_reason_decides_who_and_what(fields: dict[str, Any], expected
     assert fields["error_reason"] in told(**fields).verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("UPE", "network backend protocol"),
+        ("LH", "network backend unhealthy"),
+        ("UO", "network backend overload"),
+        ("OM", "gateway shop-apim overload"),
+        ("LR", "gateway shop-apim reset"),
+        ("NC", "gateway shop-apim routing"),
+        ("RLSE", "dependency rate limit service unavailable"),
+    ],
+)
+def test_a_flag_in_a_record_says_the_same_as_in_a_span(flag: str, expected: str) -> None:
+    """Which end of the proxy failed, and how, is the flag's to say."""
+    assert judged(status=503, attributes={"envoy.response_flags": flag}) == expected
+
+
 def test_a_refusal_is_surely_the_gateways_only_if_it_called_nobody() -> None:
     """A format without backend columns does not say who answered 404."""
     surely = told(status=404, attempts=0).verdict
