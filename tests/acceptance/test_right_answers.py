@@ -439,3 +439,75 @@ def test_the_headline_names_who_held_everybody_up(sender: Sender) -> None:
     )
     verdict = sender.timeline(id_, spans=3)["verdict"]
     assert "of it for bank.example" in verdict["reason"]
+
+
+def apim_row(sender: Sender, id_: str, after_ms: int, status: int, **more: Any) -> dict[str, Any]:
+    """Return a row of API Management for a request of 60 ms."""
+    return {
+        "TimeGenerated": sender.moment(after_ms),
+        "CorrelationId": id_,
+        "IsRequestSuccess": status < 400,
+        "TotalTime": 60,
+        "BackendTime": 56,
+        "ClientTime": 0,
+        "ResponseCode": status,
+        "BackendResponseCode": status,
+        **more,
+    }
+
+
+def test_a_header_that_was_sent_twice_makes_two_requests(sender: Sender) -> None:
+    """A client tries again with its first header: each record keeps its span and its verdict."""
+    caller = secrets.token_hex(8)
+    sent = {"traceparent": f"00-{sender.trace_id}-{caller}-01"}
+    headers = {"RequestHeaders": sent, "BackendRequestHeaders": sent}
+    ids = [str(uuid.uuid4()) for _ in range(2)]
+    for at, status in ((0, 503), (300, 200)):
+        told = {"http.response.status_code": status}
+        error = "no stock" if status == 503 else None
+        sender.span("orders", at + 3, 50, caller, attributes=told, error=error)
+    sender.send()
+    rows = [apim_row(sender, ids[n], 300 * n, (503, 200)[n], **headers) for n in range(2)]
+    sender.push("azure-apim", *rows)
+    failed, good = (sender.timeline(id_, spans=2) for id_ in ids)
+    assert [len(timeline["spans"]) for timeline in (failed, good)] == [2, 2]
+    assert (failed["status"], failed["verdict"]["component"]) == (503, "orders")
+    assert (good["status"], good["verdict"]["layer"]) == (200, "none")
+
+
+def test_what_the_gateway_answered_is_no_gap_of_the_mesh(sender: Sender) -> None:
+    """A refused request is neither joined nor unjoined, and is told as answered at the gateway."""
+    id_, api = str(uuid.uuid4()), f"closed-{secrets.token_hex(3)}"
+    refused = {"BackendTime": 0, "BackendResponseCode": None, "ApiId": api}
+    reason = {"LastErrorReason": "TokenExpired", "LastErrorSection": "inbound"}
+    sender.push("azure-apim", apim_row(sender, id_, 0, 401, **refused, **reason))
+    assert sender.timeline(id_)["answered_at_gateway"] is True
+    assert sender.row(api=api)["joined"] is None
+    assert any("answered at the gateway" in text for text in sender.told(id_))
+
+
+def test_siblings_of_a_lost_parent_call_nobody(sender: Sender) -> None:
+    """Two services name one span that never came, inside a request whose root is known."""
+    web = sender.span("web", 0, 200)
+    lost = secrets.token_hex(8)
+    sender.span("catalog", 10, 120, lost)
+    sender.span("reviews", 15, 90, lost, error="no pages")
+    sender.send()
+    hops = sender.timeline(spans=3)["hops"]
+    assert {hop["service"]: hop["parent"] for hop in hops} == {
+        "web": -1,
+        "catalog": 0,
+        "reviews": 0,
+    }
+    assert web.span_id
+
+
+def test_who_began_is_a_hop_and_so_is_a_service_whose_span_was_lost(sender: Sender) -> None:
+    """A nightly job calls the ledger, whose server span is lost, and which calls the archive."""
+    call = sender.span("nightly", 0, 100, kind="client", attributes={"server.address": "ledger"})
+    inner = sender.span("ledger", 10, 80, call.span_id.hex(), "client")
+    sender.span("archive", 12, 70, inner.span_id.hex())
+    sender.send()
+    hops = sender.timeline(spans=3)["hops"]
+    drawn = [(hop["service"], hop["parent"], hop["inferred"]) for hop in hops]
+    assert drawn == [("nightly", -1, False), ("ledger", 0, True), ("archive", 1, False)]

@@ -18,6 +18,7 @@ class RecordSink:
         self._rows: list[dict[str, Any]] = []
         self._late: list[dict[str, Any]] = []
         self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
 
     def add(self, row: dict[str, Any], *, is_late: bool) -> None:
         """Take a row; it is posted within a third of a second, unless it is late."""
@@ -29,9 +30,10 @@ class RecordSink:
 
     async def stop(self) -> None:
         """Post what is left, and nothing after that."""
+        self._is_stopping = True
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            # Not cancelled: the rows that it is posting would be lost.
+            await self._task
         await self.release()
 
     async def release(self) -> None:
@@ -41,7 +43,7 @@ class RecordSink:
             await self._post(rows)
 
     async def _flush_forever(self) -> None:
-        while True:
+        while not self._is_stopping:
             await asyncio.sleep(_FLUSH_S)
             rows, self._rows = self._rows, []
             if rows:
