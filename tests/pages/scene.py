@@ -349,15 +349,22 @@ class Scene:
 
 
 def build_scene(now_ns: int, requests: int = 120, wide_spans: int = 10_000) -> Scene:
-    """Return the scene as of *now_ns*; the ordinary requests fill the last fifty minutes."""
+    """
+    Return the scene as of *now_ns*; the ordinary requests fill the last fifty minutes.
+
+    Some of them are slow: all that one consumer sends. Half way a revision comes out.
+    """
     chance = random.Random(20)
     told = []
     for number in range(requests):
         operation = "list-items" if number % 3 else "place-order"
         start_ns = now_ns - 50 * MINUTE + number * 48 * MINUTE // requests
-        is_slow = operation == "place-order" and number % 9 == 0
+        is_slow = operation == "place-order" and number % 6 == 0
         root = ordinary(chance, operation, 400.0 + chance.random() * 300 if is_slow else 0.0)
-        told.append(with_record(chance, start_ns, root, operation))
+        given = {"ApiRevision": "2" if number < requests // 2 else "3"}
+        if is_slow:
+            given["ApimSubscriptionId"] = "team-batch"
+        told.append(with_record(chance, start_ns, root, operation, **given))
     failing = ordinary(chance, "place-order")
     _fail(failing)
     refused = gateway_row(

@@ -25,6 +25,9 @@ PAGES = (
     "outcomes",
     "sources",
     "compare",
+    "slow",
+    "map",
+    "changes",
     "requests",
     "requests, none found",
     "request",
@@ -51,6 +54,9 @@ _DRAWN = {
     "doctor": ".finding-card",
     "sources": ".card:nth-of-type(2)",
     "compare": ".pairs",
+    "slow": ".sets",
+    "map": ".map-node, .state-nothing",
+    "changes": ".change, .state-nothing",
 }
 _STICKING_OUT = """
 () => [...document.querySelectorAll('body *')].filter(node => {
@@ -69,12 +75,14 @@ _STICKING_OUT = """
 def address(name: str, scene: Scene) -> tuple[str, dict[str, str]]:
     """Return the page and the parameters that *name* stands for."""
     kind, _, detail = name.partition(", ")
-    if kind in ("home", "doctor", "outcomes", "sources"):
+    if kind in ("home", "doctor", "outcomes", "sources", "map", "changes"):
         return kind if kind != "home" else "", {}
     if kind == "requests":
         return "requests", {"api": "nobody"} if detail == "none found" else {}
     if kind == "compare":
         return "compare", {"a": scene.slowest.id}
+    if kind == "slow":
+        return "slow", {"slower_than_ms": "300"}
     if kind == "docs":
         return "docs", {}
     requests = {"refused": scene.refused, "hostile": scene.hostile}

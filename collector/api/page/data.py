@@ -74,6 +74,12 @@ def build_page_routes(questions: QueryService, workers: Workers, doors: DoorSett
         }
         return Response(orjson.dumps(body), media_type=_JSON)
 
+    @router.get("/api/page/heat")
+    async def heat(request: Request) -> Response:
+        pairs = request.query_params.multi_items()
+        body = await workers.run(lambda: encode(questions.reports.heat(pairs)))
+        return Response(body, media_type=_JSON)
+
     @router.get("/api/page/span")
     async def span(request: Request) -> Response:
         given = collect_pairs(request.query_params.multi_items(), ("id", "as_of", "raw", "span"))

@@ -81,6 +81,12 @@ export function count(value) {
   return value === null || value === undefined ? "–" : value.toLocaleString("en-US");
 }
 
+/** A rate with the digits that count. @param {number} perSecond */
+export function rate(perSecond) {
+  if (perSecond === 0) return "0";
+  return perSecond >= 10 ? perSecond.toFixed(0) : perSecond >= 0.1 ? perSecond.toFixed(1) : perSecond.toPrecision(1);
+}
+
 /** @param {number} number @param {string} one @param {string} [many] */
 export function plural(number, one, many = one + "s") {
   return count(number) + " " + (number === 1 ? one : many);

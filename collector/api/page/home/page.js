@@ -1,6 +1,6 @@
 // The first page: what is wrong now, which API is worst, which requests to look at.
 
-import { link } from "../address.js";
+import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
 import { html } from "../html.js";
 import { judge, nameOf as sourceName } from "../lists/sources.js";
@@ -9,7 +9,7 @@ import { Status } from "../parts/values.js";
 import { nameOf } from "../search/rows.js";
 import { DEFAULT_START, Times, readRange } from "../search/times.js";
 import { Head, useZone } from "../shell.js";
-import { Text, ago, clock, count, durationMs, percent, plain, plural } from "../text.js";
+import { Text, ago, clock, count, durationMs, percent, plain, plural, rate } from "../text.js";
 import { FirstSteps } from "./first_steps.js";
 
 const LISTED = 8;
@@ -20,7 +20,8 @@ export function Page({ params }) {
   const sources = useAnswer("api/v1/sources", {}, { everyMs: 4_000 });
   const isEmpty = sources.data && sources.data.sources.every((/** @type {any} */ each) => !each.rows && !each.accepted);
   const everyMs = isEmpty ? 3_000 : 20_000;
-  const apis = useAnswer("api/v1/apis", times, { everyMs });
+  const isByApi = params.by === "api";
+  const apis = useAnswer("api/v1/apis", { ...times, group_by: isByApi ? "" : "operation" }, { everyMs });
   const slowest = useAnswer("api/v1/requests", { ...times, limit: LISTED }, { everyMs });
   const failed = useAnswer("api/v1/requests", { ...times, limit: LISTED, error: "true", order: "-start" }, { everyMs });
   const failure = sources.failure || apis.failure;
@@ -47,9 +48,10 @@ export function Page({ params }) {
   </div>`;
 }
 
-/** Errors weigh most, then the slow tail. @param {any[]} apis */
+/** Errors weigh most, then what became slower, then the slow tail. @param {any[]} apis */
 function sortWorst(apis) {
-  return [...apis].sort((a, b) => b.error_ratio - a.error_ratio || b.p95_ms - a.p95_ms);
+  const slower = (/** @type {any} */ api) => Number((api.changes || []).some((/** @type {any} */ each) => each.p95 && each.p95.significant && each.p95.delta_ms > 0));
+  return [...apis].sort((a, b) => b.error_ratio - a.error_ratio || slower(b) - slower(a) || (b.p95_ms || 0) - (a.p95_ms || 0));
 }
 
 /**
@@ -76,24 +78,56 @@ function Strip({ sources, doctor, params }) {
       : findings.length ? html`<span>${word(findings[0])}${findings.length > 1 ? `, and ${findings.length - 1} more` : ""}</span>` : "nothing breaks context or timings"}</a></div>`;
 }
 
+/** Where time goes, from the caller inwards, each with its colour. */
+const SHARES = [["client", "client", "Client"], ["gateway", "gateway", "Gateway"], ["network", "network", "Network"], ["mesh", "proxy", "Mesh"],
+  ["application", "app", "Applications"], ["dependency", "dependency", "Dependencies"], ["unexplained", "unexplained", "Unexplained"]];
+const MOST_APIS = 15;
+const AGAINST = /** @type {Record<string, string>} */ ({ previous: "just before", day: "a day ago", week: "a week ago" });
+
 /** @param {{apis: any[], params: Record<string, string>}} props */
 function Apis({ apis, params }) {
-  const slowest = Math.max(1, ...apis.map((api) => api.p99_ms));
+  const isByApi = params.by === "api";
+  const isLong = apis.length > MOST_APIS && params.all !== "1";
+  const slowest = Math.max(1, ...apis.map((api) => api.p99_ms || 0));
   const times = { start: params.start, end: params.end };
-  return html`<section class="card is-drawn apis"><div class="grid-scroll" tabindex="0" role="region" aria-label="APIs, the worst first"><table class="grid"><thead><tr><th>API</th><th class="n">Requests</th><th class="n">a second</th><th class="n">Failed</th>
-      <th class="wide">Half · 95 % · 99 % took at most</th><th class="n">Joined</th></tr></thead>
-    <tbody>${apis.map((api) => html`<tr>
-      <td><a href=${link("requests", { ...times, api: api.api, gateway: api.gateway })}><strong><${Text}>${api.api || "without a name"}<//></strong></a> <span class="quiet"><${Text}>${api.gateway}<//></span></td>
-      <td class="n">${count(api.requests)}</td><td class="n">${rate(api.requests_per_s)}</td>
-      <td class="n">${api.errors ? html`<a class="bad" href=${link("requests", { ...times, api: api.api, gateway: api.gateway, error: "true" })}>${percent(api.error_ratio)}</a>` : html`<span class="quiet">0 %</span>`}</td>
-      <td class="wide"><span class="spread-line" aria-hidden="true"><span class="spread-99" style=${{ width: (api.p99_ms / slowest) * 100 + "%" }}></span><span class="spread-95" style=${{ width: (api.p95_ms / slowest) * 100 + "%" }}></span><span class="spread-50" style=${{ width: (api.p50_ms / slowest) * 100 + "%" }}></span></span>
-        <span class="spread-text">${durationMs(api.p50_ms)} · ${durationMs(api.p95_ms)} · <strong>${durationMs(api.p99_ms)}</strong></span></td>
-      <td class="n">${percent(api.join_coverage)}</td></tr>`)}</tbody></table></div></section>`;
+  const only = (/** @type {any} */ api) => ({ ...times, gateway: api.gateway, api: api.api, operation: (api.groups || {}).operation });
+  return html`<section class="card is-drawn apis"><header class="row spread"><h2>The worst first</h2>
+      <div class="segments" role="group" aria-label="Rows">${[["", "Operations"], ["api", "APIs"]].map(([value, label]) => html`<button type="button" aria-pressed=${(params.by || "") === value} onClick=${() => change({ by: value }, { step: true })}>${label}</button>`)}</div></header>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label="APIs, the worst first"><table class="grid stacks"><thead><tr><th>${isByApi ? "API" : "Operation"}</th><th class="n">Requests</th><th class="n">a second</th><th class="n">Failed</th>
+      <th class="wide">Half · 95 % · 99 % took at most</th><th class="n">95 % changed</th><th class="shares-cell">Where time goes</th><th class="n">Joined</th></tr></thead>
+    <tbody>${(isLong ? apis.slice(0, MOST_APIS) : apis).map((api) => html`<tr>
+      <td><a href=${link("requests", only(api))}><strong><${Text}>${(api.groups || {}).operation || api.api || "without a name"}<//></strong></a> <span class="quiet"><${Text}>${isByApi ? api.gateway : api.api}<//></span></td>
+      <td class="n" data-label="requests">${count(api.requests)}</td><td class="n" data-label="a second">${rate(api.requests_per_s)}</td>
+      <td class="n" data-label="failed">${api.errors ? html`<a class="bad" href=${link("requests", { ...only(api), error: "true" })}>${percent(api.error_ratio)}</a>` : html`<span class="quiet">0 %</span>`}<${Moved} changes=${api.changes} of="error_ratio" /></td>
+      <td class="wide" data-label="half · 95 % · 99 % took at most"><span class="spread-line" aria-hidden="true"><span class="spread-99" style=${{ width: ((api.p99_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-95" style=${{ width: ((api.p95_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-50" style=${{ width: ((api.p50_ms || 0) / slowest) * 100 + "%" }}></span></span>
+        <span class="spread-text">${durationMs(api.p50_ms)} · <a href=${link("slow", only(api))} title="Why are they slow?">${durationMs(api.p95_ms)}</a> · <strong>${durationMs(api.p99_ms)}</strong></span></td>
+      <td class="n" data-label="changed"><${Moved} changes=${api.changes} of="p95" /></td>
+      <td class="shares-cell" data-label="where time goes"><${Shares} shares=${api.shares} /></td>
+      <td class="n" data-label="joined">${percent(api.join_coverage)}</td></tr>`)}</tbody></table></div>
+    <div class="legend">${SHARES.map(([, layer, label]) => html`<span><span class=${"dot fill-" + layer}></span>${label}</span>`)}
+      ${apis.length > MOST_APIS && html`<button type="button" class="plain map-count" onClick=${() => change({ all: isLong ? "1" : "" })}>${isLong ? `${MOST_APIS} of ${apis.length} shown: show all` : "Show the worst"}</button>`}</div></section>`;
 }
 
-/** @param {number} perSecond */
-function rate(perSecond) {
-  return perSecond >= 10 ? perSecond.toFixed(0) : perSecond >= 0.1 ? perSecond.toFixed(1) : perSecond.toFixed(3);
+/**
+ * How a number moved against an earlier range, where that is more than chance.
+ * @param {{changes: any[] | undefined, of: "p95" | "error_ratio"}} props
+ */
+function Moved({ changes, of }) {
+  const found = (changes || []).map((each) => ({ against: each.against, shift: each[of] })).filter(({ shift }) => shift && shift.significant);
+  if (!found.length) return of === "p95" ? html`<span class="quiet" title="no difference that is more than chance">${changes && changes.length ? "as before" : "–"}</span>` : null;
+  const { against, shift } = found[0];
+  const delta = of === "p95" ? shift.delta_ms : shift.delta;
+  const said = of === "p95" ? durationMs(Math.abs(delta)) : percent(Math.abs(delta));
+  const title = found.map((each) => `${AGAINST[each.against] || each.against}: ${of === "p95" ? durationMs(each.shift.before_ms) : percent(each.shift.before)}`).join(", ");
+  return html` <span class=${"moved " + (delta > 0 ? "bad" : "good")} title=${title}>${delta > 0 ? "▲" : "▼"} ${said}<span class="offscreen">${delta > 0 ? "more" : "less"} than ${AGAINST[against] || against}</span></span>`;
+}
+
+/** @param {{shares: Record<string, number> | null | undefined}} props */
+function Shares({ shares }) {
+  if (!shares) return html`<span class="quiet">not known</span>`;
+  const parts = SHARES.filter(([name]) => shares[name] > 0);
+  return html`<span class="shares-bar" role="img" aria-label=${parts.map(([name, , label]) => `${label} ${percent(shares[name])}`).join(", ")}>${parts.map(([name, layer, label]) => html`
+    <span class=${"fill-" + layer} title=${`${label}: ${percent(shares[name])}`} style=${{ "flex-grow": shares[name] }}></span>`)}</span>`;
 }
 
 /** @param {{title: string, found: any, to: string}} props */
@@ -113,6 +147,6 @@ function Short({ title, found, to }) {
 
 /** @param {any[]} apis */
 function asMarkdown(apis) {
-  const lines = apis.map((api) => `| ${[api.gateway, api.api, api.requests, percent(api.error_ratio), durationMs(api.p50_ms), durationMs(api.p95_ms), durationMs(api.p99_ms), percent(api.join_coverage)].map((value) => plain(value).replace(/\|/g, "\\|")).join(" | ")} |`);
-  return ["| gateway | API | requests | failed | p50 | p95 | p99 | joined |", "|---|---|---|---|---|---|---|---|", ...lines, "", `From ${location.href}`, ""].join("\n");
+  const lines = apis.map((api) => `| ${[api.gateway, api.api, (api.groups || {}).operation || "", api.requests, percent(api.error_ratio), durationMs(api.p50_ms), durationMs(api.p95_ms), durationMs(api.p99_ms), percent(api.join_coverage)].map((value) => plain(value).replace(/\|/g, "\\|")).join(" | ")} |`);
+  return ["| gateway | API | operation | requests | failed | p50 | p95 | p99 | joined |", "|---|---|---|---|---|---|---|---|---|", ...lines, "", `From ${location.href}`, ""].join("\n");
 }

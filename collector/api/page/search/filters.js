@@ -18,15 +18,19 @@ const FIXED = [
   ["error", "true"], ["status_class", "5xx"], ["status_class", "4xx"], ["joined", "false"], ["state", "provisional"],
 ];
 const MOST = 12;
+/** What a typed text can stand for where texts are not searched for. */
+const TYPED = ["api", "service", "operation", "consumer"];
 
 /** @typedef {{name: string, value: string, rows: number}} Suggestion */
 
+const ALL = Object.keys(FILTERS);
+
 /**
- * Return the parameters of the search in an address.
- * @param {Record<string, string>} params @returns {Record<string, string>}
+ * Return the filters in an address, of those in *names*.
+ * @param {Record<string, string>} params @param {string[]} [names] @returns {Record<string, string>}
  */
-export function readFilters(params) {
-  return Object.fromEntries(Object.entries(params).filter(([name, value]) => Object.hasOwn(FILTERS, name) && value));
+export function readFilters(params, names = ALL) {
+  return Object.fromEntries(Object.entries(params).filter(([name, value]) => names.includes(name) && value));
 }
 
 /**
@@ -73,9 +77,9 @@ function looksLikeId(text) {
   return /^[0-9a-f]{16,32}$/i.test(text) || /^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(text) || /^00-[0-9a-f]{32}-/i.test(text);
 }
 
-/** @param {{params: Record<string, string>, rows: any[], apis: any[]}} props */
-export function Filters({ params, rows, apis }) {
-  const filters = readFilters(params);
+/** @param {{params: Record<string, string>, rows: any[], apis: any[], names?: string[]}} props */
+export function Filters({ params, rows, apis, names = ALL }) {
+  const filters = readFilters(params, names);
   const [text, setText] = useState("");
   const [isOpen, setOpen] = useState(false);
   const [at, setAt] = useState(0);
@@ -85,9 +89,9 @@ export function Filters({ params, rows, apis }) {
   const suggestions = useMemo(() => {
     const matching = known.filter(({ name, value }) => filters[name] !== value
       && (`${FILTERS[name]} ${value}`.toLowerCase().includes(wanted)));
-    const asText = wanted ? [{ name: "q", value: text.trim(), rows: 0 }] : [];
-    return [...understand(text.trim()), ...matching.slice(0, MOST), ...asText];
-  }, [known, wanted, JSON.stringify(filters)]);
+    const asText = (wanted ? names.includes("q") ? ["q"] : TYPED : []).map((name) => ({ name, value: text.trim(), rows: 0 }));
+    return [...understand(text.trim()), ...matching.slice(0, MOST), ...asText].filter(({ name }) => names.includes(name));
+  }, [known, wanted, names, JSON.stringify(filters)]);
   const use = (/** @type {Suggestion} */ { name, value }) => {
     const other = name === "status" ? { status_class: "" } : name === "status_class" ? { status: "" } : {};
     change({ ...other, [name]: value, cursor: "", limit: "" }, { step: true });
@@ -118,7 +122,7 @@ export function Filters({ params, rows, apis }) {
       <${Icon} name="filter" />
       <input class="input" ref=${field} role="combobox" aria-label="Add a filter" aria-expanded=${isOpen && suggestions.length > 0} aria-controls="suggestions"
         aria-autocomplete="list" aria-activedescendant=${isOpen && suggestions[at] ? "suggestion-" + at : undefined}
-        autocomplete="off" spellcheck=${false} maxlength="512" placeholder="Filter: a service, 504, 5xx, > 500ms, any text …" value=${text}
+        autocomplete="off" spellcheck=${false} maxlength="512" placeholder=${names.includes("q") ? "Filter: a service, 504, 5xx, > 500ms, any text …" : "Filter: an API, a service, 5xx …"} value=${text}
         onFocus=${() => setOpen(true)} onClick=${() => setOpen(true)} onKeyDown=${onKey}
         onInput=${(/** @type {any} */ event) => { setText(event.target.value); setOpen(true); setAt(0); }} />
       <ul class="suggestions" id="suggestions" role="listbox" aria-label="Filters" hidden=${!isOpen || !suggestions.length}>

@@ -1,8 +1,9 @@
 // Finding requests: when, which, and the list of them.
 
-import { change } from "../address.js";
+import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
 import { html, useMemo } from "../html.js";
+import { HeatMap } from "../parts/heat.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Head } from "../shell.js";
 import { Text, count, durationMs, plain, plural } from "../text.js";
@@ -13,6 +14,8 @@ import { DEFAULT_START, Times, readRange } from "./times.js";
 
 const PAGE = 50;
 const MOST = 500;
+/** Filters that the question why they are slow takes too. */
+const ASKED = new Set(["gateway", "api", "operation", "route", "method", "host", "status", "status_class", "service", "consumer", "revision"]);
 
 /** @param {{params: Record<string, string>}} props */
 export function Page({ params }) {
@@ -28,13 +31,16 @@ export function Page({ params }) {
   const live = useLive(isLive, filters, found);
   const rows = live.rows;
   return html`<div class="search">
-    <${Head} title="Requests" name=${titleOf(filters)} markdown=${() => asMarkdown(rows)} />
+    <${Head} title="Requests" name=${titleOf(filters)} markdown=${() => asMarkdown(rows)}
+      extra=${html`<a class="button" href=${link("slow", { ...Object.fromEntries(Object.entries(filters).filter(([name]) => ASKED.has(name))), ...times, slower_than_ms: filters.min_duration_ms })}>Why slow</a>`} />
     <div class="card search-bar">
       <${Filters} params=${params} rows=${rows} apis=${apis ? apis.apis : []} />
       <div class="row"><button type="button" class=${"button live" + (isLive ? " is-on" : "")} aria-pressed=${isLive} title="Show requests as they become known"
         onClick=${() => change({ live: isLive ? "" : "1", cursor: "", limit: "" }, { step: true })}><span class="live-dot"></span>Live</button>
       <${Times} params=${params} again=${again} /></div>
     </div>
+    <${HeatMap} filters=${filters} times=${times} everyMs=${isLive ? 5_000 : 0} choose=${(/** @type {import("../parts/heat.js").Chosen} */ chosen) => change(
+      { start: chosen.start, end: chosen.end, min_duration_ms: chosen.minMs ?? params.min_duration_ms, max_duration_ms: chosen.maxMs ?? params.max_duration_ms, cursor: "", limit: "", live: "" }, { step: true })} />
     ${isLive && html`<div class="live-line" role="status">${live.problem ? html`<span class="bad"><${Text}>${live.problem}<//></span> Trying again …`
       : live.waiting ? html`<button type="button" class="button strong" onClick=${live.resume}>${plural(live.waiting, "new request")}: show</button> held back while you read`
       : "Rows appear as requests become known; they hold still while you scroll."}${live.missed > 0 ? ` ${count(live.missed)} came too fast to be shown.` : ""}</div>`}

@@ -1,0 +1,99 @@
+"""The pages that answer questions about many requests: why slow, the map, changes."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.pages.opening import Opener
+from tests.pages.scene import Scene
+from tests.service import Service
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stitched(told: tuple[Service, Scene]) -> None:
+    """Requests are stitched in the background; here they all are."""
+    told[0].wait_for(
+        "/api/v1/slow?slower_than_ms=300",
+        lambda status, body: status == 200 and len(body["differences"]) > 1,
+        limit_s=120,
+    )
+
+
+def test_the_slow_have_one_consumer_in_common(opener: Opener) -> None:
+    """From a list one click asks why; the planted cause is first, with bounds and examples."""
+    page = opener.open("requests", {"min_duration_ms": "300"})
+    page.get_by_role("link", name="Why slow", exact=True).last.click()
+    first = page.locator(".difference").first
+    expect(first).to_contain_text("consumer team-batch")
+    shares = first.get_by_role("img")
+    expect(shares).to_have_attribute("aria-label", re.compile("of the slow.*is between"))
+    expect(page.locator(".sets-told")).to_contain_text("came from consumer team-batch")
+    expect(page.locator(".columns")).to_contain_text("Dependencies")
+    assert "slower_than_ms=300" in page.url
+    page.get_by_label("Slow from, in ms").fill("2s")
+    page.keyboard.press("Enter")
+    expect(page.locator(".state-nothing")).to_contain_text("are needed")
+    page.go_back()
+    first.get_by_role("link", name="1", exact=True).first.click()
+    page.wait_for_selector(".wf-row")
+
+
+def test_brushing_the_picture_chooses(opener: Opener) -> None:
+    """A drag over durations and time filters the list; on the other page it says what is slow."""
+    for name, wanted in (("requests", "min_duration_ms="), ("slow", "slower_than_ms=")):
+        page = opener.open(name, drawn=".heat-field canvas")
+        page.wait_for_selector(".requests tbody tr, .difference, .state-nothing")
+        box = page.locator(".heat-field").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 40, box["y"] + 1)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 5, box["y"] + box["height"] / 2, steps=4)
+        page.mouse.up()
+        page.wait_for_url(re.compile(wanted))
+        assert "end=" in page.url
+        page.go_back()
+        page.wait_for_url(re.compile(f"{name}$"))
+
+
+def test_map_shows_who_calls_whom(opener: Opener) -> None:
+    """Nodes and calls with their numbers, the same as tables; a node leads on."""
+    page = opener.open("map", {"operation": "place-order"}, drawn=".map-node")
+    node = page.get_by_role("button", name="orders", exact=False).first
+    expect(page.locator(".map-node")).to_have_count(7)
+    expect(page.locator(".map-node.is-inferred")).to_contain_text("postgresql/shop")
+    expect(page.locator(".map-edge")).to_have_count(7)
+    node.focus()
+    page.keyboard.press("Enter")
+    chosen = page.get_by_role("region", name="The chosen node")
+    expect(chosen).to_contain_text("storefront")
+    expect(chosen).to_contain_text("1.14.2")
+    page.reload()
+    expect(chosen).to_be_visible()
+    calls = page.get_by_role("region", name="Calls", exact=True)
+    expect(calls.locator("tr", has_text="payments").first).to_contain_text("160 ms")
+    chosen.get_by_role("link", name="Why slow").click()
+    page.wait_for_url(re.compile("slow.*service=orders"))
+
+
+def test_changes_say_what_came_and_what_came_of_it(opener: Opener) -> None:
+    """A revision with its effect, and what a tool told by the command that the page gives."""
+    page = opener.open("changes", drawn=".change")
+    revision = page.locator(".change", has_text="Revision")
+    expect(revision).to_contain_text("2 → 3")
+    expect(revision).to_contain_text("rests on")
+    page.get_by_text("Let a deployment tool tell").click()
+    page.get_by_role("button", name="Copy the command").click()
+    command = str(page.evaluate("navigator.clipboard.readText()"))
+    matched = re.search(r"'(http\S+)' .* -d '(.+)'", command)
+    assert matched, command
+    told = page.request.post(
+        matched[1], data=matched[2], headers={"Content-Type": "application/json"}
+    )
+    assert told.status == 201, told.text()
+    page.get_by_label("Kind of change").select_option("told")
+    expect(page.locator(".change")).to_have_count(1)
+    expect(page.locator(".change")).to_contain_text("Release 1.4.2")
+    assert "kind=told" in page.url
+    page.reload()
+    expect(page.locator(".change")).to_have_count(1)
