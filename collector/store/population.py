@@ -237,6 +237,19 @@ def _group(row: tuple[Any, ...], fields: int) -> GroupStat:
     )
 
 
+def get_heat(
+    client: Client, database: str, wanted: RequestFilter, columns: int
+) -> list[tuple[int, int, float, float]]:
+    """
+    Return how many gateway records that fit took how long when: column, row, requests, errors.
+
+    The range has so many columns of equal length; row *r* begins at 2^(r/2) ns.
+    """
+    given = _parameters(wanted)
+    rows = ask(client, "get_heat", database=database, columns=columns, **given)
+    return [(int(at), int(row), requests, errors) for at, row, requests, errors in rows]
+
+
 def get_share_stats(
     client: Client, database: str, wanted: RequestFilter, fields: Sequence[str] = ()
 ) -> dict[GroupKey, ShareStat]:

@@ -330,6 +330,11 @@ class Store:
         with self.connections.reading() as client:
             return population.get_whole_stat(client, self.settings.database, wanted)
 
+    def get_heat(self, wanted: RequestFilter, columns: int) -> list[tuple[int, int, float, float]]:
+        """Return how many gateway records that fit took how long when, see `population`."""
+        with self.connections.reading() as client:
+            return population.get_heat(client, self.settings.database, wanted, columns)
+
     def get_share_stats(
         self, wanted: RequestFilter, fields: Sequence[str] = ()
     ) -> dict[GroupKey, ShareStat]:

@@ -120,6 +120,20 @@ def test_apis_are_told_apart_by_consumer_and_operation(reports: tuple[Reports, S
     assert one["requests"] == one["errors"] == 10
 
 
+def test_durations_over_time_hold_every_record(reports: tuple[Reports, Store]) -> None:
+    """Each cell holds what began in its column and took what its row says; filters restrict."""
+    found = ask(reports, "heat", ("api", "orders-api"))
+    cells = found["cells"]
+    assert sum(requests for _, _, requests, _ in cells) == 300
+    assert sum(errors for _, _, _, errors in cells) == 10
+    assert {at >= found["columns"] // 2 for at, _, _, _ in cells} == {True}
+    for _, row, _, _ in cells:
+        assert 2 ** (row / 2) < 120 * MS
+        assert 2 ** ((row + 1) / 2) > 80 * MS
+    slow = ask(reports, "heat", ("api", "orders-api"), ("min_duration_ms", "100"))
+    assert sum(requests for _, _, requests, _ in slow["cells"]) == 140
+
+
 def test_a_late_record_corrects_the_numbers(reports: tuple[Reports, Store]) -> None:
     """A stitched request that is written again, or taken back, counts as it is last."""
     _, store = reports

@@ -361,7 +361,7 @@ def build_scene(now_ns: int, requests: int = 120, wide_spans: int = 10_000) -> S
         start_ns = now_ns - 50 * MINUTE + number * 48 * MINUTE // requests
         is_slow = operation == "place-order" and number % 6 == 0
         root = ordinary(chance, operation, 400.0 + chance.random() * 300 if is_slow else 0.0)
-        given = {"ApiRevision": "2" if number < requests // 2 else "3"}
+        given: dict[str, Any] = {"ApiRevision": "2" if number < requests // 2 else "3"}
         if is_slow:
             given["ApimSubscriptionId"] = "team-batch"
         told.append(with_record(chance, start_ns, root, operation, **given))

@@ -14,6 +14,7 @@ from collector.query.reports.change import Changes, Told
 from collector.query.reports.changes import FindingChanges
 from collector.query.reports.compare import Comparing, Comparison
 from collector.query.reports.doctor import Doctor, DoctorReport
+from collector.query.reports.heat import Heat, HeatReports
 from collector.query.reports.joins import JoinReport, Joins
 from collector.query.reports.outcomes import OutcomeReport, Outcomes
 from collector.query.reports.sampling import Sampling
@@ -52,6 +53,7 @@ class Reports:
         self._apis = ApiReports(store, clock, freshness)
         self._services = ServiceReports(store, clock)
         self._slow = SlowReports(store, clock)
+        self._heat = HeatReports(store, clock)
         self._doctor = Doctor(samples, freshness)
         self._outcomes = Outcomes(samples)
         self._joins = Joins(samples, likely_partners)
@@ -84,6 +86,10 @@ class Reports:
     def slow(self, pairs: Pairs = ()) -> Slow:
         """Return what slow, failed or any chosen requests have that others have not."""
         return self._slow.report(pairs)
+
+    def heat(self, pairs: Pairs = ()) -> Heat:
+        """Return how many requests took how long when."""
+        return self._heat.report(pairs)
 
     def clocks(self, pairs: Pairs = ()) -> ClockReport:
         """Return what is known of the hosts' clocks, by pair of hosts."""
