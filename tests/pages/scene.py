@@ -357,7 +357,7 @@ def build_scene(now_ns: int, requests: int = 120, wide_spans: int = 10_000) -> S
     chance = random.Random(20)
     told = []
     for number in range(requests):
-        operation = "list-items" if number % 3 else "place-order"
+        operation = "list-items" if number % 2 else "place-order"
         start_ns = now_ns - 50 * MINUTE + number * 48 * MINUTE // requests
         is_slow = operation == "place-order" and number % 6 == 0
         root = ordinary(chance, operation, 400.0 + chance.random() * 300 if is_slow else 0.0)
