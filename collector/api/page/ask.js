@@ -128,7 +128,7 @@ async function request(path, params, accept, signal) {
  * Ask when drawn, again when the question changes, and every *everyMs* if that is given.
  *
  * An answer to an earlier question is never shown: `data` is null until the new one is there. While
- * the service cannot be reached it is asked again every 3 s.
+ * the service cannot be reached it is asked again every 3 s, and every 5 s while it has too much to do.
  * @param {string | null} path null: nothing is asked
  * @param {Record<string, string | number | undefined>} [params]
  * @param {{everyMs?: number}} [how]
@@ -174,6 +174,8 @@ export function useAnswer(path, params = {}, { everyMs = 0 } = {}) {
           isLoading: false,
         }));
         if (failure.code === "unreachable") later(3_000);
+        // Too much at once: what was begun is often there by then.
+        if (failure.status === 503 || failure.status === 504) later(5_000);
       });
     return () => {
       control.abort();

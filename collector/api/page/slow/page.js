@@ -138,7 +138,7 @@ function Times2({ title, rows, word, name }) {
   if (!rows.length) return html`<section class="card"><header><h2>${title}</h2></header><p class="quiet short-none">Nothing is known of them.</p></section>`;
   const most = Math.max(1e-6, ...rows.map((row) => Math.max(row.selected_ms, row.baseline_ms)));
   return html`<section class="card"><header class="row spread"><h2>${title}</h2><span class="quiet">means of all requests of a set</span></header>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label=${title}><table class="grid pairs"><thead><tr><th></th><th class="n">${word}</th><td></td><th class="n">others</th><th class="n">more</th><th class="n">of it all</th></tr></thead>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label=${title}><table class="grid pairs"><thead><tr><th>${title.slice(0, -1)}</th><th class="n">${word}</th><td></td><th class="n">others</th><th class="n">more</th><th class="n">of it all</th></tr></thead>
     <tbody>${rows.map((row) => html`<tr title=${`half ${durationMs(row.p50_ms)}, 95 % ${durationMs(row.p95_ms)} at most, in ${plural(row.requests, "request")}`}><td>${name(row)}</td><td class="n">${durationMs(row.selected_ms)}</td>
       <td class="pair"><span class="pair-bar side-a" style=${{ width: (row.selected_ms / most) * 100 + "%" }}></span><span class="pair-bar side-b" style=${{ width: (row.baseline_ms / most) * 100 + "%" }}></span></td>
       <td class="n">${durationMs(row.baseline_ms)}</td><td class=${"n delta" + (row.share > 0.1 ? " is-worse" : "")}>${row.delta_ms > 0 ? "+" : row.delta_ms < 0 ? "−" : ""}${durationMs(Math.abs(row.delta_ms))}</td>
