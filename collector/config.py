@@ -498,6 +498,15 @@ class Settings(BaseSettings):
                 "and HOPLINE_QUERY_TOKENS or HOPLINE_TOKENS_FILE, or "
                 "HOPLINE_ALLOW_UNAUTHENTICATED=true"
             )
+        if (
+            self.sql_port
+            and not is_loopback(self.bind)
+            and not (_split(self.query_tokens) or self.tokens_file or self.allow_unauthenticated)
+        ):
+            raise ValueError(
+                "HOPLINE_SQL_PORT takes tokens and nobody of HOPLINE_OIDC_ISSUER: set "
+                "HOPLINE_QUERY_TOKENS or HOPLINE_TOKENS_FILE"
+            )
         if bool(self.tls_cert) != bool(self.tls_key) or (self.tls_client_ca and not self.tls_cert):
             raise ValueError("TLS needs both HOPLINE_TLS_CERT and HOPLINE_TLS_KEY")
         return self

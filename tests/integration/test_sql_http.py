@@ -277,6 +277,12 @@ def test_outside_loopback_the_port_needs_tokens(tmp_path: Path) -> None:
     """The rule of every other socket holds for this one."""
     with pytest.raises(ConfigError, match="HOPLINE_QUERY_TOKENS"):
         load_settings(data_dir=tmp_path, bind="0.0.0.0", sql_port=8123).sql()
+    people = {"oidc_issuer": "https://people.example", "oidc_audience": "hopline"}
+    outside = {"data_dir": tmp_path, "bind": "0.0.0.0", "ingest_tokens": TOKEN, **people}
+    load_settings(**outside)
+    with pytest.raises(ConfigError, match="HOPLINE_SQL_PORT"):
+        load_settings(**outside, sql_port=8123)
+    assert load_settings(**outside, sql_port=8123, query_tokens=TOKEN).sql().tokens == (TOKEN,)
     assert load_settings(data_dir=tmp_path).sql().port == 0
 
 
