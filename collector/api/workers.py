@@ -66,7 +66,9 @@ class Workers:
         try:
             if not job.done() and self._line_s < self._timeout_s:
                 await self._wait_in_line(begun)
-            return await asyncio.wait_for(asyncio.wrap_future(job), self._timeout_s)
+            # Not `wait_for`: until Python 3.12 it loses a cancellation that meets the answer.
+            async with asyncio.timeout(self._timeout_s):
+                return await asyncio.wrap_future(job)
         except TimeoutError as exc:
             msg = f"no answer within {self._timeout_s:g} s"
             raise QueryTimeout(msg, hint="narrow the range or add a filter") from exc

@@ -61,3 +61,18 @@ async def test_closing_sees_running_questions_to_their_end() -> None:
     await workers.close()
     assert ended.is_set()
     await running
+
+
+async def test_a_cancellation_that_meets_the_answer_is_not_lost() -> None:
+    """Who leaves in the moment in which the answer comes has left: what asks again must end."""
+    workers = Workers(threads=1)
+    may_answer = threading.Event()
+    asking = asyncio.create_task(workers.run(may_answer.wait, 10))
+    await asyncio.sleep(0)
+    may_answer.set()
+    # the one thread has answered when it takes another job; the loop has not heard of it yet
+    workers._pool.submit(int).result()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await workers.close()
