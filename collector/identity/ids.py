@@ -421,8 +421,15 @@ def _context(trace: str, span: str, carrier: str) -> TraceContext | None:
 
 
 def _strip(text: str) -> str:
-    stripped = text.strip().strip('"') if len(text) <= _MAX_LENGTH else ""
-    return stripped[1:-1] if stripped.startswith("{") and stripped.endswith("}") else stripped
+    """Take blanks, quotes and braces off, in whatever order they lie around each other."""
+    stripped = text if len(text) <= _MAX_LENGTH else ""
+    while True:
+        inner = stripped.strip().strip('"')
+        if len(inner) > 1 and inner.startswith("{") and inner.endswith("}"):
+            inner = inner[1:-1]
+        if inner == stripped:
+            return stripped
+        stripped = inner
 
 
 def _padded(digits: str, width: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.identity import ids
@@ -63,6 +63,9 @@ def test_any_version_digit_gives_the_same_key(uuid: object, nibble: str) -> None
 
 
 @given(near_misses)
+@example('" 0"')
+@example("{ 0}")
+@example('{"0"}')
 def test_keys_are_stable(text: str) -> None:
     """The key of a key is the key: normalising twice changes nothing."""
     key = ids.request_id_key(text)
