@@ -43,7 +43,7 @@ _GZIP = b"\x1f\x8b"
 _MOST_PIECES = 256
 _MOST_PENDING = 1024
 _LONGEST_HEADER = 512
-_MOST_HEADERS = 6
+_MOST_HEADERS = 9
 
 # Members that hold a list of entries, whatever else stands beside them.
 _LISTS = ("records", "Records", "logEvents", "events", "entries", "value", "logs", "items")
@@ -98,7 +98,7 @@ _HEADERS = tuple(
         r'(?:-|(?:\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\])+) ?(?:\ufeff)?',
         # RFC 3164, and what syslog daemons write to their files
         rf"(?:<\d{{1,3}}>)?(?:[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d|{_ISO}) "
-        r"\S{1,255} [^\s:\[\"]{1,64}(?:\[\d{1,10}\])?: ?",
+        r"(?!<|\d{4}-)\S{1,255} (?!\d{4}-)[^\s:\[\"]{1,64}(?:\[\d{1,10}\])?: ?",
         r"<\d{1,3}>",
         # kubectl logs --prefix, docker compose logs
         r"\[pod/\S{1,255}\] ",
