@@ -4,11 +4,19 @@ from typing import Any
 
 import pytest
 
-from collector.model import GatewayRecord, Span
+from collector.model import GatewayRecord, Id, Span
 from collector.stitch.time.clocks import sample_pairs
 from collector.stitch.time.placement import ClockOffsets, Offset
 from collector.stitch.timeline import Timeline
-from tests.unit.stitch.building import LONG_AFTER, MS, TRACE, TraceBuilder, record, stitch
+from tests.unit.stitch.building import (
+    CORRELATION,
+    LONG_AFTER,
+    MS,
+    TRACE,
+    TraceBuilder,
+    record,
+    stitch,
+)
 
 _CALLER = "b3c0ffee12345678"
 _SENT = "5e4700000000000a"
@@ -359,3 +367,23 @@ def test_clocks_are_not_learned_from_a_call_that_may_be_anothers() -> None:
     call(trace, 205, 40, parent=_SENT)
     sure = asked([request("only", 0, 50, outgoing_span_id=_SENT)], trace, "only")
     assert len(sample_pairs(sure)) == 1
+
+
+@pytest.mark.parametrize(("late_ms", "is_joined"), [(0, True), (25_000, True), (40_000, False)])
+def test_a_request_id_joins_over_clocks_that_nobody_keeps(late_ms: int, is_joined: bool) -> None:
+    """Half a minute apart is a wrong clock; further apart the client has used its id again."""
+    trace = TraceBuilder()
+    edge = trace.edge(late_ms + 5, 40, request_id=CORRELATION)
+    known = record(total=60, backend=50, ids=(Id("x_request_id", CORRELATION),))
+    timeline = stitch([known], trace.spans, now_ns=LONG_AFTER, subject=CORRELATION)
+    assert (edge.span_id in calls_of(timeline)) is is_joined
+
+
+@pytest.mark.parametrize(("late_ms", "against"), [(1_900, []), (2_100, ["time"])])
+def test_two_seconds_apart_is_a_clock_and_more_is_doubted(late_ms: int, against: list[str]) -> None:
+    """Where nobody knows who made the id, one call at another time may be of another request."""
+    trace = TraceBuilder()
+    call(trace, late_ms + 5, 40)
+    timeline = asked([request("one", 0, 50, parent_span_id="")], trace, "one")
+    [link] = [link for link in timeline.links if link.to]
+    assert [one.field for one in link.contradictions] == against
