@@ -68,6 +68,7 @@ def test_map_shows_who_calls_whom(opener: Opener) -> None:
     chosen = page.get_by_role("region", name="The chosen node")
     expect(chosen).to_contain_text("storefront")
     expect(chosen).to_contain_text("1.14.2")
+    page.wait_for_url(re.compile("node=orders"))
     page.reload()
     expect(chosen).to_be_visible()
     calls = page.get_by_role("region", name="Calls", exact=True)

@@ -96,7 +96,7 @@ function Picture({ nodes, edges, at, isWhole }) {
           ${placed.nodes.map(({ node, x, y }) => html`<button type="button" class=${"map-node layer-" + layerOf(node.role) + (near.has(node.name) || node.name === at ? "" : " is-far") + (node.inferred ? " is-inferred" : "")}
             style=${{ left: x - NODE.width / 2 + "px", top: y - NODE.height / 2 + "px", width: NODE.width + "px", height: NODE.height + "px" }} aria-pressed=${node.name === at}
             title=${plain(node.name) + (node.inferred ? ": sent no span itself; known from its callers" : "")}
-            onClick=${() => change({ node: node.name === at ? "" : node.name })}>
+            onClick=${() => change({ node: node.name === at ? "" : node.name }, { step: true })}>
             <span class="map-name"><${Text}>${node.role === "operation" ? node.operation : node.name}<//></span>
             <span class="map-facts">${rate(node.requests_per_s)}/s${node.errors > 0 ? html` · <span class="bad">${percent(node.error_ratio)}</span>` : ""} · ${durationMs(node.p95_ms)}</span></button>`)}
         </div></div></div>
@@ -117,12 +117,12 @@ function Chosen({ node, services, edges, params }) {
   const shown = { start: params.start, end: params.end };
   const filter = node.role === "gateway" ? { gateway: node.name } : node.role === "operation" ? { api: node.api, operation: node.operation } : { service: node.name };
   const side = (/** @type {Edge[]} */ found, /** @type {"caller" | "callee"} */ end) => (found.length
-    ? found.slice(0, 12).map((edge) => html`<li><button type="button" class="plain" onClick=${() => change({ node: edge[end] })}><${Text}>${edge[end]}<//></button> <span class="quiet">${rate(edge.calls_per_s)}/s · p95 ${durationMs(edge.p95_ms)}</span>${edge.errors > 0 ? html` <span class="bad">${percent(edge.error_ratio)}</span>` : ""}</li>`)
+    ? found.slice(0, 12).map((edge) => html`<li><button type="button" class="plain" onClick=${() => change({ node: edge[end] }, { step: true })}><${Text}>${edge[end]}<//></button> <span class="quiet">${rate(edge.calls_per_s)}/s · p95 ${durationMs(edge.p95_ms)}</span>${edge.errors > 0 ? html` <span class="bad">${percent(edge.error_ratio)}</span>` : ""}</li>`)
     : html`<li class="quiet">nobody</li>`);
   return html`<section class=${"card chosen layer-" + layerOf(node.role)} aria-label="The chosen node">
     <header class="row spread"><h2><span class="wf-dot"></span><${Text}>${node.name}<//> <span class="quiet role">${node.role}</span></h2>
       <span class="row"><a class="button" href=${link("requests", { ...shown, ...filter })}>Requests</a><a class="button" href=${link("slow", { ...shown, ...filter })}>Why slow</a>
-      <button type="button" class="button bare" aria-label="Close" onClick=${() => change({ node: "" })}><${Icon} name="close" /></button></span></header>
+      <button type="button" class="button bare" aria-label="Close" onClick=${() => change({ node: "" }, { step: true })}><${Icon} name="close" /></button></span></header>
     <div class="chosen-parts"><div><h3>Called by</h3><ul>${side(edges.filter((edge) => edge.callee === node.name), "caller")}</ul></div>
       <div><h3>Calls</h3><ul>${side(edges.filter((edge) => edge.caller === node.name), "callee")}</ul></div>
       ${details && html`<div><h3>Runs as</h3><ul>${[["version", details.versions], ["pod", details.pods], ["node", details.nodes], ["zone", details.zones]].filter(([, values]) => values.length).map(([label, values]) => html`
@@ -136,7 +136,7 @@ function Services({ found, params }) {
   const slowest = Math.max(1, ...found.data.services.map((/** @type {any} */ each) => each.p95_ms || 0));
   return html`<section class="card"><header><h2>Services</h2></header><div class="grid-scroll" tabindex="0" role="region" aria-label="Services"><table class="grid stacks"><thead><tr><th>Service</th><th class="n">a second</th><th class="n">Failed</th>
       <th class="wide">Half · 95 % took at most</th><th class="n" title="without the calls below it, half took at most">Itself</th><th class="n" title="how long it alone held up a request, on average">Held up</th><th class="n" title="the part of its time that its proxies took">Proxies</th><th class="n">Tried again</th><th>Versions</th></tr></thead>
-    <tbody>${found.data.services.map((/** @type {any} */ each) => html`<tr class=${"layer-" + layerOf(each.role)}><td><span class="wf-dot"></span><button type="button" class="plain strong-text" onClick=${() => change({ node: each.service })}><${Text}>${each.service}<//></button>${each.inferred && html` <span class="tag" title="known from its callers">no spans</span>`}</td>
+    <tbody>${found.data.services.map((/** @type {any} */ each) => html`<tr class=${"layer-" + layerOf(each.role)}><td><span class="wf-dot"></span><button type="button" class="plain strong-text" onClick=${() => change({ node: each.service }, { step: true })}><${Text}>${each.service}<//></button>${each.inferred && html` <span class="tag" title="known from its callers">no spans</span>`}</td>
       <td class="n" data-label="a second">${rate(each.requests_per_s)}</td><td class="n" data-label="failed">${each.errors ? html`<a class="bad" href=${link("requests", { start: params.start, end: params.end, service: each.service, error: "true" })}>${percent(each.error_ratio)}</a>` : html`<span class="quiet">0 %</span>`}</td>
       <td class="wide" data-label="half · 95 % took at most"><span class="spread-line" aria-hidden="true"><span class="spread-95" style=${{ width: ((each.p95_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-50" style=${{ width: ((each.p50_ms || 0) / slowest) * 100 + "%" }}></span></span><span class="spread-text">${durationMs(each.p50_ms)} · <strong>${durationMs(each.p95_ms)}</strong></span></td>
       <td class="n" data-label="itself">${durationMs(each.self_p50_ms)}</td><td class="n" data-label="held up">${durationMs(each.critical_ms)}</td><td class="n" data-label="proxies">${percent(each.proxy_share)}</td><td class="n" data-label="tried again">${each.retries ? count(each.retries) : html`<span class="quiet">0</span>`}</td>
