@@ -163,6 +163,7 @@ class ApiSettings:
     bind: str
     port: int
     tokens: tuple[str, ...]
+    ingest_tokens: tuple[str, ...] = ()
     doors: DoorSettings = DoorSettings()
     token_file: Path | None = None
     oidc: OidcSettings | None = None
@@ -577,6 +578,7 @@ class Settings(BaseSettings):
             bind=self.bind,
             port=self.api_port,
             tokens=_split(self.query_tokens),
+            ingest_tokens=_split(self.ingest_tokens),
             doors=DoorSettings(
                 ingest_port=self.ingest_port,
                 otlp_grpc_port=self.otlp_grpc_port,

@@ -30,6 +30,8 @@ from collector.telemetry import Metrics
 
 # No data behind these: probes, the empty pages, and the description of the API.
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", *pages.OPEN_PATHS})
+# the one question that adds something: whoever may only read may not
+_WRITES = ("POST", "/api/v1/changes")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -55,6 +57,7 @@ class Guard:
         app: ASGIApp,
         *,
         tokens: tuple[str, ...],
+        ingest_tokens: tuple[str, ...] = (),
         token_file: Path | None = None,
         issuer: Issuer | None = None,
         is_audited: bool = False,
@@ -65,6 +68,7 @@ class Guard:
     ) -> None:
         self._app = app
         self._tokens = Tokens(tokens, "HOPLINE_QUERY_TOKENS", token_file)
+        self._writers = Tokens(ingest_tokens, "HOPLINE_INGEST_TOKENS", token_file)
         self._origins = Origins(
             bind, allowed_hosts, is_open=not (self._tokens.are_needed or issuer)
         )
@@ -113,6 +117,8 @@ class Guard:
         if path in OPEN_PATHS or path.startswith(pages.OPEN_PREFIXES):
             return ""
         given = authorization(dict(scope["headers"]))
+        if (scope["method"], path) == _WRITES and self._writers.are_needed:
+            return self._writers.check_header(given)
         if self._issuer is None:
             return self._tokens.check_header(given)
         scheme, _, token = given.partition(" ")

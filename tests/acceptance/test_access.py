@@ -208,6 +208,16 @@ def test_no_door_opens_without_a_token_of_its_scope(guarded: Guarded, token: str
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+def test_telling_a_change_takes_a_token_that_may_send(guarded: Guarded) -> None:
+    """Whoever may only read adds nothing, not even a line among the changes."""
+    url = f"https://127.0.0.1:{guarded.service.api_port}/api/v1/changes"
+    body = {"service": "orders", "value": "1.4.3"}
+    with guarded.http() as client:
+        assert client.post(url, json=body, headers=bearer(guarded.read)).status_code == 401
+        assert client.post(url, json=body, headers=bearer(guarded.ingest)).status_code == 201
+        assert client.get(url, headers=bearer(guarded.ingest)).status_code == 401
+
+
 def test_tokens_come_and_go_without_a_restart(guarded: Guarded) -> None:
     """An entry that is added opens the door, one that is taken out closes it, broken ones stay."""
     before = guarded.token_file.read_text()

@@ -116,6 +116,20 @@ def test_what_is_told_joins_what_is_seen(asker: Asker) -> None:
     assert (alone["api"], alone["effect"]["verdict"]) == ("shop", "none")
 
 
+def test_a_secret_that_a_tool_tells_is_masked(asker: Asker) -> None:
+    """A build's address or title may hold a token; it is kept without it."""
+    body = {
+        "at": "2026-03-01T07:00:00Z",
+        "service": "quiet",
+        "title": "deploy with password=tulip-harbour-93",
+        "url": "https://ci.example/42?access_token=tulip-harbour-93",
+    }
+    answer = asker.client.post("/api/v1/changes", json=body)
+    assert answer.status_code == 201
+    assert "tulip" not in answer.text
+    assert "tulip" not in asker.client.get("/api/v1/changes?service=quiet&start=-10d").text
+
+
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [

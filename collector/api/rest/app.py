@@ -119,6 +119,7 @@ def build_api(
     app.add_middleware(
         Guard,
         tokens=settings.tokens,
+        ingest_tokens=settings.ingest_tokens,
         token_file=settings.token_file,
         issuer=Issuer(settings.oidc) if settings.oidc else None,
         is_audited=settings.is_audited,

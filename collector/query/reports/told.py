@@ -7,6 +7,8 @@ In: a JSON object. Out: a `ToldChange` whose every field is checked, or `BadQues
 import hashlib
 from collections.abc import Mapping
 
+from collector.decode.redaction.findings import Findings
+from collector.decode.redaction.secrets import Secrets
 from collector.errors import BadQuestion
 from collector.query.reports.change import Told
 from collector.query.search.filters import collect_pairs, read_text
@@ -33,6 +35,7 @@ TOLD_SCHEMA = {
         name: {"type": "string", "description": text} for name, text in TOLD_FIELDS.items()
     },
 }
+_SECRETS = Secrets()
 _TOLD_HINT = (
     'for example {"service": "orders", "value": "1.4.2", "title": "Release 1.4.2", '
     '"url": "https://ci.example/42"}'
@@ -41,7 +44,7 @@ _TOLD_HINT = (
 
 def read_told(document: object, now_ns: int) -> ToldChange:
     """
-    Read what a deployment tool says.
+    Read what a deployment tool says, secrets in it masked.
 
     Raises:
         UnknownParameter: a field is unknown.
@@ -74,7 +77,11 @@ def read_told(document: object, now_ns: int) -> ToldChange:
     if at_ns > now_ns + NS_PER_DAY:
         msg = "at: lies more than a day in the future"
         raise BadQuestion(msg)
-    texts = {name: given.get(name, "") for name in TOLD_FIELDS if name != "at"}
+    texts = {
+        name: _SECRETS.mask_text(given.get(name, ""), Findings(), name)
+        for name in TOLD_FIELDS
+        if name != "at"
+    }
     words = "\x00".join((str(at_ns), *texts.values()))
     return ToldChange(
         change_id=hashlib.sha256(words.encode("utf-8", "replace")).hexdigest()[:16],
