@@ -666,7 +666,7 @@ def load_settings(**overrides: object) -> Settings:
             (f"HOPLINE_{str(e['loc'][0]).upper()}: " if e["loc"] else "") + str(e["msg"])
             for e in exc.errors()
         )
-        raise ConfigError(problems, hint="see the settings table in README.md") from exc
+        raise ConfigError(problems, hint="see the settings in deploy/reference.md") from exc
 
 
 def _check_names(environment: Mapping[str, str]) -> None:
@@ -683,7 +683,7 @@ def _check_names(environment: Mapping[str, str]) -> None:
         meant = f": did you mean {near[0]}?" if near else ""
         problems.append(f"{name} is not a setting{meant}")
     if problems:
-        raise ConfigError("; ".join(problems), hint="see the settings table in README.md")
+        raise ConfigError("; ".join(problems), hint="see the settings in deploy/reference.md")
 
 
 def _split(value: str | SecretStr) -> tuple[str, ...]:

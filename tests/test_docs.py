@@ -1,4 +1,4 @@
-"""README.md says what the code says: its tables are generated from the code and compared here."""
+"""The documents say what the code says: tables are generated from the code and compared here."""
 
 import ast
 import os
@@ -16,6 +16,7 @@ from collector.decode.gateways import find_adapters
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+REFERENCE = ROOT / "deploy" / "reference.md"
 CONFORMANCE = ROOT / "tests" / "contract" / "test_otlp_conformance.py"
 _DOORS = {"GrpcSender": "gRPC", "HttpSender": "HTTP protobuf", "HttpJsonSender": "HTTP JSON"}
 # What a test asks for by name is run over each of these; `sender` is the whole battery.
@@ -94,27 +95,27 @@ def _leaves(error: type[errors.CollectorError]) -> Iterator[type[errors.Collecto
 
 
 TABLES = {
-    "settings": _settings_table,
-    "adapters": _adapters_table,
-    "metrics": _metrics_table,
-    "errors": _errors_table,
-    "conformance": _conformance_table,
+    "settings": (REFERENCE, _settings_table),
+    "adapters": (README, _adapters_table),
+    "metrics": (REFERENCE, _metrics_table),
+    "errors": (REFERENCE, _errors_table),
+    "conformance": (ROOT / "collector" / "receive" / "README.md", _conformance_table),
 }
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_golden_readme_table_is_what_the_code_says(name: str) -> None:
-    """Each generated table in README.md equals the one made from the code."""
-    expected = "\n".join(TABLES[name]())
-    text = README.read_text()
+def test_golden_table_is_what_the_code_says(name: str) -> None:
+    """Each generated table of the documents equals the one made from the code."""
+    document, table = TABLES[name]
+    expected = "\n".join(table())
+    text = document.read_text()
     pattern = re.compile(rf"(<!-- {name}: generated -->\n)((?:(?!<!-- end -->).)*)", re.DOTALL)
-    assert pattern.search(text), f"README.md has lost its {name} table"
-    if os.environ.get("GOLDEN_WRITE"):
-        README.write_text(pattern.sub(lambda m: m[1] + expected + "\n", text))
-        return
     found = pattern.search(text)
-    assert found is not None
-    assert found[2] == expected + "\n", "README.md is out of date: run `make golden`"
+    assert found is not None, f"{document.name} has lost its {name} table"
+    if os.environ.get("GOLDEN_WRITE"):
+        document.write_text(pattern.sub(lambda m: m[1] + expected + "\n", text))
+        return
+    assert found[2] == expected + "\n", f"{document.name} is out of date: run `make golden`"
 
 
 def test_every_duty_of_an_otlp_server_has_a_test() -> None:
