@@ -4,8 +4,6 @@ How much of a request has arrived, and until when more is hoped for.
 Each source has a watermark: everything it saw before that moment has arrived, but for the slowest
 percent. A timeline is *complete* once the watermark of every expected source has passed the
 request's end, *final* once the longest lateness has passed as well, *provisional* before.
-
-Source: algorithms.md 4.5.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@ What the requests of a range add up to: by API and other fields, by service, and
 
 Counts and percentiles of APIs come from every gateway record of the range. What only stitching
 tells comes from `request`, in which each row stands for so many requests as its weight says.
-
-Source: algorithms.md 4.12 (post-stratified estimates from a sample of traces).
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ A sample is made of the lowest hashes of a range: asked again it is the same, an
 the shorter one. For a join by likelihood the rows are those nearest to a moment, so that a limit
 leaves a stretch without gaps: in a thinned-out one a wrong partner would seem to be the only one.
 
-Source: algorithms.md 4.2 (candidates) and 4.10 (stable sample by hash of the trace).
+Samples are stable: by a hash of the trace.
 """
 
 from collections.abc import Iterable, Sequence

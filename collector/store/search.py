@@ -6,7 +6,7 @@ is settled when it is known whether it stands for a request of the result (the n
 record; the edge of its trace, which no record claims). The two lists are merged as far as both are
 settled, so nothing is read that the page does not need.
 
-Source: algorithms.md 3g rule 6: a search without a total order pages over an unstable set.
+A search without a total order pages over an unstable set.
 """
 
 import base64

@@ -5,7 +5,7 @@ The gateway record is a span like the others, corrected clocks carry a warning, 
 adds stands in tags that begin with `hopline.`.
 
 Source: jaegertracing/jaeger v2.20 internal/uimodel (JSON), cmd/jaeger/internal/extension/
-jaegerquery (paths, parameters, envelope); formats.md 10.3.
+jaegerquery (paths, parameters, envelope).
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 The paths of Jaeger's query API.
 
 Source: jaegertracing/jaeger v2.20 jaegerquery http_handler.go and query_parser.go; Grafana's data
-source reads `data[0]` without a length check, so an unknown trace has to be 404; formats.md 10.3.
+source reads `data[0]` without a length check, so an unknown trace has to be 404.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ All that failed and all that were slow, and of the rest those with a small hash:
 allows. Halved bounds keep samples nested, so what was drawn at one bound is drawn at every greater
 one. A weight is one over the chance with which a request was drawn, whatever it turned out to be.
 
-Source: algorithms.md 4.12 (Horvitz and Thompson's estimate); 4.10 (stable sample by hash).
+Source: Horvitz and Thompson's estimate, over a stable sample by hash.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -5,8 +5,6 @@ In: the newest requests of the store, stitched. Out: `ClockOffsets` for placing 
 `ClockReport` that publishes every pair of hosts with its error bar. Learning runs in the
 background, and only while questions are asked; until it has seen enough, only what one request
 proves by itself is moved.
-
-Source: algorithms.md 4.7.
 """
 
 from collections.abc import Iterable

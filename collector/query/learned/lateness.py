@@ -7,7 +7,7 @@ different times; a clock is behind by one. What is far later than everything els
 same time, or is so in a small part of one source, is a clock: it is named, and holds no watermark.
 
 In: quantiles of the lag of each service or source, weighted by what they sent. Out: the lag within
-which nearly all honest events arrive. Source: algorithms.md 2.4, 4.5.
+which nearly all honest events arrive.
 """
 
 from collections.abc import Iterator, Sequence

@@ -8,8 +8,6 @@ it has an id of a kind that leads to spans as a rule: then its partner was not r
 
 What was learned is kept for a while and per stretch of time. Nothing here counts in statistics: a
 pair changes a timeline only, and only on routes that keep what they claim.
-
-Source: algorithms.md 4.1 (tiers 4 and 5) and 4.2.
 """
 
 import threading

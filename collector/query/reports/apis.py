@@ -4,8 +4,6 @@ How each API of each gateway is doing, and whether that has changed.
 In: a range and filters of gateway records as text. Out: `Apis`. Rates, errors and percentiles are
 of every gateway record of the range; which layer failed and where the time went, of the stitched
 ones among them, weighed.
-
-Source: algorithms.md 4.12.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ held below 5 %. Values that occur in the same requests are one finding. A findin
 explains, because within the requests that have the other and within those that have not it makes no
 difference, is left out.
 
-Source: algorithms.md 3c and 4.10; Agresti and Caffo 2000 (interval of a difference of proportions);
+Source: Agresti and Caffo 2000 (interval of a difference of proportions);
 Benjamini and Hochberg 1995 (false discovery rate); Mantel and Haenszel 1959 (strata); Kish 1965
 (effective size of a weighted sample).
 """

@@ -4,8 +4,6 @@ Two requests side by side, or one beside the typical one of its route.
 In: timelines. Out: `Comparison`: phases and calls aligned, with what they took on each side. Calls
 are aligned by their path: the services and operations from the outermost hop down to them. Calls of
 one path are one line, so that one call against twenty of the same kind shows as just that.
-
-Source: algorithms.md 3c.
 """
 
 import re

@@ -2,8 +2,6 @@
 The doctor over a sample of requests: what is wrong again and again, where, and what to change.
 
 In: timelines of a `Sample`. Out: `DoctorReport`. The rules are those of `stitch.doctor`.
-
-Source: algorithms.md 4.4.
 """
 
 from collections import Counter

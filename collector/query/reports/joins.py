@@ -3,8 +3,6 @@ How gateway records are joined, and how far joins without ids can be trusted, pe
 
 In: timelines of a `Sample`, and what `LikelyPartners` learned around its newest requests. Out:
 `JoinReport`. The tiers are of joins by ids; what likelihood adds stands beside them.
-
-Source: algorithms.md 4.1 and 4.2 (self-audit).
 """
 
 from collections import Counter

@@ -3,8 +3,6 @@ What consumers got against what happened inside, as a matrix per API over a samp
 
 In: timelines of a `Sample`. Out: `OutcomeReport`. Requests without a gateway record stand under the
 empty API: nobody knows what their consumer got.
-
-Source: algorithms.md 4.14.
 """
 
 from collections import Counter

@@ -4,8 +4,6 @@ Why requests are slow, or fail, in general: what they have that the others have 
 In: filters, a range, and what is held against what, as text. Out: `Slow`. The bound of what is slow
 and the percentiles come from every gateway record that fits; what requests have, from stitched
 ones, each weighed by how many it stands for.
-
-Source: algorithms.md 3c, 4.10 and 4.12.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

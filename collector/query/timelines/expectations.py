@@ -6,8 +6,6 @@ a gateway record expects spans wherever spans arrive at all; a trace expects the
 that requests through the same edge had before, or, as long as none was seen, the only source of
 records when the trace's first span names a parent that is not among the spans (somebody upstream
 sent a trace context).
-
-Source: algorithms.md 4.5.
 """
 
 import threading

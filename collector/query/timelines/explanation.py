@@ -3,8 +3,6 @@ A timeline told in sentences: the same timeline gives the same words, byte for b
 
 In: a `Timeline`. Out: an `Explanation`, in which each sentence carries the rule that it follows and
 the record and span ids it rests on. Templates only; nothing is inferred here.
-
-Source: algorithms.md 4.15.
 """
 
 from collections import Counter

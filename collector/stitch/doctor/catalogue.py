@@ -1,7 +1,7 @@
 """
 The catalogue: every rule of the doctor, by what it looks at.
 
-Source: algorithms.md 4.4; fixes from azure-docs (set-header policy, diagnostics), Istio Telemetry
+Source: fixes from azure-docs (set-header policy, diagnostics), Istio Telemetry
 API, Envoy HTTP connection manager, Kong OpenTelemetry plugin, Linkerd tracing.
 """
 

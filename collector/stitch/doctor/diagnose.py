@@ -4,8 +4,6 @@ what share of the traffic.
 
 A rule is reported at a place only with support, by default 20 requests and 5 % of those that passed
 the place. One broken request is a finding of that request, not a diagnosis.
-
-Source: algorithms.md 4.4 (minimum support).
 """
 
 from collections.abc import Iterable, Iterator, Sequence

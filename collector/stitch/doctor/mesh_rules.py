@@ -1,7 +1,7 @@
 """
 Rules about what proxies and applications did with the trace context; each looks at one request.
 
-Source: algorithms.md 4.4 and the problems cited at each rule.
+Source: the problems cited at each rule.
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ What happens where gateway and mesh do the same thing, each for itself.
 An overlap shows only when both layers act, which is rare by its nature: a few requests are support
 enough, whatever their share.
 
-Source: algorithms.md 4.4 (minimum support); see `verdict.overlap` for the actions.
+See `verdict.overlap` for the actions.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """
 Rules that need many requests: what is missing shows only beside what is there.
 
-Source: algorithms.md 4.4; istio/istio#55637 (the edge's server span), #60780 and #61154 (waypoints
+Source: istio/istio#55637 (the edge's server span), #60780 and #61154 (waypoints
 that fall silent), #30809 and consul#8519 (sampling decided twice).
 """
 

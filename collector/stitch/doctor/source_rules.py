@@ -1,8 +1,6 @@
 """
 Sources that should know a request and did not report it. A timeline says so by itself; counted over
 many requests it shows which source is missing where.
-
-Source: algorithms.md 4.5 (expected sources).
 """
 
 from collections.abc import Iterator

@@ -8,7 +8,7 @@ Tiers, the lower number wins and is never overridden by a higher one:
 3  a shared request id, with method, place and time not against it (0.95)
 Several traces that match equally well are not merged; they are listed as rejected candidates.
 
-Source: algorithms.md 3h and 4.1; Envoy's rewritten request id: see `decode.ids.request_id_key`.
+Source: Envoy's rewritten request id: see `decode.ids.request_id_key`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from collector.stitch.tree.nodes import Node
 SECOND = 1_000_000_000
 # A trace id is chosen at random: only hours apart does equality mean that a client reuses it.
 _ID_SLACK_NS = 600 * SECOND
-# Request ids are chosen by clients; formats.md 0.5 allows two seconds plus the request's duration,
+# Request ids are chosen by clients; an id counts within two seconds plus the request's duration,
 # the rest is for clocks that nobody keeps.
 _REQUEST_ID_SLACK_NS = 30 * SECOND
 NEAR_NS = 2 * SECOND

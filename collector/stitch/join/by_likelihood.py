@@ -11,7 +11,7 @@ all requests are settled together (belief propagation over matchings).
 The same is done to requests whose ids are known and hidden: where the measured precision is below
 what is claimed, the route is demoted and gives candidates only.
 
-Source: algorithms.md 4.2; TraceWeaver (SIGCOMM 2024) for joins without ids.
+Source: TraceWeaver (SIGCOMM 2024) for joins without ids.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

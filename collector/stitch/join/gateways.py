@@ -3,10 +3,8 @@ Gateway records put into the trees: under their caller, above the mesh spans the
 
 A request may pass several gateways (external, then internal), and a trace may hold several requests
 (a client that makes five calls under one trace id, or sends one header again and again). Span ids
-decide where a gateway made them; else containment in time does.
-
-Source: formats.md 1d (a gateway's dependency id is the parent of the mesh's first span; without
-Application Insights the client's header is passed through unchanged).
+decide where a gateway made them; else containment in time does. API Management's dependency id is
+the parent of the mesh's first span; without Application Insights it passes the client's header on.
 """
 
 from collections.abc import Iterator, Sequence

@@ -2,8 +2,6 @@
 Pairs that were joined by likelihood (tier 4), brought into the matching of one request.
 
 They stand below every join by id: a record that an id joins keeps that, and so does a span.
-
-Source: algorithms.md 4.1 (lower tiers never override higher ones) and 4.2.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ API Management writes the same request to Log Analytics, Application Insights an
 with fields that the others lack. They share (gateway, record id) and are counted once. Application
 Insights keeps the call to the backend in a row of its own, which may not name the request's id:
 such a row shares a key with the request's own row instead.
-
-Source: formats.md 1 (paths out of API Management).
 """
 
 from collections.abc import Iterable, Mapping

@@ -6,8 +6,8 @@ shrink to the fastest exchange seen, as in NTP. The tightest twentieth of the ca
 stretch that most of them agree on wins: a wrong bound (of a callee that nobody waited for) may be
 tight as well, but it is in the minority.
 
-Source: algorithms.md 4.7. Where two hosts never called each other, offsets are added up along the
-chain of calls with the smallest total bound; the bounds add up as well, so they stay bounds.
+Where two hosts never called each other, offsets are added up along the chain of calls with the
+smallest total bound; the bounds add up as well, so they stay bounds.
 """
 
 import heapq

@@ -7,8 +7,7 @@ whose overlap with the next is too small to be work done side by side. Sections 
 without gap or overlap. What nobody waits for (a consumer of a queue, a mirrored request, a stream
 that outlives the request) is not on it.
 
-Source: algorithms.md 3a (Jaeger's algorithm and the two weaknesses fixed here; CRISP's
-happens-before with slack).
+Source: Jaeger's critical path, and CRISP's happens-before with slack.
 """
 
 from bisect import bisect_left, bisect_right

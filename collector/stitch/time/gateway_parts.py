@@ -9,7 +9,7 @@ zero. Only if both bodies are small, so that the client's share is hardly more t
 all is known from the gateway's own spans, which are read like anybody's, the value is the
 gateway's, and the interval stays.
 
-Source: algorithms.md 4.3; formats.md 1a (TotalTime holds ClientTime, CacheTime and BackendTime);
+Source: TotalTime holds ClientTime, CacheTime and BackendTime;
 RFC 6928 (a body of ten segments leaves in one flight).
 """
 

@@ -5,8 +5,6 @@ Only durations are used, never a difference between two clocks, unless their off
 gateway's call is cut into out and back. Inside the mesh the phases are the sections of the critical
 path, at a gateway the parts that its record reports (`gateway_parts`). What nobody claims is
 `unexplained`.
-
-Source: algorithms.md 4.3; formats.md 8.1 (what a client span minus the callee's server span is).
 """
 
 from collections.abc import Iterator, Sequence

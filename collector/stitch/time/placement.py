@@ -6,7 +6,7 @@ nor ended after the caller had the answer. A host is moved only when every offse
 is different from zero; it is then moved to their middle, and the half-width is published. Raw times
 stay. Spans of one pod share a clock, and so do all spans of one host in one request.
 
-Source: algorithms.md 3b ("Better") and 4.7; jaegertracing/jaeger#1459 (what a guess does).
+Source: jaegertracing/jaeger#1459 (what a guess does).
 """
 
 from collections.abc import Mapping, Sequence

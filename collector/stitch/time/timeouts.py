@@ -3,8 +3,6 @@ Whose patience ended first, when a request timed out.
 
 Each layer has a limit of its own; the one that fired is the shortest. What it was shows in the time
 that the layer waited, and what would have been needed in the time that the callee took.
-
-Source: algorithms.md 4.6 ("names the shortest limit").
 """
 
 import re

@@ -4,9 +4,6 @@ Access logs beside the spans: more facts for a span, or spans where none arrived
 A proxy's log line knows what its span does not: response code details, why the upstream connection
 failed, how many tries there were. Where a mesh writes access logs only, the lines of one request
 are turned into spans that say so, and nested by who called whom.
-
-Source: formats.md 8.2 to 8.4 (fields of Envoy's and Istio's access logs; OTLP access logs carry the
-active span's id when tracing is on).
 """
 
 from collections.abc import Iterable, Sequence

@@ -8,7 +8,7 @@ What the consumer got against what happened inside, and the work that was done f
 `abandoned`   the consumer went away first
 `zombie`      the inside worked on after somebody further out had stopped waiting
 
-Source: algorithms.md 4.14. Durations only: how long a callee outlasted its caller needs no clock.
+Durations only: how long a callee outlasted its caller needs no clock.
 """
 
 from collections.abc import Iterable, Sequence

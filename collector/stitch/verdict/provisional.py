@@ -4,8 +4,6 @@ Verdicts that a source which is still expected could overturn.
 Until a gateway's record is there, nobody knows what its consumer got and whether it was the gateway
 that went away: to the mesh a gateway that timed out is a client that left. Until the spans are
 there, nobody knows what failed behind a gateway that only saw an error.
-
-Source: algorithms.md 4.5 (late sources) and 4.6.
 """
 
 from collections.abc import Sequence
