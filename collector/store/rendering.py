@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, meta
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template, meta
 
 from collector.config import StoreSettings
 
@@ -108,7 +108,13 @@ def fill(text: str, values: Mapping[str, object]) -> str:
     Raises:
         jinja2.UndefinedError: it asks for a name that is not given.
     """
-    return _said(_environment().from_string(_said(text)).render(values))
+    return _said(_compile(_said(text)).render(values))
+
+
+@cache
+def _compile(text: str) -> Template:
+    """A schema file is filled in several times at each start; compiling is most of that."""
+    return _environment().from_string(text)
 
 
 @cache
