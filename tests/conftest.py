@@ -27,6 +27,7 @@ pytest.register_assert_rewrite(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; one file, and what shares a browser or a wheel, in one process."""
     tests = Path(__file__).parent
