@@ -11,8 +11,6 @@ settings.load_profile("busy")
 
 # Folders whose tests take longest, to begin with when files are shared out (`make test`).
 _FIRST = ("packaging", "acceptance", "pages", "integration")
-# What is dear to make and shared: its tests run in one process, so that it is made once.
-_SHARED = ("browser", "wheel")
 
 # pytest rewrites asserts in test files only; these hold asserts that tests call.
 pytest.register_assert_rewrite(
@@ -27,9 +25,8 @@ pytest.register_assert_rewrite(
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first; one file, and what shares a browser or a wheel, in one process."""
+    """Long files first, so that no process is left alone with one at the end."""
     tests = Path(__file__).parent
 
     def place(item: pytest.Item) -> int:
@@ -37,6 +34,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
     items.sort(key=place)
-    for item in items:
-        shared = [name for name in _SHARED if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
