@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,13 @@ def _send_until(service: Service, stop: threading.Event, seed: int, ledger: _Led
     pool = Pool(20, seed, patterns=4)
     while not stop.is_set():
         body, spans = pool.take()
+        connection = http.client.HTTPConnection("127.0.0.1", service.http_port, timeout=10)
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", service.http_port, timeout=10)
-            headers = {"Content-Type": "application/x-protobuf"}
-            connection.request("POST", "/v1/traces", body, headers)
-            response = connection.getresponse()
-            is_taken = response.status == 200 and not response.read()
-            connection.close()
+            with closing(connection):
+                headers = {"Content-Type": "application/x-protobuf"}
+                connection.request("POST", "/v1/traces", body, headers)
+                response = connection.getresponse()
+                is_taken = response.status == 200 and not response.read()
         except (OSError, http.client.HTTPException):
             ledger.refused += 1
             time.sleep(0.02)

@@ -47,7 +47,7 @@ export function Page({ params }) {
     ${nodes.length > 0 && html`<${Picture} nodes=${nodes} edges=${edges} at=${params.node || ""} isWhole=${params.all === "1"} />
       ${data.note && html`<p class="quiet"><${Text}>${data.note}<//></p>`}
       ${params.node && html`<${Chosen} node=${nodes.find((each) => each.name === params.node)} services=${services.data ? services.data.services : []} edges=${edges} params=${params} />`}
-      <${Services} found=${services} params=${params} /><${Calls} edges=${edges} />`}
+      <${Services} found=${services} params=${params} />${(services.data || services.failure) && html`<${Calls} edges=${edges} />`}`}
   </div>`;
 }
 
