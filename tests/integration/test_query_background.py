@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -43,6 +43,7 @@ class Stage:
     store: Store
     work: Background
     metrics: Metrics
+    questions: QueryService
     now: int = NOW
     act: int = 0
 
@@ -84,7 +85,7 @@ def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     store.migrate()
     metrics = Metrics()
     questions = QueryService(store, clock, Freshness(store, clock, folder), metrics=metrics)
-    yield Stage(settings, clock, store, questions.background(1.0), metrics)
+    yield Stage(settings, clock, store, questions.background(1.0), metrics, questions)
     questions.close()
     store.close()
 
@@ -97,6 +98,21 @@ def stage(theatre: Stage) -> Stage:
     theatre.now = theatre.clock.now_ns()
     theatre.work._rate = 500.0
     return theatre
+
+
+def test_calls_of_requests_that_wait_to_be_stitched_are_known(stage: Stage) -> None:
+    """Among stitched requests, a caller that is new is seen before its requests have their turn."""
+    stage.arrive(joined_story(stage.n(1), stage.now - 40 * SECOND))
+    stage.stitch()
+    waiting = unrecorded_story(stage.n(2), stage.now - 30 * SECOND)
+    first = waiting.spans[0]
+    job = {**first.resource, "service.name": "night-job"}
+    waiting.spans = [replace(first, service="night-job", resource=job), *waiting.spans[1:]]
+    stage.arrive(waiting)
+    calls = stage.questions.traces.calls(stage.now - MINUTE, stage.now)
+    assert "night-job" in {caller for caller, _, _ in calls}
+    assert ("orders", "payments") in {(caller, callee) for caller, callee, _ in calls}
+    assert stage.stitch() == 1
 
 
 def test_each_request_becomes_one_row(stage: Stage) -> None:

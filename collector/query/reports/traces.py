@@ -135,12 +135,11 @@ class Traces:
         """
         Return (caller, callee, calls) in a range: of all stitched requests, each weighed.
 
-        While none is stitched yet, of the newest ones, scaled to all records. Retried calls count
-        as often as they were made; a gateway is a caller like any other.
+        What only the newest requests show is told as well, for they wait to be stitched; while none
+        is stitched yet, scaled to all records. Retried calls count as often as they were made; a
+        gateway is a caller like any other.
         """
         stats = self._store.get_edge_stats(RequestFilter(start_ns=start_ns, end_ns=end_ns))
-        if stats:
-            return sorted(calls_of(stats))
         wanted = RequestFilter(start_ns=start_ns, end_ns=end_ns, order="-start")
         sample = self._store.find_requests(wanted, _SAMPLE, "")
         edges: Counter[tuple[str, str]] = Counter()
@@ -149,6 +148,9 @@ class Traces:
             recorded += bool(row.record_id)
             if timeline is not None:
                 edges.update(edges_of(timeline))
+        if stats:
+            known = {(caller, callee): calls for caller, callee, calls in calls_of(stats)}
+            return [(a, b, calls) for (a, b), calls in sorted({**edges, **known}.items())]
         total = self._store.get_whole_stat(wanted).requests
         scale = max(total / recorded, 1.0) if recorded and len(sample) == _SAMPLE else 1.0
         return [(a, b, round(count * scale)) for (a, b), count in sorted(edges.items())]
