@@ -501,7 +501,7 @@ class Settings(BaseSettings):
             )
         if (
             self.sql_port
-            and not is_loopback(self.bind)
+            and (self.oidc_issuer or not is_loopback(self.bind))
             and not (_split(self.query_tokens) or self.tokens_file or self.allow_unauthenticated)
         ):
             raise ValueError(

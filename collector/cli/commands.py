@@ -207,12 +207,13 @@ def changes(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> in
 @_as_json
 @_asks
 def budget(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:
-    """Exit with 1 when a target is missed, and with 2 when too little is known to tell."""
+    """Exit with 3 when a target is missed, and with 4 when too little is known to tell."""
     from collector.cli.reports import draw_budget
 
     found = server.ask("/api/v1/budget", pairs)
     _page(is_json, found, draw_budget)
-    return {"missed": 1, "unknown": 2}.get(str(found.get("verdict")), 0)
+    # 1 is any failure to ask, 2 a wrong option
+    return {"kept": 0, "unsure": 0, "missed": 3}.get(str(found.get("verdict")), 4)
 
 
 @click.command(help="List the gateways' APIs, with percentiles.")

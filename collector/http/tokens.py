@@ -54,7 +54,7 @@ class Tokens:
     def __init__(self, tokens: Sequence[str], setting: str, file: Path | None = None) -> None:
         self._setting = setting
         self._scope = "read" if "QUERY" in setting else "ingest"
-        self._own = [(f"{setting}", sha256(token.encode()).digest()) for token in tokens]
+        self._own = [(setting, sha256(token.encode()).digest()) for token in tokens]
         self._file = file
         self._known = list(self._own)
         self._looked_s = monotonic()

@@ -74,8 +74,10 @@ _IN = frozenset(
     for far in (False, True)
     for name in ("in", "notIn", "nullIn", "notNullIn")
 )
-# Bytes of a user's own as the inner state of a function: its code trusts them.
-_STATE = re.compile(r"aggregatefunction\s*\(", re.IGNORECASE)
+# Bytes of a user's own as the inner state of a function: its code trusts them. The engine reads a
+# type as it reads SQL: with quoted names, escapes and comments, in which the word could hide.
+_STATE = re.compile(r"aggregatefunction", re.IGNORECASE)
+_HIDING = re.compile(r"[`\"\\#]|--|/\*")
 # Where on the machine the data lies.
 _PATHS = frozenset({"data_path", "data_paths", "metadata_path"})
 _PATH_TABLES = frozenset({"system.databases", "system.tables"})
@@ -182,8 +184,6 @@ def _check(node: _Node, reader: SqlReader) -> None:
         _check_function(node, reader)
     elif node.kind == "TableIdentifier":
         _check_table(node.detail, reader)
-    elif node.kind == "Literal" and _STATE.search(node.detail):
-        raise SqlFailure(_DENIED, "States of aggregate functions cannot be made from values")
 
 
 def _check_function(node: _Node, reader: SqlReader) -> None:
@@ -195,11 +195,21 @@ def _check_function(node: _Node, reader: SqlReader) -> None:
     if not is_function_allowed(name):
         raise SqlFailure(_DENIED, f"The function {node.detail} is not allowed")
     arguments = node.children[0].children if node.children else []
-    if name in _TYPED and (not arguments or arguments[-1].kind != "Literal"):
-        raise SqlFailure(_DENIED, f"The type that {node.detail} makes must be written out")
+    if name in _TYPED:
+        if not arguments or arguments[-1].kind != "Literal":
+            raise SqlFailure(_DENIED, f"The type that {node.detail} makes must be written out")
+        _check_type(arguments[-1].detail)
     if name in _IN and len(arguments) == 2 and arguments[1].kind == "Identifier":
         # a table, unless it is a column
         _check_table(arguments[1].detail, reader)
+
+
+def _check_type(literal: str) -> None:
+    # the quotes around texts in a type, such as a time zone, are escaped in the tree's literal
+    if _STATE.search(literal):
+        raise SqlFailure(_DENIED, "States of aggregate functions cannot be made from values")
+    if _HIDING.search(literal.replace("\\'", "")):
+        raise SqlFailure(_DENIED, "A type must be written without quoted names and comments")
 
 
 def _check_table(name: str, reader: SqlReader) -> None:

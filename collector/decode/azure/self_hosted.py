@@ -19,7 +19,7 @@ _HEAD = re.compile(
     r"\[(?P<name>[\w.-]{1,80})\]",
     re.ASCII | re.IGNORECASE,
 )
-_NAME = re.compile(r"(?:^|[,\s])\s*(?P<name>[A-Za-z]\w{0,60})(?::\s?|=)", re.ASCII)
+_NAME = re.compile(r"(?:^|[,\s])(?P<name>[A-Za-z]\w{0,60})(?::\s?|=)", re.ASCII)
 _BARE = re.compile(r"[^,]*")
 _LOG = "GatewayLogs"
 _SIGN = "isRequestSuccess"

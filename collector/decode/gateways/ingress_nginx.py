@@ -151,9 +151,10 @@ _ATTRIBUTES = {
 def _is_row(row: Row) -> bool:
     if not _MARKS.isdisjoint(row) or _FACTS.has(row, *_OWN):
         return True
-    return any(row.get(name).__class__ is dict for name in _NESTED) and (
-        _FACTS.has(flatten(row), *_OWN) and _FACTS.has(flatten(row), "status")
-    )
+    if not any(row.get(name).__class__ is dict for name in _NESTED):
+        return False
+    flat = flatten(row)
+    return _FACTS.has(flat, *_OWN) and _FACTS.has(flat, "status")
 
 
 def _is_line(line: str) -> bool:

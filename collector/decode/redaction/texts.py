@@ -48,6 +48,8 @@ _SWITCHES = frozenset(b"true false null none nil undefined yes no redacted maske
 _PLACEHOLDER = compile_pattern(
     r"^(?:\?|\$\d+|\$\{?\w+\}?|%[sdv]|\*+|\{[\w.]*\}|\{\{[^}]*\}\}|\.+|(?-i::[a-z_]+)|[^a-z0-9])$"
 )
+# So much of a value tells whether it is a secret.
+_LOOKED_AT = 4096
 _STOPS = compile_pattern(r"[\s\"'`&<>]|\\[nrt\"'u]")
 _NESTED_STOPS = compile_pattern(r"[\s\"'`&<>]|%(?:25){0,2}(?:26|23)")
 _CUT = compile_pattern(r"[,;](?:$|\s|[-\w. ]{1,40}[=:]|[{\[])")
@@ -118,9 +120,10 @@ class Texts:
 
     def find(self, data: bytes, *, are_cards_ids: bool = False) -> list[Span]:
         """Return start, end and kind of each secret, in order and without overlaps."""
+        ends = _Ends(data)
         found = [
-            *self._find_assigned(data),
-            *self._find_after_prefix(data),
+            *self._find_assigned(data, ends),
+            *self._find_after_prefix(data, ends),
             *self._find_inserted(data),
             *_find_user_information(data),
         ]
@@ -138,7 +141,7 @@ class Texts:
                     found.append((*match.span(1), "card"))
         return _merge(data, found)
 
-    def _find_assigned(self, data: bytes) -> Iterator[Span]:
+    def _find_assigned(self, data: bytes, ends: "_Ends") -> Iterator[Span]:
         done = 0
         for match in self._assignment.finditer(data):
             sign, end = match.span(1)
@@ -148,26 +151,31 @@ class Texts:
             if not self._names.is_secret(name):
                 continue
             sign_text = data[sign:end]
-            for start, stop in self._read_values(data, end, name, b"%" in sign_text):
-                if self._is_value(data[start:stop], name, is_prose=b"=" not in sign_text):
+            for start, stop in self._read_values(data, ends, end, name, b"%" in sign_text):
+                value = data[start : min(stop, start + _LOOKED_AT)]
+                if self._is_value(value, name, is_prose=b"=" not in sign_text):
                     done = stop
                     yield start, stop, "key"
 
-    def _find_after_prefix(self, data: bytes) -> Iterator[Span]:
+    def _find_after_prefix(self, data: bytes, ends: "_Ends") -> Iterator[Span]:
         for pattern, is_quoted in self._prefixes:
+            done = 0
             for match in pattern.finditer(data):
+                if match.start() < done:
+                    continue
                 name = _clean_name(match.group(1) or b"password")
                 at = match.end()
                 quoted = _QUOTE_AT.match(data, at)
                 if not self._names.is_secret(name) or (is_quoted and not quoted):
                     continue
-                for start, stop in self._read_values(data, at, name, False):
-                    value = data[start:stop]
+                for start, stop in self._read_values(data, ends, at, name, False):
+                    value = data[start : min(stop, start + _LOOKED_AT)]
                     if quoted and _WORDS_ONLY.search(value) and match.group()[:1] in b"[(":
                         continue  # a list of header names
                     if not quoted and _SAID.search(match.group()) and not _DIGIT.search(value):
                         continue
                     if value[:1] != b"-" and self._is_value(value, name, is_prose=True):
+                        done = stop
                         yield start, stop, "key"
 
     def _find_inserted(self, data: bytes) -> Iterator[Span]:
@@ -186,7 +194,7 @@ class Texts:
                     yield at + start, at + stop, "key"
 
     def _read_values(
-        self, data: bytes, at: int, name: str, is_nested: bool
+        self, data: bytes, ends: "_Ends", at: int, name: str, is_nested: bool
     ) -> Iterator[tuple[int, int]]:
         """Yield where the value at *at* starts and ends; the values, if it is a list of texts."""
         if has_mark(data, at):
@@ -196,7 +204,7 @@ class Texts:
             at += 1
         quoted = _QUOTE_AT.match(data, at)
         if not quoted:
-            yield self._read_bare(data, at, name, is_nested)
+            yield self._read_bare(data, ends, at, name, is_nested)
             return
         while quoted:
             start = quoted.end()
@@ -205,25 +213,27 @@ class Texts:
             following = _NEXT_IN_LIST.match(data, stop) if is_list else None
             quoted = _QUOTE_AT.match(data, following.end()) if following else None
 
-    def _read_bare(self, data: bytes, at: int, name: str, is_nested: bool) -> tuple[int, int]:
+    def _read_bare(
+        self, data: bytes, ends: "_Ends", at: int, name: str, is_nested: bool
+    ) -> tuple[int, int]:
         lowered = name.lower()
         if lowered.endswith("cookie"):
-            return at, _search_end(_LINE_END, data, at)
+            return at, ends.find(_LINE_END, at)
         stops = _NESTED_STOPS if is_nested else _STOPS
-        end = _search_end(stops, data, at)
-        word = data[at:end].lower()
+        end = ends.find(stops, at)
+        word = data[at : min(end, at + 32)].lower()
         if word in _SCHEMES and data[end : end + 1] == b" ":
             if word in _LIST_SCHEMES:
-                return end + 1, _search_end(_NEWLINE_AT, data, end)
+                return end + 1, ends.find(_NEWLINE_AT, end)
             at = end + 1
             while data[at : at + 1] == b" ":
                 at += 1
-            end = _search_end(stops, data, at)
+            end = ends.find(stops, at)
         elif lowered.endswith("authorization") and data[end : end + 1] == b" ":
-            after = _search_end(stops, data, end + 1)
+            after = ends.find(stops, end + 1)
             if after - end > 16 or _DIGIT.search(data[end:after]):
                 end = after
-        cut = _CUT.search(data, at, end + 48)
+        cut = _CUT.search(data, at, min(end, at + _LOOKED_AT) + 48)
         return at, min(end, cut.start()) if cut else end
 
     def _is_value(self, value: bytes, name: str, *, is_prose: bool) -> bool:
@@ -270,9 +280,9 @@ def _shapes(name: str, closing: str) -> tuple[str, ...]:
         r"(?:^|[\x00-\x7f])auth +\S*\d",
         r"(?:requirepass|masterauth) +\S",
         r"acl setuser ",
-        r"(?:curl|wget)[^\x00-\x1f]* (?:-u|--user) ?['\"]?[^\s:'\"]+:",
-        r"(?:mysql|sshpass)[^\x00-\x1f]* -p ?\S",
-        r"redis-cli[^\x00-\x1f]* -a ",
+        r"(?:curl|wget)[^\x00-\x1f]{0,120} (?:-u|--user) ?['\"]?[^\s:'\"]+:",
+        r"(?:mysql|sshpass)[^\x00-\x1f]{0,120} -p ?\S",
+        r"redis-cli[^\x00-\x1f]{0,120} -a ",
         r"\"kty\\{0,2}\"",
     )
 
@@ -383,9 +393,27 @@ def _find_closing(data: bytes, at: int, opening: bytes) -> int:
     return len(data)
 
 
-def _search_end(pattern: Any, data: bytes, at: int) -> int:
-    match = pattern.search(data, at)
-    return match.start() if match else len(data)
+class _Ends:
+    """
+    Where values end in one text.
+
+    Many values may end at one place, and each place is looked for once: a text of a million names
+    in one line is read once and not a million times.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._last: dict[Any, tuple[int, int]] = {}
+
+    def find(self, pattern: Any, at: int) -> int:
+        """Return where *pattern* is found from *at* on, else the end of the text."""
+        begin, end = self._last.get(pattern, (1, 0))
+        if begin <= at <= end:
+            return end
+        match = pattern.search(self._data, at)
+        end = match.start() if match else len(self._data)
+        self._last[pattern] = at, end
+        return end
 
 
 def _trim(data: bytes, start: int, end: int, signs: bytes = b" \r\n\t") -> tuple[int, int]:

@@ -26,6 +26,8 @@ from collector.store import SourceStat, Store
 from collector.timestamps import NS_PER_S, format_duration, format_timestamp
 
 _REFRESH_NS = 5 * NS_PER_S
+# OpenTelemetry's word for a resource without service.name
+_UNNAMED = "unknown_service"
 # A source that was silent for so long may be down: its watermark no longer moves with the clock.
 _SILENCE_NS = 15 * 60 * NS_PER_S
 _MAX_STATUS_BYTES = 4 * 1024 * 1024
@@ -183,7 +185,7 @@ def lying_clocks_of(stats: Sequence[SourceStat]) -> list[LyingClock]:
 def _report(stat: SourceStat, group: Sequence[SourceStat], note: str, now_ns: int) -> SourceReport:
     p99_ns = prevailing_lag_ns([stat]) if not note else prevailing_lag_ns(group)
     return SourceReport(
-        source=stat.source,
+        source=stat.source or _UNNAMED,
         stream=str(stat.stream),
         rows=stat.rows,
         last_event_ns=stat.last_event_ns,
