@@ -192,12 +192,16 @@ async def _serve_api(
     from collector.api.clickhouse.server import open_sql_port
     from collector.api.serve import run_api
     from collector.decode.records.from_spans import parse_service_rules
+    from collector.decode.redaction.rules import build_secrets
     from collector.query.learned.freshness import Freshness
     from collector.query.service import QueryService
 
     freshness = Freshness(store, SystemClock(), settings.data_dir)
     services = parse_service_rules(settings.gateway_spans)
-    questions = QueryService(store, SystemClock(), freshness, gateway_services=services)
+    secrets = build_secrets(settings.redaction())
+    questions = QueryService(
+        store, SystemClock(), freshness, gateway_services=services, secrets=secrets
+    )
     health = lambda: _check_health(settings, store)  # noqa: E731 - one line, used once
     async with contextlib.AsyncExitStack() as stack:
         if is_stitching and settings.background_cpu_percent:

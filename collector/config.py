@@ -131,6 +131,7 @@ class ReceiveSettings:
     tls: TlsSettings = TlsSettings()
     allowed_hosts: tuple[str, ...] = ()
     read_tokens: tuple[str, ...] = ()
+    must_sign_in: bool = False  # whoever reads, with an issuer's token
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +238,7 @@ class Settings(BaseSettings):
     """
     Everything that can be set, from the environment.
 
-    Each field's description is its row in the README: meaning, unit, and what 0 or empty does.
+    Each field's description is its row in deploy/reference.md: meaning, unit, what 0 or empty does.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="ignore", frozen=True)
@@ -559,6 +560,7 @@ class Settings(BaseSettings):
             tls=self.tls(),
             allowed_hosts=_split(self.allowed_hosts),
             read_tokens=_split(self.query_tokens),
+            must_sign_in=bool(self.oidc_issuer),
         )
 
     def store(self) -> StoreSettings:

@@ -41,7 +41,6 @@ _HEADERS = (
 # asked every few seconds by programs, and telling of nobody
 _UNAUDITED = OPEN_PATHS | {"/metrics"}
 _AUDIT = logging.getLogger("collector.audit")
-_SECRETS = Secrets()
 _TRACER = trace.get_tracer("hopline")
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -63,6 +62,7 @@ class Guard:
         is_audited: bool = False,
         bind: str = "127.0.0.1",
         allowed_hosts: tuple[str, ...] = (),
+        secrets: Secrets,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
@@ -73,6 +73,7 @@ class Guard:
             bind, allowed_hosts, is_open=not (self._tokens.are_needed or issuer)
         )
         self._issuer = issuer
+        self._secrets = secrets
         self._is_audited = is_audited
         self._metrics = metrics
         self._clock = clock
@@ -105,7 +106,7 @@ class Guard:
         finally:
             route = _route_name(scope)
             if self._is_audited and scope["path"] not in _UNAUDITED:
-                _audit(scope, who, status)
+                _audit(scope, who, status, self._secrets)
             seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
             self._metrics.count("hopline_api_requests_total", route=route, status=str(status))
             self._metrics.observe("hopline_api_request_seconds", seconds, route=route)
@@ -148,13 +149,13 @@ def _describe(span: Span, scope: Scope, status: int) -> None:
         span.set_status(StatusCode.ERROR)
 
 
-def _audit(scope: Scope, who: str, status: int) -> None:
+def _audit(scope: Scope, who: str, status: int, secrets: Secrets) -> None:
     """Log a read, without secrets and signs that a reader of the log would obey."""
     asked = {
         "who": who or "(nobody)",
         "method": scope["method"],
-        "path": _SECRETS.mask_text(scope["path"], Findings()),
-        "query": _SECRETS.mask_text(scope["query_string"].decode("latin-1"), Findings(), "query"),
+        "path": secrets.mask_text(scope["path"], Findings()),
+        "query": secrets.mask_text(scope["query_string"].decode("latin-1"), Findings(), "query"),
         "status": status,
     }
     _AUDIT.info("read: %s", json.dumps(asked), extra=asked)

@@ -54,6 +54,16 @@ def decode_envelope(envelope: Envelope) -> DecodeResult:
     return _get_decoder(envelope.format, envelope.signal)(envelope.body, envelope.received_ns)
 
 
+def give_time_of_arrival(record: GatewayRecord, received_ns: int) -> bool:
+    """Let a record without a time begin when it came, marked as such; tell whether it had none."""
+    if record.start_ns:
+        return False
+    record.start_ns = received_ns
+    record.resolution_ns = max(record.resolution_ns, _ARRIVAL_RESOLUTION_NS)
+    record.quality = (*record.quality, TIME_OF_ARRIVAL)
+    return True
+
+
 def canonicalise_records(decoded: Decoded, received_ns: int) -> DecodeResult:
     """
     Encode what an adapter read, without the records whose time is impossible.
@@ -67,11 +77,7 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> DecodeResult:
     errors = list(decoded.rejected)
     timeless = 0
     for index, record in zip(free, decoded.records, strict=False):
-        if record.start_ns == 0:
-            timeless += 1
-            record.start_ns = received_ns
-            record.resolution_ns = max(record.resolution_ns, _ARRIVAL_RESOLUTION_NS)
-            record.quality = (*record.quality, TIME_OF_ARRIVAL)
+        timeless += give_time_of_arrival(record, received_ns)
         if record.start_ns < MIN_TIME_NS:
             errors.append(RecordError(index, "it began before 2000", "start_ns", "start_past"))
         elif record.start_ns > received_ns + MAX_AHEAD_NS:

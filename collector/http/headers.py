@@ -41,12 +41,6 @@ def peer(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-def sender(scope: Scope) -> tuple[str, str]:
-    """Return whose share of the memory a request uses: its address and its token."""
-    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    return peer(scope), given.decode("latin-1")
-
-
 def error_headers(error: CollectorError) -> list[tuple[bytes, bytes]]:
     """Return the headers that an error needs: when to come back, or how to say who you are."""
     extra: list[tuple[bytes, bytes]] = []

@@ -68,7 +68,7 @@ class Issuer:
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
-        except jwt.PyJWTError as exc:
+        except (jwt.PyJWTError, TypeError) as exc:  # TypeError: a key of another kind than `alg`
             raise Unauthenticated(f"the token is not valid: {exc}") from exc
         self._check_group(claims)
         name = next((claims[name] for name in _NAMES if claims.get(name)), "")

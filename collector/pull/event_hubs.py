@@ -29,6 +29,7 @@ from aiokafka.errors import (
 
 from collector.clock import Clock
 from collector.config import EventHubSettings
+from collector.decode.formats import give_time_of_arrival
 from collector.decode.redaction.rules import build_redactor
 from collector.errors import (
     CollectorError,
@@ -186,7 +187,7 @@ class EventHubConsumer:
             await self._dead_letter(event, decoded.rejected)
         for record in decoded.records:
             # the hub knows when the policy wrote it
-            record.start_ns = record.start_ns or event.timestamp * 1_000_000
+            give_time_of_arrival(record, event.timestamp * 1_000_000)
         return decoded.records
 
     async def _dead_letter(self, event: ConsumerRecord, errors: Sequence[RecordError]) -> None:

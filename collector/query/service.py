@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from collector.asking import AsideExecutor
 from collector.clock import Clock
 from collector.decode.records.from_spans import ServiceRule
+from collector.decode.redaction.secrets import Secrets, built_in
 from collector.query.background.worker import Background
 from collector.query.learned.clocks import Clocks
 from collector.query.learned.freshness import Freshness
@@ -35,7 +36,8 @@ class QueryService:
 
     Every question raises `BadQuestion` for a parameter that cannot be understood, and what the
     store raises: `StoreUnavailable`, `QueryTimeout` (both retryable), `TooExpensive`.
-    *gateway_services* are taken as gateways beside those that their spans give away.
+    *gateway_services* are taken as gateways beside those that their spans give away; *secrets* are
+    masked in what is told and logged.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class QueryService:
         *,
         metrics: Metrics = METRICS,
         gateway_services: Sequence[ServiceRule] = (),
+        secrets: Secrets | None = None,
     ) -> None:
+        self.secrets = secrets or built_in()
         self._clock = clock
         self._freshness = freshness
         self.metrics = metrics
@@ -65,7 +69,14 @@ class QueryService:
         self.timelines = Timelines(store, clock, freshness, stitching, likely_partners, one_aside)
         self.searches = Searches(store, clock, freshness, rows)
         self.reports = Reports(
-            store, clock, rows, freshness, self._clocks, likely_partners, self.timelines
+            store,
+            clock,
+            rows,
+            freshness,
+            self._clocks,
+            likely_partners,
+            self.timelines,
+            self.secrets,
         )
         self.traces = Traces(store, clock, freshness, rows)
 

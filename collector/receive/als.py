@@ -8,6 +8,7 @@ Source: envoy/service/accesslog/v3/als.proto (the identifier comes with the firs
 """
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import grpc
@@ -21,7 +22,7 @@ from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Stream
 from collector.receive.body import Admission, inflate
-from collector.receive.grpc import Context, call_authorization, call_sender, refuse, sniff_encoding
+from collector.receive.grpc import Context, call_address, call_authorization, refuse, sniff_encoding
 from collector.retry import until_accepted
 
 DOOR = "envoy-als"
@@ -54,7 +55,7 @@ class AccessLogDoor(RpcHandler):
 
     async def _stream(self, _: object, context: Context) -> bytes:
         try:
-            self._tokens.check_header(call_authorization(context))
+            sender = call_address(context), self._tokens.check_header(call_authorization(context))
         except CollectorError as exc:
             self._intake.refuse(DOOR, "envoy", Stream.LOG, exc)
             await refuse(context, exc)
@@ -63,18 +64,28 @@ class AccessLogDoor(RpcHandler):
             message = cast(object, await context.read())  # EOF at the end of the stream
             if not isinstance(message, bytes):
                 return b""
+            received_ns = self._clock.now_ns()
+            take = partial(self._take, message, identifier, received_ns, context.peer(), sender)
             try:
-                identifier = await self._take(message, identifier, context)
+                identifier = await until_accepted(take)
             except CollectorError as exc:
-                # intake has counted it; the messages that follow may be in order
+                # the messages that follow may be in order
+                self._intake.refuse(DOOR, "envoy", Stream.LOG, exc)
                 _log.warning("%s: %s", DOOR, exc)
             except Exception:
                 _log.exception("%s: a message failed", DOOR)
 
-    async def _take(self, message: bytes, identifier: bytes, context: Context) -> bytes:
-        async with self._admission.claim(call_sender(context)) as claim:
+    async def _take(
+        self,
+        message: bytes,
+        identifier: bytes,
+        received_ns: int,
+        peer: str,
+        sender: tuple[str, str],
+    ) -> bytes:
+        """Accept a message, and return the stream's identifier. Raises `CollectorError`."""
+        async with self._admission.claim(sender) as claim:
             await claim.grow_to(len(message))
-            received_ns = self._clock.now_ns()
             encoding = sniff_encoding(message)
             body = await inflate(message, encoding, claim, self._max_body_bytes)
             identifier = read_identifier(body) or identifier
@@ -86,11 +97,14 @@ class AccessLogDoor(RpcHandler):
                 received_ns=received_ns,
                 door=DOOR,
                 source="envoy",
-                peer=context.peer(),
+                peer=peer,
             )
             claim.end_turn()
             try:
-                await until_accepted(lambda: self._intake.accept(envelope))
+                await self._intake.accept(envelope)
             except CollectorError as exc:
+                if exc.retryable:
+                    raise
+                # what identifies the stream is known all the same
                 _log.warning("%s: %s", DOOR, exc)
             return identifier

@@ -368,27 +368,55 @@ def _open_reader(body: bytes, encoding: str) -> _Reader:
     return _Inflater(body, _ZLIB_WBITS if is_zlib else _RAW_WBITS)
 
 
+# A shipper that closes a member for each line of its log makes some thousands of them.
+_MOST_MEMBERS = 10_000
+_PIECE_BYTES = 64 * 1024
+
+
 class _Inflater:
     """gzip, of one or more members, or deflate. isal: 1.5-2.5 times as fast as zlib."""
 
     def __init__(self, body: bytes, wbits: int) -> None:
-        self._rest = body
+        self._body = memoryview(body)
+        self._at = 0
+        self._piece = b""
         self._wbits = wbits
+        self._members = 1
         self._inner = isal_zlib.decompressobj(wbits)
 
     def read(self, size: int, /) -> bytes:
         while True:
-            if self._inner.eof:
-                rest = self._inner.unused_data
-                if self._wbits != _GZIP_WBITS or not rest.strip(b"\0"):
-                    return b""
-                self._rest, self._inner = rest, isal_zlib.decompressobj(self._wbits)
-            out: bytes = self._inner.decompress(self._rest, size)
-            self._rest = self._inner.unconsumed_tail
+            if self._inner.eof and (self._wbits != _GZIP_WBITS or not self._open_next()):
+                return b""
+            if not self._piece:
+                self._take_piece()
+            is_last = self._at == len(self._body)
+            out: bytes = self._inner.decompress(self._piece, size)
+            self._piece = self._inner.unconsumed_tail
             if out:
                 return out
-            if not self._inner.eof and not self._rest:
+            if not self._inner.eof and not self._piece and is_last:
                 raise Undecodable("the compressed body is cut off")
+
+    def _take_piece(self) -> None:
+        # what a member leaves of its input is copied: with all of the body at hand, a body of many
+        # small members would be copied once for each
+        self._piece = bytes(self._body[self._at : self._at + _PIECE_BYTES])
+        self._at += len(self._piece)
+
+    def _open_next(self) -> bool:
+        """Begin with the next member; padding with zeros is none."""
+        self._piece = self._inner.unused_data
+        if not self._piece:
+            self._take_piece()
+        is_zero = self._piece[:1] in (b"", b"\0")
+        if is_zero and not (self._piece + bytes(self._body[self._at :])).strip(b"\0"):
+            return False
+        self._members += 1
+        if self._members > _MOST_MEMBERS:
+            raise Undecodable(f"the compressed body has more than {_MOST_MEMBERS} members")
+        self._inner = isal_zlib.decompressobj(self._wbits)
+        return True
 
 
 class _ZstdReader:

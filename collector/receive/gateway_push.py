@@ -19,7 +19,6 @@ from collector.http.headers import (
     content_length,
     peer,
     refusal_headers,
-    sender,
 )
 from collector.http.tokens import Tokens
 from collector.intake import Intake
@@ -82,10 +81,10 @@ class GatewayPush:
         outcome: Receipt | CollectorError
         try:
             known = get_adapter(adapter)
-            self._check_token(headers)
+            name = self._check_token(headers)
             self._intake.check_room()
             length = content_length(headers)
-            async with self._admission.claim(sender(request.scope)) as claim:
+            async with self._admission.claim((peer(request.scope), name)) as claim:
                 body = await read_body(request.receive, claim, length, self._max_body_bytes)
                 received_ns = self._clock.now_ns()
                 encoding = content_encoding(headers)
@@ -97,11 +96,10 @@ class GatewayPush:
             outcome = exc
         return self._answer(headers, outcome)
 
-    def _check_token(self, headers: Headers) -> None:
+    def _check_token(self, headers: Headers) -> str:
         if ACCESS_KEY_HEADER in headers and not authorization(headers):
-            self._tokens.check(headers[ACCESS_KEY_HEADER].decode("latin-1"))
-        else:
-            self._tokens.check_header(authorization(headers))
+            return self._tokens.check(headers[ACCESS_KEY_HEADER].decode("latin-1"))
+        return self._tokens.check_header(authorization(headers))
 
     def _envelope(
         self, adapter: Adapter, headers: Headers, body: bytes, received_ns: int, request: Request

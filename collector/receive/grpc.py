@@ -117,10 +117,9 @@ class GrpcDoor(RpcHandler):
         return export
 
     async def _accept(self, method: GrpcMethod, context: Context) -> Receipt:
-        if self._tokens.are_needed:
-            self._tokens.check_header(call_authorization(context))
+        name = self._tokens.check_header(call_authorization(context))
         self._intake.check_room()
-        async with self._admission.claim(call_sender(context)) as claim:
+        async with self._admission.claim((call_address(context), name)) as claim:
             message = await _read_message(context)
             body = message if isinstance(message, bytes) else b""  # EOF: an empty request
             received_ns = self._clock.now_ns()
@@ -225,11 +224,11 @@ def call_authorization(context: Context) -> str:
     return ""
 
 
-def call_sender(context: Context) -> tuple[str, str]:
-    """Return whose share of the memory the call uses: its address and its token."""
-    # "ipv4:10.0.0.1:4711" or "ipv6:%5B::1%5D:4711"; an address is the same sender at every door
+def call_address(context: Context) -> str:
+    """Return the address of the caller, as `http.headers.peer` has it."""
+    # a peer is ipv4:10.0.0.1:4711, or ipv6:%5B::1%5D:4711
     host = context.peer().partition(":")[2].rpartition(":")[0]
-    return host.removeprefix("%5B").removesuffix("%5D"), call_authorization(context)
+    return host.removeprefix("%5B").removesuffix("%5D")
 
 
 def sniff_encoding(message: bytes) -> str:

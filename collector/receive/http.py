@@ -57,9 +57,8 @@ def build_http_app(
     pages = FastAPI(title="Hopline ingest", docs_url=None, redoc_url=None)
     pages.include_router(GatewayPush(intake, settings, admission, tokens, clock).router)
     _add_health(pages, intake)
-    _add_metrics(
-        pages, metrics, Tokens(settings.read_tokens, "HOPLINE_QUERY_TOKENS", settings.token_file)
-    )
+    readers = Tokens(settings.read_tokens, "HOPLINE_QUERY_TOKENS", settings.token_file)
+    _add_metrics(pages, metrics, readers, must_sign_in=settings.must_sign_in)
     _add_error_handlers(pages)
     return IngestApp(otlp, pages)
 
@@ -77,10 +76,15 @@ def _add_health(pages: FastAPI, intake: Intake) -> None:
         return JSONResponse(body, 503 if trouble else 200)
 
 
-def _add_metrics(pages: FastAPI, metrics: Metrics, tokens: Tokens) -> None:
+def _add_metrics(pages: FastAPI, metrics: Metrics, tokens: Tokens, *, must_sign_in: bool) -> None:
     @pages.get("/metrics", summary="Show the counters as Prometheus text")
     async def show_metrics(request: Request) -> Response:
         try:
+            if must_sign_in and not tokens.are_needed:
+                raise Unauthenticated(
+                    "this port knows tokens and nobody of HOPLINE_OIDC_ISSUER",
+                    hint="set HOPLINE_QUERY_TOKENS or HOPLINE_TOKENS_FILE, or ask the API's port",
+                )
             tokens.check_header(request.headers.get("authorization", ""))
         except Unauthenticated as error:
             return JSONResponse(error_document(error), error.http_status)

@@ -22,7 +22,6 @@ from collector.http.headers import (
     media_type,
     peer,
     refusal_headers,
-    sender,
 )
 from collector.http.tokens import Tokens
 from collector.intake import Intake
@@ -83,14 +82,14 @@ class OtlpHttp:
             raise UnknownDoor(f"nothing here; OTLP paths are {', '.join(PATHS)}")
         if scope["method"] != "POST":
             raise WrongMethod(f"{scope['path']} takes POST only")
-        self._tokens.check_header(authorization(headers))
+        name = self._tokens.check_header(authorization(headers))
         if content_type not in _FORMATS:
             raise UnsupportedFormat(
                 f"content type {content_type[:80]!r} is not read here",
                 hint=f"send {PROTOBUF} or {JSON}",
             )
         self._intake.check_room()
-        async with self._admission.claim(sender(scope)) as claim:
+        async with self._admission.claim((peer(scope), name)) as claim:
             body = await read_body(receive, claim, content_length(headers), self._max_body_bytes)
             received_ns = self._clock.now_ns()
             body = await inflate(body, content_encoding(headers), claim, self._max_body_bytes)

@@ -21,7 +21,6 @@ from collector.http.headers import (
     media_type,
     peer,
     refusal_headers,
-    sender,
 )
 from collector.http.origins import Origins, OwnPagesOnly
 from collector.http.tokens import Tokens
@@ -91,7 +90,7 @@ class SpanHttp:
         if scope["method"] != "POST":
             msg = f"{route.path} takes POST only"
             raise WrongMethod(msg)
-        self._tokens.check_header(authorization(headers))
+        name_of_token = self._tokens.check_header(authorization(headers))
         route.check_query(scope["query_string"].decode("latin-1"))
         name = route.formats.get(media_type(headers))
         if name is None:
@@ -99,7 +98,7 @@ class SpanHttp:
             raise UnsupportedFormat(msg, hint=f"send {', '.join(filter(None, route.formats))}")
         self._intake.check_room()
         length = content_length(headers)
-        async with self._admission.claim(sender(scope)) as claim:
+        async with self._admission.claim((peer(scope), name_of_token)) as claim:
             body = await read_body(receive, claim, length, self._max_body_bytes)
             received_ns = self._clock.now_ns()
             body = await inflate(body, content_encoding(headers), claim, self._max_body_bytes)

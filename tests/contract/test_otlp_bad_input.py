@@ -276,3 +276,12 @@ async def test_errors_elsewhere_have_one_shape(
     assert response.status_code == status
     assert set(response.json()["error"]) == {"code", "message", "hint"}
     assert response.json()["error"]["code"] == code
+
+
+async def test_counters_are_not_shown_to_strangers_where_readers_sign_in(tmp_path: Path) -> None:
+    """With an issuer and no read token this port can ask nobody who they are, and shows nothing."""
+    people = {"oidc_issuer": "https://people.example", "oidc_audience": "hopline"}
+    async with open_ingest(tmp_path, None, **people) as ingest, httpx.AsyncClient() as client:
+        answer = await client.get(f"{ingest.url}/metrics")
+    assert answer.status_code == 401
+    assert "HOPLINE_QUERY_TOKENS" in answer.json()["error"]["hint"]

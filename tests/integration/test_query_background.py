@@ -115,6 +115,17 @@ def test_calls_of_requests_that_wait_to_be_stitched_are_known(stage: Stage) -> N
     assert stage.stitch() == 1
 
 
+def test_a_source_without_a_name_has_the_one_opentelemetry_gives_it(stage: Stage) -> None:
+    """No row of the sources is without a name."""
+    story = unrecorded_story(stage.n(1), stage.now - 30 * SECOND)
+    story.spans = [replace(span, service="", resource={}) for span in story.spans]
+    stage.arrive(story)
+    stage.clock.advance(s=11)
+    names = {report.source for report in stage.questions.reports.sources().sources}
+    assert "unknown_service" in names
+    assert "" not in names
+
+
 def test_each_request_becomes_one_row(stage: Stage) -> None:
     """Joined, refused, unrecorded and failed requests are rows with what their timelines say."""
     stories = [

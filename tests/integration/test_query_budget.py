@@ -117,9 +117,9 @@ def test_a_bad_target_is_named(asker: Asker, query: str, status: int, name: str)
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["--p95", "300ms"], 1, "missed"),
+        (["--p95", "300ms"], 3, "missed"),
         (["--p50", "300ms", "--api", "orders-api"], 0, "kept"),
-        (["--p95", "300ms", "--api", "nobody"], 2, "unknown"),
+        (["--p95", "300ms", "--api", "nobody"], 4, "unknown"),
     ],
 )
 def test_the_exit_status_says_it_to_a_pipeline(
@@ -130,7 +130,7 @@ def test_the_exit_status_says_it_to_a_pipeline(
     status: int,
     said: str,
 ) -> None:
-    """`hopline budget` ends with 0 when kept, 1 when missed, 2 when nobody can tell."""
+    """`hopline budget` ends with 0 when kept, 3 when missed, 4 when nobody can tell."""
     monkeypatch.setenv("HOPLINE_URL", str(asker.client.base_url))
     assert main(["budget", *arguments]) == status
     assert said in capsys.readouterr().out

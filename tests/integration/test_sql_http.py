@@ -283,6 +283,9 @@ def test_outside_loopback_the_port_needs_tokens(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="HOPLINE_SQL_PORT"):
         load_settings(**outside, sql_port=8123)
     assert load_settings(**outside, sql_port=8123, query_tokens=TOKEN).sql().tokens == (TOKEN,)
+    # who must sign in elsewhere does not come in here by staying on the machine
+    with pytest.raises(ConfigError, match="HOPLINE_SQL_PORT"):
+        load_settings(data_dir=tmp_path, sql_port=8123, **people)
     assert load_settings(data_dir=tmp_path).sql().port == 0
 
 

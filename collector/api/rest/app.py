@@ -125,6 +125,7 @@ def build_api(
         is_audited=settings.is_audited,
         bind=settings.bind,
         allowed_hosts=settings.allowed_hosts,
+        secrets=questions.secrets,
         metrics=questions.metrics,
         clock=clock or SystemClock(),
     )

@@ -4,6 +4,7 @@ Examples of changes for the OpenAPI document, told by the product's own rules.
 
 from dataclasses import replace
 
+from collector.decode.redaction.secrets import built_in
 from collector.query.reports.change import Change, Changes
 from collector.query.reports.change_sentences import write_sentence
 from collector.query.reports.changes import measure_effect
@@ -35,6 +36,7 @@ TOLD = show_told(
             "url": "https://ci.example/builds/42",
         },
         _AT_NS,
+        built_in(),
     )
 )
 _EFFECT = measure_effect(_VISITS, _AT_NS, "service")

@@ -7,9 +7,11 @@ The operator's own rules, from a TOML file, and the salt of the hash mode.
     customer_number = 'KD-[0-9]{8}'
 """
 
+import contextlib
 import os
 import re
 import secrets as random
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,11 +87,18 @@ def _load_salt(settings: RedactSettings) -> bytes:
         return settings.salt.encode()
     path = settings.salt_path
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(made, "wb") as file:
-        salt = random.token_bytes(_SALT_BYTES)
-        file.write(salt)
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent) as file:  # readable by its owner alone
+            file.write(random.token_bytes(_SALT_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+            # whole or not at all; the first of several processes wins
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)
+    salt = path.read_bytes()
+    if len(salt) < _SALT_BYTES:
+        raise ConfigError(
+            f"{path} holds {len(salt)} bytes of a salt of {_SALT_BYTES}",
+            hint="remove it, and a new one is made; equal values of before and after then differ",
+        )
     return salt

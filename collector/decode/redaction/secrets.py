@@ -5,6 +5,7 @@ Finds and masks secrets: under the names of keys, by their shape, and inside tex
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from collector.decode.redaction.findings import Findings, is_mark
@@ -195,3 +196,9 @@ def _is_word(value: Any) -> bool:
         and len(value) <= 32
         and re.fullmatch("[A-Za-z_-]+", value) is not None
     )
+
+
+@cache
+def built_in() -> Secrets:
+    """Return the rules without any of the operator's; building them takes 70 ms."""
+    return Secrets()

@@ -86,7 +86,7 @@ class Freshness:
         }
         for entry in self._read_ingest_counts():
             key = (str(entry.get("stream", "")), str(entry.get("source", "")))
-            report = found.get(key) or SourceReport(source=key[1], stream=key[0])
+            report = found.get(key) or SourceReport(source=key[1] or _UNNAMED, stream=key[0])
             found[key] = _add_counts(report, entry)
         reports = [*found.values(), *self._read_pulled()]
         return sorted(reports, key=lambda report: (report.stream, report.source))

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from collector.clock import Clock
+from collector.decode.redaction.secrets import Secrets
 from collector.errors import BadQuestion
 from collector.query.reports import bounds
 from collector.query.reports.change import (
@@ -82,9 +83,10 @@ class _Wish:
 class FindingChanges:
     """Finds changes. Thread-safe."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, secrets: Secrets) -> None:
         self._store = store
         self._clock = clock
+        self._secrets = secrets
 
     def report(self, pairs: Iterable[tuple[str, str]]) -> Changes:
         """
@@ -132,7 +134,7 @@ class FindingChanges:
             BadQuestion: a field is missing, unknown or not what it should be; the message names it.
         """
         now_ns = self._clock.now_ns()
-        told = read_told(document, now_ns)
+        told = read_told(document, now_ns, self._secrets)
         self._store.write_told(told, now_ns)
         return show_told(told)
 

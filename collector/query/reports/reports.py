@@ -5,6 +5,7 @@ What can be asked about many requests at once, each question with the parameters
 from collections.abc import Iterable
 
 from collector.clock import Clock
+from collector.decode.redaction.secrets import Secrets
 from collector.query.learned.clocks import ClockReport, Clocks
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners
@@ -46,6 +47,7 @@ class Reports:
         clocks: Clocks,
         likely_partners: LikelyPartners,
         timelines: Timelines,
+        secrets: Secrets,
     ) -> None:
         self._freshness = freshness
         self._clocks = clocks
@@ -58,7 +60,7 @@ class Reports:
         self._outcomes = Outcomes(samples)
         self._joins = Joins(samples, likely_partners)
         self._budgets = Budgets(store, clock)
-        self._changes = FindingChanges(store, clock)
+        self._changes = FindingChanges(store, clock, secrets)
         self._comparing = Comparing(store, clock, timelines, rows)
 
     def sources(self, pairs: Pairs = ()) -> Sources:

@@ -35,14 +35,13 @@ TOLD_SCHEMA = {
         name: {"type": "string", "description": text} for name, text in TOLD_FIELDS.items()
     },
 }
-_SECRETS = Secrets()
 _TOLD_HINT = (
     'for example {"service": "orders", "value": "1.4.2", "title": "Release 1.4.2", '
     '"url": "https://ci.example/42"}'
 )
 
 
-def read_told(document: object, now_ns: int) -> ToldChange:
+def read_told(document: object, now_ns: int, secrets: Secrets) -> ToldChange:
     """
     Read what a deployment tool says, secrets in it masked.
 
@@ -78,7 +77,7 @@ def read_told(document: object, now_ns: int) -> ToldChange:
         msg = "at: lies more than a day in the future"
         raise BadQuestion(msg)
     texts = {
-        name: _SECRETS.mask_text(given.get(name, ""), Findings(), name)
+        name: secrets.mask_text(given.get(name, ""), Findings(), name)
         for name in TOLD_FIELDS
         if name != "at"
     }

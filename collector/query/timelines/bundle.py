@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.decode.redaction.findings import Findings
-from collector.decode.redaction.secrets import Secrets
+from collector.decode.redaction.secrets import built_in
 from collector.errors import BadQuestion
 
 FORMAT = "hopline-bundle/1"
@@ -43,7 +43,7 @@ class _Redaction:
 
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(16)
-        self._secrets = Secrets()
+        self._secrets = built_in()
 
     def mark(self, value: str) -> str:
         digest = hashlib.blake2b(value.encode(errors="replace"), key=self._salt, digest_size=5)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from collector.config import OidcSettings
 from collector.errors import ConfigError, Unauthenticated
@@ -52,7 +52,9 @@ class FakeIssuer:
             "iss": self.url, "aud": "hopline", "sub": "17", "iat": now, "exp": now + 300,
             "email": "ann@shop.example", "groups": ["ops"],
         }  # fmt: skip
-        key = self.key if algorithm == "RS256" else "0123456789abcdef0123456789abcdef"
+        key: Any = self.key if algorithm == "RS256" else "0123456789abcdef0123456789abcdef"
+        if algorithm == "ES256":
+            key = ec.generate_private_key(ec.SECP256R1())
         return jwt.encode(fields | claims, key, algorithm, headers={"kid": kid})
 
 
@@ -85,6 +87,7 @@ def test_signed_token_tells_whose_it_is(fake: FakeIssuer) -> None:
         {"exp": 1},
         {"kid": "two"},
         {"algorithm": "HS256"},
+        {"algorithm": "ES256"},
         {"sub": None},
     ],
 )

@@ -1,13 +1,16 @@
 """Admission and reading of bodies, without a socket."""
 
 import asyncio
+import gzip
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.errors import Overloaded, TooLarge, TooSlow, Undecodable
 from collector.receive import body
-from collector.receive.body import Admission, Claim, read_body
+from collector.receive.body import Admission, Claim, inflate, read_body
 from collector.telemetry import Metrics
 
 KIB = 1024
@@ -230,3 +233,29 @@ async def test_waiting_for_room_is_not_slow(
         await asyncio.sleep(0.2)
         holder.release()
         assert len(await reading) == 60 * KIB + 1
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.integers(0, 70), st.data())
+def test_members_are_one_body_wherever_they_are_cut(
+    parts: list[bytes], padding: int, data: st.DataObject
+) -> None:
+    """gzip of several members, with zeros behind them, is what they hold one after the other."""
+    piece = data.draw(st.integers(1, 64))
+    packed = b"".join(gzip.compress(part) for part in parts) + bytes(padding)
+
+    async def read() -> bytes:
+        async with Admission(MIB, Metrics()).claim("") as claim:
+            return await inflate(packed, "gzip", claim, MIB)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(body, "_PIECE_BYTES", piece)
+        assert asyncio.run(read()) == b"".join(parts)
+
+
+@pytest.mark.timeout(60)  # copied once for each member, it takes many minutes
+async def test_a_body_of_nothing_but_small_members_is_refused() -> None:
+    """A million empty members are no shipper's; finding that out costs next to nothing."""
+    packed = gzip.compress(b"") * 1_000_000
+    async with Admission(64 * MIB, Metrics()).claim("") as claim:
+        with pytest.raises(Undecodable, match="members"):
+            await inflate(packed, "gzip", claim, 64 * MIB)

@@ -62,3 +62,11 @@ def test_salt_is_made_once_and_kept(tmp_path: Path) -> None:
     assert settings.salt_path.stat().st_mode & 0o777 == 0o600
     other = RedactSettings(is_hashing=True, salt="of the settings")
     assert build_redactor(other).redact_text("password=x1y2") not in texts  # type: ignore[union-attr]  # it is on
+
+
+def test_salt_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
+    """A salt that a crash left empty would make equal values unequal, or marks guessable."""
+    settings = RedactSettings(is_hashing=True, salt_path=tmp_path / "redact.salt")
+    settings.salt_path.write_bytes(b"")
+    with pytest.raises(ConfigError, match="0 bytes of a salt of 32"):
+        build_redactor(settings)
