@@ -207,7 +207,7 @@ async def _serve_api(
         if is_stitching and settings.background_cpu_percent:
             work = questions.background(settings.background_cpu_percent / 100)
             await stack.enter_async_context(_running(work.run, "background"))
-        await stack.enter_async_context(open_sql_port(store, settings.sql()))
+        await stack.enter_async_context(open_sql_port(store, settings.sql(), secrets))
         await run_api(questions, settings.api(), health, stop, ready)
 
 

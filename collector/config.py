@@ -182,6 +182,7 @@ class SqlSettings:
     tokens: tuple[str, ...]
     timeout_s: int
     token_file: Path | None = None
+    is_audited: bool = False
     tls: TlsSettings = TlsSettings()
     allowed_hosts: tuple[str, ...] = ()
 
@@ -296,7 +297,9 @@ class Settings(BaseSettings):
         "", description="Groups (claim `groups`) that may read, comma separated. Empty: all."
     )
     audit_log: bool = Field(
-        False, description="Log each read of the API: who, by the token's name, what and when."
+        False,
+        description="Log each read of the API and the SQL port: who, by the token's name, what "
+        "and when.",
     )
     telemetry_endpoint: str = Field(
         "",
@@ -613,6 +616,7 @@ class Settings(BaseSettings):
             tokens=_split(self.query_tokens),
             timeout_s=self.query_timeout_s,
             token_file=_path(self.tokens_file),
+            is_audited=self.audit_log,
             tls=self.tls(),
             allowed_hosts=_split(self.allowed_hosts),
         )

@@ -60,7 +60,7 @@ class _Sql(Builder[Dataquery]):
 
 
 def sql(text: str, shown_as: _SHOWN_AS = "timeseries", ref_id: str = "A") -> Builder[Dataquery]:
-    """Return a query; `{where}` in it keeps to the range and to what is chosen."""
+    """Return a query; `where()` gives what keeps it to the range and to what is chosen."""
     return _Sql(SqlQuery(ref_id, text, shown_as))
 
 

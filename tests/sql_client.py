@@ -48,12 +48,12 @@ class SqlClient:
 
 @contextmanager
 def sql_port(
-    store: Store, tokens: tuple[str, ...] = (), timeout_s: int = 20
+    store: Store, tokens: tuple[str, ...] = (), timeout_s: int = 20, *, is_audited: bool = False
 ) -> Iterator[SqlClient]:
     """Serve the tables of *store* from a thread as long as the block runs."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    settings = SqlSettings("127.0.0.1", port, tokens, timeout_s)
+    settings = SqlSettings("127.0.0.1", port, tokens, timeout_s, is_audited=is_audited)
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     ready = threading.Event()

@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -99,7 +100,7 @@ class _Tools:
         told = await self._get(
             request_path(id, "/explain"), [("as_of", as_of), ("format", "markdown")]
         )
-        return self._shorten(f"{told}\nPage: {self._pages}/{self._fragment(id)}")
+        return self._shorten(f"{told}\nPage: {self._page(id)}")
 
     async def find_requests(
         self,
@@ -140,8 +141,7 @@ class _Tools:
             ],
         )
         rows = [
-            {name: row.get(name) for name in _SUMMARY}
-            | {"page": f"{self._pages}/{self._fragment(row['id'])}"}
+            {name: row.get(name) for name in _SUMMARY} | {"page": self._page(row["id"])}
             for row in found["requests"]
         ]
         return self._write(
@@ -304,8 +304,8 @@ class _Tools:
         assert isinstance(found, Mapping)
         return found
 
-    def _fragment(self, request_id: str) -> str:
-        return f"#{request_path(request_id).rpartition('/')[2]}"
+    def _page(self, request_id: str) -> str:
+        return f"{self._pages}/request?id={quote(request_id, safe='')}"
 
     def _write(self, document: Mapping[str, Any]) -> str:
         return self._shorten(json.dumps(document, ensure_ascii=False, separators=(",", ":")))

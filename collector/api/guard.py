@@ -5,8 +5,6 @@ A plain ASGI middleware: it sees each request once and touches no body.
 """
 
 import asyncio
-import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,10 @@ from opentelemetry.propagate import extract
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from collector.api.audit import Audit
 from collector.api.page import routes as pages
 from collector.api.responses import error_answer
 from collector.clock import Clock
-from collector.decode.redaction.findings import Findings
-from collector.decode.redaction.secrets import Secrets
 from collector.errors import Refused, Unauthenticated
 from collector.http.headers import authorization
 from collector.http.oidc import Issuer
@@ -40,7 +37,6 @@ _HEADERS = (
 )
 # asked every few seconds by programs, and telling of nobody
 _UNAUDITED = OPEN_PATHS | {"/metrics"}
-_AUDIT = logging.getLogger("collector.audit")
 _TRACER = trace.get_tracer("hopline")
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -59,10 +55,9 @@ class Guard:
         ingest_tokens: tuple[str, ...] = (),
         token_file: Path | None = None,
         issuer: Issuer | None = None,
-        is_audited: bool = False,
+        audit: Audit | None = None,
         bind: str = "127.0.0.1",
         allowed_hosts: tuple[str, ...] = (),
-        secrets: Secrets,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
@@ -73,8 +68,7 @@ class Guard:
             bind, allowed_hosts, is_open=not (self._tokens.are_needed or issuer)
         )
         self._issuer = issuer
-        self._secrets = secrets
-        self._is_audited = is_audited
+        self._audit = audit
         self._metrics = metrics
         self._clock = clock
 
@@ -105,8 +99,9 @@ class Guard:
                     _describe(span, scope, status)
         finally:
             route = _route_name(scope)
-            if self._is_audited and scope["path"] not in _UNAUDITED:
-                _audit(scope, who, status, self._secrets)
+            if self._audit and scope["path"] not in _UNAUDITED:
+                query = scope["query_string"].decode("latin-1")
+                self._audit.log_read(who, scope["method"], scope["path"], query, status)
             seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
             self._metrics.count("hopline_api_requests_total", route=route, status=str(status))
             self._metrics.observe("hopline_api_request_seconds", seconds, route=route)
@@ -147,18 +142,6 @@ def _describe(span: Span, scope: Scope, status: int) -> None:
     span.set_attribute("http.response.status_code", status)
     if status >= 500:
         span.set_status(StatusCode.ERROR)
-
-
-def _audit(scope: Scope, who: str, status: int, secrets: Secrets) -> None:
-    """Log a read, without secrets and signs that a reader of the log would obey."""
-    asked = {
-        "who": who or "(nobody)",
-        "method": scope["method"],
-        "path": secrets.mask_text(scope["path"], Findings()),
-        "query": secrets.mask_text(scope["query_string"].decode("latin-1"), Findings(), "query"),
-        "status": status,
-    }
-    _AUDIT.info("read: %s", json.dumps(asked), extra=asked)
 
 
 def _extra(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:

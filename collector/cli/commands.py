@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from collector.errors import BadQuestion
-from collector.query.search.filters import PARAMETERS
+from collector.query.search.filters import OF_LISTS, PARAMETERS
 
 if TYPE_CHECKING:
     from collector.cli.ink import Ink
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 _PIPE_COLUMNS = 160
 _DESCRIPTION = ("api", "at", "status", "consumer", "route", "operation", "method", "service")
-_OF_LISTS = ("start", "end", "order", "limit", "cursor", "state")
 _FILTERS = {parameter.name: parameter.description for parameter in PARAMETERS}
 _OF_RECORDS = (
     "start", "end", "gateway", "api", "operation", "route", "method", "host", "consumer",
@@ -271,7 +270,7 @@ def sources(server: "Server", is_json: bool) -> int:
 
 
 @click.command(help="Print requests as they become known.")
-@_filtered(*(name for name in _FILTERS if name not in _OF_LISTS))
+@_filtered(*(name for name in _FILTERS if name not in OF_LISTS))
 @_as_json
 @_asks
 def tail(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int:

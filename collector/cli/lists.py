@@ -15,6 +15,7 @@ from collector.cli.tables import (
     format_ms,
     number,
     share,
+    signed,
     text,
 )
 
@@ -178,7 +179,7 @@ def draw_comparison(document: Document, ink: Ink, width: int) -> Iterator[str]:
     yield ""
     for sentence in document.get("sentences") or ():
         yield from wrap(ink.clean(sentence["text"]), width)
-    times = (duration("A MS", "a_ms"), duration("B MS", "b_ms"), _signed("A - B", "delta_ms"))
+    times = (duration("A MS", "a_ms"), duration("B MS", "b_ms"), signed("A - B", "delta_ms"))
     yield ""
     yield from draw_table((text("PHASE", "name"), *times), document.get("phases") or (), ink, width)
     rows = [_flatten(each) for each in document.get("calls") or ()]
@@ -224,10 +225,6 @@ def _flatten(calls: Document) -> Document:
 
 def _only_style(row: Row) -> str:
     return {"a": "green", "b": "magenta"}.get(str(row.get("only")), "")
-
-
-def _signed(title: str, name: str) -> Column:
-    return number(title, name, lambda value: f"{'+' if value > 0 else ''}{format_ms(value)}")
 
 
 def draw_doctor(document: Document, ink: Ink, width: int) -> Iterator[str]:

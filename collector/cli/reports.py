@@ -15,6 +15,7 @@ from collector.cli.tables import (
     format_ms,
     number,
     share,
+    signed,
     text,
 )
 
@@ -28,7 +29,7 @@ def draw_slow(document: Document, ink: Ink, width: int) -> Iterator[str]:
     for name in ("population", "stitched"):
         yield _percentiles(document[name], ink)
     if document.get("threshold_ms") is not None:
-        yield f"slow: longer than {format_ms(document['threshold_ms'])} ms"
+        yield f"slow: {format_ms(document['threshold_ms'])} ms or more"
     sentences = document.get("sentences") or ()
     if sentences:
         yield ""
@@ -48,7 +49,7 @@ def draw_slow(document: Document, ink: Ink, width: int) -> Iterator[str]:
             share("OTHERS", "share_baseline"),
             share("AT LEAST", "lower", spare=1),
             number("REQUESTS", "selected", spare=2),
-            _signed("MEDIAN MS", "delta_ms", spare=1),
+            signed("MEDIAN MS", "delta_ms", spare=1),
             text("SUCH AS", "example", spare=3, style=lambda _: "dim", is_whole=True),
         )
         yield from draw_table(columns, rows, ink, width)
@@ -64,7 +65,7 @@ def draw_slow(document: Document, ink: Ink, width: int) -> Iterator[str]:
                 text(f"{title}, MEAN MS", "what"),
                 duration("SLOW" if document.get("select") == "slow" else "THESE", "selected_ms"),
                 duration("OTHERS", "baseline_ms"),
-                _signed("MORE", "delta_ms"),
+                signed("MORE", "delta_ms"),
                 share("OF ALL", "share"),
                 number("REQUESTS", "requests", spare=1),
             )
@@ -257,12 +258,6 @@ def _verdict_style(verdict: str) -> str:
 
 def _failing(row: Row) -> str:
     return "red" if (row.get("error_ratio") or 0) >= 0.01 else ""
-
-
-def _signed(title: str, name: str, spare: int = 0) -> Column:
-    return number(
-        title, name, lambda value: f"{'+' if value > 0 else ''}{format_ms(value)}", spare=spare
-    )
 
 
 def _count(values: object) -> str:

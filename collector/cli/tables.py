@@ -78,6 +78,13 @@ def share(
     return number(title, name, "{:.1%}".format, style, spare)
 
 
+def signed(title: str, name: str, spare: int = 0) -> Column:
+    """Return a column of differences in milliseconds, the longer ones with a plus."""
+    return number(
+        title, name, lambda value: f"{'+' if value > 0 else ''}{format_ms(value)}", spare=spare
+    )
+
+
 def format_ms(value: float) -> str:
     """Write milliseconds so that the size shows: 0.25, 12.3, 1,520."""
     size = abs(value)

@@ -8,19 +8,24 @@ certbot replace the two files one after the other.
 
 import logging
 import ssl
-from pathlib import Path
 from typing import Any, cast
 
 import grpc
 
 from collector.config import TlsSettings
 from collector.errors import ConfigError
+from collector.http.stamps import stamp_of
 
 _log = logging.getLogger(__name__)
 
 
 class Certificate:
-    """The certificate, its key and the authority of clients, as of their last change."""
+    """
+    The certificate, its key and the authority of clients, as of their last change.
+
+    An authority that is replaced is known beside the one before until the next start: OpenSSL's
+    store of them grows only.
+    """
 
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
@@ -89,17 +94,9 @@ class Certificate:
     def _stamp(self) -> tuple[tuple[int, int] | None, ...]:
         settings = self._settings
         files = (settings.certificate, settings.key, settings.client_authority)
-        return tuple(_stamp_of(path) for path in files if path is not None)
+        return tuple(stamp_of(path) for path in files if path is not None)
 
 
 def open_certificate(settings: TlsSettings) -> Certificate | None:
     """Return the certificate of the settings; None when TLS is off. Raises `ConfigError`."""
     return Certificate(settings) if settings.certificate else None
-
-
-def _stamp_of(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino

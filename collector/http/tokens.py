@@ -23,6 +23,7 @@ from time import monotonic
 from typing import Any
 
 from collector.errors import ConfigError, Unauthenticated
+from collector.http.stamps import stamp_of
 
 SCOPES = ("ingest", "read", "admin")
 _LOOK_AGAIN_S = 1.0
@@ -60,7 +61,7 @@ class Tokens:
         self._looked_s = monotonic()
         self._stamp: tuple[int, int] | None = None
         if file is not None:
-            self._stamp = _stamp_of(file)
+            self._stamp = stamp_of(file)
             self._known += self._read(file)
 
     @property
@@ -98,7 +99,7 @@ class Tokens:
         if self._file is None or now_s - self._looked_s < _LOOK_AGAIN_S:
             return
         self._looked_s = now_s
-        stamp = _stamp_of(self._file)
+        stamp = stamp_of(self._file)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -151,11 +152,3 @@ def _read_entry(file: Path, name: str, entry: Any) -> NamedToken:
     if unknown:
         raise ConfigError(f"{where}: {min(unknown)} is unknown")
     return NamedToken(name, bytes.fromhex(digest), frozenset(scopes))
-
-
-def _stamp_of(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino

@@ -83,7 +83,7 @@ async def test_an_assistant_asks_its_way_to_the_cause(asker: Asker, form: str) -
         found = json.loads(await call(client, "find_requests", api="orders-api", limit=1))
         [request] = found["requests"]
         assert request["id"] == SLOW.records[0].record_id
-        assert request["page"].endswith(f"/#{request['id']}")
+        assert request["page"].endswith(f"/request?id={request['id']}")
         told = await call(client, "explain_request", id=f"the request {request['id']}, please")
         assert told.startswith("# GET /orders/1\n")
         assert "failed first" in told

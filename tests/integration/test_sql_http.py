@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
@@ -293,3 +294,18 @@ def test_native_blocks_without_rows_still_name_their_columns(port: SqlClient) ->
     """A table panel without rows shows its header."""
     body = port.post("SELECT toUInt8(1) AS a WHERE 0 FORMAT Native").content
     assert body == struct.pack("BB", 1, 0) + b"\x01a\x05UInt8"
+
+
+def test_the_audit_log_says_who_asked_what(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Statements are logged with the token's name and without secrets, refused ones as well."""
+    caplog.set_level(logging.INFO, "collector.audit")
+    with sql_port(store, tokens=(TOKEN,), is_audited=True) as port:
+        signed_in = {"authorization": f"Bearer {TOKEN}"}
+        port.post("SELECT 1", headers=signed_in)
+        port.post("SELECT 'password=correct-horse', 1", headers=signed_in)
+        port.post("SELECT 2")
+    told = [record.__dict__ for record in caplog.records if record.name == "collector.audit"]
+    assert [(each["query"], each["status"]) for each in told[::2]] == [("SELECT 1", 200), ("", 401)]
+    assert told[0]["who"] not in ("", "(nobody)", TOKEN)
+    assert told[2]["who"] == "(nobody)"
+    assert "correct-horse" not in str(told)

@@ -18,8 +18,13 @@ from collector.store.sql import SqlFailure
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """One who may ask. `row_filters`: by `database.table`, the condition that its rows meet."""
+    """
+    One who may ask, by the name of the token.
 
+    `row_filters`: by `database.table`, the condition that its rows meet.
+    """
+
+    name: str = ""
     row_filters: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -40,13 +45,14 @@ class Principals:
             return Principal()
         for credential in credentials:
             try:
-                self._tokens.check(credential)
+                return Principal(self._tokens.check(credential))
             except Unauthenticated:
                 continue
-            return Principal()
         if not credentials:
             raise SqlFailure(
-                194, "A token is needed, as password or Bearer: one of HOPLINE_QUERY_TOKENS"
+                194,
+                "A token is needed, as password or Bearer: of HOPLINE_QUERY_TOKENS, or with scope "
+                "read of HOPLINE_TOKENS_FILE",
             )
         raise SqlFailure(
             516, "Authentication failed: password is incorrect, or there is no user with such name"

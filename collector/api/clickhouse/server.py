@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import orjson
 
+from collector.api.audit import Audit
 from collector.api.clickhouse.limits import check_format, clamp_settings
 from collector.api.clickhouse.native import write_empty, write_hello
 from collector.api.clickhouse.principals import Principal, Principals
@@ -19,6 +20,7 @@ from collector.api.clickhouse.request import Asked, Body, pack, read_credentials
 from collector.api.clickhouse.rules import Judged, judge
 from collector.api.workers import Workers
 from collector.config import SqlSettings
+from collector.decode.redaction.secrets import Secrets, built_in
 from collector.errors import Overloaded, QueryTimeout
 from collector.http.asgi import Receive, Scope, Send, send_answer
 from collector.http.origins import Origins, OwnPagesOnly
@@ -42,9 +44,13 @@ _BAD_REQUESTS = frozenset(
 
 
 @contextlib.asynccontextmanager
-async def open_sql_port(store: Store, settings: SqlSettings) -> AsyncIterator[int]:
+async def open_sql_port(
+    store: Store, settings: SqlSettings, secrets: Secrets | None = None
+) -> AsyncIterator[int]:
     """
     Answer statements until the block is left. With port 0 there is no port.
+
+    *secrets* are masked in the audit log.
 
     Returns:
         The port, 0 when there is none.
@@ -59,7 +65,8 @@ async def open_sql_port(store: Store, settings: SqlSettings) -> AsyncIterator[in
     workers = Workers(threads=CLIENTS, queue=_QUEUE, timeout_s=settings.timeout_s + _GRACE_S)
     is_open = not (settings.tokens or settings.token_file)
     origins = Origins(settings.bind, settings.allowed_hosts, is_open=is_open)
-    app = OwnPagesOnly(SqlPort(reader, workers, settings), origins)
+    audit = Audit(secrets or built_in()) if settings.is_audited else None
+    app = OwnPagesOnly(SqlPort(reader, workers, settings, audit), origins)
     try:
         async with open_http_server(app, settings.bind, settings.port, tls=settings.tls) as port:
             yield port
@@ -70,15 +77,19 @@ async def open_sql_port(store: Store, settings: SqlSettings) -> AsyncIterator[in
 class SqlPort:
     """The application. Statements run in threads; whoever comes while all are taken waits."""
 
-    def __init__(self, reader: SqlReader, workers: Workers, settings: SqlSettings) -> None:
+    def __init__(
+        self, reader: SqlReader, workers: Workers, settings: SqlSettings, audit: Audit | None = None
+    ) -> None:
         self._reader = reader
         self._workers = workers
         self._timeout_s = settings.timeout_s
+        self._audit = audit
         self._principals = Principals(settings.tokens, settings.token_file)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query_id = str(uuid4())
         content = Body(receive)
+        principal, sql, status = Principal(), "", 200
         try:
             if scope["method"] not in ("GET", "POST", "HEAD"):
                 raise SqlFailure(48, "Only GET and POST are served")
@@ -93,6 +104,7 @@ class SqlPort:
             if not asked.sql:
                 await self._send(send, b"Ok.\n", "text/plain; charset=UTF-8", query_id)
                 return
+            sql = asked.sql
             began = time.perf_counter()
             body, answered = await self._workers.run(self._answer, asked, principal)
             elapsed_ns = int((time.perf_counter() - began) * 1e9)
@@ -104,12 +116,15 @@ class SqlPort:
             await self._send(send, body, check_format(answered), query_id, extra, asked.encoding)
         except SqlFailure as exc:
             await content.discard()
-            await self._send_failure(send, exc, query_id)
+            status = await self._send_failure(send, exc, query_id)
         except Overloaded:
             failure = SqlFailure(202, "Too many simultaneous queries: ask again in a moment")
-            await self._send_failure(send, failure, query_id)
+            status = await self._send_failure(send, failure, query_id)
         except QueryTimeout:
-            await self._send_failure(send, SqlFailure(159, "Timeout exceeded"), query_id)
+            status = await self._send_failure(send, SqlFailure(159, "Timeout exceeded"), query_id)
+        finally:
+            if self._audit and (sql or status != 200):
+                self._audit.log_read(principal.name, scope["method"], scope["path"], sql, status)
 
     def _answer(self, asked: Asked, principal: Principal) -> tuple[bytes, str]:
         """Judge and run a statement, in a thread; return the answer and its format."""
@@ -149,7 +164,8 @@ class SqlPort:
             headers.append((b"content-encoding", encoding.encode()))
         await send_answer(send, 200, body, content_type.encode(), headers)
 
-    async def _send_failure(self, send: Send, failure: SqlFailure, query_id: str) -> None:
+    async def _send_failure(self, send: Send, failure: SqlFailure, query_id: str) -> int:
+        """Send what is the matter, and return the status that says it."""
         body = f"{failure.text} (version {self._reader.version} (official build))\n".encode()
         headers = self._headers(query_id)
         headers.append((b"x-clickhouse-exception-code", str(failure.code).encode()))
@@ -159,6 +175,7 @@ class SqlPort:
             headers.append((b"connection", b"close"))
         status = _STATUSES.get(failure.code, 400 if failure.code in _BAD_REQUESTS else 500)
         await send_answer(send, status, body, b"text/plain; charset=UTF-8", headers)
+        return status
 
     def _headers(self, query_id: str) -> list[tuple[bytes, bytes]]:
         return [

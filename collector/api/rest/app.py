@@ -24,6 +24,7 @@ from collector import __version__
 from collector.answers import Answer, encode
 from collector.api.abandoned import Abandoned
 from collector.api.assistants import Ask, AssistantDoor
+from collector.api.audit import Audit
 from collector.api.encoded_ids import EncodedIds
 from collector.api.guard import Guard
 from collector.api.jaeger.routes import build_jaeger_routes
@@ -122,10 +123,9 @@ def build_api(
         ingest_tokens=settings.ingest_tokens,
         token_file=settings.token_file,
         issuer=Issuer(settings.oidc) if settings.oidc else None,
-        is_audited=settings.is_audited,
+        audit=Audit(questions.secrets) if settings.is_audited else None,
         bind=settings.bind,
         allowed_hosts=settings.allowed_hosts,
-        secrets=questions.secrets,
         metrics=questions.metrics,
         clock=clock or SystemClock(),
     )
@@ -301,7 +301,10 @@ def _hosts(settings: ApiSettings) -> list[str]:
 
 
 def _pages(settings: ApiSettings) -> str:
-    return f"http://localhost:{settings.port}" if is_loopback(settings.bind) else ""
+    if not is_loopback(settings.bind):
+        return ""
+    scheme = "https" if settings.tls.certificate else "http"
+    return f"{scheme}://localhost:{settings.port}"
 
 
 async def _answer(workers: Workers, ask: Callable[[], Answer]) -> Response:

@@ -145,6 +145,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("cursor", "`next_cursor` of the page before; the other parameters stay the same."),
 )
+# what says how to list, and is no filter
+OF_LISTS = ("start", "end", "order", "limit", "cursor", "state")
 _NAMES = tuple(parameter.name for parameter in PARAMETERS)
 
 

@@ -13,14 +13,13 @@ from collector.answers import Answer
 from collector.clock import Clock
 from collector.errors import BadQuestion
 from collector.query.results import Summary
-from collector.query.search.filters import MAX_LIMIT, PARAMETERS, Search, parse_search
+from collector.query.search.filters import MAX_LIMIT, OF_LISTS, PARAMETERS, Search, parse_search
 from collector.timestamps import NS_PER_H, NS_PER_S
 
 # A request that began longer ago is no news, and one that begins later has a clock that lies.
 TAIL_RANGE_NS = 6 * NS_PER_H
 TAIL_AHEAD_NS = NS_PER_H
-_OF_LISTS = ("start", "end", "order", "limit", "cursor", "state")
-TAIL_PARAMETERS = tuple(each for each in PARAMETERS if each.name not in _OF_LISTS)
+TAIL_PARAMETERS = tuple(each for each in PARAMETERS if each.name not in OF_LISTS)
 # Rows become visible a little after they came in, and not in that order.
 _OVERLAP_NS = 10 * NS_PER_S
 _MAX_REMEMBERED = 20_000
@@ -62,7 +61,7 @@ def parse_tail(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
     """
     given = list(pairs)
     for name, _ in given:
-        if name in _OF_LISTS:
+        if name in OF_LISTS:
             msg = f"{name}: what comes from now on has no {name}"
             raise BadQuestion(msg, hint="list what is known with GET /api/v1/requests")
     return replace(parse_search(given, now_ns=now_ns), limit=MAX_LIMIT)
