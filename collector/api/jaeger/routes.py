@@ -19,9 +19,10 @@ from collector.api.jaeger.render import (
     render_operations,
     render_trace,
 )
+from collector.api.traces.shown import show_trace
 from collector.api.workers import Workers
 from collector.errors import BadQuestion, CollectorError, NotFound
-from collector.query.reports.traces import parse_trace_search
+from collector.query.reports.trace_search import parse_trace_search
 from collector.query.search.filters import read_boolean
 from collector.query.service import QueryService
 from collector.timestamps import NS_PER_MS
@@ -96,22 +97,26 @@ def _get_trace(questions: QueryService, trace_id: str, raw: str) -> dict[str, An
         # Clients know one wording, and 404 for an id that cannot be one as well.
         msg = "trace not found"
         raise NotFound(msg) from error
-    return envelope([render_trace(stitched, is_raw=is_raw)])
+    return envelope([render_trace(show_trace(stitched, is_raw=is_raw))])
 
 
 def _find_traces(questions: QueryService, request: Request) -> dict[str, Any]:
     pairs = request.query_params.multi_items()
+    raw = request.query_params.get("raw", "")
+    is_raw = bool(raw) and read_boolean("raw", raw)
     wanted = [value for name, value in pairs if name == "traceID"]
     if wanted:
         found = []
         for trace_id in wanted[:100]:
             try:
-                found.append(render_trace(questions.timelines.stitched(trace_id)))
+                stitched = questions.timelines.stitched(trace_id)
+                found.append(render_trace(show_trace(stitched, is_raw=is_raw)))
             except (NotFound, BadQuestion):
                 continue
         return envelope(found)
     search = parse_trace_search(pairs, now_ns=questions.now_ns())
-    found = [render_trace(stitched) for stitched in questions.traces.find(search)]
+    traces = [show_trace(each, is_raw=is_raw) for each in questions.traces.find(search)]
+    found = [render_trace(trace) for trace in traces if trace.spans]
     return envelope(found, limit=search.limit)
 
 

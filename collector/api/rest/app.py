@@ -28,6 +28,7 @@ from collector.api.audit import Audit
 from collector.api.encoded_ids import EncodedIds
 from collector.api.guard import Guard
 from collector.api.jaeger.routes import build_jaeger_routes
+from collector.api.jaeger.v3 import build_v3_routes
 from collector.api.page import routes as pages
 from collector.api.page.data import build_page_routes
 from collector.api.responses import (
@@ -109,6 +110,7 @@ def build_api(
     _add_questions(app, questions, lists)
     _add_tail(app, questions, tails)
     app.include_router(build_change_routes(questions, workers))
+    app.include_router(build_v3_routes(questions, workers, lists))
     app.include_router(build_jaeger_routes(questions, workers, lists))
     app.include_router(build_page_routes(questions, workers, settings.doors))
     pages.add_pages(app)

@@ -5,94 +5,26 @@ In: a `TraceSearch`. Out: `Stitched` timelines. A gateway counts as a service, a
 operations.
 """
 
-import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from collector.clock import Clock
-from collector.errors import BadQuestion
 from collector.model import Span, Stream
 from collector.query.learned.freshness import Freshness
 from collector.query.reports.services import calls_of
+from collector.query.reports.trace_search import DEFAULT_RANGE_NS, TraceSearch
 from collector.query.results import Stitched
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import ANSWER, SAMPLED
 from collector.stitch.timeline import Hop, Timeline, TimelineSpan
 from collector.stitch.tree.roles import broker_name
 from collector.store import RequestFilter, RequestRow, Store
-from collector.timestamps import NS_PER_MS, NS_PER_S
 
-DEFAULT_RANGE_NS = 48 * 3600 * NS_PER_S
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1_500
 _PAGE = 100
 # Tags and operations are compared after stitching; so many requests are looked through for them.
 _MOST_ROWS = 2_000
-_MOST_DURATIONS = 16
 _SAMPLE = 200
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|µs|ms|s|m|h)", re.ASCII)
-_UNITS_NS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "ms": NS_PER_MS,
-    "s": NS_PER_S,
-    "m": 60 * NS_PER_S,
-    "h": 3600 * NS_PER_S,
-}
-_MAX_NS = 9_223_372_036 * NS_PER_S
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceSearch:
-    """Which traces are looked for: one span of *service* has to fit all of it."""
-
-    service: str
-    operation: str
-    start_ns: int
-    end_ns: int
-    min_duration_ns: int | None
-    max_duration_ns: int | None
-    tags: Mapping[str, str]
-    limit: int
-
-
-def parse_trace_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> TraceSearch:
-    """
-    Read Jaeger's parameters; unknown ones are left alone, as Jaeger does.
-
-    Raises:
-        BadQuestion: the service is missing, or a value cannot be read; the message names it.
-    """
-    given: dict[str, str] = {}
-    tags: dict[str, str] = {}
-    for name, value in pairs:
-        if name == "tag":
-            key, colon, content = value.partition(":")
-            if not colon or not key:
-                msg = f"tag: {value[:80]!r} is not key:value"
-                raise BadQuestion(msg)
-            tags[key] = content
-        elif value.strip():
-            given[name] = value.strip()
-    tags |= _read_tags(given.get("tags", ""))
-    if not given.get("service"):
-        msg = "service: is needed"
-        raise BadQuestion(msg, hint="GET /api/services lists them")
-    end_ns = _read_micros("end", given.get("end", ""), now_ns)
-    start_ns = _read_micros("start", given.get("start", ""), end_ns - DEFAULT_RANGE_NS)
-    return TraceSearch(
-        service=given["service"][:512].replace("\x00", ""),
-        operation=given.get("operation", "")[:512],
-        start_ns=start_ns,
-        end_ns=end_ns,
-        min_duration_ns=_read_duration("minDuration", given.get("minDuration", "")),
-        max_duration_ns=_read_duration("maxDuration", given.get("maxDuration", "")),
-        tags=tags,
-        limit=_read_limit(given.get("limit", "")),
-    )
 
 
 class Traces:
@@ -120,16 +52,16 @@ class Traces:
 
     def find(self, search: TraceSearch) -> list[Stitched]:
         """Return the newest traces that fit, at most `limit`."""
-        found: list[Stitched] = []
+        found = (each for each in self.newest(self._filter(search)) if _fits(each, search))
+        return list(islice(found, search.limit))
+
+    def newest(self, wanted: RequestFilter) -> Iterator[Stitched]:
+        """Yield the newest traces of requests that fit, each once, as far as they are looked at."""
         seen: set[str] = set()
-        for _, timeline, spans in self._timelines(self._filter(search)):
-            if timeline is None or timeline.id in seen or not _fits(timeline, search):
-                continue
-            seen.add(timeline.id)
-            found.append(Stitched(timeline=timeline, spans=tuple(spans)))
-            if len(found) == search.limit:
-                break
-        return found
+        for _, timeline, spans in self._timelines(wanted):
+            if timeline is not None and timeline.id not in seen:
+                seen.add(timeline.id)
+                yield Stitched(timeline=timeline, spans=tuple(spans))
 
     def calls(self, start_ns: int, end_ns: int) -> list[tuple[str, str, int]]:
         """
@@ -192,29 +124,36 @@ class Traces:
         return [(stat.gateway, stat.api) for stat in stats]
 
 
-def _fits(timeline: Timeline, search: TraceSearch) -> bool:
-    return any(_span_fits(span, timeline, search) for span in timeline.spans)
+def _fits(found: Stitched, search: TraceSearch) -> bool:
+    resources = {(s.trace_id, s.span_id): s.resource for s in found.spans} if search.tags else {}
+    nothing: Mapping[str, str] = {}
+    return any(
+        _span_fits(span, found.timeline, search)
+        and all(
+            _has_tag(span, resources.get((span.trace_id, span.raw_span_id), nothing), key, value)
+            for key, value in search.tags.items()
+        )
+        for span in found.timeline.spans
+    )
 
 
 def _span_fits(span: TimelineSpan, timeline: Timeline, search: TraceSearch) -> bool:
-    if span.service != search.service:
+    if search.service and span.service != search.service:
         return False
     if search.operation and search.operation not in (span.name, _api_of(span, timeline)):
         return False
     shortest, longest = search.min_duration_ns, search.max_duration_ns
     if shortest is not None and (span.duration_ns or 0) < shortest:
         return False
-    if longest is not None and (span.duration_ns or 0) > longest:
-        return False
-    return all(_has_tag(span, key, value) for key, value in search.tags.items())
+    return longest is None or (span.duration_ns or 0) <= longest
 
 
-def _has_tag(span: TimelineSpan, key: str, value: str) -> bool:
+def _has_tag(span: TimelineSpan, resource: Mapping[str, str], key: str, value: str) -> bool:
     if key == "error":
         return (span.status == "error") == (value.lower() == "true")
     if key == "span.kind":
         return span.kind.lower() == value.lower()
-    return span.attributes.get(key) == value
+    return value in (span.attributes.get(key), resource.get(key))
 
 
 def _api_of(span: TimelineSpan, timeline: Timeline) -> str:
@@ -258,50 +197,3 @@ def _calls_itself(hop: Hop, spans: Mapping[str, TimelineSpan]) -> bool:
     """Tell whether the span that opened a hop names its own service as the one it calls."""
     first = spans[hop.span_ids[0]] if hop.span_ids else None
     return first is not None and first.attributes.get("peer.service") == first.service != ""
-
-
-def _read_tags(text: str) -> dict[str, str]:
-    if not text:
-        return {}
-    try:
-        tags = json.loads(text)
-    except (ValueError, RecursionError):
-        tags = None
-    if not isinstance(tags, dict):
-        msg = "tags: is not a JSON object of texts"
-        raise BadQuestion(msg)
-    return {str(k): v if isinstance(v, str) else json.dumps(v) for k, v in tags.items()}
-
-
-def _read_micros(name: str, text: str, default_ns: int) -> int:
-    if not text:
-        return max(default_ns, 0)
-    if not (text.isascii() and text.isdecimal() and len(text) <= 17):
-        msg = f"{name}: {text[:80]!r} is not a number of microseconds"
-        raise BadQuestion(msg)
-    return min(int(text) * 1_000, _MAX_NS)
-
-
-def _read_duration(name: str, text: str) -> int | None:
-    """Read a duration as Go writes it: `1.2s`, `100ms`, `1m30s`."""
-    if not text:
-        return None
-    parts = _DURATION.findall(text)
-    if not parts or "".join(n + u for n, u in parts) != text or len(parts) > _MOST_DURATIONS:
-        msg = f"{name}: {text[:80]!r} is not a duration"
-        raise BadQuestion(msg, hint="write 1.2s, 100ms or 250us")
-    total = 0
-    for number, unit in parts:
-        whole, _, fraction = number.partition(".")
-        total += int(whole) * _UNITS_NS[unit]
-        total += int(f"{fraction:0<9}") * _UNITS_NS[unit] // 10**9
-    return min(total, _MAX_NS)
-
-
-def _read_limit(text: str) -> int:
-    if not text:
-        return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) > 0):
-        msg = f"limit: {text[:80]!r} is not a number above 0"
-        raise BadQuestion(msg)
-    return min(int(text), MAX_LIMIT)

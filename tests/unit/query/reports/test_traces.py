@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import BadQuestion
-from collector.query.reports.traces import (
+from collector.query.reports.trace_search import (
     DEFAULT_LIMIT,
     DEFAULT_RANGE_NS,
     MAX_LIMIT,
