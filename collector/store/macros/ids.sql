@@ -13,7 +13,7 @@ arrayMap(t -> multiIf(
 
 -- The (name, value) pairs of a log record that may be request or trace ids, names in lower case.
 -- Of the attributes; of a JSON body, wherever they stand in it; and the request id of Envoy's text format.
--- Longer bodies are payloads that someone logs. Source: formats.md 8.2 to 8.4; decode/access_log.py.
+-- Longer bodies are payloads that someone logs. The same rule for one record: collector/decode/envoy.
 {% macro log_ids() -%}
 arrayConcat(
     arrayFilter(

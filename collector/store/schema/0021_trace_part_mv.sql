@@ -1,7 +1,7 @@
 -- Feeds trace_part from the spans.
 -- Fields of `edge` are separated by \x1f, key and value of an attribute by \x1d; an entry of `ids` is
 -- an attribute in the same form.
--- Source: semantic conventions for HTTP spans, stable and before; formats.md 3.2 and 8.1.
+-- Source: semantic conventions for HTTP spans, stable and before; Envoy's tracing tags; Istio's.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.trace_part_mv {{ on_cluster }}
 TO {{ database }}.trace_part AS
 SELECT

@@ -1,6 +1,6 @@
 -- The request ids that spans carry, one row per trace and id.
 -- Header attributes are arrays by the semantic conventions and plain text from older libraries.
--- Source: formats.md 0.3, 3.2 and 8.1; semantic conventions (http.request.header.<key>, aws.*).
+-- Source: semantic conventions (http.request.header.<key>, aws.*); Envoy's tag guid:x-request-id.
 {% from "macros/ids.sql" import request_id_key %}
 {% from "macros/requests.sql" import five_minutes %}
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.id_index_span_mv {{ on_cluster }}

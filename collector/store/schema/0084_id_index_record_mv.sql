@@ -1,5 +1,5 @@
 -- Every id of a gateway record: its trace id, each of `ids`, and its own where `ids` does not name it.
--- Source: algorithms.md 3h (which forms are compared).
+-- Which forms are compared: collector/identity.
 {% from "macros/ids.sql" import request_id_key %}
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.id_index_record_mv {{ on_cluster }}
 TO {{ database }}.id_index{{ local }} AS

@@ -1,7 +1,7 @@
 -- The request and trace ids that log records carry. A record with a trace id of its own leads to its
 -- trace, one without to itself: neither trace nor gateway record is named, the bucket says where to look.
 -- Only of records that carry such an id in their fields, so what applications log does not fill the index.
--- Source: algorithms.md 3h; formats.md 8.2 to 8.4.
+-- Source: Envoy's default access log format; Istio, "Envoy Access Logs"; W3C Trace Context; B3.
 {% from "macros/requests.sql" import five_minutes %}
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.id_index_log_mv {{ on_cluster }}
 TO {{ database }}.id_index{{ local }} AS

@@ -3,7 +3,6 @@
 -- for 100 services in 30 days.
 -- `rows` counts what was delivered, `row_ids` tells how much of it is the same (exact to about a hundred,
 -- then within 2 %; 3 KB at most): what was sent twice is counted once.
--- Source: algorithms.md 2.4 (late data).
 -- ttl: bucket
 CREATE TABLE IF NOT EXISTS {{ database }}.source_stat{{ local }} {{ on_cluster }} (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),

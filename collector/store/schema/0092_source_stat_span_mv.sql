@@ -1,6 +1,5 @@
 -- Feeds source_stat from the spans, by service. Lag is from the end of the span to its reception.
 -- The sketch of every span's lag costs 1 ms per 100 k spans, so none is left out.
--- Source: algorithms.md 2.4.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.source_stat_span_mv {{ on_cluster }}
 TO {{ database }}.source_stat{{ local }} AS
 SELECT

@@ -1,5 +1,4 @@
 -- Feeds source_stat from the log records, by service.
--- Source: algorithms.md 2.4.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.source_stat_log_mv {{ on_cluster }}
 TO {{ database }}.source_stat{{ local }} AS
 SELECT

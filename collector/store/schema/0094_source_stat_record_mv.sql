@@ -1,7 +1,6 @@
 -- Feeds source_stat from the gateway records, by the source that delivered them.
 -- Records made of spans have no source of their own: their spans are counted.
 -- Lag is from the end of the request to the reception of its record.
--- Source: algorithms.md 2.4.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.source_stat_record_mv {{ on_cluster }}
 TO {{ database }}.source_stat{{ local }} AS
 SELECT
