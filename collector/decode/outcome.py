@@ -39,12 +39,14 @@ GRPC_CODES = (
 GRPC_FAULTS = frozenset({2, 4, 12, 13, 14, 15})
 """The codes that are a server's fault; the others are an answer to what was asked."""
 
+GRPC_CANCELLED = 1
+"""The code of a call that its caller gave up: nobody's error."""
+
 CLIENT_CLOSED = 499
 _SWITCHED = 101
-_CANCELLED = 1
 # "Unavailable", "UNAVAILABLE" and "DeadlineExceeded", "DEADLINE_EXCEEDED" are one name each.
 _CODES = {name.replace("_", ""): number for number, name in enumerate(GRPC_CODES)}
-_CODES["CANCELED"] = _CANCELLED
+_CODES["CANCELED"] = GRPC_CANCELLED
 _LEFT = re.compile(
     r"client.?(connection|closed|abort|disconnect)|downstream.*(disconnect|reset|terminat)", re.I
 )
@@ -80,6 +82,11 @@ def note_grpc(record: GatewayRecord, status: str, message: str = "") -> None:
 def grpc_status_of(attributes: Mapping[str, str]) -> int | None:
     """Return the gRPC status that `note_grpc` noted."""
     return read_grpc_status(attributes[GRPC_STATUS]) if GRPC_STATUS in attributes else None
+
+
+def is_grpc_error(code: int | None) -> bool:
+    """Tell whether a gRPC status is an error: known, and another one than OK and CANCELLED."""
+    return code not in (None, 0, GRPC_CANCELLED)
 
 
 def settle(record: GatewayRecord, *, is_failed: bool = False) -> None:
@@ -130,7 +137,7 @@ def has_client_left(record: GatewayRecord) -> bool:
 def _counts(record: GatewayRecord, *, is_failed: bool) -> bool:
     if has_client_left(record):
         return False
-    if grpc_status_of(record.attributes) not in (None, 0, _CANCELLED):
+    if is_grpc_error(grpc_status_of(record.attributes)):
         return True
     if record.status is None:
         told = (record.error_source, record.error_reason, record.error_message)

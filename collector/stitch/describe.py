@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from collector.decode.outcome import is_grpc_error
 from collector.identity.ids import is_64bit, low_64, request_id_key
 from collector.model import Id
 from collector.stitch.completeness import is_answered_at_gateway
@@ -219,7 +220,7 @@ def _covered_by_calls(hop: HopDraft) -> int:
 def _status_of_hop(hop: HopDraft) -> str:
     status = "unset"
     for node in hop.nodes:
-        if node.grpc_status:
+        if is_grpc_error(node.grpc_status):
             return "error"
         if node.status_code:
             return str(node.status_code)
@@ -288,7 +289,7 @@ def _record_parent(node: Node) -> str:
 
 
 def _status_of_span(node: Node) -> str:
-    if node.is_error or node.grpc_status:
+    if node.is_error or is_grpc_error(node.grpc_status):
         return "error"
     if node.span is not None and node.span.status == "Ok":
         return "ok"

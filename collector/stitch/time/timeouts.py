@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from collector.attributes import HANDLED_ERRORS
-from collector.decode.outcome import has_client_left
+from collector.decode.outcome import GRPC_CANCELLED, has_client_left
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.timeline import Verdict
 from collector.stitch.tree.hops import HopDraft
@@ -19,7 +19,6 @@ from collector.stitch.tree.own_replies import own_reply
 
 _MS = 1_000_000
 _TIMED_OUT = re.compile(r"time.?d?.?out|deadline", re.IGNORECASE)
-_CANCELLED = 1  # gRPC: by its caller
 # What Envoy tells the next hop about its own limit.
 _LIMIT_KEYS = (
     "http.request.header.x-envoy-expected-rq-timeout-ms",
@@ -110,7 +109,7 @@ def has_given_up(node: Node) -> bool:
 
 def is_abandoned(node: Node) -> bool:
     """Tell whether a proxy's or gateway's own words are that its caller went away."""
-    if node.grpc_status == _CANCELLED:
+    if node.grpc_status == GRPC_CANCELLED:
         return True
     if node.record is not None:
         return has_client_left(node.record.record)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 
-from collector.decode.outcome import describe_grpc
+from collector.decode.outcome import GRPC_CANCELLED, describe_grpc, is_grpc_error
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import (
     is_abandoned,
@@ -44,7 +44,6 @@ from collector.stitch.verdict.grpc import class_of_grpc
 NO_FAILURE = Verdict(
     layer="none", component="", class_="", reason="", confidence=1.0, rule="NO_FAILURE"
 )
-_CANCELLED = 1  # gRPC: by its caller
 _SWITCHED = 101
 # A failure that its caller may have dealt with.
 _HANDLED_DOUBT = 0.6
@@ -85,7 +84,7 @@ def is_failing(node: Node) -> bool:
     """Tell whether a node ended in an error, also one that is its caller's fault."""
     if node.is_error or (node.status_code is not None and node.status_code >= 400):
         return True
-    return node.grpc_status not in (None, 0, _CANCELLED)
+    return is_grpc_error(node.grpc_status)
 
 
 def left_early(node: Node) -> bool:
@@ -100,7 +99,7 @@ def counts_as_error(node: Node) -> bool:
     """Tell whether a request that ended like *node* is an error: see `decode.outcome`."""
     if left_early(node):
         return False
-    return node.is_error or node.grpc_status not in (None, 0, _CANCELLED)
+    return node.is_error or is_grpc_error(node.grpc_status)
 
 
 def failing_below(node: Node, hops: Sequence[HopDraft]) -> Node | None:
@@ -196,8 +195,8 @@ def said_in_words(node: Node) -> tuple[str, ...]:
 def _judge_own_reply(node: Node) -> Verdict | None:
     """Judge a node that says itself why there was no answer from further on: as a rule a proxy."""
     reply = own_reply(node)
-    if reply is None and node.grpc_status == _CANCELLED:
-        reply = OwnReply("client", "client_abort", describe_grpc(_CANCELLED), "GRPC_CANCELLED")
+    if reply is None and node.grpc_status == GRPC_CANCELLED:
+        reply = OwnReply("client", "client_abort", describe_grpc(GRPC_CANCELLED), "GRPC_CANCELLED")
     if reply is None:
         return None
     layer, component = _layer_of(node, reply)

@@ -180,11 +180,12 @@ def test_a_gateway_that_answered_otherwise_did_not_fail() -> None:
 
 
 def test_a_grpc_call_that_its_caller_cancelled_is_nobodys_failure() -> None:
-    """CANCELLED is the client's doing."""
+    """CANCELLED is the client's doing: neither the request nor its hop nor its span failed."""
     trace = TraceBuilder()
     trace.span("orders", 0, 40, kind="Server", attributes={"rpc.grpc.status_code": "1"})
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
     assert not timeline.is_error
+    assert [each.status for each in (*timeline.hops, *timeline.spans)] == ["unset", "unset"]
     assert timeline.verdict.layer in ("none", "client")
 
 
