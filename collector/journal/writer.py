@@ -170,7 +170,6 @@ class Journal:
             self._full_since_ns = None
             return
         self._full_since_ns = self._full_since_ns or self._clock.monotonic_ns()
-        shortage.retry_after_s = self._retry_after_s()
         raise shortage
 
     def open(self) -> None:
