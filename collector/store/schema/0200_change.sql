@@ -1,5 +1,6 @@
 -- What deployment tools say they changed: one row each, under an id that is made of what they said.
 -- What is found in the data itself is not kept: it is found again when it is asked for.
+-- Synced like what is received: a tool that was told that it is kept does not say it again.
 -- Ordered by day, for they are asked for by range; there are few.
 -- Source: query/reports/changes.py; POST /api/v1/changes fills it.
 -- ttl: at
@@ -21,4 +22,4 @@ CREATE TABLE IF NOT EXISTS {{ database }}.change{{ local }} {{ on_cluster }} (
 ENGINE = {{ replacing_merge_tree }}
 PARTITION BY toStartOfMonth(at)
 ORDER BY (at, change_id)
-SETTINGS index_granularity = 1024, {{ derived }}
+SETTINGS index_granularity = 1024, {{ durable }}

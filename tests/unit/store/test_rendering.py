@@ -107,6 +107,17 @@ def test_schema_file_explains_itself(migration: Migration) -> None:
     assert "-- Source: " in head
 
 
+def test_only_what_can_be_made_again_is_not_synced() -> None:
+    """Rows that were acknowledged are on the disk when they are, what tools told among them."""
+    tables = {
+        migration.name[5:]: text
+        for migration in MIGRATIONS
+        if "MergeTree" in (text := render(migration, _NAMES["single"]))
+    }
+    lazy = {name for name, text in tables.items() if "fsync_after_insert = 1" not in text}
+    assert lazy == {"request", "progress"}
+
+
 @pytest.mark.parametrize("migration", MIGRATIONS, ids=_name)
 def test_cluster_keeps_rows_in_replicated_tables(migration: Migration) -> None:
     """On a cluster tables that keep rows are replicated, and statements reach all nodes."""
