@@ -53,6 +53,7 @@ def make_request(
         "request_id": request_id,
         "place": place_of(request_id),
         "weight": 1,
+        "record_weight": 1.0,
         "stratum": "rest",
         "origin": "record",
         "is_probe": False,

@@ -38,6 +38,7 @@ def make_stitched(number: int, start_ns: int, took_ms: int, **given: Any) -> Sti
         "request_id": f"request-{number}",
         "place": place_of(f"request-{number}"),
         "weight": 1,
+        "record_weight": 1.0,
         "stratum": "rest",
         "origin": "record",
         "is_probe": False,

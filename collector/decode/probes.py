@@ -7,7 +7,7 @@ seconds would else look busy, fast and without errors.
 Source: Kubernetes kubelet (`kube-probe/`), AWS Elastic Load Balancing and Route 53 health checks,
 Google Cloud health checks, Azure Load Balancer, Application Gateway, Front Door and API Management,
 Envoy and HAProxy active health checks; gRPC Health Checking Protocol; Kubernetes, Spring Boot
-Actuator and MicroProfile Health endpoints.
+Actuator, MicroProfile Health and Prometheus endpoints.
 """
 
 from collector.model import GatewayRecord
@@ -25,6 +25,7 @@ _PROBERS = (
     "Consul Health Check",
     "HAProxy/healthcheck",
     "Blackbox Exporter/",
+    "Prometheus/",
 )
 # The last segments of paths that are asked for nothing else.
 _ENDPOINTS = frozenset(
@@ -32,8 +33,10 @@ _ENDPOINTS = frozenset(
 )
 # Those that an API may have as well, below something of its own: only near the root.
 _NEAR_ROOT = frozenset(("health", "healthcheck", "health-check", "_health"))
-_BELOW_HEALTH = tuple(
-    f"/health/{each}" for each in ("live", "ready", "started", "startup", "liveness", "readiness")
+_BELOW_HEALTH = (
+    *(f"/health/{each}" for each in ("live", "ready", "started", "startup")),
+    *(f"/health/{each}" for each in ("liveness", "readiness")),
+    *(f"/-/{each}" for each in ("healthy", "ready")),
 )
 _GRPC_HEALTH = "/grpc.health.v1.Health/"
 _MOST_SEGMENTS = 2
@@ -42,14 +45,19 @@ _ASKING = ("GET", "HEAD", "")
 
 def is_probe(record: GatewayRecord) -> bool:
     """Tell whether *record* is of a health probe: by who asked, or by what was asked for."""
-    if record.attributes.get("user_agent.original", "").startswith(_PROBERS):
+    agent = record.attributes.get("user_agent.original", "")
+    return is_probing(agent, record.method, record.path)
+
+
+def is_probing(agent: str, method: str, path: str) -> bool:
+    """Tell the same of a request that only spans tell of; *path* is without its query."""
+    if agent.startswith(_PROBERS):
         return True
-    path = record.path
     last = path[path.rfind("/") + 1 :]
     if last in _ENDPOINTS:
-        return record.method in _ASKING
+        return method in _ASKING
     if last in _NEAR_ROOT:
-        return record.method in _ASKING and path.count("/") <= _MOST_SEGMENTS
+        return method in _ASKING and path.count("/") <= _MOST_SEGMENTS
     if path.endswith(_BELOW_HEALTH):
-        return record.method in _ASKING
+        return method in _ASKING
     return path.startswith(_GRPC_HEALTH)

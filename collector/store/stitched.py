@@ -57,8 +57,8 @@ class StitchedRequest:
     """
     One request. Field by field a column of `request`; "" and `None` are what nobody says.
 
-    `weight` is how many requests like it this one stands for, `stratum` why it was taken: `failed`,
-    `slow` or `rest`. `place` is the hash by which the rest is drawn. `origin` is what it is known
+    `weight` is how many requests like it this one stands for, of which `record_weight` is what its
+    gateway's log accounts for. `stratum` is why it was taken: `failed`, `slow` or `rest`. `place` is the hash by which the rest is drawn. `origin` is what it is known
     from: `record`, `trace` or `log`. The times from `client_ns` to `unexplained_ns` are the phases
     of its timeline, and add up to `duration_ns`. `received_ns`: what had arrived until then is in.
     """
@@ -66,6 +66,7 @@ class StitchedRequest:
     request_id: str
     place: int
     weight: int
+    record_weight: float
     stratum: str
     origin: str
     is_probe: bool
@@ -165,8 +166,14 @@ class StitchedKey:
     gateway: str
     trace_id: str
     weight: int
+    record_weight: float
     stratum: str
     place: int
+
+    @property
+    def one_of(self) -> int:
+        """Return of how many records like its own this one was drawn."""
+        return max(round(self.weight / self.record_weight), 1)
 
 
 # On a cluster a row is on its shard when the insert returns; one node passes over the setting.

@@ -211,6 +211,31 @@ def test_late_spans_complete_the_row(stage: Stage) -> None:
     assert before < after == 5
 
 
+def test_a_sampled_logs_weight_counts_once(stage: Stage) -> None:
+    """A record that stands for 25 does so whenever it is stitched again, and not for 625."""
+    story = joined_story(stage.n(1), stage.now - 20 * SECOND)
+    story.records[0].weight = 25.0
+    stage.arrive(Story(spans=story.spans[:2]))
+    stage.stitch()
+    for late in (Story(records=story.records), *(Story(spans=[each]) for each in story.spans[2:])):
+        stage.clock.advance(ns=MINUTE)
+        stage.arrive(late)
+        stage.stitch()
+        assert stage.rows("weight") == [(25,)]
+
+
+def test_a_weight_beyond_all_counting_stops_nothing(stage: Stage) -> None:
+    """A log may claim any weight: it is cut to what a row can hold."""
+    odd = {stage.n(1): 0.0, stage.n(2): 1e300, stage.n(3): 0.4, stage.n(4): 2.6}
+    records = [
+        make_record(number, stage.now - 20 * SECOND + number, weight=weight)
+        for number, weight in odd.items()
+    ]
+    stage.arrive(Story(records=records))
+    stage.stitch()
+    assert stage.rows("weight") == [(1,), (2**32 - 1,), (1,), (3,)]
+
+
 def test_a_later_version_of_a_record_completes_its_row(stage: Stage) -> None:
     """A record that is delivered again and knows more is one row with all that is known."""
     start_ns = stage.now - 20 * SECOND
@@ -340,8 +365,13 @@ def test_probes_are_kept_out_of_the_views(stage: Stage) -> None:
     probe = unrecorded_story(stage.n(1), stage.now - 20 * SECOND)
     del probe.spans[1:]
     probe.spans[0].attributes = {"user_agent": "kube-probe/1.31", "url.path": "/healthz"}
-    stage.arrive(probe, unrecorded_story(stage.n(2), stage.now - 10 * SECOND))
-    assert stage.stitch() == 2
+    by_path = unrecorded_story(stage.n(3), stage.now - 20 * SECOND)
+    by_path.spans[0].attributes = {"http.request.method": "GET", "url.path": "/shop/readyz?deep"}
+    recorded = joined_story(stage.n(4), stage.now - 20 * SECOND)
+    recorded.records[0].is_probe = True
+    other = unrecorded_story(stage.n(2), stage.now - 10 * SECOND)
+    stage.arrive(probe, by_path, recorded, other)
+    assert stage.stitch() == 4
     assert stage.rows("trace_id") == [(number_id(stage.n(2)),)]
 
 

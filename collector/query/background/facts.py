@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from collector.decode.probes import is_probing
 from collector.model import GatewayRecord, Span
 from collector.stitch.timeline import Hop, Link, Timeline, TimelineSpan
 from collector.stitch.tree.roles import response_flags
@@ -38,15 +39,8 @@ _PATH = ("url.path", "http.target")
 # The caller's side of a call: it ran where the caller runs.
 _CALLERS_SIDE: Final = frozenset({"client_proxy"})
 _RANK = {"app": 0, "server_proxy": 1, "edge": 2, "waypoint": 3, "gateway": 4, "dependency": 5}
-_PROBE_AGENT = re.compile(
-    r"kube-probe/|ELB-HealthChecker|GoogleHC|Envoy/HC|Consul Health Check|Prometheus/|"
-    r"Edge Health Probe|GoogleStackdriverMonitoring-UptimeChecks|Amazon-Route53-Health-Check",
-    re.IGNORECASE,
-)
-_PROBE_PATH = re.compile(
-    r"/(?:healthz?|livez|readyz|-/healthy|-/ready|actuator/health(?:/\w+)?|health/(?:live|ready))/?"
-)
 _MAX_TEXT = 200
+_MOST_WEIGHT = 2**32 - 1
 
 
 def facts_of(
@@ -54,7 +48,7 @@ def facts_of(
     spans: Sequence[Span],
     *,
     place: int,
-    weight: int,
+    one_of: int,
     stratum: str,
     received_ns: int,
     tenant: str = "",
@@ -62,8 +56,8 @@ def facts_of(
     """
     Return what is kept of *timeline*, which was made of *spans* among others.
 
-    *place*, *weight* and *stratum* say how it was drawn; *received_ns* until when parts are in. A
-    gateway's log that is a sample itself has a weight of its own.
+    *place*, *one_of* so many and *stratum* say how it was drawn; *received_ns* until when parts are
+    in. A gateway's log that is a sample itself has a weight of its own.
     """
     record = main_record(timeline)
     root = _root_attributes(timeline)
@@ -71,14 +65,18 @@ def facts_of(
     phases = {phase.name: phase.duration_ns for phase in timeline.phases}
     link = _best_link(timeline, record)
     seen = record or GatewayRecord(gateway="", record_id="", start_ns=timeline.start_ns)
-    path = seen.path or _first(root, _PATH)
+    # a NaN stands for one
+    record_weight = min(max(1.0, seen.weight), _MOST_WEIGHT)
+    method = seen.method or _first(root, _METHOD)
+    path = (seen.path or _first(root, _PATH)).partition("?")[0]
     return StitchedRequest(
         request_id=timeline.id,
         place=place,
-        weight=max(round(weight * seen.weight), 1),
+        weight=round(min(one_of * record_weight, _MOST_WEIGHT)),
+        record_weight=record_weight,
         stratum=stratum,
         origin="record" if record else "trace" if spans else "log",
-        is_probe=_is_probe(_agent(seen, root), path, hops, is_recorded=record is not None),
+        is_probe=record.is_probe if record else is_probing(_first(root, _AGENT), method, path),
         start_ns=timeline.start_ns,
         duration_ns=timeline.duration_ns,
         trace_id=timeline.trace_id,
@@ -91,10 +89,10 @@ def facts_of(
         consumer=seen.consumer,
         client=_family(_agent(seen, root)),
         region=seen.region,
-        method=seen.method or _first(root, _METHOD),
+        method=method,
         host=seen.host or _first(root, _HOST),
         route=_cut(seen.route or root.get("http.route", "") or _root_name(timeline)),
-        path=_cut(path.partition("?")[0]),
+        path=_cut(path),
         status=timeline.status,
         is_error=timeline.is_error,
         error_reason=seen.error_reason,
@@ -177,13 +175,6 @@ def _agent(record: GatewayRecord, root: Mapping[str, str]) -> str:
 def _family(agent: str) -> str:
     """Return the product of a user agent without its version: `okhttp` of `okhttp/4.12.0`."""
     return re.split(r"[/ (]", agent, maxsplit=1)[0][:_MAX_TEXT]
-
-
-def _is_probe(agent: str, path: str, hops: Sequence[StitchedHop], *, is_recorded: bool) -> bool:
-    if _PROBE_AGENT.search(agent):
-        return True
-    is_lonely = not is_recorded and len(hops) <= 1
-    return is_lonely and _PROBE_PATH.fullmatch(path.partition("?")[0]) is not None
 
 
 def _hops(timeline: Timeline, spans: Sequence[Span]) -> list[StitchedHop]:

@@ -218,16 +218,16 @@ class Background:
             if timeline is None:
                 continue
             place = _place(timeline)
-            weight = known.weight_of(timeline)
+            one_of = known.one_of(timeline)
             # drawn by a trace whose record has another hash: it is drawn by that one, or not
             if bounds.takes(each.stratum, place):
-                weight = min(weight or bounds.one_of(each.stratum), bounds.one_of(each.stratum))
-            if weight is not None:
+                one_of = min(one_of or bounds.one_of(each.stratum), bounds.one_of(each.stratum))
+            if one_of is not None:
                 yield facts_of(
                     timeline,
                     spans,
                     place=place,
-                    weight=weight,
+                    one_of=one_of,
                     stratum=each.stratum,
                     received_ns=until_ns,
                 )
@@ -263,10 +263,10 @@ class _Known:
         """Return the requests of a trace that have records."""
         return [each for each in self._by_trace.get(trace_id, ()) if each.gateway]
 
-    def weight_of(self, timeline: Timeline) -> int | None:
-        """Return the weight with which a request was written before, `None` if it was not."""
-        weights = [each.weight for each in self._same(timeline.trace_id, *_name(timeline))]
-        return min(weights, default=None)
+    def one_of(self, timeline: Timeline) -> int | None:
+        """Return of how many a request was drawn that was written before, `None` for another."""
+        known = self._same(timeline.trace_id, *_name(timeline))
+        return min((each.one_of for each in known), default=None)
 
     def replaced_by(self, request: StitchedRequest) -> list[StitchedKey]:
         """Return what was written of a request under another key than it has now."""

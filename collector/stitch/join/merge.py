@@ -86,6 +86,7 @@ def _merge(group: list[GatewayRecord], record_id: str) -> MergedRecord:
     merged.kind = next((v.kind for v in versions if v.kind != "http"), first.kind)
     merged.is_error = any(v.is_error for v in versions)
     merged.weight = max(v.weight for v in versions)
+    merged.is_probe = any(v.is_probe for v in versions)
     merged.received_ns = max(v.received_ns for v in versions)
     merged.ids = tuple(
         sorted({(i.kind, i.value): i for v in versions for i in v.ids}.values(), key=_id_order)

@@ -2,7 +2,8 @@
 -- writes a request again when something of it comes late: the latest revision counts, and none once it is gone.
 -- A hop is an entry of the arrays and not a row of its own: a revision then replaces all of its hops at once.
 -- Ordered by five minutes and in them by a hash: those below a bound are a sample that is drawn evenly over the
--- range and read without the others. `weight`: of how many requests like it this one was taken.
+-- range and read without the others. `weight`: for how many requests like it this one stands; of those its gateway's
+-- log, where it is a sample itself, accounts for `record_weight`, and drawing for the rest.
 -- Kept out of the tables' sync to the disk: what a crash takes is stitched again from spans and records.
 -- Times are null where nobody measured them; a phase that a request does not have is null as well.
 -- Source: stitch/timeline.py; query/background/facts.py fills it.
@@ -14,6 +15,7 @@ CREATE TABLE IF NOT EXISTS {{ database }}.request{{ local }} {{ on_cluster }} (
     revision UInt64 CODEC(Delta(8), ZSTD(1)),
     is_gone UInt8 CODEC(ZSTD(1)),
     weight UInt32 CODEC(T64, ZSTD(1)),
+    record_weight Float64 DEFAULT 1 CODEC(ZSTD(1)),
     stratum LowCardinality(String) CODEC(ZSTD(1)),
     origin LowCardinality(String) CODEC(ZSTD(1)),
     is_probe Bool CODEC(ZSTD(1)),

@@ -30,6 +30,7 @@ def _record(path: str, method: str = "GET", agent: str = "") -> GatewayRecord:
         _record("/status-0123456789abcdef"),
         _record("/grpc.health.v1.Health/Check", "POST"),
         _record("/healthz", ""),
+        _record("/-/ready"),
     ],
     ids=lambda record: record.path,
 )

@@ -5,6 +5,7 @@ CREATE TABLE IF NOT EXISTS hopline.request  (
     revision UInt64 CODEC(Delta(8), ZSTD(1)),
     is_gone UInt8 CODEC(ZSTD(1)),
     weight UInt32 CODEC(T64, ZSTD(1)),
+    record_weight Float64 DEFAULT 1 CODEC(ZSTD(1)),
     stratum LowCardinality(String) CODEC(ZSTD(1)),
     origin LowCardinality(String) CODEC(ZSTD(1)),
     is_probe Bool CODEC(ZSTD(1)),
