@@ -67,6 +67,7 @@ Counter = Literal[
     "hopline_stitch_join_total",
     "hopline_request_total",
     "hopline_request_errors_total",
+    "hopline_request_unstitched_total",
 ]
 Gauge = Literal[
     "hopline_journal_pending_bytes",
@@ -133,6 +134,10 @@ MEANINGS: Mapping[Name, str] = {
     ),
     "hopline_request_errors_total": (
         "those of them that failed, by gateway, api and the layer that failed first"
+    ),
+    "hopline_request_unstitched_total": (
+        "requests left out of background stitching, by reason (`no_room`: too many spans, or gone "
+        "by then; `failed`: an error that the log names)"
     ),
     "hopline_journal_pending_bytes": "bytes in the journal that are not loaded yet",
     "hopline_journal_disk_free_bytes": (

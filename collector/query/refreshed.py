@@ -94,3 +94,5 @@ class Refreshed(Generic[_T]):
             self.read()
         except CollectorError as error:
             _LOG.warning("cannot read %s: %s", self._what, error.message)
+        except Exception:
+            _LOG.exception("cannot read %s", self._what)

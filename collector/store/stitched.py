@@ -58,9 +58,10 @@ class StitchedRequest:
     One request. Field by field a column of `request`; "" and `None` are what nobody says.
 
     `weight` is how many requests like it this one stands for, of which `record_weight` is what its
-    gateway's log accounts for. `stratum` is why it was taken: `failed`, `slow` or `rest`. `place` is the hash by which the rest is drawn. `origin` is what it is known
-    from: `record`, `trace` or `log`. The times from `client_ns` to `unexplained_ns` are the phases
-    of its timeline, and add up to `duration_ns`. `received_ns`: what had arrived until then is in.
+    gateway's log accounts for. `stratum` is why it was taken: `failed`, `slow` or `rest`. `place`
+    is the hash by which the rest is drawn. `origin` is what it is known from: `record`, `trace` or
+    `log`. The times from `client_ns` to `unexplained_ns` are the phases of its timeline, and add up
+    to `duration_ns`. `received_ns`: what had arrived until then is in.
     """
 
     request_id: str

@@ -15,6 +15,8 @@ from collector.query.background.strata import place_of
 from collector.query.background.worker import Background, Step
 from collector.query.learned.freshness import Freshness
 from collector.query.service import QueryService
+from collector.query.timelines.stitching import Stitching
+from collector.stitch.timeline import Timeline
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 from tests.stored import query_rows
@@ -265,7 +267,7 @@ def test_requests_of_one_trace_stay_apart(stage: Stage) -> None:
 def test_nothing_is_stitched_twice_and_nothing_is_lost_when_it_is_interrupted(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step that fails half-way is done again, and leaves one row a request."""
+    """A step that fails half-way is done again, leaves one row a request and counts it once."""
     stage.arrive(
         *(
             joined_story(stage.n(number), stage.now - 60 * SECOND + number * SECOND)
@@ -276,12 +278,64 @@ def test_nothing_is_stitched_twice_and_nothing_is_lost_when_it_is_interrupted(
     def fail(name: str, moment_ns: int) -> None:
         raise StoreUnavailable("gone")
 
+    counted = stage.metrics.value("hopline_request_total")
     with monkeypatch.context() as patched:
         patched.setattr(stage.store, "set_progress", fail)
         with pytest.raises(StoreUnavailable):
             stage.stitch()
     stage.stitch()
     assert stage.rows("count(), uniq(request_id)", tail="") == [(9, 9)]
+    assert stage.metrics.value("hopline_request_total") == counted + 9
+
+
+def test_what_has_no_room_in_a_page_gets_a_smaller_one(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests with many spans are stitched by twos or alone; one with too many is counted."""
+    stories = [
+        joined_story(stage.n(number), stage.now - 40 * SECOND + number * SECOND)
+        for number in range(7)
+    ]
+    one = len(stories[0].spans)
+    large = unrecorded_story(stage.n(7), stage.now - 30 * SECOND)
+    first = large.spans[0]
+    large.spans += [replace(first, span_id=f"{n:016x}") for n in range(1, 2 * one)]
+    stage.arrive(*stories, large)
+    monkeypatch.setattr("collector.query.timelines.rows.MAX_PAGE_SPANS", 2 * one + 1)
+    left_out = stage.metrics.value("hopline_request_unstitched_total", reason="no_room")
+    assert stage.stitch() == 7
+    rows = stage.rows("request_id, hops", tail="ORDER BY start")
+    assert rows == [(story.records[0].record_id, 5) for story in stories]
+    counted = stage.metrics.value("hopline_request_unstitched_total", reason="no_room")
+    assert counted - left_out == 1
+
+
+def test_one_request_that_cannot_be_stitched_stops_no_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error about one request costs that one: it is counted, the rest are rows, once each."""
+    stories = [
+        joined_story(stage.n(number), stage.now - 40 * SECOND + number * SECOND)
+        for number in range(5)
+    ]
+    bad = stories[2].records[0].record_id
+    stage.arrive(*stories)
+    make = Stitching.make
+
+    def fail(self: Stitching, *args: Any, subject: str = "", **given: Any) -> Timeline:
+        if subject == bad:
+            raise RecursionError("too deep")
+        return make(self, *args, subject=subject, **given)
+
+    monkeypatch.setattr(Stitching, "make", fail)
+    failed = stage.metrics.value("hopline_request_unstitched_total", reason="failed")
+    counted = stage.metrics.value("hopline_request_total")
+    assert stage.stitch() == 4
+    assert {row[0] for row in stage.rows("request_id")} == {
+        story.records[0].record_id for story in stories
+    } - {bad}
+    assert stage.metrics.value("hopline_request_unstitched_total", reason="failed") == failed + 1
+    assert stage.metrics.value("hopline_request_total") == counted + 4
 
 
 def test_what_does_not_fit_is_sampled_and_weighed(stage: Stage) -> None:
@@ -391,6 +445,30 @@ def test_engine_and_worker_hash_alike(text: str, stage: Stage) -> None:
     ((hashed,),) = query_rows(stage.store, sql, text=text)
     assert hashed == place_of(text)
     assert hashlib.md5(text.encode()).digest()[:8] == place_of(text).to_bytes(8, "little")
+
+
+def test_a_step_that_fails_costs_no_more_than_its_share(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an error the thread rests as long as after any work."""
+    rests: list[float] = []
+
+    class Halt(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            rests.append(timeout or 0.0)
+            self.set()
+            return True
+
+    times = iter((100.0, 130.0))
+    monkeypatch.setattr("collector.query.background.worker.monotonic", lambda: next(times))
+    monkeypatch.setattr(stage.work, "_cpu_ratio", 0.25)
+
+    def fail() -> Step:
+        raise ValueError
+
+    monkeypatch.setattr(stage.work, "step", fail)
+    stage.work.run(Halt())
+    assert rests == [90.0]
 
 
 def test_the_thread_works_and_ends(stage: Stage) -> None:

@@ -18,6 +18,7 @@ from time import monotonic
 
 from collector.clock import Clock
 from collector.errors import CollectorError
+from collector.model import Span
 from collector.query.background.facts import facts_of, main_record
 from collector.query.background.measured import count_requests
 from collector.query.background.strata import Bounds, choose_bounds, place_of, strata_of
@@ -89,25 +90,27 @@ class Background:
         self._rate = _FIRST_RATE
         self._slow_ns: Mapping[_Key, int] = {}
         self._bounds_read_ns = 0
+        # What a step has counted: if it fails later on, it is done again.
+        self._counted: set[_Key] = set()
 
     def run(self, halt: threading.Event) -> None:
         """Work until *halt* is set. Never raises."""
         while not halt.is_set():
-            began, pause_s = monotonic(), _IDLE_S
+            began, is_behind = monotonic(), False
             try:
-                step = self.step()
+                is_behind = self.step().is_behind
             except CollectorError as exc:
                 _log.warning("background stitching waits: %s", exc.message)
             except Exception:
                 _log.exception("background stitching failed and is tried again")
-            else:
-                rest_s = (monotonic() - began) * (1 / self._cpu_ratio - 1)
-                pause_s = rest_s if step.is_behind else max(rest_s, _IDLE_S)
-            halt.wait(pause_s)
+            rest_s = (monotonic() - began) * (1 / self._cpu_ratio - 1)
+            halt.wait(rest_s if is_behind else max(rest_s, _IDLE_S))
 
     def step(self) -> Step:
         """
         Stitch what arrived since the last step, in ten minutes at most.
+
+        A request that cannot be stitched is counted and left out.
 
         Raises:
             StoreUnavailable, QueryTimeout: nothing is lost, the next step does the same again.
@@ -130,6 +133,7 @@ class Background:
             self._learn_slowness(now_ns)
             stitched = self._stitch(found, now_ns, after_ns, until_ns)
         self._store.set_progress(STITCHED, until_ns)
+        self._counted.clear()
         if stitched >= _PAGE:
             rate = stitched / max(monotonic() - began, 0.001)
             self._rate += (rate - self._rate) / 4
@@ -156,7 +160,8 @@ class Background:
             new = [each for each in facts.values() if not known.has_row(each)]
             gone = [old for each in facts.values() for old in known.replaced_by(each)]
             self._store.write_requests(list(facts.values()), gone, now_ns)
-            count_requests(self._metrics, new)
+            count_requests(self._metrics, [e for e in new if e.key not in self._counted])
+            self._counted.update(facts)
             count += len(facts)
         return count
 
@@ -212,18 +217,16 @@ class Background:
     def _facts(
         self, page: Sequence[_Drawn], bounds: Bounds, known: "_Known", now_ns: int, until_ns: int
     ) -> Iterator[StitchedRequest]:
-        rows = [each.row for each in page]
-        stitched = self._rows.stitch(rows, now_ns, LISTED)
-        for each, (_, timeline, spans) in zip(page, stitched, strict=True):
-            if timeline is None:
-                continue
+        for each, timeline, spans in self._timelines(page, now_ns):
             place = _place(timeline)
             one_of = known.one_of(timeline)
             # drawn by a trace whose record has another hash: it is drawn by that one, or not
             if bounds.takes(each.stratum, place):
                 one_of = min(one_of or bounds.one_of(each.stratum), bounds.one_of(each.stratum))
-            if one_of is not None:
-                yield facts_of(
+            if one_of is None:
+                continue
+            try:
+                facts = facts_of(
                     timeline,
                     spans,
                     place=place,
@@ -231,6 +234,53 @@ class Background:
                     stratum=each.stratum,
                     received_ns=until_ns,
                 )
+            except Exception:
+                self._note_failed(each)
+            else:
+                yield facts
+
+    def _timelines(
+        self, page: Sequence[_Drawn], now_ns: int
+    ) -> Iterator[tuple[_Drawn, Timeline, list[Span]]]:
+        """
+        Yield the timelines of a page, and of smaller ones for what had no room in it.
+
+        Raises:
+            CollectorError: the store cannot be read.
+        """
+        pages = [page]
+        while pages:
+            page = pages.pop()
+            stitched = self._rows.stitch([each.row for each in page], now_ns, LISTED)
+            left: list[_Drawn] = []
+            for at, each in enumerate(page):
+                try:
+                    _, timeline, spans = next(stitched)
+                except CollectorError:
+                    raise
+                except Exception:
+                    if len(page) > 1:
+                        pages += [[each], *filter(None, (page[at + 1 :],))]
+                    else:
+                        self._note_failed(each)
+                    break
+                if timeline is None:
+                    left.append(each)
+                else:
+                    yield each, timeline, spans
+            if len(page) == 1 and left:
+                self._metrics.count("hopline_request_unstitched_total", reason="no_room")
+            elif len(page) == len(left):
+                half = len(left) // 2
+                pages += [left[:half], left[half:]]
+            elif left:
+                pages.append(left)
+
+    def _note_failed(self, each: _Drawn) -> None:
+        """Log the error that is being handled, and count the request that it is of."""
+        name = each.row.record_id or each.row.trace_id
+        _log.exception("request %s cannot be stitched and is left out", name)
+        self._metrics.count("hopline_request_unstitched_total", reason="failed")
 
 
 class _Known:

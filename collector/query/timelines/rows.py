@@ -34,8 +34,8 @@ class RowStitching:
         """
         Yield each row with its timeline and the spans it was made of, in the order of *rows*.
 
-        `None` stands for a request that is too large to be stitched in a list, or that has just
-        gone by its time to live.
+        `None` stands for a request that has no room beside the others, alone or not, or that has
+        just gone by its time to live.
         """
         if not rows:
             return
@@ -44,10 +44,10 @@ class RowStitching:
         for parts in batch.parts:
             spans = batch.spans_of(parts)
             records = batch.records_of(parts)
-            room -= len(spans)
-            if room < 0 or not (spans or records):
+            if len(spans) > room or batch.is_cut(parts) or not (spans or records):
                 yield parts.row, None, []
                 continue
+            room -= len(spans)
             subject = parts.row.record_id or parts.row.trace_id
             timeline = self._stitching.make(
                 records, spans, now_ns=now_ns, subject=subject, profile=profile
@@ -83,6 +83,7 @@ class _Batch:
         self._starts = {(row.gateway, row.record_id): row.start_ns for row in rows}
         self._aside = aside
         self._spans: dict[str, list[Span]] = {}
+        self._cut: set[str] = set()
         self._reading: dict[str, Future[list[Span]]] = {}
         self._records: dict[tuple[str, str], list[GatewayRecord]] = {}
         self._records_of_trace: dict[str, set[tuple[str, str]]] = {}
@@ -102,6 +103,10 @@ class _Batch:
             if reading is not None:
                 self._take(reading)
         return [span for trace in sorted(parts.traces) for span in self._spans.get(trace, ())]
+
+    def is_cut(self, parts: _Parts) -> bool:
+        """Tell whether some spans of *parts* were beyond what is read at once."""
+        return not self._cut.isdisjoint(parts.traces)
 
     def records_of(self, parts: _Parts) -> list[GatewayRecord]:
         """Return every version of the records that belong to *parts*."""
@@ -143,11 +148,16 @@ class _Batch:
             self._add_record(record)
 
     def _take(self, reading: "Future[list[Span]]") -> None:
-        for trace in [trace for trace, each in self._reading.items() if each is reading]:
+        chunk = [trace for trace, each in self._reading.items() if each is reading]
+        spans = reading.result()
+        for trace in chunk:
             del self._reading[trace]
             self._spans[trace] = []
-        for span in reading.result():
+        for span in spans:
             self._spans.setdefault(span.trace_id, []).append(span)
+        if len(spans) > MAX_PAGE_SPANS:
+            # they come in order of their traces: the last one may have more, those behind it have
+            self._cut |= {trace for trace in chunk if trace >= spans[-1].trace_id}
 
     def _add_record(self, record: GatewayRecord) -> None:
         key = (record.gateway, record.record_id)

@@ -61,14 +61,15 @@ def test_peeking_never_waits(counted: Counted) -> None:
     assert refreshed.peek() == 1
 
 
-def test_an_error_in_the_background_keeps_what_was_known() -> None:
-    """A store that is down for a while costs freshness and no answer."""
+@pytest.mark.parametrize("error", [StoreUnavailable("the store is down"), RecursionError("deep")])
+def test_an_error_in_the_background_keeps_what_was_known(error: Exception) -> None:
+    """A store that is down for a while, or an error of ours, costs freshness and no answer."""
     clock = ManualClock(0)
     is_down = threading.Event()
 
     def read(_: int) -> str:
         if is_down.is_set():
-            raise StoreUnavailable("the store is down")
+            raise error
         return "known"
 
     refreshed = Refreshed("a word", read, clock, every_ns=EVERY_NS)
@@ -78,6 +79,6 @@ def test_an_error_in_the_background_keeps_what_was_known() -> None:
     assert refreshed.get() == "known"
     refreshed.close()
     assert refreshed.peek() == "known"
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(type(error)):
         refreshed.read()
     refreshed.close()
