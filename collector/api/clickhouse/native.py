@@ -6,6 +6,8 @@ Source: ClickHouse documentation, "Native format"; clickhouse-go 2.51 `lib/proto
 
 from collections.abc import Sequence
 
+from collector.wire.varint import encode_varint
+
 _WITH_BLOCK_INFO = 51_903
 _WITH_CUSTOM_SERIALIZATION = 54_454
 # overflow flag and bucket number, both with the values that mean "none"
@@ -14,7 +16,7 @@ _BLOCK_INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"
 
 def write_empty(columns: Sequence[tuple[str, str]]) -> bytes:
     """Write a block without rows of (name, type) columns: the engine writes no bytes at all."""
-    parts = [_varint(len(columns)), _varint(0)]
+    parts = [encode_varint(len(columns)), encode_varint(0)]
     parts += [_text(each) for column in columns for each in column]
     return b"".join(parts)
 
@@ -33,7 +35,7 @@ def write_hello(name: str, version: str, timezone: str, protocol: int) -> bytes:
         ("timezone()", "String", _text(timezone)),
     )
     parts = [_BLOCK_INFO] if protocol >= _WITH_BLOCK_INFO else []
-    parts += [_varint(len(columns)), _varint(1)]
+    parts += [encode_varint(len(columns)), encode_varint(1)]
     for title, kind, value in columns:
         parts += [_text(title), _text(kind)]
         parts += [b"\x00"] if protocol >= _WITH_CUSTOM_SERIALIZATION else []
@@ -43,13 +45,4 @@ def write_hello(name: str, version: str, timezone: str, protocol: int) -> bytes:
 
 def _text(value: str) -> bytes:
     data = value.encode()
-    return _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return encode_varint(len(data)) + data

@@ -21,7 +21,7 @@ from jaeger_client.thrift_gen.agent import Agent
 from jaeger_client.thrift_gen.jaeger import ttypes as generated
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
 from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolAccelerated
-from thrift.protocol.TProtocol import TProtocolException
+from thrift.protocol.TProtocol import TProtocolBase, TProtocolException
 from thrift.Thrift import TException, TMessageType, TType
 from thrift.transport.TTransport import TMemoryBuffer
 
@@ -106,8 +106,8 @@ def _read_call(protocol: Any) -> None:
         raise Undecodable(msg)
 
 
-class _BinaryProtocol(TBinaryProtocol):  # type: ignore[misc]  # thrift has no types
-    """The Python decoder with text left as bytes and structs counted."""
+class _Bounded(TProtocolBase):  # type: ignore[misc]  # thrift has no types
+    """A Python decoder with text left as bytes and structs counted."""
 
     structs_left = _MAX_STRUCTS
 
@@ -121,19 +121,12 @@ class _BinaryProtocol(TBinaryProtocol):  # type: ignore[misc]  # thrift has no t
         return super().readStructBegin()
 
 
-class _CompactProtocol(TCompactProtocol):  # type: ignore[misc]  # thrift has no types
-    """The Python decoder with text left as bytes and structs counted."""
+class _BinaryProtocol(_Bounded, TBinaryProtocol):  # type: ignore[misc]  # thrift has no types
+    """Thrift's binary form."""
 
-    structs_left = _MAX_STRUCTS
 
-    def readString(self) -> Any:  # noqa: N802
-        return self.readBinary()
-
-    def readStructBegin(self) -> Any:  # noqa: N802
-        self.structs_left -= 1
-        if self.structs_left < 0:
-            raise _too_many()
-        return super().readStructBegin()
+class _CompactProtocol(_Bounded, TCompactProtocol):  # type: ignore[misc]  # thrift has no types
+    """Thrift's compact form."""
 
 
 def _too_many() -> TProtocolException:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from collector.errors import BadQuestion
 from collector.query.results import TimeRange
 from collector.query.search.filters import PARAMETERS, Parameter, parse_search
+from collector.query.search.request_filter import build_filter
 from collector.store import GROUP_FIELDS, MOST_GROUP_FIELDS, RequestFilter
 
 _OF_RECORDS = (
@@ -49,24 +50,7 @@ def read_filter(given: Mapping[str, str], now_ns: int) -> RequestFilter:
     """
     known = names_of(*PARAMETERS)
     search = parse_search(((k, v) for k, v in given.items() if k in known), now_ns=now_ns)
-    return RequestFilter(
-        start_ns=search.start_ns,
-        end_ns=search.end_ns,
-        gateway=search.gateway,
-        api=search.api,
-        operation=search.operation,
-        route=search.route,
-        method=search.method,
-        host=search.host,
-        status=search.status,
-        status_class=search.status_class,
-        is_error=search.is_error,
-        service=search.service,
-        consumer=search.consumer,
-        revision=search.revision,
-        min_duration_ns=search.min_duration_ns,
-        max_duration_ns=search.max_duration_ns,
-    )
+    return build_filter(search, search.start_ns, search.end_ns)
 
 
 def read_group_by(text: str) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from collector.clock import Clock
-from collector.identity import ids
 from collector.query.learned.freshness import Freshness
 from collector.query.results import Found, Summary, TimeRange
 from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
 from collector.query.search.described import find_described
 from collector.query.search.filters import Search, parse_search
+from collector.query.search.request_filter import build_filter
 from collector.query.search.row_cache import CachedRow, RowCache
 from collector.query.search.tail import TAIL_AHEAD_NS, TAIL_RANGE_NS, Tail, parse_tail
 from collector.query.timelines.rows import RowStitching
@@ -50,7 +50,7 @@ class Searches:
         if search.cursor:
             cursor = decode_cursor(search)
             start_ns, end_ns, row_cursor = cursor.start_ns, cursor.end_ns, cursor.row
-        wanted = _build_filter(search, start_ns, end_ns)
+        wanted = build_filter(search, start_ns, end_ns)
         summaries, next_row = self._collect(search, wanted, row_cursor, now_ns)
         next_cursor = ""
         if next_row:
@@ -90,7 +90,7 @@ class Searches:
         """Return what came in after a moment, the newest first, and whether there is more of it."""
         now_ns = self._clock.now_ns()
         wanted = replace(
-            _build_filter(search, now_ns - TAIL_RANGE_NS, now_ns + TAIL_AHEAD_NS),
+            build_filter(search, now_ns - TAIL_RANGE_NS, now_ns + TAIL_AHEAD_NS),
             received_since_ns=since_ns,
             order="-start",
         )
@@ -144,31 +144,6 @@ class Searches:
         for name, lag in sorted(self._freshness.lags().items()):
             if lag.watermark_ns < end_ns:
                 yield f"{name} is known up to {format_timestamp(lag.watermark_ns)} only."
-
-
-def _build_filter(search: Search, start_ns: int, end_ns: int) -> RequestFilter:
-    return RequestFilter(
-        start_ns=start_ns,
-        end_ns=end_ns,
-        gateway=search.gateway,
-        api=search.api,
-        operation=search.operation,
-        route=search.route,
-        method=search.method,
-        host=search.host,
-        status=search.status,
-        status_class=search.status_class,
-        is_error=search.is_error,
-        service=search.service,
-        consumer=search.consumer,
-        revision=search.revision,
-        min_duration_ns=search.min_duration_ns,
-        max_duration_ns=search.max_duration_ns,
-        is_joined=search.is_joined,
-        text=search.q,
-        id_prefix=ids.prefix_key(search.q),
-        order="-start" if search.order == "-start" else "-duration",
-    )
 
 
 def _fits(search: Search, shown: CachedRow) -> bool:
