@@ -273,7 +273,7 @@ async def _stop_with_parent(stop: asyncio.Event) -> None:
 
 def _check_ports(settings: Settings) -> None:
     """Find a taken port before anything starts, and name the setting that moves it."""
-    for name in ("otlp_grpc_port", "ingest_port", "api_port", "sql_port"):
+    for name in ("otlp_grpc_port", "ingest_port", "api_port", "sql_port", "jaeger_query_port"):
         port = getattr(settings, name)
         family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
         with socket.socket(family) as probe:
@@ -294,6 +294,7 @@ def _announce(settings: Settings) -> None:
         ("OTLP/HTTP", settings.ingest_port, "http://{}:{}"),
         ("questions", settings.api_port, "http://{}:{}"),
         ("ClickHouse HTTP", settings.sql_port, "http://{}:{}"),
+        ("Jaeger query gRPC", settings.jaeger_query_port, "{}:{}"),
     )
     lines += [f"  {name}  {form.format(settings.bind, port)}" for name, port, form in doors if port]
     sys.stderr.write("hopline: " + "\n".join(lines) + "\n")

@@ -159,7 +159,11 @@ class DoorSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """The query API's socket and tokens, and the doors that its pages tell of."""
+    """
+    The query API's sockets and tokens, and the doors that its pages tell of.
+
+    `jaeger_query_port` is Jaeger's query API over gRPC; a port of 0 is off.
+    """
 
     bind: str
     port: int
@@ -171,6 +175,7 @@ class ApiSettings:
     is_audited: bool = False
     tls: TlsSettings = TlsSettings()
     allowed_hosts: tuple[str, ...] = ()
+    jaeger_query_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +267,12 @@ class Settings(BaseSettings):
         le=65535,
         description="ClickHouse's HTTP interface to the tables, read-only, for Grafana; usually "
         "8123. 0: off.",
+    )
+    jaeger_query_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Jaeger's query API over gRPC, for Kiali and others; usually 16685. 0: off.",
     )
     zipkin_port: int = Field(0, ge=0, le=65535, description="Zipkin v2, usually 9411. 0: off.")
     jaeger_http_port: int = Field(
@@ -594,6 +605,7 @@ class Settings(BaseSettings):
             allowed_hosts=_split(self.allowed_hosts),
             oidc=self._oidc(),
             is_audited=self.audit_log,
+            jaeger_query_port=self.jaeger_query_port,
         )
 
     def _oidc(self) -> OidcSettings | None:

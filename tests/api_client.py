@@ -52,12 +52,15 @@ class Asker:
 
 @contextmanager
 def serving(
-    questions: QueryService, tokens: tuple[str, ...] = (), health: Health = lambda: {"store": "ok"}
+    questions: QueryService,
+    tokens: tuple[str, ...] = (),
+    health: Health = lambda: {"store": "ok"},
+    jaeger_query_port: int = 0,
 ) -> Iterator[Asker]:
     """Serve *questions* from a thread as long as the block runs."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    settings = ApiSettings("127.0.0.1", port, tokens)
+    settings = ApiSettings("127.0.0.1", port, tokens, jaeger_query_port=jaeger_query_port)
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     ready = threading.Event()

@@ -23,7 +23,7 @@ from collector.model import Stream
 from collector.receive.als import METHOD as ALS_METHOD
 from collector.receive.als import AccessLogDoor
 from collector.receive.body import Admission
-from collector.receive.grpc import GrpcDoor, start_grpc_server
+from collector.receive.grpc import GrpcDoor, start_door_server
 from collector.receive.jaeger import GRPC_METHODS
 from collector.receive.jaeger import HTTP_ROUTE as JAEGER_ROUTE
 from collector.receive.span_http import SpanHttp
@@ -79,7 +79,7 @@ async def open_doors(
         intake = await stack.enter_async_context(build_intake(loaded, clock, metrics))
         context = (intake, receive, admission, clock)
         handlers = [GrpcDoor(GRPC_METHODS, *context), AccessLogDoor(*context)]
-        server, grpc_port = await start_grpc_server(receive, 0, handlers)
+        server, grpc_port = await start_door_server(receive, 0, handlers)
         stack.push_async_callback(server.stop, 1)
         apps = {route.path: SpanHttp(route, *context) for route in (ZIPKIN_ROUTE, JAEGER_ROUTE)}
 

@@ -4,7 +4,6 @@ What happens around every request of the query API: token, timing, counting, hea
 A plain ASGI middleware: it sees each request once and touches no body.
 """
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collector.api.audit import Audit
 from collector.api.page import routes as pages
+from collector.api.readers import Readers
 from collector.api.responses import error_answer
 from collector.clock import Clock
-from collector.errors import Refused, Unauthenticated
+from collector.errors import Refused
 from collector.http.headers import authorization
 from collector.http.oidc import Issuer
 from collector.http.origins import Origins
@@ -62,12 +62,9 @@ class Guard:
         clock: Clock,
     ) -> None:
         self._app = app
-        self._tokens = Tokens(tokens, "HOPLINE_QUERY_TOKENS", token_file)
+        self._readers = Readers(tokens, token_file, issuer)
         self._writers = Tokens(ingest_tokens, "HOPLINE_INGEST_TOKENS", token_file)
-        self._origins = Origins(
-            bind, allowed_hosts, is_open=not (self._tokens.are_needed or issuer)
-        )
-        self._issuer = issuer
+        self._origins = Origins(bind, allowed_hosts, is_open=not self._readers.are_asked)
         self._audit = audit
         self._metrics = metrics
         self._clock = clock
@@ -115,16 +112,7 @@ class Guard:
         given = authorization(dict(scope["headers"]))
         if (scope["method"], path) == _WRITES and self._writers.are_needed:
             return self._writers.check_header(given)
-        if self._issuer is None:
-            return self._tokens.check_header(given)
-        scheme, _, token = given.partition(" ")
-        if scheme.lower() == "bearer" and token.count(".") == 2:
-            return await asyncio.to_thread(self._issuer.verify, token.strip())
-        if not self._tokens.are_needed:
-            raise Unauthenticated(
-                "a token of the issuer is needed", hint="send `Authorization: Bearer <token>`"
-            )
-        return self._tokens.check_header(given)
+        return await self._readers.identify(given)
 
 
 def _caller(scope: Scope) -> Context:

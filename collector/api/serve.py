@@ -1,12 +1,14 @@
 """
-The query API on its socket.
+The query API on its sockets.
 """
 
 import asyncio
+import contextlib
 import gc
 import sys
 from collections.abc import Callable
 
+from collector.api.jaeger.server import open_query_port
 from collector.api.rest.app import Health, build_api
 from collector.config import ApiSettings
 from collector.http.server import open_http_server
@@ -24,14 +26,14 @@ async def run_api(
     ready: Callable[[], None],
 ) -> None:
     """
-    Serve until *stop* is set; *ready* is called once the socket listens.
+    Serve until *stop* is set; *ready* is called once the sockets listen.
 
-    With port 0 the API is off: then this only waits.
+    With both ports 0 the API is off: then this only waits.
 
     Raises:
-        ConfigError: the address or the port cannot be used.
+        ConfigError: the address or a port cannot be used.
     """
-    if not settings.port:
+    if not (settings.port or settings.jaeger_query_port):
         ready()
         await stop.wait()
         return
@@ -39,11 +41,15 @@ async def run_api(
     # To look for cycles in all that was made at the start stopped every hundredth search for 60 ms.
     gc.collect()
     gc.freeze()
-    app = build_api(questions, settings, health, stop=stop)
     try:
-        async with open_http_server(
-            app, settings.bind, settings.port, has_lifespan=True, tls=settings.tls
-        ):
+        async with contextlib.AsyncExitStack() as ports:
+            await ports.enter_async_context(open_query_port(questions, settings))
+            if settings.port:
+                app = build_api(questions, settings, health, stop=stop)
+                server = open_http_server(
+                    app, settings.bind, settings.port, has_lifespan=True, tls=settings.tls
+                )
+                await ports.enter_async_context(server)
             ready()
             await stop.wait()
     finally:

@@ -18,11 +18,12 @@ from collector.clock import Clock
 from collector.config import ReceiveSettings
 from collector.decode.envoy.access_log_service import read_identifier
 from collector.errors import CollectorError
+from collector.http.grpc_server import Context, call_authorization
 from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Stream
 from collector.receive.body import Admission, inflate
-from collector.receive.grpc import Context, call_address, call_authorization, refuse, sniff_encoding
+from collector.receive.grpc import call_address, refuse, sniff_encoding
 from collector.retry import until_accepted
 
 DOOR = "envoy-als"

@@ -11,15 +11,19 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings
-from collector.errors import CollectorError, ConfigError, TooSlow
-from collector.http.tls import open_certificate
+from collector.errors import CollectorError, TooSlow
+from collector.http.grpc_server import (
+    Context,
+    RpcHandler,
+    call_authorization,
+    start_grpc_server,
+)
 from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
@@ -29,20 +33,9 @@ from collector.telemetry import Metrics
 
 DOOR = "otlp-grpc"
 _PACKAGE = "/opentelemetry.proto.collector"
-_MAX_METADATA_BYTES = 16 * 1024
-_MAX_CONCURRENT_STREAMS = 256
 _MESSAGE_WAIT_S = 60
-# exporters ask for a new connection when theirs was idle; abandoned ones cost memory
-_IDLE_CONNECTION_MS = 10 * 60 * 1000
-# what a gateway or a client without a farewell leaves behind is found by a ping
-_PING_MS, _PING_WAIT_MS = 60_000, 20_000
 _log = logging.getLogger(__name__)
 
-if TYPE_CHECKING:
-    RpcHandler = grpc.GenericRpcHandler[bytes, bytes]
-else:
-    RpcHandler = grpc.GenericRpcHandler
-Context = grpc.aio.ServicerContext[bytes, bytes]
 Behavior = Callable[[object, Context], Awaitable[bytes]]
 
 
@@ -158,44 +151,20 @@ async def start_grpc(
     """
     admission = admission or Admission(settings.max_inflight_bytes, metrics)
     door = GrpcDoor(OTLP_METHODS, intake, settings, admission, clock or SystemClock())
-    return await start_grpc_server(settings, settings.otlp_grpc_port, [door, *others])
+    return await start_door_server(settings, settings.otlp_grpc_port, [door, *others])
 
 
-async def start_grpc_server(
+async def start_door_server(
     settings: ReceiveSettings, port: int, handlers: Sequence[RpcHandler]
 ) -> tuple[grpc.aio.Server, int]:
-    """Start a server of any handlers with our caps; see `start_grpc`."""
-    server = grpc.aio.server(
-        options=(
-            ("grpc.max_receive_message_length", settings.max_body_bytes),
-            ("grpc.per_message_decompression", 0),
-            ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
-            ("grpc.max_concurrent_streams", _MAX_CONCURRENT_STREAMS),
-            ("grpc.max_connection_idle_ms", _IDLE_CONNECTION_MS),
-            ("grpc.keepalive_time_ms", _PING_MS),
-            ("grpc.keepalive_timeout_ms", _PING_WAIT_MS),
-            # two processes on one port would each get half of the calls
-            ("grpc.so_reuseport", 0),
-            # exporters ping idle connections; the default answer to that is to close them
-            ("grpc.http2.min_ping_interval_without_data_ms", 5000),
-        )
+    """Start a server of doors on *port*; see `start_grpc`."""
+    return await start_grpc_server(
+        settings.bind,
+        port,
+        handlers,
+        max_message_bytes=settings.max_body_bytes,
+        tls=settings.tls,
     )
-    server.add_generic_rpc_handlers(handlers)
-    certificate = open_certificate(settings.tls)
-    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
-    try:
-        bound = (
-            server.add_secure_port(f"{host}:{port}", certificate.grpc_credentials())
-            if certificate
-            else server.add_insecure_port(f"{host}:{port}")
-        )
-    except RuntimeError as exc:
-        raise ConfigError(
-            f"cannot listen on {settings.bind} port {port}",
-            hint="set another port; 0 turns a door off",
-        ) from exc
-    await server.start()
-    return server, bound
 
 
 async def refuse(context: Context, error: CollectorError) -> None:
@@ -214,14 +183,6 @@ async def _read_message(context: Context) -> object:
             return await context.read()
     except TimeoutError:
         raise TooSlow(f"no message arrived within {_MESSAGE_WAIT_S} s") from None
-
-
-def call_authorization(context: Context) -> str:
-    """Return the call's `authorization` metadata, "" when there is none."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization":
-            return value if isinstance(value, str) else value.decode("latin-1")
-    return ""
 
 
 def call_address(context: Context) -> str:

@@ -17,7 +17,7 @@ from collector.http.server import open_http_server
 from collector.intake import Intake
 from collector.model import Receipt, Stream
 from collector.receive.body import Admission
-from collector.receive.grpc import GrpcDoor, GrpcMethod, start_grpc_server
+from collector.receive.grpc import GrpcDoor, GrpcMethod, start_door_server
 from collector.receive.span_http import SpanHttp, SpanRoute, keep_pages_out
 from collector.receive.udp import open_udp
 from collector.telemetry import Metrics
@@ -86,7 +86,7 @@ async def open_jaeger_grpc(
         yield
         return
     door = GrpcDoor(GRPC_METHODS, intake, settings, admission, clock)
-    server, _ = await start_grpc_server(settings, settings.jaeger_grpc_port, [door])
+    server, _ = await start_door_server(settings, settings.jaeger_grpc_port, [door])
     try:
         yield
     finally:

@@ -26,13 +26,15 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0cjaeger.proto\x12\x11hopline.jaeger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0e\n\x06v_type\x18\x02 \x01(\x05\x12\r\n\x05v_str\x18\x03 \x01(\x0c\x12\x0e\n\x06v_bool\x18\x04 \x01(\x08\x12\x0f\n\x07v_int64\x18\x05 \x01(\x03\x12\x11\n\tv_float64\x18\x06 \x01(\x01\x12\x10\n\x08v_binary\x18\x07 \x01(\x0c\"a\n\x03Log\x12-\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1b.hopline.jaeger.v1.KeyValue\">\n\x07SpanRef\x12\x10\n\x08trace_id\x18\x01 \x01(\x0c\x12\x0f\n\x07span_id\x18\x02 \x01(\x0c\x12\x10\n\x08ref_type\x18\x03 \x01(\x05\"J\n\x07Process\x12\x14\n\x0cservice_name\x18\x01 \x01(\x0c\x12)\n\x04tags\x18\x02 \x03(\x0b\x32\x1b.hopline.jaeger.v1.KeyValue\"\x81\x03\n\x04Span\x12\x10\n\x08trace_id\x18\x01 \x01(\x0c\x12\x0f\n\x07span_id\x18\x02 \x01(\x0c\x12\x16\n\x0eoperation_name\x18\x03 \x01(\x0c\x12.\n\nreferences\x18\x04 \x03(\x0b\x32\x1a.hopline.jaeger.v1.SpanRef\x12\r\n\x05\x66lags\x18\x05 \x01(\r\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x04tags\x18\x08 \x03(\x0b\x32\x1b.hopline.jaeger.v1.KeyValue\x12$\n\x04logs\x18\t \x03(\x0b\x32\x16.hopline.jaeger.v1.Log\x12+\n\x07process\x18\n \x01(\x0b\x32\x1a.hopline.jaeger.v1.Process\x12\x12\n\nprocess_id\x18\x0b \x01(\x0c\x12\x10\n\x08warnings\x18\x0c \x03(\x0c\"\\\n\x05\x42\x61tch\x12&\n\x05spans\x18\x01 \x03(\x0b\x32\x17.hopline.jaeger.v1.Span\x12+\n\x07process\x18\x02 \x01(\x0b\x32\x1a.hopline.jaeger.v1.Process\";\n\x10PostSpansRequest\x12\'\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x18.hopline.jaeger.v1.Batch\"\x13\n\x11PostSpansResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0cjaeger.proto\x12\x11hopline.jaeger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0e\n\x06v_type\x18\x02 \x01(\x05\x12\r\n\x05v_str\x18\x03 \x01(\x0c\x12\x0e\n\x06v_bool\x18\x04 \x01(\x08\x12\x0f\n\x07v_int64\x18\x05 \x01(\x03\x12\x11\n\tv_float64\x18\x06 \x01(\x01\x12\x10\n\x08v_binary\x18\x07 \x01(\x0c\"a\n\x03Log\x12-\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1b.hopline.jaeger.v1.KeyValue\">\n\x07SpanRef\x12\x10\n\x08trace_id\x18\x01 \x01(\x0c\x12\x0f\n\x07span_id\x18\x02 \x01(\x0c\x12\x10\n\x08ref_type\x18\x03 \x01(\x05\"J\n\x07Process\x12\x14\n\x0cservice_name\x18\x01 \x01(\x0c\x12)\n\x04tags\x18\x02 \x03(\x0b\x32\x1b.hopline.jaeger.v1.KeyValue\"\x81\x03\n\x04Span\x12\x10\n\x08trace_id\x18\x01 \x01(\x0c\x12\x0f\n\x07span_id\x18\x02 \x01(\x0c\x12\x16\n\x0eoperation_name\x18\x03 \x01(\x0c\x12.\n\nreferences\x18\x04 \x03(\x0b\x32\x1a.hopline.jaeger.v1.SpanRef\x12\r\n\x05\x66lags\x18\x05 \x01(\r\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x04tags\x18\x08 \x03(\x0b\x32\x1b.hopline.jaeger.v1.KeyValue\x12$\n\x04logs\x18\t \x03(\x0b\x32\x16.hopline.jaeger.v1.Log\x12+\n\x07process\x18\n \x01(\x0b\x32\x1a.hopline.jaeger.v1.Process\x12\x12\n\nprocess_id\x18\x0b \x01(\x0c\x12\x10\n\x08warnings\x18\x0c \x03(\x0c\"\\\n\x05\x42\x61tch\x12&\n\x05spans\x18\x01 \x03(\x0b\x32\x17.hopline.jaeger.v1.Span\x12+\n\x07process\x18\x02 \x01(\x0b\x32\x1a.hopline.jaeger.v1.Process\";\n\x10PostSpansRequest\x12\'\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x18.hopline.jaeger.v1.Batch\"\x13\n\x11PostSpansResponse\"\x97\x01\n\x11V2GetTraceRequest\x12\x10\n\x08trace_id\x18\x01 \x01(\x0c\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nraw_traces\x18\x04 \x01(\x08\"\x97\x01\n\x11V3GetTraceRequest\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nraw_traces\x18\x04 \x01(\x08\"\xc8\x03\n\x14TraceQueryParameters\x12\x14\n\x0cservice_name\x18\x01 \x01(\t\x12\x16\n\x0eoperation_name\x18\x02 \x01(\t\x12K\n\nattributes\x18\x03 \x03(\x0b\x32\x37.hopline.jaeger.v1.TraceQueryParameters.AttributesEntry\x12\x32\n\x0estart_time_min\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estart_time_max\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0c\x64uration_min\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x64uration_max\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0csearch_depth\x18\x08 \x01(\x05\x12\x12\n\nraw_traces\x18\t \x01(\x08\x12\x0e\n\x06\x66ilter\x18\n \x01(\x0c\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x11\x46indTracesRequest\x12\x36\n\x05query\x18\x01 \x01(\x0b\x32\'.hopline.jaeger.v1.TraceQueryParameters\"<\n\x12SpansResponseChunk\x12&\n\x05spans\x18\x01 \x03(\x0b\x32\x17.hopline.jaeger.v1.Span\"\x14\n\x12GetServicesRequest\"\'\n\x13GetServicesResponse\x12\x10\n\x08services\x18\x01 \x03(\t\":\n\x14GetOperationsRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x11\n\tspan_kind\x18\x02 \x01(\t\",\n\tOperation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tspan_kind\x18\x02 \x01(\t\"d\n\x17V2GetOperationsResponse\x12\x17\n\x0foperation_names\x18\x01 \x03(\t\x12\x30\n\noperations\x18\x02 \x03(\x0b\x32\x1c.hopline.jaeger.v1.Operation\"K\n\x17V3GetOperationsResponse\x12\x30\n\noperations\x18\x01 \x03(\x0b\x32\x1c.hopline.jaeger.v1.Operation\"v\n\x16GetDependenciesRequest\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x0e\x44\x65pendencyLink\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x63hild\x18\x02 \x01(\t\x12\x12\n\ncall_count\x18\x03 \x01(\x04\x12\x0e\n\x06source\x18\x04 \x01(\t\"R\n\x17GetDependenciesResponse\x12\x37\n\x0c\x64\x65pendencies\x18\x01 \x03(\x0b\x32!.hopline.jaeger.v1.DependencyLink\"L\n\x0eServiceSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nspan_count\x18\x02 \x01(\x05\x12\x18\n\x10\x65rror_span_count\x18\x03 \x01(\x05\"\x98\x02\n\x0cTraceSummary\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x19\n\x11root_service_name\x18\x02 \x01(\t\x12\x1b\n\x13root_operation_name\x18\x03 \x01(\t\x12 \n\x18min_start_time_unix_nano\x18\x04 \x01(\x06\x12\x1e\n\x16max_end_time_unix_nano\x18\x05 \x01(\x06\x12\x12\n\nspan_count\x18\x06 \x01(\x05\x12\x18\n\x10\x65rror_span_count\x18\x07 \x01(\x05\x12\x19\n\x11orphan_span_count\x18\x08 \x01(\x05\x12\x33\n\x08services\x18\t \x03(\x0b\x32!.hopline.jaeger.v1.ServiceSummary\"P\n\x1a\x46indTraceSummariesResponse\x12\x32\n\tsummaries\x18\x01 \x03(\x0b\x32\x1f.hopline.jaeger.v1.TraceSummaryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jaeger_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_TRACEQUERYPARAMETERS_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_TRACEQUERYPARAMETERS_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_KEYVALUE']._serialized_start=100
   _globals['_KEYVALUE']._serialized_end=224
   _globals['_LOG']._serialized_start=226
@@ -49,4 +51,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POSTSPANSREQUEST']._serialized_end=1006
   _globals['_POSTSPANSRESPONSE']._serialized_start=1008
   _globals['_POSTSPANSRESPONSE']._serialized_end=1027
+  _globals['_V2GETTRACEREQUEST']._serialized_start=1030
+  _globals['_V2GETTRACEREQUEST']._serialized_end=1181
+  _globals['_V3GETTRACEREQUEST']._serialized_start=1184
+  _globals['_V3GETTRACEREQUEST']._serialized_end=1335
+  _globals['_TRACEQUERYPARAMETERS']._serialized_start=1338
+  _globals['_TRACEQUERYPARAMETERS']._serialized_end=1794
+  _globals['_TRACEQUERYPARAMETERS_ATTRIBUTESENTRY']._serialized_start=1745
+  _globals['_TRACEQUERYPARAMETERS_ATTRIBUTESENTRY']._serialized_end=1794
+  _globals['_FINDTRACESREQUEST']._serialized_start=1796
+  _globals['_FINDTRACESREQUEST']._serialized_end=1871
+  _globals['_SPANSRESPONSECHUNK']._serialized_start=1873
+  _globals['_SPANSRESPONSECHUNK']._serialized_end=1933
+  _globals['_GETSERVICESREQUEST']._serialized_start=1935
+  _globals['_GETSERVICESREQUEST']._serialized_end=1955
+  _globals['_GETSERVICESRESPONSE']._serialized_start=1957
+  _globals['_GETSERVICESRESPONSE']._serialized_end=1996
+  _globals['_GETOPERATIONSREQUEST']._serialized_start=1998
+  _globals['_GETOPERATIONSREQUEST']._serialized_end=2056
+  _globals['_OPERATION']._serialized_start=2058
+  _globals['_OPERATION']._serialized_end=2102
+  _globals['_V2GETOPERATIONSRESPONSE']._serialized_start=2104
+  _globals['_V2GETOPERATIONSRESPONSE']._serialized_end=2204
+  _globals['_V3GETOPERATIONSRESPONSE']._serialized_start=2206
+  _globals['_V3GETOPERATIONSRESPONSE']._serialized_end=2281
+  _globals['_GETDEPENDENCIESREQUEST']._serialized_start=2283
+  _globals['_GETDEPENDENCIESREQUEST']._serialized_end=2401
+  _globals['_DEPENDENCYLINK']._serialized_start=2403
+  _globals['_DEPENDENCYLINK']._serialized_end=2486
+  _globals['_GETDEPENDENCIESRESPONSE']._serialized_start=2488
+  _globals['_GETDEPENDENCIESRESPONSE']._serialized_end=2570
+  _globals['_SERVICESUMMARY']._serialized_start=2572
+  _globals['_SERVICESUMMARY']._serialized_end=2648
+  _globals['_TRACESUMMARY']._serialized_start=2651
+  _globals['_TRACESUMMARY']._serialized_end=2931
+  _globals['_FINDTRACESUMMARIESRESPONSE']._serialized_start=2933
+  _globals['_FINDTRACESUMMARIESRESPONSE']._serialized_end=3013
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,7 @@ from tests.service import Service, free_ports, start_service
 _LIMIT_S = 20.0
 TRACE_EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 JAEGER_EXPORT = "/jaeger.api_v2.CollectorService/PostSpans"
+JAEGER_QUERY = "/jaeger.api_v3.QueryService/GetServices"
 
 
 @dataclass
@@ -83,7 +84,13 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     (ingest, entry), (read, other) = make_token("ci", ["ingest"]), make_token("ann", ["read"])
     token_file = folder / "tokens.toml"
     token_file.write_text(f"{entry}\n{other}\n")
-    names = ("zipkin_port", "jaeger_http_port", "jaeger_grpc_port", "sql_port")
+    names = (
+        "zipkin_port",
+        "jaeger_http_port",
+        "jaeger_grpc_port",
+        "jaeger_query_port",
+        "sql_port",
+    )
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     settings: dict[str, Any] = {name: str(port) for name, port in ports.items()}
     with start_service(
@@ -172,7 +179,7 @@ def test_no_door_opens_without_a_certificate(guarded: Guarded) -> None:
                 client.get(url)
             with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
                 client.get(url.replace("https://", "http://"))
-    for name in ("otlp_grpc", "jaeger_grpc"):
+    for name in ("otlp_grpc", "jaeger_grpc", "jaeger_query"):
         with guarded.channel(guarded.ports[name], with_certificate=False) as channel:
             call: Any = channel.unary_unary(TRACE_EXPORT, None, None)
             with pytest.raises(grpc.RpcError) as caught:
@@ -199,13 +206,26 @@ def test_no_door_opens_without_a_token_of_its_scope(guarded: Guarded, token: str
         metrics = f"https://127.0.0.1:{guarded.service.http_port}/metrics"
         assert client.get(metrics, headers=bearer(guarded.ingest)).status_code == 401
         assert client.get(metrics, headers=bearer(guarded.read)).status_code == 200
-    for name, method in (("otlp_grpc", TRACE_EXPORT), ("jaeger_grpc", JAEGER_EXPORT)):
-        given = guarded.read if token == "other scope" else token
+    for name, method in (
+        ("otlp_grpc", TRACE_EXPORT),
+        ("jaeger_grpc", JAEGER_EXPORT),
+        ("jaeger_query", JAEGER_QUERY),
+    ):
+        other = guarded.ingest if name == "jaeger_query" else guarded.read
+        given = other if token == "other scope" else token
         with guarded.channel(guarded.ports[name]) as channel:
             call: Any = channel.unary_unary(method, None, None)
             with pytest.raises(grpc.RpcError) as caught:
                 call(b"", timeout=10, metadata=[("authorization", f"Bearer {given}")])
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_jaegers_queries_are_answered_to_whoever_may_read(guarded: Guarded) -> None:
+    """With a certificate and a token that reads, the gRPC query port answers."""
+    with guarded.channel(guarded.ports["jaeger_query"]) as channel:
+        call: Any = channel.unary_unary(JAEGER_QUERY, None, None)
+        metadata = [("authorization", f"Bearer {guarded.read}")]
+        assert isinstance(call(b"", timeout=10, metadata=metadata), bytes)
 
 
 def test_telling_a_change_takes_a_token_that_may_send(guarded: Guarded) -> None:

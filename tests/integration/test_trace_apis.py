@@ -2,15 +2,22 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import grpc
 import pytest
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
+from collector.wire import jaeger_pb2 as wire
 from tests.api_client import Asker, serving
 from tests.otlp_json import read_traces
+from tests.service import free_ports
 from tests.stories import (
     MINUTE,
     MS,
@@ -42,9 +49,18 @@ _OTLP_KINDS = {"Server": 2, "Client": 3}
 
 
 @pytest.fixture(scope="module")
-def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
+def grpc_port() -> int:
+    (port,) = free_ports(1)
+    return port
+
+
+@pytest.fixture(scope="module")
+def asker(tmp_path_factory: pytest.TempPathFactory, grpc_port: int) -> Iterator[Asker]:
     folder: Path = tmp_path_factory.mktemp("traces")
-    with asking(STORIES, folder) as (questions, _), serving(questions) as found:
+    with (
+        asking(STORIES, folder) as (questions, _),
+        serving(questions, jaeger_query_port=grpc_port) as found,
+    ):
         yield found
 
 
@@ -236,3 +252,161 @@ def test_a_request_without_a_trace_is_a_trace_of_one_span(asker: Asker) -> None:
     (alone,) = [each for each in found if each["spanCount"] == 1]
     data = read_traces(asker.get(f"/api/v3/traces/{alone['traceId']}")["result"])
     assert len(data.resource_spans) == 1
+
+
+_V2, _V3 = "/jaeger.api_v2.QueryService/", "/jaeger.api_v3.QueryService/"
+
+
+@dataclass
+class GrpcAsker:
+    """Asks Jaeger's gRPC API with a real client."""
+
+    channel: grpc.Channel
+
+    def one(self, path: str, request: Message, answer: type[Any], **options: Any) -> Any:
+        call: Any = self.channel.unary_unary(
+            path, lambda message: message.SerializeToString(), answer.FromString
+        )
+        return call(request, timeout=30, **options)
+
+    def many(self, path: str, request: Message, answer: type[Any], **options: Any) -> list[Any]:
+        call: Any = self.channel.unary_stream(
+            path, lambda message: message.SerializeToString(), answer.FromString
+        )
+        return list(call(request, timeout=30, **options))
+
+    def refused(self, path: str, request: Message, **options: Any) -> tuple[grpc.StatusCode, str]:
+        with pytest.raises(grpc.RpcError) as caught:
+            self.many(path, request, wire.GetServicesResponse, **options)
+        failed: Any = caught.value
+        return failed.code(), failed.details()
+
+
+@pytest.fixture(scope="module")
+def grpc_asker(asker: Asker, grpc_port: int) -> Iterator[GrpcAsker]:
+    with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+        yield GrpcAsker(channel)
+
+
+def query(**given: Any) -> wire.FindTracesRequest:
+    """Return a search of the last hour."""
+    values = {"start_time_min": timestamp(NOW - 60 * MINUTE), "start_time_max": timestamp(NOW)}
+    return wire.FindTracesRequest(query=wire.TraceQueryParameters(**{**values, **given}))
+
+
+def timestamp(moment_ns: int) -> Timestamp:
+    return Timestamp(seconds=moment_ns // SECOND, nanos=moment_ns % SECOND)
+
+
+def test_grpc_lists_services_operations_and_calls(grpc_asker: GrpcAsker, asker: Asker) -> None:
+    """Both versions say what the HTTP API says."""
+    services = asker.get("/api/services")["data"]
+    links = {
+        (each["parent"], each["child"], each["callCount"])
+        for each in asker.get(f"/api/dependencies?endTs={NOW // MS}&lookback=3600000")["data"]
+    }
+    kinds = {"v2": wire.V2GetOperationsResponse, "v3": wire.V3GetOperationsResponse}
+    for name, path in (("v2", _V2), ("v3", _V3)):
+        told = grpc_asker.one(
+            path + "GetServices", wire.GetServicesRequest(), wire.GetServicesResponse
+        )
+        assert list(told.services) == services
+        request = wire.GetOperationsRequest(service="payments", span_kind="client")
+        found = grpc_asker.one(path + "GetOperations", request, kinds[name])
+        assert [(o.name, o.span_kind) for o in found.operations] == [("SELECT accounts", "client")]
+        times = wire.GetDependenciesRequest(
+            start_time=timestamp(NOW - 60 * MINUTE), end_time=timestamp(NOW)
+        )
+        calls = grpc_asker.one(path + "GetDependencies", times, wire.GetDependenciesResponse)
+        assert {(c.parent, c.child, c.call_count) for c in calls.dependencies} == links
+
+
+def test_grpc_v2_streams_a_trace_in_jaegers_model(grpc_asker: GrpcAsker) -> None:
+    """Spans have ids of 16 and 8 bytes, a process of their own, references, and typed tags."""
+    request = wire.V2GetTraceRequest(trace_id=bytes.fromhex(UNRECORDED.spans[0].trace_id))
+    chunks = grpc_asker.many(_V2 + "GetTrace", request, wire.SpansResponseChunk)
+    spans = {span.span_id.hex(): span for chunk in chunks for span in chunk.spans}
+    assert spans.keys() == {told.span_id for told in UNRECORDED.spans}
+    told = UNRECORDED.spans[2]
+    span = spans[told.span_id]
+    assert span.trace_id.hex() == told.trace_id
+    assert (span.operation_name.decode(), span.process.service_name.decode()) == (
+        told.name,
+        told.service,
+    )
+    assert span.references[0].span_id.hex() == told.parent_span_id
+    assert span.duration.ToNanoseconds() == told.end_ns - told.start_ns
+    tags = {tag.key.decode(): tag for tag in span.tags}
+    assert (tags["retry.count"].v_type, tags["retry.count"].v_int64) == (2, 3)
+    assert (tags["cache.hit"].v_type, tags["cache.hit"].v_bool) == (1, True)
+    assert (tags["share"].v_type, tags["share"].v_float64) == (3, 0.25)
+    assert (tags["order.id"].v_type, tags["order.id"].v_str) == (0, b"4711")
+    assert tags["span.kind"].v_str == b"server"
+
+
+def test_grpc_finds_the_same_traces_in_both_versions(grpc_asker: GrpcAsker) -> None:
+    """A search by tags gives every span of each trace; raw ones have no gateway."""
+    wanted = query(service_name="payments", attributes={"error": "true"}, search_depth=20)
+    older = grpc_asker.many(_V2 + "FindTraces", wanted, wire.SpansResponseChunk)
+    newer = grpc_asker.many(_V3 + "FindTraces", wanted, TracesData)
+    found = {span.span_id for chunk in older for span in chunk.spans}
+    assert len(found) == len(FAILED.spans) + 1
+    assert found == {
+        span.span_id
+        for data in newer
+        for sent in data.resource_spans
+        for scope in sent.scope_spans
+        for span in scope.spans
+    }
+    wanted.query.raw_traces = True
+    raw = grpc_asker.many(_V2 + "FindTraces", wanted, wire.SpansResponseChunk)
+    assert sum(len(chunk.spans) for chunk in raw) == len(FAILED.spans)
+    wanted.query.service_name = "nobody"
+    assert grpc_asker.many(_V2 + "FindTraces", wanted, wire.SpansResponseChunk) == []
+
+
+def test_grpc_summarises_traces_as_http_does(grpc_asker: GrpcAsker, asker: Asker) -> None:
+    """One message a trace, with the numbers of the page of results."""
+    answers = grpc_asker.many(
+        _V3 + "FindTraceSummaries", query(service_name="payments"), wire.FindTraceSummariesResponse
+    )
+    found = {each.trace_id: each for answer in answers for each in answer.summaries}
+    told = asker.get(f"/api/v3/trace-summaries?{RANGE}&query.serviceName=payments")["summaries"]
+    assert found.keys() == {each["traceId"] for each in told}
+    assert (found[TRACE].span_count, found[TRACE].error_span_count) == (7, 7)
+    assert found[TRACE].min_start_time_unix_nano == T
+
+
+def test_grpc_v3_streams_a_trace_as_otlp(grpc_asker: GrpcAsker, asker: Asker) -> None:
+    """The message is the same as the JSON of the HTTP API."""
+    request = wire.V3GetTraceRequest(trace_id=TRACE)
+    (data,) = grpc_asker.many(_V3 + "GetTrace", request, TracesData)
+    assert data == read_traces(asker.get(f"/api/v3/traces/{TRACE}")["result"])
+
+
+def test_grpc_refuses_with_jaegers_codes(grpc_asker: GrpcAsker) -> None:
+    """What is unknown, missing or no message at all has the code that Jaeger's server gives."""
+    codes = grpc.StatusCode
+    unknown = wire.V2GetTraceRequest(trace_id=bytes.fromhex(number_id(4_711)))
+    assert grpc_asker.refused(_V2 + "GetTrace", unknown) == (codes.NOT_FOUND, "trace not found")
+    bad: list[tuple[str, Message]] = [
+        (_V2 + "GetTrace", wire.V2GetTraceRequest()),
+        (_V2 + "GetTrace", wire.V2GetTraceRequest(trace_id=bytes(16))),
+        (_V2 + "GetTrace", wire.V2GetTraceRequest(trace_id=b"short")),
+        (_V3 + "GetTrace", wire.V3GetTraceRequest(trace_id="no trace")),
+        (_V2 + "FindTraces", wire.FindTracesRequest()),
+        (_V3 + "FindTraces", wire.FindTracesRequest(query=wire.TraceQueryParameters())),
+        (_V3 + "FindTraces", query(filter=b"\x0a\x02eq")),
+        (_V2 + "GetOperations", wire.GetOperationsRequest()),
+        (_V2 + "GetDependencies", wire.GetDependenciesRequest()),
+        (_V2 + "GetServices", wire.GetOperationsRequest(service="\x00" * 70_000)),
+    ]
+    for path, request in bad[:-1]:
+        assert grpc_asker.refused(path, request)[0] is codes.INVALID_ARGUMENT, path
+    assert grpc_asker.refused(*bad[-1])[0] is codes.RESOURCE_EXHAUSTED
+    for path in (
+        _V2 + "ArchiveTrace",
+        _V2 + "Nothing",
+        "/jaeger.api_v2.CollectorService/PostSpans",
+    ):
+        assert grpc_asker.refused(path, unknown)[0] is codes.UNIMPLEMENTED

@@ -1,0 +1,118 @@
+"""
+The port of Jaeger's gRPC query API: tokens, threads, and what errors become.
+"""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+
+from collector.api.audit import Audit
+from collector.api.jaeger.queries import QUERIES, Query
+from collector.api.readers import Readers
+from collector.api.workers import Workers
+from collector.config import ApiSettings
+from collector.errors import CollectorError
+from collector.http.grpc_server import (
+    Context,
+    RpcHandler,
+    call_authorization,
+    start_grpc_server,
+)
+from collector.http.oidc import Issuer
+from collector.query.service import QueryService
+
+# a question is a few names and times
+_MAX_MESSAGE_BYTES = 64 * 1024
+_THREADS = 2
+_QUEUE = 24
+_LINE_S = 5.0
+_DRAIN_S = 5
+_LOG = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def open_query_port(questions: QueryService, settings: ApiSettings) -> AsyncIterator[int]:
+    """
+    Answer until the block is left. With port 0 there is no port.
+
+    Returns:
+        The port, 0 when there is none.
+
+    Raises:
+        ConfigError: the address or the port cannot be used.
+    """
+    if not settings.jaeger_query_port:
+        yield 0
+        return
+    one = Workers(threads=_THREADS, queue=_QUEUE, line_s=_LINE_S, name="jaeger-one")
+    lists = Workers(threads=_THREADS, queue=_QUEUE, line_s=_LINE_S, name="jaeger-list")
+    server, port = await start_grpc_server(
+        settings.bind,
+        settings.jaeger_query_port,
+        [QueryHandler(questions, settings, one, lists)],
+        max_message_bytes=_MAX_MESSAGE_BYTES,
+        tls=settings.tls,
+        is_inflating=True,
+    )
+    try:
+        yield port
+    finally:
+        await server.stop(_DRAIN_S)
+        await one.close()
+        await lists.close()
+
+
+class QueryHandler(RpcHandler):
+    """Serves the methods of both versions. Who may not read is told so before anything is asked."""
+
+    def __init__(
+        self, questions: QueryService, settings: ApiSettings, one: Workers, lists: Workers
+    ) -> None:
+        issuer = Issuer(settings.oidc) if settings.oidc else None
+        self._readers = Readers(settings.tokens, settings.token_file, issuer)
+        self._audit = Audit(questions.secrets) if settings.is_audited else None
+        self._questions = questions
+        self._one, self._lists = one, lists
+        self._handlers = {path: self._handler(path, query) for path, query in QUERIES.items()}
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+        return self._handlers.get(handler_call_details.method)
+
+    def _handler(self, path: str, query: Query) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        async def answer_many(body: bytes, context: Context) -> AsyncIterator[bytes]:
+            for message in await self._answer(path, query, body, context):
+                yield message
+
+        async def answer_one(body: bytes, context: Context) -> bytes:
+            (message,) = await self._answer(path, query, body, context)
+            return message
+
+        if query.is_stream:
+            return grpc.unary_stream_rpc_method_handler(answer_many)
+        return grpc.unary_unary_rpc_method_handler(answer_one)
+
+    async def _answer(self, path: str, query: Query, body: bytes, context: Context) -> list[bytes]:
+        who, status = "", 500
+        try:
+            who = await self._readers.identify(call_authorization(context))
+            workers = self._one if query.is_about_one else self._lists
+            messages = await workers.run(lambda: list(query.answer(self._questions, body)))
+            status = 200
+            return messages
+        except CollectorError as error:
+            status = error.http_status
+            await context.abort(grpc.StatusCode[error.grpc_status], error.message)
+        except Exception as error:
+            _LOG.error("answering %s failed", path, exc_info=error)
+            await context.abort(grpc.StatusCode.INTERNAL, "Hopline failed to answer: see its log")
+        finally:
+            if self._audit:
+                self._audit.log_read(who, "gRPC", path, body.decode("utf-8", "replace"), status)
+            metrics = self._questions.metrics
+            metrics.count("hopline_api_requests_total", route=path, status=str(status))
+        raise AssertionError("abort raises")
