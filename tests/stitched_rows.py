@@ -34,7 +34,8 @@ def make_stitched(number: int, start_ns: int, took_ms: int, **given: Any) -> Sti
     values: dict[str, Any] = {
         **{each.name: "" for each in fields(StitchedRequest)},
         **dict.fromkeys(("policies", "quality", "flags"), ()),
-        **dict.fromkeys(("backend_ns", "request_bytes", "response_bytes", "cache_ns"), None),
+        **dict.fromkeys(("open_ns", "backend_ns", "request_bytes", "response_bytes"), None),
+        "cache_ns": None,
         "request_id": f"request-{number}",
         "place": place_of(f"request-{number}"),
         "weight": 1,

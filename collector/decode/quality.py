@@ -13,6 +13,7 @@ Kong#8637 (gateway time holds failed tries), Kong#4785 (upstream time holds the 
 from dataclasses import dataclass
 from typing import Literal
 
+from collector.decode.urls import is_tunnel
 from collector.model import GatewayRecord
 
 BACKEND_GT_TOTAL = "BACKEND_GT_TOTAL"
@@ -88,7 +89,7 @@ def check(
     *start_resolution_ns* is how exactly the product wrote the start down (`fields.Timestamp`).
     """
     flags = list(record.quality)
-    is_streaming = is_streaming or record.status == 101
+    is_streaming = is_streaming or STREAMING in flags or is_tunnel(record.method, record.status)
     if _take_back_absurd(record, profile, is_streaming=is_streaming):
         flags.append(ABSURD_DURATION)
     duration_ns, backend_ns = record.duration_ns, record.backend_ns

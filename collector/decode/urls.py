@@ -52,4 +52,10 @@ def kind_of(content_type: str, upgrade: str = "") -> str:
 
 def is_event_stream(content_type: str) -> bool:
     """Tell whether an answer of this type stays open as long as there is something to say."""
-    return content_type.startswith("text/event-stream")
+    # a span's attribute may be a list, written as JSON
+    return content_type.lstrip('["').startswith("text/event-stream")
+
+
+def is_tunnel(method: str, status: int | None) -> bool:
+    """Tell whether a request became a connection that others use: an upgrade, or a `CONNECT`."""
+    return status == 101 or (method == "CONNECT" and status is not None and 200 <= status < 300)

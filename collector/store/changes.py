@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from clickhouse_connect.driver import Client
 
 from collector.store.reads import BUCKET_S, ask
+from collector.store.stitched import draw_again
 from collector.timestamps import NS_PER_S
 
 _MAX_VALUES = 200_000
@@ -57,7 +58,7 @@ class Visit:
     """A request of an API, or a visit to a service; `has_value`: with what the change brought."""
 
     start_ns: int
-    weight: int
+    weight: float
     took_ns: int | None
     is_failed: bool
     has_value: bool
@@ -110,7 +111,8 @@ def find_visits(
     """
     Return requests that fit, or visits to the service that is named, a few thousand at most.
 
-    Of a *kind* that names no field, what began at *middle_ns* or later has the value.
+    They are drawn by hash, and stand for those that were not. Of a *kind* that names no field, what
+    began at *middle_ns* or later has the value.
     """
     rows = ask(
         client,
@@ -124,11 +126,11 @@ def find_visits(
         kind=kind,
         names=list(names),
         middle_ns=middle_ns,
-        limit=_MAX_VISITS,
+        limit=_MAX_VISITS + 1,
     )
     return [
-        Visit(start_ns, weight, took_ns, bool(is_failed), bool(has_value), request_id)
-        for start_ns, weight, took_ns, is_failed, has_value, request_id in rows
+        Visit(row[2], stands_for, row[4], bool(row[5]), bool(row[6]), row[7])
+        for row, stands_for in draw_again(rows, _MAX_VISITS)
     ]
 
 

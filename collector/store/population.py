@@ -14,6 +14,7 @@ from clickhouse_connect.driver import Client
 
 from collector.store.reads import ask
 from collector.store.rows import RequestFilter
+from collector.store.stitched import draw_again
 from collector.timestamps import NS_PER_DAY
 
 GROUP_FIELDS: Mapping[str, str] = {
@@ -54,7 +55,7 @@ class GroupStat:
 
     `effective` is how many requests of equal weight tell as much, `measured` how many durations the
     percentiles rest on; `quantiles_ns` has more of them than are shown, none where none was
-    measured. `refused` are answers of 4xx.
+    measured. `refused` are answers of 4xx, `open` connections whose time is no answer's.
     """
 
     gateway: str
@@ -66,6 +67,7 @@ class GroupStat:
     refused: float
     measured: int
     quantiles_ns: Mapping[float, int]
+    open: float = 0.0
 
     @property
     def key(self) -> GroupKey:
@@ -151,7 +153,7 @@ class StitchedCount:
     """
     How many stitched requests fit a filter, and for how many they stand.
 
-    `recorded` of those have gateway records.
+    `recorded` of those have gateway records, `open` stay open: they have no time of an answer.
     """
 
     stitched: int
@@ -162,6 +164,7 @@ class StitchedCount:
     p95_ns: int | None
     p99_ns: int | None
     recorded: int
+    open: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,7 @@ def get_whole_stat(client: Client, database: str, wanted: RequestFilter) -> Grou
 
 
 def _group(row: tuple[Any, ...], fields: int) -> GroupStat:
-    gateway, api, values, requests, effective, errors, refused, measured, durations = row
+    gateway, api, values, requests, effective, errors, refused, measured, open_, durations = row
     return GroupStat(
         gateway=gateway,
         api=api,
@@ -227,6 +230,7 @@ def _group(row: tuple[Any, ...], fields: int) -> GroupStat:
         errors=errors,
         refused=refused,
         measured=measured,
+        open=open_,
         quantiles_ns={
             level: int(value)
             for level, value in zip(_LEVELS, durations, strict=True)
@@ -348,7 +352,7 @@ def get_edge_stats(
 def count_stitched(client: Client, database: str, wanted: RequestFilter) -> StitchedCount:
     """Return how many stitched requests fit, and what they stand for."""
     row = ask(client, "count_stitched", database=database, **_parameters(wanted))[0]
-    stitched, requests, errors, measured, durations, recorded = row
+    stitched, requests, errors, measured, durations, recorded, open_ = row
     return StitchedCount(
         stitched=stitched,
         requests=requests,
@@ -358,7 +362,36 @@ def count_stitched(client: Client, database: str, wanted: RequestFilter) -> Stit
         p95_ns=_whole(durations[1]),
         p99_ns=_whole(durations[2]),
         recorded=recorded,
+        open=open_,
     )
+
+
+def count_bad(
+    client: Client,
+    database: str,
+    wanted: RequestFilter,
+    since_ns: Sequence[int],
+    good_within_ns: int | None,
+) -> list[tuple[float, float]]:
+    """
+    Return how many requests fit since each of some moments, and how many of those were bad.
+
+    Bad ones failed or took longer than *good_within_ns*. Gateway records are counted, or, if a
+    service is asked for, what the stitched requests that it served in stand for.
+    """
+    parts = frozenset({"stitched"} if wanted.service else ())
+    counts = ask(
+        client,
+        "count_bad",
+        parts,
+        database=database,
+        since_ns=list(since_ns),
+        good_within_ns=_number(good_within_ns),
+        **_parameters(wanted),
+    )[0]
+    # nothing sums up to no sums
+    requests, bad = ([*sums, *([0.0] * len(since_ns))] for sums in counts)
+    return [(requests[at], bad[at]) for at in range(len(since_ns))]
 
 
 def find_observed(
@@ -367,13 +400,12 @@ def find_observed(
     """
     Return at most *limit* of the stitched requests that fit, drawn by hash; *among* so many.
 
-    A longer answer holds the shorter one.
+    A longer answer holds the shorter one. Each stands for as many as were not drawn in its place.
     """
     most = _HASHES - 1 if among <= limit else min(_HASHES * limit * 2 // among, _HASHES - 1)
-    rows = ask(
-        client, "find_observed", database=database, most=most, limit=limit, **_parameters(wanted)
-    )
-    return [_observed(row) for row in rows]
+    given = _parameters(wanted)
+    rows = ask(client, "find_observed", database=database, most=most, limit=limit + 1, **given)
+    return [_observed(row[2:], weight) for row, weight in draw_again(rows, limit, most + 1)]
 
 
 _OBSERVED_FIELDS = (
@@ -387,12 +419,12 @@ _OBSERVED_PHASES = (
 )  # fmt: skip
 
 
-def _observed(row: tuple[Any, ...]) -> ObservedRequest:
+def _observed(row: tuple[Any, ...], weight: float) -> ObservedRequest:
     fields_end = 5 + len(_OBSERVED_FIELDS)
     phases_end = fields_end + len(_OBSERVED_PHASES)
     return ObservedRequest(
         id=row[0],
-        weight=row[1],
+        weight=weight,
         duration_ns=row[2],
         is_error=row[3],
         is_joined=row[4],

@@ -34,7 +34,7 @@ _MAX_BUCKETS = 288
 # What reads a range gets every core. What looks up keys reads so little that a second thread only
 # makes it dearer by a quarter, and takes a core from the lookup beside it.
 _SCANS = frozenset({
-    "count_rows", "count_stitched", "find_edges", "find_join_records", "find_observed",
+    "count_bad", "count_rows", "count_stitched", "find_edges", "find_join_records", "find_observed",
     "find_operations", "find_records", "find_span_ids", "find_response_sizes", "find_traces",
     "get_edge_stats", "get_group_stats", "get_heat", "get_service_stats", "get_share_stats",
     "get_source_stats", "sample_records", "sample_requests", "sample_traces", "find_values",

@@ -61,7 +61,8 @@ class StitchedRequest:
     gateway's log accounts for. `stratum` is why it was taken: `failed`, `slow` or `rest`. `place`
     is the hash by which the rest is drawn. `origin` is what it is known from: `record`, `trace` or
     `log`. The times from `client_ns` to `unexplained_ns` are the phases of its timeline, and add up
-    to `duration_ns`. `received_ns`: what had arrived until then is in.
+    to `duration_ns`. A connection that stays open has `open_ns` instead of all these: how long it
+    did. `received_ns`: what had arrived until then is in.
     """
 
     request_id: str
@@ -73,6 +74,7 @@ class StitchedRequest:
     is_probe: bool
     start_ns: int
     duration_ns: int | None
+    open_ns: int | None = None
     trace_id: str
     gateway: str
     instance: str
@@ -177,6 +179,7 @@ class StitchedKey:
         return max(round(self.weight / self.record_weight), 1)
 
 
+_HASHES = 1 << 64
 # On a cluster a row is on its shard when the insert returns; one node passes over the setting.
 _SYNC = {"distributed_foreground_insert": 1}
 _PLAIN = tuple(field.name for field in fields(StitchedRequest) if field.name != "hops")
@@ -289,6 +292,29 @@ def find_slow_bounds(
         limit=_MAX_BOUNDS,
     )
     return {(gateway, api): int(p95) for gateway, api, p95, measured in rows if measured >= 20}
+
+
+def draw_again(
+    rows: Sequence[tuple[Any, ...]], limit: int, below: int = _HASHES
+) -> list[tuple[tuple[Any, ...], float]]:
+    """
+    Return about *limit* of some rows with what each stands for, drawn by hash.
+
+    *rows* begin with place, `record_weight`; `weight` is the fourth. They are all those with a
+    place below *below*, by place, or the first of them if there are more than *limit*.
+
+    A row that was drawn by its hash before was there with the chance of the smaller bound: one that
+    stands for a hundred is not drawn a second time where one that stands for itself is.
+    """
+    taken = rows
+    if len(rows) > limit:
+        below = rows[limit][0]
+        taken = [row for row in rows if row[0] < below]
+        if not taken:
+            # more of one trace than there is room for
+            taken, below = rows[:limit], below + 1
+    one_of = _HASHES / below
+    return [(row, row[1] * max(row[3] / row[1], one_of)) for row in taken]
 
 
 def get_progress(client: Client, database: str, name: str) -> int:

@@ -378,6 +378,15 @@ class Store:
         with self.connections.reading() as client:
             return population.count_stitched(client, self.settings.database, wanted)
 
+    def count_bad(
+        self, wanted: RequestFilter, since_ns: Sequence[int], good_within_ns: int | None
+    ) -> list[tuple[float, float]]:
+        """Return how many requests fit since each moment, and how many were bad; `population`."""
+        with self.connections.reading() as client:
+            return population.count_bad(
+                client, self.settings.database, wanted, since_ns, good_within_ns
+            )
+
     def find_observed(
         self, wanted: RequestFilter, limit: int, *, among: int
     ) -> list[ObservedRequest]:

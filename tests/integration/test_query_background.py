@@ -414,6 +414,21 @@ def test_requests_are_metrics_once_each(stage: Stage) -> None:
     assert counted % "gateway" in text
 
 
+def test_a_connection_has_a_life_and_no_duration(stage: Stage) -> None:
+    """A WebSocket and the hop that holds it have no time of an answer; its life is kept."""
+    story = joined_story(stage.n(1), stage.now - 60 * SECOND)
+    (record,) = story.records
+    record.kind, record.status = "websocket", 101
+    stage.arrive(story)
+    assert stage.stitch() == 1
+    life = record.duration_ns / 1e6
+    columns = "duration_ms, open_ms, gateway_ms, app_ms, unexplained_ms"
+    assert stage.rows(columns) == [(None, life, None, None, None)]
+    held, brief = stage.rows("countIf(isNull(duration_ms)), sum(critical_ms)", "hops", "")[0]
+    assert held >= 1
+    assert brief == 0
+
+
 def test_probes_are_kept_out_of_the_views(stage: Stage) -> None:
     """A kubelet's probe is stitched like anything else, and shown to nobody."""
     probe = unrecorded_story(stage.n(1), stage.now - 20 * SECOND)

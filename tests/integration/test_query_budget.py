@@ -32,6 +32,23 @@ def _stories() -> list[Story]:
     ]
 
 
+def _connections() -> list[Story]:
+    """Return requests of hours ago: 100 ms each, but for three that stay open for a minute."""
+    began = NOW - 180 * MINUTE
+    plain = [make_record(number, began + number * SECOND) for number in range(2_000, 2_040)]
+    opened = [
+        make_record(
+            number, began + number * SECOND, duration_ns=60 * SECOND, status=status, **given
+        )
+        for number, status, given in (
+            (2_041, 101, {"kind": "websocket"}),
+            (2_042, 200, {"method": "CONNECT", "quality": ("STREAMING",)}),
+            (2_043, 200, {"quality": ("STREAMING",)}),
+        )
+    ]
+    return [Story(records=[record]) for record in (*plain, *opened)]
+
+
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     draw = Random(4)  # noqa: S311 - not for secrets
@@ -48,7 +65,10 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
                 api="orders-api",
             )
         )
-    with asking(_stories(), tmp_path_factory.mktemp("budget")) as (questions, store):
+    with asking([*_stories(), *_connections()], tmp_path_factory.mktemp("budget")) as (
+        questions,
+        store,
+    ):
         store.write_requests(requests, [], NOW)
         with serving(questions) as found:
             yield found
@@ -96,6 +116,26 @@ def test_errors_burn_the_budget(asker: Asker) -> None:
     late = asker.get("/api/v1/budget?objective=80&good_within_ms=300")["errors"]
     assert late["burn_rates"][0]["bad"] == COUNT // 20 + COUNT // 10
     assert late["verdict"] == "kept"
+
+
+EARLIER = "start=-4h&end=-1h"
+
+
+def test_what_stays_open_is_not_late(asker: Asker) -> None:
+    """A WebSocket, a tunnel and a stream live for a minute, and none of that is an answer."""
+    document = asker.get(f"/api/v1/budget?{EARLIER}&objective=99&good_within_ms=300&p95_ms=300")
+    assert [each["bad"] for each in document["errors"]["burn_rates"]] == [0, 0, 0]
+    assert document["requests"] == 43
+    assert [each["value_ms"] for each in document["targets"]] == [120]
+    assert document["note"].startswith("3 requests became connections that stay open")
+
+
+def test_what_stays_open_is_not_slow(asker: Asker) -> None:
+    """The bound of what is slow comes from answers, and connections are counted beside them."""
+    document = asker.get(f"/api/v1/slow?{EARLIER}")
+    assert document["threshold_ms"] == 120
+    assert document["population"]["requests"] == 43
+    assert "3 requests became connections that stay open" in document["note"]
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,9 @@ from collector.decode.fields import (
 )
 from collector.decode.gateways import Adapter
 from collector.decode.outcome import note_grpc, settle
-from collector.decode.quality import Profile, check
+from collector.decode.quality import STREAMING, Profile, check
 from collector.decode.reading import Reader
-from collector.decode.urls import kind_of, split_target
+from collector.decode.urls import is_event_stream, kind_of, split_target
 from collector.identity.ids import REQUEST_ID_HEADERS
 from collector.model import GatewayRecord, Id
 
@@ -357,6 +357,8 @@ def _set_kind(
     content_type = inbound.get("content-type", "")
     record.kind = kind_of(content_type, inbound.get("upgrade", ""))
     note_grpc(record, answered.get("grpc-status", ""), answered.get("grpc-message", ""))
+    if is_event_stream(answered.get("content-type", "")):
+        record.quality = (*record.quality, STREAMING)
     if record.kind == "grpc":
         return
     if record.status == 101 or record.scheme in ("ws", "wss"):

@@ -39,9 +39,9 @@ from collector.decode.mapped.logfmt import parse_logfmt
 from collector.decode.mapped.mapping import NUMBERS, TEXTS, UNITS_NS, GatewayMapping, Measure
 from collector.decode.mapped.places import Place, first_value
 from collector.decode.outcome import CLIENT_CLOSED, note_grpc, settle
-from collector.decode.quality import Profile, check
+from collector.decode.quality import STREAMING, Profile, check
 from collector.decode.reading import Reader
-from collector.decode.urls import kind_of, split_target
+from collector.decode.urls import is_event_stream, kind_of, split_target
 from collector.model import GatewayRecord
 
 _LONGEST_LINE = 65_536
@@ -296,6 +296,8 @@ def _read_context(record: GatewayRecord, row: Row, facts: Row) -> None:
     content_type = read_text(facts, "content_type") or headers.get("content-type", "")
     upgrade = read_text(facts, "upgrade") or headers.get("upgrade", "")
     record.kind = kind_of(content_type, "websocket" if record.status == 101 else upgrade)
+    if is_event_stream(answered.get("content-type", "")):
+        record.quality = (*record.quality, STREAMING)
     status = read_text(facts, "grpc_status") or answered.get("grpc-status", "")
     note_grpc(record, status, read_text(facts, "grpc_message") or answered.get("grpc-message", ""))
 

@@ -33,7 +33,7 @@ from collector.decode.fields import write_raw
 from collector.decode.outcome import note_grpc, settle
 from collector.decode.probes import is_probe
 from collector.decode.quality import Profile, check
-from collector.decode.urls import split_target
+from collector.decode.urls import is_event_stream, split_target
 from collector.errors import ConfigError
 from collector.identity.ids import request_id_key
 from collector.model import GatewayRecord, Id, Span
@@ -62,6 +62,7 @@ _TARGET = ("url.path", "http.target", "http.path")
 _HOST = ("server.address", "http.host", "net.host.name")
 _SCHEME = ("url.scheme", "http.scheme")
 _ROUTE = ("http.route", "uri", _ROUTE_ID)
+_ANSWERED_TYPE = "http.response.header.content-type"
 _CLIENT = ("client.address", "http.client_ip", "net.peer.ip", "peer.address")
 _AGENT = ("user_agent.original", "http.user_agent", "user_agent")
 _PROTOCOL = ("network.protocol.version", "http.flavor", "http.protocol")
@@ -290,7 +291,8 @@ def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:
     )
     _read_end(record, span)
     _read_calls(record, calls)
-    record.quality = check(record, PROFILE)
+    is_streaming = is_event_stream(attributes.get(_ANSWERED_TYPE, ""))
+    record.quality = check(record, PROFILE, is_streaming=is_streaming)
     record.is_probe = is_probe(record)
     return record
 

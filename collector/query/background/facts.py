@@ -10,9 +10,12 @@ revision; Envoy's span tags (response_flags, upstream_cluster, peer.address).
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from collector.decode.probes import is_probing
+from collector.decode.quality import STREAMING
+from collector.decode.urls import is_event_stream, is_tunnel
 from collector.model import GatewayRecord, Span
 from collector.stitch.timeline import Hop, Link, Timeline, TimelineSpan
 from collector.stitch.tree.roles import response_flags
@@ -63,6 +66,10 @@ def facts_of(
     root = _root_attributes(timeline)
     hops = _hops(timeline, spans)
     phases = {phase.name: phase.duration_ns for phase in timeline.phases}
+    duration_ns, open_ns = timeline.duration_ns, None
+    if _stays_open(timeline, record, root):
+        duration_ns, open_ns, phases = None, duration_ns or 0, {}
+        hops = [_without_life(hop, open_ns) for hop in hops]
     link = _best_link(timeline, record)
     seen = record or GatewayRecord(gateway="", record_id="", start_ns=timeline.start_ns)
     # a NaN stands for one
@@ -78,7 +85,8 @@ def facts_of(
         origin="record" if record else "trace" if spans else "log",
         is_probe=record.is_probe if record else is_probing(_first(root, _AGENT), method, path),
         start_ns=timeline.start_ns,
-        duration_ns=timeline.duration_ns,
+        duration_ns=duration_ns,
+        open_ns=open_ns,
         trace_id=timeline.trace_id,
         gateway=seen.gateway,
         instance=seen.instance,
@@ -146,6 +154,21 @@ def _is_joined(timeline: Timeline, record: GatewayRecord | None) -> bool | None:
     if not has_mesh and record.backend_ns is None and record.backend_status is None:
         return None
     return has_mesh
+
+
+def _stays_open(timeline: Timeline, record: GatewayRecord | None, root: Mapping[str, str]) -> bool:
+    """Tell whether a request became a connection whose life is no time of an answer."""
+    if record is not None:
+        return record.kind == "websocket" or STREAMING in record.quality
+    is_stream = is_event_stream(root.get("http.response.header.content-type", ""))
+    return is_stream or is_tunnel(_first(root, _METHOD), timeline.status)
+
+
+def _without_life(hop: StitchedHop, open_ns: int) -> StitchedHop:
+    """Return a hop of such a request: what held the connection has no time of its own."""
+    if hop.duration_ns is not None and 2 * hop.duration_ns < open_ns:
+        return replace(hop, critical_ns=0)
+    return replace(hop, duration_ns=None, self_ns=None, critical_ns=0, proxy_ns=0)
 
 
 def _best_link(timeline: Timeline, record: GatewayRecord | None) -> Link | None:

@@ -13,7 +13,7 @@ Source: Google SRE workbook, chapter 5 (burn rates); Woodruff 1952 (bounds of qu
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,10 +30,11 @@ from collector.query.reports.wanted import (
     range_of,
     ratio,
     read_filter,
+    tell_open,
 )
 from collector.query.results import TimeRange
 from collector.query.search.filters import Parameter, collect_pairs, read_duration
-from collector.store import ObservedRequest, RequestFilter, Store
+from collector.store import ObservedRequest, RequestFilter, StitchedCount, Store
 from collector.timestamps import NS_PER_MIN
 
 _LEVELS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -169,6 +170,14 @@ class _Wish:
     good_within_ns: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Population:
+    requests: int
+    measured: int
+    quantiles_ns: Mapping[float, int]
+    open: int
+
+
 class Budgets:
     """Holds APIs against their budgets. Thread-safe."""
 
@@ -184,14 +193,15 @@ class Budgets:
             BadQuestion: a parameter cannot be understood; the message names it.
         """
         wish = parse_budget(pairs, now_ns=self._clock.now_ns())
-        requests, measured, quantiles_ns = self._population(wish.wanted)
-        among = self._store.count_stitched(wish.wanted).measured
+        count = self._store.count_stitched(wish.wanted)
+        population = self._population(wish.wanted, count)
+        among = count.measured
         observed = (
             self._store.find_observed(wish.wanted, _MOST_OBSERVED, among=among) if among else ()
         )
         known = [each for each in observed if each.is_joined is not False]
         targets = tuple(
-            hold(name, target_ns, measured, quantiles_ns)
+            hold(name, target_ns, population.measured, population.quantiles_ns)
             for name, target_ns in wish.targets_ns.items()
         )
         errors = self._errors(wish)
@@ -202,34 +212,46 @@ class Budgets:
             errors=errors,
             spending=tuple(spending[:_MOST_HOPS]),
             what_if=tuple(imagine(known, spending)[: 2 * _MOST_HOPS]),
-            requests=requests,
+            requests=population.requests,
             stitched=len(known),
             range=range_of(wish.wanted),
-            note=_note(observed, known, requests),
+            note=_note(observed, known, population),
         )
 
-    def _population(self, wanted: RequestFilter) -> tuple[int, int, Mapping[float, int]]:
-        """Return how many requests fit, how many were measured, and their percentiles."""
+    def _population(self, wanted: RequestFilter, count: StitchedCount) -> _Population:
+        """Return all requests that fit: by the gateways' records, or else by stitched ones."""
         if not wanted.service:
             stat = self._store.get_whole_stat(wanted)
-            if stat.measured:
-                return round(stat.requests), stat.measured, stat.quantiles_ns
-        count = self._store.count_stitched(wanted)
+            if stat.measured or stat.open:
+                requests, open_ = round(stat.requests), round(stat.open)
+                return _Population(requests, stat.measured, stat.quantiles_ns, open_)
         found = {0.5: count.p50_ns, 0.95: count.p95_ns, 0.99: count.p99_ns}
         known = {level: value for level, value in found.items() if value is not None}
-        return count.requests, count.measured, known
+        return _Population(count.requests, count.measured, known, count.open)
 
     def _errors(self, wish: _Wish) -> ErrorBudget | None:
         if wish.objective is None:
             return None
         allowed = 1 - wish.objective
         wanted = wish.wanted
-        whole = self._burn("range", wanted, wish.good_within_ns, allowed)
-        rates = [whole]
-        for window, length_ns in _WINDOWS_NS.items():
-            if length_ns < wanted.end_ns - wanted.start_ns:
-                last = replace(wanted, start_ns=wanted.end_ns - length_ns)
-                rates.append(self._burn(window, last, wish.good_within_ns, allowed))
+        windows_ns = {
+            window: length_ns
+            for window, length_ns in _WINDOWS_NS.items()
+            if length_ns < wanted.end_ns - wanted.start_ns
+        }
+        since_ns = [wanted.start_ns, *(wanted.end_ns - each for each in windows_ns.values())]
+        counts = self._store.count_bad(wanted, since_ns, wish.good_within_ns)
+        rates = [
+            BurnRate(
+                window=window,
+                requests=round(requests),
+                bad=round(bad),
+                bad_ratio=ratio(bad, requests),
+                burn_rate=ratio(bad, requests) / allowed,
+            )
+            for window, (requests, bad) in zip(("range", *windows_ns), counts, strict=True)
+        ]
+        whole = rates[0]
         verdict = "missed" if whole.bad_ratio > allowed else "kept"
         return ErrorBudget(
             objective_ratio=wish.objective,
@@ -237,26 +259,6 @@ class Budgets:
             burn_rates=tuple(rates),
             verdict=verdict if whole.requests >= LEAST else "unknown",
         )
-
-    def _burn(
-        self, window: str, wanted: RequestFilter, good_within_ns: int | None, allowed: float
-    ) -> BurnRate:
-        requests, bad = self._count(wanted), self._count(replace(wanted, is_error=True))
-        if good_within_ns is not None:
-            late = replace(wanted, is_error=False, min_duration_ns=good_within_ns + 1)
-            bad += self._count(late)
-        return BurnRate(
-            window=window,
-            requests=round(requests),
-            bad=round(bad),
-            bad_ratio=ratio(bad, requests),
-            burn_rate=ratio(bad, requests) / allowed,
-        )
-
-    def _count(self, wanted: RequestFilter) -> float:
-        if wanted.service:
-            return self._store.count_stitched(wanted).requests
-        return self._store.get_whole_stat(wanted).requests
 
 
 def parse_budget(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> _Wish:
@@ -410,13 +412,14 @@ def _worst(verdicts: Sequence[str]) -> str:
 
 
 def _note(
-    observed: Sequence[ObservedRequest], known: Sequence[ObservedRequest], requests: int
+    observed: Sequence[ObservedRequest], known: Sequence[ObservedRequest], population: _Population
 ) -> str:
-    if not requests and not observed:
+    if not population.requests and not observed:
         return "No request fits in this range."
     unjoined = len(observed) - len(known)
     return join_notes(
         (
+            tell_open(population.open),
             NOT_STITCHED if not observed else "",
             f"{unjoined} of {len(observed)} stitched requests have no spans: who spent their time "
             "is not known, and they are left out of spending and what-if."

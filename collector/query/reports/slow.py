@@ -32,13 +32,13 @@ from collector.query.reports.wanted import (
     join_notes,
     names_of,
     range_of,
-    ratio,
     read_filter,
+    tell_open,
 )
 from collector.query.results import TimeRange
 from collector.query.search.filters import Parameter, collect_pairs, parse_search
 from collector.query.timelines.explanation import Sentence
-from collector.store import ObservedRequest, RequestFilter, Store
+from collector.store import GroupStat, ObservedRequest, RequestFilter, StitchedCount, Store
 from collector.timestamps import NS_PER_DAY, format_duration
 
 SELECTS = ("slow", "failed", "all")
@@ -192,6 +192,7 @@ class _Wish:
 class _Cohort:
     wanted: RequestFilter
     requests: int
+    among: int
     observed: Sequence[ObservedRequest]
 
     @property
@@ -222,8 +223,12 @@ class SlowReports:
             BadQuestion: a parameter cannot be understood, or a set is compared with itself.
         """
         wish = parse_slow(pairs, now_ns=self._clock.now_ns())
-        stitched = self._stitched(wish.wanted)
-        population = self._population(wish.wanted) or stitched
+        count = self._store.count_stitched(wish.wanted)
+        stitched = _of_stitched(count)
+        whole = None if wish.wanted.service else self._store.get_whole_stat(wish.wanted)
+        population, open_ = stitched, float(count.open)
+        if whole is not None and (whole.measured or whole.open):
+            population, open_ = _of_records(whole), whole.open
         threshold_ns = None
         if wish.select == "slow":
             threshold_ns = wish.slower_than_ns
@@ -244,36 +249,7 @@ class SlowReports:
             phases=phases,
             calls=calls[:_MOST_CALLS],
             sentences=tuple(tell(wish.select, found.differences, calls)),
-            note=_note(stitched, selected, baseline),
-        )
-
-    def _population(self, wanted: RequestFilter) -> Percentiles | None:
-        """Return the percentiles of all records that fit; `None` if there are none to ask."""
-        if wanted.service:
-            return None
-        stat = self._store.get_whole_stat(wanted)
-        if not stat.measured:
-            return None
-        return Percentiles(
-            source="records",
-            requests=round(stat.requests),
-            errors=round(stat.errors),
-            measured=stat.measured,
-            p50_ns=stat.quantiles_ns.get(0.5),
-            p95_ns=stat.quantiles_ns.get(0.95),
-            p99_ns=stat.quantiles_ns.get(0.99),
-        )
-
-    def _stitched(self, wanted: RequestFilter) -> Percentiles:
-        count = self._store.count_stitched(wanted)
-        return Percentiles(
-            source="stitched",
-            requests=count.requests,
-            errors=count.errors,
-            measured=count.measured,
-            p50_ns=count.p50_ns,
-            p95_ns=count.p95_ns,
-            p99_ns=count.p99_ns,
+            note=join_notes((_note(stitched, selected, baseline), tell_open(open_))),
         )
 
     def _cohorts(self, wish: _Wish, threshold_ns: int | None) -> tuple[_Cohort, _Cohort]:
@@ -292,7 +268,31 @@ class SlowReports:
         count = self._store.count_stitched(wanted)
         among = count.measured
         observed = self._store.find_observed(wanted, most, among=among) if among else ()
-        return _Cohort(wanted, count.requests, observed)
+        return _Cohort(wanted, count.requests, among, observed)
+
+
+def _of_records(stat: GroupStat) -> Percentiles:
+    return Percentiles(
+        source="records",
+        requests=round(stat.requests),
+        errors=round(stat.errors),
+        measured=stat.measured,
+        p50_ns=stat.quantiles_ns.get(0.5),
+        p95_ns=stat.quantiles_ns.get(0.95),
+        p99_ns=stat.quantiles_ns.get(0.99),
+    )
+
+
+def _of_stitched(count: StitchedCount) -> Percentiles:
+    return Percentiles(
+        source="stitched",
+        requests=count.requests,
+        errors=count.errors,
+        measured=count.measured,
+        p50_ns=count.p50_ns,
+        p95_ns=count.p95_ns,
+        p99_ns=count.p99_ns,
+    )
 
 
 def parse_slow(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> _Wish:
@@ -507,8 +507,7 @@ def _note(stitched: Percentiles, selected: _Cohort, baseline: _Cohort) -> str:
             "Ask for a longer range."
         )
     for cohort in (selected, baseline):
-        share = ratio(sum(each.weight for each in cohort.observed), cohort.requests)
-        if cohort.observed and share < 0.95:
+        if cohort.observed and len(cohort.observed) < 0.95 * cohort.among:
             notes.append(
                 f"{len(cohort.observed)} requests were drawn to stand for {cohort.requests}."
             )

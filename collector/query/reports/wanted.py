@@ -94,6 +94,16 @@ def ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
+def tell_open(count: float) -> str:
+    """Return what an answer about durations says of connections that are not in them."""
+    if round(count) < 1:
+        return ""
+    return (
+        f"{round(count)} requests became connections that stay open (WebSocket, event stream, "
+        "CONNECT): how long they did is no time of an answer, and in no percentile."
+    )
+
+
 def join_notes(notes: Iterable[str]) -> str:
     """Write notes as one text."""
     return " ".join(each for each in notes if each)

@@ -95,6 +95,22 @@ start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND ({max_duration_ns:Int64} = -1 OR ifNull(duration_ns, -1) BETWEEN 0 AND {max_duration_ns:Int64})
 {%- endmacro %}
 
+-- The gateway records of a range that count, each as it came last, with what a filter reads. What stays open has no
+-- time of an answer. `key`: a column of that name.
+{% macro counted_records(key) -%}
+    SELECT
+        gateway, api, operation, route, method, host, consumer, api_revision, status, is_error, start_ns,
+        greatest(weight, 1e-9) AS stands_for, NOT ({{ record_is_answer() }}) AS is_open,
+        {{ key }} AS key,
+        if({{ record_is_answer() }}, gateway_record.duration_ns, NULL) AS duration_ns,
+        isNotNull(duration_ns) AND NOT hasAny(quality, {unmeasured_flags:Array(String)}) AS is_measured
+    FROM {database:Identifier}.gateway_record AS gateway_record
+    WHERE {{ in_range() }} AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
+        AND {{ record_is_counted() }}
+    ORDER BY bucket, record_id, gateway, received_ns DESC
+    LIMIT 1 BY bucket, record_id, gateway
+{%- endmacro %}
+
 -- The five minutes of a range. `bucket`: the column.
 {% macro in_range() -%}
 bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_minutes("{end_ns:Int64}") }}

@@ -2,14 +2,14 @@
 -- failed by itself. A visit's time is its own, without that of the calls it made; an error that one of its calls
 -- had as well is not its own.
 {% from "macros/requests.sql" import five_minutes %}
-SELECT start_ns, weight, took_ns, is_failed, has_value, request_id
+SELECT place, record_weight, start_ns, weight, took_ns, is_failed, has_value, request_id
 FROM (
     SELECT
-        start_ns, weight, place, request_id,
+        start_ns, weight, record_weight, place, request_id,
         visit.1 AS took_ns, visit.2 AS is_failed, visit.3 AS has_value
     FROM (
         SELECT
-            start_ns, weight, place, request_id,
+            start_ns, weight, record_weight, place, request_id,
             arrayJoin(if({subject_service:String} = '',
                 [(duration_ns, is_error, multiIf(
                     {kind:String} = 'revision', has({names:Array(String)}, toString(api_revision)),

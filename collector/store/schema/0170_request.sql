@@ -6,6 +6,7 @@
 -- log, where it is a sample itself, accounts for `record_weight`, and drawing for the rest.
 -- Kept out of the tables' sync to the disk: what a crash takes is stitched again from spans and records.
 -- Times are null where nobody measured them; a phase that a request does not have is null as well.
+-- A connection that stays open (WebSocket, event stream, CONNECT) has no time of an answer: `open_ns` is its life.
 -- Source: stitch/timeline.py; query/background/facts.py fills it.
 -- ttl: bucket
 CREATE TABLE IF NOT EXISTS {{ database }}.request{{ local }} {{ on_cluster }} (
@@ -21,6 +22,7 @@ CREATE TABLE IF NOT EXISTS {{ database }}.request{{ local }} {{ on_cluster }} (
     is_probe Bool CODEC(ZSTD(1)),
     start_ns Int64 CODEC(T64, ZSTD(1)),
     duration_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    open_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
     trace_id String CODEC(ZSTD(1)),
     gateway LowCardinality(String) CODEC(ZSTD(1)),
     instance LowCardinality(String) CODEC(ZSTD(1)),

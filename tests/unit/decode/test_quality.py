@@ -105,13 +105,21 @@ def test_a_start_of_whole_seconds_is_flagged() -> None:
     assert check(_record(), PLAIN, start_resolution_ns=MS) == ()
 
 
-@pytest.mark.parametrize("fields", [{"status": 101}, {"kind": "websocket"}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"status": 101}, {"kind": "websocket"}, {"method": "CONNECT", "status": 200}],
+)
 def test_a_connection_s_life_is_no_latency(fields: dict[str, Any]) -> None:
     """An open WebSocket is not a slow request."""
     record = _record(duration_ns=60 * S, **fields)
     record.quality = check(record, PLAIN)
     assert record.quality == (STREAMING,)
     assert not is_measurement(record)
+
+
+def test_a_connect_that_is_refused_is_an_answer() -> None:
+    """Nothing was opened: its time is that of a refusal."""
+    assert check(_record(method="CONNECT", status=403), PLAIN) == ()
 
 
 def test_an_event_stream_is_flagged_by_its_adapter() -> None:

@@ -14,6 +14,7 @@ SELECT
     app_ns / 1e6 AS app_ms,
     dependency_ns / 1e6 AS dependency_ms,
     unexplained_ns / 1e6 AS unexplained_ms,
+    open_ns / 1e6 AS open_ms,
     backend_host, backend_status, backend_ns / 1e6 AS backend_ms, request_bytes, response_bytes, quality,
     verdict_layer, verdict_component, verdict_class, verdict_confidence, outcome,
     state, is_joined AS joined, join_tier, join_confidence, services, length(hop.service) AS hops, retries, flags

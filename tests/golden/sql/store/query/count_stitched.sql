@@ -1,7 +1,7 @@
 SELECT
     count() AS stitched, sum(weight) AS requests, sumIf(weight, is_error) AS errors, countIf(isNotNull(duration_ns)) AS measured,
     quantilesTDigestWeightedIf(0.5, 0.95, 0.99)(ifNull(duration_ns, 0), weight, isNotNull(duration_ns)) AS durations,
-    sumIf(weight, origin = 'record') AS recorded
+    sumIf(weight, origin = 'record') AS recorded, sumIf(weight, isNotNull(open_ns)) AS open
 FROM {database:Identifier}.request FINAL
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) AND NOT is_probe AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND ({gateway:String} = '' OR gateway = {gateway:String})

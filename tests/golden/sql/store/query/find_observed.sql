@@ -1,5 +1,5 @@
 SELECT
-    request_id, weight, duration_ns, is_error, is_joined, gateway, instance, api, api_revision, operation, product, consumer,
+    place, record_weight, request_id, weight, duration_ns, is_error, is_joined, gateway, instance, api, api_revision, operation, product, consumer,
     client, region, method, host, status, cache, policies, backend_host, error_reason, request_bytes, response_bytes, flags,
     retries, client_ns, gateway_ns, cache_ns, network_ns, edge_proxy_ns, mesh_proxy_ns, app_ns, dependency_ns, unexplained_ns,
     hop.role, hop.service, hop.operation, hop.pod, hop.node, hop.zone, hop.version, hop.upstream, hop.critical_ns, hop.flags

@@ -3,22 +3,22 @@ SELECT
     sum(stands_for) AS requests, requests * requests / sum(stands_for * stands_for) AS effective,
     sumIf(stands_for, is_error) AS errors,
     sumIf(stands_for, intDiv(ifNull(status, 0), 100) = 4) AS refused,
-    countIf(is_measured) AS measured,
+    countIf(is_measured) AS measured, sumIf(stands_for, is_open) AS open,
     quantilesTDigestWeightedIf(
         0.5, 0.95, 0.99, 0.3, 0.4, 0.45, 0.475, 0.525, 0.55, 0.6, 0.7, 0.8, 0.85, 0.88, 0.9, 0.91, 0.92, 0.93, 0.94,
         0.96, 0.97, 0.98, 1.0
     )(ifNull(duration_ns, 0), toUInt32(greatest(round(stands_for), 1)), is_measured) AS durations
 FROM (
-    SELECT
-        gateway, api, operation, route, method, host, consumer, api_revision, status, is_error, duration_ns, start_ns,
-        greatest(weight, 1e-9) AS stands_for,
+SELECT
+        gateway, api, operation, route, method, host, consumer, api_revision, status, is_error, start_ns,
+        greatest(weight, 1e-9) AS stands_for, NOT (kind != 'websocket' AND NOT has(quality, 'STREAMING')) AS is_open,
         [
             ifNull(toString({first:Identifier}), ''), ifNull(toString({second:Identifier}), ''),
             ifNull(toString({third:Identifier}), '')
         ] AS key,
-        isNotNull(duration_ns) AND kind != 'websocket' AND NOT has(quality, 'STREAMING')
-            AND NOT hasAny(quality, {unmeasured_flags:Array(String)}) AS is_measured
-    FROM {database:Identifier}.gateway_record
+        if(kind != 'websocket' AND NOT has(quality, 'STREAMING'), gateway_record.duration_ns, NULL) AS duration_ns,
+        isNotNull(duration_ns) AND NOT hasAny(quality, {unmeasured_flags:Array(String)}) AS is_measured
+    FROM {database:Identifier}.gateway_record AS gateway_record
     WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
         AND NOT is_probe AND source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
     (gateway, record_id) GLOBAL NOT IN (

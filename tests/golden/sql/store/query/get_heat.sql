@@ -3,12 +3,13 @@ SELECT
     toInt32(floor(2 * log2(greatest(duration_ns, 1)))) AS row,
     sum(stands_for), sumIf(stands_for, is_error)
 FROM (
-    SELECT
-        gateway, api, operation, route, method, host, consumer, api_revision, status, is_error, duration_ns, start_ns,
-        greatest(weight, 1e-9) AS stands_for,
-        isNotNull(duration_ns) AND kind != 'websocket' AND NOT has(quality, 'STREAMING')
-            AND NOT hasAny(quality, {unmeasured_flags:Array(String)}) AS is_measured
-    FROM {database:Identifier}.gateway_record
+SELECT
+        gateway, api, operation, route, method, host, consumer, api_revision, status, is_error, start_ns,
+        greatest(weight, 1e-9) AS stands_for, NOT (kind != 'websocket' AND NOT has(quality, 'STREAMING')) AS is_open,
+        '' AS key,
+        if(kind != 'websocket' AND NOT has(quality, 'STREAMING'), gateway_record.duration_ns, NULL) AS duration_ns,
+        isNotNull(duration_ns) AND NOT hasAny(quality, {unmeasured_flags:Array(String)}) AS is_measured
+    FROM {database:Identifier}.gateway_record AS gateway_record
     WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
         AND NOT is_probe AND source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
     (gateway, record_id) GLOBAL NOT IN (

@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS hopline.request  (
     is_probe Bool CODEC(ZSTD(1)),
     start_ns Int64 CODEC(T64, ZSTD(1)),
     duration_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
+    open_ns Nullable(Int64) CODEC(T64, ZSTD(1)),
     trace_id String CODEC(ZSTD(1)),
     gateway LowCardinality(String) CODEC(ZSTD(1)),
     instance LowCardinality(String) CODEC(ZSTD(1)),
