@@ -7,9 +7,19 @@ journal, another room; SQL and the driver live here and nowhere else. Read first
 `schema/`.
 """
 
-from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
+from collector.store.changes import (
+    MAX_TOLD,
+    MAX_VALUES,
+    ChangeFilter,
+    ToldChange,
+    ValueCount,
+    Visit,
+)
 from collector.store.population import (
     GROUP_FIELDS,
+    MAX_EDGES,
+    MAX_GROUPS,
+    MAX_SERVICES,
     MOST_GROUP_FIELDS,
     EdgeStat,
     GroupStat,
@@ -40,6 +50,11 @@ from collector.store.store import Store, open_store
 
 __all__ = [
     "GROUP_FIELDS",
+    "MAX_EDGES",
+    "MAX_GROUPS",
+    "MAX_SERVICES",
+    "MAX_TOLD",
+    "MAX_VALUES",
     "MOST_GROUP_FIELDS",
     "Arrival",
     "Arrivals",

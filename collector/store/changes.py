@@ -14,9 +14,10 @@ from collector.store.reads import BUCKET_S, ask
 from collector.store.stitched import draw_again
 from collector.timestamps import NS_PER_S
 
-_MAX_VALUES = 200_000
+MAX_VALUES = 200_000
+MAX_TOLD = 1_000
+"""So many are read; one more is returned where there are more."""
 _MAX_VISITS = 4_000
-_MAX_TOLD = 1_000
 _STEPS = 96
 
 
@@ -94,7 +95,7 @@ def find_values(client: Client, database: str, wanted: ChangeFilter) -> list[Val
         api=wanted.api,
         service=wanted.service,
         step_s=step_s,
-        limit=_MAX_VALUES,
+        limit=MAX_VALUES + 1,
     )
     return [ValueCount(*row) for row in rows]
 
@@ -134,15 +135,18 @@ def find_visits(
     ]
 
 
-def find_told(client: Client, database: str, start_ns: int, end_ns: int) -> list[ToldChange]:
+def find_told(client: Client, database: str, wanted: ChangeFilter) -> list[ToldChange]:
     """Return what deployment tools said about a range, the newest first."""
     rows = ask(
         client,
         "find_told_changes",
         database=database,
-        start_ns=start_ns,
-        end_ns=end_ns,
-        limit=_MAX_TOLD,
+        start_ns=wanted.start_ns,
+        end_ns=wanted.end_ns,
+        gateway=wanted.gateway,
+        api=wanted.api,
+        service=wanted.service,
+        limit=MAX_TOLD + 1,
     )
     names = ("change_id", "at_ns", "kind", "gateway", "api", "service", "value", "title", "url")
     return [ToldChange(**dict(zip(names, row, strict=True))) for row in rows]

@@ -41,9 +41,12 @@ _LEVELS = (
 )  # fmt: skip
 _PHASES = ("client", "gateway", "network", "mesh", "application", "dependency", "unexplained")
 _HASHES = 1 << 64
-_MAX_GROUPS = 1_000
-_MAX_SERVICES = 2_000
-_MAX_EDGES = 5_000
+MAX_GROUPS = 1_000
+MAX_SERVICES = 2_000
+MAX_EDGES = 5_000
+"""So many are worth listing; one more is returned where there are more."""
+# Those with the most requests, which are listed, need not be those with the most stitched ones.
+_MAX_SHARES = 10 * MAX_GROUPS
 GroupKey = tuple[str, str, tuple[str, ...]]
 """Gateway, API, and the values of what was grouped by."""
 
@@ -125,7 +128,7 @@ class ServiceStat:
 class EdgeStat:
     """
     The calls of one service by another in a range; those of a gateway by API and operation if
-    asked for. `seen` are the calls that the numbers rest on.
+    asked for. `seen` are the calls that the numbers rest on; `mirrored` of the calls were copies.
     """
 
     caller: str
@@ -146,6 +149,7 @@ class EdgeStat:
     is_inferred: bool
     is_async: bool
     is_mirrored: bool
+    mirrored: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,16 +210,16 @@ def get_group_stats(
         "get_group_stats",
         _grouped(fields) | {"each"},
         database=database,
-        limit=_MAX_GROUPS,
+        limit=MAX_GROUPS + 1,
         **_columns(fields),
-        **_parameters(wanted),
+        **filter_parameters(wanted),
     )
     return [_group(row, len(fields)) for row in rows]
 
 
 def get_whole_stat(client: Client, database: str, wanted: RequestFilter) -> GroupStat:
     """Return what all gateway records that fit add up to, of whatever API."""
-    given = _parameters(wanted)
+    given = filter_parameters(wanted)
     return _group(ask(client, "get_group_stats", database=database, limit=1, **given)[0], 0)
 
 
@@ -247,7 +251,7 @@ def get_heat(
 
     The range has so many columns of equal length; row *r* begins at 2^(r/2) ns.
     """
-    given = _parameters(wanted)
+    given = filter_parameters(wanted)
     rows = ask(client, "get_heat", database=database, columns=columns, **given)
     return [(int(at), int(row), requests, errors) for at, row, requests, errors in rows]
 
@@ -261,9 +265,9 @@ def get_share_stats(
         "get_share_stats",
         _grouped(fields),
         database=database,
-        limit=_MAX_GROUPS,
+        limit=_MAX_SHARES,
         **_columns(fields),
-        **_parameters(wanted),
+        **filter_parameters(wanted),
     )
     found = {}
     for gateway, api, values, stitched, known, joined, departed, total, times, layers in rows:
@@ -283,7 +287,11 @@ def get_share_stats(
 def get_service_stats(client: Client, database: str, wanted: RequestFilter) -> list[ServiceStat]:
     """Return what each service did in the requests that fit, the busiest first."""
     rows = ask(
-        client, "get_service_stats", database=database, limit=_MAX_SERVICES, **_parameters(wanted)
+        client,
+        "get_service_stats",
+        database=database,
+        limit=MAX_SERVICES + 1,
+        **filter_parameters(wanted),
     )
     return [
         ServiceStat(
@@ -320,9 +328,9 @@ def get_edge_stats(
         client,
         "get_edge_stats",
         database=database,
-        limit=_MAX_EDGES,
+        limit=MAX_EDGES + 1,
         by_operation=by_operation,
-        **_parameters(wanted),
+        **filter_parameters(wanted),
     )
     return [
         EdgeStat(
@@ -344,6 +352,7 @@ def get_edge_stats(
             is_inferred=bool(row[13]),
             is_async=bool(row[14]),
             is_mirrored=bool(row[15]),
+            mirrored=row[16],
         )
         for row in rows
     ]
@@ -351,7 +360,7 @@ def get_edge_stats(
 
 def count_stitched(client: Client, database: str, wanted: RequestFilter) -> StitchedCount:
     """Return how many stitched requests fit, and what they stand for."""
-    row = ask(client, "count_stitched", database=database, **_parameters(wanted))[0]
+    row = ask(client, "count_stitched", database=database, **filter_parameters(wanted))[0]
     stitched, requests, errors, measured, durations, recorded, open_ = row
     return StitchedCount(
         stitched=stitched,
@@ -387,7 +396,7 @@ def count_bad(
         database=database,
         since_ns=list(since_ns),
         good_within_ns=_number(good_within_ns),
-        **_parameters(wanted),
+        **filter_parameters(wanted),
     )[0]
     # nothing sums up to no sums
     requests, bad = ([*sums, *([0.0] * len(since_ns))] for sums in counts)
@@ -403,7 +412,7 @@ def find_observed(
     A longer answer holds the shorter one. Each stands for as many as were not drawn in its place.
     """
     most = _HASHES - 1 if among <= limit else min(_HASHES * limit * 2 // among, _HASHES - 1)
-    given = _parameters(wanted)
+    given = filter_parameters(wanted)
     rows = ask(client, "find_observed", database=database, most=most, limit=limit + 1, **given)
     return [_observed(row[2:], weight) for row, weight in draw_again(rows, limit, most + 1)]
 
@@ -446,7 +455,7 @@ def _columns(fields: Sequence[str]) -> dict[str, str]:
     return dict(zip(("first", "second", "third"), columns, strict=True))
 
 
-def _parameters(wanted: RequestFilter) -> dict[str, Any]:
+def filter_parameters(wanted: RequestFilter) -> dict[str, Any]:
     """Return the filter as queries read it. Those without a service do not ask for one."""
     return {
         # five-minute buckets are counted from 1970

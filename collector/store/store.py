@@ -343,16 +343,16 @@ class Store:
             return population.get_share_stats(client, self.settings.database, wanted, fields)
 
     def get_join_coverage(
-        self, start_ns: int, end_ns: int, requests: float
+        self, wanted: RequestFilter, requests: float
     ) -> Mapping[tuple[str, str], float]:
         """
-        Return the share of records with spans among those that left the gateway, by gateway, API.
+        Return the share with spans among the records that fit and left the gateway, by API.
 
         From a sample of a few hundred each; *requests* is about how many there are in all.
         """
         with self.connections.reading() as client:
             return summaries.get_join_coverage(
-                client, self.settings.database, start_ns, end_ns, round(requests)
+                client, self.settings.database, wanted, round(requests)
             )
 
     def get_service_stats(self, wanted: RequestFilter) -> list[ServiceStat]:
@@ -498,10 +498,10 @@ class Store:
                 client, self.settings.database, wanted, kind=kind, names=names, middle_ns=middle_ns
             )
 
-    def find_told(self, start_ns: int, end_ns: int) -> list[ToldChange]:
+    def find_told(self, wanted: ChangeFilter) -> list[ToldChange]:
         """Return what deployment tools said they changed in a range, the newest first."""
         with self.connections.reading() as client:
-            return changes.find_told(client, self.settings.database, start_ns, end_ns)
+            return changes.find_told(client, self.settings.database, wanted)
 
     def write_told(self, change: ToldChange, received_ns: int) -> None:
         """

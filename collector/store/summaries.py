@@ -9,8 +9,9 @@ from typing import Any
 
 from clickhouse_connect.driver import Client
 
+from collector.store.population import filter_parameters
 from collector.store.reads import TracePlace, ask, locate_traces, trace_keys
-from collector.store.rows import SourceStat, TraceSummary
+from collector.store.rows import RequestFilter, SourceStat, TraceSummary
 from collector.timestamps import NS_PER_S
 
 _MAX_SOURCES = 5_000
@@ -58,18 +59,17 @@ def get_source_stats(client: Client, database: str, now_ns: int) -> list[SourceS
 
 
 def get_join_coverage(
-    client: Client, database: str, start_ns: int, end_ns: int, requests: int
+    client: Client, database: str, wanted: RequestFilter, requests: int
 ) -> Mapping[tuple[str, str], float]:
-    """Return the share of joined records of each (gateway, API), from a sample."""
+    """Return the share of joined ones among the records that fit, by (gateway, API)."""
     sample = ask(
         client,
         "sample_records",
         database=database,
-        start_ns=start_ns,
-        end_ns=end_ns,
         one_in=max(requests // _SAMPLE, 1),
         each=_SAMPLE_OF_API,
         limit=_SAMPLE,
+        **filter_parameters(wanted),
     )
     return _joined_shares(client, database, sample)
 

@@ -353,12 +353,14 @@ def test_apis_say_how_many_are_joined(store: Store, load: Loading) -> None:
         make_record(6, api="mocked", attempts=0),
     )
     orders, mocked, stock = store.get_group_stats(LAST_HOUR)
-    coverage = store.get_join_coverage(LAST_HOUR.start_ns, LAST_HOUR.end_ns, 6)
+    coverage = store.get_join_coverage(LAST_HOUR, 6)
     assert (orders.api, orders.requests, orders.errors) == ("orders", 4, 2)
     assert coverage["azure-apim", "orders"] == 1.0
     assert orders.quantiles_ns[0.5] == pytest.approx(30_000_000)
     assert (stock.api, stock.requests, stock.quantiles_ns) == ("stock", 1, {})
     assert coverage["azure-apim", "stock"] == 0.0
+    failed = store.get_join_coverage(replace(LAST_HOUR, is_error=False, api="stock"), 1)
+    assert failed == {("azure-apim", "stock"): 0.0}, "of the requests that fit"
     # What never left the gateway could not have been joined.
     assert mocked.api == "mocked"
     assert ("azure-apim", "mocked") not in coverage

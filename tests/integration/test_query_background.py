@@ -19,6 +19,7 @@ from collector.query.timelines.stitching import Stitching
 from collector.stitch.timeline import Timeline
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
+from tests.changing import make_hop, make_request
 from tests.stored import query_rows
 from tests.stories import (
     MINUTE,
@@ -115,6 +116,21 @@ def test_calls_of_requests_that_wait_to_be_stitched_are_known(stage: Stage) -> N
     assert "night-job" in {caller for caller, _, _ in calls}
     assert ("orders", "payments") in {(caller, callee) for caller, callee, _ in calls}
     assert stage.stitch() == 1
+
+
+def test_copies_and_visits_to_oneself_are_no_calls(stage: Stage) -> None:
+    """What is mirrored nobody called for; two visits to a service in a row are no call by it."""
+    again = [
+        make_hop("orders", 30, caller="payments", parent=0),
+        make_hop("orders", 20, caller="orders", parent=0),
+        make_hop("shadow", 10, caller="orders", parent=1, is_mirrored=True),
+        make_hop("stock", 10, caller="orders", parent=1),
+        make_hop("stock", 10, caller="orders", parent=1, is_mirrored=True),
+    ]
+    request = make_request(stage.n(1), stage.now - 40 * SECOND, *again, weight=3)
+    stage.store.write_requests([request], (), stage.now)
+    calls = stage.questions.traces.calls(stage.now - MINUTE, stage.now)
+    assert calls == [("orders", "stock", 3), ("payments", "orders", 3)]
 
 
 def test_a_source_without_a_name_has_the_one_opentelemetry_gives_it(stage: Stage) -> None:
@@ -421,7 +437,7 @@ def test_a_connection_has_a_life_and_no_duration(stage: Stage) -> None:
     record.kind, record.status = "websocket", 101
     stage.arrive(story)
     assert stage.stitch() == 1
-    life = record.duration_ns / 1e6
+    life = (record.duration_ns or 0) / 1e6
     columns = "duration_ms, open_ms, gateway_ms, app_ms, unexplained_ms"
     assert stage.rows(columns) == [(None, life, None, None, None)]
     held, brief = stage.rows("countIf(isNull(duration_ms)), sum(critical_ms)", "hops", "")[0]

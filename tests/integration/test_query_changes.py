@@ -116,6 +116,32 @@ def test_what_is_told_joins_what_is_seen(asker: Asker) -> None:
     assert (alone["api"], alone["effect"]["verdict"]) == ("shop", "none")
 
 
+def test_what_is_told_of_others_takes_no_room(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for one service gets what was told of it, and is told where there is more."""
+    for minute, service in ((50, "cart"), (51, "mail"), (52, "mail")):
+        body = {"at": f"2026-03-01T09:{minute}:00Z", "service": service, "title": f"At {minute}"}
+        asker.client.post("/api/v1/changes", json=body)
+    for place in ("collector.store.changes", "collector.query.reports.changes"):
+        monkeypatch.setattr(f"{place}.MAX_TOLD", 1)
+    cart = asker.get("/api/v1/changes?service=cart&kind=told")
+    assert [each["value"] for each in cart["changes"]] == ["At 50"]
+    assert "newest" not in cart["note"]
+    mail = asker.get("/api/v1/changes?service=mail&kind=told")
+    assert [each["value"] for each in mail["changes"]] == ["At 52"]
+    assert "Only the 1 newest changes that were told are listed" in mail["note"]
+
+
+def test_too_many_values_are_said_to_be_too_many(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changes that may be missing because the range has too many values are no silence."""
+    for place in ("collector.store.changes", "collector.query.reports.changes"):
+        monkeypatch.setattr(f"{place}.MAX_VALUES", 5)
+    assert "changes of some services are missing" in asker.get("/api/v1/changes")["note"]
+
+
 def test_a_secret_that_a_tool_tells_is_masked(asker: Asker) -> None:
     """A build's address or title may hold a token; it is kept without it."""
     body = {

@@ -174,6 +174,33 @@ def test_the_map_has_gateway_and_operations(reports: tuple[Reports, Store]) -> N
     assert {name for pair in calls for name in pair} <= names
 
 
+@pytest.mark.parametrize(
+    ("question", "given", "limits", "said"),
+    [
+        ("apis", (), ("MAX_GROUPS",), "Only the 1 busiest APIs"),
+        ("apis", (("group_by", "consumer"),), ("MAX_GROUPS",), "Only the 1 busiest groups"),
+        ("services", (), ("MAX_SERVICES",), "Only the 1 busiest services"),
+        ("edges", (), ("MAX_EDGES", "MAX_SERVICES"), "Only the 1 busiest edges"),
+    ],
+)
+def test_what_is_cut_off_is_said(
+    reports: tuple[Reports, Store],
+    monkeypatch: pytest.MonkeyPatch,
+    question: str,
+    given: tuple[tuple[str, str], ...],
+    limits: tuple[str, ...],
+    said: str,
+) -> None:
+    """A list that has an end before its last entry says so in its note."""
+    place = "apis" if question == "apis" else "services"
+    for limit in limits:
+        monkeypatch.setattr(f"collector.store.population.{limit}", 1)
+        monkeypatch.setattr(f"collector.query.reports.{place}.{limit}", 1)
+    found = ask(reports, question, *given)
+    assert len(found[question]) == 1
+    assert said in found["note"]
+
+
 def test_the_pod_behind_slow_requests_is_found(reports: tuple[Reports, Store]) -> None:
     """The slow ones ran on one pod: it comes first, with where they wait."""
     found = ask(reports, "slow", ("slower_than_ms", "300"))

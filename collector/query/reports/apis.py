@@ -16,15 +16,18 @@ from collector.query.reports.shifts import ApiChange, Pair, compare_pairs
 from collector.query.reports.wanted import (
     GROUP_BY,
     RECORD_FILTERS,
+    join_notes,
     names_of,
     range_of,
     ratio,
     read_filter,
     read_group_by,
+    tell_cut,
+    tell_open,
 )
 from collector.query.results import TimeRange
 from collector.query.search.filters import collect_pairs
-from collector.store import GroupStat, RequestFilter, ShareStat, Store
+from collector.store import MAX_GROUPS, GroupStat, RequestFilter, ShareStat, Store
 from collector.timestamps import NS_PER_DAY, NS_PER_S, format_duration
 
 APIS_PARAMETERS = (*RECORD_FILTERS, GROUP_BY)
@@ -96,6 +99,7 @@ class ApiReports:
         wanted = read_filter(given, self._clock.now_ns())
         now = self._store.get_group_stats(wanted, fields)
         known = self._store.get_share_stats(wanted, fields) if now else {}
+        more, now = len(now), now[:MAX_GROUPS]
         coverage = {} if fields else self._coverage(wanted, now)
         missing_ns = self._missing_ns(wanted)
         is_whole = missing_ns <= _MISSING_SHARE * (wanted.end_ns - wanted.start_ns)
@@ -112,14 +116,22 @@ class ApiReports:
             apis=tuple(found),
             range=range_of(wanted),
             group_by=fields,
-            note=_note(missing_ns, is_whole=is_whole) if now else self._why_empty(wanted),
+            note=join_notes(
+                (
+                    _note(missing_ns, is_whole=is_whole),
+                    tell_open(sum(stat.open for stat in now)),
+                    tell_cut(more, MAX_GROUPS, "groups" if fields else "APIs"),
+                )
+            )
+            if now
+            else self._why_empty(wanted),
         )
 
     def _coverage(
         self, wanted: RequestFilter, now: Sequence[GroupStat]
     ) -> Mapping[tuple[str, str], float]:
         total = sum(stat.requests for stat in now)
-        return self._store.get_join_coverage(wanted.start_ns, wanted.end_ns, total) if now else {}
+        return self._store.get_join_coverage(wanted, total) if now else {}
 
     def _changes(
         self,
@@ -157,7 +169,9 @@ class ApiReports:
     def _missing_ns(self, wanted: RequestFilter) -> int:
         """Return how much of the range's end some source of records has yet to deliver."""
         lags = self._freshness.lags()
-        known = [lags[each].watermark_ns for each in self._freshness.record_sources()]
+        # a source may have begun between the two
+        sources = self._freshness.record_sources()
+        known = [lags[each].watermark_ns for each in sources if each in lags]
         return max(wanted.end_ns - min(known, default=wanted.end_ns), 0)
 
     def _why_empty(self, wanted: RequestFilter) -> str:

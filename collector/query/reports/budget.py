@@ -12,8 +12,10 @@ Source: Google SRE workbook, chapter 5 (burn rates); Woodruff 1952 (bounds of qu
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 
 import numpy as np
 
@@ -30,6 +32,7 @@ from collector.query.reports.wanted import (
     range_of,
     ratio,
     read_filter,
+    tell_cut,
     tell_open,
 )
 from collector.query.results import TimeRange
@@ -43,7 +46,9 @@ _MOST_OBSERVED = 6_000
 _MOST_HOPS = 30
 _FASTER = 0.3
 _WINDOWS_NS = {"5 min": 5 * NS_PER_MIN, "1 h": 60 * NS_PER_MIN, "6 h": 360 * NS_PER_MIN}
+_MOST_TIMES = 200
 _ELSEWHERE = ("between", "between the hops")
+_OTHERS = ("others", "all other services")
 BUDGET_PARAMETERS: tuple[Parameter, ...] = (
     *(p for p in STITCHED_FILTERS if p.name not in ("status", "status_class", "error")),
     *(
@@ -215,7 +220,7 @@ class Budgets:
             requests=population.requests,
             stitched=len(known),
             range=range_of(wish.wanted),
-            note=_note(observed, known, population),
+            note=_note(observed, known, population, len(spending)),
         )
 
     def _population(self, wanted: RequestFilter, count: StitchedCount) -> _Population:
@@ -390,13 +395,24 @@ def _columns(requests: Sequence[ObservedRequest]) -> tuple[Floats, Floats]:
 
 
 def _times(requests: Sequence[ObservedRequest]) -> dict[tuple[str, str], Floats]:
-    """Return what each hop holds up each request, and what no hop does, by role and service."""
+    """
+    Return what each hop holds up each request, and what no hop does, by role and service.
+
+    Services that are no services, such as addresses, can be many: those beyond the first are one.
+    """
+    totals: dict[tuple[str, str], float] = defaultdict(float)
+    for request in requests:
+        for hop in request.hops:
+            if hop.critical_ns > 0:
+                totals[hop.role, hop.service or hop.role] += request.weight * hop.critical_ns
+    told = set(nlargest(_MOST_TIMES, totals, key=totals.__getitem__))
     found: dict[tuple[str, str], Floats] = {}
     rest = np.array([each.duration_ns for each in requests], dtype=np.float64)
     for row, request in enumerate(requests):
         for hop in request.hops:
             if hop.critical_ns > 0:
                 key = (hop.role, hop.service or hop.role)
+                key = key if key in told else _OTHERS
                 if key not in found:
                     found[key] = np.zeros(len(requests))
                 found[key][row] += hop.critical_ns
@@ -412,7 +428,10 @@ def _worst(verdicts: Sequence[str]) -> str:
 
 
 def _note(
-    observed: Sequence[ObservedRequest], known: Sequence[ObservedRequest], population: _Population
+    observed: Sequence[ObservedRequest],
+    known: Sequence[ObservedRequest],
+    population: _Population,
+    spending: int,
 ) -> str:
     if not population.requests and not observed:
         return "No request fits in this range."
@@ -420,6 +439,7 @@ def _note(
     return join_notes(
         (
             tell_open(population.open),
+            tell_cut(spending, _MOST_HOPS, "hops", "most expensive"),
             NOT_STITCHED if not observed else "",
             f"{unjoined} of {len(observed)} stitched requests have no spans: who spent their time "
             "is not known, and they are left out of spending and what-if."

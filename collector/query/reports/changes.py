@@ -29,6 +29,7 @@ from collector.query.reports.change import (
 from collector.query.reports.change_sentences import write_sentence
 from collector.query.reports.first_seen import FirstSeen, find_first_seen
 from collector.query.reports.told import read_told, show_told
+from collector.query.reports.wanted import join_notes, tell_cut
 from collector.query.results import TimeRange
 from collector.query.search.filters import (
     PARAMETERS,
@@ -38,7 +39,14 @@ from collector.query.search.filters import (
     read_choice,
     read_text,
 )
-from collector.store import ChangeFilter, Store, ToldChange, Visit
+from collector.store import (
+    MAX_TOLD,
+    MAX_VALUES,
+    ChangeFilter,
+    Store,
+    ToldChange,
+    Visit,
+)
 from collector.timestamps import NS_PER_DAY, NS_PER_S
 
 DEFAULT_LIMIT = 20
@@ -67,6 +75,10 @@ _NAMES = {"version": "rollout", "template": "rollout", "pod": "pods"}
 # How queries/find_visits.sql finds the requests with the value.
 _FOUND_BY = {"template": "pod"}
 _NOT_COMPARED = frozenset({"operation"})
+_TOO_MANY_VALUES = (
+    f"More than {MAX_VALUES:,} values by time were seen: changes of some services are missing. "
+    "Ask for one API or service, or for a shorter range."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,23 +108,18 @@ class FindingChanges:
             BadQuestion: a parameter cannot be understood; the message names it.
         """
         wish = _parse(pairs, self._clock.now_ns())
-        counts = self._store.find_values(
-            ChangeFilter(
-                start_ns=max(wish.start_ns - _LOOK_BACK_NS, NS_PER_DAY),
-                end_ns=wish.end_ns,
-                gateway=wish.gateway,
-                api=wish.api,
-                service=wish.service,
-            )
+        wanted = ChangeFilter(
+            start_ns=max(wish.start_ns - _LOOK_BACK_NS, NS_PER_DAY),
+            end_ns=wish.end_ns,
+            gateway=wish.gateway,
+            api=wish.api,
+            service=wish.service,
         )
+        counts = self._store.find_values(wanted)
         all_seen = find_first_seen(counts, wish.start_ns - _COMPARED_NS)
         seen = [each for each in all_seen if each.first_ns >= wish.start_ns and _fits(each, wish)]
-        told = [
-            each
-            for each in self._store.find_told(wish.start_ns, wish.end_ns)
-            if _is_wanted(each, wish)
-        ]
-        found = _join(seen, told)
+        told = self._store.find_told(replace(wanted, start_ns=wish.start_ns))
+        found = _join(seen, told[:MAX_TOLD])
         if wish.kind:
             found = [each for each in found if each.kind == wish.kind]
         shown = [
@@ -123,7 +130,13 @@ class FindingChanges:
         return Changes(
             changes=tuple(shown),
             range=TimeRange(start_ns=wish.start_ns, end_ns=wish.end_ns),
-            note=_note(len(found), len(shown), is_empty=not counts),
+            note=join_notes(
+                (
+                    _note(len(found), len(shown), is_empty=not counts),
+                    tell_cut(len(told), MAX_TOLD, "changes that were told", "newest"),
+                    _TOO_MANY_VALUES if len(counts) > MAX_VALUES else "",
+                )
+            ),
         )
 
     def tell(self, document: object) -> Told:
@@ -320,11 +333,6 @@ def _fits(seen: FirstSeen, wish: _Wish) -> bool:
     if wish.service and not seen.gateway and seen.subject not in ("", wish.service):
         return False
     return not (wish.service and seen.gateway)
-
-
-def _is_wanted(told: ToldChange, wish: _Wish) -> bool:
-    asked = ((wish.gateway, told.gateway), (wish.api, told.api), (wish.service, told.service))
-    return all(wanted in ("", said) for wanted, said in asked)
 
 
 def _sample(visits: Sequence[Visit]) -> bounds.Sample:

@@ -39,6 +39,8 @@ _SYMPTOM_SCORE = 0.6
 _MOST_FEATURES = 4_000
 _MOST_FINDINGS = 10
 _MOST_EXAMPLES = 5
+MOST_TIMES = 100
+"""Phases and calls whose times are compared."""
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -134,7 +136,7 @@ def find_differences(
         for at in range(len(features))
         if q_values[at] <= FALSE_DISCOVERY_RATE and lower[at] >= _MIN_LOWER
     ]
-    scores = {at: lower[at] * (_SYMPTOM_SCORE if features[at].is_symptom else 1) for at in found}
+    scores = {at: score(features[at], float(lower[at])) for at in found}
     found.sort(key=lambda at: (-scores[at], features[at].name, features[at].value))
     groups = _group(sides, found)
     told = _own_effects(sides, features, [head for head, _ in groups])
@@ -159,29 +161,39 @@ def find_differences(
     ][:_MOST_FINDINGS]
 
 
+def score(feature: Feature, lower: float) -> float:
+    """Return how likely a feature is the cause, from the least that it differs by."""
+    return lower * (_SYMPTOM_SCORE if feature.is_symptom else 1)
+
+
 def find_times(
     selected: Sequence[Observation], baseline: Sequence[Observation]
 ) -> list[TimeDifference]:
-    """Return where the time of both sides goes, by how much more it is in the selected requests."""
-    keys = dict.fromkeys(key for each in (*selected, *baseline) for key in each.times_ns)
-    weights = [np.array([each.weight for each in side]) for side in (selected, baseline)]
-    means = [_mean(side, key, weight) for side, weight in ((selected, weights[0]),) for key in keys]
-    others = [_mean(baseline, key, weights[1]) for key in keys]
-    total = _mean_duration(selected, weights[0]) - _mean_duration(baseline, weights[1])
+    """
+    Return where the time of both sides goes, by how much more it is in the selected requests.
+
+    Of more than `MOST_TIMES` places those where they differ most: operations are named by whoever
+    traces, at times with an id in each name, and every place is looked for in every request.
+    """
+    means = [_means(side) for side in (selected, baseline)]
+    keys = dict.fromkeys((*means[0], *means[1]))
+    deltas = {key: means[0].get(key, 0.0) - means[1].get(key, 0.0) for key in keys}
+    total = _mean_duration(selected) - _mean_duration(baseline)
     everything = [*selected, *baseline]
-    weight = np.concatenate(weights)
+    weight = np.array([each.weight for each in everything], dtype=np.float64)
+    looked_at = sorted(keys, key=lambda key: (key[0] != "phase", -abs(deltas[key])))[:MOST_TIMES]
     found = []
-    for key, mine, other in zip(keys, means, others, strict=True):
+    for key in looked_at:
         times = np.array([each.times_ns.get(key, 0) for each in everything], dtype=np.float64)
         half, most = weighted_quantiles(times, weight, (0.5, 0.95))
         found.append(
             TimeDifference(
                 key=key,
-                selected_ns=round(mine),
-                baseline_ns=round(other),
+                selected_ns=round(means[0].get(key, 0.0)),
+                baseline_ns=round(means[1].get(key, 0.0)),
                 p50_ns=round(half),
                 p95_ns=round(most),
-                share=(mine - other) / total if total > 0 else 0.0,
+                share=deltas[key] / total if total > 0 else 0.0,
                 requests=sum(key in each.times_ns for each in everything),
             )
         )
@@ -384,11 +396,16 @@ def _examples(side: Sequence[Observation], wanted: Flags) -> tuple[str, ...]:
     return tuple(side[at].id for at in np.flatnonzero(wanted)[:_MOST_EXAMPLES])
 
 
-def _mean(side: Sequence[Observation], key: tuple[str, ...], weights: Floats) -> float:
-    times = np.array([each.times_ns.get(key, 0) for each in side], dtype=np.float64)
-    return float(weights @ times / weights.sum()) if len(side) else 0.0
+def _means(side: Sequence[Observation]) -> dict[tuple[str, ...], float]:
+    """Return the mean time of each place over all requests of a side."""
+    sums: dict[tuple[str, ...], float] = {}
+    for each in side:
+        for key, time_ns in each.times_ns.items():
+            sums[key] = sums.get(key, 0.0) + each.weight * time_ns
+    whole = sum(each.weight for each in side)
+    return {key: time_ns / whole for key, time_ns in sums.items()} if whole else {}
 
 
-def _mean_duration(side: Sequence[Observation], weights: Floats) -> float:
-    times = np.array([each.duration_ns for each in side], dtype=np.float64)
-    return float(weights @ times / weights.sum()) if len(side) else 0.0
+def _mean_duration(side: Sequence[Observation]) -> float:
+    whole = sum(each.weight for each in side)
+    return sum(each.weight * each.duration_ns for each in side) / whole if whole else 0.0

@@ -14,9 +14,11 @@ without vowels: apimachinery, util/rand); Rule of three (Hanley and Lippman-Hand
 
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from collector.store import ValueCount
 from collector.timestamps import NS_PER_S
@@ -150,14 +152,17 @@ def _find_new(
     """Return when *value* came (again) for the last time, `None` if it was there all along."""
     places = sorted(steps)
     begin, is_rollback = places[0], False
+    moments = sorted(total)
+    seen_until = [0, *accumulate(total[at].seen for at in moments)]
     # the last gap that cannot be chance
-    for before, after in zip(places, places[1:], strict=False):
-        without = sum(step.seen for at, step in total.items() if before < at < after)
-        if _is_gone(without, _rate(steps, total, after)):
+    for before, after in zip(reversed(places[:-1]), reversed(places[1:]), strict=True):
+        first, end = bisect_right(moments, before), bisect_left(moments, after)
+        if _is_gone(seen_until[end] - seen_until[first], steps, total, after):
             begin, is_rollback = after, True
+            break
     if not is_rollback:
-        without = sum(step.seen for at, step in total.items() if at < begin)
-        if not _is_gone(without, _rate(steps, total, begin)):
+        without = seen_until[bisect_left(moments, begin)]
+        if not _is_gone(without, steps, total, begin):
             return None
     since = [steps[at] for at in places if at >= begin]
     seen = sum(step.seen for step in since)
@@ -196,10 +201,12 @@ def _rate(steps: _Steps, total: _Steps, begin: int) -> float:
     return having / everything * (1 - 1 / math.sqrt(seen)) if everything else 0.0
 
 
-def _is_gone(without: int, rate: float) -> bool:
-    if without < _LEAST_BEFORE or rate <= 0:
+def _is_gone(without: int, steps: _Steps, total: _Steps, begin: int) -> bool:
+    """Tell whether so many requests without the value are no chance, as often as it came since."""
+    if without < _LEAST_BEFORE:
         return False
-    return without * math.log1p(-rate) < _MISSED_BY_CHANCE
+    rate = _rate(steps, total, begin)
+    return rate > 0 and without * math.log1p(-rate) < _MISSED_BY_CHANCE
 
 
 def _former(value: str, by_value: Mapping[str, _Steps], begin: int) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ range, each weighed by how many it stands for. Gateways are nodes like services,
 well if asked for; services that send no spans are known from their callers, and say so.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from collector.answers import Answer, Duration, MaybeText
@@ -15,14 +15,25 @@ from collector.query.reports.wanted import (
     NOT_STITCHED,
     STITCHED_FILTERS,
     Basis,
+    join_notes,
     names_of,
     range_of,
     ratio,
     read_filter,
+    tell_cut,
 )
 from collector.query.results import TimeRange
 from collector.query.search.filters import Parameter, collect_pairs, read_boolean
-from collector.store import EdgeStat, GroupStat, RequestFilter, ServiceStat, Store
+from collector.store import (
+    MAX_EDGES,
+    MAX_GROUPS,
+    MAX_SERVICES,
+    EdgeStat,
+    GroupStat,
+    RequestFilter,
+    ServiceStat,
+    Store,
+)
 from collector.timestamps import NS_PER_S
 
 EDGES_PARAMETERS = (
@@ -159,8 +170,9 @@ class ServiceReports:
         basis, note = self._basis(wanted)
         seconds = _seconds(wanted)
         found = self._store.get_service_stats(wanted) if basis.stitched else ()
+        note = join_notes((note, tell_cut(len(found), MAX_SERVICES, "services")))
         return Services(
-            services=tuple(_service(each, seconds) for each in found),
+            services=tuple(_service(each, seconds) for each in found[:MAX_SERVICES]),
             range=range_of(wanted),
             basis=basis,
             note=note,
@@ -182,10 +194,20 @@ class ServiceReports:
         edges: list[EdgeReport] = []
         if basis.stitched:
             found = self._store.get_edge_stats(wanted, by_operation=by_operation)
-            edges += [_edge(each, seconds) for each in found]
-            nodes += [_node(each, seconds) for each in self._store.get_service_stats(wanted)]
+            edges += [_edge(each, seconds) for each in found[:MAX_EDGES]]
+            services = self._store.get_service_stats(wanted)
+            nodes += [_node(each, seconds) for each in services[:MAX_SERVICES]]
+            note = join_notes(
+                (
+                    note,
+                    tell_cut(len(found), MAX_EDGES, "edges"),
+                    tell_cut(len(services), MAX_SERVICES, "services"),
+                )
+            )
         if by_operation and not wanted.service:
-            for stat in self._store.get_group_stats(wanted, ("operation",)):
+            stats = self._store.get_group_stats(wanted, ("operation",))
+            note = join_notes((note, tell_cut(len(stats), MAX_GROUPS, "operations")))
+            for stat in stats[:MAX_GROUPS]:
                 nodes.append(_operation_node(stat, seconds))
                 edges.append(_operation_edge(stat, seconds))
         edges.sort(key=lambda each: (-each.calls, each.caller, each.callee))
@@ -201,12 +223,6 @@ class ServiceReports:
         count = self._store.count_stitched(wanted)
         note = "" if count.stitched else NOT_STITCHED
         return Basis(stitched=count.stitched, requests=count.requests), note
-
-
-def calls_of(stats: Iterable[EdgeStat]) -> Iterator[tuple[str, str, int]]:
-    """Yield caller, callee and number of calls, as tracing tools show them."""
-    for each in stats:
-        yield each.caller, each.callee, each.calls
 
 
 def _seconds(wanted: RequestFilter) -> float:

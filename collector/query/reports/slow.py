@@ -25,6 +25,7 @@ from collector.query.reports.cohorts import (
     TimeDifference,
     find_differences,
     find_times,
+    score,
 )
 from collector.query.reports.wanted import (
     NOT_STITCHED,
@@ -33,6 +34,7 @@ from collector.query.reports.wanted import (
     names_of,
     range_of,
     read_filter,
+    tell_cut,
     tell_open,
 )
 from collector.query.results import TimeRange
@@ -249,7 +251,13 @@ class SlowReports:
             phases=phases,
             calls=calls[:_MOST_CALLS],
             sentences=tuple(tell(wish.select, found.differences, calls)),
-            note=join_notes((_note(stitched, selected, baseline), tell_open(open_))),
+            note=join_notes(
+                (
+                    _note(stitched, selected, baseline),
+                    tell_open(open_),
+                    tell_cut(found.calls, _MOST_CALLS, "calls", "most different"),
+                )
+            ),
         )
 
     def _cohorts(self, wish: _Wish, threshold_ns: int | None) -> tuple[_Cohort, _Cohort]:
@@ -356,6 +364,8 @@ class Compared:
 
     differences: Sequence[Difference]
     times: Sequence[TimeDifference]
+    calls: int
+    """How many calls there are, of which the times are those that differ most."""
 
 
 def compare_cohorts(
@@ -371,12 +381,21 @@ def compare_cohorts(
     has_spans = len(with_spans[0]) >= MIN_SELECTED and len(with_spans[1]) >= MIN_BASELINE
     everything = [features.observe(side, with_mesh=False) for side in (selected, baseline)]
     if not has_spans:
-        return Compared(find_differences(*everything), find_times(*everything))
+        return _compared(find_differences(*everything), *everything)
     observed = _observe_alike(*with_spans)
     differences = find_differences(*observed)
     if len(with_spans[0]) + len(with_spans[1]) < len(selected) + len(baseline):
         differences = _merge(differences, find_differences(*everything))
-    return Compared(differences, find_times(*observed))
+    return _compared(differences, *observed)
+
+
+def _compared(
+    differences: Sequence[Difference],
+    selected: Sequence[Observation],
+    baseline: Sequence[Observation],
+) -> Compared:
+    calls = {key for each in (*selected, *baseline) for key in each.times_ns if key[0] == "call"}
+    return Compared(differences, find_times(selected, baseline), len(calls))
 
 
 def _observe_alike(
@@ -390,7 +409,7 @@ def _observe_alike(
 def _merge(found: Sequence[Difference], more: Sequence[Difference]) -> list[Difference]:
     known = {feature for each in found for feature in (each.feature, *each.also)}
     new = [each for each in more if each.feature not in known]
-    return sorted([*found, *new], key=lambda each: -each.lower)
+    return sorted([*found, *new], key=lambda each: -score(each.feature, each.lower))
 
 
 def _stand_for_all(side: Sequence[ObservedRequest]) -> list[ObservedRequest]:

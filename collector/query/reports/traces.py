@@ -12,7 +12,6 @@ from itertools import islice
 from collector.clock import Clock
 from collector.model import Span, Stream
 from collector.query.learned.freshness import Freshness
-from collector.query.reports.services import calls_of
 from collector.query.reports.trace_search import DEFAULT_RANGE_NS, TraceSearch
 from collector.query.results import Stitched
 from collector.query.timelines.rows import RowStitching
@@ -81,7 +80,13 @@ class Traces:
             if timeline is not None:
                 edges.update(edges_of(timeline))
         if stats:
-            known = {(caller, callee): calls for caller, callee, calls in calls_of(stats)}
+            # what is mirrored was not called for; a service that calls itself says so in its spans
+            known = {
+                (each.caller, each.callee): each.calls - each.mirrored
+                for each in stats
+                if each.calls > each.mirrored
+                and (each.caller != each.callee or (each.caller, each.callee) in edges)
+            }
             return [(a, b, calls) for (a, b), calls in sorted({**edges, **known}.items())]
         total = self._store.get_whole_stat(wanted).requests
         scale = max(total / recorded, 1.0) if recorded and len(sample) == _SAMPLE else 1.0
@@ -168,7 +173,8 @@ def edges_of(timeline: Timeline) -> Iterator[tuple[str, str]]:
     Yield (caller, callee) of each call of a timeline, by the services' names.
 
     A consumer is reached through the queue that it names, and by nobody if it names none: who put
-    the message there is not who called it. A service that calls itself counts if its call says so.
+    the message there is not who called it. A mirrored copy is no call. A service that calls itself
+    counts if its call says so.
 
     Source: openzipkin/zipkin zipkin2.internal.DependencyLinker.
     """
@@ -181,6 +187,8 @@ def edges_of(timeline: Timeline) -> Iterator[tuple[str, str]]:
         if is_told_by_consumer or not _is_reached(hop, caller, spans):
             continue
         if not caller.service or not hop.service:
+            continue
+        if hop.is_mirrored:
             continue
         if caller.service != hop.service or _calls_itself(hop, spans):
             yield caller.service, hop.service

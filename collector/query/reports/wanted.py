@@ -104,6 +104,13 @@ def tell_open(count: float) -> str:
     )
 
 
+def tell_cut(found: int, most: int, what: str, which: str = "busiest") -> str:
+    """Return what an answer says that lists only the *most* of what was *found*."""
+    if found <= most:
+        return ""
+    return f"Only the {most:,} {which} {what} are listed: narrow the question for the others."
+
+
 def join_notes(notes: Iterable[str]) -> str:
     """Write notes as one text."""
     return " ".join(each for each in notes if each)

@@ -9,7 +9,7 @@ SELECT
     quantilesTDigestWeightedIf(0.5, 0.95, 0.99)(ifNull(took_ns, 0), weight, isNotNull(took_ns)) AS durations,
     sum(weight * proxy) AS proxied_ns, sumIf(weight * took_ns, isNotNull(took_ns)) AS total_ns,
     sumIf(weight, tried > 1) AS retries, min(inferred) AS is_inferred, min(async) AS is_async,
-    min(mirrored) AS is_mirrored
+    min(mirrored) AS is_mirrored, sumIf(weight, mirrored) AS copies
 FROM {database:Identifier}.request FINAL
 ARRAY JOIN
     hop.caller AS caller, hop.service AS callee, hop.role AS kind, hop.duration_ns AS took_ns, hop.proxy_ns AS proxy,

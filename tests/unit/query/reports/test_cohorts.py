@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from collector.query.reports.cohorts import (
     MIN_BASELINE,
     MIN_SELECTED,
+    MOST_TIMES,
     Feature,
     Observation,
     adjust,
@@ -148,6 +149,32 @@ def test_times_tell_where_the_difference_is() -> None:
     assert (first.share, second.share) == (1.0, 0.0)
     assert first.requests == 90
     assert first.p50_ns == 10 * MS
+
+
+def test_times_of_very_many_calls_are_those_that_differ_most() -> None:
+    """Operations with an id in every name cost no more than so many; what matters is among them."""
+    slow, rest = (
+        [
+            Observation(
+                f"{name}-{number}",
+                1.0,
+                took * MS,
+                frozenset(),
+                {
+                    ("phase", "app"): 5 * MS,
+                    ("call", "stock", "GET /stock"): took * MS,
+                    **{("call", "cart", f"{name} {number} {each}"): 1_000 for each in range(50)},
+                },
+            )
+            for number in range(60)
+        ]
+        for name, took in (("slow", 90), ("rest", 10))
+    )
+    found = find_times(slow, rest)
+    assert len(found) == MOST_TIMES
+    assert found[0].key == ("call", "stock", "GET /stock")
+    assert found[0].selected_ns - found[0].baseline_ns == 80 * MS
+    assert ("phase", "app") in {each.key for each in found}
 
 
 def test_q_values_are_those_of_benjamini_and_hochberg() -> None:

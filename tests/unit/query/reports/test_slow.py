@@ -75,6 +75,18 @@ def test_without_spans_the_gateways_words_are_compared() -> None:
     assert [each.feature.name for each in found.differences] == ["consumer"]
 
 
+def test_a_symptom_of_requests_without_spans_comes_after_a_cause() -> None:
+    """How a request ended says less than where it ran, whichever of the two is compared first."""
+    _, rest = slow_and_rest()
+    traced = [make_request(n, f"payments-{2 if n % 10 < 7 else n % 6}", 400) for n in range(100)]
+    fields = {**FIELDS, "error_reason": "Timeout"}
+    lost = [
+        make_request(500 + n, "", 400, is_joined=False, hops=[], fields=fields) for n in range(150)
+    ]
+    names = [each.feature.name for each in compare_cohorts([*traced, *lost], rest).differences]
+    assert names.index("pod") < names.index("error reason")
+
+
 def test_a_side_without_spans_is_not_called_absent() -> None:
     """When nothing of one side is traced, nobody says that its requests skipped the services."""
     slow, rest = slow_and_rest()
