@@ -84,6 +84,7 @@ def test_jaegers_go_types_read_names_calls_and_searches(answers: Any) -> None:
     assert calls["orders", "payments"] == told
     assert answers["found"] == {TRACE: len(FAILED.spans) + 1}
     assert answers["otlp_spans"] == len(FAILED.spans) + 1
+    assert answers["tempo_spans"] == len(FAILED.spans) + 1
 
 
 @pytest.mark.timeout(900)

@@ -40,6 +40,7 @@ from collector.api.responses import (
 from collector.api.rest import openapi
 from collector.api.rest.changes import build_change_routes
 from collector.api.rest.tail import Tails
+from collector.api.tempo.routes import build_tempo_routes
 from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
 from collector.config import ApiSettings, is_loopback
@@ -112,6 +113,7 @@ def build_api(
     app.include_router(build_change_routes(questions, workers))
     app.include_router(build_v3_routes(questions, workers, lists))
     app.include_router(build_jaeger_routes(questions, workers, lists))
+    app.include_router(build_tempo_routes(questions, workers, lists))
     app.include_router(build_page_routes(questions, workers, settings.doors))
     pages.add_pages(app)
     app.router.routes.append(Route("/mcp", assistants, include_in_schema=False))

@@ -172,8 +172,13 @@ def _render_pairs(pairs: Iterable[KeyValue]) -> list[Document]:
     return [{"key": pair.key, "value": render_value(pair.value)} for pair in pairs]
 
 
+def value_document(value: Value) -> Document:
+    """Return a value as OTLP's JSON writes it."""
+    return render_value(_pair("", value).value)
+
+
 def render_value(value: AnyValue) -> Document:
-    """Return one value as OTLP's JSON writes it."""
+    """Return a message's value as OTLP's JSON writes it."""
     kind = value.WhichOneof("value")
     if kind == "bool_value":
         return {"boolValue": value.bool_value}

@@ -51,13 +51,17 @@ class Traces:
 
     def find(self, search: TraceSearch) -> list[Stitched]:
         """Return the newest traces that fit, at most `limit`."""
-        found = (each for each in self.newest(self._filter(search)) if _fits(each, search))
+        found = (each for each in self.look_through(search) if _fits(each, search))
         return list(islice(found, search.limit))
 
-    def newest(self, wanted: RequestFilter) -> Iterator[Stitched]:
-        """Yield the newest traces of requests that fit, each once, as far as they are looked at."""
+    def look_through(self, search: TraceSearch) -> Iterator[Stitched]:
+        """
+        Yield what may fit, the newest first, each trace once; there is an end after 2,000 requests.
+
+        Only what the store knows has been compared: the range, the service, the shortest duration.
+        """
         seen: set[str] = set()
-        for _, timeline, spans in self._timelines(wanted):
+        for _, timeline, spans in self._timelines(self._filter(search)):
             if timeline is not None and timeline.id not in seen:
                 seen.add(timeline.id)
                 yield Stitched(timeline=timeline, spans=tuple(spans))

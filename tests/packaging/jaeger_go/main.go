@@ -101,17 +101,32 @@ func show(each model.Span) span {
 	}
 }
 
-func readOtlp(in asked) int {
-	request, err := http.NewRequest("GET", in.Http+"/api/v3/traces/"+in.TraceID, nil)
+func get(in asked, path string, accept string) []byte {
+	request, err := http.NewRequest("GET", in.Http+path, nil)
 	check(err)
 	request.Header.Set("Authorization", "Bearer "+in.Token)
+	request.Header.Set("Accept", accept)
 	answer, err := http.DefaultClient.Do(request)
 	check(err)
 	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	check(err)
+	return body
+}
+
+// As Grafana's Tempo data source reads a trace.
+func readTempo(in asked) int {
+	body := get(in, "/tempo/api/traces/"+in.TraceID, "application/protobuf")
+	traces, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(body)
+	check(err)
+	return traces.SpanCount()
+}
+
+func readOtlp(in asked) int {
 	var wrapped struct {
 		Result json.RawMessage `json:"result"`
 	}
-	check(json.NewDecoder(answer.Body).Decode(&wrapped))
+	check(json.Unmarshal(get(in, "/api/v3/traces/"+in.TraceID, "application/json"), &wrapped))
 	traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(wrapped.Result)
 	check(err)
 	return traces.SpanCount()
@@ -174,5 +189,6 @@ func main() {
 	}
 	out["found"] = found
 	out["otlp_spans"] = readOtlp(in)
+	out["tempo_spans"] = readTempo(in)
 	check(json.NewEncoder(os.Stdout).Encode(out))
 }
