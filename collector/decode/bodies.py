@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from collector.decode.fields import describe
+from collector.decode.unescaped import load_unescaped
 from collector.errors import Undecodable
 from collector.model import RecordError
 
@@ -159,6 +160,8 @@ def _split_line(line: str, index: int) -> Iterable[Any]:
     try:
         return (orjson.loads(line),)
     except orjson.JSONDecodeError as exc:
+        if (meant := load_unescaped(line)) is not None:
+            return (meant,)
         if "}" not in line[:-1]:
             return (RecordError(index=index, reason=f"no JSON: {exc}"),)
     return _split_back_to_back(line, index)

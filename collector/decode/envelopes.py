@@ -29,6 +29,7 @@ import orjson
 
 from collector.decode.bodies import split_body
 from collector.decode.fields import Row, is_missing
+from collector.decode.unescaped import load_unescaped
 from collector.errors import TooLarge, Undecodable
 from collector.model import RecordError
 
@@ -43,6 +44,7 @@ _GZIP = b"\x1f\x8b"
 _MOST_PIECES = 256
 _MOST_PENDING = 1024
 _LONGEST_HEADER = 512
+_LONGEST_MESSAGE = 65_536
 _MOST_HEADERS = 9
 
 # Members that hold a list of entries, whatever else stands beside them.
@@ -169,6 +171,8 @@ class Unwrapper:
         if self._is_row(row):
             yield Opened(row, instance)
             return
+        if _is_action(row):
+            return
         if _KNOWN.isdisjoint(row):
             found = self._search(row, depth)
             if found is None:
@@ -177,6 +181,7 @@ class Unwrapper:
                 yield from self.open(found, instance, depth + 1)
             return
         instance = _pod_of(row) or instance
+        row = _with_text(row)
         if _is_delivery(row):
             yield from self._open_delivery(row, instance, depth)
             return
@@ -363,6 +368,8 @@ def _parse(text: str) -> Any:
     if start < 0 or text[-1:] != "}":
         return None
     value = _parse_json(text[start:])
+    if value is None and start == 0:
+        value = load_unescaped(text)
     return value if value.__class__ is dict else None
 
 
@@ -445,7 +452,8 @@ def _open_otlp(resources: Sequence[Any]) -> Iterator[Any]:
         pod = _pod_of(_otlp_value({"kvlistValue": {"values": attributes}}))
         for scope in _objects(resource.get("scopeLogs")):
             for log in _objects(scope.get("logRecords")):
-                yield {"body": _otlp_value(log.get("body")), "pod": pod}
+                about = _otlp_value({"kvlistValue": {"values": log.get("attributes")}})
+                yield {"body": _otlp_value(log.get("body")), "attributes": about, "pod": pod}
 
 
 def _otlp_value(value: Any) -> Any:
@@ -482,6 +490,25 @@ _SPECIAL: Mapping[str, Callable[[Sequence[Any]], Iterable[Any]]] = {
 _KNOWN = frozenset((*_PAYLOADS, *_LISTS, *_SPECIAL, *_PODS, "awslogs", "messageType", "kubernetes"))
 
 
+def _is_action(row: Row) -> bool:
+    """Tell whether *row* only says what Elasticsearch is to do with the next one."""
+    if len(row) != 1:
+        return False
+    about = row.get("index", row.get("create"))
+    return about.__class__ is dict and all(name[:1] == "_" for name in about)
+
+
+def _with_text(row: Row) -> Row:
+    """Return *row* with its message as text: journald exports one that has escapes as numbers."""
+    message = row.get("MESSAGE")
+    if message.__class__ is not list or len(message) > _LONGEST_MESSAGE:
+        return row
+    try:
+        return {**row, "MESSAGE": bytes(message).decode(errors="replace")}
+    except (TypeError, ValueError):
+        return row
+
+
 def _is_delivery(row: Row) -> bool:
     if isinstance(row.get("awslogs"), dict):
         return True
@@ -493,10 +520,18 @@ def without_tags(entries: Sequence[Any]) -> Sequence[Any]:
     """Return *entries* without what stands beside the record in Fluentd's `[tag, time, record]`."""
     if entries.__class__ is not list or not 2 <= len(entries) <= 4:
         return entries
+    if entries[0].__class__ is str and entries[1].__class__ is list:
+        # [tag, [[time, record], …]]
+        return entries[1] if all(each.__class__ is list for each in entries[1]) else entries
     time = entries[1] if entries[0].__class__ is str else entries[0]
     if time.__class__ in (int, float) and time > _LEAST_TIME:
         return [each for each in entries if each.__class__ is dict][:1] or entries
     return entries
+
+
+def may_hold_entries(row: Row) -> bool:
+    """Tell whether one of the members of *row* may hold an entry."""
+    return not _RANKS.keys().isdisjoint(row)
 
 
 def _payload_of(row: Row) -> Any:

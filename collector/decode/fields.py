@@ -32,6 +32,20 @@ _SHOWN_CHARACTERS = 60
 _STATUSES = {str(status): status for status in range(1000)}
 _ONLY_TEXT = frozenset({str})
 
+# Go writes `1m2.5s`, templates of users `12ms` and `0.012 s`.
+_OWN_UNIT = re.compile(r"(\d{1,15}(?:\.\d{1,12})?) ?(ns|us|µs|μs|ms|s|m|h)")
+_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": NS_PER_MS,
+    "s": NS_PER_S,
+    "m": 60 * NS_PER_S,
+    "h": 3600 * NS_PER_S,
+}
+_LONGEST_DURATION = 64
+
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -144,7 +158,7 @@ def read_float(row: Row, *names: str, within: str = "") -> float | None:
 
 def read_ns_from_ms(row: Row, *names: str, within: str = "") -> int | None:
     """
-    Return a duration that the product writes in milliseconds.
+    Return a duration that the product writes in milliseconds, or with a unit of its own (`1.2s`).
 
     Returns:
         Nanoseconds; `None` when missing or negative (Kong writes -1 for "did not happen"). What
@@ -406,6 +420,8 @@ def _read_duration(row: Row, names: Sequence[str], within: str, unit_ns: int) ->
         if type(value) is str and value.isdecimal() and len(value) < 9 and value.isascii():
             return int(value) * unit_ns
         if type(value) is not int and type(value) is not float:
+            if (measured := _with_own_unit(value)) is not None:
+                return min(measured, _MAX_INT)
             value = _as_number(value, within + name)
         if value < 0:
             return None
@@ -413,6 +429,16 @@ def _read_duration(row: Row, names: Sequence[str], within: str, unit_ns: int) ->
             return _MAX_INT
         return round(value * unit_ns)
     return None
+
+
+def _with_own_unit(value: object) -> int | None:
+    """Return what a text with its unit stands for, `None` for any other."""
+    if not isinstance(value, str) or len(value) > _LONGEST_DURATION or value[-1:] not in "smh":
+        return None
+    parts = _OWN_UNIT.findall(value)
+    if "".join(map("".join, parts)) != value.replace(" ", ""):
+        return None
+    return sum(round(float(number) * _UNITS_NS[unit]) for number, unit in parts)
 
 
 def _from_json_text(text: str, name: str) -> object:

@@ -23,7 +23,10 @@ _LINES = re.compile(
     rf"{_LEVEL}\s"
     rf"|\[?{_LEVEL}\]?:?\s"
     r"|(?:[^\s=]{1,40}=(?:\"[^\"]{0,80}\"|[^\s\"]{0,80}) ){0,4}level="
-    r"|\s*at [\w.$<>/]{1,200}\(|Caused by: |\.\.\. \d{1,5} (?:more|common frames)",
+    r"|\s*at [\w.$<>/]{1,200}\(|Caused by: |\.\.\. \d{1,5} (?:more|common frames)"
+    r"|(?:Exception in thread |[a-z]\w{0,40}(?:\.[\w$]{1,80}){1,20}(?:Exception|Error)(?::|$))"
+    # the banner that Spring Boot begins with
+    r"|:: Spring Boot ::|[ _.|/\\'()=,`:]{6,80}$",
     re.ASCII | re.IGNORECASE,
 )
 # an access log of pairs has a level as well

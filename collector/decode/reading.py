@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collector.decode.bodies import split_body
-from collector.decode.envelopes import Unwrapper, without_tags
+from collector.decode.bodies import Bodies, split_body
+from collector.decode.envelopes import Unwrapper, may_hold_entries, without_tags
 from collector.decode.fields import FieldError, NotARequest, Row, describe
+from collector.decode.pairs import parse_logfmt, parse_ltsv
 from collector.decode.probes import is_probe
 from collector.decode.program_logs import is_program_line, is_program_row
+from collector.decode.tables import split_table
 from collector.errors import Undecodable
 from collector.model import Decoded, GatewayRecord, RecordError
 
@@ -24,6 +26,8 @@ from collector.model import Decoded, GatewayRecord, RecordError
 _MAX_ENTRIES = 100_000
 _REPLACEMENT = "\ufffd"
 _MOST_KEPT = 20
+# a sentence may have an equals sign
+_LEAST_PAIRS = 3
 _PROGRAM = "a log line of the program itself, no request"
 
 
@@ -90,8 +94,8 @@ class Reading:
             elif entry.__class__ is RecordError:
                 self.rejected.append(RecordError(index, entry.reason, entry.field, entry.code))
                 return
-            elif entry.__class__ is str and self.reader.read_line is not None:
-                record = self.reader.read_line(entry)
+            elif entry.__class__ is str:
+                record = self._read_text(entry)
             else:
                 raise FieldError("", f"expected an object, got {describe(entry)}")
         except NotARequest as exc:
@@ -112,6 +116,17 @@ class Reading:
         record.is_probe = is_probe(record)
         self.records.append(record)
 
+    def _read_text(self, line: str) -> GatewayRecord:
+        """Read a line in the product's own text format, else one of names and values."""
+        reader = self.reader
+        if reader.read_line is None or not reader.is_line(line):
+            pairs = parse_ltsv(line) or parse_logfmt(line)
+            if len(pairs) >= _LEAST_PAIRS and reader.is_row(pairs) and not is_program_line(line):
+                return reader.read_row(pairs)
+        if reader.read_line is None:
+            raise FieldError("", f"expected an object, got {describe(line)}")
+        return reader.read_line(line)
+
     def _is_of_a_program(self, entry: Any) -> bool:
         if entry.__class__ is dict:
             return not self.reader.is_row(entry) and is_program_row(entry)
@@ -131,9 +146,10 @@ def read_body(reader: Reader, body: bytes) -> Reading:
         Undecodable: nothing in the body can be read. Never retried.
         TooLarge: what is compressed inside is too large. Never retried.
     """
-    bodies = split_body(body)
     unwrapper = Unwrapper(reader.is_row, reader.is_line, is_program_row)
     reading = Reading(reader)
+    rows = split_table(body, lambda row: reader.is_row(row) or may_hold_entries(row))
+    bodies = split_body(body) if rows is None else Bodies(rows)
     for entry in without_tags(bodies.entries):
         if entry.__class__ is dict and reader.is_row(entry):  # nearly always
             reading.take(entry)

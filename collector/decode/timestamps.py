@@ -1,7 +1,8 @@
 """
 Moments in every notation that gateways use.
 
-Source: RFC 3339; the common log format of Apache httpd and HAProxy; Go's `log`, gin; Unix time.
+Source: RFC 3339; the common log format of Apache httpd and HAProxy; Go's `log`, gin; .NET's
+invariant culture and Azure's portal; Envoy's START_TIME; Unix time.
 """
 
 import re
@@ -22,8 +23,15 @@ _SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)", re.ASCII
 _REST = re.compile(r"(?:[.,](\d{1,12}))?\s?(Z|z|UTC|[+-]\d\d:?\d\d)?", re.ASCII)
 _CLF = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d)(\.\d+)?(?: ([+-]\d{4}))?", re.ASCII)
 _SLASHED = re.compile(
-    r"(\d{4})/(\d\d)/(\d\d)(?: - |[ T])(\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|[+-]\d\d:?\d\d)?)",
+    r"(\d{4})/(\d\d)/(\d\d)(?: - |[ T])(\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|[+-]\d\d:?\d\d)?)"
+    # Envoy's documented example writes the zone, or the Unix time, once more behind it
+    r"(?: (?:[+-]\d{4}|\d{10}))?",
     re.ASCII,
+)
+_AMERICAN = re.compile(
+    r"(\d{1,2})/(\d{1,2})/(\d{4}),? (\d{1,2}):(\d\d):(\d\d)([.,]\d{1,9})?"
+    r"(?: ?([AP])M)?(?: ?(Z|UTC|[+-]\d\d:?\d\d))?",
+    re.ASCII | re.IGNORECASE,
 )
 _MONTHS = {
     name: f"{number:02}"
@@ -57,8 +65,9 @@ def parse_timestamp(value: object) -> Timestamp:
 
     RFC 3339 with any number of digits, T or blank, with or without zone (UTC then); the common log
     format (`10/Jul/2024:12:00:00 +0000`), also without its zone; Go's log (`2024/07/10 12:00:00`)
-    and gin's with a dash between; Unix time in s, ms, µs or ns, told apart by size, as a number or
-    as text.
+    and gin's with a dash between; .NET's and the Azure portal's (`7/10/2024, 3:04:05.678 PM`), the
+    month first unless it cannot be one; Unix time in s, ms, µs or ns, told apart by size, as a
+    number or as text.
 
     Raises:
         ValueError: it is none of these, or not between 1970 and 2262.
@@ -80,6 +89,8 @@ def parse_timestamp(value: object) -> Timestamp:
             return _parse_rfc3339("{}-{}-{}T{}".format(*match.groups()))
         if _NUMBER.fullmatch(value):
             return _parse_epoch(float(value) if "." in value else int(value))
+        if match := _AMERICAN.fullmatch(value):
+            return _parse_american(*match.groups())
     elif type(value) is int or type(value) is float:
         return _parse_epoch(value)
     raise ValueError(_NOT_A_TIME)
@@ -96,6 +107,32 @@ def _parse_fraction(text: str, second_ns: int) -> Timestamp:
         if step_ns is not None:
             return _new(Timestamp, (second_ns + int(digits) * step_ns, step_ns))
     return _parse_rfc3339(text)
+
+
+def is_american_time(text: str) -> bool:
+    """Tell whether *text* is a moment as .NET's invariant culture writes it."""
+    return _AMERICAN.fullmatch(text) is not None
+
+
+def _parse_american(
+    first: str,
+    second: str,
+    year: str,
+    hour: str,
+    minute: str,
+    seconds: str,
+    fraction: str | None,
+    half: str | None,
+    zone: str | None,
+) -> Timestamp:
+    # the invariant culture puts the month first; where that cannot be, it is the day
+    month, day = (second, first) if int(first) > 12 else (first, second)
+    if half:
+        if not 1 <= int(hour) <= 12:
+            raise ValueError(_NOT_A_TIME)
+        hour = str(int(hour) % 12 + (12 if half.upper() == "P" else 0))
+    date_text = f"{year}-{int(month):02}-{int(day):02}T{int(hour):02}:{minute}:{seconds}"
+    return _parse_rfc3339(f"{date_text}{fraction or ''}{(zone or '').upper()}")
 
 
 def _parse_rfc3339(text: str) -> Timestamp:

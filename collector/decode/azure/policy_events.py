@@ -17,6 +17,7 @@ from typing import Any
 
 from collector.decode.aliases import Aliases, flatten
 from collector.decode.fields import Row
+from collector.decode.timestamps import is_american_time
 
 FACTS = Aliases(
     {
@@ -89,11 +90,6 @@ _ADDRESS = re.compile(
     r"\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}", re.ASCII
 )
 _VERB = re.compile(r"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE", re.ASCII)
-_US_TIME = re.compile(
-    r"(\d{1,2})/(\d{1,2})/(\d{4}),? (\d{1,2}):(\d\d):(\d\d)(\.\d{1,7})?"
-    r"(?: ([AP])M)?(?: ?(Z|[+-]\d\d:\d\d))?",
-    re.ASCII | re.IGNORECASE,
-)
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
 _MESSAGE = re.compile(
     r"(?P<side>request|response):(?P<id>[\w-]{1,64})\r?\n"
@@ -114,21 +110,13 @@ def is_event(row: Row) -> bool:
 
 
 def lay(row: Row) -> dict[str, Any] | None:
-    """
-    Return the facts of a policy's object under the names of `FACTS`, or `None` if it is none.
-
-    A time is brought to a notation that is read everywhere: .NET writes `3/4/2026 5:06:07 PM`.
-    """
+    """Return the facts of a policy's object under the names of `FACTS`, `None` if it is none."""
     if not _OF_OTHERS.isdisjoint(row):
         return None
     flat = flatten(row) if dict in map(type, row.values()) else row
     if not _has_enough(FACTS.keys(flat)):
         return None
-    facts = {name: value for name, value in FACTS.lay(flat).items() if value is not None}
-    for name in ("startedat", "eventtime"):
-        if isinstance(facts.get(name), str):
-            facts[name] = read_time(facts[name])
-    return facts
+    return {name: value for name, value in FACTS.lay(flat).items() if value is not None}
 
 
 def _has_enough(keys: Mapping[str, tuple[str, ...]]) -> bool:
@@ -161,7 +149,6 @@ def parse_values(line: str) -> dict[str, Any] | None:
             words.append(value)
     if "requestid" not in facts or "eventtime" not in facts:
         return None
-    facts["eventtime"] = read_time(facts["eventtime"])
     if words and "service" not in facts:
         facts["service"] = words.pop(0)
     if words:
@@ -172,7 +159,7 @@ def parse_values(line: str) -> dict[str, Any] | None:
 def _name_of(value: str) -> str:
     if _GUID.fullmatch(value):
         return "requestid"
-    if _US_TIME.fullmatch(value) or _ISO_TIME.match(value):
+    if is_american_time(value) or _ISO_TIME.match(value):
         return "eventtime"
     if _ADDRESS.fullmatch(value):
         return "clientip"
@@ -202,17 +189,3 @@ def parse_message(text: str) -> dict[str, Any] | None:
     else:
         facts.update(method=match["method"], url=match["url"], host=headers.get("host", ""))
     return facts
-
-
-def read_time(text: str) -> str:
-    """Return a time as .NET writes it in RFC 3339, any other text as it is."""
-    match = _US_TIME.fullmatch(text.strip())
-    if match is None:
-        return text
-    first, second, year, hour, minute, seconds, fraction, half, zone = match.groups()
-    # the invariant culture puts the month first; where that cannot be, it is the day
-    month, day = (second, first) if int(first) > 12 else (first, second)
-    if half:
-        hour = str(int(hour) % 12 + (12 if half.upper() == "P" else 0))
-    date = f"{year}-{int(month):02}-{int(day):02}"
-    return f"{date}T{int(hour):02}:{minute}:{seconds}{fraction or ''}{zone or 'Z'}"

@@ -55,14 +55,20 @@ _LONGEST_COLUMN = 200
 _MOST_COLUMNS = 500
 _MOST_LETTERS = 16_000
 _MOST_SHAPES = 256
+_OF_CONTAINERS = frozenset(("logmessage", "logentry", "logsource", "logentrysource"))
 _LOGGED_PARTS = ("headers", "errors", "tracerecords")
 
 
 class _Shape(NamedTuple):
-    """What the column names of a row tell, worked out once for all rows that have the same."""
+    """
+    What the column names of a row tell, worked out once for all rows that have the same.
+
+    `is_container`: it is a row of a container's log, whose line may be a record.
+    """
 
     names: tuple[str, ...]
     dynamic: frozenset[str]
+    is_container: bool
 
 
 _shapes: dict[tuple[str, ...], _Shape] = {}
@@ -87,6 +93,8 @@ def canonical_name(name: str) -> str:
 
 
 def _unify(name: str) -> str:
+    # the portal tells the zone in which it shows a column of times
+    name = name.removesuffix(" [UTC]")
     return _SUFFIX.sub("", name).replace("_", "").lower()
 
 
@@ -103,11 +111,21 @@ def rename(row: Row) -> FlatRow:
 
 
 def has_column(row: Row, names: frozenset[str]) -> bool:
-    """Tell whether *row*, or its `properties`, has one of *names* (canonical) in any spelling."""
-    if not names.isdisjoint(_shape_of(row).names):
-        return True
+    """
+    Tell whether *row*, or its `properties`, has one of *names* (canonical) in any spelling.
+
+    A container's log has none of its own: it is what is around a record.
+    """
+    shape = _shape_of(row)
+    if shape.is_container:
+        return False
     properties = row.get("properties")
-    return properties.__class__ is dict and not names.isdisjoint(_shape_of(properties).names)
+    if properties.__class__ is not dict:
+        return not names.isdisjoint(shape.names)
+    inner = _shape_of(properties)
+    return not inner.is_container and not (
+        names.isdisjoint(shape.names) and names.isdisjoint(inner.names)
+    )
 
 
 def _shape_of(row: Row) -> _Shape:
@@ -126,7 +144,7 @@ def _shape_of(row: Row) -> _Shape:
 def _shape(columns: tuple[str, ...]) -> _Shape:
     names = tuple(map(canonical_name, columns))
     dynamic = frozenset(column for column in columns if _is_dynamic(column))
-    return _Shape(names, dynamic)
+    return _Shape(names, dynamic, not _OF_CONTAINERS.isdisjoint(names))
 
 
 def flatten(row: Row) -> FlatRow:

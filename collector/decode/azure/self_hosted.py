@@ -19,8 +19,9 @@ _HEAD = re.compile(
     r"\[(?P<name>[\w.-]{1,80})\]",
     re.ASCII | re.IGNORECASE,
 )
-_NAME = re.compile(r"(?:^|[,\s])(?P<name>[A-Za-z]\w{0,60})(?::\s?|=)", re.ASCII)
-_BARE = re.compile(r"[^,]*")
+_NAME = re.compile(r"(?:^|[,\s])(?P<name>[A-Za-z]\w{0,60})(?P<sign>:\s?|=)", re.ASCII)
+# Values behind a colon have commas between them, those behind an equals sign blanks as well.
+_BARE = {True: re.compile(r"[^,\s]*"), False: re.compile(r"[^,]*")}
 _LOG = "GatewayLogs"
 _SIGN = "isRequestSuccess"
 _LONGEST_LINE = 262_144
@@ -48,12 +49,12 @@ def parse_line(line: str) -> dict[str, Any]:
     at = head.end() if head is not None else 0
     found: dict[str, Any] = {}
     while name := _NAME.search(text, at):
-        value, at = _read_value(text, name.end())
+        value, at = _read_value(text, name.end(), _BARE[name["sign"] == "="])
         found[name["name"]] = value
     return found
 
 
-def _read_value(text: str, at: int) -> tuple[Any, int]:
+def _read_value(text: str, at: int, pattern: re.Pattern[str]) -> tuple[Any, int]:
     if text[at : at + 1] in ('"', "{", "["):
         try:
             value, end = _decoder.raw_decode(text, at)
@@ -61,7 +62,7 @@ def _read_value(text: str, at: int) -> tuple[Any, int]:
             pass
         else:
             return _without_quotes(value), end
-    bare = _BARE.match(text, at)
+    bare = pattern.match(text, at)
     assert bare is not None
     return {"true": True, "false": False}.get(bare[0].strip(), bare[0].strip()), bare.end()
 

@@ -303,13 +303,11 @@ def _read_ids(record: GatewayRecord, row: Row, original: Row, request_id: str) -
 
 
 def _seconds(row: Row, name: str) -> int | None:
-    """Return a time in seconds, also "0.012 s", and the sum where there is one for each try."""
+    """Return a time in seconds, and the sum where there is one for each try."""
     value = row.get(name)
     if value.__class__ is not str:
         return read_ns_from_s(row, name)
-    tries_ns = [
-        read_ns_from_s({name: each.removesuffix("s").strip()}, name) for each in _values(row, name)
-    ]
+    tries_ns = [read_ns_from_s({name: each}, name) for each in _values(row, name)]
     known = [each for each in tries_ns if each is not None]
     return sum(known) if known else None
 

@@ -13,12 +13,14 @@ last byte handed to the socket, so it holds the client's receiving. There is no 
 import re
 from typing import Any
 
+from collector.decode.aliases import flatten
 from collector.decode.context import read_context
 from collector.decode.fields import (
     FieldError,
     Row,
     derive_record_id,
     describe,
+    is_missing,
     read_int,
     read_ns_from_ms,
     read_status,
@@ -47,26 +49,35 @@ _LINE = re.compile(
     r'(?:^|(?<=\s))(?P<remote>\S{1,128}) - (?P<user>\S{1,128}) \[(?P<time>[^\]"]{1,64})\] '
     r'"(?P<method>[A-Z]{1,16}) (?P<uri>[^" ]*) (?P<protocol>[^" ]{1,16})" '
     r"(?P<status>\d{3}) (?P<bytes>\d+|-)(?: (?P<port>\d{1,5})(?= \d+ ms))?"
-    r" (?P<duration>\d+)(?: ms)?(?: (?P<traceparent>[^\s\"]{1,64}))?(?: \"[^\"]*\"){0,4}$",
+    r" (?P<duration>\d+)(?: ms)?(?P<more>(?: [^\s\"]{1,128}| \"[^\"]*\"){0,8})$",
     re.ASCII,
 )
 # Spring Boot's `[app,trace,span]`, `[trace-span]` of Boot 3.2 on, Sleuth's with `,true`; a layout
-# of one's own with `traceId=… spanId=…`.
+# of one's own with `traceId=… spanId=…`. Only behind its name a trace stands alone.
 _CORRELATION = re.compile(
-    r"(?:[\[,\s]|trace_?id[=:]\s?)(?P<trace>[0-9a-f]{32}|[0-9a-f]{16})"
-    r"(?:[,-]\s?|,?\s{1,3}span_?id[=:]\s?)(?P<span>[0-9a-f]{16})(?=[\],\s])",
+    r"(?:[\[,\s]|(?P<name>trace(?:_?id)?[=:]\s?))(?P<trace>[0-9a-f]{32}|[0-9a-f]{16})"
+    r"(?(name)(?:(?:[,-]\s?|[,;]?\s{0,3}span(?:_?id)?[=:]\s?)(?P<span>[0-9a-f]{16}))?"
+    r"|[,-]\s?(?P<next>[0-9a-f]{16}))(?=[\],;\s]|$)",
     re.ASCII | re.IGNORECASE,
 )
+_TRACEPARENT = re.compile(r"(?<![\w-])00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?![\w-])", re.ASCII)
+_QUOTED = re.compile(r'"([^"]*)"')
 # What structured logging writes around a message.
 _MARKS = frozenset(
-    ("logger_name", "logger", "log.logger", "loggerName", "traceId", "mdc", "_logger_name")
+    (
+        *("logger_name", "logger", "log.logger", "loggerName", "traceId", "mdc"),
+        *("_logger_name", "_log_logger"),
+    )
 )
 _LONGEST_LINE = 32_768
 
 
 def _is_row(row: Row) -> bool:
     message = _message(row)
-    return isinstance(message, str) and not _MARKS.isdisjoint(row) and _is_line(message)
+    if not isinstance(message, str) or not _is_line(message):
+        return False
+    log = row.get("log")  # Elastic's schema, nested
+    return not _MARKS.isdisjoint(row) or (log.__class__ is dict and "logger" in log)
 
 
 def _message(row: Row) -> Any:
@@ -87,10 +98,12 @@ def _read(row: Row) -> GatewayRecord:
         raise FieldError("message", reason)
     record = _read_line(message)
     record.instance = read_text(row, "host", "hostname")
-    mdc = row.get("mdc") or row.get("contextMap")
     context = read_context(row)
-    if not context.trace_id and isinstance(mdc, dict):
-        context = read_context(mdc)
+    for name in ("mdc", "contextMap"):
+        if not context.trace_id and isinstance(row.get(name), dict):
+            context = read_context(row[name])
+    if not context.trace_id:
+        context = read_context(flatten(row))
     if context.trace_id:
         record.trace_id = context.trace_id
         record.trace_id_source = context.source
@@ -122,26 +135,34 @@ def _read_line(line: str) -> GatewayRecord:
         user=read_text(row, "user"),
         client_address=row["remote"],
         response_bytes=read_int(row, "bytes"),
-        attributes={"url.query": target.query} if target.query else {},
+        attributes=_attributes(target.query, row["more"]),
         raw=raw,
     )
     settle(record)
-    _read_trace(record, row["traceparent"] or "", line[: match.start()])
+    _read_trace(record, row["more"], line[: match.start()])
     record.quality = check(record, PROFILE, start_resolution_ns=start.resolution_ns)
     return record
 
 
-def _read_trace(record: GatewayRecord, header: str, before: str) -> None:
-    """Take the trace from a logged header, else from the logger's layout before the line."""
-    if context := parse_traceparent(header):
+def _attributes(query: str, more: str) -> dict[str, str]:
+    attributes = {"url.query": query} if query else {}
+    # behind the referrer, if a layout has both
+    agents = [each for each in _QUOTED.findall(more)[:2] if not is_missing(each)]
+    return attributes | ({"user_agent.original": agents[-1]} if agents else {})
+
+
+def _read_trace(record: GatewayRecord, after: str, before: str) -> None:
+    """Take the trace from a logged header, else from what a layout has around the line."""
+    header = _TRACEPARENT.search(after)
+    if header and (context := parse_traceparent(header[0])):
         record.trace_id = context.trace_id
         record.trace_id_source = "traceparent"
         record.outgoing_span_id = context.span_id
         record.is_sampled = context.is_sampled
-    elif found := _CORRELATION.search(before):
+    elif found := _CORRELATION.search(before) or _CORRELATION.search(after):
         record.trace_id = normalise_trace_id(found["trace"])
         record.trace_id_source = "log layout" if record.trace_id else ""
-        record.outgoing_span_id = normalise_span_id(found["span"])
+        record.outgoing_span_id = normalise_span_id(found["span"] or found["next"] or "")
 
 
 ADAPTER = Adapter(

@@ -35,10 +35,10 @@ from collector.decode.fields import (
     read_timestamp,
     write_raw,
 )
-from collector.decode.mapped.logfmt import parse_logfmt
 from collector.decode.mapped.mapping import NUMBERS, TEXTS, UNITS_NS, GatewayMapping, Measure
 from collector.decode.mapped.places import Place, first_value
 from collector.decode.outcome import CLIENT_CLOSED, note_grpc, settle
+from collector.decode.pairs import parse_logfmt
 from collector.decode.quality import STREAMING, Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import is_event_stream, kind_of, split_target
@@ -54,8 +54,6 @@ _PROFILE = Profile(
 _PROFILE_OF_STARTS = replace(_PROFILE, stamped="start")
 # Syslog's, and Tyk's: which year it was only the arrival tells.
 _WITHOUT_YEAR = re.compile(r"[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d", re.ASCII)
-_OWN_UNIT = re.compile(r"(\d{1,15}(?:\.\d{1,12})?)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_LONG_UNITS_NS = {"µs": 1_000, "μs": 1_000, "m": 60 * 10**9, "h": 3600 * 10**9}
 _TRIES = re.compile(r", | : |,")
 _CACHE = {"hit": "hit", "stale": "hit", "true": "hit", "miss": "miss", "expired": "miss"}
 _CACHE["false"] = "miss"
@@ -226,22 +224,12 @@ def _read_ns(place: Place, row: Row, unit_ns: int) -> int | None:
     if value.__class__ is not str:
         return read_duration_ns({place.text: value}, place.text, unit_ns=unit_ns)
     tries = [
-        _read_text_ns(place.text, each.strip(), unit_ns)
+        read_duration_ns({place.text: each.strip()}, place.text, unit_ns=unit_ns)
         for each in _TRIES.split(value)
         if not is_missing(each.strip())
     ]
     known = [each for each in tries if each is not None]
     return sum(known) if known else None
-
-
-def _read_text_ns(name: str, text: str, unit_ns: int) -> int | None:
-    """Read a number, or what Go writes of a duration: `1m2.5s`."""
-    text = text.replace(" ", "")
-    parts = _OWN_UNIT.findall(text)
-    if parts and "".join(map("".join, parts)) == text:
-        units = UNITS_NS | _LONG_UNITS_NS
-        return sum(round(float(number) * units[unit]) for number, unit in parts)
-    return read_duration_ns({name: text}, name, unit_ns=unit_ns)
 
 
 def _whole(facts: Row, name: str) -> Row:

@@ -139,6 +139,31 @@ def test_seconds_become_nanoseconds_without_noise() -> None:
     assert read_ns_from_s({"a": "0.001"}, "a") == 1_000_000
 
 
+@pytest.mark.parametrize(
+    ("written", "ns"),
+    [
+        ("12ms", 12_000_000),
+        ("0.012 s", 12_000_000),
+        ("250us", 250_000),
+        ("250 µs", 250_000),
+        ("7ns", 7),
+        ("1m2.5s", 62_500_000_000),
+        ("1h", 3_600_000_000_000),
+        ("999999999999999h", 2**63 - 1),
+    ],
+)
+def test_a_unit_that_is_written_wins_over_the_products(written: str, ns: int) -> None:
+    """Whatever the unit of the field is otherwise, seconds or milliseconds."""
+    assert read_ns_from_ms({"a": written}, "a") == read_ns_from_s({"a": written}, "a") == ns
+
+
+@pytest.mark.parametrize("written", ["ms", "1.5x s", "1 2ms", "-1ms", "1,5ms", "s1s"])
+def test_text_with_a_unit_and_more_is_no_duration(written: str) -> None:
+    """It is refused with the field's name, as any other text."""
+    with pytest.raises(FieldError, match="a: expected a number"):
+        read_ns_from_ms({"a": written}, "a")
+
+
 @given(st.floats(-10, 1e11))
 def test_seconds_are_the_same_as_number_and_as_text(seconds: float) -> None:
     """The short way of numbers gives what text gives, the limits included."""

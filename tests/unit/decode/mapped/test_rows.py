@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.decode.fields import FieldError
-from collector.decode.mapped.logfmt import parse_logfmt
 from collector.decode.mapped.mapping import parse_mappings
 from collector.decode.mapped.rows import make_reader
+from collector.decode.pairs import parse_logfmt
 from collector.decode.reading import Reader, read_body
 from collector.model import GatewayRecord, Id
 

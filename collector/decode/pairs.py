@@ -1,7 +1,7 @@
 """
-Lines of `name=value name="a value"`, as Go's loggers, Traefik, Tyk and many others write them.
+Lines of names and values: `name=value name="a value"`, and `name:value` with tabs between (LTSV).
 
-Source: go-logfmt's README (grammar); values in quotation marks have the escapes of JSON.
+Source: go-logfmt's README (grammar); values in quotation marks have the escapes of JSON; ltsv.org.
 """
 
 import json
@@ -13,6 +13,21 @@ _PAIR = re.compile(
 _TIME = re.compile(
     r"(?:^|[\s\[])(\d{4}-\d\d-\d\d[T ][\d:.,]{8,18}(?:Z|[+-]\d\d:?\d\d)?)(?=\]?(?:\s|$))", re.A
 )
+_LABELLED = re.compile(r"(?P<name>[\w.@-]{1,100}):(?P<value>.*)", re.ASCII | re.DOTALL)
+_LEAST_LABELLED = 3
+# What ltsv.org calls otherwise than everybody else: `host` is the client there.
+_LABELS = {
+    "host": "remote_addr",
+    "vhost": "host",
+    "req": "request",
+    "size": "bytes_sent",
+    "reqsize": "request_length",
+    "ua": "user_agent",
+    "forwardedfor": "x_forwarded_for",
+    "reqtime": "request_time",
+    "taken_sec": "request_time",
+    "apptime": "upstream_response_time",
+}
 _LONGEST_LINE = 65_536
 _MOST_PAIRS = 256
 
@@ -36,6 +51,16 @@ def parse_logfmt(line: str) -> dict[str, str]:
         if len(found) == _MOST_PAIRS:
             break
     return found
+
+
+def parse_ltsv(line: str) -> dict[str, str]:
+    """Return the names and values between the tabs of *line*; {} when one of them has no name."""
+    if line.count("\t") < _LEAST_LABELLED - 1 or len(line) > _LONGEST_LINE:
+        return {}
+    matches = [_LABELLED.fullmatch(part) for part in line.split("\t", _MOST_PAIRS) if part]
+    if not all(matches):
+        return {}
+    return {_LABELS.get(each["name"], each["name"]): each["value"] for each in matches if each}
 
 
 def _unescaped(text: str) -> str:

@@ -1,0 +1,22 @@
+"""Lines of names and values: LTSV; logfmt's own tests are with the mappings that use it."""
+
+import pytest
+
+from collector.decode.pairs import parse_ltsv
+
+
+def test_labels_between_tabs_are_read() -> None:
+    """Values keep their colons, and labels of the convention get the names that all others use."""
+    line = "time:03/Feb/2026:10:20:30 +0000\thost:198.51.100.7\tvhost:bloom.example\treqtime:0.1"
+    assert parse_ltsv(line) == {
+        "time": "03/Feb/2026:10:20:30 +0000",
+        "remote_addr": "198.51.100.7",
+        "host": "bloom.example",
+        "request_time": "0.1",
+    }
+
+
+@pytest.mark.parametrize("line", ["", "a:1\tb:2", "a:1\tb\tc:3", "no tabs: at all", "\t\t\t x"])
+def test_other_lines_are_none(line: str) -> None:
+    """Less than three labels, or a part without one, is not LTSV."""
+    assert parse_ltsv(line) == {}
