@@ -1,21 +1,16 @@
 """
 What the web application firewall of an Azure gateway logs about a request: one row a rule.
 
-A row adds to the request with the same transaction or tracking id. A rule that blocked is why the
-request ended; one that only matched is noted beside it.
+A row adds to the request with the same transaction or tracking id.
 
 Source: azure-monitor-docs reference/tables/agwfirewalllogs.md and agcfirewalllogs.md; azure-docs
 web-application-firewall, "Resource logs" (actions and anomaly scoring).
 """
 
-from collector.attributes import WAF_RULE
 from collector.decode.azure.rows import FlatRow, raw_text, require_start, resource_name
 from collector.decode.fields import NotARequest, read_text
+from collector.decode.waf import WAF_LOG, note_rules
 from collector.model import GatewayRecord, Id
-
-WAF_LOG = "waf-log"
-
-_BLOCKED = frozenset({"block", "blocked", "deny", "denied"})
 
 
 def read_firewall_row(
@@ -43,12 +38,7 @@ def read_firewall_row(
         ids=(Id(id_kind, request_id),),
         host=read_text(flat, "hostname"),
         client_address=read_text(flat, "clientip"),
-        attributes={f"{WAF_RULE}{rule}": ": ".join(part for part in (action, message) if part)},
         raw=raw_text(flat),
     )
-    if action.lower() in _BLOCKED:
-        record.attempts = 0
-        record.error_source = "gateway"
-        record.error_reason = f"WAF rule {rule}"
-        record.error_message = message
+    note_rules(record, ((rule, action, message),))
     return record

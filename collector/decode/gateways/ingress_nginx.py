@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from collector.decode import combined_log
 from collector.decode.aliases import Aliases, flatten
 from collector.decode.context import find_ids, read_context
 from collector.decode.fields import (
@@ -43,15 +44,6 @@ PROFILE = Profile(
     is_body_upload_included=True,
 )
 
-# Every format begins like Apache's combined one. Old ones of ingress-nginx repeat the client's
-# address in brackets, for the proxy protocol or as `$the_real_ip`.
-_HEAD = re.compile(
-    r'(?P<remote_addr>[^\s"\[]{1,255}) - (?:\[(?P<the_real_ip>[^\]"]{0,255})\] - )?'
-    r'(?P<remote_user>[^"\[]{0,255}) \[(?P<time_local>[^\]"]{1,64})\] '
-    r'"(?P<request>[^"]*)" (?P<status>\d{3}) (?P<bytes_sent>\d+|-) '
-    r'"(?P<http_referer>[^"]*)" "(?P<http_user_agent>[^"]*)"',
-    re.ASCII,
-)
 _INGRESS = re.compile(
     r" (?P<request_length>\d+|-) (?P<request_time>[\d.]+) "
     r"\[(?P<proxy_upstream_name>[^\]]*)\](?: \[(?P<proxy_alternative_upstream_name>[^\]]*)\])? "
@@ -159,18 +151,19 @@ def _is_row(row: Row) -> bool:
 
 def _is_line(line: str) -> bool:
     return len(line) <= _LONGEST_LINE and (
-        _HEAD.match(line) is not None or _STREAM.match(line) is not None
+        combined_log.is_line(line) or _STREAM.match(line) is not None
     )
 
 
 def _read_line(line: str) -> GatewayRecord:
-    head = _HEAD.match(line) if len(line) <= _LONGEST_LINE else None
+    head = combined_log.parse_head(line)
     if head is None:
         if _STREAM.match(line):
             raise NotARequest("session", "a stream (TCP or UDP) session, no request")
         raise FieldError("", "expected JSON or a text format that begins like nginx's combined one")
-    row: dict[str, Any] = head.groupdict()
-    ingress = _INGRESS.fullmatch(line, head.end())
+    row: dict[str, Any]
+    row, more = head
+    ingress = _INGRESS.fullmatch(more)
     if ingress is not None:
         row.update(ingress.groupdict())
         # the lists hold blanks: closing them up leaves one word for each variable
@@ -180,7 +173,6 @@ def _read_line(line: str) -> GatewayRecord:
         row.update(zip(_UPSTREAM, words, strict=False))
         row.update(_read_more(" ".join(words[len(_UPSTREAM) :])))
     else:
-        more = line[head.end() :]
         if _CUT.match(more):
             raise FieldError("upstream_addr", "is missing: the line is cut off")
         row.update(_read_more(more))
@@ -223,9 +215,8 @@ def _build(row: dict[str, Any], raw: str, original: Row) -> GatewayRecord:
         raise FieldError("status", "is missing")
     end = require_timestamp(row, "msec")
     if request := read_text(row, "request"):
-        method, _, rest = request.partition(" ")
-        target_text, _, protocol = rest.rpartition(" ")
-        if rest:
+        method, target_text, protocol = combined_log.split_request(request)
+        if target_text or protocol:
             row = {"method": method, "uri": target_text, "protocol": protocol, **row}
     request_id = read_text(row, "request_id")
     target = split_target(read_text(row, "uri"))

@@ -1,7 +1,9 @@
 """
-Kong log entries, as http-log, file-log, tcp-log, udp-log and syslog write them.
+Kong log entries, as http-log, file-log, tcp-log, udp-log and syslog write them, and the lines of
+the nginx inside, which a container's output holds as well and which have no times but their own.
 
-Source: Kong 3.x log serializer (kong/pdk/log.lua); developer.konghq.com, plugins, log format.
+Source: Kong 3.x log serializer (kong/pdk/log.lua); developer.konghq.com, plugins, log format;
+kong/templates/nginx_kong.lua (`log_format kong_log_format`).
 Times: whole milliseconds. `started_at` is the start. `latencies.request` is the whole, from the
 first byte read to the last byte sent, so it holds the client's sending and receiving.
 `latencies.kong` is Kong's own time up to proxying, with all failed tries in it; `latencies.proxy`
@@ -10,9 +12,12 @@ in it, and -1 when no response came; `latencies.receive` is reading the upstream
 tries that failed is the backend's: it is moved there, from `tries[].balancer_start` on.
 """
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from collector.decode import combined_log
 from collector.decode.context import LoggedContext, context_from_headers, distinct, find_ids
 from collector.decode.fields import (
     FieldError,
@@ -45,6 +50,9 @@ PROFILE = Profile(
     is_body_upload_included=True,
 )
 
+_PROFILE_OF_LINES = replace(PROFILE, stamped="end")
+NGINX_LOG = "nginx-log"
+_REQUEST_ID = re.compile(r'(?: kong_request_id: "([0-9a-f]{8,64}|-)")?\s*', re.ASCII)
 # `session` stands for `request` in the entries of streams
 _MARKS = frozenset(("latencies", "upstream_uri", "session", "started_at"))
 _NO_CONTEXT = LoggedContext("")
@@ -150,18 +158,24 @@ def _move_waiting(record: GatewayRecord, gateway_ns: int, tries: Sequence[Any]) 
     """Give the backend the time in which Kong waited for tries that came to nothing."""
     starts = [read_timestamp(each, "balancer_start") for each in tries if isinstance(each, dict)]
     moments = sorted(moment.ns for moment in starts if moment is not None)
-    if record.backend_ns is None and not moments:
-        if tries:
-            # It asked the backend, and since when it waited is not told.
-            record.gateway_ns = None
-        return
     if not moments:
+        if tries and record.backend_ns is None:
+            # It asked the backend, and since when it waited is not told.
+            record.gateway_ns = record.client_ns = None
         return
-    # The last try is in `latencies.proxy`, if it was answered.
-    until_ns = moments[-1] if record.backend_ns is not None else record.start_ns + gateway_ns
-    waited_ns = min(max(until_ns - moments[0], 0), gateway_ns)
+    if record.backend_ns is None:
+        # Nobody answered: from the first try to the end it waited, and `latencies.kong` holds all
+        # of that or nothing.
+        assert record.duration_ns is not None
+        before_ns = min(max(moments[0] - record.start_ns, 0), record.duration_ns)
+        record.gateway_ns = min(gateway_ns, before_ns)
+        record.backend_ns = record.duration_ns - before_ns
+        record.client_ns = before_ns - record.gateway_ns
+        return
+    # the last try is in `latencies.proxy`
+    waited_ns = min(max(moments[-1] - moments[0], 0), gateway_ns)
     record.gateway_ns = gateway_ns - waited_ns
-    record.backend_ns = (record.backend_ns or 0) + waited_ns
+    record.backend_ns += waited_ns
 
 
 def _read_upstream(record: GatewayRecord, row: Row) -> None:
@@ -222,6 +236,9 @@ def _read_error(record: GatewayRecord, row: Row) -> None:
     if status is not None and status >= 400:
         record.error_source = {"kong": "gateway", "upstream": "backend"}.get(source, source)
     settle(record, is_failed=status is None)
+    if record.is_error and source == "upstream":
+        # also a gRPC failure in an answer of 200
+        record.error_source = "backend"
 
 
 def _name(row: Row, entity: str, *names: str) -> str:
@@ -278,9 +295,76 @@ def _llm_usage(row: Row) -> dict[str, str]:
     return found
 
 
+def _is_line(line: str) -> bool:
+    return _parse_line(line) is not None
+
+
+def _parse_line(line: str) -> tuple[dict[str, str], str] | None:
+    """Return the variables of a line and the request's id, which versions before 3.5 lack."""
+    head = combined_log.parse_head(line)
+    if head is None:
+        return None
+    row, more = head
+    found = _REQUEST_ID.fullmatch(more)
+    return (row, (found[1] or "").strip("-")) if found else None
+
+
+def _read_line(line: str) -> GatewayRecord:
+    parsed = _parse_line(line)
+    if parsed is None:
+        raise FieldError("", "expected a JSON object, or a line of Kong's nginx")
+    row, request_id = parsed
+    moment = require_timestamp(row, "time_local")
+    method, target_text, protocol = combined_log.split_request(row["request"])
+    target = split_target(target_text)
+    raw = write_raw(line)
+    record = GatewayRecord(
+        gateway="kong",
+        record_id=request_id or derive_record_id(raw),
+        # the moment of writing: how long it took is not told
+        start_ns=moment.ns,
+        source=NGINX_LOG,
+        ids=(Id("kong_request_id", request_id),) if request_id else (),
+        kind="websocket" if row["status"] == "101" else "http",
+        method=method,
+        path=target.path,
+        protocol=protocol,
+        status=read_status(row, "status"),
+        user=read_text(row, "remote_user"),
+        client_address=read_text(row, "remote_addr"),
+        response_bytes=read_int(row, "bytes_sent"),
+        attributes={
+            name: value
+            for name, value in (
+                ("url.query", target.query),
+                ("user_agent.original", read_text(row, "http_user_agent")),
+            )
+            if value
+        },
+        raw=raw,
+    )
+    settle(record)
+    record.quality = check(record, _PROFILE_OF_LINES, start_resolution_ns=moment.resolution_ns)
+    return record
+
+
+def _prefer_entries(records: list[GatewayRecord]) -> Sequence[GatewayRecord]:
+    """Leave out the lines whose request has an entry in the same body."""
+    told = {record.record_id for record in records if record.source != NGINX_LOG}
+    return [
+        record for record in records if record.source != NGINX_LOG or record.record_id not in told
+    ]
+
+
 ADAPTER = Adapter(
     name="kong",
     product="Kong Gateway",
-    reader=Reader(is_row=_is_row, read_row=_read),
+    reader=Reader(
+        is_row=_is_row,
+        read_row=_read,
+        is_line=_is_line,
+        read_line=_read_line,
+        finish=_prefer_entries,
+    ),
     source="https://developer.konghq.com/gateway/logs/ (log format), Kong 3.x kong/pdk/log.lua",
 )

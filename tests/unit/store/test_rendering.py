@@ -8,8 +8,8 @@ import pytest
 from jinja2 import UndefinedError
 
 from collector.config import StoreSettings
-from collector.decode import quality
-from collector.decode.azure import firewall, side_logs
+from collector.decode import quality, waf
+from collector.decode.azure import side_logs
 from collector.decode.records import from_spans
 from collector.identity.ids import has_request_id
 from collector.store import words
@@ -159,7 +159,7 @@ def test_words_of_statements_are_those_of_the_code() -> None:
     side_sources = {
         side_logs.WEBSOCKET_LOG,
         side_logs.LLM_LOG,
-        firewall.WAF_LOG,
+        waf.WAF_LOG,
         "app-dependencies",
     }
     assert side_sources == words.SIDE_SOURCES
