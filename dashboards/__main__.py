@@ -5,10 +5,18 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import data_quality, gateway_and_mesh, hopline, mesh_hops, overview, slow_requests
+from dashboards import (
+    data_quality,
+    gateway_and_mesh,
+    hopline,
+    mesh_hops,
+    overview,
+    request,
+    slow_requests,
+)
 
 FOLDER = Path(__file__).parent
-_MODULES = (overview, slow_requests, gateway_and_mesh, mesh_hops, data_quality, hopline)
+_MODULES = (overview, slow_requests, request, gateway_and_mesh, mesh_hops, data_quality, hopline)
 
 
 def render() -> dict[str, str]:

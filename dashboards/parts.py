@@ -22,8 +22,8 @@ PHASES = (
 )  # fmt: skip
 FILTERS = ("gateway", "api", "operation", "consumer", "region")
 HOP_FILTERS = ("gateway", "api", "operation")
-_NUMBERS = {"timeseries": 0, "table": 1}
-_SHOWN_AS = Literal["timeseries", "table"]
+_NUMBERS = {"timeseries": 0, "table": 1, "logs": 2}
+_SHOWN_AS = Literal["timeseries", "table", "logs"]
 
 # Views are read by bucket: it is what their table is ordered by.
 IN_RANGE = (

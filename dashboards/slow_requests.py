@@ -52,13 +52,16 @@ def build() -> builders.Dashboard:
     board.with_panel(
         rows(
             "Slowest requests",
-            "Click an id for the timeline, a trace id for the trace.",
+            "Click an id for the timeline or for all of it in Grafana, a trace id for the trace.",
             f"""SELECT start, request_id, trace_id, gateway, api, operation, status, duration_ms,
                 gateway_ms, network_ms, mesh_proxy_ms, app_ms, dependency_ms, unexplained_ms,
                 verdict_layer, verdict_component, consumer, region
                 FROM hopline.requests WHERE {known} ORDER BY duration_ms DESC LIMIT 100""",
             {
-                "request_id": field(links=[to_page()], custom_width=260),
+                "request_id": field(
+                    links=[to_page(), to_board("request", "In Grafana", request="request_id")],
+                    custom_width=260,
+                ),
                 "trace_id": field(links=[to_trace()], custom_width=260),
                 "api": field(
                     links=[

@@ -1,5 +1,6 @@
 """The dashboards: what is committed is what the code makes, and every query gives what it must."""
 
+import asyncio
 import json
 import re
 import time
@@ -10,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from collector.clock import ManualClock
-from collector.config import load_settings
+from collector.config import Settings, load_settings
+from collector.gateway_rows import GatewayRows
+from collector.intake import build_intake
+from collector.journal import JournalFolder, find_sealed
+from collector.model import Envelope, Stream
 from collector.query.learned.freshness import Freshness
 from collector.query.service import QueryService
-from collector.store import open_store
+from collector.store import Store, open_store
 from collector.telemetry import Metrics
 from dashboards.__main__ import FOLDER, render
 from tests.sql_client import SqlClient, sql_port
@@ -25,6 +31,7 @@ from tests.stories import (
     Story,
     joined_story,
     make_record,
+    number_id,
     refused_story,
     tell,
     unrecorded_story,
@@ -37,11 +44,13 @@ PANELS = [
     pytest.param(panel, id=f"{name}: {panel['title']}")
     for name, board in BOARDS.items()
     for panel in board["panels"]
-    if panel["type"] != "row" and panel["datasource"]["type"] != "prometheus"
+    if panel["type"] != "row" and panel["datasource"]["type"] not in ("prometheus", "jaeger")
 ]
 _CONDITIONAL = re.compile(r"\$__conditionalAll\((\w+ IN \(\$\{\w+:singlequote\}\)), ?\$(\w+)\)")
 _OURS = re.compile(r"\$\{__data\.fields\.(\w+)[:}]")
 _NUMBERS = re.compile(r"(?:Nullable\()?(?:U?Int|Float)\d+\)?")
+# the request that its own dashboard is about
+REQUEST = 100
 CHOSEN = {"gateway": "azure-apim", "api": "orders-api", "operation": "get-order"}
 
 
@@ -60,6 +69,7 @@ def filled_port(folder: Path) -> Iterator[SqlClient]:
     store = open_store(settings.store(), clock, Metrics())
     store.migrate()
     tell(_stories(now - 5 * MINUTE), settings, store, clock)
+    _tell_log(settings, store, clock, now - 5 * MINUTE)
     clock.advance(s=30)
     questions = QueryService(store, clock, Freshness(store, clock, folder), metrics=Metrics())
     work = questions.background(1.0)
@@ -73,10 +83,32 @@ def filled_port(folder: Path) -> Iterator[SqlClient]:
         store.close()
 
 
+def _tell_log(settings: Settings, store: Store, clock: ManualClock, time_ns: int) -> None:
+    """Bring one access log of the request into the tables."""
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add()
+    record.time_unix_nano = time_ns
+    record.trace_id = bytes.fromhex(number_id(REQUEST))
+    record.body.string_value = '"GET /orders/100" 200'
+    envelope = Envelope(
+        Stream.LOG, "otlp-protobuf", request.SerializeToString(), clock.now_ns(), "otlp-http"
+    )
+
+    async def accept() -> None:
+        async with build_intake(settings, clock, Metrics()) as intake:
+            await intake.accept(envelope)
+
+    asyncio.run(accept())
+    directory = settings.journal().directory
+    rows = GatewayRows(store, JournalFolder(directory), ())
+    for segment in find_sealed(directory):
+        rows.load(segment)
+
+
 def _stories(begin: int) -> list[Story]:
     stories = []
     for number in range(12):
-        stories.append(joined_story(100 + number, begin + number * 10 * SECOND))
+        stories.append(joined_story(REQUEST + number, begin + number * 10 * SECOND))
     for number in range(3):
         failed = joined_story(200 + number, begin + number * 20 * SECOND, failed=True)
         first = failed.spans[0]
@@ -156,6 +188,14 @@ _MAY_BE_EMPTY = {
 }
 
 
+def test_the_trace_of_a_request_is_asked_of_jaegers_data_source() -> None:
+    """Any id goes there as it is: Hopline finds the request by each of them."""
+    (panel,) = [each for each in BOARDS["request"]["panels"] if each["type"] == "traces"]
+    (target,) = panel["targets"]
+    assert target["query"] == "${request:raw}"
+    assert target["datasource"] == panel["datasource"] == {"type": "jaeger", "uid": "${jaeger}"}
+
+
 def _check_shape(
     panel: Mapping[str, Any], columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
 ) -> None:
@@ -170,6 +210,8 @@ def _check_shape(
         assert list(columns) == numbers
         assert len(rows) == len(numbers) == 1
         assert rows[0][numbers[0]] is not None
+    elif kind == "logs":
+        assert list(columns)[:3] == ["timestamp", "body", "level"]
     elif kind == "table":
         overrides = panel["fieldConfig"]["overrides"]
         assert {each["matcher"]["options"] for each in overrides} <= set(columns)
@@ -233,5 +275,6 @@ def expand(sql: str, chosen: Mapping[str, str]) -> str:
     )
     sql = sql.replace("$__fromTime", f"toDateTime({since})")
     sql = sql.replace("$__toTime", f"toDateTime({until})").replace("$__interval_s", "60")
+    sql = sql.replace("${request:singlequote}", f"'{make_record(REQUEST, 0).record_id}'")
     assert "$" not in sql, sql
     return sql

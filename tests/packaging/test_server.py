@@ -78,7 +78,7 @@ def test_grafana_is_provisioned_from_the_dashboards() -> None:
     mounts = yaml.safe_load(COMPOSE.read_text())["services"]["grafana"]["volumes"]
     assert f"../dashboards:{provider['options']['path']}:ro" in mounts
     sources = _yaml(folder / "datasources" / "hopline.yaml")["datasources"]
-    kinds = {"grafana-clickhouse-datasource", "jaeger", "prometheus"}
+    kinds = {"grafana-clickhouse-datasource", "jaeger", "prometheus", "tempo"}
     assert {source["type"] for source in sources} == kinds
     (scrape,) = _yaml(COMPOSE.parent / "docker" / "prometheus.yaml")["scrape_configs"]
     assert scrape["static_configs"] == [{"targets": ["hopline:8080"]}]
