@@ -47,6 +47,14 @@ _SWITCHED = 101
 # "Unavailable", "UNAVAILABLE" and "DeadlineExceeded", "DEADLINE_EXCEEDED" are one name each.
 _CODES = {name.replace("_", ""): number for number, name in enumerate(GRPC_CODES)}
 _CODES["CANCELED"] = GRPC_CANCELLED
+_CACHE = {
+    "hit": "hit",
+    "stale": "hit",
+    "true": "hit",
+    "miss": "miss",
+    "expired": "miss",
+    "false": "miss",
+}
 _LEFT = re.compile(
     r"client.?(connection|closed|abort|disconnect)|downstream.*(disconnect|reset|terminat)", re.I
 )
@@ -58,6 +66,11 @@ def read_grpc_status(text: str) -> int | None:
     if word.isdecimal() and word.isascii() and len(word) < 4:
         return int(word)
     return _CODES.get(word)
+
+
+def read_cache(text: str) -> str:
+    """Return `hit` or `miss` for what a proxy says of its cache, "" when it was not asked."""
+    return _CACHE.get(text.lower(), "")
 
 
 def describe_grpc(code: int) -> str:

@@ -48,6 +48,7 @@ class Reader:
     line is the product's, also when it cannot be read; what is not is taken for an envelope around
     it. `read_row` and `read_line` return the record, or raise `FieldError` (it is refused) or
     `NotARequest` (it is passed over, and counted). `finish` gets all records of a body at the end.
+    `is_json`: the product has text lines only beside its JSON, so a body of neither is damaged.
     """
 
     is_row: Callable[[Row], bool]
@@ -55,6 +56,7 @@ class Reader:
     is_line: Callable[[str], bool] = _no_line
     read_line: Callable[[str], GatewayRecord] | None = None
     finish: Callable[[list[GatewayRecord]], Sequence[GatewayRecord]] = _as_they_are
+    is_json: bool = False
 
 
 @dataclass(slots=True)
@@ -119,13 +121,18 @@ class Reading:
     def _read_text(self, line: str) -> GatewayRecord:
         """Read a line in the product's own text format, else one of names and values."""
         reader = self.reader
-        if reader.read_line is None or not reader.is_line(line):
-            pairs = parse_ltsv(line) or parse_logfmt(line)
-            if len(pairs) >= _LEAST_PAIRS and reader.is_row(pairs) and not is_program_line(line):
-                return reader.read_row(pairs)
-        if reader.read_line is None:
-            raise FieldError("", f"expected an object, got {describe(line)}")
-        return reader.read_line(line)
+        refusal = FieldError("", f"expected an object, got {describe(line)}")
+        if reader.read_line is not None:
+            try:
+                return reader.read_line(line)
+            except FieldError as exc:
+                if reader.is_line(line):
+                    raise
+                refusal = exc
+        pairs = parse_ltsv(line) or parse_logfmt(line)
+        if len(pairs) >= _LEAST_PAIRS and reader.is_row(pairs) and not is_program_line(line):
+            return reader.read_row(pairs)
+        raise refusal
 
     def _is_of_a_program(self, entry: Any) -> bool:
         if entry.__class__ is dict:
@@ -160,7 +167,8 @@ def read_body(reader: Reader, body: bytes) -> Reading:
         reading.take(opened.value, opened.instance)
     if bodies.is_repaired or unwrapper.is_repaired:
         reading.repaired = sum(_REPLACEMENT in record.raw for record in reading.records)
-    if reading.rejected and reader.read_line is None and not _has_objects(reading):
+    is_json = reader.read_line is None or reader.is_json
+    if reading.rejected and is_json and not _has_objects(reading):
         raise Undecodable(f"the body is no JSON: {reading.rejected[0].reason}")
     return reading
 

@@ -13,7 +13,14 @@ import re
 from collections.abc import Mapping
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "start_time": ("@timestamp", "timestamp", "system_time", "request_start_time", "time"),
+    "start_time": (
+        "@timestamp",
+        "timestamp",
+        "system_time",
+        "request_start_time",
+        "time",
+        "request_time",
+    ),
     "method": (":method", "http_method", "request_method", "req_method", "http.request.method"),
     "path": (
         *("x-envoy-origin-path", "x-envoy-original-path", ":path", "request_path", "http_path"),

@@ -15,7 +15,7 @@ Shapes of other policies log fewer moments; what stands in is kept as `reading.*
 from collections.abc import Sequence
 from typing import Any
 
-from collector.decode.aliases import Aliases
+from collector.decode.aliases import Aliases, flatten
 from collector.decode.context import context_from_headers, find_ids, read_context
 from collector.decode.fields import (
     NS_PER_MS,
@@ -62,7 +62,8 @@ _VOCABULARY = Aliases(
     {
         "client.received.start.timestamp": (
             *("http.client.start_time_ms", "client.received.start", "clientReceived"),
-            *("requestStart", "request_start", "start_time", "start"),
+            *("requestStart", "request_start", "request.start.timestamp", "clientStartTimeStamp"),
+            *("start_time", "start"),
         ),
         "client.received.end.timestamp": (
             "client.received.end",
@@ -78,7 +79,7 @@ _VOCABULARY = Aliases(
         "client.sent.start.timestamp": ("client.sent.start",),
         "client.sent.end.timestamp": (
             *("client.sent.end", "proxyResponseSent", "clientSent", "requestEnd", "request_end"),
-            *("end_time", "end"),
+            *("request.end.timestamp", "clientEndTimeStamp", "end_time", "end"),
         ),
         "system.timestamp": ("system.time",),
         "logged": ("timestamp", "@timestamp", "time"),
@@ -88,7 +89,7 @@ _VOCABULARY = Aliases(
         "response.header.grpc-status": ("message.header.grpc-status",),
         "response.status.code": (
             *("message.status.code", "proxyResponseCode", "http.status_code", "statusCode"),
-            *("response_status_code", "responseCode", "status"),
+            *("response_status_code", "responseCode", "status_code", "errorStatusCode", "status"),
         ),
         "target.status.code": ("targetResponseCode",),
         "request.url": (
@@ -97,16 +98,16 @@ _VOCABULARY = Aliases(
         ),
         "request.verb": ("verb", "http.method", "requestMethod", "method"),
         "client.scheme": (),
-        "request.header.host": ("host",),
+        "request.header.host": ("hostHeader", "requestHost", "host"),
         "proxy.basepath": (),
-        "apiproxy.name": ("apiProxy", "apigee_proxy.name", "proxyName", "proxy"),
+        "apiproxy.name": ("apiProxy", "apigee_proxy.name", "proxyName", "proxy", "api"),
         "apiproxy.revision": ("apigee_proxy.revision", "revision", "proxyRevision"),
         "current.flow.name": ("flow.name",),
         "apiproduct.name": ("apiProduct",),
         "developer.app.name": ("service",),
         "developer.email": (),
         "system.region.name": ("region",),
-        "client.ip": ("proxy.client.ip", "network.client.ip"),
+        "client.ip": ("proxy.client.ip", "network.client.ip", "client_ip"),
         "target.host": ("target.ip",),
         "target.url": (),
         "target.name": (),
@@ -121,6 +122,7 @@ _VOCABULARY = Aliases(
     }
 )
 
+_NESTED = ("client", "request", "apiproxy", "proxy", "apigee", "system")
 _NEEDED = ("client.received.start.timestamp", "client.received.end.timestamp")
 _MARKS = frozenset((*_NEEDED, "apiproxy.name", "messageid"))
 # above, a number may be of another unit; below, too
@@ -132,7 +134,8 @@ Interval = tuple[int, int]
 def _is_row(row: Row) -> bool:
     if not _MARKS.isdisjoint(row):
         return True
-    keys = _VOCABULARY.keys(row)
+    is_nested = any(row.get(name).__class__ is dict for name in _NESTED)
+    keys = _VOCABULARY.keys(flatten(row) if is_nested else row)
     if "messageid" in keys:
         return "apiproxy.name" in keys
     # "start" alone is everybody's
@@ -142,7 +145,11 @@ def _is_row(row: Row) -> bool:
 def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
     if not _is_row(row):
         raise FieldError(_NEEDED[0], "is missing")
-    return _build(facts, write_raw(row))
+    raw = write_raw(row)
+    if dict in map(type, row.values()):
+        row = flatten(row)
+        facts = _VOCABULARY.lay(row)
+    return _build(facts, raw)
 
 
 _read_row = _VOCABULARY.reader(_read)

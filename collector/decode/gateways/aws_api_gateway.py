@@ -27,6 +27,7 @@ from collector.decode.fields import (
     NotARequest,
     Row,
     derive_record_id,
+    is_missing,
     read_int,
     read_list,
     read_ns_from_ms,
@@ -78,6 +79,7 @@ _EXECUTION = re.compile(
 )
 _LONGEST_LINE = 16_384
 _WAF_BLOCK = "WAF_BLOCK"
+_ROUTE = re.compile(r"(?!ANY )([A-Z]{3,7}) /", re.ASCII)
 _REGION = re.compile(r"\.execute-api\.([a-z0-9-]{1,30})\.", re.ASCII)
 # The usual spellings are looked for first.
 _MARKS = frozenset(("requestTime", "requestTimeEpoch"))
@@ -126,12 +128,13 @@ _VOCABULARY = Aliases(
         "integrationLatency": (),
         "integrationStatus": ("integration.integrationStatus",),
         "integrationErrorMessage": ("integration.error",),
-        "error.message": ("error.messageString",),
+        "error.message": ("error.messageString", "error"),
         "responseLength": ("dataProcessed",),
         "identity.apiKeyId": ("apiKeyId",),
         "identity.user": ("user", "authorizer.principalId", "principalId"),
         "identity.sourceIp": ("ip", "sourceIp"),
         **dict.fromkeys(_ATTRIBUTES, ()),
+        "error.responseType": ("errorType",),
         "identity.userAgent": ("userAgent",),
     },
     prefixes=("context.", "requestContext.", "request.", "response."),
@@ -304,7 +307,8 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
     extended_id = read_text(row, "extendedRequestId")
     start, attributes = _start(row)
     route = read_text(row, "resourcePath")
-    method = read_text(row, "httpMethod")
+    # an HTTP API's route key may be all that says the method
+    method = read_text(row, "httpMethod") or (_ROUTE.match(route) or ("", ""))[1]
     record = GatewayRecord(
         gateway="aws-api-gateway",
         # a client may choose `requestId` itself, the extended one it cannot
@@ -351,9 +355,15 @@ def _start(row: Row) -> tuple[Timestamp, dict[str, str]]:
     start = read_timestamp(row, "requestTime")
     if start is None and any(name in row for name in _OWN):
         start = read_timestamp(row, "time")
-    if start is None:
+    if start is None and not _is_timeless(row):
         raise FieldError("requestTime", "is missing, and so is requestTimeEpoch")
-    return start, {}
+    return start or Timestamp(0, 0), {}
+
+
+def _is_timeless(row: Row) -> bool:
+    """Tell whether a format that people post leaves the time out: its arrival stands for it."""
+    told = all(not is_missing(row.get(name)) for name in ("requestId", "resourcePath", "status"))
+    return told and not any(name in row for name in (*_OWN, "time"))
 
 
 def _derive_own_time(record: GatewayRecord) -> None:

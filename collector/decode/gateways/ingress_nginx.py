@@ -31,7 +31,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.outcome import note_grpc, settle
+from collector.decode.outcome import note_grpc, read_cache, settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import kind_of, split_target
@@ -62,11 +62,15 @@ _CUT = re.compile(r" (?:\d+|-) [\d.]+ \[")
 _PAIR = re.compile(r'(?:^|\s)([A-Za-z_]\w{0,40})[=:] ?(?:"([^"]*)"|([^\s"]+))', re.ASCII)
 _TIMES = re.compile(r'(?:^|\s)"?(\d+\.\d{3})"?(?: "?(\d+\.\d{3}(?:, \d+\.\d{3})*|-)"?)?(?=\s|$)')
 _TRACEPARENT = re.compile(r"\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b", re.ASCII)
+# nginx's and ingress-nginx's own modules of OpenTelemetry have the two as variables.
+_TRACE_AND_SPAN = re.compile(r'(?:^|[\s"])([0-9a-f]{32})"? "?([0-9a-f]{16})(?=["\s]|$)', re.ASCII)
 # ingress-nginx writes TCP and UDP services by a format of their own.
 _STREAM = re.compile(r"\[[^\]]{2,64}\] \[[^\]]{20,40}\] (?:TCP|UDP) \d{3} ", re.ASCII)
+_REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LIST = re.compile(r", | : |,")
 _LONGEST_LINE = 32_768
 _MARKS = frozenset(("request_time", "upstream_response_time", "upstream_addr"))
+_CLIENTS = frozenset(("remote_addr", "remote_address"))
 _OWN = ("request_time", "upstream_response_time", "upstream_addr", "upstream_status")
 _NESTED = ("httpRequest", "nginx", "http", "request", "upstream", "@fields")
 # nginx's variables, and what users call them. All times of the log's writing are one fact; $msec is
@@ -93,7 +97,7 @@ _FACTS = Aliases(
         "host": ("vhost", "http_host", "server_host", "server_name", "request_host", "domain"),
         "scheme": (),
         "protocol": ("request_proto", "server_protocol", "http_request_protocol"),
-        "upstream_addr": ("upstream_server", "upstream.ip"),
+        "upstream_addr": ("upstream_server", "upstream.ip", "upstream"),
         "upstream_response_time": (*("upstream_resp_time", "urt", "ut", "upstream.response.time"),),
         "upstream_status": ("upstream.response.status_code", "upstream_status_code", "us"),
         "upstream_connect_time": ("uct",),
@@ -103,6 +107,7 @@ _FACTS = Aliases(
         "correlation_id": ("http_x_correlation_id", "x_correlation_id"),
         "client_address": (
             *("remote_addr", "client_ip", "client_addr", "remote_ip", "real_ip", "x_real_ip"),
+            "remote_address",
             *("the_real_ip", "proxy_protocol_addr", "source.ip", "client", "network.client.ip"),
         ),
         "user": ("remote_user",),
@@ -173,6 +178,9 @@ def _read_line(line: str) -> GatewayRecord:
         row.update(zip(_UPSTREAM, words, strict=False))
         row.update(_read_more(" ".join(words[len(_UPSTREAM) :])))
     else:
+        if "request_id" not in row and _REQUEST_ID.fullmatch(row["remote_user"]):
+            # formats that people post have it in the user's place
+            row["request_id"], row["remote_user"] = row["remote_user"], "-"
         if _CUT.match(more):
             raise FieldError("upstream_addr", "is missing: the line is cut off")
         row.update(_read_more(more))
@@ -184,6 +192,8 @@ def _read_more(text: str) -> dict[str, str]:
     found = {name: quoted or bare for name, quoted, bare in _PAIR.findall(text)}
     if context := _TRACEPARENT.search(text):
         found["traceparent"] = context[0]
+    elif ids := _TRACE_AND_SPAN.search(text):
+        found["trace_id"], found["span_id"] = ids.groups()
     if not _FACTS.has(found, "request_time") and (times := _TIMES.search(text)):
         found["request_time"] = times[1]
         if times[2]:
@@ -205,7 +215,7 @@ def _build(row: dict[str, Any], raw: str, original: Row) -> GatewayRecord:
     signs = [name for name in _OWN if name in row]
     # others log a whole URL as their upstream's address
     is_url = signs == ["upstream_addr"] and "://" in str(row["upstream_addr"])
-    if is_url or (not signs and "remote_addr" not in original):
+    if is_url or (not signs and _CLIENTS.isdisjoint(original)):
         raise FieldError("request_time", "is missing, and so is all else that tells an nginx")
     duration_ns = _seconds(row, "request_time")
     if duration_ns is None:
@@ -264,8 +274,7 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
         record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
     record.backend_host = addresses[-1] if addresses and addresses[-1] != "-" else ""
     record.backend_id = read_text(row, "proxy_upstream_name", "service_name")
-    cache = read_text(row, "upstream_cache_status").lower()
-    record.cache = {"hit": "hit", "stale": "hit", "miss": "miss", "expired": "miss"}.get(cache, "")
+    record.cache = read_cache(read_text(row, "upstream_cache_status"))
     if record.status == 499:
         record.error_source = "client"
         record.error_reason = "client closed the connection first"

@@ -365,6 +365,7 @@ ADAPTER = Adapter(
         is_line=_is_line,
         read_line=_read_line,
         finish=_prefer_entries,
+        is_json=True,
     ),
     source="https://developer.konghq.com/gateway/logs/ (log format), Kong 3.x kong/pdk/log.lua",
 )

@@ -10,7 +10,7 @@ sending and receiving.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.decode.aliases import flatten
 from collector.decode.context import (
@@ -37,7 +37,7 @@ from collector.decode.fields import (
 )
 from collector.decode.mapped.mapping import NUMBERS, TEXTS, UNITS_NS, GatewayMapping, Measure
 from collector.decode.mapped.places import Place, first_value
-from collector.decode.outcome import CLIENT_CLOSED, note_grpc, settle
+from collector.decode.outcome import CLIENT_CLOSED, note_grpc, read_cache, settle
 from collector.decode.pairs import parse_logfmt
 from collector.decode.quality import STREAMING, Profile, check
 from collector.decode.reading import Reader
@@ -55,8 +55,6 @@ _PROFILE_OF_STARTS = replace(_PROFILE, stamped="start")
 # Syslog's, and Tyk's: which year it was only the arrival tells.
 _WITHOUT_YEAR = re.compile(r"[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d", re.ASCII)
 _TRIES = re.compile(r", | : |,")
-_CACHE = {"hit": "hit", "stale": "hit", "true": "hit", "miss": "miss", "expired": "miss"}
-_CACHE["false"] = "miss"
 _READ: Mapping[str, Callable[[Row, str], object]] = {
     **dict.fromkeys(TEXTS, read_text),
     **dict.fromkeys(NUMBERS, read_int),
@@ -74,11 +72,20 @@ def make_reader(mapping: GatewayMapping) -> Reader:
     )
 
 
+class _Line(NamedTuple):
+    """The members of a line, and what of it a pattern says is its own."""
+
+    row: Row
+    own: str
+
+
 class _Rows:
     """Reads the entries of one gateway."""
 
     def __init__(self, mapping: GatewayMapping) -> None:
         self._mapping = mapping
+        # whether a line is the gateway's is asked before it is read: it is parsed for both at once
+        self._last: tuple[str, _Line | None] = ("", None)
 
     def is_own(self, row: Row) -> bool:
         """Tell whether *row* has what the mapping's `match` asks for."""
@@ -87,11 +94,7 @@ class _Rows:
 
     def is_line(self, line: str) -> bool:
         """Tell whether one of the patterns, or the members of a logfmt line, are the gateway's."""
-        if len(line) > _LONGEST_LINE:
-            return False
-        if any(pattern.search(line) for pattern in self._mapping.lines):
-            return True
-        return bool(self._mapping.match) and "=" in line and self.is_own(parse_logfmt(line))
+        return self._parse(line) is not None
 
     def read(self, row: Row) -> GatewayRecord:
         """Read an object."""
@@ -101,16 +104,29 @@ class _Rows:
 
     def read_line(self, line: str) -> GatewayRecord:
         """Read a text line; what stands before or after its own is no part of its id."""
-        for pattern in self._mapping.lines if len(line) <= _LONGEST_LINE else ():
-            if found := pattern.search(line):
-                record = self._build(found.groupdict(), write_raw(line))
-                if record.record_id.startswith("~"):
-                    record.record_id = derive_record_id(found[0])
-                return record
-        row = parse_logfmt(line)
-        if not row or not self.is_own(row):
+        parsed = self._parse(line)
+        if parsed is None:
             raise FieldError("", "expected JSON, or text that the mapping tells of")
-        return self._build(row, write_raw(line))
+        record = self._build(parsed.row, write_raw(line))
+        if parsed.own and record.record_id.startswith("~"):
+            record.record_id = derive_record_id(parsed.own)
+        return record
+
+    def _parse(self, line: str) -> _Line | None:
+        last, parsed = self._last
+        if last != line:
+            parsed = self._parse_anew(line)
+            self._last = (line, parsed)
+        return parsed
+
+    def _parse_anew(self, line: str) -> _Line | None:
+        if len(line) > _LONGEST_LINE:
+            return None
+        for pattern in self._mapping.lines:
+            if found := pattern.search(line):
+                return _Line(found.groupdict(), found[0])
+        row = parse_logfmt(line) if self._mapping.match else {}
+        return _Line(row, "") if row and self.is_own(row) else None
 
     def _lacking(self, row: Row) -> str:
         """Return what *row* would need to be an entry of this gateway."""
@@ -247,8 +263,7 @@ def _read_backend(record: GatewayRecord, facts: Row) -> None:
     # of several tries the last
     record.backend_host = _TRIES.split(record.backend_host)[-1] or backend.host
     record.backend_path = split_target(record.backend_path).path or backend.path
-    cache = read_text(facts, "cache").lower()
-    record.cache = _CACHE.get(cache, "")
+    record.cache = read_cache(read_text(facts, "cache"))
     status = record.status
     if record.backend_status == status and status in _ITS_OWN_TOO:
         record.backend_status = None
