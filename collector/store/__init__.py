@@ -29,6 +29,7 @@ from collector.store.population import (
     ShareStat,
     StitchedCount,
 )
+from collector.store.reads import BUCKET_S
 from collector.store.rows import (
     IdHit,
     LoadableSegment,
@@ -49,6 +50,7 @@ from collector.store.stitched import (
 from collector.store.store import Store, open_store
 
 __all__ = [
+    "BUCKET_S",
     "GROUP_FIELDS",
     "MAX_EDGES",
     "MAX_GROUPS",

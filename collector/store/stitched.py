@@ -16,6 +16,8 @@ from collector.timestamps import NS_PER_S
 
 _MAX_ARRIVALS = 20_000
 _MAX_BOUNDS = 5_000
+# Keys are bound parameters; ClickHouse takes form fields of up to 128 KiB.
+_MAX_KEYS = 2_500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,7 @@ class StitchedKey:
     record_weight: float
     stratum: str
     place: int
+    start_ns: int
 
     @property
     def one_of(self) -> int:
@@ -266,17 +269,19 @@ def find_stitched(
 ) -> list[StitchedKey]:
     """Return the requests of some traces or ids that were written before, in some five minutes."""
     traces, requests = sorted(set(trace_ids) - {""}), sorted(set(request_ids) - {""})
-    if not traces and not requests:
-        return []
-    rows = ask(
-        client,
-        "find_stitched",
-        database=database,
-        buckets=sorted(set(buckets)),
-        trace_ids=traces,
-        request_ids=requests,
-    )
-    return [StitchedKey(*row) for row in rows]
+    wanted = sorted(set(buckets))
+    found: dict[StitchedKey, None] = {}
+    for first in range(0, max(len(traces), len(requests)), _MAX_KEYS):
+        rows = ask(
+            client,
+            "find_stitched",
+            database=database,
+            buckets=wanted,
+            trace_ids=traces[first : first + _MAX_KEYS],
+            request_ids=requests[first : first + _MAX_KEYS],
+        )
+        found |= dict.fromkeys(StitchedKey(*row) for row in rows)
+    return list(found)
 
 
 def find_slow_bounds(

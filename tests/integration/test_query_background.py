@@ -229,6 +229,26 @@ def test_late_spans_complete_the_row(stage: Stage) -> None:
     assert before < after == 5
 
 
+def test_late_spans_of_a_long_request_are_no_new_request(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minutes into a request it makes one more call: that is known by its trace, not its start."""
+    story = joined_story(stage.n(1), stage.now - 100 * SECOND, inner_ns=300 * SECOND)
+    *early, late = story.spans
+    began_ns = stage.now + 200 * SECOND
+    late = replace(late, start_ns=began_ns, end_ns=began_ns + SECOND)
+    counted = stage.metrics.value("hopline_request_total")
+    stage.arrive(Story(records=story.records, spans=early))
+    stage.stitch()
+    assert stage.rows("request_id, hops") == [(story.records[0].record_id, 4)]
+    stage.clock.advance(ns=220 * SECOND)
+    stage.arrive(Story(spans=[late]))
+    monkeypatch.setattr(stage.work, "_rate", 1e-9)
+    stage.stitch()
+    assert stage.rows("request_id, hops") == [(story.records[0].record_id, 5)]
+    assert stage.metrics.value("hopline_request_total") == counted + 1
+
+
 def test_a_sampled_logs_weight_counts_once(stage: Stage) -> None:
     """A record that stands for 25 does so whenever it is stitched again, and not for 625."""
     story = joined_story(stage.n(1), stage.now - 20 * SECOND)

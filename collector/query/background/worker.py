@@ -25,7 +25,15 @@ from collector.query.background.strata import Bounds, choose_bounds, place_of, s
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import LISTED
 from collector.stitch.timeline import Timeline
-from collector.store import Arrival, RequestRow, StitchedKey, StitchedRequest, Store, bucket_of
+from collector.store import (
+    BUCKET_S,
+    Arrival,
+    RequestRow,
+    StitchedKey,
+    StitchedRequest,
+    Store,
+    bucket_of,
+)
 from collector.telemetry import Metrics
 from collector.timestamps import NS_PER_DAY, NS_PER_S
 
@@ -42,6 +50,8 @@ _CATCHING_UP = 0.25
 _REACH_NS = 8 * NS_PER_DAY
 # A request and its trace start this far apart at most, by their clocks.
 _APART_NS = 60 * NS_PER_S
+# Spans that come so long after the first ones of their trace are still put to what is known of it.
+_LONGEST_REQUEST_NS = 1800 * NS_PER_S
 _PAGE = 200
 _IDLE_S = 2.0
 _FIRST_RATE = 500.0
@@ -166,12 +176,16 @@ class Background:
         return count
 
     def _find_known(self, found: Sequence[Arrival], after_ns: int) -> list[StitchedKey]:
-        """Return what was written before of these requests: only of those that began before."""
-        older = [each for each in found if each.start_ns < after_ns]
+        """
+        Return what was written before of these requests: of records that began before, and traces.
+
+        What arrived of a trace says when that began, and not when its request did.
+        """
+        older = [each for each in found if not each.record_id or each.start_ns < after_ns]
         return self._store.find_stitched(
             {each.trace_id for each in older},
             {each.record_id for each in older},
-            _around(each.start_ns for each in older),
+            {moment for each in older for moment in _moments(each)},
         )
 
     def _find_traces(
@@ -180,7 +194,7 @@ class Background:
         """Return what was written of traces that only stitching has found to be a request's."""
         named = {each.row.trace_id for each in page}
         other = [each for each in facts if each.trace_id not in named and each.start_ns < after_ns]
-        starts = _around(each.start_ns for each in other)
+        starts = {moment for each in other for moment in _around(each.start_ns)}
         return self._store.find_stitched({each.trace_id for each in other}, (), starts)
 
     def _draw(
@@ -209,7 +223,15 @@ class Background:
             )
             records = () if each.record_id else known.records_of(each.trace_id)
             drawn += [
-                _Drawn(replace(row, gateway=old.gateway, record_id=old.request_id), stratum)
+                _Drawn(
+                    replace(
+                        row,
+                        start_ns=old.start_ns,
+                        gateway=old.gateway,
+                        record_id=old.request_id,
+                    ),
+                    stratum,
+                )
                 for old in records
             ] or [_Drawn(row, stratum)]
         return drawn
@@ -330,9 +352,20 @@ class _Known:
         return [*self._by_id.get((gateway, request_id), ()), *alone]
 
 
-def _around(starts_ns: Iterable[int]) -> set[int]:
-    """Return moments in each five minutes in which a request like these may have been written."""
-    return {start + apart for start in starts_ns for apart in (-_APART_NS, 0, _APART_NS)}
+def _moments(arrival: Arrival) -> Iterator[int]:
+    """Yield a moment in each five minutes in which the request of this may have been written."""
+    yield from _around(arrival.start_ns)
+    length_ns = min(arrival.duration_ns or 0, _LONGEST_REQUEST_NS)
+    before_ns = 0 if arrival.record_id else _LONGEST_REQUEST_NS
+    # before the rest of it came it was written under the start of its first part
+    yield from range(
+        arrival.start_ns - before_ns, arrival.start_ns + length_ns, BUCKET_S * NS_PER_S
+    )
+
+
+def _around(start_ns: int) -> Iterator[int]:
+    """Yield moments in each five minutes in which a request that began then may be written."""
+    return iter((start_ns - _APART_NS, start_ns, start_ns + _APART_NS))
 
 
 def _name(timeline: Timeline) -> _Key:
