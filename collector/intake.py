@@ -33,6 +33,7 @@ from collector.wire.varint import encode_varint
 _LARGE_BYTES = 512 * 1024
 _MAX_REMEMBERED = 200_000
 _MAX_SOURCES = 500
+_OTHERS = "(others)"
 _STATUS_INTERVAL_S = 2.0
 _RECEIVED_TAG = encode_varint(2001 << 3 | 1)
 _DOOR_TAG = encode_varint(2002 << 3 | 2)
@@ -271,7 +272,7 @@ class Intake:
         found = self._sources.get(key)
         if found is None:
             if len(self._sources) >= _MAX_SOURCES:
-                key = (door, "(others)", signal.value)
+                key = (door, _OTHERS, signal.value)
             found = self._sources.setdefault(key, _SourceCount())
         return found
 

@@ -31,6 +31,7 @@ from collector.store.population import (
 )
 from collector.store.reads import BUCKET_S
 from collector.store.rows import (
+    OTHERS,
     IdHit,
     LoadableSegment,
     RequestFilter,
@@ -58,6 +59,7 @@ __all__ = [
     "MAX_TOLD",
     "MAX_VALUES",
     "MOST_GROUP_FIELDS",
+    "OTHERS",
     "Arrival",
     "Arrivals",
     "ChangeFilter",

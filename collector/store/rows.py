@@ -9,6 +9,9 @@ from typing import Literal, Protocol
 
 from collector.model import GatewayRecord, Stream
 
+OTHERS = "(others)"
+"""The name under which is counted together what has more names than are told apart."""
+
 
 class LoadableSegment(Protocol):
     """A sealed file of length-delimited messages. `id` is unique for ever and never reused."""
@@ -150,7 +153,8 @@ class SourceStat:
     What one source has delivered lately.
 
     `source` is a gateway record's source, or the service of spans and logs. Lag is from the event
-    to its reception.
+    to its reception. With more than one in `names` it is what so many other sources delivered
+    together, those that delivered least: their lags are not known.
     """
 
     stream: str
@@ -162,3 +166,4 @@ class SourceStat:
     lag_p50_ns: int
     lag_p90_ns: int
     lag_p99_ns: int
+    names: int = 1

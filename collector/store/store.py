@@ -307,7 +307,11 @@ class Store:
             return summaries.get_trace_summaries(client, self.settings.database, trace_ids)
 
     def get_source_stats(self) -> list[SourceStat]:
-        """Return what each source has delivered, the most recently heard of first."""
+        """
+        Return what each source has delivered, the most recently heard of first.
+
+        At most a thousand of a stream are named; the last rows are of all others together.
+        """
         with self.connections.reading() as client:
             return summaries.get_source_stats(client, self.settings.database, self._clock.now_ns())
 

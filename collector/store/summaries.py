@@ -11,10 +11,11 @@ from clickhouse_connect.driver import Client
 
 from collector.store.population import filter_parameters
 from collector.store.reads import TracePlace, ask, locate_traces, trace_keys
-from collector.store.rows import RequestFilter, SourceStat, TraceSummary
+from collector.store.rows import OTHERS, RequestFilter, SourceStat, TraceSummary
 from collector.timestamps import NS_PER_S
 
-_MAX_SOURCES = 5_000
+# of a stream; what the others sent is told together
+_MAX_SOURCES = 1_000
 # So many records in all, and of one API, tell its share of joined ones within a few percent.
 _SAMPLE = 4_000
 _SAMPLE_OF_API = 200
@@ -50,12 +51,23 @@ def get_trace_services(
 
 
 def get_source_stats(client: Client, database: str, now_ns: int) -> list[SourceStat]:
-    """Return what each source has delivered, the most recently heard of first."""
+    """Return what each source has delivered, the most recently heard of first, others last."""
     since_s = max(now_ns // NS_PER_S - _LAG_WINDOW_S, 0)
+    others = [
+        SourceStat(stream, OTHERS, rows, first_ns, last_ns, received_ns, 0, 0, 0, names=names)
+        for stream, names, rows, first_ns, last_ns, received_ns in ask(
+            client, "get_other_sources", database=database, each=_MAX_SOURCES
+        )
+    ]
     rows = ask(
-        client, "get_source_stats", database=database, lag_since_s=since_s, limit=_MAX_SOURCES
+        client,
+        "get_source_stats",
+        frozenset({"cut"} if others else ()),
+        database=database,
+        lag_since_s=since_s,
+        each=_MAX_SOURCES,
     )
-    return [SourceStat(*row[:6], *(_whole(lag) for lag in row[6])) for row in rows]
+    return [SourceStat(*row[:6], *(_whole(lag) for lag in row[6])) for row in rows] + others
 
 
 def get_join_coverage(

@@ -3,14 +3,16 @@
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from time import time_ns
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.errors import StoreRejectedRows
 from collector.model import Stream
-from collector.store import Store
+from collector.store import OTHERS, Store
 from collector.wire.varint import encode_varint
+from tests.chaos.floods import flood
 from tests.stored import (
     NOW_NS,
     NS,
@@ -91,7 +93,31 @@ def test_many_services_names_and_keys_are_stored(store: Store, load: Loading) ->
     assert query_rows(store, "SELECT uniqExact(ServiceName) FROM hopline.otel_traces") == [
         (20_000,)
     ]
-    assert len(store.get_source_stats()) <= 5_000
+    *named, others = store.get_source_stats()
+    assert (len(named), others.source, others.names, others.rows) == (1_000, OTHERS, 19_000, 19_000)
+
+
+def test_flood_of_names_hides_no_source_that_sends_more(store: Store, load: Loading) -> None:
+    """Of very many services those that sent most keep their names, however old they are."""
+    load.spans(*(make_span(n, trace=n) for n in range(1, 4)), received_ns=NOW_NS - 3600 * NS)
+    load.spans(*(make_span(n, trace=n, service=f"s{n}") for n in range(10, 2_010)))
+    load.records(make_record(1))
+    stats = {(stat.stream, stat.source): stat for stat in store.get_source_stats()}
+    assert stats["trace", "orders"].rows == 3
+    assert stats["record", "log-analytics"].rows == 1
+    assert stats["trace", OTHERS].names == 2_001 - 1_000
+
+
+def test_segment_of_very_many_traces_is_one_part_a_table(store: Store, load: Loading) -> None:
+    """50,000 traces of one span: grouped in parts, the engine would write 256 parts a table."""
+    bodies = [body for _, _, body in flood("pods", 50_000)]
+    load.messages(Stream.TRACE, *bodies, received_ns=time_ns())
+    written = (
+        "SELECT max(max_block_number) FROM system.parts "
+        "WHERE database = 'hopline' AND table = {table:String}"
+    )
+    for table in ("otel_traces", "trace_summary", "otel_traces_trace_id_ts"):
+        assert query_rows(store, written, table=table) == [(1,)], table
 
 
 def test_large_values_come_back_whole(store: Store, load: Loading) -> None:

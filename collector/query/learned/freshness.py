@@ -67,7 +67,13 @@ class Freshness:
 
     def names(self, stream: Stream) -> list[str]:
         """Return the names of the sources that sent this kind of data."""
-        return [stat.source for stat in self._state.get().stats if stat.stream == stream]
+        stats = self._state.get().stats
+        return [stat.source for stat in stats if stat.stream == stream and stat.names == 1]
+
+    def may_have(self, stream: Stream, name: str) -> bool:
+        """Tell whether a source may have sent this kind of data: not all of very many are known."""
+        stats = [stat for stat in self._state.get().stats if stat.stream == stream]
+        return any(stat.source == name or stat.names > 1 for stat in stats)
 
     def reports(self) -> list[SourceReport]:
         """Return what is known of each source, by stream and name."""
@@ -149,6 +155,8 @@ def _groups(stats: Iterable[SourceStat]) -> dict[str, list[SourceStat]]:
     """Return what is one source to a timeline: records by their source, all spans together."""
     groups: dict[str, list[SourceStat]] = {}
     for stat in stats:
+        if stat.names > 1:
+            continue
         if stat.stream == Stream.RECORD:
             groups.setdefault(stat.source, []).append(stat)
         elif stat.stream == Stream.TRACE:
@@ -183,6 +191,15 @@ def lying_clocks_of(stats: Sequence[SourceStat]) -> list[LyingClock]:
 
 
 def _report(stat: SourceStat, group: Sequence[SourceStat], note: str, now_ns: int) -> SourceReport:
+    if stat.names > 1:
+        return SourceReport(
+            source=stat.source,
+            stream=str(stat.stream),
+            rows=stat.rows,
+            last_event_ns=stat.last_event_ns,
+            last_received_ns=stat.last_received_ns,
+            note=f"{stat.names:,} sources that sent less than those named, counted together",
+        )
     p99_ns = prevailing_lag_ns([stat]) if not note else prevailing_lag_ns(group)
     return SourceReport(
         source=stat.source or _UNNAMED,

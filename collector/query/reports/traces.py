@@ -120,7 +120,7 @@ class Traces:
         return RequestFilter(
             start_ns=search.start_ns,
             end_ns=search.end_ns,
-            service=name if name in self._freshness.names(Stream.TRACE) else "",
+            service=name if self._freshness.may_have(Stream.TRACE, name) else "",
             gateway=name if name in {gateway for gateway, _ in self._gateway_apis()} else "",
             min_duration_ns=search.min_duration_ns,
             order="-start",

@@ -1,6 +1,8 @@
 -- What each source delivered since the beginning of the time to live, and its lag since a moment.
 -- An hour's rows are counted as they came, unless its ids say that some came twice: few ids are exact,
 -- many are an estimate that has to be clearly less. Log lines and rows of before have no ids.
+-- `cut`: of each stream those that delivered most, chosen by the light columns alone: to merge the states of
+-- 400,000 names takes over 20 s, to choose 1,000 of them 0.4.
 SELECT
     stream, source, sum(if(ids > 0 AND (ids <= 64 OR ids < delivered * 0.95), ids, delivered)) AS total,
     min(first) AS first_event, max(last) AS last_event, max(received) AS last_received,
@@ -11,8 +13,14 @@ FROM (
         min(first_event_ns) AS first, max(last_event_ns) AS last, max(last_received_ns) AS received,
         quantilesDDMergeState(0.05, 0.5, 0.9, 0.99)(source_stat.lag) AS lag
     FROM {database:Identifier}.source_stat
+    {% if cut %}
+    WHERE (stream, source) IN (
+        SELECT stream, source
+        FROM (SELECT stream, source, sum(rows) AS most FROM {database:Identifier}.source_stat GROUP BY stream, source)
+        ORDER BY most DESC, source
+        LIMIT {each:UInt32} BY stream)
+    {% endif %}
     GROUP BY stream, source, bucket
 )
 GROUP BY stream, source
 ORDER BY last_received DESC, stream, source
-LIMIT {limit:UInt32}
