@@ -144,3 +144,13 @@ def test_commands_named_in_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"`(?:[A-Z_]+=\S+ )?make ([a-z-]+)", README.read_text())):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_what_hopline_works_with_is_backed_by_tests() -> None:
+    """Each row of the table names a version, and a test that is there."""
+    text = (ROOT / "deploy" / "README.md").read_text()
+    rows = re.findall(r"^\| (?!client|---)(.+?) \| (.+?) \| (.+?) \| `(tests/\S+)` \|$", text, re.M)
+    assert len(rows) >= 10
+    for client, version, how, test in rows:
+        assert (ROOT / test).is_file(), (client, test)
+        assert version and how, client

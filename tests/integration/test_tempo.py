@@ -1,6 +1,11 @@
 """Tempo's query API as Grafana and Kiali ask it, over HTTP and a real embedded engine."""
 
+import re
+import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -186,3 +191,16 @@ def test_names_and_values_for_the_query_editor(asker: Asker) -> None:
 def test_what_is_not_understood_is_refused_by_name(asker: Asker, path: str, message: str) -> None:
     """400 with a text that names the parameter or the part of the query."""
     assert refused(asker, path).startswith(message)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_commands_of_the_document_work_as_they_stand(asker: Asker) -> None:
+    """What deploy/readers.md says to type is typed, with the address and the token put in."""
+    document = (Path(__file__).parents[2] / "deploy" / "readers.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", document, re.DOTALL)
+    commands = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    assert len(commands) == 4
+    for command in commands:
+        local = command.replace("http://hopline:8080", asker.address)
+        typed = ["curl", "-sS", "--fail", *shlex.split(local)[1:]]
+        assert subprocess.run(typed, capture_output=True, check=True, timeout=30).stdout, command
