@@ -129,6 +129,9 @@ _VOCABULARY = Aliases(
         "integrationStatus": ("integration.integrationStatus",),
         "integrationErrorMessage": ("integration.error",),
         "error.message": ("error.messageString", "error"),
+        "authorizer.error": (),
+        "authenticate.error": (),
+        "authorize.error": (),
         "responseLength": ("dataProcessed",),
         "identity.apiKeyId": ("apiKeyId",),
         "identity.user": ("user", "authorizer.principalId", "principalId"),
@@ -409,7 +412,9 @@ def _read_error(record: GatewayRecord, row: Row, original: Row) -> None:
     )
     if record.backend_status is None:
         record.backend_status = read_status(row, "integrationStatus")
-    message = read_text(row, "error.message")
+    message = read_text(
+        row, "error.message", "authorizer.error", "authenticate.error", "authorize.error"
+    )
     backend_message = read_text(row, "integrationErrorMessage")
     status, backend_status = record.status, record.backend_status
     record.error_message = backend_message or message

@@ -78,7 +78,7 @@ _NESTED = ("httpRequest", "nginx", "http", "request", "upstream", "@fields")
 _FACTS = Aliases(
     {
         "msec": (
-            *("time_msec", "timestamp_in_ms", "ts_msec", "time_epoch", "@timestamp", "time"),
+            *("time_msec", "timestamp_in_ms", "ts_msec", "time_epoch", "ts", "@timestamp", "time"),
             *("time_iso8601", "time_iso", "iso8601", "timestamp", "time_str", "time_local", "date"),
         ),
         "request_time": ("http_request_time", "req_time", "rt", "http.request.time"),

@@ -75,13 +75,22 @@ def parse_condition(text: str) -> Condition:
     return Condition(parse_place(name.strip()), value.strip() if equals else None)
 
 
-def first_value(places: Sequence[Place], row: Row) -> Any:
-    """Return the first value that is not missing, `None` when all are."""
+def first_value(places: Sequence[Place], row: Row, *, is_map: bool = False) -> Any:
+    """
+    Return the first value that is not missing, `None` when all are.
+
+    An object gives way to what a later place holds, unless a map is wanted: that is where other
+    versions write a text, or the member that matters.
+    """
+    found = None
     for place in places:
         value = place.find(row)
-        if not is_missing(value):
+        if is_missing(value):
+            continue
+        if value.__class__ is not dict or is_map:
             return value
-    return None
+        found = found or value
+    return found
 
 
 def _find(value: Any, parts: tuple[str, ...]) -> Any:

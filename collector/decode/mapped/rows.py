@@ -61,6 +61,7 @@ _READ: Mapping[str, Callable[[Row, str], object]] = {
 }
 # Proxies write these as the backend's when they had no answer from it.
 _ITS_OWN_TOO = frozenset((CLIENT_CLOSED, 502, 504))
+_MAPS = ("request_headers", "response_headers")
 _NOT_OURS = "this is none of the gateway's entries"
 
 
@@ -139,7 +140,10 @@ class _Rows:
         if any(each.holds(row) for each in self._mapping.ignore):
             raise NotARequest("event", "one that the mapping passes over, no request")
         mapping = self._mapping
-        facts = {name: first_value(places, row) for name, places in mapping.fields.items()}
+        facts = {
+            name: first_value(places, row, is_map=name in _MAPS)
+            for name, places in mapping.fields.items()
+        }
         for name, words in mapping.values.items():
             facts[name] = words.get(str(facts[name]), facts[name])
         try:

@@ -418,3 +418,63 @@ def test_no_stack_of_known_members_breaks_the_unwrapping(body: Any) -> None:
     except Undecodable:
         return
     assert all(record.record_id == "41" for record in decoded.records)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"__REALTIME_TIMESTAMP": "7", "MESSAGE": list(LINE.encode()), "_HOSTNAME": "edge"},
+        ["kube.edge", [[1770114030, {"log": LINE}]]],
+        ["kube.edge", [[1770114030, {"log": LINE}]], {"size": 1}],
+        {"index": {"_index": "edge", "_id": "1"}, "log": LINE},
+        '{"index":{"_index":"edge"}}\n' + json.dumps({"message": LINE}),
+        '{"create":{}}\n' + json.dumps({"message": LINE}),
+        'when,line\n2026-02-03,"n=41 ""GET /orders"""\n',
+        "at,n\n7,41\n",
+        'at=7 n=41 message="three pairs"',
+        "at:7\tn:41\tmessage:three labels",
+        {
+            "resourceLogs": [
+                {
+                    "scopeLogs": [
+                        {
+                            "logRecords": [
+                                {
+                                    "body": {"stringValue": "a line of others"},
+                                    "attributes": [
+                                        {"key": "at", "value": {"intValue": "7"}},
+                                        {"key": "n", "value": {"intValue": "41"}},
+                                    ],
+                                }
+                            ]
+                        }
+                    ]
+                }
+            ]
+        },
+    ],
+)
+def test_exports_and_bulk_bodies_hold_the_record_too(body: Any) -> None:
+    """Journald's bytes, Fluentd's chunks, bulk actions, tables, pairs and log attributes."""
+    assert _numbers(body) == ["41"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x=1 at=7",
+        "a sentence with at=7 and nothing else",
+        'time="2026-02-03" level=info at=7 n=41 msg="reloaded"',
+    ],
+)
+def test_less_than_three_pairs_or_a_programs_own_words_are_no_record(line: str) -> None:
+    """A sentence may hold an equals sign, and programs log in pairs as well."""
+    assert not _read(line).records
+
+
+@pytest.mark.parametrize("message", [[300, 1], ["n", "="], [[1]], [-1]])
+def test_a_message_of_numbers_that_are_no_bytes_is_refused(message: list[Any]) -> None:
+    """It costs itself only."""
+    decoded = _read([{"MESSAGE": message, "_HOSTNAME": "edge"}, ROW])
+    assert [record.record_id for record in decoded.records] == ["41"]
+    assert len(decoded.rejected) == 1

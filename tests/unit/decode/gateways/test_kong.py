@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from collector.decode.gateways import get_adapter
+from collector.errors import Undecodable
 
 ROW: dict[str, Any] = {
     "started_at": 1_772_600_767_089,
@@ -55,3 +56,43 @@ def test_a_grpc_status_counts_however_a_plugin_wrote_the_header(written: object)
     }
     [record] = get_adapter("kong").decode(json.dumps(row).encode()).records
     assert (record.kind, record.is_error) == ("grpc", True)
+
+
+@pytest.mark.parametrize(
+    ("kong_ms", "first_try_ms", "request_ms", "expected_ms"),
+    [
+        # `latencies.kong` ends where proxying began, or holds the waiting: nobody answered
+        (4, 4, 7004, (4, 7000, 0)),
+        (7004, 4, 7004, (4, 7000, 0)),
+        (3, 5, 7004, (3, 6999, 2)),
+        (9, 5, 7004, (5, 6999, 0)),
+        (4, 9000, 7004, (4, 0, 7000)),
+        (4, -3, 7004, (0, 7004, 0)),
+    ],
+)
+def test_the_time_of_a_try_that_nobody_answered_is_the_backends(
+    kong_ms: int, first_try_ms: int, request_ms: int, expected_ms: tuple[int, int, int]
+) -> None:
+    """From the first try to the end Kong waited, and the parts add up to the whole."""
+    start_ms = 1_770_114_030_250
+    row = {
+        "request": {"id": "r1", "method": "GET", "url": "http://bloom.example/"},
+        "response": {"status": 499},
+        "latencies": {"kong": kong_ms, "proxy": -1, "request": request_ms},
+        "started_at": start_ms,
+        "tries": [{"ip": "10.6.2.1", "port": 80, "balancer_start": start_ms + first_try_ms}],
+    }
+    (record,) = get_adapter("kong").decode(json.dumps(row).encode()).records
+    parts = (record.gateway_ns, record.backend_ns, record.client_ns)
+    assert parts == tuple(each * 1_000_000 for each in expected_ms)
+
+
+def test_a_line_of_another_nginx_is_refused_by_name() -> None:
+    """Only what Kong's own format appends may stand behind the combined one."""
+    line = (
+        '198.51.100.8 - - [03/Feb/2026:10:20:30 +0000] "GET / HTTP/1.1" 200 5 "-" "bloom/3" '
+        "40 0.020 [bloom-api-80] [] 10.6.0.2:80 5 0.019 200 ee5d4c3b2a190817263544f5e6d7c8b9"
+    )
+    with pytest.raises(Undecodable) as caught:
+        get_adapter("kong").decode(line.encode())
+    assert "the adapter ingress-nginx reads this" in caught.value.hint
