@@ -93,12 +93,12 @@ def check_config() -> int:
     from collector.decode.redaction.redactor import Redactor
     from collector.decode.redaction.rules import build_redactor
     from collector.http.tls import open_certificate
-    from collector.http.tokens import read_tokens
+    from collector.http.tokens import check_token_tenants
 
     settings = _settings(None)
     open_certificate(settings.tls())
     if settings.tokens_file:
-        read_tokens(Path(settings.tokens_file))
+        check_token_tenants(Path(settings.tokens_file), settings.tenancy())
     build_redactor(settings.redaction())
     redactor = Redactor()
     parse_service_rules(settings.gateway_spans)
@@ -122,10 +122,11 @@ def check_config() -> int:
     default=("ingest",),
     help="What it may do; more than once if more. Default: ingest.",
 )
-def token(name: str, scope: tuple[str, ...]) -> int:
+@click.option("--tenant", default="", help="Whose data it is for; * for a trusted proxy.")
+def token(name: str, scope: tuple[str, ...], tenant: str) -> int:
     from collector.http.tokens import make_token
 
-    secret, entry = make_token(name, scope)
+    secret, entry = make_token(name, scope, tenant)
     click.echo(entry)
     click.echo(f"the token, shown this once: {secret}", err=True)
     return 0

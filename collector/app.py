@@ -14,20 +14,24 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.clock import SystemClock
 from collector.config import Settings
 from collector.errors import ConfigError, StoreUnavailable
+from collector.http.tokens import check_token_tenants
 from collector.model import Stream
 from collector.own_telemetry import export_telemetry
 from collector.process import end_with_parent, hold_folder, is_orphan
 from collector.supervisor import PARENT, Supervisor, log, tell_ready
-from collector.telemetry import METRICS
+from collector.telemetry import METRICS, Metrics
 
 if TYPE_CHECKING:
     from collector.store import Store
+    from collector.store.loader import Loader
 
 _Ready = Callable[[], None]
 _Main = Callable[[Settings, asyncio.Event, _Ready], Awaitable[None]]
@@ -49,6 +53,8 @@ def run(settings: Settings, role: str) -> int:
 
     parse_service_rules(settings.gateway_spans)
     use_mappings(settings.gateway_mappings)
+    if settings.tokens_file:
+        check_token_tenants(Path(settings.tokens_file), settings.tenancy())
     parent = os.environ.get(PARENT, "")
     if parent:
         end_with_parent(int(parent))
@@ -77,6 +83,8 @@ def run(settings: Settings, role: str) -> int:
             "role query needs a ClickHouse server",
             hint="set HOPLINE_CLICKHOUSE_URL; the embedded engine belongs to role store",
         )
+    if settings.tenancy().names:
+        METRICS.of_tenant("")  # before anything is counted
     METRICS.share(settings.data_dir / "status" / "metrics", role)
     mains: dict[str, _Main] = {"ingest": run_ingest, "store": run_store, "query": run_query}
     with (
@@ -100,7 +108,7 @@ async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> 
             settings.azure(),
             settings.event_hub(),
             settings.gateway_log(),
-            intake=intake,
+            intake=intake.of(settings.tenant_of_pulled()),
             clock=clock,
             metrics=METRICS,
             stop=stop,
@@ -110,31 +118,38 @@ async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> 
 
 
 async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
-    """Load the journal and answer questions over one ClickHouse."""
+    """Load the journals and answer questions over one ClickHouse."""
+    from collector.store.loader import run_in_turns
+
+    async with _open_stores(settings, stop) as stores:
+        if not stores:
+            return
+        loaders = [_build_loader(settings, tenant, store) for tenant, store in stores.items()]
+        async with _running(partial(run_in_turns, loaders), "loader"):
+            await _serve_api(settings, stores, stop, ready, is_stitching=True)
+
+
+def _build_loader(settings: Settings, tenant: str, store: "Store") -> "Loader":
     from collector.decode.records.from_spans import parse_service_rules
     from collector.gateway_rows import GatewayRows
     from collector.journal import JournalFolder
     from collector.store.loader import Loader
 
-    store = await _open_store(settings, stop)
-    if store is None:
-        return
-    kept = settings.journal()
+    kept = settings.journal(tenant)
     journal = JournalFolder(kept.directory, kept_s=kept.kept_s, kept_bytes=kept.kept_bytes)
     rows = GatewayRows(store, journal, parse_service_rules(settings.gateway_spans))
-    loader = Loader(
+    return Loader(
         rows,
         journal,
-        METRICS,
+        _metrics(settings, tenant),
         rewrite=_rewrite_refused,
         describe=_describe_damaged,
         min_free_bytes=kept.min_free_bytes,
     )
-    try:
-        async with _running(loader.run, "loader"):
-            await _serve_api(settings, store, stop, ready, is_stitching=True)
-    finally:
-        store.close()
+
+
+def _metrics(settings: Settings, tenant: str) -> Metrics:
+    return METRICS.of_tenant(tenant) if settings.tenancy().names else METRICS
 
 
 def _rewrite_refused(stream: Stream, message: bytes) -> bytes:
@@ -152,18 +167,35 @@ def _describe_damaged(stream: Stream, damaged: bytes) -> str:
 
 async def run_query(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
     """Answer questions over a ClickHouse server that other processes load."""
-    store = await _open_store(settings, stop)
-    if store is not None:
-        await _serve_api(settings, store, stop, ready)
-        store.close()
+    async with _open_stores(settings, stop) as stores:
+        if stores:
+            await _serve_api(settings, stores, stop, ready)
 
 
-async def _open_store(settings: Settings, stop: asyncio.Event) -> "Store | None":
+@contextlib.asynccontextmanager
+async def _open_stores(
+    settings: Settings, stop: asyncio.Event
+) -> AsyncIterator[Mapping[str, "Store"]]:
+    """Open each tenant's store, the default one's under ""; none when *stop* comes first."""
+    with contextlib.ExitStack() as stack:
+        stores: dict[str, Store] = {}
+        for tenant in settings.tenant_names():
+            store = await _open_store(settings, tenant, stop)
+            if store is None:
+                stores = {}
+                break
+            stack.callback(store.close)
+            stores[tenant] = store
+        yield stores
+
+
+async def _open_store(settings: Settings, tenant: str, stop: asyncio.Event) -> "Store | None":
     """Connect and migrate; wait for a server that is not there yet."""
     from collector.store import open_store
 
     def open_and_migrate() -> "Store":
-        store = open_store(settings.store(), SystemClock(), METRICS)
+        metrics = _metrics(settings, tenant)
+        store = open_store(settings.store(tenant), SystemClock(), metrics)
         try:
             store.migrate()
         except BaseException:
@@ -183,7 +215,7 @@ async def _open_store(settings: Settings, stop: asyncio.Event) -> "Store | None"
 
 async def _serve_api(
     settings: Settings,
-    store: "Store",
+    stores: Mapping[str, "Store"],
     stop: asyncio.Event,
     ready: _Ready,
     *,
@@ -196,19 +228,29 @@ async def _serve_api(
     from collector.query.learned.freshness import Freshness
     from collector.query.service import QueryService
 
-    freshness = Freshness(store, SystemClock(), settings.data_dir)
     services = parse_service_rules(settings.gateway_spans)
-    secrets = build_secrets(settings.redaction())
-    questions = QueryService(
-        store, SystemClock(), freshness, gateway_services=services, secrets=secrets
-    )
-    health = lambda: _check_health(settings, store)  # noqa: E731 - one line, used once
+    # what they learn and remember is of one tenant: nothing is shared but the threads
+    questions = {
+        tenant: QueryService(
+            store,
+            SystemClock(),
+            Freshness(store, SystemClock(), settings.tenant_dir(tenant)),
+            metrics=_metrics(settings, tenant),
+            gateway_services=services,
+            secrets=build_secrets(settings.redaction(tenant)),
+        )
+        for tenant, store in stores.items()
+    }
+    health = lambda: _check_health(settings, stores[""])  # noqa: E731 - one line, used once
     async with contextlib.AsyncExitStack() as stack:
         if is_stitching and settings.background_cpu_percent:
-            work = questions.background(settings.background_cpu_percent / 100)
-            await stack.enter_async_context(_running(work.run, "background"))
-        await stack.enter_async_context(open_sql_port(store, settings.sql(), secrets))
-        await run_api(questions, settings.api(), health, stop, ready)
+            share = settings.background_cpu_percent / 100 / len(questions)
+            for each in questions.values():
+                work = each.background(share)
+                await stack.enter_async_context(_running(work.run, "background"))
+        own = questions.pop("")
+        await stack.enter_async_context(open_sql_port(stores, settings.sql(), own.secrets))
+        await run_api(own, settings.api(), health, stop, ready, others=questions)
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +38,15 @@ def is_loopback(bind: str) -> bool:
         return bind == "localhost"
 
 
+MAX_TENANTS = 32
+DEFAULT_TENANT = "default"
+"""How the tenant of everybody who has none is called where it needs a name."""
+# no two separators in a row, so that the name of a database tells the tenant
+_TENANT = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
+_MAX_TENANT_CHARACTERS = 32
+_HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+
+
 _RESOURCE_ID = re.compile(
     r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/[^/]+(?:/[^/]+/[^/]+)+", re.IGNORECASE
 )
@@ -48,6 +57,19 @@ _AZURE_CLOUDS = {
     "usgovernment": ("https://api.loganalytics.us", "login.microsoftonline.us"),
     "china": ("https://api.loganalytics.azure.cn", "login.chinacloudapi.cn"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSettings:
+    """
+    Whose data are kept apart, and who may say whose a request is. No names: all is of one.
+
+    `header` is in lower case; `proxies` are networks whose requests it is believed in.
+    """
+
+    names: tuple[str, ...] = ()
+    header: str = "x-hopline-tenant"
+    proxies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +106,8 @@ class IntakeSettings:
     redact: RedactSettings
     resend_window_s: int
     status_path: Path
+    tenant: str = ""
+    tenant_count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +126,7 @@ class OidcSettings:
     issuer: str
     audience: str
     groups: tuple[str, ...] = ()
+    tenant_claim: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +157,17 @@ class ReceiveSettings:
     allowed_hosts: tuple[str, ...] = ()
     read_tokens: tuple[str, ...] = ()
     must_sign_in: bool = False  # whoever reads, with an issuer's token
+    tenants: TenantSettings = TenantSettings()
+    pull_tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Which ClickHouse, and how long rows are kept. An empty `url` means embedded chDB."""
+    """
+    Which ClickHouse, and how long rows are kept. An empty `url` means embedded chDB.
+
+    Each `tenant` has a database of its own, named by `database` and itself.
+    """
 
     url: str
     directory: Path
@@ -146,6 +177,7 @@ class StoreSettings:
     flush_interval_ms: int
     memory_bytes: int
     query_timeout_s: int
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +208,7 @@ class ApiSettings:
     tls: TlsSettings = TlsSettings()
     allowed_hosts: tuple[str, ...] = ()
     jaeger_query_port: int = 0
+    tenants: TenantSettings = TenantSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +223,7 @@ class SqlSettings:
     is_audited: bool = False
     tls: TlsSettings = TlsSettings()
     allowed_hosts: tuple[str, ...] = ()
+    tenants: TenantSettings = TenantSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +340,29 @@ class Settings(BaseSettings):
     oidc_audience: str = Field("", description="What these tokens must have as `aud`.")
     oidc_groups: str = Field(
         "", description="Groups (claim `groups`) that may read, comma separated. Empty: all."
+    )
+    oidc_tenant_claim: str = Field(
+        "", description="Claim that names a person's tenant. Empty: all are of the default one."
+    )
+    tenants: str = Field(
+        "",
+        description="Tenants whose data are kept apart, comma separated, at most 32: a database "
+        "and a journal each. Empty: all data are of one.",
+    )
+    tenant_header: str = Field(
+        "X-Hopline-Tenant",
+        description="Header (gRPC: metadata) in which a trusted proxy names the tenant of a "
+        "request.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks that the header is believed from, comma separated. "
+        'Others need a token with `tenant = "*"`. Empty: none.',
+    )
+    pull_tenant: str = Field(
+        "",
+        description="Tenant of all that is polled, consumed or comes by UDP. Empty: the default "
+        "one.",
     )
     audit_log: bool = Field(
         False,
@@ -502,6 +559,48 @@ class Settings(BaseSettings):
                 )
         return value
 
+    @field_validator("tenants")
+    @classmethod
+    def _are_tenants(cls, value: str) -> str:
+        names = _split(value)
+        for name in names:
+            if not _TENANT.fullmatch(name) or len(name) > _MAX_TENANT_CHARACTERS:
+                raise ValueError(
+                    f"{name[:40]!r} is no name of a tenant: at most {_MAX_TENANT_CHARACTERS} small "
+                    "letters and digits, single - or _ between them"
+                )
+        if DEFAULT_TENANT in names:
+            raise ValueError(f"{DEFAULT_TENANT} is there without being named")
+        if len(set(names)) < len(names):
+            raise ValueError("a name is there twice")
+        if len(names) > MAX_TENANTS:
+            raise ValueError(f"{len(names)} tenants are more than {MAX_TENANTS}")
+        return value
+
+    @field_validator("tenant_header")
+    @classmethod
+    def _is_header(cls, value: str) -> str:
+        if not _HEADER_NAME.fullmatch(value) or value.lower() in ("authorization", "host"):
+            raise ValueError(f"{value[:40]!r} cannot be the tenant's header")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for each in _split(value):
+            ip_network(each)
+        return value
+
+    @model_validator(mode="after")
+    def _are_tenants_used(self) -> "Settings":
+        names = _split(self.tenants)
+        if self.pull_tenant not in ("", DEFAULT_TENANT, *names):
+            raise ValueError(f"HOPLINE_PULL_TENANT={self.pull_tenant} is not in HOPLINE_TENANTS")
+        for name in ("trusted_proxies", "oidc_tenant_claim"):
+            if getattr(self, name) and not names:
+                raise ValueError(f"HOPLINE_{name.upper()} needs HOPLINE_TENANTS")
+        return self
+
     @model_validator(mode="after")
     def _is_safe_to_expose(self) -> "Settings":
         has_settings = _split(self.ingest_tokens) and (
@@ -527,32 +626,51 @@ class Settings(BaseSettings):
             raise ValueError("TLS needs both HOPLINE_TLS_CERT and HOPLINE_TLS_KEY")
         return self
 
-    def journal(self) -> JournalSettings:
+    def tenant_names(self) -> tuple[str, ...]:
+        """Return all tenants, the default one, "", first."""
+        return ("", *_split(self.tenants))
+
+    def tenant_dir(self, tenant: str) -> Path:
+        """Return the folder of a tenant's journal, counters and watermarks."""
+        return self.data_dir / "tenants" / tenant if tenant else self.data_dir
+
+    def tenancy(self) -> TenantSettings:
+        return TenantSettings(
+            names=_split(self.tenants),
+            header=self.tenant_header.lower(),
+            proxies=_split(self.trusted_proxies),
+        )
+
+    def journal(self, tenant: str = "") -> JournalSettings:
+        # no tenant takes the room of another, and all together no more than one would
+        count = len(self.tenant_names())
         return JournalSettings(
-            directory=self.data_dir / "journal",
-            max_bytes=self.journal_max_bytes,
+            directory=self.tenant_dir(tenant) / "journal",
+            max_bytes=self.journal_max_bytes // count,
             segment_bytes=self.journal_segment_bytes,
             segment_age_ms=self.flush_interval_ms,
             min_free_bytes=self.min_free_bytes,
             kept_s=self.kept_segments_s,
-            kept_bytes=self.kept_segments_bytes,
+            kept_bytes=self.kept_segments_bytes // count,
         )
 
-    def redaction(self) -> RedactSettings:
+    def redaction(self, tenant: str = "") -> RedactSettings:
         return RedactSettings(
             is_on=self.redact,
             keys=_split(self.redact_keys),
             rules_path=_path(self.redact_rules),
             is_hashing=self.redact_mode == "hash",
             salt=self.redact_salt.get_secret_value(),
-            salt_path=self.data_dir / "redact.salt",
+            salt_path=self.tenant_dir(tenant) / "redact.salt",
         )
 
-    def intake(self) -> IntakeSettings:
+    def intake(self, tenant: str = "") -> IntakeSettings:
         return IntakeSettings(
-            redact=self.redaction(),
+            redact=self.redaction(tenant),
             resend_window_s=self.resend_window_s,
-            status_path=self.data_dir / "status" / "ingest.json",
+            status_path=self.tenant_dir(tenant) / "status" / "ingest.json",
+            tenant=tenant,
+            tenant_count=len(self.tenant_names()),
         )
 
     def tls(self) -> TlsSettings:
@@ -575,9 +693,14 @@ class Settings(BaseSettings):
             allowed_hosts=_split(self.allowed_hosts),
             read_tokens=_split(self.query_tokens),
             must_sign_in=bool(self.oidc_issuer),
+            tenants=self.tenancy(),
+            pull_tenant=self.tenant_of_pulled(),
         )
 
-    def store(self) -> StoreSettings:
+    def tenant_of_pulled(self) -> str:
+        return self.pull_tenant if self.pull_tenant != DEFAULT_TENANT else ""
+
+    def store(self, tenant: str = "") -> StoreSettings:
         return StoreSettings(
             url=self.clickhouse_url.get_secret_value(),
             directory=self.data_dir / "chdb",
@@ -587,6 +710,7 @@ class Settings(BaseSettings):
             flush_interval_ms=self.flush_interval_ms,
             memory_bytes=self.store_memory_bytes,
             query_timeout_s=self.query_timeout_s,
+            tenant=tenant,
         )
 
     def api(self) -> ApiSettings:
@@ -606,12 +730,15 @@ class Settings(BaseSettings):
             oidc=self._oidc(),
             is_audited=self.audit_log,
             jaeger_query_port=self.jaeger_query_port,
+            tenants=self.tenancy(),
         )
 
     def _oidc(self) -> OidcSettings | None:
         if not self.oidc_issuer:
             return None
-        return OidcSettings(self.oidc_issuer, self.oidc_audience, _split(self.oidc_groups))
+        return OidcSettings(
+            self.oidc_issuer, self.oidc_audience, _split(self.oidc_groups), self.oidc_tenant_claim
+        )
 
     def telemetry(self) -> TelemetrySettings:
         pairs = (pair.partition("=") for pair in _split(self.telemetry_headers))
@@ -631,6 +758,7 @@ class Settings(BaseSettings):
             is_audited=self.audit_log,
             tls=self.tls(),
             allowed_hosts=_split(self.allowed_hosts),
+            tenants=self.tenancy(),
         )
 
     def azure(self) -> AzureSettings:
@@ -642,7 +770,7 @@ class Settings(BaseSettings):
             overlap_s=self.azure_overlap_s,
             lookback_s=self.azure_lookback_s,
             max_window_s=self.azure_max_window_s,
-            state_directory=self.data_dir / "pull",
+            state_directory=self.tenant_dir(self.tenant_of_pulled()) / "pull",
             is_insecure_endpoint_allowed=self.azure_allow_insecure,
             resource_ids=_split(self.azure_resource_ids),
             authority=_AZURE_CLOUDS[self.azure_cloud][1],
@@ -654,9 +782,11 @@ class Settings(BaseSettings):
             connection_string=self.eventhub_connection_string.get_secret_value(),
             topics=_split(self.eventhub_topics),
             group=self.eventhub_group,
-            state_directory=self.data_dir / "pull",
-            dead_letter_directory=self.data_dir / "journal" / "dead-letter" / "events",
-            redact=self.redaction(),
+            state_directory=self.tenant_dir(self.tenant_of_pulled()) / "pull",
+            dead_letter_directory=(
+                self.journal(self.tenant_of_pulled()).directory / "dead-letter" / "events"
+            ),
+            redact=self.redaction(self.tenant_of_pulled()),
         )
 
     def gateway_log(self) -> GatewayLogSettings:

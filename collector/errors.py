@@ -4,6 +4,7 @@ The errors, and what each one tells the other side.
     CollectorError                       http  grpc                 retryable
     ├─ Refused (the sender's envelope)
     │   ├─ Unauthenticated               401   UNAUTHENTICATED      no
+    │   ├─ WrongTenant                   403   PERMISSION_DENIED    no
     │   ├─ ForeignPage                   403   PERMISSION_DENIED    no
     │   ├─ UnknownDoor                   404   UNIMPLEMENTED        no
     │   ├─ WrongMethod                   405   UNIMPLEMENTED        no
@@ -81,6 +82,14 @@ class Unauthenticated(Refused):
     code = "unauthenticated"
     http_status = 401
     grpc_status = "UNAUTHENTICATED"
+
+
+class WrongTenant(Refused):
+    """The request names a tenant that it may not name, or that is not there. Never retried."""
+
+    code = "wrong_tenant"
+    http_status = 403
+    grpc_status = "PERMISSION_DENIED"
 
 
 class ForeignPage(Refused):

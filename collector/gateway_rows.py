@@ -30,7 +30,8 @@ from collector.wire.varint import encode_varint
 # Keys of one read are bound parameters; ClickHouse takes form fields of up to 128 KiB.
 _MAX_TRACES = 400
 _RECEIVED_TAG = encode_varint(2001 << 3 | 1)
-_DOOR = encode_varint(2002 << 3 | 2) + encode_varint(len(b"spans")) + b"spans"
+_DOOR_TAG = encode_varint(2002 << 3 | 2)
+_TENANT_TAG = encode_varint(2003 << 3 | 2)
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +51,9 @@ class GatewayRows:
         self._store = store
         self._journal = journal
         self._rules = rules
+        self._origin = _DOOR_TAG + _text(b"spans")
+        if store.settings.tenant:
+            self._origin += _TENANT_TAG + _text(store.settings.tenant.encode())
 
     def load(self, segment: LoadableSegment) -> None:
         """
@@ -101,7 +105,7 @@ class GatewayRows:
         if not records:
             return
         with self._journal.open_scratch(segment.stream) as folder:
-            messages = list(_messages(records))
+            messages = list(_messages(records, self._origin))
             # after a crash more spans may be known and so other records come of the same segment: a
             # token that was used for other bytes would drop them without a word
             digest = sha256(b"".join(messages)).hexdigest()[:16]
@@ -135,11 +139,15 @@ class GatewayRows:
         return [record for record in made if replace(record, received_ns=0) not in stored]
 
 
-def _messages(records: Sequence[GatewayRecord]) -> Iterator[bytes]:
+def _text(value: bytes) -> bytes:
+    return encode_varint(len(value)) + value
+
+
+def _messages(records: Sequence[GatewayRecord], origin: bytes) -> Iterator[bytes]:
     """Write the records as the journal's messages: each is known since its last span is."""
     by_moment: dict[int, list[GatewayRecord]] = {}
     for record in records:
         by_moment.setdefault(record.received_ns, []).append(record)
     for received_ns, some in sorted(by_moment.items()):
-        trailer = _RECEIVED_TAG + received_ns.to_bytes(8, "little") + _DOOR
+        trailer = _RECEIVED_TAG + received_ns.to_bytes(8, "little") + origin
         yield encode_records(some) + trailer

@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -51,12 +51,32 @@ async def build_intake(
     """
     Open the journal and the intake over it; on leaving, finish what is under way and seal.
 
+    What is given is the default tenant's; `Intake.of` gives those of the others.
+
     Raises:
         JournalError: the data folder cannot be used. Retryable.
     """
-    journal = Journal(settings.journal(), clock, metrics)
+    async with contextlib.AsyncExitStack() as stack:
+        others: dict[str, Intake] = {}
+        for tenant in settings.tenancy().names:
+            others[tenant] = await stack.enter_async_context(
+                _open_intake(settings, tenant, clock, metrics.of_tenant(tenant), {})
+            )
+        own = metrics.of_tenant("") if others else metrics
+        yield await stack.enter_async_context(_open_intake(settings, "", clock, own, others))
+
+
+@contextlib.asynccontextmanager
+async def _open_intake(
+    settings: Settings,
+    tenant: str,
+    clock: Clock,
+    metrics: Metrics,
+    others: "Mapping[str, Intake]",
+) -> AsyncIterator["Intake"]:
+    journal = Journal(settings.journal(tenant), clock, metrics)
     journal.open()
-    intake = Intake(settings.intake(), journal, clock, metrics)
+    intake = Intake(settings.intake(tenant), journal, clock, metrics, others)
     reporter = asyncio.create_task(intake.report())
     try:
         yield intake
@@ -111,22 +131,37 @@ class _Prepared:
 
 
 class Intake:
-    """Takes envelopes and records; used from one event loop."""
+    """
+    Takes envelopes and records of one tenant; used from one event loop.
+
+    *others* are the intakes of the other tenants: each has a journal, counters, a memory of what
+    was sent and a salt of its own, so nothing of one can reach another.
+    """
 
     def __init__(
-        self, settings: IntakeSettings, journal: Journal, clock: Clock, metrics: Metrics
+        self,
+        settings: IntakeSettings,
+        journal: Journal,
+        clock: Clock,
+        metrics: Metrics,
+        others: "Mapping[str, Intake] | None" = None,
     ) -> None:
         self._settings = settings
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
+        self._others = others or {}
         self._redactor = build_redactor(settings.redact)
         self._large = ThreadPoolExecutor(1, "decode")
-        self._resends = _Resends(settings.resend_window_s)
+        self._resends = _Resends(settings.resend_window_s, _MAX_REMEMBERED // settings.tenant_count)
         self._sources: dict[tuple[str, str, str], _SourceCount] = {}
         self._started_ns = clock.now_ns()
         # A report that was cancelled still writes on its thread while the last one is written.
         self._reporting = threading.Lock()
+
+    def of(self, tenant: str) -> "Intake":
+        """Return the intake of a tenant that is known to be one, "" for this one's own."""
+        return self._others[tenant] if tenant else self
 
     async def accept(self, envelope: Envelope) -> Receipt:
         """
@@ -171,7 +206,7 @@ class Intake:
         """
         received_ns = self._clock.now_ns()
         canonical = canonicalise_records(Decoded(records), received_ns)
-        prepared = self._finish(canonical, Stream.RECORD, received_ns, door, "")
+        prepared = self._finish(canonical, Stream.RECORD, received_ns, door)
         counted = self._source(door, source, Stream.RECORD)
         counted.last_seen_ns = received_ns
         return await self._store(prepared, Stream.RECORD, door, counted)
@@ -197,8 +232,9 @@ class Intake:
         self._journal.check_room()
 
     def check_health(self) -> str:
-        """Return why nothing can be accepted at the moment, "" when all is well."""
-        return self._journal.check_health()
+        """Return why nothing can be accepted of anybody at the moment, "" when all is well."""
+        troubles = [each.check_health() for each in self._others.values()]
+        return self._journal.check_health() if all(troubles) else ""
 
     async def report(self) -> None:
         """Write the counters for the query side every two seconds, until cancelled."""
@@ -220,13 +256,12 @@ class Intake:
 
     def _prepare(self, envelope: Envelope) -> _Prepared:
         canonical = decode_envelope(envelope)
-        return self._finish(
-            canonical, envelope.signal, envelope.received_ns, envelope.door, envelope.tenant
-        )
+        return self._finish(canonical, envelope.signal, envelope.received_ns, envelope.door)
 
     def _finish(
-        self, canonical: DecodeResult, stream: Stream, received_ns: int, door: str, tenant: str
+        self, canonical: DecodeResult, stream: Stream, received_ns: int, door: str
     ) -> _Prepared:
+        tenant = self._settings.tenant
         trailer = _RECEIVED_TAG + received_ns.to_bytes(8, "little") + _encode_origin(door, tenant)
         messages: list[bytes] = []
         redacted: dict[str, int] = {}
@@ -306,8 +341,9 @@ class Intake:
 class _Resends:
     """The receipts of the last requests by the keyed hash of their bytes, bounded in number."""
 
-    def __init__(self, window_s: int) -> None:
+    def __init__(self, window_s: int, most: int) -> None:
         self._window_ns = window_s * 1_000_000_000
+        self._most = most
         self._receipts: dict[int, tuple[int, Receipt]] = {}
 
     def find(self, key: int, now_ns: int) -> Receipt | None:
@@ -318,14 +354,14 @@ class _Resends:
         if not self._window_ns:
             return
         self._receipts[key] = (now_ns + self._window_ns, receipt)
-        if len(self._receipts) > _MAX_REMEMBERED:
+        if len(self._receipts) > self._most:
             del self._receipts[next(iter(self._receipts))]
 
 
 def _hash_delivery(envelope: Envelope) -> int:
     # SipHash with a random key: 0.08 us/span for 64 bits, a third of SHA-256
     identity = envelope.delivery_id or envelope.body
-    return hash((identity, envelope.signal, envelope.format, envelope.adapter, envelope.tenant))
+    return hash((identity, envelope.signal, envelope.format, envelope.adapter))
 
 
 def _name_source(envelope: Envelope) -> str:

@@ -44,7 +44,6 @@ class Envelope:
     source: str = ""
     adapter: str = ""
     peer: str = ""
-    tenant: str = ""
     delivery_id: str = ""
 
 

@@ -26,18 +26,22 @@ def migrate(settings: Settings) -> int:
         StoreUnavailable: the server does not answer, or the embedded engine is in use.
         ConfigError: a table would have to be rewritten. Nothing was changed.
     """
-    store = _open(settings)
-    try:
-        store.migrate(_say)
-    finally:
-        store.close()
-    _say(f"the tables of database {settings.clickhouse_database} are up to date")
+    for tenant in settings.tenant_names():
+        store = _open(settings, tenant)
+        try:
+            store.migrate(_say)
+        finally:
+            store.close()
+        _say(f"the tables of database {store.settings.database} are up to date")
     return 0
 
 
 def replay(settings: Settings) -> int:
     """Put every dead letter back into the journal; a running service loads them at once."""
-    count = replay_dead_letters(settings.journal().directory, SystemClock().now_ns())
+    count = sum(
+        replay_dead_letters(settings.journal(tenant).directory, SystemClock().now_ns())
+        for tenant in settings.tenant_names()
+    )
     _say(f"{count} dead letters are back in the journal")
     return 0
 
@@ -52,14 +56,21 @@ def verify(settings: Settings) -> int:
         0 when all is well, 1 when something is missing, damaged or waits in the dead letter.
     """
     problems = 0
-    for line, is_bad in (*_check_journal(settings), *_check_store(settings)):
+    for tenant in settings.tenant_names():
+        for line, is_bad in _check_journal(settings, tenant):
+            problems += is_bad
+            _say(f"tenant {tenant}: {line}" if tenant else line)
+    for line, is_bad in _check_store(settings):
         problems += is_bad
         _say(line)
     return int(problems > 0)
 
 
-def _check_journal(settings: Settings) -> Iterator[tuple[str, bool]]:
-    directory = settings.journal().directory
+def _check_journal(settings: Settings, tenant: str = "") -> Iterator[tuple[str, bool]]:
+    directory = settings.journal(tenant).directory
+    if tenant and not directory.is_dir():
+        yield "no journal yet", False
+        return
     if not directory.is_dir():
         yield f"no journal: there is no folder {directory}; HOPLINE_DATA_DIR names its parent", True
         return
@@ -93,7 +104,7 @@ def _check_store(settings: Settings) -> Iterator[tuple[str, bool]]:
         yield "store: in use by a service that is running on this folder; ask its /readyz", False
         return
     try:
-        store = _open(settings)
+        store = _open(settings, "")
     except StoreUnavailable as exc:
         yield f"store: {exc.message}", True
         return
@@ -123,8 +134,8 @@ def _is_held(status: Path) -> bool:
     return False
 
 
-def _open(settings: Settings) -> Store:
-    return open_store(settings.store(), SystemClock(), METRICS)
+def _open(settings: Settings, tenant: str) -> Store:
+    return open_store(settings.store(tenant), SystemClock(), METRICS)
 
 
 def _say(line: str) -> None:

@@ -30,6 +30,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar
 
+from collector.config import DEFAULT_TENANT
+
 MAX_SERIES = 500
 OVERFLOW = "__overflow__"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -171,6 +173,18 @@ class Metrics:
         self._series: dict[tuple[Any, ...], Any] = {}
         self._sizes: dict[str, int] = defaultdict(int)
         self._siblings: _Siblings | None = None
+        self._tenants: dict[str, _TenantMetrics] | None = None
+
+    def of_tenant(self, tenant: str) -> "Metrics":
+        """
+        Return the same registry for what is counted of *tenant*, "" the default one.
+
+        From the first call on all series have the label `tenant`, empty where they are of nobody.
+        Call it before anything is counted.
+        """
+        if self._tenants is None:
+            self._tenants = {}
+        return self._tenants.setdefault(tenant, _TenantMetrics(self, tenant or DEFAULT_TENANT))
 
     def count(self, name: Counter, value: float = 1, **labels: str) -> None:
         self._find(prometheus_client.Counter, name, labels).inc(value)
@@ -221,6 +235,8 @@ class Metrics:
         return "".join(_text_lines(families)), TEXT_TYPE
 
     def _find(self, kind: Any, name: Name, labels: Mapping[str, str]) -> Any:
+        if self._tenants is not None:
+            labels = {"tenant": "", **labels}
         key = (name, *labels.items())
         found = self._series.get(key)
         return self._add(kind, name, labels, key) if found is None else found
@@ -250,6 +266,29 @@ class Metrics:
                     _log.warning("the other processes do not get this one's metrics: %s", exc)
                 problem = str(exc)
             pause.wait(_PUBLISH_EVERY_S)
+
+
+class _TenantMetrics(Metrics):
+    """What is counted of one tenant, in the registry of all."""
+
+    def __init__(self, all_: Metrics, tenant: str) -> None:
+        self._all = all_
+        self._labels = {"tenant": tenant}
+
+    def of_tenant(self, tenant: str) -> Metrics:
+        return self._all.of_tenant(tenant)
+
+    def value(self, name: Counter | Gauge, **labels: str) -> float:
+        return self._all.value(name, **self._labels, **labels)
+
+    def exposition(self, accept: str = "") -> tuple[str, str]:
+        return self._all.exposition(accept)
+
+    def families(self) -> list[Metric]:
+        return self._all.families()
+
+    def _find(self, kind: Any, name: Name, labels: Mapping[str, str]) -> Any:
+        return self._all._find(kind, name, {**self._labels, **labels})
 
 
 class _Siblings:

@@ -59,7 +59,7 @@ def sql_port(
     ready = threading.Event()
 
     async def serve() -> None:
-        async with open_sql_port(store, settings):
+        async with open_sql_port({"": store}, settings):
             ready.set()
             await stop.wait()
 

@@ -18,7 +18,9 @@ class Audit:
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
-    def log_read(self, who: str, method: str, path: str, asked: str, status: int) -> None:
+    def log_read(
+        self, who: str, method: str, path: str, asked: str, status: int, *, tenant: str = ""
+    ) -> None:
         """Log one read: *asked* is the query of an address or a statement, *who* may be nobody."""
         fields = {
             "who": who or "(nobody)",
@@ -26,5 +28,5 @@ class Audit:
             "path": self._secrets.mask_text(path[:_MAX_CHARACTERS], Findings()),
             "query": self._secrets.mask_text(asked[:_MAX_CHARACTERS], Findings(), "query"),
             "status": status,
-        }
+        } | ({"tenant": tenant} if tenant else {})
         _LOG.info("read: %s", json.dumps(fields), extra=fields)

@@ -4,7 +4,9 @@ What happens around every request of the query API: token, timing, counting, hea
 A plain ASGI middleware: it sees each request once and touches no body.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from opentelemetry import trace
@@ -18,11 +20,13 @@ from collector.api.page import routes as pages
 from collector.api.readers import Readers
 from collector.api.responses import error_answer
 from collector.clock import Clock
-from collector.errors import Refused
+from collector.config import TenantSettings
+from collector.errors import Refused, WrongTenant
 from collector.http.headers import authorization
 from collector.http.oidc import Issuer
 from collector.http.origins import Origins
-from collector.http.tokens import Tokens
+from collector.http.tenants import Tenancy
+from collector.http.tokens import Caller, Tokens
 from collector.telemetry import Metrics
 
 # No data behind these: probes, the empty pages, and the description of the API.
@@ -45,7 +49,12 @@ _POLICY = (
 
 
 class Guard:
-    """Refuses requests without a known token, and measures all of them."""
+    """
+    Refuses requests without a known token, hands the others on, and measures all of them.
+
+    *others* are the applications of the tenants beside the default one, whose is *app*. Each has
+    its own questions behind it, so what is not meant for a tenant is not there to be asked for.
+    """
 
     def __init__(
         self,
@@ -58,6 +67,8 @@ class Guard:
         audit: Audit | None = None,
         bind: str = "127.0.0.1",
         allowed_hosts: tuple[str, ...] = (),
+        tenants: TenantSettings | None = None,
+        others: Mapping[str, ASGIApp] = MappingProxyType({}),
         metrics: Metrics,
         clock: Clock,
     ) -> None:
@@ -66,6 +77,8 @@ class Guard:
         self._writers = Tokens(ingest_tokens, "HOPLINE_INGEST_TOKENS", token_file)
         self._origins = Origins(bind, allowed_hosts, is_open=not self._readers.are_asked)
         self._audit = audit
+        self._tenancy = Tenancy(tenants or TenantSettings())
+        self._others = others
         self._metrics = metrics
         self._clock = clock
 
@@ -74,7 +87,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started_ns = self._clock.monotonic_ns()
-        status, who = 500, ""
+        status, caller = 500, Caller()
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -88,8 +101,9 @@ class Guard:
                 f"{scope['method']} ask", _caller(scope), SpanKind.SERVER
             ) as span:
                 try:
-                    who = await self._identify(scope)
-                    await self._app(scope, receive, send_with_headers)
+                    caller = await self._identify(scope)
+                    app = self._others[caller.tenant] if caller.tenant else self._app
+                    await app(scope, receive, send_with_headers)
                 except Refused as refusal:
                     await error_answer(refusal)(scope, receive, send_with_headers)
                 finally:
@@ -97,20 +111,35 @@ class Guard:
         finally:
             route = _route_name(scope)
             if self._audit and scope["path"] not in _UNAUDITED:
-                query = scope["query_string"].decode("latin-1")
-                self._audit.log_read(who, scope["method"], scope["path"], query, status)
+                self._audit.log_read(
+                    caller.name,
+                    scope["method"],
+                    scope["path"],
+                    scope["query_string"].decode("latin-1"),
+                    status,
+                    tenant=self._tenancy.name_of(caller.tenant),
+                )
             seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
-            self._metrics.count("hopline_api_requests_total", route=route, status=str(status))
-            self._metrics.observe("hopline_api_request_seconds", seconds, route=route)
+            metrics = self._metrics
+            if self._tenancy.is_on:
+                metrics = metrics.of_tenant(caller.tenant)
+            metrics.count("hopline_api_requests_total", route=route, status=str(status))
+            metrics.observe("hopline_api_request_seconds", seconds, route=route)
 
-    async def _identify(self, scope: Scope) -> str:
-        """Return who asks, "" when nobody has to say. Raises `Refused`."""
+    async def _identify(self, scope: Scope) -> Caller:
+        """Return who asks, for the tenant that the request is of. Raises `Refused`."""
         path = scope["path"]
         self._origins.check(scope)
         if path in OPEN_PATHS or path.startswith(pages.OPEN_PREFIXES):
-            return ""
+            return Caller()
+        caller = self._tenancy.place(await self._authenticate(scope), scope)
+        if caller.tenant and path == "/metrics":
+            raise WrongTenant("the metrics are of all tenants: ask with a token of none")
+        return caller
+
+    async def _authenticate(self, scope: Scope) -> Caller:
         given = authorization(dict(scope["headers"]))
-        if (scope["method"], path) == _WRITES and self._writers.are_needed:
+        if (scope["method"], scope["path"]) == _WRITES and self._writers.are_needed:
             return self._writers.check_header(given)
         return await self._readers.identify(given)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from collector.errors import Unauthenticated
 from collector.http.oidc import Issuer
-from collector.http.tokens import Tokens
+from collector.http.tokens import Caller, Tokens
 
 
 class Readers:
@@ -24,9 +24,9 @@ class Readers:
         """Whether anybody has to say who they are."""
         return self._tokens.are_needed or self._issuer is not None
 
-    async def identify(self, authorization: str) -> str:
+    async def identify(self, authorization: str) -> Caller:
         """
-        Return who sent an `Authorization` value, "" when nobody has to say.
+        Return who sent an `Authorization` value, nobody when nobody has to say.
 
         Raises:
             Unauthenticated: nobody who may read. Never retried.

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from collector.api.jaeger.server import open_query_port
 from collector.api.rest.app import Health, build_api
@@ -24,9 +24,13 @@ async def run_api(
     health: Health,
     stop: asyncio.Event,
     ready: Callable[[], None],
+    *,
+    others: Mapping[str, QueryService] | None = None,
 ) -> None:
     """
     Serve until *stop* is set; *ready* is called once the sockets listen.
+
+    *questions* are the default tenant's, *others* those of the others by name.
 
     With both ports 0 the API is off: then this only waits.
 
@@ -43,9 +47,9 @@ async def run_api(
     gc.freeze()
     try:
         async with contextlib.AsyncExitStack() as ports:
-            await ports.enter_async_context(open_query_port(questions, settings))
+            await ports.enter_async_context(open_query_port(questions, settings, others))
             if settings.port:
-                app = build_api(questions, settings, health, stop=stop)
+                app = build_api(questions, settings, health, stop=stop, others=others)
                 server = open_http_server(
                     app, settings.bind, settings.port, has_lifespan=True, tls=settings.tls
                 )
@@ -53,4 +57,5 @@ async def run_api(
             ready()
             await stop.wait()
     finally:
-        await asyncio.to_thread(questions.close)
+        for each in (questions, *(others or {}).values()):
+            await asyncio.to_thread(each.close)

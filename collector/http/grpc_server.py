@@ -10,7 +10,9 @@ import grpc.aio
 
 from collector.config import TlsSettings
 from collector.errors import ConfigError
+from collector.http.tenants import Tenancy
 from collector.http.tls import open_certificate
+from collector.http.tokens import Caller
 
 _MAX_METADATA_BYTES = 16 * 1024
 _MAX_CONCURRENT_STREAMS = 256
@@ -79,7 +81,25 @@ async def start_grpc_server(
 
 def call_authorization(context: Context) -> str:
     """Return the call's `authorization` metadata, "" when there is none."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization":
-            return value if isinstance(value, str) else value.decode("latin-1")
-    return ""
+    return next(iter(_call_values(context, "authorization")), "")
+
+
+def place_call(context: Context, caller: Caller, tenancy: Tenancy) -> Caller:
+    """Return *caller* as of the tenant that the call is of. Raises `WrongTenant`."""
+    named = _call_values(context, tenancy.header) if tenancy.is_on else ()
+    return Caller(caller.name, tenancy.choose(caller, named, call_address(context)))
+
+
+def call_address(context: Context) -> str:
+    """Return the address of the caller, as `http.headers.peer` has it."""
+    # a peer is ipv4:10.0.0.1:4711, or ipv6:%5B::1%5D:4711
+    host = context.peer().partition(":")[2].rpartition(":")[0]
+    return host.removeprefix("%5B").removesuffix("%5D")
+
+
+def _call_values(context: Context, name: str) -> list[str]:
+    return [
+        value if isinstance(value, str) else value.decode("latin-1")
+        for key, value in context.invocation_metadata() or ()
+        if key == name
+    ]

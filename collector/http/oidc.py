@@ -19,6 +19,7 @@ import jwt
 
 from collector.config import OidcSettings, is_loopback
 from collector.errors import ConfigError, Unauthenticated
+from collector.http.tokens import ANY_TENANT, Caller
 
 # signatures by the issuer's public key only: with HS256 that key would be the password
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
@@ -50,9 +51,11 @@ class Issuer:
         self._tried_s = -_FETCH_EVERY_S
         self._lock = threading.Lock()
 
-    def verify(self, token: str) -> str:
+    def verify(self, token: str) -> Caller:
         """
         Check signature, issuer, audience and time of *token*, and return whose it is.
+
+        With a claim for it, it has to name a tenant: people without one have none to ask.
 
         Raises:
             Unauthenticated: it is not valid here; the message says what is wrong. Never retried.
@@ -72,7 +75,16 @@ class Issuer:
             raise Unauthenticated(f"the token is not valid: {exc}") from exc
         self._check_group(claims)
         name = next((claims[name] for name in _NAMES if claims.get(name)), "")
-        return str(name)[:200]
+        return Caller(str(name)[:200], self._find_tenant(claims))
+
+    def _find_tenant(self, claims: dict[str, Any]) -> str:
+        claim = self._settings.tenant_claim
+        if not claim:
+            return ""
+        tenant = claims.get(claim)
+        if not isinstance(tenant, str) or tenant in ("", ANY_TENANT):
+            raise Unauthenticated(f"the token names no tenant: it has no text as {claim}")
+        return tenant
 
     def _check_group(self, claims: dict[str, Any]) -> None:
         wanted = self._settings.groups

@@ -6,6 +6,8 @@ They come from a setting, in the clear, or from a file, hashed and with a name:
     [ci]                        # the name, which the audit log shows
     sha256 = "5e88…"            # of the token: `hopline token ci --scope ingest` makes both
     scopes = ["ingest"]         # ingest, read, or admin: both
+    tenant = "team-a"           # whose data it is for; without: the default tenant's. A trusted
+                                # proxy has "*": whose data, its requests say in a header
 
 The file is read again when it changes, so tokens come and go without a restart.
 """
@@ -22,10 +24,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from collector.config import TenantSettings
 from collector.errors import ConfigError, Unauthenticated
 from collector.http.stamps import stamp_of
 
 SCOPES = ("ingest", "read", "admin")
+ANY_TENANT = "*"
 _LOOK_AGAIN_S = 1.0
 _NAME = re.compile(r"[A-Za-z0-9][-\w.@]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -39,6 +43,15 @@ class NamedToken:
     name: str
     digest: bytes
     scopes: frozenset[str]
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks or sends: a token's name, "" when nobody has to say, and the tenant it is of."""
+
+    name: str = ""
+    tenant: str = ""
 
 
 class Tokens:
@@ -55,7 +68,7 @@ class Tokens:
     def __init__(self, tokens: Sequence[str], setting: str, file: Path | None = None) -> None:
         self._setting = setting
         self._scope = "read" if "QUERY" in setting else "ingest"
-        self._own = [(setting, sha256(token.encode()).digest()) for token in tokens]
+        self._own = [(Caller(setting), sha256(token.encode()).digest()) for token in tokens]
         self._file = file
         self._known = list(self._own)
         self._looked_s = monotonic()
@@ -69,9 +82,9 @@ class Tokens:
         """Whether anything is checked at all."""
         return bool(self._own) or self._file is not None
 
-    def check_header(self, authorization: str) -> str:
+    def check_header(self, authorization: str) -> Caller:
         """
-        Check an `Authorization` value, "" when there is none, and return the token's name.
+        Check an `Authorization` value, "" when there is none, and return whose token it is.
 
         Raises:
             Unauthenticated: not `Bearer` with a known token. Never retried.
@@ -79,13 +92,13 @@ class Tokens:
         scheme, _, token = authorization.partition(" ")
         return self.check(token.strip() if scheme.lower() == "bearer" else "")
 
-    def check(self, token: str) -> str:
-        """Check a token, wherever it was, and return its name. Raises `Unauthenticated`."""
+    def check(self, token: str) -> Caller:
+        """Check a token, wherever it was, and return whose it is. Raises `Unauthenticated`."""
         if not self.are_needed:
-            return ""
+            return Caller()
         self._refresh()
         digest = sha256(token.encode("utf-8", "replace")).digest()
-        known = [name for name, each in self._known if hmac.compare_digest(digest, each)]
+        known = [caller for caller, each in self._known if hmac.compare_digest(digest, each)]
         if not known:
             place = f" or of {self._file.name} with the scope {self._scope}" if self._file else ""
             raise Unauthenticated(
@@ -109,19 +122,39 @@ class Tokens:
         except ConfigError as exc:  # half of a file must not lock everybody out
             _log.error("%s; the tokens before it stay", exc.message)
 
-    def _read(self, file: Path) -> list[tuple[str, bytes]]:
+    def _read(self, file: Path) -> list[tuple[Caller, bytes]]:
         wanted = {self._scope, "admin"}
-        return [(each.name, each.digest) for each in read_tokens(file) if each.scopes & wanted]
+        return [
+            (Caller(each.name, each.tenant), each.digest)
+            for each in read_tokens(file)
+            if each.scopes & wanted
+        ]
 
 
-def make_token(name: str, scopes: Sequence[str]) -> tuple[str, str]:
+def make_token(name: str, scopes: Sequence[str], tenant: str = "") -> tuple[str, str]:
     """Return a new token of 256 random bits and its entry for the file. Raises `ConfigError`."""
     token = "hop_" + secrets.token_urlsafe(32)
     digest = sha256(token.encode()).hexdigest()
-    fields = {"sha256": digest, "scopes": list(dict.fromkeys(scopes))}
-    _read_entry(Path("a new token"), name, fields)
-    listed = ", ".join(f'"{each}"' for each in fields["scopes"])
-    return token, f'["{name}"]\nsha256 = "{digest}"\nscopes = [{listed}]'
+    unique = list(dict.fromkeys(scopes))
+    _read_entry(Path("a new token"), name, {"sha256": digest, "scopes": unique, "tenant": tenant})
+    listed = ", ".join(f'"{each}"' for each in unique)
+    entry = f'["{name}"]\nsha256 = "{digest}"\nscopes = [{listed}]'
+    return token, entry + (f'\ntenant = "{tenant}"' if tenant else "")
+
+
+def check_token_tenants(file: Path, tenants: TenantSettings) -> None:
+    """
+    Check that every token of a file is of a tenant that is there.
+
+    Raises:
+        ConfigError: one is not, or the file cannot be read; the message names it.
+    """
+    for each in read_tokens(file):
+        if each.tenant not in ("", ANY_TENANT, *tenants.names):
+            raise ConfigError(
+                f"HOPLINE_TOKENS_FILE: {file}: [{each.name}]: tenant {each.tenant[:40]!r} is not "
+                "in HOPLINE_TENANTS"
+            )
 
 
 def read_tokens(file: Path) -> list[NamedToken]:
@@ -148,7 +181,10 @@ def _read_entry(file: Path, name: str, entry: Any) -> NamedToken:
         raise ConfigError(f"{where}: sha256 is the token's digest, 64 hexadecimal digits")
     if not isinstance(scopes, list) or not scopes or not all(each in SCOPES for each in scopes):
         raise ConfigError(f"{where}: scopes is a list of {', '.join(SCOPES)}")
-    unknown = set(fields) - {"sha256", "scopes"}
+    tenant = fields.get("tenant", "")
+    if not isinstance(tenant, str):
+        raise ConfigError(f"{where}: tenant is one of HOPLINE_TENANTS, or *")
+    unknown = set(fields) - {"sha256", "scopes", "tenant"}
     if unknown:
         raise ConfigError(f"{where}: {min(unknown)} is unknown")
-    return NamedToken(name, bytes.fromhex(digest), frozenset(scopes))
+    return NamedToken(name, bytes.fromhex(digest), frozenset(scopes), tenant)

@@ -18,12 +18,13 @@ from collector.clock import Clock
 from collector.config import ReceiveSettings
 from collector.decode.envoy.access_log_service import read_identifier
 from collector.errors import CollectorError
-from collector.http.grpc_server import Context, call_authorization
-from collector.http.tokens import Tokens
+from collector.http.grpc_server import Context, call_address
+from collector.http.tokens import Caller
 from collector.intake import Intake
 from collector.model import Envelope, Stream
 from collector.receive.body import Admission, inflate
-from collector.receive.grpc import call_address, refuse, sniff_encoding
+from collector.receive.grpc import admit_call, refuse, sniff_encoding
+from collector.receive.span_http import ingest_gate
 from collector.retry import until_accepted
 
 DOOR = "envoy-als"
@@ -45,7 +46,7 @@ class AccessLogDoor(RpcHandler):
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
+        self._gate = ingest_gate(settings)
         self._clock = clock
         self._handler = grpc.stream_unary_rpc_method_handler(self._stream)
 
@@ -55,8 +56,10 @@ class AccessLogDoor(RpcHandler):
         return self._handler if handler_call_details.method == METHOD else None
 
     async def _stream(self, _: object, context: Context) -> bytes:
+        intake = self._intake
         try:
-            sender = call_address(context), self._tokens.check_header(call_authorization(context))
+            caller = admit_call(context, self._gate)
+            intake, sender = intake.of(caller.tenant), (call_address(context), caller)
         except CollectorError as exc:
             self._intake.refuse(DOOR, "envoy", Stream.LOG, exc)
             await refuse(context, exc)
@@ -66,23 +69,26 @@ class AccessLogDoor(RpcHandler):
             if not isinstance(message, bytes):
                 return b""
             received_ns = self._clock.now_ns()
-            take = partial(self._take, message, identifier, received_ns, context.peer(), sender)
+            take = partial(
+                self._take, intake, message, identifier, received_ns, context.peer(), sender
+            )
             try:
                 identifier = await until_accepted(take)
             except CollectorError as exc:
                 # the messages that follow may be in order
-                self._intake.refuse(DOOR, "envoy", Stream.LOG, exc)
+                intake.refuse(DOOR, "envoy", Stream.LOG, exc)
                 _log.warning("%s: %s", DOOR, exc)
             except Exception:
                 _log.exception("%s: a message failed", DOOR)
 
     async def _take(
         self,
+        intake: Intake,
         message: bytes,
         identifier: bytes,
         received_ns: int,
         peer: str,
-        sender: tuple[str, str],
+        sender: tuple[str, Caller],
     ) -> bytes:
         """Accept a message, and return the stream's identifier. Raises `CollectorError`."""
         async with self._admission.claim(sender) as claim:
@@ -102,7 +108,7 @@ class AccessLogDoor(RpcHandler):
             )
             claim.end_turn()
             try:
-                await self._intake.accept(envelope)
+                await intake.accept(envelope)
             except CollectorError as exc:
                 if exc.retryable:
                     raise

@@ -20,7 +20,8 @@ from collector.http.headers import (
     peer,
     refusal_headers,
 )
-from collector.http.tokens import Tokens
+from collector.http.tenants import Gate
+from collector.http.tokens import Caller
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
 from collector.receive.body import Admission, inflate, read_body
@@ -52,13 +53,13 @@ class GatewayPush:
         intake: Intake,
         settings: ReceiveSettings,
         admission: Admission,
-        tokens: Tokens,
+        gate: Gate,
         clock: Clock,
     ) -> None:
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = tokens
+        self._gate = gate
         self._clock = clock
         self.router = APIRouter()
         self.router.add_api_route(
@@ -79,27 +80,30 @@ class GatewayPush:
         headers: Headers = dict(request.scope["headers"])
         known: Adapter | None = None
         outcome: Receipt | CollectorError
+        intake = self._intake
         try:
             known = get_adapter(adapter)
-            name = self._check_token(headers)
-            self._intake.check_room()
+            caller = self._admit(request, headers)
+            intake = intake.of(caller.tenant)
+            intake.check_room()
             length = content_length(headers)
-            async with self._admission.claim((peer(request.scope), name)) as claim:
+            async with self._admission.claim((peer(request.scope), caller)) as claim:
                 body = await read_body(request.receive, claim, length, self._max_body_bytes)
                 received_ns = self._clock.now_ns()
                 encoding = content_encoding(headers)
                 body = await inflate(body, encoding, claim, self._max_body_bytes)
                 envelope = self._envelope(known, headers, body, received_ns, request)
-                outcome = await self._intake.accept(envelope)
+                outcome = await intake.accept(envelope)
         except CollectorError as exc:
-            self._intake.refuse(DOOR, known.name if known else "unknown", Stream.RECORD, exc)
+            intake.refuse(DOOR, known.name if known else "unknown", Stream.RECORD, exc)
             outcome = exc
         return self._answer(headers, outcome)
 
-    def _check_token(self, headers: Headers) -> str:
+    def _admit(self, request: Request, headers: Headers) -> Caller:
         if ACCESS_KEY_HEADER in headers and not authorization(headers):
-            return self._tokens.check(headers[ACCESS_KEY_HEADER].decode("latin-1"))
-        return self._tokens.check_header(authorization(headers))
+            token = headers[ACCESS_KEY_HEADER].decode("latin-1")
+            return self._gate.admit_token(token, request.scope)
+        return self._gate.admit(request.scope)
 
     def _envelope(
         self, adapter: Adapter, headers: Headers, body: bytes, received_ns: int, request: Request

@@ -21,13 +21,17 @@ from collector.errors import CollectorError, TooSlow
 from collector.http.grpc_server import (
     Context,
     RpcHandler,
+    call_address,
     call_authorization,
+    place_call,
     start_grpc_server,
 )
-from collector.http.tokens import Tokens
+from collector.http.tenants import Gate
+from collector.http.tokens import Caller
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
 from collector.receive.body import Admission, inflate
+from collector.receive.span_http import ingest_gate
 from collector.receive.status import PROTOBUF, build_status, encode_receipt
 from collector.telemetry import Metrics
 
@@ -85,7 +89,7 @@ class GrpcDoor(RpcHandler):
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
+        self._gate = ingest_gate(settings)
         self._clock = clock
         self._handlers = {
             path: grpc.stream_unary_rpc_method_handler(self._behavior(method))
@@ -99,20 +103,24 @@ class GrpcDoor(RpcHandler):
 
     def _behavior(self, method: GrpcMethod) -> Behavior:
         async def export(_: object, context: Context) -> bytes:
+            intake = self._intake
             try:
-                return method.answer(await self._accept(method, context))
+                caller = admit_call(context, self._gate)
+                intake = intake.of(caller.tenant)
+                return method.answer(await self._accept(intake, caller, method, context))
             except Exception as exc:
                 error = exc if isinstance(exc, CollectorError) else _unexpected(exc)
-                self._intake.refuse(method.door, method.source, method.signal, error)
+                intake.refuse(method.door, method.source, method.signal, error)
             await refuse(context, error)
             raise AssertionError("abort raises")
 
         return export
 
-    async def _accept(self, method: GrpcMethod, context: Context) -> Receipt:
-        name = self._tokens.check_header(call_authorization(context))
-        self._intake.check_room()
-        async with self._admission.claim((call_address(context), name)) as claim:
+    async def _accept(
+        self, intake: Intake, caller: Caller, method: GrpcMethod, context: Context
+    ) -> Receipt:
+        intake.check_room()
+        async with self._admission.claim((call_address(context), caller)) as claim:
             message = await _read_message(context)
             body = message if isinstance(message, bytes) else b""  # EOF: an empty request
             received_ns = self._clock.now_ns()
@@ -127,7 +135,7 @@ class GrpcDoor(RpcHandler):
                 source=method.source,
                 peer=context.peer(),
             )
-            return await self._intake.accept(envelope)
+            return await intake.accept(envelope)
 
 
 async def start_grpc(
@@ -185,11 +193,10 @@ async def _read_message(context: Context) -> object:
         raise TooSlow(f"no message arrived within {_MESSAGE_WAIT_S} s") from None
 
 
-def call_address(context: Context) -> str:
-    """Return the address of the caller, as `http.headers.peer` has it."""
-    # a peer is ipv4:10.0.0.1:4711, or ipv6:%5B::1%5D:4711
-    host = context.peer().partition(":")[2].rpartition(":")[0]
-    return host.removeprefix("%5B").removesuffix("%5D")
+def admit_call(context: Context, gate: Gate) -> Caller:
+    """Return who calls, for which tenant. Raises `Unauthenticated`, `WrongTenant`."""
+    caller = gate.tokens.check_header(call_authorization(context))
+    return place_call(context, caller, gate.tenancy)
 
 
 def sniff_encoding(message: bytes) -> str:

@@ -8,14 +8,22 @@ from starlette.exceptions import HTTPException
 
 from collector.clock import Clock, SystemClock
 from collector.config import ReceiveSettings
-from collector.errors import CollectorError, Unauthenticated, UnknownDoor, WrongMethod
+from collector.errors import (
+    CollectorError,
+    Unauthenticated,
+    UnknownDoor,
+    WrongMethod,
+    WrongTenant,
+)
 from collector.http.asgi import Receive, Scope, Send
 from collector.http.errors import error_document
+from collector.http.tenants import Gate
 from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.receive.body import Admission
 from collector.receive.gateway_push import GatewayPush
 from collector.receive.otlp_http import OtlpHttp
+from collector.receive.span_http import ingest_gate
 from collector.telemetry import Metrics
 
 _OTLP_PREFIXES = ("/v1/", "/v1development/")
@@ -52,13 +60,13 @@ def build_http_app(
     """Build the application; *admission* is given when other doors share the memory."""
     clock = clock or SystemClock()
     admission = admission or Admission(settings.max_inflight_bytes, metrics)
-    tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
-    otlp = OtlpHttp(intake, settings, admission, tokens, clock)
+    gate = ingest_gate(settings)
+    otlp = OtlpHttp(intake, settings, admission, gate, clock)
     pages = FastAPI(title="Hopline ingest", docs_url=None, redoc_url=None)
-    pages.include_router(GatewayPush(intake, settings, admission, tokens, clock).router)
+    pages.include_router(GatewayPush(intake, settings, admission, gate, clock).router)
     _add_health(pages, intake)
     readers = Tokens(settings.read_tokens, "HOPLINE_QUERY_TOKENS", settings.token_file)
-    _add_metrics(pages, metrics, readers, must_sign_in=settings.must_sign_in)
+    _add_metrics(pages, metrics, Gate(readers, gate.tenancy), must_sign_in=settings.must_sign_in)
     _add_error_handlers(pages)
     return IngestApp(otlp, pages)
 
@@ -76,17 +84,18 @@ def _add_health(pages: FastAPI, intake: Intake) -> None:
         return JSONResponse(body, 503 if trouble else 200)
 
 
-def _add_metrics(pages: FastAPI, metrics: Metrics, tokens: Tokens, *, must_sign_in: bool) -> None:
+def _add_metrics(pages: FastAPI, metrics: Metrics, gate: Gate, *, must_sign_in: bool) -> None:
     @pages.get("/metrics", summary="Show the counters as Prometheus text")
     async def show_metrics(request: Request) -> Response:
         try:
-            if must_sign_in and not tokens.are_needed:
+            if must_sign_in and not gate.tokens.are_needed:
                 raise Unauthenticated(
                     "this port knows tokens and nobody of HOPLINE_OIDC_ISSUER",
                     hint="set HOPLINE_QUERY_TOKENS or HOPLINE_TOKENS_FILE, or ask the API's port",
                 )
-            tokens.check_header(request.headers.get("authorization", ""))
-        except Unauthenticated as error:
+            if gate.admit(request.scope).tenant:
+                raise WrongTenant("the metrics are of all tenants: ask with a token of none")
+        except (Unauthenticated, WrongTenant) as error:
             return JSONResponse(error_document(error), error.http_status)
         text, media_type = metrics.exposition(request.headers.get("accept", ""))
         return Response(text, media_type=media_type)

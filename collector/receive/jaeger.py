@@ -102,6 +102,7 @@ async def open_jaeger_udp(
     if not port:
         yield
         return
-    agent = partial(open_udp, intake=intake, settings=settings, metrics=metrics, clock=clock)
+    own = intake.of(settings.pull_tenant)
+    agent = partial(open_udp, intake=own, settings=settings, metrics=metrics, clock=clock)
     async with agent("compact", port), agent("binary", port + 1):
         yield

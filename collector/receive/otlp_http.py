@@ -16,14 +16,14 @@ from collector.errors import CollectorError, UnknownDoor, UnsupportedFormat, Wro
 from collector.http.asgi import Receive, Scope, Send, send_answer
 from collector.http.headers import (
     Headers,
-    authorization,
     content_encoding,
     content_length,
     media_type,
     peer,
     refusal_headers,
 )
-from collector.http.tokens import Tokens
+from collector.http.tenants import Gate
+from collector.http.tokens import Caller
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
 from collector.receive.body import Admission, inflate, read_body
@@ -47,61 +47,71 @@ class OtlpHttp:
         intake: Intake,
         settings: ReceiveSettings,
         admission: Admission,
-        tokens: Tokens,
+        gate: Gate,
         clock: Clock,
     ) -> None:
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = tokens
+        self._gate = gate
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = dict(scope["headers"])
         content_type = media_type(headers)
         signal = PATHS.get(scope["path"], Stream.TRACE)
+        intake = self._intake
         try:
-            receipt = await self._accept(scope, receive, headers, content_type)
+            caller = self._enter(scope)
+            intake = intake.of(caller.tenant)
+            receipt = await self._accept(intake, caller, scope, receive, headers, content_type)
             body = encode_receipt(signal, receipt, content_type)
             status = 200
             extra: list[tuple[bytes, bytes]] = []
         except Exception as exc:
             error = exc if isinstance(exc, CollectorError) else _unexpected(exc)
-            self._intake.refuse(DOOR, "otlp", signal, error)
+            intake.refuse(DOOR, "otlp", signal, error)
             content_type = content_type if content_type in _FORMATS else JSON
             body = encode_status(error, content_type)
             status = error.http_status
             extra = refusal_headers(error, headers)
         await send_answer(send, status, body, content_type.encode(), extra)
 
-    async def _accept(
-        self, scope: Scope, receive: Receive, headers: Headers, content_type: str
-    ) -> Receipt:
-        signal = PATHS.get(scope["path"])
-        if signal is None:
+    def _enter(self, scope: Scope) -> Caller:
+        if scope["path"] not in PATHS:
             raise UnknownDoor(f"nothing here; OTLP paths are {', '.join(PATHS)}")
         if scope["method"] != "POST":
             raise WrongMethod(f"{scope['path']} takes POST only")
-        name = self._tokens.check_header(authorization(headers))
+        return self._gate.admit(scope)
+
+    async def _accept(
+        self,
+        intake: Intake,
+        caller: Caller,
+        scope: Scope,
+        receive: Receive,
+        headers: Headers,
+        content_type: str,
+    ) -> Receipt:
         if content_type not in _FORMATS:
             raise UnsupportedFormat(
                 f"content type {content_type[:80]!r} is not read here",
                 hint=f"send {PROTOBUF} or {JSON}",
             )
-        self._intake.check_room()
-        async with self._admission.claim((peer(scope), name)) as claim:
+        intake.check_room()
+        async with self._admission.claim((peer(scope), caller)) as claim:
             body = await read_body(receive, claim, content_length(headers), self._max_body_bytes)
             received_ns = self._clock.now_ns()
             body = await inflate(body, content_encoding(headers), claim, self._max_body_bytes)
             envelope = Envelope(
-                signal=signal,
+                signal=PATHS[scope["path"]],
                 format=_FORMATS[content_type],
                 body=body,
                 received_ns=received_ns,
                 door=DOOR,
                 peer=peer(scope),
             )
-            return await self._intake.accept(envelope)
+            return await intake.accept(envelope)
 
 
 def _unexpected(exc: Exception) -> CollectorError:

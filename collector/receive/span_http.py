@@ -15,7 +15,6 @@ from collector.errors import CollectorError, UnknownDoor, UnsupportedFormat, Wro
 from collector.http.asgi import App, Receive, Scope, Send, send_answer
 from collector.http.headers import (
     Headers,
-    authorization,
     content_encoding,
     content_length,
     media_type,
@@ -23,7 +22,8 @@ from collector.http.headers import (
     refusal_headers,
 )
 from collector.http.origins import Origins, OwnPagesOnly
-from collector.http.tokens import Tokens
+from collector.http.tenants import Gate, Tenancy
+from collector.http.tokens import Caller, Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
 from collector.receive.body import Admission, inflate, read_body
@@ -65,24 +65,27 @@ class SpanHttp:
         self._intake = intake
         self._max_body_bytes = settings.max_body_bytes
         self._admission = admission
-        self._tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
+        self._gate = ingest_gate(settings)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = dict(scope["headers"])
         extra: list[tuple[bytes, bytes]] = []
+        intake = self._intake
         try:
-            receipt = await self._accept(scope, receive, headers)
+            caller = self._enter(scope)
+            intake = intake.of(caller.tenant)
+            receipt = await self._accept(intake, caller, scope, receive, headers)
             status, text = 202, describe(receipt)
         except Exception as exc:
             error = exc if isinstance(exc, CollectorError) else _unexpected(exc)
-            self._intake.refuse(self._route.door, self._route.source, Stream.TRACE, error)
+            intake.refuse(self._route.door, self._route.source, Stream.TRACE, error)
             status = error.http_status
             text = error.message if not error.hint else f"{error.message} ({error.hint})"
             extra = refusal_headers(error, headers)
         await send_answer(send, status, text.encode("utf-8", "replace"), _TEXT, extra)
 
-    async def _accept(self, scope: Scope, receive: Receive, headers: Headers) -> Receipt:
+    def _enter(self, scope: Scope) -> Caller:
         route = self._route
         if scope["path"].rstrip("/") != route.path:
             msg = f"nothing here; send spans to {route.path}"
@@ -90,19 +93,24 @@ class SpanHttp:
         if scope["method"] != "POST":
             msg = f"{route.path} takes POST only"
             raise WrongMethod(msg)
-        name_of_token = self._tokens.check_header(authorization(headers))
+        return self._gate.admit(scope)
+
+    async def _accept(
+        self, intake: Intake, caller: Caller, scope: Scope, receive: Receive, headers: Headers
+    ) -> Receipt:
+        route = self._route
         route.check_query(scope["query_string"].decode("latin-1"))
         name = route.formats.get(media_type(headers))
         if name is None:
             msg = f"content type {media_type(headers)[:80]!r} is not read here"
             raise UnsupportedFormat(msg, hint=f"send {', '.join(filter(None, route.formats))}")
-        self._intake.check_room()
+        intake.check_room()
         length = content_length(headers)
-        async with self._admission.claim((peer(scope), name_of_token)) as claim:
+        async with self._admission.claim((peer(scope), caller)) as claim:
             body = await read_body(receive, claim, length, self._max_body_bytes)
             received_ns = self._clock.now_ns()
             body = await inflate(body, content_encoding(headers), claim, self._max_body_bytes)
-            return await self._intake.accept(
+            return await intake.accept(
                 Envelope(
                     signal=Stream.TRACE,
                     format=name,
@@ -113,6 +121,12 @@ class SpanHttp:
                     peer=peer(scope),
                 )
             )
+
+
+def ingest_gate(settings: ReceiveSettings) -> Gate:
+    """Return who may send, and for which tenant."""
+    tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
+    return Gate(tokens, Tenancy(settings.tenants))
 
 
 def keep_pages_out(app: App, settings: ReceiveSettings) -> App:

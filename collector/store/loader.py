@@ -36,6 +36,8 @@ _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _MAX_FAULTS = 5
 # what merges wrote is looked at; the parts they were made of stay for eight minutes
 _CHECK_EVERY_S = 5.0
+# of each tenant, before it is the next one's turn
+_TURN_SEGMENTS = 4
 _log = logging.getLogger(__name__)
 
 
@@ -146,6 +148,19 @@ class _Delay:
     faults: int = 0
 
 
+def run_in_turns(loaders: "Sequence[Loader]", halt: threading.Event) -> None:
+    """
+    Load until *halt* is set, all in this thread: the memory of one load is all that they take.
+
+    With several, none loads more than a few segments while others wait.
+    """
+    most = _TURN_SEGMENTS if len(loaders) > 1 else None
+    while not halt.is_set():
+        for loader in loaders:
+            loader.take_turn(halt, most)
+        halt.wait(_POLL_S)
+
+
 class Loader:
     """
     Loads segments one after the other, in a thread of its own.
@@ -177,26 +192,32 @@ class Loader:
         self._is_ready = False
         self._is_short = False
         self._check_at_s = 0.0
+        self._rest_until_s = 0.0
 
     def run(self, halt: threading.Event) -> None:
         """Load until *halt* is set; a segment that is under way is finished. Never raises."""
-        while not halt.is_set():
-            pause_s = _POLL_S
-            try:
-                if self.prepare():
-                    self.load_sealed(halt)
-                else:
-                    pause_s = self._pauses_s[0]
-            except StoreUnavailable as exc:
-                _log.warning("the store is not in order yet: %s", exc.message)
-                self._metrics.count("hopline_store_load_retries_total", reason=exc.code)
+        run_in_turns([self], halt)
+
+    def take_turn(self, halt: threading.Event, most: int | None = None) -> None:
+        """Load at most *most* segments, unless there is a reason to wait. Never raises."""
+        if monotonic() < self._rest_until_s:
+            return
+        pause_s = 0.0
+        try:
+            if self.prepare():
+                self.load_sealed(halt, most)
+            else:
                 pause_s = self._pauses_s[0]
-            except Exception:
-                # only the journal's folder is touched outside of `_load_or_wait`
-                _log.exception("cannot look for segments")
-                self._metrics.count("hopline_store_load_retries_total", reason="journal")
-                pause_s = self._pauses_s[-1]
-            halt.wait(pause_s)
+        except StoreUnavailable as exc:
+            _log.warning("the store is not in order yet: %s", exc.message)
+            self._metrics.count("hopline_store_load_retries_total", reason=exc.code)
+            pause_s = self._pauses_s[0]
+        except Exception:
+            # only the journal's folder is touched outside of `_load_or_wait`
+            _log.exception("cannot look for segments")
+            self._metrics.count("hopline_store_load_retries_total", reason="journal")
+            pause_s = self._pauses_s[-1]
+        self._rest_until_s = monotonic() + pause_s
 
     def prepare(self) -> bool:
         """Look after the disk and the tables; return whether there is room to load. May raise."""
@@ -236,16 +257,16 @@ class Loader:
             self._is_short = False
         return free * 2 >= self._min_free_bytes
 
-    def load_sealed(self, halt: threading.Event | None = None) -> int:
+    def load_sealed(self, halt: threading.Event | None = None, most: int | None = None) -> int:
         """
-        Load what is sealed now, oldest first, and return how many segments that were.
+        Load what is sealed now, *most* at most, oldest first; return how many segments that were.
 
         A stream whose segment fails waits a while; the others go on.
         """
         count = 0
         waiting = {stream for stream, delay in self._delays.items() if delay.until_s > monotonic()}
         for segment in self._journal.find_sealed():
-            if halt is not None and halt.is_set():
+            if (halt is not None and halt.is_set()) or count == most:
                 break
             if not self._has_room():
                 break

@@ -49,15 +49,18 @@ def open_store(settings: StoreSettings, clock: Clock, metrics: Metrics) -> "Stor
     """
     Connect; the tables are there after `Store.migrate`.
 
-    A database in the URL goes before the setting.
+    A database in the URL goes before the setting. A tenant's is named by both.
 
     Raises:
         StoreUnavailable: the engine or the server does not answer. Retryable.
         ConfigError: the database or cluster name cannot be used.
     """
     path = urlsplit(settings.url).path.strip("/")
-    if path:
-        settings = replace(settings, database=unquote(path))
+    database = unquote(path) or settings.database
+    if settings.tenant:
+        # a name of a tenant has no two separators in a row: no two have the same database
+        database += "_" + settings.tenant.replace("-", "__")
+    settings = replace(settings, database=database)
     return Store(settings, clock, metrics)
 
 

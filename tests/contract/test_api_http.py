@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collector.api.guard import OPEN_PATHS
+from collector.api.page.routes import OPEN_PREFIXES
 from collector.api.rest.app import build_api
 from collector.api.rest.openapi import ReadyAnswer
 from collector.config import ApiSettings
@@ -25,6 +27,7 @@ from collector.query.search.filters import PARAMETERS
 from collector.query.service import QueryService
 from collector.query.timelines.explanation import Explanation
 from collector.stitch.timeline import Timeline
+from tests import tenants
 from tests.api_client import Asker, check_answer, serving
 from tests.golden_file import GOLDEN, check_golden
 from tests.stories import MINUTE, NOW, asking, joined_story, number_id
@@ -260,6 +263,18 @@ def test_golden_openapi(questions: QueryService) -> None:
     app = build_api(questions, ApiSettings("127.0.0.1", 0, ()), dict)
     text = json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     check_golden(GOLDEN / "openapi.json", text)
+
+
+def test_every_path_is_asked_for_another_tenants_data(questions: QueryService) -> None:
+    """A path that is added joins the battery of tenants, or is open to all and without data."""
+    app = build_api(questions, ApiSettings("127.0.0.1", 0, ()), dict)
+    routes: list[Any] = list(app.routes)
+    for included in app.routes:
+        routes += getattr(getattr(included, "original_router", None), "routes", ())
+    paths = {route.path for route in routes if hasattr(route, "path")}
+    asked_elsewhere = {"/mcp", "/metrics", "/api/v1/tail"}
+    without_data = {path for path in paths if path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)}
+    assert paths - without_data - asked_elsewhere == set(tenants.PATHS)
 
 
 def test_openapi_documents_every_parameter(asker: Asker) -> None:

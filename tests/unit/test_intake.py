@@ -82,10 +82,15 @@ async def test_trailer_of_a_record_message(intake: Intake, tmp_path: Path) -> No
     assert parsed.checksum
 
 
-async def test_tenant_is_in_the_trailer(intake: Intake, tmp_path: Path) -> None:
-    """The tenant of an envelope is written; it is field 2003 in every stream."""
-    await intake.accept(envelope(make_request(make_span(1)), tenant="team-a"))
-    (message,) = journaled_messages(tmp_path / "journal", Stream.TRACE)
+async def test_tenant_is_in_the_trailer(
+    tmp_path: Path, clock: ManualClock, metrics: Metrics
+) -> None:
+    """Whose intake it was is written; it is field 2003 in every stream."""
+    settings = load_settings(data_dir=tmp_path, tenants="team-a")
+    async with build_intake(settings, clock, metrics) as intake:
+        await intake.of("team-a").accept(envelope(make_request(make_span(1))))
+    (message,) = journaled_messages(tmp_path / "tenants" / "team-a" / "journal", Stream.TRACE)
+    assert not journaled_messages(tmp_path / "journal", Stream.TRACE)
     trailer = UnknownFieldSet(ExportTraceServiceRequest.FromString(message))
     fields = [trailer[at] for at in range(len(trailer))]
     assert {field.field_number: field.data for field in fields}[2003] == b"team-a"
@@ -142,10 +147,10 @@ async def test_identical_resend_is_acknowledged_once_stored(
 
 
 async def test_equal_bytes_of_another_kind_are_not_a_resend(intake: Intake, tmp_path: Path) -> None:
-    """The same bytes for another tenant are another request."""
+    """The same bytes as a delivery with an id are another request."""
     body = make_request(make_span(1))
     await intake.accept(envelope(body))
-    await intake.accept(envelope(body, tenant="team-b"))
+    await intake.accept(envelope(body, delivery_id="d-1"))
     assert len(journaled_messages(tmp_path / "journal", Stream.TRACE)) == 2
 
 

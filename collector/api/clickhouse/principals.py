@@ -1,51 +1,62 @@
 """
-Who asks, and which rows they may see.
+Who asks, and for which tenant.
 
-The one place where rows are kept apart: a principal's filters are conditions by table, and the
-engine puts them on every read of that table, in views and subqueries as well.
+A principal's filters are conditions by table beside that: the engine puts them on every read of
+that table, in views and subqueries as well.
 
 Source: ClickHouse documentation, `additional_table_filters`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from collector.errors import Unauthenticated
-from collector.http.tokens import Tokens
+from collector.config import SqlSettings
+from collector.errors import Unauthenticated, WrongTenant
+from collector.http.asgi import Scope
+from collector.http.tenants import Tenancy
+from collector.http.tokens import Caller, Tokens
 from collector.store.sql import SqlFailure
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """
-    One who may ask, by the name of the token.
+    One who may ask, by the name of the token, and whose database.
 
     `row_filters`: by `database.table`, the condition that its rows meet.
     """
 
     name: str = ""
+    tenant: str = ""
     row_filters: Mapping[str, str] = field(default_factory=dict)
 
 
 class Principals:
     """The tokens that may read. None: everyone may."""
 
-    def __init__(self, tokens: Sequence[str], file: Path | None = None) -> None:
-        self._tokens = Tokens(tokens, "HOPLINE_QUERY_TOKENS", file)
+    def __init__(self, settings: SqlSettings) -> None:
+        self._tokens = Tokens(settings.tokens, "HOPLINE_QUERY_TOKENS", settings.token_file)
+        self.tenancy = Tenancy(settings.tenants)
 
-    def find(self, credentials: Sequence[str]) -> Principal:
+    def find(self, credentials: Sequence[str], scope: Scope) -> Principal:
         """
-        Return who has one of *credentials*.
+        Return who has one of *credentials*, for the tenant that the request is of.
 
         Raises:
-            SqlFailure: nobody has.
+            SqlFailure: nobody has, or the tenant is not theirs.
         """
+        try:
+            caller = self.tenancy.place(self._find_caller(credentials), scope)
+        except WrongTenant as exc:
+            raise SqlFailure(497, exc.message) from exc
+        return Principal(caller.name, caller.tenant)
+
+    def _find_caller(self, credentials: Sequence[str]) -> Caller:
         if not self._tokens.are_needed:
-            return Principal()
+            return Caller()
         for credential in credentials:
             try:
-                return Principal(self._tokens.check(credential))
+                return self._tokens.check(credential)
             except Unauthenticated:
                 continue
         if not credentials:

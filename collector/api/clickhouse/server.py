@@ -7,7 +7,7 @@ Source: ClickHouse documentation, "HTTP interface"; server/HTTPHandler.cpp for s
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from uuid import uuid4
 
 import orjson
@@ -45,12 +45,13 @@ _BAD_REQUESTS = frozenset(
 
 @contextlib.asynccontextmanager
 async def open_sql_port(
-    store: Store, settings: SqlSettings, secrets: Secrets | None = None
+    stores: Mapping[str, Store], settings: SqlSettings, secrets: Secrets | None = None
 ) -> AsyncIterator[int]:
     """
     Answer statements until the block is left. With port 0 there is no port.
 
-    *secrets* are masked in the audit log.
+    *stores* are the tenants' by name, the default one's under "": a statement sees the database of
+    its tenant and no other. *secrets* are masked in the audit log.
 
     Returns:
         The port, 0 when there is none.
@@ -61,12 +62,12 @@ async def open_sql_port(
     if not settings.port:
         yield 0
         return
-    reader = await asyncio.to_thread(store.open_sql)
+    readers = {tenant: await asyncio.to_thread(store.open_sql) for tenant, store in stores.items()}
     workers = Workers(threads=CLIENTS, queue=_QUEUE, timeout_s=settings.timeout_s + _GRACE_S)
     is_open = not (settings.tokens or settings.token_file)
     origins = Origins(settings.bind, settings.allowed_hosts, is_open=is_open)
     audit = Audit(secrets or built_in()) if settings.is_audited else None
-    app = OwnPagesOnly(SqlPort(reader, workers, settings, audit), origins)
+    app = OwnPagesOnly(SqlPort(readers, workers, settings, audit), origins)
     try:
         async with open_http_server(app, settings.bind, settings.port, tls=settings.tls) as port:
             yield port
@@ -78,13 +79,19 @@ class SqlPort:
     """The application. Statements run in threads; whoever comes while all are taken waits."""
 
     def __init__(
-        self, reader: SqlReader, workers: Workers, settings: SqlSettings, audit: Audit | None = None
+        self,
+        readers: Mapping[str, SqlReader],
+        workers: Workers,
+        settings: SqlSettings,
+        audit: Audit | None = None,
     ) -> None:
-        self._reader = reader
+        self._readers = readers
+        # for what it says of itself, which is the same for all
+        self._reader = readers[""]
         self._workers = workers
         self._timeout_s = settings.timeout_s
         self._audit = audit
-        self._principals = Principals(settings.tokens, settings.token_file)
+        self._principals = Principals(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query_id = str(uuid4())
@@ -98,7 +105,7 @@ class SqlPort:
                 return
             if scope["path"] not in ("/", "/query"):
                 raise SqlFailure(48, f"There is no handle {scope['path'][:100]}")
-            principal = self._principals.find(read_credentials(scope))
+            principal = self._principals.find(read_credentials(scope), scope)
             asked = await read_request(scope, content)
             query_id = asked.query_id or query_id
             if not asked.sql:
@@ -124,11 +131,14 @@ class SqlPort:
             status = await self._send_failure(send, SqlFailure(159, "Timeout exceeded"), query_id)
         finally:
             if self._audit and (sql or status != 200):
-                self._audit.log_read(principal.name, scope["method"], scope["path"], sql, status)
+                tenant = self._principals.tenancy.name_of(principal.tenant)
+                self._audit.log_read(
+                    principal.name, scope["method"], scope["path"], sql, status, tenant=tenant
+                )
 
     def _answer(self, asked: Asked, principal: Principal) -> tuple[bytes, str]:
         """Judge and run a statement, in a thread; return the answer and its format."""
-        reader = self._reader
+        reader = self._readers[principal.tenant]
         if asked.database not in ("", "default", reader.database):
             raise SqlFailure(81, f"The database {asked.database[:64]} is not shown here")
         check_format(asked.default_format)
@@ -142,12 +152,8 @@ class SqlPort:
             settings["additional_table_filters"] = reader.filter_rows(principal.row_filters)
         body = reader.run(judged.text, output_format, settings=settings)
         if not body and output_format == "Native":
-            body = self._describe_empty(judged, settings)
+            body = _describe_empty(reader, judged, settings)
         return body, output_format
-
-    def _describe_empty(self, judged: Judged, settings: dict[str, str]) -> bytes:
-        answer = orjson.loads(self._reader.run(judged.text, "JSONCompact", settings=settings))
-        return write_empty([(column["name"], column["type"]) for column in answer["meta"]])
 
     async def _send(
         self,
@@ -185,3 +191,8 @@ class SqlPort:
             (b"x-content-type-options", b"nosniff"),
             (b"cache-control", b"no-store"),
         ]
+
+
+def _describe_empty(reader: SqlReader, judged: Judged, settings: dict[str, str]) -> bytes:
+    answer = orjson.loads(reader.run(judged.text, "JSONCompact", settings=settings))
+    return write_empty([(column["name"], column["type"]) for column in answer["meta"]])

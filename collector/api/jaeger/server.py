@@ -4,7 +4,7 @@ The port of Jaeger's gRPC query API: tokens, threads, and what errors become.
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import grpc
 import grpc.aio
@@ -19,9 +19,12 @@ from collector.http.grpc_server import (
     Context,
     RpcHandler,
     call_authorization,
+    place_call,
     start_grpc_server,
 )
 from collector.http.oidc import Issuer
+from collector.http.tenants import Tenancy
+from collector.http.tokens import Caller
 from collector.query.service import QueryService
 
 # a question is a few names and times
@@ -34,9 +37,15 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def open_query_port(questions: QueryService, settings: ApiSettings) -> AsyncIterator[int]:
+async def open_query_port(
+    questions: QueryService,
+    settings: ApiSettings,
+    others: Mapping[str, QueryService] | None = None,
+) -> AsyncIterator[int]:
     """
     Answer until the block is left. With port 0 there is no port.
+
+    *questions* are the default tenant's, *others* those of the others by name.
 
     Returns:
         The port, 0 when there is none.
@@ -52,7 +61,7 @@ async def open_query_port(questions: QueryService, settings: ApiSettings) -> Asy
     server, port = await start_grpc_server(
         settings.bind,
         settings.jaeger_query_port,
-        [QueryHandler(questions, settings, one, lists)],
+        [QueryHandler({**(others or {}), "": questions}, settings, one, lists)],
         max_message_bytes=_MAX_MESSAGE_BYTES,
         tls=settings.tls,
         is_inflating=True,
@@ -69,11 +78,16 @@ class QueryHandler(RpcHandler):
     """Serves the methods of both versions. Who may not read is told so before anything is asked."""
 
     def __init__(
-        self, questions: QueryService, settings: ApiSettings, one: Workers, lists: Workers
+        self,
+        questions: Mapping[str, QueryService],
+        settings: ApiSettings,
+        one: Workers,
+        lists: Workers,
     ) -> None:
         issuer = Issuer(settings.oidc) if settings.oidc else None
         self._readers = Readers(settings.tokens, settings.token_file, issuer)
-        self._audit = Audit(questions.secrets) if settings.is_audited else None
+        self._audit = Audit(questions[""].secrets) if settings.is_audited else None
+        self._tenancy = Tenancy(settings.tenants)
         self._questions = questions
         self._one, self._lists = one, lists
         self._handlers = {path: self._handler(path, query) for path, query in QUERIES.items()}
@@ -97,11 +111,13 @@ class QueryHandler(RpcHandler):
         return grpc.unary_unary_rpc_method_handler(answer_one)
 
     async def _answer(self, path: str, query: Query, body: bytes, context: Context) -> list[bytes]:
-        who, status = "", 500
+        caller, status = Caller(), 500
         try:
-            who = await self._readers.identify(call_authorization(context))
+            known = await self._readers.identify(call_authorization(context))
+            caller = place_call(context, known, self._tenancy)
+            questions = self._questions[caller.tenant]
             workers = self._one if query.is_about_one else self._lists
-            messages = await workers.run(lambda: list(query.answer(self._questions, body)))
+            messages = await workers.run(lambda: list(query.answer(questions, body)))
             status = 200
             return messages
         except CollectorError as error:
@@ -112,7 +128,9 @@ class QueryHandler(RpcHandler):
             await context.abort(grpc.StatusCode.INTERNAL, "Hopline failed to answer: see its log")
         finally:
             if self._audit:
-                self._audit.log_read(who, "gRPC", path, body.decode("utf-8", "replace"), status)
-            metrics = self._questions.metrics
+                asked = body.decode("utf-8", "replace")
+                tenant = self._tenancy.name_of(caller.tenant)
+                self._audit.log_read(caller.name, "gRPC", path, asked, status, tenant=tenant)
+            metrics = self._questions[caller.tenant].metrics
             metrics.count("hopline_api_requests_total", route=path, status=str(status))
         raise AssertionError("abort raises")

@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Lifespan
 
 from collector import __version__
 from collector.answers import Answer, encode
@@ -71,40 +72,83 @@ def build_api(
     *,
     clock: Clock | None = None,
     stop: asyncio.Event | None = None,
+    others: Mapping[str, QueryService] | None = None,
 ) -> FastAPI:
     """
     Build the application. What has no end of its own ends when *stop* is set.
 
+    *others* are the questions of the tenants beside the default one, whose are *questions*: each
+    tenant has an application of its own behind one guard, and all share the threads.
+
     *health* is asked from `/readyz`, in a thread of its own: it returns what each component says,
     `ok` or what is wrong with it.
     """
+    stopping = stop or asyncio.Event()
     # by class: one request by its id is cheap, lists and reports may be heavy
     workers = Workers(threads=3, name="one")
     lists = Workers(threads=3, queue=24, line_s=_LINE_S, name="list")
     probes = Workers(threads=1, queue=8, timeout_s=5.0)
-
-    tails = Tails(stop or asyncio.Event())
-    assistants = AssistantDoor(_asks(questions, workers, lists), _pages(settings), _hosts(settings))
+    ends: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await assistants.close()
-        await tails.close()
+        for end in ends:
+            await end()
         await workers.close()
         await lists.close()
         await probes.close()
 
-    app = FastAPI(
-        title="Hopline",
-        version=__version__,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        lifespan=lifespan,
+    def build(questions: QueryService, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+        app = FastAPI(
+            title="Hopline",
+            version=__version__,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            lifespan=lifespan,
+        )
+        _add_error_answers(app)
+        _add_probes(app, health, questions.metrics, probes)
+        tails = Tails(stopping)
+        asks = _asks(questions, workers, lists)
+        assistants = AssistantDoor(asks, _pages(settings), _hosts(settings))
+        ends.extend((assistants.close, tails.close))
+        _add_paths(app, questions, settings, workers, lists, tails)
+        app.router.routes.append(Route("/mcp", assistants, include_in_schema=False))
+        app.add_middleware(EncodedIds)
+        app.add_middleware(Abandoned)
+        return app
+
+    app = build(questions, lifespan)
+    pages.add_pages(app)
+    described = cache(partial(openapi.describe, app))
+    app.openapi = described  # type: ignore[method-assign]  # how FastAPI wants it replaced
+    app.add_middleware(
+        Guard,
+        tokens=settings.tokens,
+        ingest_tokens=settings.ingest_tokens,
+        token_file=settings.token_file,
+        issuer=Issuer(settings.oidc) if settings.oidc else None,
+        audit=Audit(questions.secrets) if settings.is_audited else None,
+        bind=settings.bind,
+        allowed_hosts=settings.allowed_hosts,
+        tenants=settings.tenants,
+        others={tenant: build(each) for tenant, each in (others or {}).items()},
+        metrics=questions.metrics,
+        clock=clock or SystemClock(),
     )
-    _add_error_answers(app)
-    _add_probes(app, health, questions.metrics, probes)
+    return app
+
+
+def _add_paths(
+    app: FastAPI,
+    questions: QueryService,
+    settings: ApiSettings,
+    workers: Workers,
+    lists: Workers,
+    tails: Tails,
+) -> None:
     # An id may hold a slash (X-Cloud-Trace-Context), so the longer paths have to come first.
     _add_explanations(app, questions, workers, lists)
     _add_requests(app, questions, workers)
@@ -115,25 +159,6 @@ def build_api(
     app.include_router(build_jaeger_routes(questions, workers, lists))
     app.include_router(build_tempo_routes(questions, workers, lists))
     app.include_router(build_page_routes(questions, workers, settings.doors))
-    pages.add_pages(app)
-    app.router.routes.append(Route("/mcp", assistants, include_in_schema=False))
-    described = cache(partial(openapi.describe, app))
-    app.openapi = described  # type: ignore[method-assign]  # how FastAPI wants it replaced
-    app.add_middleware(EncodedIds)
-    app.add_middleware(Abandoned)
-    app.add_middleware(
-        Guard,
-        tokens=settings.tokens,
-        ingest_tokens=settings.ingest_tokens,
-        token_file=settings.token_file,
-        issuer=Issuer(settings.oidc) if settings.oidc else None,
-        audit=Audit(questions.secrets) if settings.is_audited else None,
-        bind=settings.bind,
-        allowed_hosts=settings.allowed_hosts,
-        metrics=questions.metrics,
-        clock=clock or SystemClock(),
-    )
-    return app
 
 
 def _add_error_answers(app: FastAPI) -> None:

@@ -255,6 +255,7 @@ class Background:
                     one_of=one_of,
                     stratum=each.stratum,
                     received_ns=until_ns,
+                    tenant=self._store.settings.tenant,
                 )
             except Exception:
                 self._note_failed(each)

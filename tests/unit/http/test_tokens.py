@@ -17,11 +17,11 @@ def test_scope_decides_what_a_token_opens(tmp_path: Path) -> None:
         tokens = Tokens(["plain"], setting, file)
         for name, (secret, _) in made.items():
             if name in (right, "admin"):
-                assert tokens.check_header(f"Bearer {secret}") == name
+                assert tokens.check_header(f"Bearer {secret}").name == name
             else:
                 with pytest.raises(Unauthenticated, match="known bearer token"):
                     tokens.check_header(f"Bearer {secret}")
-        assert tokens.check("plain") == setting
+        assert tokens.check("plain").name == setting
 
 
 def test_empty_file_lets_nobody_in(tmp_path: Path) -> None:
@@ -39,7 +39,10 @@ def test_empty_file_lets_nobody_in(tmp_path: Path) -> None:
         (f"[a]\nsha256 = '{'0' * 63}'\nscopes = ['read']", "[a]: sha256"),
         (f"[a]\nsha256 = '{'0' * 64}'", "[a]: scopes"),
         (f"[a]\nsha256 = '{'0' * 64}'\nscopes = ['write']", "[a]: scopes"),
-        (f"[a]\nsha256 = '{'0' * 64}'\nscopes = ['read']\ntenant = 'x'", "[a]: tenant is unknown"),
+        (
+            f"[a]\nsha256 = '{'0' * 64}'\nscopes = ['read']\ntenants = 'x'",
+            "[a]: tenants is unknown",
+        ),
         (f"['a b']\nsha256 = '{'0' * 64}'\nscopes = ['read']", "a name is"),
         ("a = 1", "[a]: sha256"),
         ("[a", "tokens.toml"),
