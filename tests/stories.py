@@ -151,6 +151,28 @@ def joined_story(
     return Story([record], make_spans(number, start_ns + 5 * MS, outgoing, inner_ns, failed=failed))
 
 
+def chained_story(number: int, start_ns: int) -> Story:
+    """Tell a request that API Management passed to Kong, which passed its header on."""
+    story = joined_story(number, start_ns)
+    outer = story.records[0]
+    inner = make_record(
+        number,
+        start_ns + 3 * MS,
+        gateway="kong",
+        record_id=number_id(number + 4_000),
+        source="http-log",
+        ids=(),
+        trace_id=outer.trace_id,
+        trace_id_source="request.headers.traceparent",
+        parent_span_id=outer.outgoing_span_id,
+        outgoing_span_id=outer.outgoing_span_id,
+        duration_ns=(outer.backend_ns or 0) - 2 * MS,
+        backend_ns=(outer.backend_ns or 0) - 4 * MS,
+        client_ns=None,
+    )
+    return Story([outer, inner], story.spans)
+
+
 def refused_story(number: int, start_ns: int) -> Story:
     """Tell a request that the gateway answered 401 without calling anybody."""
     record = make_record(

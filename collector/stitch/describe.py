@@ -142,14 +142,18 @@ def _first_status(rooted: Rooted) -> int | None:
     Return the status that the consumer got, `None` for no answer or an unknown one.
 
     It is the outermost that somebody recorded; a gateway's policy event may have none. What stands
-    in for a first span that never arrived has that of its one call, of several none.
+    in for a first span that never arrived has that of its one call, of several none. A service's
+    own span that has none is not answered for by the calls that it made.
     """
-    if rooted.root.is_span_missing and len(rooted.root.children) > 1:
+    root = rooted.root
+    if root.is_span_missing and len(root.children) > 1:
         return None
+    is_service = root.span is not None and root.side != "client" and root.role == "app"
+    last = root.hop if is_service else 1
     for node in rooted.members:
         if node.status_code is not None:
             return node.status_code or None
-        if node.hop > 1:
+        if node.hop > last:
             break
     return None
 

@@ -142,6 +142,7 @@ def test_a_source_without_a_name_has_the_one_opentelemetry_gives_it(stage: Stage
     names = {report.source for report in stage.questions.reports.sources().sources}
     assert "unknown_service" in names
     assert "" not in names
+    assert stage.stitch() == 1
 
 
 def test_each_request_becomes_one_row(stage: Stage) -> None:

@@ -80,6 +80,8 @@ _EXECUTION = re.compile(
 _LONGEST_LINE = 16_384
 _WAF_BLOCK = "WAF_BLOCK"
 _ROUTE = re.compile(r"(?!ANY )([A-Z]{3,7}) /", re.ASCII)
+# Types of gateway responses that stand for an integration that was called in vain.
+_ERRORS_OF_CALLS = ("INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT")
 _REGION = re.compile(r"\.execute-api\.([a-z0-9-]{1,30})\.", re.ASCII)
 # The usual spellings are looked for first.
 _MARKS = frozenset(("requestTime", "requestTimeEpoch"))
@@ -341,8 +343,8 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
         if name in row and (value := read_text(row, name)):
             attributes[attribute] = value
     if "integrationLatency" in row and record.backend_ns is None and record.status:
-        # the column is there and empty: no integration was called
-        record.attempts = 0
+        # the column is there and empty: no integration was called, or none that answered
+        record.attempts = None if _has_called(row) else 0
     _derive_own_time(record)
     _read_ids(record, row, request_id, extended_id)
     _read_error(record, row, original)
@@ -367,6 +369,12 @@ def _is_timeless(row: Row) -> bool:
     """Tell whether a format that people post leaves the time out: its arrival stands for it."""
     told = all(not is_missing(row.get(name)) for name in ("requestId", "resourcePath", "status"))
     return told and not any(name in row for name in (*_OWN, "time"))
+
+
+def _has_called(row: Row) -> bool:
+    """Tell whether the error that was logged is that of a call to the integration."""
+    reason = read_text(row, "error.responseType")
+    return reason in _ERRORS_OF_CALLS or bool(read_text(row, "integrationErrorMessage"))
 
 
 def _derive_own_time(record: GatewayRecord) -> None:

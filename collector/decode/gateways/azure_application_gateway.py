@@ -60,6 +60,8 @@ _V2_COLUMNS = ("transactionid", "serverresponselatency", "serverrouted", "errori
 _V1_MARK = "X-AzureApplicationGateway-"
 _NO_ERROR = "ERRORINFO_NO_ERROR"
 _CLIENTS_ERROR = "ERRORINFO_CLIENT_"
+# Of a backend that was called, though the line does not name it.
+_ERRORS_OF_CALLS = ("ERRORINFO_UPSTREAM_TIMED_OUT", "ERRORINFO_UPSTREAM_CLOSED_CONNECTION")
 _ATTRIBUTES = {
     "agw.listener": "listenername",
     "agw.rule": "rulename",
@@ -201,7 +203,8 @@ def _set_error(record: GatewayRecord) -> None:
     if record.error_reason == _NO_ERROR:
         record.error_reason = ""
     status = record.status
-    if status and not record.backend_host and record.backend_status is None:
+    was_called = record.error_reason in _ERRORS_OF_CALLS
+    if status and not (record.backend_host or was_called) and record.backend_status is None:
         record.attempts = 0
     if status and status >= 400:
         is_backend = record.backend_status is not None and record.backend_status >= 400

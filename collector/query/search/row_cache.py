@@ -32,9 +32,10 @@ _Key = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedRow:
-    """The part of a timeline that a list shows."""
+    """The part of a timeline that a list shows; `gateway` is the outermost one's."""
 
     id: str
+    gateway: str
     trace_id: str
     state: str
     hops: int
@@ -48,6 +49,7 @@ class CachedRow:
     is_verdict_provisional: bool = False
     settled_by: tuple[str, ...] = ()
     duration_ns: int | None
+    status: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class RowCache:
         slowest = max(timeline.hops, key=lambda hop: hop.critical_ns, default=None)
         return CachedRow(
             id=timeline.id,
+            gateway=records[0].record.gateway if (records := timeline.gateway_records) else "",
             trace_id=timeline.trace_id,
             state=timeline.state,
             hops=len(timeline.hops),
@@ -119,6 +122,7 @@ class RowCache:
             is_verdict_provisional=verdict.is_provisional,
             settled_by=verdict.settled_by,
             duration_ns=timeline.duration_ns,
+            status=timeline.status,
         )
 
     def _recall(self, key: _Key, now_ns: int) -> CachedRow | None:
@@ -174,6 +178,7 @@ def _plain(row: RequestRow, summary: TraceSummary | None) -> CachedRow:
     services = tuple(summary.services) if summary else ()
     return CachedRow(
         id=row.record_id or row.trace_id,
+        gateway=row.gateway,
         trace_id=row.trace_id,
         state="provisional",
         hops=len(services) + bool(row.record_id),
@@ -185,4 +190,5 @@ def _plain(row: RequestRow, summary: TraceSummary | None) -> CachedRow:
         verdict="",
         is_error=row.is_error,
         duration_ns=row.duration_ns,
+        status=row.status,
     )

@@ -103,14 +103,19 @@ class Searches:
         """Return at most `limit` summaries, and the store's cursor behind the last one."""
         summaries: list[Summary] = []
         seen: set[str] = set()
+        is_whole = _is_whole(wanted)
         for _ in range(_MOST_ROUNDS):
             # One row more than wanted tells whether there is another page.
             rows = self._store.find_requests(wanted, search.limit + 1, row_cursor)
             has_more = len(rows) > search.limit
-            for row, shown in self._row_cache.read(rows[: search.limit], now_ns):
+            page = list(self._row_cache.read(rows[: search.limit], now_ns))
+            # Gateways in a row wrote a record each, and a record and a trace may be joined by a
+            # request id alone: the request's own row is that of the outermost.
+            own = {shown.id for row, shown in page if _is_own(row, shown)}
+            for row, shown in page:
                 row_cursor = row.cursor
-                # A record and a trace that only a request id joins are two rows of one request.
-                if shown.id in seen or not _fits(search, shown):
+                is_another = not _is_own(row, shown) and (is_whole or shown.id in own)
+                if is_another or shown.id in seen or not _fits(search, shown):
                     continue
                 seen.add(shown.id)
                 summaries.append(_summary(row, shown))
@@ -146,6 +151,18 @@ class Searches:
                 yield f"{name} is known up to {format_timestamp(lag.watermark_ns)} only."
 
 
+def _is_own(row: RequestRow, shown: CachedRow) -> bool:
+    """Tell whether a row is the one that its request is shown by."""
+    return (row.gateway, row.record_id or row.trace_id) == (shown.gateway, shown.id)
+
+
+def _is_whole(wanted: RequestFilter) -> bool:
+    """Tell whether every row of the range is found: the outermost one of each request too."""
+    return wanted == RequestFilter(
+        start_ns=wanted.start_ns, end_ns=wanted.end_ns, order=wanted.order
+    )
+
+
 def _fits(search: Search, shown: CachedRow) -> bool:
     """Tell whether what only stitching knows of a request is what was asked for."""
     if search.is_joined is not None and shown.is_joined is None:
@@ -154,17 +171,19 @@ def _fits(search: Search, shown: CachedRow) -> bool:
 
 
 def _summary(row: RequestRow, shown: CachedRow) -> Summary:
+    is_record = bool(row.record_id)
+    duration_ns = row.duration_ns if is_record else shown.duration_ns
     return Summary(
         id=shown.id,
         trace_id=shown.trace_id or row.trace_id,
         start_ns=row.start_ns,
-        duration_ns=shown.duration_ns if row.duration_ns is None else row.duration_ns,
+        duration_ns=shown.duration_ns if duration_ns is None else duration_ns,
         gateway=row.gateway,
         api=row.api,
         operation=row.operation,
         route=row.route or row.path,
         method=row.method,
-        status=row.status,
+        status=row.status if is_record else shown.status,
         is_error=shown.is_error,
         consumer=row.consumer,
         backend_ns=row.backend_ns,

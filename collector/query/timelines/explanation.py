@@ -27,7 +27,7 @@ _PHASE_WORDS = {
     "gateway": "in the gateway itself",
     "client": "on the client's connection",
     "cache": "in the gateway's cache",
-    "network": "on the network between gateway and mesh",
+    "network": "on the network",
     "edge_proxy": "in the mesh's edge proxy",
     "mesh_proxy": "in sidecars and waypoints",
     "app": "in application code",
@@ -193,7 +193,8 @@ def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
     beside.sort(key=lambda hop: (-(hop.duration_ns or 0), hop.index))
     for hop in beside[:_MOST_HOPS]:
         kind = ", a copy of the request" if hop.is_mirrored else ""
-        text = f"Nobody waited for {hop.service}{kind}; it took {format_ms(hop.duration_ns or 0)}."
+        took = format_ms(hop.duration_ns or 0)
+        text = f"Nobody waited for {_name(hop)}{kind}; it took {took}."
         yield Sentence("time", text, "NOT_WAITED_FOR", hop.span_ids)
 
 
@@ -217,8 +218,13 @@ def _tell_held_up(hop: Hop, total: int) -> str:
             "(gateway) alone: its own work, its client, and calls of which no span is here."
         )
     tries = f", try {hop.attempt} of {hop.attempts}" if hop.attempts > 1 else ""
-    who = f"{hop.service} ({hop.role}{tries})"
+    who = f"{_name(hop)} ({hop.role}{tries})"
     return f"On the critical path {who} alone held the answer up for {held}."
+
+
+def _name(hop: Hop) -> str:
+    """Return what to call a hop: a call may name nobody, a lost span's service may be unknown."""
+    return hop.service or hop.name or "an unknown service"
 
 
 def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
@@ -295,8 +301,9 @@ def _tell_acts(timeline: Timeline) -> Iterator[Sentence]:
 
 
 def _tell_joins(timeline: Timeline) -> Iterator[Sentence]:
+    joined = {link.from_ for link in timeline.links if link.to}
     for link in timeline.links[:_MOST_LINKS]:
-        yield _tell_link(link)
+        yield _tell_link(link, is_joined=link.from_ in joined)
     if len(timeline.links) > _MOST_LINKS:
         text = f"{len(timeline.links) - _MOST_LINKS} more links are in the timeline."
         yield Sentence("join", text, "JOIN")
@@ -312,11 +319,11 @@ def _tell_joins(timeline: Timeline) -> Iterator[Sentence]:
         yield Sentence("join", text, "LINKED_REQUEST")
 
 
-def _tell_link(link: Link) -> Sentence:
+def _tell_link(link: Link, *, is_joined: bool) -> Sentence:
     rule = f"JOIN_TIER_{link.tier}"
     if not link.to:
         names = _tell_rejected(link)
-        text = f"{link.from_} was joined with nothing"
+        text = f"{link.from_} was joined with nothing{' else' if is_joined else ''}"
         refs = (link.from_, *(item.to for item in link.rejected[:_MOST_CANDIDATES]))
         return Sentence(
             "join", f"{text}; candidates: {names}." if names else f"{text}.", rule, refs

@@ -7,7 +7,7 @@ thousands of requests (a session's correlation id) cannot pull them all in.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -126,7 +126,7 @@ def read_ids(text: str) -> tuple[Asked, ...]:
     asked: dict[tuple[str, ...], Asked] = {}
     for each in filter(_may_be_id, (cleaned, *find_ids(text))):
         known = [candidate.key for candidate in ids.trace_id_candidates(each)]
-        keys = tuple(dict.fromkeys((*known, *_halves(known))))
+        keys = tuple(dict.fromkeys((*known, *sorted(halves(known)))))
         if keys and keys not in asked:
             asked[keys] = Asked(each, keys)
     if not asked:
@@ -135,11 +135,13 @@ def read_ids(text: str) -> tuple[Asked, ...]:
     return tuple(asked.values())
 
 
-def _halves(trace_ids: Iterable[str]) -> Iterator[str]:
-    """Yield the ids under which a system of 64 bits stores its part of the traces."""
-    for trace_id in trace_ids:
-        if _TRACE_ID.fullmatch(trace_id):
-            yield ids.normalise_trace_id(ids.low_64(trace_id))
+def halves(trace_ids: Iterable[str]) -> set[str]:
+    """Return the ids under which a system of 64 bits stores its part of the traces."""
+    return {
+        ids.normalise_trace_id(ids.low_64(trace_id))
+        for trace_id in trace_ids
+        if _TRACE_ID.fullmatch(trace_id)
+    }
 
 
 def clean_id(text: str) -> str:
@@ -328,13 +330,13 @@ def ids_in(rows: Iterable[GatewayRecord], spans: Iterable[Span]) -> set[str]:
     """Return the keys of all ids that records and spans carry beside their own."""
     keys: set[str] = set()
     for row in rows:
-        keys.update((row.trace_id, *_halves((row.trace_id,))))
+        keys.update((row.trace_id, *halves((row.trace_id,))))
         keys.update(ids.request_id_key(item.value) for item in row.ids if item.kind != "span_id")
         keys.update(
             ids.normalise_trace_id(item.value) for item in row.ids if item.kind != "span_id"
         )
         keys.add(ids.normalise_trace_id(row.record_id))
-    keys.update(_halves({span.trace_id for span in spans}))
+    keys |= halves({span.trace_id for span in spans})
     for span in spans:
         if ids.has_request_id(span.attributes):
             found = ids.read_request_ids(span.attributes)

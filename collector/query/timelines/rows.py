@@ -7,7 +7,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
 from collector.model import GatewayRecord, Span
-from collector.query.timelines.resolve import ids_in, is_telling
+from collector.query.timelines.resolve import halves, ids_in, is_telling
 from collector.query.timelines.stitching import Profile, Stitching
 from collector.stitch.timeline import Timeline
 from collector.store import IdHit, RequestRow, Store
@@ -94,7 +94,7 @@ class _Batch:
             if parts.row.record_id:
                 parts.records.add((parts.row.gateway, parts.row.record_id))
         self._read()
-        self._follow_ids([parts for parts in self.parts if not parts.row.is_joined])
+        self._follow_ids()
 
     def spans_of(self, parts: _Parts) -> list[Span]:
         """Return what belongs to *parts*, waiting for the chunk that it is in."""
@@ -167,14 +167,23 @@ class _Batch:
         if record.trace_id:
             self._records_of_trace.setdefault(record.trace_id, set()).add(key)
 
-    def _follow_ids(self, lonely: Sequence[_Parts]) -> None:
-        """Look for the other half of rows that are a record or a trace alone."""
-        keys = [ids_in(self.records_of(parts), self.spans_of(parts)) for parts in lonely]
+    def _follow_ids(self) -> None:
+        """
+        Look for the other half of rows that are a record or a trace alone.
+
+        What is joined may still go on under the half of its trace id.
+        """
+        keys = [
+            halves(parts.traces)
+            if parts.row.is_joined
+            else ids_in(self.records_of(parts), self.spans_of(parts))
+            for parts in self.parts
+        ]
         wanted = sorted(set().union(*keys)) if keys else []
         hits: dict[str, list[IdHit]] = {}
         for hit in self._store.find_ids(wanted) if wanted else ():
             hits.setdefault(hit.key, []).append(hit)
-        for parts, own in zip(lonely, keys, strict=True):
+        for parts, own in zip(self.parts, keys, strict=True):
             for key in own:
                 group = hits.get(key, ())
                 if not is_telling(group):

@@ -7,7 +7,7 @@ decide where a gateway made them; else containment in time does. API Management'
 the parent of the mesh's first span; without Application Insights it passes the client's header on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.decode.outcome import grpc_status_of, has_client_left
@@ -22,7 +22,14 @@ from collector.stitch.join.agreement import (
     sent_id,
     slack_of,
 )
-from collector.stitch.join.by_id import NEAR_NS, Match, Matches, TraceView, windows_meet
+from collector.stitch.join.by_id import (
+    NEAR_NS,
+    Match,
+    Matches,
+    TraceView,
+    continuation_of,
+    windows_meet,
+)
 from collector.stitch.join.sharing import Claim, share_calls
 from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
 from collector.stitch.time.timeouts import has_given_up
@@ -87,7 +94,7 @@ def join_gateways(
     for view in views:
         _share_tops(view, joints)
     for joint in joints:
-        _conclude(joint)
+        _conclude(joint, traces)
     return joints
 
 
@@ -536,12 +543,13 @@ def _adopt(
     )
 
 
-def _conclude(joint: AttachedRecord) -> None:
+def _conclude(joint: AttachedRecord, traces: Mapping[str, TraceView]) -> None:
     """Say which traces none of whose spans came under the record, and what else was refused."""
     reached = {name.partition("/")[0] for link in joint.links for name in (link.from_, link.to)}
     reached |= {node.trace_id for node in walk_down(joint.node)[1:2]}
+    held = [traces[trace_id] for trace_id in sorted(reached & traces.keys())]
     for match in joint.matches.accepted:
-        if match.trace.trace_id in reached:
+        if match.trace.trace_id in reached or continuation_of(match.trace, held):
             continue
         joint.matches.rejected.append(
             RejectedCandidate(

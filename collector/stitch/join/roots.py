@@ -205,9 +205,17 @@ def _inferred_root(tops: Sequence[Node], missing: set[str]) -> Node:
         host=tops[0].host,
     )
     root.flag("missing_parent" if only else "several_roots")
+    if only:
+        root.service = _service_that_called(tops)
     for top in sorted(tops, key=Node.order):
         attach(top, root)
     return root
+
+
+def _service_that_called(tops: Sequence[Node]) -> str:
+    """Return whose span is missing above *tops*: a call is made by the service that tells of it."""
+    callers = {top.service for top in tops if top.side == "client"}
+    return callers.pop() if len(callers) == 1 else ""
 
 
 def _ancestors(node: Node) -> list[Node]:

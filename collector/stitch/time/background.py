@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 
 from collector.stitch.tree.nodes import Node
+from collector.stitch.tree.tries import was_cancelled
 
 # The spans of one process end in the order in which its code comes to them, not by the microsecond.
 _NOISE_NS = 2_000_000
@@ -19,6 +20,7 @@ _NOISE_SHARE = 100
 _CALLS = ("Client", "Producer", "Consumer")
 # Of a chain of internal spans that is deeper nobody knows who answered for it.
 _MAX_STEPS = 64
+_REFUSED = 400
 _GAVE_UP_STATUSES = (408, 499, 503, 504)
 _GAVE_UP = re.compile(r"time.?d?.?out|deadline|cancel", re.IGNORECASE)
 
@@ -27,7 +29,12 @@ def mark_background(members: Sequence[Node]) -> None:
     """Set `is_background` of each node that its service did not wait for, by raw times."""
     for node in members:
         parent = node.parent
-        if parent is None or node.raw_end <= parent.raw_end or node.is_proxy:
+        if parent is None or node.is_proxy:
+            continue
+        if was_cancelled(node):
+            node.is_background = _ended_with_answer(node)
+            continue
+        if node.raw_end <= parent.raw_end:
             continue
         if _is_message_of_call(node, parent):
             node.is_background = True
@@ -35,6 +42,20 @@ def mark_background(members: Sequence[Node]) -> None:
         visit = _visit_of(node)
         if visit is not None and _outlives(node, visit) and not _gave_up(visit):
             node.is_background = True
+
+
+def _ended_with_answer(node: Node) -> bool:
+    """
+    Tell whether a call was cancelled because its service had its answer without it.
+
+    A stream is, when the request that reads it is done. A service that failed gave up on its call.
+    """
+    visit = _visit_of(node)
+    if visit is None or node.service != visit.service or node.side != "client":
+        return False
+    if visit.is_error or visit.grpc_status or (visit.status_code or 0) >= _REFUSED:
+        return False
+    return node.raw_end >= visit.raw_end - _NOISE_NS
 
 
 def _is_message_of_call(node: Node, sender: Node) -> bool:

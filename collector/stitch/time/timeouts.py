@@ -38,7 +38,7 @@ def name_shortest_limit(
     slowest = slowest_on_path(node, hops)
     if slowest is not None:
         hop, held = slowest
-        words += f", {_ms(held)} of it for {hop.service}"
+        words += f", {_ms(held)} of it for {hop.service or 'a call that names nobody'}"
         took = max(each.duration for each in hop.nodes)
         words += f", which took {_ms(took)}" if took > waited else ""
     else:

@@ -354,8 +354,8 @@ def _name(hop: HopDraft, known: set[str]) -> None:
     if served is not None:
         hop.role, hop.service = "service", served.service
         return
-    last = hop.nodes[-1]
-    hop.service = _called(hop) or last.service
+    # Of a call that names nobody its caller's name would say that it called itself.
+    hop.service = top.service if top.is_inferred else _called(hop)
     hop.role = "dependency" if _is_dependency(hop, known) else "service"
     hop.is_inferred = True
     if top.is_inferred:

@@ -30,7 +30,12 @@ _TARGET_KEYS = (
 _BEFORE_PATH = re.compile(r"^[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
 # A name that says only how it was asked, or a template that stands for many targets.
 _BARE_NAME = re.compile(r"^(HTTP )?[A-Z]+$|[{*<]|/:")
+_CANCELLED = 1  # gRPC: by its caller
+_CANCELLED_WORDS = re.compile(r"cancel|AbortError|request aborted", re.IGNORECASE)
 _TRY_AGAIN = (408, 425, 429)
+# Answers to what was asked: the same question again gets the same answer. HTTP, then gRPC.
+_IN_VAIN = frozenset({400, 404, 405, 406, 410, 413, 414, 415, 422})
+_IN_VAIN_GRPC = frozenset({3, 5, 6, 9, 11, 12})
 
 Key = tuple[str, str, str]
 
@@ -59,8 +64,30 @@ def is_try_again(earlier: Node, later: Node, *, is_same_target: bool) -> bool:
         return True
     if _is_one_call(earlier, later):
         return True
-    failed = earlier.is_error or bool(earlier.grpc_status) or earlier.status_code in _TRY_AGAIN
-    return is_same_target and failed and later.raw_start >= earlier.raw_end
+    if not is_same_target:
+        return False
+    if later.raw_start < earlier.raw_end:
+        # Hedged tries: the one that is not needed any more is cancelled.
+        return was_cancelled(earlier) != was_cancelled(later)
+    if earlier.status_code in _IN_VAIN or earlier.grpc_status in _IN_VAIN_GRPC:
+        return False
+    return earlier.is_error or bool(earlier.grpc_status) or earlier.status_code in _TRY_AGAIN
+
+
+def was_cancelled(node: Node) -> bool:
+    """
+    Tell whether a call ended because its own caller did not want the answer any more.
+
+    Source: gRPC (status 1); what HTTP clients write as `error.type`, message or exception.
+    """
+    if node.grpc_status == _CANCELLED:
+        return True
+    span = node.span
+    if node.side != "client" or node.is_proxy or node.status_code or span is None:
+        return False
+    said = [node.attributes.get("error.type", ""), span.status_message]
+    said += (e.attributes.get("exception.type", "") for e in span.events if e.name == "exception")
+    return any(_CANCELLED_WORDS.search(words) for words in said)
 
 
 def _is_one_call(earlier: Node, later: Node) -> bool:

@@ -271,8 +271,11 @@ def _place_of(node: Node, hop: HopDraft) -> tuple[str, str, float, str]:
         return "app", backend_of(node.record.record), 0.5, "BACKEND_STATUS"
     if node.is_gateway:
         return "gateway", node.service, 0.6, "GATEWAY_STATUS"
-    if hop.role == "dependency":
+    if hop.role == "dependency" and hop.service:
         return "dependency", hop.service, 0.9, "DEPENDENCY_FAILED"
+    if hop.role == "dependency":
+        # It names nobody whom it called: its own service is all that is known.
+        return "app", node.service, 0.6, "APP_FAILED"
     if node.role == "edge":
         return "edge", node.service, 0.6, "EDGE_STATUS"
     if timed_out_waiting(node):

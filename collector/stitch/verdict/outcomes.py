@@ -23,6 +23,7 @@ from collector.stitch.time.timeouts import is_abandoned, timed_out_waiting
 from collector.stitch.timeline import Timeline, Verdict
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
+from collector.stitch.tree.tries import was_cancelled
 from collector.stitch.verdict.first_failure import is_failing, is_silent, judge_below
 from collector.stitch.verdict.gateway_errors import describe_handled, handled_errors
 
@@ -150,7 +151,7 @@ def _hidden_failure(members: Sequence[Node], hops: Sequence[HopDraft]) -> Node |
         parent = node.parent
         if parent is None or node in apart or is_failing(parent):
             continue
-        if not hops[node.hop].is_mirrored and not is_abandoned(node):
+        if not hops[node.hop].is_mirrored and not is_abandoned(node) and not was_cancelled(node):
             return node
     return None
 

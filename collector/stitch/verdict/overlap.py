@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from collector.attributes import WAF_RULE
+from collector.model import GatewayRecord
 from collector.stitch.timeline import PolicyAction, Verdict
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
@@ -32,6 +33,7 @@ _FEATURES = {
     "fault_injection": "fault_injection",
 }
 REVISION = "istio.canonical_revision"
+_PARTS_OF_CLUSTER = 3  # `outbound|<port>|<subset>|<host>`
 _NO_REVISION = ("", "latest", "unknown", "default")
 
 
@@ -126,15 +128,29 @@ def _retrying_layer(node: Node) -> str:
     return _layer(node) if node.is_proxy or node.is_gateway else "app"
 
 
+def _chosen_backend(record: GatewayRecord) -> str:
+    """
+    Return the backend that a gateway chose among several, "" where its name shows no choice.
+
+    The service of a route is where all of its requests go. Of Envoy's clusters those of a subset,
+    and those of one backend of a route, show that there are others.
+    """
+    name = record.backend_id
+    if record.gateway == "envoy":
+        subset = name.split("|")[2] if name.count("|") >= _PARTS_OF_CLUSTER else ""
+        return name if subset or "/backend/" in name else ""
+    return "" if name in (record.api, record.route, record.operation) else name
+
+
 def _copies_and_splits(members: Sequence[Node], hops: Sequence[HopDraft]) -> Iterator[PolicyAction]:
     for hop in hops:
         if hop.is_mirrored and not (hop.parent is not None and hop.parent.is_mirrored):
             node = hop.top.parent or hop.top
             yield _act("mirror", _layer(node), node, f"a copy went to {hop.service}")
     for node in members:
-        if node.record is not None and node.record.record.backend_id:
-            detail = f"backend {node.record.record.backend_id}"
-            yield _act("traffic_split", "gateway", node, detail)
+        chosen = _chosen_backend(node.record.record) if node.record is not None else ""
+        if chosen:
+            yield _act("traffic_split", "gateway", node, f"backend {chosen}")
         if node.role == "server_proxy":
             revision = node.attributes.get(REVISION, "")
             if revision not in _NO_REVISION:

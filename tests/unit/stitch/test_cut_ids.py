@@ -3,7 +3,7 @@
 import pytest
 
 from collector.stitch.timeline import Timeline
-from tests.unit.stitch.building import LONG_AFTER, TraceBuilder, stitch
+from tests.unit.stitch.building import LONG_AFTER, TraceBuilder, record, stitch
 from tests.unit.stitch.scenarios import picture
 
 _WHOLE = "9f0e1d2c3b4a59680123456789abcdef"
@@ -68,3 +68,14 @@ def test_another_time_is_another_trace() -> None:
     for subject, service in ((_WHOLE, "shop"), (_HALF, "stock")):
         timeline = asked(traces, subject)
         assert {span.service for span in timeline.spans} == {service}
+
+
+def test_a_record_of_the_whole_id_is_joined_with_the_half_as_well() -> None:
+    """The gateway's own call came under the whole id, and what is behind it under its half."""
+    traces = cut_trace()
+    traces[0].spans[0].parent_span_id = "c0ffee0000000001"
+    known = record(total=110, backend=104, trace_id=_WHOLE, outgoing_span_id="c0ffee0000000001")
+    spans = [span for trace in traces for span in trace.spans]
+    timeline = stitch([known], spans, now_ns=LONG_AFTER, subject=_WHOLE)
+    assert picture(timeline)[1:] == ["  service shop", "    service stock"]
+    assert not [link for link in timeline.links if not link.to]

@@ -131,3 +131,23 @@ def test_execution_logs_are_passed_over(line: str) -> None:
     decoded = ADAPTER.decode(line.encode())
     assert [each.code for each in decoded.ignored] == ["event"]
     assert not decoded.rejected
+
+
+@pytest.mark.parametrize(
+    ("told", "attempts"),
+    [
+        ({"error.responseType": "INTEGRATION_TIMEOUT"}, None),
+        ({"error.responseType": "INTEGRATION_FAILURE"}, None),
+        ({"integrationErrorMessage": "Unable to connect"}, None),
+        ({"error.responseType": "ACCESS_DENIED"}, 0),
+        ({}, 0),
+    ],
+)
+def test_an_empty_latency_after_a_failed_call_is_no_proof_that_there_was_none(
+    told: dict[str, str], attempts: int | None
+) -> None:
+    """The backend's time stays empty when the integration is called and never answers."""
+    line = {"requestId": ID, "requestTime": TIME, "httpMethod": "GET", "path": "/tides"}
+    empty = {"integrationLatency": "-", "integrationStatus": "-"}
+    record = _one({**line, **empty, "status": "504", "responseLatency": "29010", **told})
+    assert (record.attempts, record.backend_ns, record.gateway_ns) == (attempts, None, None)

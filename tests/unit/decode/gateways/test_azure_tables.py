@@ -118,3 +118,23 @@ def test_hostile_column_names_are_not_remembered() -> None:
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        ("ERRORINFO_UPSTREAM_TIMED_OUT", None),
+        ("ERRORINFO_UPSTREAM_CLOSED_CONNECTION", None),
+        ("ERRORINFO_UPSTREAM_NO_LIVE", 0),
+        ("ERRORINFO_INVALID_METHOD", 0),
+    ],
+)
+def test_an_application_gateway_that_names_no_server_may_have_called_one(
+    error: str, attempts: int | None
+) -> None:
+    """The error tells of a call, though neither server nor its time is in the row."""
+    row = {**GATEWAY_ROW, "HttpStatus": 502, "ErrorInfo": error, "ServerResponseLatency": None}
+    row["TimeGenerated"] = MOMENT.isoformat()
+    decoded = get_adapter("azure-application-gateway").decode(orjson.dumps([row]))
+    (record,) = decoded.records
+    assert (record.error_reason, record.attempts) == (error, attempts)

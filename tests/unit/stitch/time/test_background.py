@@ -157,3 +157,39 @@ def test_the_consumer_that_a_trace_begins_with_keeps_itself() -> None:
     billing = trace.span("billing", 0, 90, kind="Consumer")
     trace.span("billing", 10, 40, billing, "Client", attributes={"db.system": "postgresql"})
     assert not any(hop.is_async for hop in stitch([], trace.spans, now_ns=LONG_AFTER).hops)
+
+
+@pytest.mark.parametrize("after_ms", [-1, 0, 0.4, 5])
+def test_a_stream_that_is_cancelled_when_the_answer_is_out_takes_none_of_its_time(
+    after_ms: float,
+) -> None:
+    """A service reads a stream for as long as it works on the request, then cancels it."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 80, kind="Server", name="POST /charge")
+    told = {"rpc.grpc.status_code": "1", "server.address": "flags"}
+    ms = 75 + after_ms
+    watch = trace.span("shop", 5, ms, shop, "Client", name="Watch", attributes=told)
+    trace.span("flags", 6, 74 + after_ms, watch, "Server", attributes=told)
+    timeline = shop_of(trace)
+    assert on_path(timeline) == {"POST /charge", "charge"}
+    assert timeline.verdict.layer == "none"
+
+
+@pytest.mark.parametrize(
+    ("ms", "end"),
+    [
+        (40, {}),
+        (75, {"status": "Error", "attributes": {"http.response.status_code": "500"}}),
+        (75, {"attributes": {"http.response.status_code": "404"}}),
+        (75, {"attributes": {"rpc.grpc.status_code": "14"}}),
+    ],
+)
+def test_a_call_that_was_cancelled_for_another_reason_was_waited_for(
+    ms: float, end: dict[str, Any]
+) -> None:
+    """Long before the answer, or by a service that failed with it: its time was the request's."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 80, kind="Server", name="POST /charge", **end)
+    told = {"rpc.grpc.status_code": "1", "server.address": "flags"}
+    trace.span("shop", 5, ms, shop, "Client", name="Ask", attributes=told)
+    assert "Ask" in on_path(stitch([], trace.spans, now_ns=LONG_AFTER))

@@ -146,3 +146,49 @@ def test_what_failed_below_a_span_that_never_arrived_may_not_have_failed_the_req
     assert (timeline.status, timeline.is_error) == (None, False)
     assert (verdict.component, verdict.confidence, verdict.outcome) == ("reviews", 0.5, "failed")
     assert verdict.reason.endswith("the span of its caller never arrived, nor how that ended")
+
+
+def test_the_service_whose_calls_lost_their_parent_is_drawn() -> None:
+    """Two calls of checkout name one span that never came: it was checkout's."""
+    trace = TraceBuilder()
+    for at, callee in ((0, "prices"), (60, "ledger")):
+        call = trace.span("checkout", at, 50, _GONE, "Client")
+        trace.span(callee, at + 2, 46, call, "Server")
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert picture(timeline) == [
+        "service checkout inferred",
+        "  service prices",
+        "  service ledger",
+    ]
+
+
+@pytest.mark.parametrize("kinds", [("Server", "Server"), ("Client", "Server")])
+def test_what_only_two_services_tell_of_has_no_name(kinds: tuple[str, str]) -> None:
+    """A server span does not say who called it, and two callers are not one service."""
+    trace = TraceBuilder()
+    trace.span("prices", 0, 50, _GONE, "Server")
+    trace.span("ledger", 60, 50, _GONE, kinds[0])
+    if kinds[0] == "Client":
+        trace.span("checkout", 120, 50, _GONE, "Client")
+    assert stitch([], trace.spans, now_ns=LONG_AFTER).hops[0].service == ""
+
+
+@pytest.mark.parametrize("status", ["Unset", "Error"])
+def test_a_call_that_names_nobody_is_no_call_of_oneself(status: str) -> None:
+    """A client span without a peer and without a callee: who was called is not known."""
+    trace = TraceBuilder()
+    told = {"http.response.status_code": "500"} if status == "Error" else {}
+    shop = trace.span("shop", 0, 100, kind="Server", status=status, attributes=told)
+    trace.span("shop", 10, 60, shop, "Client", name="GET", status=status)
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert [(hop.role, hop.service) for hop in timeline.hops] == [
+        ("service", "shop"),
+        ("dependency", ""),
+    ]
+    assert {phase.name: phase.duration_ns // MS for phase in timeline.phases} == {
+        "app": 40,
+        "dependency": 60,
+    }
+    if status == "Error":
+        verdict = timeline.verdict
+        assert (verdict.layer, verdict.component, verdict.confidence) == ("app", "shop", 0.6)

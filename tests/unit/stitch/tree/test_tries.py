@@ -152,3 +152,57 @@ def test_several_beginnings_are_several_requests() -> None:
         trace.span("shop", at, 40, "f" * 16, "Server", status=end, attributes=told)
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
     assert [hop.attempts for hop in timeline.hops] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("told", "grpc"),
+    [({"http.response.status_code": "404"}, False), ({"http.response.status_code": "422"}, False)]
+    + [({"rpc.grpc.status_code": code}, True) for code in ("3", "5", "6", "9", "11", "12")],
+)
+def test_an_answer_is_no_reason_to_ask_again(told: dict[str, str], grpc: bool) -> None:
+    """One of several lookups finds nothing: the next one, which looks alike, is no try of it."""
+    names = {"rpc.system": "grpc", "rpc.method": "GetItem"} if grpc else {"url.full": "http://s/1"}
+    first = {"name": "stock.Items/GetItem", "attributes": {**names, **told}}
+    assert tries(first, {**first, "attributes": names, "status": "Unset"}) == APART
+
+
+@pytest.mark.parametrize("told", [{"rpc.grpc.status_code": "14"}, {"rpc.grpc.status_code": "8"}])
+def test_what_may_pass_is_a_reason_to_ask_again(told: dict[str, str]) -> None:
+    """Unavailable, or out of resources: the same call a little later is a try."""
+    names = {"rpc.system": "grpc", "rpc.method": "GetItem"}
+    first = {"name": "stock.Items/GetItem", "attributes": {**names, **told}}
+    assert tries(first, {**first, "attributes": names, "status": "Unset"}) == AGAIN
+
+
+@pytest.mark.parametrize("loser", [0, 1])
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"status": "Error", "status_message": "context canceled"},
+        {"status": "Error", "attributes": {"error.type": "java.util.concurrent.CancellationExc"}},
+        {"attributes": {"rpc.grpc.status_code": "1"}},
+    ],
+)
+def test_hedged_calls_are_tries_of_one_call(loser: int, end: dict[str, Any]) -> None:
+    """The second call goes out before the first is back; the loser is cancelled: all is well."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 130, kind="Server", attributes={"http.status_code": "200"})
+    for number, (at, ms) in enumerate(((5, 110), (60, 50))):
+        more = dict(end) if number == loser else {}
+        attributes = {"url.full": "http://stock/7", **more.pop("attributes", {})}
+        call = trace.span("shop", at, ms, shop, "Client", attributes=attributes, **more)
+        trace.span("stock", at + 2, ms - 4, call, "Server", attributes={"http.status_code": "200"})
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert [(hop.attempt, hop.attempts) for hop in timeline.hops[1:]] == AGAIN
+    assert (timeline.verdict.layer, timeline.verdict.outcome) == ("none", "ok")
+
+
+def test_two_calls_side_by_side_are_no_tries() -> None:
+    """The same target at the same time, and nobody cancelled anything: two calls."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 130, kind="Server")
+    for at in (5, 60):
+        told = {"url.full": "http://stock/7"}
+        trace.span("shop", at, 60, shop, "Client", status="Error", attributes=told)
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    assert [(hop.attempt, hop.attempts) for hop in timeline.hops[1:]] == APART
