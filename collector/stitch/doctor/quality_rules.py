@@ -14,8 +14,7 @@ def find_flag(flag: str, stitched: Stitched) -> Iterator[Symptom]:
     """A record whose times bear *flag*."""
     for node in stitched.rooted.members:
         if node.record is not None and flag in node.record.record.quality:
-            # The title tells what is so.
-            detail = f"So it is in {node.service}'s record"
+            detail = f"of {node.service}'s record: {MEANINGS[flag]}"
             yield Symptom(place="", detail=detail, refs=(node.reference,), hop=node.hop)
 
 
