@@ -39,7 +39,7 @@ def split_table(body: bytes, is_known: Callable[[Mapping[str, Any]], bool]) -> S
     delimiter = max(_DELIMITERS, key=header.count)
     names = [name.strip().removesuffix(_ZONE) for name in _first_line(header, delimiter)]
     is_header = (
-        1 < len(names) <= _MOST_COLUMNS
+        len(names) <= _MOST_COLUMNS
         and len(set(names)) == len(names)
         and all(map(_NAME.fullmatch, names))
     )

@@ -27,7 +27,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         *("original_path", "url.path", "http.target"),
     ),
     "protocol": ("http.protocol", "http_protocol", "request_protocol"),
-    "authority": (":authority", "host", "http.host", "request_host", "server.address"),
+    "authority": (
+        *(":authority", "host", "http.host", "request_host", "server.address", "authority_for"),
+    ),
     "scheme": (":scheme", "x-forwarded-proto"),
     "user_agent": ("user-agent", "http_user_agent", "user_agent.original"),
     "response_code": (

@@ -128,7 +128,7 @@ _VOCABULARY = Aliases(
         "responseLatency": (),
         # `integration.latency` is the same value
         "integrationLatency": (),
-        "integrationStatus": ("integration.integrationStatus",),
+        "integrationStatus": ("integration.integrationStatus", "functionResponseStatus"),
         "integrationErrorMessage": ("integration.error",),
         "error.message": ("error.messageString", "error"),
         "authorizer.error": (),

@@ -114,7 +114,7 @@ _FACTS = Aliases(
         "request_length": ("http_request_length", "request_size", "http.request.length"),
         "bytes_sent": (
             *("body_bytes_sent", "response_size", "http_response_size", "bytes", "response_length"),
-            *("http.response.body.bytes",),
+            *("http.response.body.bytes", "size"),
         ),
         "namespace": (),
         "ingress_name": ("ingress",),

@@ -462,14 +462,32 @@ def test_exports_and_bulk_bodies_hold_the_record_too(body: Any) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "x=1 at=7",
+        "at=7 n=41",
         "a sentence with at=7 and nothing else",
         'time="2026-02-03" level=info at=7 n=41 msg="reloaded"',
     ],
 )
 def test_less_than_three_pairs_or_a_programs_own_words_are_no_record(line: str) -> None:
     """A sentence may hold an equals sign, and programs log in pairs as well."""
-    assert not _read(line).records
+    reader = Reader(is_row=READER.is_row, read_row=READER.read_row)
+    decoded = read_body(reader, f"{line}\n{TEXT}".encode()).decoded()
+    assert [record.record_id for record in decoded.records] == ["41"]
+    assert len(decoded.rejected) + len(decoded.ignored) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "numbers"),
+    [
+        ([LINE, [ROW]], ["41", "41"]),
+        ({"index": {"at": 7, "n": 41}}, ["41"]),
+        ({"create": {"at": 7, "n": 41}}, ["41"]),
+    ],
+)
+def test_what_only_looks_like_a_chunk_or_an_action_is_read_whole(
+    body: Any, numbers: list[str]
+) -> None:
+    """A batch may begin with a line, and a record may lie in a member called index."""
+    assert _numbers(body) == numbers
 
 
 @pytest.mark.parametrize("message", [[300, 1], ["n", "="], [[1]], [-1]])

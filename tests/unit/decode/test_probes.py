@@ -45,6 +45,7 @@ def test_a_probe_is_marked(record: GatewayRecord) -> None:
         _record("/orders/7", agent="Mozilla/5.0 (kube-probe/1.31)"),
         _record("/healthz", "POST"),
         _record("/patients/7/visits/health"),
+        _record("/patients/7/health"),
         _record("/health/records"),
         _record("/orders/health-insurance"),
         _record("/status"),

@@ -32,10 +32,11 @@ def test_a_header_may_have_a_byte_order_mark_quotes_and_a_zone() -> None:
 
 def test_a_line_of_another_width_is_refused_at_its_place() -> None:
     """It costs itself only, and says how many columns it has."""
-    rows = list(split_table(b"path,status\n/a,200\n/b\n/c,201\n", _has_status) or ())
+    rows = list(split_table(b"path,status\n/a,200\n/b\n/c,201\n/d,1,2\n", _has_status) or ())
     assert rows[0] == {"path": "/a", "status": "200"}
     assert rows[1] == RecordError(1, "has 1 columns, the header 2")
     assert rows[2] == {"path": "/c", "status": "201"}
+    assert rows[3] == RecordError(3, "has 3 columns, the header 2")
 
 
 @pytest.mark.parametrize(

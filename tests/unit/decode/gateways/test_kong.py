@@ -96,3 +96,13 @@ def test_a_line_of_another_nginx_is_refused_by_name() -> None:
     with pytest.raises(Undecodable) as caught:
         get_adapter("kong").decode(line.encode())
     assert "the adapter ingress-nginx reads this" in caught.value.hint
+
+
+def test_a_try_without_its_start_leaves_all_times_unknown() -> None:
+    """Kong waited for somebody, and since when is not told: no part is claimed."""
+    row = ROW | {
+        "latencies": {"request": 125, "kong": 125, "proxy": -1},
+        "tries": [{"ip": "10.6.2.1"}],
+    }
+    (record,) = get_adapter("kong").decode(json.dumps(row).encode()).records
+    assert (record.gateway_ns, record.backend_ns, record.client_ns) == (None, None, None)
