@@ -74,8 +74,9 @@ def test_a_time_of_the_application_gateway_is_seconds_when_it_has_decimals(
 ) -> None:
     """Without a mark of either version, whole numbers are the first version's milliseconds."""
     row = {"category": "ApplicationGatewayAccessLog", "time": "2026-02-03T10:20:30Z"}
-    row |= {"properties": {"httpStatus": 200, "timeTaken": taken}}
-    assert _read("azure-application-gateway", row).duration_ns == duration_ns
+    properties = {"httpStatus": 200, "timeTaken": taken}
+    record = _read("azure-application-gateway", {**row, "properties": properties})
+    assert record.duration_ns == duration_ns
 
 
 @pytest.mark.parametrize(
