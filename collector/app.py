@@ -30,6 +30,8 @@ from collector.supervisor import PARENT, Supervisor, log, tell_ready
 from collector.telemetry import METRICS, Metrics
 
 if TYPE_CHECKING:
+    from collector.export.worker import Exporter
+    from collector.query.service import QueryService
     from collector.store import Store
     from collector.store.loader import Loader
 
@@ -249,8 +251,20 @@ async def _serve_api(
                 work = each.background(share)
                 await stack.enter_async_context(_running(work.run, "background"))
         own = questions.pop("")
+        if is_stitching and settings.export_otlp_endpoint:
+            export = _build_exporter(settings, stores[""], own)
+            await stack.enter_async_context(_running(export.run, "export"))
         await stack.enter_async_context(open_sql_port(stores, settings.sql(), own.secrets))
         await run_api(own, settings.api(), health, stop, ready, others=questions)
+
+
+def _build_exporter(settings: Settings, store: "Store", questions: "QueryService") -> "Exporter":
+    # OpenTelemetry's exporter takes memory, and most do not export
+    from collector.export.sending import Sender
+    from collector.export.worker import Exporter
+
+    chosen = settings.export()
+    return Exporter(store, SystemClock(), questions.rows, Sender(chosen), chosen, METRICS)
 
 
 @contextlib.asynccontextmanager

@@ -35,3 +35,30 @@ HANDLED_ERRORS = "gateway.handled_errors"
 
 REQUEST_KEY = "app_insights.request"
 """What the rows of one request in Application Insights have in common."""
+
+EXPORTED_RECORD = "hopline.record_id"
+"""The id of the gateway record that a span was made of by Hopline's export, with the gateway in the
+next one: another Hopline that is sent the span knows that record by them."""
+
+EXPORTED_GATEWAY = "hopline.gateway"
+
+EXPORTED_INFERRED = "hopline.inferred"
+"""True on an exported span of a hop that sent none itself."""
+
+EXPORTED_FIELDS = {
+    "hopline.instance": "instance",
+    "hopline.api": "api",
+    "hopline.api_revision": "api_revision",
+    "hopline.operation": "operation",
+    "hopline.product": "product",
+    "hopline.consumer": "consumer",
+    "hopline.region": "region",
+    "hopline.backend.host": "backend_host",
+    "hopline.backend.status": "backend_status",
+    "hopline.backend.attempts": "attempts",
+    "hopline.cache": "cache",
+    "hopline.error.source": "error_source",
+    "hopline.error.section": "error_section",
+    "hopline.error.reason": "error_reason",
+}
+"""Attributes of an exported span that are fields of its record as they stand."""

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from socket import gethostname
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -136,6 +138,24 @@ class TelemetrySettings:
     endpoint: str = ""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     interval_s: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """Where gateway records go as spans, of which gateways, and how long after they came."""
+
+    endpoint: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    gateways: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
+    has_inferred_hops: bool = False
+    wait_s: int = 60
+
+    @property
+    def traces_url(self) -> str:
+        """The address that traces are posted to: the endpoint may name it whole."""
+        base = self.endpoint.rstrip("/")
+        return base if base.endswith("/v1/traces") else f"{base}/v1/traces"
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,6 +400,33 @@ class Settings(BaseSettings):
     telemetry_interval_s: int = Field(
         60, ge=1, description="Seconds between two exports of its metrics."
     )
+    export_otlp_endpoint: str = Field(
+        "",
+        description="OTLP/HTTP endpoint that gateway records are sent to as spans, "
+        "http(s)://host:port or the whole address with `/v1/traces`. Empty: off.",
+    )
+    export_otlp_headers: SecretStr = Field(
+        SecretStr(""), description="Headers for it: `name=value` pairs, comma separated."
+    )
+    export_otlp_gateways: str = Field(
+        "",
+        description="Gateways whose records are sent, as answers name them, comma separated. "
+        "Empty: all.",
+    )
+    export_otlp_omit: str = Field(
+        "",
+        description="Attributes that are left out, comma separated; `client.*` leaves out all that "
+        "begin so. Empty: none.",
+    )
+    export_otlp_inferred_hops: bool = Field(
+        False, description="Send spans of services that were called and sent none, too."
+    )
+    export_otlp_wait_s: int = Field(
+        60,
+        ge=1,
+        description="Seconds between a record's arrival in the store and its export, in which the "
+        "mesh's spans come too. More than the longest load takes.",
+    )
     tls_cert: str = Field(
         "",
         description="PEM file of the certificate for every TCP port, read again when it changes. "
@@ -548,6 +595,16 @@ class Settings(BaseSettings):
             raise ValueError("must start with https:// (or http:// for a local double)")
         return value.rstrip("/")
 
+    @field_validator("export_otlp_endpoint")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError(f"{value!r} is no address: http(s)://host:port of OTLP over HTTP")
+        return value.rstrip("/")
+
     @field_validator("azure_resource_ids")
     @classmethod
     def _are_paths(cls, value: str) -> str:
@@ -622,9 +679,21 @@ class Settings(BaseSettings):
                 "HOPLINE_SQL_PORT takes tokens and nobody of HOPLINE_OIDC_ISSUER: set "
                 "HOPLINE_QUERY_TOKENS or HOPLINE_TOKENS_FILE"
             )
+        if self._exports_to_itself():
+            raise ValueError(
+                f"HOPLINE_EXPORT_OTLP_ENDPOINT={self.export_otlp_endpoint} is this Hopline's own "
+                "port: name the tracing tool that lacks the gateway's spans"
+            )
         if bool(self.tls_cert) != bool(self.tls_key) or (self.tls_client_ca and not self.tls_cert):
             raise ValueError("TLS needs both HOPLINE_TLS_CERT and HOPLINE_TLS_KEY")
         return self
+
+    def _exports_to_itself(self) -> bool:
+        address = urlsplit(self.export_otlp_endpoint)
+        host = address.hostname or ""
+        is_here = host in (self.bind, gethostname().lower()) or is_loopback(host)
+        port = address.port or (443 if address.scheme == "https" else 80)
+        return bool(host) and is_here and port in (self.ingest_port, self.otlp_grpc_port)
 
     def tenant_names(self) -> tuple[str, ...]:
         """Return all tenants, the default one, "", first."""
@@ -741,11 +810,18 @@ class Settings(BaseSettings):
         )
 
     def telemetry(self) -> TelemetrySettings:
-        pairs = (pair.partition("=") for pair in _split(self.telemetry_headers))
         return TelemetrySettings(
-            self.telemetry_endpoint,
-            tuple((name.strip(), value.strip()) for name, _, value in pairs),
-            self.telemetry_interval_s,
+            self.telemetry_endpoint, _pairs(self.telemetry_headers), self.telemetry_interval_s
+        )
+
+    def export(self) -> ExportSettings:
+        return ExportSettings(
+            endpoint=self.export_otlp_endpoint,
+            headers=_pairs(self.export_otlp_headers),
+            gateways=_split(self.export_otlp_gateways),
+            omitted=_split(self.export_otlp_omit),
+            has_inferred_hops=self.export_otlp_inferred_hops,
+            wait_s=self.export_otlp_wait_s,
         )
 
     def sql(self) -> SqlSettings:
@@ -837,6 +913,11 @@ def _check_names(environment: Mapping[str, str]) -> None:
 def _split(value: str | SecretStr) -> tuple[str, ...]:
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _pairs(value: SecretStr) -> tuple[tuple[str, str], ...]:
+    pairs = (pair.partition("=") for pair in _split(value))
+    return tuple((name.strip(), text.strip()) for name, _, text in pairs)
 
 
 def _path(value: str) -> Path | None:

@@ -70,12 +70,17 @@ Counter = Literal[
     "hopline_request_total",
     "hopline_request_errors_total",
     "hopline_request_unstitched_total",
+    "hopline_export_spans_sent_total",
+    "hopline_export_spans_refused_total",
+    "hopline_export_records_skipped_total",
+    "hopline_export_failures_total",
 ]
 Gauge = Literal[
     "hopline_journal_pending_bytes",
     "hopline_journal_disk_free_bytes",
     "hopline_pull_lag_seconds",
     "hopline_receive_inflight_bytes",
+    "hopline_export_lag_seconds",
 ]
 Histogram = Literal[
     "hopline_intake_acknowledge_seconds",
@@ -141,6 +146,15 @@ MEANINGS: Mapping[Name, str] = {
         "requests left out of background stitching, by reason (`no_room`: too many spans, or gone "
         "by then; `failed`: an error that the log names)"
     ),
+    "hopline_export_spans_sent_total": "spans sent to HOPLINE_EXPORT_OTLP_ENDPOINT and taken there",
+    "hopline_export_spans_refused_total": "spans that it refused for good, by reason",
+    "hopline_export_records_skipped_total": (
+        "gateway records that are not exported, by gateway and reason (`no_trace_id`; "
+        "`sent_by_gateway`: it sends spans itself; `gone`: over its time to live)"
+    ),
+    "hopline_export_failures_total": (
+        "batches that could not be delivered and are sent again, by status or `connection`"
+    ),
     "hopline_journal_pending_bytes": "bytes in the journal that are not loaded yet",
     "hopline_journal_disk_free_bytes": (
         "bytes free on the disk of the data folder; below HOPLINE_MIN_FREE_BYTES requests "
@@ -148,6 +162,9 @@ MEANINGS: Mapping[Name, str] = {
     ),
     "hopline_pull_lag_seconds": "seconds between now and the watermark of a polled source",
     "hopline_receive_inflight_bytes": "bytes of requests being handled",
+    "hopline_export_lag_seconds": (
+        "seconds that the export is behind what it may send, HOPLINE_EXPORT_OTLP_WAIT_S left out"
+    ),
     "hopline_intake_acknowledge_seconds": (
         "from the last byte of a request to its acknowledgement, by door"
     ),

@@ -88,6 +88,11 @@ class QueryService:
         """Return what stitches arriving requests, in *cpu_ratio* of one core."""
         return Background(self._store, self._clock, self._rows, self.metrics, cpu_ratio=cpu_ratio)
 
+    @property
+    def rows(self) -> RowStitching:
+        """What turns rows of the store into timelines, for work that nobody waits for."""
+        return self._rows
+
     def close(self) -> None:
         """Wait for what runs in the background; the store may be closed afterwards."""
         self._freshness.close()

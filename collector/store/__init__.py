@@ -15,6 +15,7 @@ from collector.store.changes import (
     ValueCount,
     Visit,
 )
+from collector.store.in_order import StoredRecord
 from collector.store.population import (
     GROUP_FIELDS,
     MAX_EDGES,
@@ -80,6 +81,7 @@ __all__ = [
     "StitchedKey",
     "StitchedRequest",
     "Store",
+    "StoredRecord",
     "ToldChange",
     "TraceSummary",
     "ValueCount",

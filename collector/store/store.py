@@ -15,6 +15,7 @@ from collector.model import GatewayRecord, LogRecord, Span
 from collector.store import changes, population, reads, sampling, stitched, summaries
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import Connections
+from collector.store.in_order import RecordsInOrder
 from collector.store.loading import load_file
 from collector.store.migrations import find_table_settings, migrate
 from collector.store.parts import PartWatch
@@ -90,6 +91,7 @@ class Store:
         )
         self._aside = AsideExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-search")
         self._source = Source(self.connections.reading, self._aside, settings.database)
+        self.records_in_order = RecordsInOrder(self.connections, settings.database)
 
     def migrate(self, say: Say | None = None) -> list[str]:
         """

@@ -88,6 +88,40 @@ def test_nothing_is_lost_while_hopline_is_away_and_the_collector_is_killed(
         assert value in attributes, attributes
 
 
+@pytest.mark.timeout(900)
+def test_gateway_spans_pass_through_a_collector(collector: Path, tmp_path: Path) -> None:
+    """What Hopline exports is taken by a real collector and arrives behind it as it was sent."""
+    grpc_port, *ports = free_ports(4)
+    trace_id, sent_id = _trace_id(90, 0), "90" * 8
+    record = {
+        "started_at": time.time_ns() // 1_000_000 - 3_000,
+        "latencies": {"request": 100, "kong": 12, "proxy": 88},
+        "request": {
+            "id": "90" * 16, "method": "GET", "uri": "/lamps",
+            "headers": {"host": "shop.test", "traceparent": f"00-{trace_id}-{sent_id}-01"},
+        },
+        "response": {"status": 200, "size": 300, "headers": {}},
+        "trace_id": {"w3c": trace_id},
+    }  # fmt: skip
+    with kubernetes_api() as api:
+        options = _options(tmp_path, grpc_port, ports, api)
+        with (
+            start_service(tmp_path / "behind", otlp_grpc_port=str(grpc_port)) as behind,
+            _running(collector, options, tmp_path, ports[1]) as (_, sender),
+            start_service(
+                tmp_path / "first", export_otlp_endpoint=sender.url, export_otlp_wait_s="1"
+            ) as first,
+        ):
+            assert first.post("/v1/gateway/kong", json.dumps(record).encode())[0] == 200
+            answer = behind.wait_for(
+                f"/api/v1/requests/{trace_id}",
+                lambda status, body: status == 200 and bool(body["gateway_records"]),
+                60,
+            )
+    assert [each["gateway"] for each in answer["gateway_records"]] == ["kong"]
+    assert answer["duration_ms"] == 100.0
+
+
 def test_collector_may_read_what_its_processor_asks_for() -> None:
     """The role names pods, namespaces and replica sets, to get, list and watch."""
     documents = yaml.safe_load_all((KIT.parent / "rbac.yaml").read_text())

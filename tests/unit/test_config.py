@@ -71,3 +71,36 @@ def test_other_addresses_need_tokens(bind: str) -> None:
     with pytest.raises(ConfigError, match="HOPLINE_QUERY_TOKENS"):
         load_settings(bind=bind, ingest_tokens="one")
     assert load_settings(bind=bind, ingest_tokens="one, two", query_tokens="three").bind == bind
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://127.0.0.1:4318", "http://localhost:4317/", "https://[::1]:4318/v1/traces"],
+)
+def test_an_export_to_the_own_port_is_refused(endpoint: str) -> None:
+    """Spans that come back would be exported for ever."""
+    with pytest.raises(ConfigError, match="own port"):
+        load_settings(export_otlp_endpoint=endpoint)
+    moved = load_settings(export_otlp_endpoint=endpoint, ingest_port=4400, otlp_grpc_port=0)
+    assert moved.export().traces_url.endswith("/v1/traces")
+
+
+@pytest.mark.parametrize("endpoint", ["tempo:4318", "grpc://tempo:4317", "http://", "http://a/?b"])
+def test_an_export_to_no_address_is_refused(endpoint: str) -> None:
+    """What is no address of OTLP over HTTP is told at the start."""
+    with pytest.raises(ConfigError, match="HOPLINE_EXPORT_OTLP_ENDPOINT"):
+        load_settings(export_otlp_endpoint=endpoint)
+
+
+def test_an_endpoint_may_name_the_whole_path() -> None:
+    """`/v1/traces` is added once, and headers stay out of what is printed."""
+    settings = load_settings(
+        export_otlp_endpoint="https://otlp.test/otlp/v1/traces/",
+        export_otlp_headers="authorization=Bearer abc=,x-scope=2",
+        export_otlp_gateways="kong, azure-apim",
+    )
+    export = settings.export()
+    assert export.traces_url == "https://otlp.test/otlp/v1/traces"
+    assert export.headers == (("authorization", "Bearer abc="), ("x-scope", "2"))
+    assert export.gateways == ("kong", "azure-apim")
+    assert "abc" not in repr(export) + repr(settings)

@@ -12,9 +12,11 @@ only its owner knows that it is the first.
                                                             `spring.cloud.gateway.route.id`
     Envoy Gateway           SERVER of Envoy                 `upstream_cluster` of an HTTPRoute
     nginx, ingress-nginx    SERVER                          scope or service `nginx`
+    Hopline                 SERVER of its export        `hopline.record_id`
     any other               SERVER, or CLIENT without       service named in HOPLINE_GATEWAY_SPANS
                             parent in that service
 
+What another Hopline exported keeps the gateway and the id of the record that it was made of.
 A record's id is the product's own request id where the span has it, so that the same request's log
 record has the same identity; else it is the span's id, and the trace id brings the two together.
 
@@ -28,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from collector.attributes import EXPORTED_FIELDS, EXPORTED_GATEWAY, EXPORTED_RECORD
 from collector.decode.envoy.response_flags import primary_flag
 from collector.decode.fields import write_raw
 from collector.decode.outcome import note_grpc, settle
@@ -189,6 +192,8 @@ def _gateway_of(span: Span, rules: Sequence[ServiceRule], calls: Sequence[Span])
     """Return the gateway whose view of a request *span* is, or ""."""
     if span.kind not in _ENTRY_KINDS:
         return ""
+    if span.attributes.get(EXPORTED_RECORD):
+        return span.attributes.get(EXPORTED_GATEWAY, "")
     for rule in rules:
         if span.service == rule.service:
             return rule.gateway
@@ -262,7 +267,8 @@ def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:
     status = _status(attributes)
     record = GatewayRecord(
         gateway=gateway,
-        record_id=request_ids[0].value if request_ids else span.span_id,
+        record_id=attributes.get(EXPORTED_RECORD)
+        or (request_ids[0].value if request_ids else span.span_id),
         start_ns=span.start_ns,
         instance=span.resource.get("service.instance.id", "") or span.service,
         source=SOURCE,
@@ -291,6 +297,8 @@ def _build(span: Span, gateway: str, calls: Sequence[Span]) -> GatewayRecord:
     )
     _read_end(record, span)
     _read_calls(record, calls)
+    if EXPORTED_RECORD in attributes:
+        _read_exported(record, attributes)
     is_streaming = is_event_stream(attributes.get(_ANSWERED_TYPE, ""))
     record.quality = check(record, PROFILE, is_streaming=is_streaming)
     record.is_probe = is_probe(record)
@@ -334,6 +342,28 @@ def _read_calls(record: GatewayRecord, calls: Sequence[Span]) -> None:
     if record.is_error and not record.error_source:
         is_backend = record.backend_status is not None and record.backend_status >= 500
         record.error_source = "backend" if is_backend else "gateway"
+
+
+def _read_exported(record: GatewayRecord, attributes: Mapping[str, str]) -> None:
+    for name, of_record in EXPORTED_FIELDS.items():
+        value = attributes.get(name, "")
+        if value and isinstance(getattr(record, of_record), str):
+            setattr(record, of_record, value)
+        elif value:
+            setattr(record, of_record, _whole(attributes, (name,)))
+    if "hopline.duration_unknown" in attributes:
+        record.duration_ns = None
+    record.backend_ns = _milliseconds(attributes, "hopline.backend.duration_ms")
+    record.client_ns = _milliseconds(attributes, "hopline.client.duration_ms")
+
+
+def _milliseconds(attributes: Mapping[str, str], name: str) -> int | None:
+    """Return a time of up to a day in nanoseconds, `None` where there is none."""
+    try:
+        time_ms = float(attributes.get(name, ""))
+    except ValueError:
+        return None
+    return round(time_ms * 1e6) if 0 <= time_ms <= 86_400_000 else None
 
 
 def _union_ns(calls: Sequence[Span]) -> int:

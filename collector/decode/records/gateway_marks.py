@@ -18,10 +18,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 
+from collector.attributes import EXPORTED_RECORD
 from collector.decode.records.from_spans import ServiceRule
 from collector.errors import Undecodable
 
-_KEYS = frozenset({"kong.request.id", "spring.cloud.gateway.route.id"})
+_KEYS = frozenset({"kong.request.id", "spring.cloud.gateway.route.id", EXPORTED_RECORD})
 _CLUSTERS = frozenset({"upstream_cluster", "upstream_cluster.name"})
 _ROUTES = ("httproute/", "grpcroute/")
 _SCOPES = frozenset({"kong-internal", "nginx"})

@@ -70,7 +70,7 @@ def facts_of(
     if _stays_open(timeline, record, root):
         duration_ns, open_ns, phases = None, duration_ns or 0, {}
         hops = [_without_life(hop, open_ns) for hop in hops]
-    link = _best_link(timeline, record)
+    link = best_link(timeline, record)
     seen = record or GatewayRecord(gateway="", record_id="", start_ns=timeline.start_ns)
     # a NaN stands for one
     record_weight = min(max(1.0, seen.weight), _MOST_WEIGHT)
@@ -171,7 +171,8 @@ def _without_life(hop: StitchedHop, open_ns: int) -> StitchedHop:
     return replace(hop, duration_ns=None, self_ns=None, critical_ns=0, proxy_ns=0)
 
 
-def _best_link(timeline: Timeline, record: GatewayRecord | None) -> Link | None:
+def best_link(timeline: Timeline, record: GatewayRecord | None) -> Link | None:
+    """Return the surest link of *record* to something, `None` without any."""
     if record is None:
         return None
     name = record.reference

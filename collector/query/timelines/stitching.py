@@ -37,6 +37,7 @@ class Profile:
 ANSWER = Profile(is_counted=True)
 LISTED = Profile(is_brief=True, is_counted=True)
 SAMPLED = Profile()
+EXPORTED = Profile(is_brief=True)
 LEARNT = Profile(is_brief=True, uses_learned_clocks=False)
 
 

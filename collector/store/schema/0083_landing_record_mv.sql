@@ -1,4 +1,5 @@
 -- One row per gateway record out of landing_record.
+-- The rows of one load are a nanosecond apart in stored_ns, so that a reader can stop in the middle of them.
 -- Source: wire/gateway_record.proto.
 {% from "macros/requests.sql" import five_minutes %}
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.landing_record_mv {{ on_cluster }}
@@ -63,6 +64,7 @@ SELECT
 -- end
     toInt64(landing_record.received_ns) AS received_ns,
     door,
-    tenant
+    tenant,
+    toUnixTimestamp64Nano(now64(9)) + toInt64(rowNumberInBlock()) AS stored_ns
 FROM {{ database }}.landing_record
 ARRAY JOIN records AS r

@@ -277,3 +277,34 @@ def test_of_two_log_records_the_one_that_sent_the_span_is_meant() -> None:
     assert reconcile(made, [first, second]) is made
     sent = replace(second, outgoing_span_id=made.outgoing_span_id)
     assert reconcile(made, [first, sent]).record_id == "b"
+
+
+def test_what_another_hopline_exported_keeps_its_record() -> None:
+    """Gateway, id and times of the record come back; the span is not a second request."""
+    span = _span(
+        1,
+        CALLER,
+        0,
+        60,
+        service="gateway-west",
+        attributes={
+            "hopline.gateway": "azure-apim",
+            "hopline.record_id": "5f7c",
+            "hopline.api": "lamps",
+            "hopline.backend.status": "503",
+            "hopline.backend.duration_ms": "41.5",
+            "hopline.client.duration_ms": "lots",
+            "http.response.status_code": "502",
+        },
+    )
+    rules = [ServiceRule("gateway-west", "traefik")]
+    [record] = records_from_spans([span], rules)
+    assert (record.gateway, record.record_id) == ("azure-apim", "5f7c")
+    assert (record.api, record.status, record.backend_status) == ("lamps", 502, 503)
+    assert (record.duration_ns, record.backend_ns) == (60 * MS, 41_500_000)
+    assert record.client_ns is None
+
+
+def test_an_exported_span_without_its_gateway_is_an_ordinary_one() -> None:
+    """One of the two marks alone says nothing."""
+    assert records_from_spans([_span(1, "", 0, 60, attributes={"hopline.record_id": "5f7c"})]) == []

@@ -58,6 +58,7 @@ SELECT
     r.is_probe AS is_probe,
     toInt64(landing_record.received_ns) AS received_ns,
     door,
-    tenant
+    tenant,
+    toUnixTimestamp64Nano(now64(9)) + toInt64(rowNumberInBlock()) AS stored_ns
 FROM hopline.landing_record
 ARRAY JOIN records AS r

@@ -57,9 +57,11 @@ CREATE TABLE IF NOT EXISTS hopline.gateway_record  (
     received_ns Int64 CODEC(Delta(8), ZSTD(1)),
     door LowCardinality(String) CODEC(ZSTD(1)),
     tenant LowCardinality(String) CODEC(ZSTD(1)),
+    stored_ns Int64 CODEC(Delta(8), ZSTD(1)),
     answer_ns Int64 DEFAULT if(kind != 'websocket' AND NOT has(quality, 'STREAMING'), ifNull(duration_ns, -1), -1) CODEC(T64, LZ4),
     start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns),
-    INDEX by_answer answer_ns TYPE minmax GRANULARITY 1
+    INDEX by_answer answer_ns TYPE minmax GRANULARITY 1,
+    INDEX by_stored stored_ns TYPE minmax GRANULARITY 4
 )
 ENGINE = MergeTree
 PARTITION BY toDate(fromUnixTimestamp64Nano(received_ns))

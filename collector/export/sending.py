@@ -1,0 +1,130 @@
+"""
+Spans over OTLP/HTTP, and what the endpoint says of them.
+
+The exporter of OpenTelemetry writes, compresses and retries what may pass by itself within seconds.
+It tells only whether a batch was taken; the answer's status and body are read beside it, for a
+batch that is refused for good must not be sent again, and one that could not be delivered must.
+
+Source: OTLP 1.9, OTLP/HTTP response (partial success, failures, throttling).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import orjson
+import requests
+from google.protobuf.message import DecodeError
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from collector import __version__
+from collector.config import ExportSettings
+from collector.export.spans import ExportedSpan
+
+_TIMEOUT_S = 10
+# What is wrong with the bytes stays wrong; an address or a token that is wrong gets put right.
+_ABOUT_THE_BYTES = frozenset({400, 413, 422})
+_SCOPE = InstrumentationScope("hopline", __version__)
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+
+
+class Fate(Enum):
+    """What became of a batch: `refused` is for good, `undelivered` to be tried again."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    UNDELIVERED = "undelivered"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """
+    One batch that was sent.
+
+    `rejected` is how many spans of a batch that was taken the endpoint did not keep, `reason` a
+    status or what it said.
+    """
+
+    fate: Fate
+    rejected: int = 0
+    reason: str = ""
+
+
+class Sender:
+    """Sends batches to one endpoint. One thread uses it; `close` may come from another."""
+
+    def __init__(self, settings: ExportSettings) -> None:
+        self._answers: list[requests.Response] = []
+        session = requests.Session()
+        session.max_redirects = 0  # a redirected POST arrives as a GET, without its body
+        session.hooks["response"].append(self._note)
+        self._exporter = OTLPSpanExporter(
+            endpoint=settings.traces_url,
+            headers=dict(settings.headers),
+            timeout=_TIMEOUT_S,
+            compression=Compression.Gzip,
+            session=session,
+        )
+
+    def send(self, spans: Sequence[ExportedSpan]) -> Delivery:
+        """Send one batch. Never raises."""
+        self._answers.clear()
+        result = self._exporter.export([_readable(span) for span in spans])
+        if not self._answers:
+            return Delivery(Fate.UNDELIVERED, reason="connection")
+        answer = self._answers[-1]
+        status = answer.status_code
+        if result is SpanExportResult.SUCCESS and 200 <= status < 300:
+            rejected, message = _partial_success(answer)
+            return Delivery(Fate.TAKEN, min(rejected, len(spans)), message)
+        fate = Fate.REFUSED if status in _ABOUT_THE_BYTES else Fate.UNDELIVERED
+        return Delivery(fate, reason=str(status))
+
+    def close(self) -> None:
+        """End a retry that is under way, and the connection."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # it has no annotations
+
+    def _note(self, answer: requests.Response, *_: Any, **__: Any) -> None:
+        self._answers.append(answer)
+
+
+def _readable(span: ExportedSpan) -> ReadableSpan:
+    code = StatusCode.ERROR if span.is_error else StatusCode.UNSET
+    parent = _context(span.trace_id, span.parent_span_id) if span.parent_span_id else None
+    return ReadableSpan(
+        name=span.name,
+        context=_context(span.trace_id, span.span_id),
+        parent=parent,
+        resource=Resource(dict(span.resource)),
+        attributes=dict(span.attributes),
+        links=[Link(_context(*each)) for each in span.links],
+        kind=SpanKind.SERVER,
+        status=Status(code, span.status_message if span.is_error else None),
+        start_time=span.start_ns,
+        end_time=span.end_ns,
+        instrumentation_scope=_SCOPE,
+    )
+
+
+def _context(trace_id: str, span_id: str) -> SpanContext:
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=_SAMPLED)
+
+
+def _partial_success(answer: requests.Response) -> tuple[int, str]:
+    """Return how many spans were not kept and why; an answer in words of its own says none."""
+    try:
+        if "json" in answer.headers.get("Content-Type", ""):
+            partial = orjson.loads(answer.content)["partialSuccess"]
+            return int(partial.get("rejectedSpans", 0)), str(partial.get("errorMessage", ""))
+        told = ExportTraceServiceResponse.FromString(answer.content).partial_success
+        return told.rejected_spans, told.error_message
+    except (DecodeError, ValueError, KeyError, TypeError, AttributeError):
+        return 0, ""
