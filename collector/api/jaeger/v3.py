@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from collector.api.jaeger.render import render_operations
-from collector.api.traces.otlp import build_traces_data, render_resource_spans
+from collector.api.traces.otlp import render_resource_spans
 from collector.api.traces.shown import ShownTrace, show_trace
 from collector.api.workers import Workers
 from collector.errors import BadQuestion, CollectorError, NotFound
@@ -84,7 +84,7 @@ async def _answer(workers: Workers, ask: Callable[[], Document]) -> Response:
 def _wrap(traces: list[ShownTrace]) -> Document:
     if not traces:
         raise NotFound(_NO_TRACES)
-    return {"result": {"resourceSpans": render_resource_spans(build_traces_data(traces))}}
+    return {"result": {"resourceSpans": render_resource_spans(traces)}}
 
 
 def _find(questions: QueryService, request: Request) -> list[ShownTrace]:

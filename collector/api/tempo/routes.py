@@ -11,8 +11,6 @@ from urllib.parse import unquote
 
 import orjson
 from fastapi import APIRouter, Request
-from google.protobuf.json_format import MessageToDict
-from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from starlette.responses import Response
 
 from collector import __version__
@@ -23,8 +21,8 @@ from collector.api.tempo.searching import (
     read_name,
     read_search,
 )
-from collector.api.traces.otlp import build_traces_data
-from collector.api.traces.shown import show_trace
+from collector.api.traces.otlp import PROTOBUF_JSON, build_traces_data, render_resource_spans
+from collector.api.traces.shown import ShownTrace, show_trace
 from collector.api.workers import Workers
 from collector.errors import BadQuestion, CollectorError, NotFound
 from collector.query.service import QueryService
@@ -155,12 +153,11 @@ async def _answer_trace(
     is_binary = _PROTOBUF in request.headers.get("accept", "")
 
     def ask() -> bytes:
-        data = _get(questions, trace_id)
+        trace = _get(questions, trace_id)
         if is_binary:
-            body = data.SerializeToString()
+            body = build_traces_data([trace]).SerializeToString()
             return body if is_older else _TRACE_TAG + encode_varint(len(body)) + body + _NO_METRICS
-        told = MessageToDict(data, use_integers_for_enums=False)
-        batches = told.get("resourceSpans", [])
+        batches = render_resource_spans([trace], PROTOBUF_JSON)
         if is_older:
             return orjson.dumps({"batches": batches})
         return orjson.dumps({"trace": {"resourceSpans": batches}, "metrics": {}})
@@ -172,10 +169,9 @@ async def _answer_trace(
     return Response(body, media_type=_PROTOBUF if is_binary else _JSON)
 
 
-def _get(questions: QueryService, trace_id: str) -> TracesData:
+def _get(questions: QueryService, trace_id: str) -> ShownTrace:
     try:
-        trace = show_trace(questions.timelines.stitched(trace_id))
+        return show_trace(questions.timelines.stitched(trace_id))
     except (NotFound, BadQuestion) as error:
         msg = "trace not found"
         raise NotFound(msg) from error
-    return build_traces_data([trace])

@@ -25,7 +25,7 @@ from collector.api.tempo.traceql import (
     parse_attribute,
     parse_traceql,
 )
-from collector.api.traces.otlp import value_document
+from collector.api.traces.otlp import render_value
 from collector.api.traces.shown import ShownSpan, ShownTrace, show_trace
 from collector.api.traces.values import Value
 from collector.errors import BadQuestion
@@ -167,7 +167,7 @@ def _render_span(matcher: Matcher, span: ShownSpan, names: list[Attribute]) -> D
         "startTimeUnixNano": str(span.start_ns),
         "durationNanos": str(span.duration_ns),
         "attributes": [
-            {"key": name, "value": value_document(value)} for name, value in shown.items()
+            {"key": name, "value": render_value(value)} for name, value in shown.items()
         ],
     }
 

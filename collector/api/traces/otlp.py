@@ -5,14 +5,14 @@ Source: opentelemetry-proto trace/v1; OTLP specification 1.11.0, "JSON Protobuf 
 hexadecimal, 64-bit numbers as texts, enums as numbers).
 """
 
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import (
-    ResourceSpans,
-    ScopeSpans,
     Span,
     Status,
     TracesData,
@@ -42,19 +42,24 @@ def build_traces_data(traces: Iterable[ShownTrace]) -> TracesData:
     """Return traces as OTLP's message: spans by what sent them, in their order."""
     data = TracesData()
     for trace in traces:
-        places: dict[tuple[str, int, str], ScopeSpans] = {}
-        resources: dict[tuple[str, int], ResourceSpans] = {}
-        for span in trace.spans:
-            sender = (span.service, id(span.resource) if span.resource else 0)  # equal ones are one
-            key = (*sender, span.scope)
-            if key not in places:
-                if sender not in resources:
-                    resource = _build_resource(span)
-                    resources[sender] = data.resource_spans.add(resource=resource)
-                scope = InstrumentationScope(name=span.scope)
-                places[key] = resources[sender].scope_spans.add(scope=scope)
-            _fill_span(places[key].spans.add(), span, bytes.fromhex(trace.trace_id))
+        for scopes in _by_sender(trace):
+            first = next(iter(scopes.values()))[0]
+            sent = data.resource_spans.add(resource=_build_resource(first))
+            for name, spans in scopes.items():
+                scope = sent.scope_spans.add(scope=InstrumentationScope(name=name))
+                for span in spans:
+                    _fill_span(scope.spans.add(), span, bytes.fromhex(trace.trace_id))
     return data
+
+
+def _by_sender(trace: ShownTrace) -> Iterable[dict[str, list[ShownSpan]]]:
+    """Return the spans of each sender by their scope, in order of the first of each."""
+    senders: dict[tuple[str, int], dict[str, list[ShownSpan]]] = {}
+    for span in trace.spans:
+        # equal resources are one object
+        sender = (span.service, id(span.resource) if span.resource else 0)
+        senders.setdefault(sender, {}).setdefault(span.scope, []).append(span)
+    return senders.values()
 
 
 def _build_resource(span: ShownSpan) -> Resource:
@@ -105,85 +110,122 @@ def _pair(key: str, value: Value) -> KeyValue:
     return KeyValue(key=key, value=AnyValue(string_value=value))
 
 
-def render_resource_spans(data: TracesData) -> list[Document]:
-    """Return the `resourceSpans` of a message in OTLP's JSON; what is empty is left out."""
+@dataclass(frozen=True, slots=True)
+class JsonForm:
+    """How ids and enums are written in JSON."""
+
+    write_id: Callable[[str], str]
+    kinds: Mapping[str, int | str]
+    statuses: Mapping[str, int | str]
+
+
+def _as_base64(digits: str) -> str:
+    return b64encode(bytes.fromhex(digits)).decode()
+
+
+OTLP_JSON = JsonForm(
+    write_id=str,
+    kinds={name: int(number) for name, number in _KINDS.items()},
+    statuses={name: int(number) for name, number in _STATUSES.items()},
+)
+"""The OTLP specification's own: ids in hexadecimal, enums as numbers."""
+
+PROTOBUF_JSON = JsonForm(
+    write_id=_as_base64,
+    kinds={name: Span.SpanKind.Name(number) for name, number in _KINDS.items()},
+    statuses={name: Status.StatusCode.Name(number) for name, number in _STATUSES.items()},
+)
+"""Protobuf's mapping to JSON: ids in base64, enums as names."""
+
+
+def render_resource_spans(
+    traces: Iterable[ShownTrace], form: JsonForm = OTLP_JSON
+) -> list[Document]:
+    """Return the `resourceSpans` of traces as JSON; what is empty is left out."""
     return [
         {
-            "resource": {"attributes": _render_pairs(sent.resource.attributes)},
+            "resource": {
+                "attributes": [
+                    {"key": "service.name", "value": {"stringValue": _name_of(scopes)}},
+                    *_render_pairs(next(iter(scopes.values()))[0].resource),
+                ]
+            },
             "scopeSpans": [
                 {
-                    "scope": {"name": scope.scope.name} if scope.scope.name else {},
-                    "spans": [_render_span(span) for span in scope.spans],
+                    "scope": {"name": name} if name else {},
+                    "spans": [_render_span(span, trace.trace_id, form) for span in spans],
                 }
-                for scope in sent.scope_spans
+                for name, spans in scopes.items()
             ],
         }
-        for sent in data.resource_spans
+        for trace in traces
+        for scopes in _by_sender(trace)
     ]
 
 
-def _render_span(span: Span) -> Document:
+def _name_of(scopes: Mapping[str, list[ShownSpan]]) -> str:
+    return next(iter(scopes.values()))[0].service or "unknown"
+
+
+def _render_span(span: ShownSpan, trace_id: str, form: JsonForm) -> Document:
+    attributes = _render_pairs(span.attributes)
+    if span.warnings:
+        attributes += _render_pairs({_WARNINGS: "; ".join(span.warnings)})
     document: Document = {
-        "traceId": span.trace_id.hex(),
-        "spanId": span.span_id.hex(),
+        "traceId": form.write_id(trace_id),
+        "spanId": form.write_id(span.span_id),
         "name": span.name,
-        "startTimeUnixNano": str(span.start_time_unix_nano),
-        "endTimeUnixNano": str(span.end_time_unix_nano),
-        "attributes": _render_pairs(span.attributes),
-        "status": _render_status(span.status),
+        "startTimeUnixNano": str(max(span.start_ns, 0)),
+        "endTimeUnixNano": str(max(span.end_ns, 0)),
+        "attributes": attributes,
+        "status": _render_status(span, form),
     }
-    if span.parent_span_id:
-        document["parentSpanId"] = span.parent_span_id.hex()
+    if span.parent_id:
+        document["parentSpanId"] = form.write_id(span.parent_id)
     if span.trace_state:
         document["traceState"] = span.trace_state
-    if span.kind:
-        document["kind"] = int(span.kind)
+    if span.kind in form.kinds:
+        document["kind"] = form.kinds[span.kind]
     if span.events:
         document["events"] = [
             {
-                "timeUnixNano": str(event.time_unix_nano),
+                "timeUnixNano": str(max(event.time_ns, 0)),
                 "name": event.name,
-                "attributes": _render_pairs(event.attributes),
+                "attributes": _render_pairs(type_values(event.attributes)),
             }
             for event in span.events
         ]
     if span.links:
         document["links"] = [
             {
-                "traceId": link.trace_id.hex(),
-                "spanId": link.span_id.hex(),
-                "attributes": _render_pairs(link.attributes),
+                "traceId": form.write_id(normalise_trace_id(link.trace_id)),
+                "spanId": form.write_id(shown_span_id(link.span_id)),
+                "attributes": _render_pairs(type_values(link.attributes)),
             }
             for link in span.links
         ]
     return document
 
 
-def _render_status(status: Status) -> Document:
+def _render_status(span: ShownSpan, form: JsonForm) -> Document:
     document: Document = {}
-    if status.code:
-        document["code"] = int(status.code)
-    if status.message:
-        document["message"] = status.message
+    if span.status in form.statuses:
+        document["code"] = form.statuses[span.status]
+    if span.status_message:
+        document["message"] = span.status_message
     return document
 
 
-def _render_pairs(pairs: Iterable[KeyValue]) -> list[Document]:
-    return [{"key": pair.key, "value": render_value(pair.value)} for pair in pairs]
+def _render_pairs(values: Mapping[str, Value]) -> list[Document]:
+    return [{"key": key, "value": render_value(value)} for key, value in values.items()]
 
 
-def value_document(value: Value) -> Document:
+def render_value(value: Value) -> Document:
     """Return a value as OTLP's JSON writes it."""
-    return render_value(_pair("", value).value)
-
-
-def render_value(value: AnyValue) -> Document:
-    """Return a message's value as OTLP's JSON writes it."""
-    kind = value.WhichOneof("value")
-    if kind == "bool_value":
-        return {"boolValue": value.bool_value}
-    if kind == "int_value":
-        return {"intValue": str(value.int_value)}
-    if kind == "double_value":
-        return {"doubleValue": value.double_value}
-    return {"stringValue": value.string_value}
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    if isinstance(value, float):
+        return {"doubleValue": value}
+    return {"stringValue": value}

@@ -8,9 +8,12 @@ that say that the value is a name (an id, a version) stay text, whatever it look
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 Value = str | bool | int | float
 
+# of `true` and `false`, and of numbers: most texts end otherwise, and need no second look
+_LAST_CHARACTERS = frozenset("e0123456789")
 _BOOLEANS = {"true": True, "false": False}
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,15}", re.ASCII)
 _FRACTION = re.compile(r"-?(?:0|[1-9]\d{0,15})\.\d{1,17}", re.ASCII)
@@ -26,7 +29,10 @@ _NAMES = re.compile(
 
 def type_values(attributes: Mapping[str, str]) -> dict[str, Value]:
     """Return *attributes* with typed values, by name."""
-    return {key: type_value(key, attributes[key]) for key in sorted(attributes)}
+    return {
+        key: type_value(key, text) if text[-1:] in _LAST_CHARACTERS else text
+        for key, text in sorted(attributes.items())
+    }
 
 
 def type_value(key: str, text: str) -> Value:
@@ -40,7 +46,7 @@ def type_value(key: str, text: str) -> Value:
         return text
     if text in _BOOLEANS:
         return _BOOLEANS[text]
-    if not (text[-1].isdigit() and text.isascii()) or _NAMES.search(key):
+    if not (text[-1].isdigit() and text.isascii()) or _is_of_a_name(key):
         return text
     if _INTEGER.fullmatch(text):
         number = int(text)
@@ -48,3 +54,8 @@ def type_value(key: str, text: str) -> Value:
     if _FRACTION.fullmatch(text) and repr(float(text)) == text:
         return float(text)
     return text
+
+
+@lru_cache(maxsize=2_000)
+def _is_of_a_name(key: str) -> bool:
+    return _NAMES.search(key) is not None
