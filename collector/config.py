@@ -207,6 +207,7 @@ class DoorSettings:
     ingest_port: int = 0
     otlp_grpc_port: int = 0
     needs_token: bool = False
+    has_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -792,6 +793,7 @@ class Settings(BaseSettings):
                 ingest_port=self.ingest_port,
                 otlp_grpc_port=self.otlp_grpc_port,
                 needs_token=bool(_split(self.ingest_tokens) or self.tokens_file),
+                has_tls=bool(self.tls_cert),
             ),
             token_file=_path(self.tokens_file),
             tls=self.tls(),

@@ -51,6 +51,17 @@ GroupKey = tuple[str, str, tuple[str, ...]]
 """Gateway, API, and the values of what was grouped by."""
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesStat:
+    """Requests and errors of one group by columns of equal length of a range."""
+
+    gateway: str
+    api: str
+    values: tuple[str, ...]
+    requests: tuple[float, ...]
+    errors: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupStat:
     """
@@ -254,6 +265,25 @@ def get_heat(
     given = filter_parameters(wanted)
     rows = ask(client, "get_heat", database=database, columns=columns, **given)
     return [(int(at), int(row), requests, errors) for at, row, requests, errors in rows]
+
+
+def get_series(
+    client: Client, database: str, wanted: RequestFilter, fields: Sequence[str] = ()
+) -> list[SeriesStat]:
+    """Return how many gateway records that fit each group had when, the busiest first."""
+    rows = ask(
+        client,
+        "get_series",
+        _grouped(fields),
+        database=database,
+        limit=_MAX_GROUPS,
+        **_columns(fields),
+        **_parameters(wanted),
+    )
+    return [
+        SeriesStat(gateway, api, tuple(values[: len(fields)]), tuple(requests), tuple(errors))
+        for gateway, api, values, requests, errors in rows
+    ]
 
 
 def get_share_stats(

@@ -36,8 +36,9 @@ _MAX_BUCKETS = 288
 _SCANS = frozenset({
     "count_bad", "count_rows", "count_stitched", "find_edges", "find_join_records", "find_observed",
     "find_operations", "find_records", "find_span_ids", "find_response_sizes", "find_traces",
-    "get_edge_stats", "get_group_stats", "get_heat", "get_service_stats", "get_share_stats",
-    "get_other_sources", "get_source_stats", "sample_records", "sample_requests", "sample_traces",
+    "get_edge_stats", "get_group_stats", "get_heat", "get_series", "get_service_stats",
+    "get_share_stats", "get_other_sources", "get_source_stats", "sample_records",
+    "sample_requests", "sample_traces",
     "find_values", "find_visits",
 })  # fmt: skip
 

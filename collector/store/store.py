@@ -24,6 +24,7 @@ from collector.store.population import (
     GroupKey,
     GroupStat,
     ObservedRequest,
+    SeriesStat,
     ServiceStat,
     ShareStat,
     StitchedCount,
@@ -343,6 +344,11 @@ class Store:
         """Return how many gateway records that fit took how long when, see `population`."""
         with self.connections.reading() as client:
             return population.get_heat(client, self.settings.database, wanted, columns)
+
+    def get_series(self, wanted: RequestFilter, fields: Sequence[str] = ()) -> list[SeriesStat]:
+        """Return how many requests each of these groups had when, see `population`."""
+        with self.connections.reading() as client:
+            return population.get_series(client, self.settings.database, wanted, fields)
 
     def get_share_stats(
         self, wanted: RequestFilter, fields: Sequence[str] = ()

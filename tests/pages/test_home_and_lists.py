@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.pages.opening import Opener
 from tests.pages.scene import Scene
-from tests.service import start_service
+from tests.service import Service, start_service
 
 
 def test_home_leads_to_the_worst(opener: Opener, scene: Scene) -> None:
@@ -23,6 +23,52 @@ def test_home_leads_to_the_worst(opener: Opener, scene: Scene) -> None:
     api.get_by_role("link", name=re.compile("%")).click()
     page.wait_for_selector(".requests")
     expect(page.locator(".requests tbody tr")).to_have_count(1)
+
+
+def test_lines_of_home_add_up(service: Service) -> None:
+    """What is drawn over time is what the table counts, and failures lie within it."""
+    _, apis = service.get("/api/v1/apis?group_by=operation")
+    _, series = service.get("/api/page/series?group_by=operation")
+    keys = [(api["api"], api["groups"]["operation"]) for api in apis["apis"]]
+    assert len(keys) > 1
+    assert [(line["api"], line["groups"]["operation"]) for line in series["lines"]] == keys
+    for api, line in zip(apis["apis"], series["lines"], strict=True):
+        assert len(line["requests"]) == 24
+        assert (sum(line["requests"]), sum(line["errors"])) == (api["requests"], api["errors"])
+        assert all(a >= b for a, b in zip(line["requests"], line["errors"], strict=True))
+    assert sum(api["errors"] for api in apis["apis"]) > 0
+
+
+def test_home_claims_no_health_that_nobody_told(opener: Opener) -> None:
+    """A doctor who is asked but does not answer is said, and no light is green for him."""
+    opener.allow("503")
+    page = opener.new()
+    page.route(
+        "**/api/v1/doctor*",
+        lambda route: route.fulfill(
+            status=503, json={"error": {"code": "busy", "message": "too many at once", "hint": ""}}
+        ),
+    )
+    opener.go(page, "", drawn=".strip")
+    doctor = page.locator(".strip-item", has_text="the doctor has no answer: too many at once")
+    expect(doctor.locator(".light.is-unknown")).to_be_visible()
+    expect(page.locator(".strip-item .light.is-good")).to_have_count(1)
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_what_is_asked_early_is_asked_once(opener: Opener, scene: Scene) -> None:
+    """What was asked before the scripts were there is taken by them, and not asked again."""
+    for name, params, early in (
+        ("", {}, "/api/v1/apis"),
+        ("", {"by": "api", "start": "-6h"}, "/api/v1/apis"),
+        ("request", {"id": scene.refused.id, "raw": "true"}, "/api/page/timeline"),
+    ):
+        page = opener.new()
+        asked: list[str] = []
+        page.on("request", lambda request, asked=asked: asked.append(request.url))
+        opener.go(page, name, params)
+        questions = [url for url in asked if early in url]
+        assert len(questions) == 1, questions
 
 
 def test_doctor_says_what_to_do(opener: Opener) -> None:

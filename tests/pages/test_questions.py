@@ -31,6 +31,9 @@ def test_the_slow_have_one_consumer_in_common(opener: Opener) -> None:
     expect(page.locator(".sets-told")).to_contain_text("came from consumer team-batch")
     expect(page.locator(".columns")).to_contain_text("Dependencies")
     assert "slower_than_ms=300" in page.url
+    same = first.get_by_role("link", name="requests").get_attribute("href") or ""
+    assert "min_duration_ms=300" in same
+    assert "consumer=team-batch" in same
     page.get_by_label("Slow from, in ms").fill("2s")
     page.keyboard.press("Enter")
     expect(page.locator(".state-nothing")).to_contain_text("are needed")
@@ -54,6 +57,62 @@ def test_brushing_the_picture_chooses(opener: Opener) -> None:
         assert "end=" in page.url
         page.go_back()
         page.wait_for_url(re.compile(f"{name}$"))
+
+
+def test_keys_choose_from_the_picture(opener: Opener) -> None:
+    """Arrows go to a time and a duration, Shift widens, the words say what is there."""
+    page = opener.open("requests", drawn=".heat-field canvas")
+    page.wait_for_selector(".requests tbody tr")
+    page.focus(".heat-field")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator(".heat-at")).to_contain_text("1 request of")
+    for key in ("Shift+ArrowLeft", "Shift+ArrowDown"):
+        page.keyboard.press(key)
+    expect(page.locator(".heat-drag")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("start=.*end=.*min_duration_ms="))
+    expect(page.locator(".heat-drag")).to_have_count(0)
+    expect(page.locator(".requests tbody tr").first).to_be_visible()
+
+
+def test_map_moves_and_zooms(opener: Opener) -> None:
+    """Keys, buttons and the wheel zoom, a drag moves, the address keeps it, no line is cut off."""
+    page = opener.open("map", drawn=".map-node")
+    inside = """([...paths]) => paths.every(path => { const box = path.getBBox();
+        const { width, height } = path.ownerSVGElement;
+        return box.x >= 0 && box.y >= 0 && box.x + box.width <= width.baseVal.value
+            && box.y + box.height <= height.baseVal.value; })"""
+    assert page.locator(".map-edge path").evaluate_all(inside)
+    space = page.locator(".map-space")
+    before = space.bounding_box()
+    assert before
+    page.focus(".map-scroll")
+    for _ in range(3):
+        page.keyboard.press("+")
+    page.wait_for_url(re.compile(r"zoom=1\.95"))
+    page.get_by_role("button", name="Zoom in").click()
+    page.wait_for_url(re.compile(r"zoom=2\.44"))
+    after = space.bounding_box()
+    assert after
+    assert after["width"] == pytest.approx(before["width"] * 2.44, rel=0.01)
+    scroller = page.locator(".map-scroll")
+    left = scroller.evaluate("box => box.scrollLeft")
+    box = scroller.bounding_box()
+    assert box
+    # below the boxes, where nothing but the map is
+    page.mouse.move(box["x"] + 400, box["y"] + box["height"] - 8)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 330, box["y"] + box["height"] - 8)
+    page.mouse.up()
+    assert scroller.evaluate("box => box.scrollLeft") == pytest.approx(left + 70, abs=2)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, 100)
+    page.keyboard.up("Control")
+    page.wait_for_url(re.compile(r"zoom=1\.9"))
+    page.reload()
+    page.wait_for_selector(".map-node")
+    page.get_by_role("button", name="Fit", exact=True).click()
+    page.wait_for_url(re.compile("map$"))
 
 
 def test_map_shows_who_calls_whom(opener: Opener) -> None:

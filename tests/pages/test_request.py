@@ -247,6 +247,7 @@ def test_exports_hold_the_request(opener: Opener, scene: Scene, tmp_path: Path) 
     texts = " ".join(each.text or "" for each in picture.iter() if each.text)
     assert "SELECT reservations FOR UPDATE" in texts
     assert "19 of 19 spans shown" in texts
+    assert "Answered well, but inventory failed" in texts
     assert saved["Picture, PNG"].startswith(b"\x89PNG")
     bundle = next(tmp_path.glob("*.json"))
     assert read_bundle(bundle)["timeline"]["id"] == scene.slowest.id

@@ -29,7 +29,7 @@ def test_unknown_page_is_said(opener: Opener) -> None:
 
 def test_token_is_asked_for_and_an_old_one_is_refused(browser: Browser, tmp_path: Path) -> None:
     """Without a token the page asks; a token that is not known any more is told apart."""
-    with start_service(tmp_path / "guarded", query_tokens=TOKEN) as service:
+    with start_service(tmp_path / "guarded", query_tokens=TOKEN, ingest_tokens="t2") as service:
         opener = Opener(browser, service.api_url, tmp_path)
         opener.allow("401")
         page = opener.open("requests", drawn="#token")
@@ -45,6 +45,19 @@ def test_token_is_asked_for_and_an_old_one_is_refused(browser: Browser, tmp_path
         assert TOKEN not in page.url
         page.reload()
         expect(page.locator(".state-nothing")).to_be_visible()
+        opener.go(page, "changes", drawn=".tell")
+        sending = page.locator(".tell pre").text_content() or ""
+        assert "Authorization: Bearer $HOPLINE_INGEST_TOKEN" in sending
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.locator(".token")).to_contain_text("asks for a token")
+        expect(page.locator(".tell")).to_have_count(0)
+        page.reload()
+        page.get_by_label("Stay signed in").check()
+        page.fill("#token", f"Bearer {TOKEN}")
+        page.press("#token", "Enter")
+        expect(page.locator(".tell")).to_be_visible()
+        other = page.context.new_page()
+        opener.go(other, "requests", drawn=".state-nothing")
         opener.close()
 
 

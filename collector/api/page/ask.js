@@ -1,8 +1,7 @@
 // Questions to the API: the token, errors in one shape, and answers that are no longer wanted.
 
+import { headersFor, keepToken, readToken, takeEarly, urlOf } from "./early.js";
 import { useCallback, useEffect, useRef, useState } from "./html.js";
-
-const TOKEN = "hopline-token";
 
 /** What went wrong, in the API's words: a stable code, what happened, what to do. */
 export class Failure extends Error {
@@ -30,16 +29,18 @@ function tell() {
   for (const watcher of watchers) watcher();
 }
 
-/** Use another token from now on; every question is asked again. @param {string} token */
-export function useToken(token) {
-  if (token) sessionStorage.setItem(TOKEN, token);
-  else sessionStorage.removeItem(TOKEN);
-  access = "open";
+/**
+ * Use another token from now on; every question is asked again.
+ * @param {string} token "": none any more @param {boolean} [isKept] until it is forgotten, not in this tab only
+ */
+export function useToken(token, isKept = false) {
+  keepToken(token, isKept);
+  access = token ? "open" : "wanted";
   epoch += 1;
   tell();
 }
 
-/** Whether a token is wanted, and a number that grows when everything has to be asked again. */
+/** Whether a token is wanted or held, and a number that grows when everything has to be asked again. */
 export function useAccess() {
   const [, draw] = useState(0);
   useEffect(() => {
@@ -47,7 +48,7 @@ export function useAccess() {
     watchers.add(watcher);
     return () => { watchers.delete(watcher); };
   }, []);
-  return { access, epoch };
+  return { access, epoch, hasToken: readToken() !== "" };
 }
 
 /**
@@ -59,7 +60,9 @@ export function useAccess() {
  */
 export async function ask(path, params = {}, { signal, accept = "application/json" } = {}) {
   const answer = await request(path, params, accept, signal);
-  return accept === "application/json" ? answer.json() : answer.text();
+  const body = await (accept === "application/json" ? answer.json() : answer.text());
+  if (signal) signal.throwIfAborted();
+  return body;
 }
 
 /**
@@ -95,22 +98,18 @@ export async function listen(path, params, hear, signal) {
  * @returns {Promise<Response>} an answer that is no error
  */
 async function request(path, params, accept, signal) {
-  const given = Object.entries(params).filter(([, value]) => value !== undefined && value !== "");
-  const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
-  const token = sessionStorage.getItem(TOKEN);
-  /** @type {Record<string, string>} */
-  const headers = { Accept: accept };
-  if (token) headers.Authorization = "Bearer " + token;
+  const url = urlOf(path, params);
   let answer;
   try {
-    answer = await fetch(path + (query ? "?" + query : ""), { headers, signal });
+    answer = await (takeEarly(url) || fetch(url, { headers: headersFor(accept), signal }));
+    if (signal) signal.throwIfAborted();
   } catch (error) {
     if (signal && signal.aborted) throw error;
     throw new Failure("unreachable", "Hopline does not answer.",
       "The service may be stopped or restarting; this page asks again by itself.");
   }
   if (answer.status === 401) {
-    access = token ? "refused" : "wanted";
+    access = readToken() ? "refused" : "wanted";
     tell();
   } else if (access !== "open") {
     access = "open";

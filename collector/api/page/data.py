@@ -70,6 +70,7 @@ def build_page_routes(questions: QueryService, workers: Workers, doors: DoorSett
             "ingest_port": doors.ingest_port,
             "otlp_grpc_port": doors.otlp_grpc_port,
             "needs_token": doors.needs_token,
+            "has_tls": doors.has_tls,
             "adapters": sorted(find_adapters()),
         }
         return Response(orjson.dumps(body), media_type=_JSON)
@@ -78,6 +79,12 @@ def build_page_routes(questions: QueryService, workers: Workers, doors: DoorSett
     async def heat(request: Request) -> Response:
         pairs = request.query_params.multi_items()
         body = await workers.run(lambda: encode(questions.reports.heat(pairs)))
+        return Response(body, media_type=_JSON)
+
+    @router.get("/api/page/series")
+    async def series(request: Request) -> Response:
+        pairs = request.query_params.multi_items()
+        body = await workers.run(lambda: encode(questions.reports.series(pairs)))
         return Response(body, media_type=_JSON)
 
     @router.get("/api/page/span")
@@ -196,11 +203,16 @@ class _Kept:
 
     def read(self, asked: _Asked) -> Stitched:
         """
-        Return the timeline as it is now, and keep it.
+        Return the timeline as it is now, and keep it. One that is final does not change any more.
 
         Raises:
             NotFound: nothing is known under this id.
         """
+        with self._lock:
+            held = self._held.get(asked)
+            if held is not None and held.timeline.state == "final":
+                self._held.move_to_end(asked)
+                return held
         found = self._questions.timelines.stitched(asked.id, as_of=asked.as_of, raw=asked.raw)
         with self._lock:
             self._held[asked] = found

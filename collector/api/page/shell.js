@@ -17,7 +17,7 @@ const KEYS = [
   ["Esc", "leave the field, close details, then zoom out"],
   ["n  N", "next or previous match"],
   ["c", "the critical path alone"],
-  ["+  −", "zoom in or out around the selected row"],
+  ["+  −", "zoom in or out; Shift with ← → moves what is shown"],
   ["?", "these keys"],
 ];
 
@@ -30,7 +30,7 @@ export function useZone() {
  * @param {{pages: Page[], page: Page | undefined, children?: any}} props
  */
 export function Shell({ pages, page, children }) {
-  const { access } = useAccess();
+  const { access, hasToken } = useAccess();
   const [hasKeys, showKeys] = useState(false);
   useEffect(() => {
     const onKey = (/** @type {KeyboardEvent} */ event) => {
@@ -60,12 +60,12 @@ export function Shell({ pages, page, children }) {
       </nav>
       <${Lookup} />
       <${Zone} />
+      ${hasToken && access === "open" && html`<button type="button" class="button bare" title="Forget the token" onClick=${() => useToken("")}>Sign out</button>`}
       <button type="button" class="button bare keys-button" aria-label="Keys" title="Keys (?)" onClick=${() => showKeys(true)}>
         <${Icon} name="keyboard" /></button>
     </header>
     <main class="main" id="content" tabindex="-1">
-      ${access === "open" ? null : html`<${AskToken} wasRefused=${access === "refused"} />`}
-      ${children}
+      ${access === "open" ? children : html`<${SignIn} wasRefused=${access === "refused"} />`}
     </main>
     ${hasKeys && html`<${Keys} close=${() => showKeys(false)} />`}`;
 }
@@ -95,25 +95,32 @@ function Zone() {
     <${Icon} name="clock" /><span class="offscreen">Times in </span>${zoneName(zone)}</button>`;
 }
 
-/** @param {{wasRefused: boolean}} props */
-function AskToken({ wasRefused }) {
+/** Instead of any page, while the server wants a token. @param {{wasRefused: boolean}} props */
+function SignIn({ wasRefused }) {
   const [token, setToken] = useState("");
+  const [isKept, keep] = useState(false);
   const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => { if (field.current) field.current.focus(); }, []);
   const use = (/** @type {Event} */ event) => {
     event.preventDefault();
-    if (token.trim()) useToken(token.trim());
+    // As people copy it from a header.
+    const given = token.trim().replace(/^bearer\s+/i, "");
+    if (given) useToken(given, isKept);
     setToken("");
   };
+  useEffect(() => { document.title = "Sign in · Hopline"; }, []);
   return html`<form class="card token" onSubmit=${use}>
-    <h2>${wasRefused ? "This token is not accepted" : "This server asks for a token"}</h2>
-    <p class="quiet">${wasRefused
-      ? "It may have been taken back or mistyped. Ask whoever runs Hopline for one of HOPLINE_QUERY_TOKENS."
-      : "One of HOPLINE_QUERY_TOKENS. It is kept in this tab only and never put into a link."}</p>
+    <span class="brand-mark" aria-hidden="true"></span><h1>Sign in</h1>
+    <p class=${wasRefused ? "note is-bad" : "quiet"} role=${wasRefused ? "alert" : undefined}>${wasRefused
+      ? "This token is not accepted. It may have expired, been taken back or been mistyped."
+      : "This server asks for a token before it shows requests."}</p>
     <label for="token">Token</label>
-    <div class="row"><input id="token" class="input" type="password" autocomplete="off" ref=${field} value=${token}
-      onInput=${(/** @type {any} */ event) => setToken(event.target.value)} />
-      <button class="button strong">Use it</button></div>
+    <input id="token" class="input" type="password" autocomplete="current-password" ref=${field} value=${token}
+      aria-describedby="token-hint" onInput=${(/** @type {any} */ event) => setToken(event.target.value)} />
+    <label class="row"><input type="checkbox" checked=${isKept} onChange=${(/** @type {any} */ event) => keep(event.target.checked)} /> Stay signed in with this browser</label>
+    <button class="button strong">Sign in</button>
+    <p class="quiet" id="token-hint">One of <code>HOPLINE_QUERY_TOKENS</code>, or a token of your organisation's issuer; whoever runs Hopline has it.
+      Without the tick it is kept in this tab only. It is never put into a link.</p>
   </form>`;
 }
 

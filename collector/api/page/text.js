@@ -92,6 +92,20 @@ export function plural(number, one, many = one + "s") {
   return count(number) + " " + (number === 1 ? one : many);
 }
 
+/**
+ * Return a table in Markdown, in which no value ends its cell or becomes markup.
+ * @param {string[]} head @param {unknown[][]} rows
+ */
+export function markdownTable(head, rows) {
+  const line = (/** @type {unknown[]} */ cells) => `| ${cells.map(markdown).join(" | ")} |`;
+  return [line(head), `|${"---|".repeat(head.length)}`, ...rows.map(line)].join("\n");
+}
+
+/** A text from outside as Markdown shows it unchanged. @param {unknown} text */
+export function markdown(text) {
+  return plain(text).replace(/[\\`*[\]<>|~]/g, "\\$&");
+}
+
 /** @typedef {{utc: boolean}} Zone */
 
 /**
@@ -121,6 +135,7 @@ export function clock(moment, zone) {
 export function zoneName(zone) {
   if (zone.utc) return "UTC";
   const minutes = -new Date().getTimezoneOffset();
+  if (minutes === 0) return "UTC";
   const size = Math.abs(minutes);
   const hours = String(Math.trunc(size / 60)).padStart(2, "0");
   return `UTC${minutes < 0 ? "−" : "+"}${hours}:${String(size % 60).padStart(2, "0")}`;

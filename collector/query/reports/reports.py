@@ -19,6 +19,7 @@ from collector.query.reports.heat import Heat, HeatReports
 from collector.query.reports.joins import JoinReport, Joins
 from collector.query.reports.outcomes import OutcomeReport, Outcomes
 from collector.query.reports.sampling import Sampling
+from collector.query.reports.series import Series, SeriesReports
 from collector.query.reports.services import Edges, ServiceReports, Services
 from collector.query.reports.slow import Slow, SlowReports
 from collector.query.results import Sources
@@ -56,6 +57,7 @@ class Reports:
         self._services = ServiceReports(store, clock)
         self._slow = SlowReports(store, clock)
         self._heat = HeatReports(store, clock)
+        self._series = SeriesReports(store, clock)
         self._doctor = Doctor(samples, freshness)
         self._outcomes = Outcomes(samples)
         self._joins = Joins(samples, likely_partners)
@@ -92,6 +94,10 @@ class Reports:
     def heat(self, pairs: Pairs = ()) -> Heat:
         """Return how many requests took how long when."""
         return self._heat.report(pairs)
+
+    def series(self, pairs: Pairs = ()) -> Series:
+        """Return how many requests each API had when."""
+        return self._series.report(pairs)
 
     def clocks(self, pairs: Pairs = ()) -> ClockReport:
         """Return what is known of the hosts' clocks, by pair of hosts."""

@@ -3,12 +3,12 @@
 import { change, link } from "../address.js";
 import { ask, useAnswer } from "../ask.js";
 import { html, useState } from "../html.js";
+import { PHASE_NAMES, layerOf, phaseLayer } from "../layers.js";
 import { Icon } from "../parts/icons.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Status } from "../parts/values.js";
 import { Head, useZone } from "../shell.js";
-import { Text, clock, count, durationMs, plain } from "../text.js";
-import { PHASE_NAMES, phaseLayer } from "../timeline/head.js";
+import { Text, clock, count, durationMs, markdown, markdownTable, plain } from "../text.js";
 
 /** @typedef {Record<string, string>} Params */
 
@@ -73,11 +73,11 @@ function Phases({ data }) {
 function Calls({ data }) {
   const most = Math.max(1e-6, ...data.calls.map((/** @type {any} */ call) => Math.max(call.a ? call.a.duration_ms || 0 : 0, call.b ? call.b.duration_ms || 0 : 0)));
   return html`<section class="card"><header class="row spread"><h2>Call by call</h2><span class="quiet">bars: how long; difference: how much longer it held the answer up</span></header>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label="Call by call"><table class="grid pairs"><thead><tr><th>Call</th><th class="n">A</th><td></td><th class="n">B</th><th class="n">A − B</th></tr></thead>
-    <tbody>${data.calls.map((/** @type {any} */ call) => html`<tr class=${"layer-" + ({ service: "app" }[/** @type {string} */ (call.role)] || call.role) + (call.only ? " is-only" : "")}>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label="Call by call"><table class="grid pairs stacks"><thead><tr><th>Call</th><th class="n">A</th><td></td><th class="n">B</th><th class="n">A − B</th></tr></thead>
+    <tbody>${data.calls.map((/** @type {any} */ call) => html`<tr class=${"layer-" + layerOf(call.role) + (call.only ? " is-only" : "")}>
       <td style=${{ "padding-left": 10 + Math.min(call.depth, 14) * 14 + "px" }}><span class="wf-dot"></span><strong><${Text}>${call.service}<//></strong> <span class="quiet"><${Text}>${call.operation}<//></span>
         ${call.only && html` <span class="tag">only in ${call.only.toUpperCase()}</span>`}<${Differs} call=${call} /></td>
-      <td class="n"><${Half} half=${call.a} /></td><td class="pair"><${Pair} a=${call.a && call.a.duration_ms} b=${call.b && call.b.duration_ms} most=${most} /></td><td class="n"><${Half} half=${call.b} /></td>
+      <td class="n" data-label="A"><${Half} half=${call.a} /></td><td class="pair"><${Pair} a=${call.a && call.a.duration_ms} b=${call.b && call.b.duration_ms} most=${most} /></td><td class="n" data-label="B"><${Half} half=${call.b} /></td>
       <${Delta} ms=${call.delta_ms} most=${most} /></tr>`)}</tbody></table></div></section>`;
 }
 
@@ -106,14 +106,14 @@ function Pair({ a, b, most }) {
 /** @param {{ms: number, most: number}} props */
 function Delta({ ms, most }) {
   const isMuch = Math.abs(ms) > most * 0.1;
-  return html`<td class=${"n delta" + (isMuch ? (ms > 0 ? " is-worse" : " is-better") : "")}>${ms > 0 ? "+" : ""}${durationMs(ms).replace("-", "−")}</td>`;
+  return html`<td data-label="A − B" class=${"n delta" + (isMuch ? (ms > 0 ? " is-worse" : " is-better") : "")}>${ms > 0 ? "+" : ""}${durationMs(ms).replace("-", "−")}</td>`;
 }
 
 /** @param {any} data */
 function asMarkdown(data) {
-  const cell = (/** @type {unknown} */ value) => plain(value).replace(/\|/g, "\\|");
-  return [`# ${cell(data.a.title)}: A ${durationMs(data.a.duration_ms)}, B ${durationMs(data.b.duration_ms)}`, "",
-    ...data.sentences.map((/** @type {any} */ each) => "- " + plain(each.text)), "", "| call | A | B | A − B |", "|---|---|---|---|",
-    ...data.calls.map((/** @type {any} */ call) => `| ${"· ".repeat(call.depth)}${cell(call.service)} ${cell(call.operation)} | ${durationMs(call.a && call.a.duration_ms)} | ${durationMs(call.b && call.b.duration_ms)} | ${durationMs(call.delta_ms)} |`),
+  const rows = data.calls.map((/** @type {any} */ call) => [`${"· ".repeat(call.depth)}${call.service} ${call.operation}`,
+    durationMs(call.a && call.a.duration_ms), durationMs(call.b && call.b.duration_ms), durationMs(call.delta_ms)]);
+  return [`# ${markdown(data.a.title)}: A ${durationMs(data.a.duration_ms)}, B ${durationMs(data.b.duration_ms)}`, "",
+    ...data.sentences.map((/** @type {any} */ each) => "- " + markdown(each.text)), "", markdownTable(["call", "A", "B", "A − B"], rows),
     "", `From ${location.href}`, ""].join("\n");
 }

@@ -3,6 +3,7 @@
 import { link } from "../address.js";
 import { useAnswer } from "../ask.js";
 import { html, useMemo } from "../html.js";
+import { hostName, ingestAddress, tokenHeader } from "../parts/command.js";
 import { Copy } from "../parts/copy.js";
 import { Text } from "../text.js";
 
@@ -15,13 +16,17 @@ export function FirstSteps() {
   const { data } = useAnswer("api/page/doors");
   const trace = useMemo(() => ({ id: hex(16), outgoing: hex(8), span: hex(8) }), []);
   if (!data) return null;
-  const host = location.hostname || "127.0.0.1";
-  const ingest = `http://${host.includes(":") ? `[${host.replace(/[[\]]/g, "")}]` : host}:${data.ingest_port}`;
-  const token = data.needs_token ? ` -H "Authorization: Bearer $HOPLINE_INGEST_TOKEN"` : "";
+  const ingest = ingestAddress(data);
+  const token = tokenHeader(data);
+  if (!ingest) {
+    return html`<section class="card step is-drawn"><h2>Nothing is sent to this process</h2>
+      <p>It answers questions. Spans and records go to the one that runs with <code>--role ingest</code>; its door for OTLP over HTTP and for gateways is <code>HOPLINE_INGEST_PORT</code>.</p>
+      <p class="quiet">This page fills itself as soon as something arrives there.</p></section>`;
+  }
   return html`<p class="quiet">This page fills itself as soon as something arrives.</p>
     <div class="steps">
       <${Step} number="1" title="Send a span" text=${() => sendSpan(ingest, token, trace)} shown=${sendSpan(ingest, token, trace)}>
-        <p>Any OpenTelemetry exporter will do: OTLP over HTTP to <code>${ingest}</code>${data.otlp_grpc_port ? html`, over gRPC to <code>${host}:${data.otlp_grpc_port}</code>` : ""}. By hand:</p><//>
+        <p>Any OpenTelemetry exporter will do: OTLP over HTTP to <code>${ingest}</code>${data.otlp_grpc_port ? html`, over gRPC to <code>${hostName()}:${data.otlp_grpc_port}</code>` : ""}. By hand:</p><//>
       <${Step} number="2" title="Send the gateway's record of the same request" text=${() => sendRecord(ingest, token, trace)} shown=${sendRecord(ingest, token, trace)}>
         <p>Kong's <code>http-log</code> plugin posts to <code>${ingest}/v1/gateway/kong</code>; other gateways: ${data.adapters.map((/** @type {string} */ name, /** @type {number} */ index) => html`${index ? ", " : ""}<code>${name}</code>`)}.</p><//>
       <section class="card step"><h2><span class="step-number">3</span>See them as one</h2>

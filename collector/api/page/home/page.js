@@ -2,14 +2,17 @@
 
 import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
+import { DEFAULT_START } from "../early.js";
 import { html } from "../html.js";
 import { judge, nameOf as sourceName } from "../lists/sources.js";
+import { SHARES } from "../layers.js";
+import { Icon } from "../parts/icons.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Status } from "../parts/values.js";
 import { nameOf } from "../search/rows.js";
-import { DEFAULT_START, Times, readRange } from "../search/times.js";
+import { Times, readRange } from "../search/times.js";
 import { Head, useZone } from "../shell.js";
-import { Text, ago, clock, count, durationMs, percent, plain, plural, rate } from "../text.js";
+import { Text, ago, clock, count, durationMs, markdownTable, percent, plural, rate } from "../text.js";
 import { FirstSteps } from "./first_steps.js";
 
 const LISTED = 8;
@@ -21,7 +24,9 @@ export function Page({ params }) {
   const isEmpty = sources.data && sources.data.sources.every((/** @type {any} */ each) => !each.rows && !each.accepted);
   const everyMs = isEmpty ? 3_000 : 20_000;
   const isByApi = params.by === "api";
-  const apis = useAnswer("api/v1/apis", { ...times, group_by: isByApi ? "" : "operation" }, { everyMs });
+  const grouped = { ...times, group_by: isByApi ? "" : "operation" };
+  const apis = useAnswer("api/v1/apis", grouped, { everyMs });
+  const series = useAnswer(apis.data ? "api/page/series" : null, grouped, { everyMs });
   const slowest = useAnswer("api/v1/requests", { ...times, limit: LISTED }, { everyMs });
   const failed = useAnswer("api/v1/requests", { ...times, limit: LISTED, error: "true", order: "-start" }, { everyMs });
   const failure = sources.failure || apis.failure;
@@ -29,7 +34,7 @@ export function Page({ params }) {
   const isAsking = [apis, slowest, failed].some((each) => !each.data && !each.failure);
   // It looks through many requests: what people wait for comes first.
   const doctor = useAnswer(isAsking ? null : "api/v1/doctor", times);
-  const again = () => { for (const each of [sources, apis, slowest, failed, doctor]) each.again(); };
+  const again = () => { for (const each of [sources, apis, series, slowest, failed, doctor]) each.again(); };
   const worst = apis.data ? sortWorst(apis.data.apis) : [];
   return html`<div class="home">
     <${Head} title=${isEmpty ? "Nothing is stored yet" : "Home"} name="Home" markdown=${() => asMarkdown(worst)} extra=${!isEmpty && html`<${Times} params=${params} again=${again} />`} />
@@ -38,7 +43,7 @@ export function Page({ params }) {
     ${isEmpty && html`<${FirstSteps} />`}
     ${sources.data && !isEmpty && html`
       <${Strip} sources=${sources.data.sources} doctor=${doctor} params=${params} />
-      ${apis.data && worst.length > 0 && html`<${Apis} apis=${worst} params=${params} />`}
+      ${apis.data && worst.length > 0 && html`<${Apis} apis=${worst} lines=${series.data ? series.data.lines : []} params=${params} />`}
       ${apis.data && worst.length === 0 && html`<${Nothing} title="No gateway wrote a request down in this time">
         <p class="quiet">${slowest.data && slowest.data.requests.length ? "There are requests that only the mesh tells of, see below." : "Choose a longer time."}</p><//>`}
       ${isAsking ? html`<${Loading} what="Searching …" />` : html`<div class="columns">
@@ -48,11 +53,13 @@ export function Page({ params }) {
   </div>`;
 }
 
-/** Errors weigh most, then what became slower, then the slow tail. @param {any[]} apis */
+/** Most callers failed, then slowed down most, then the slowest tail. @param {any[]} apis */
 function sortWorst(apis) {
-  const slower = (/** @type {any} */ api) => Number((api.changes || []).some((/** @type {any} */ each) => each.p95 && each.p95.significant && each.p95.delta_ms > 0));
-  return [...apis].sort((a, b) => b.error_ratio - a.error_ratio || slower(b) - slower(a) || (b.p95_ms || 0) - (a.p95_ms || 0));
+  const slower = (/** @type {any} */ api) => Math.max(0, ...(api.changes || []).map((/** @type {any} */ each) => (each.p95 && each.p95.significant ? each.p95.delta_ms : 0)));
+  return [...apis].sort((a, b) => b.errors - a.errors || slower(b) - slower(a) || (b.p95_ms || 0) - (a.p95_ms || 0));
 }
+
+const LIGHTS = { good: 0, quiet: 1, bad: 2 };
 
 /**
  * How sources and doctor are doing, in a line that is always there.
@@ -61,7 +68,9 @@ function sortWorst(apis) {
 function Strip({ sources, doctor, params }) {
   const zone = useZone();
   const told = sources.filter((source) => source.rows || source.stream === "pull");
-  const late = told.filter((source) => judge(source).kind !== "good");
+  // One that cannot be read is worse than one from which nothing came for a while.
+  const late = told.filter((source) => judge(source).kind !== "good")
+    .sort((a, b) => LIGHTS[judge(b).kind] - LIGHTS[judge(a).kind]);
   const { from, to } = readRange(params);
   const findings = doctor.data ? doctor.data.findings : [];
   // Seen from some moment on, though requests were looked at before: new.
@@ -69,23 +78,28 @@ function Strip({ sources, doctor, params }) {
     && finding.affected < finding.requests);
   const times = { start: params.start, end: params.end };
   const word = (/** @type {any} */ finding) => html`<strong>${finding.title}</strong> <${Text}>${finding.hop}<//>`;
-  return html`<div class="strip">
-    <a class=${"strip-item" + (late.length ? " is-warn" : "")} href=${link("sources")}><span class=${"light is-" + (late.some((source) => judge(source).kind === "bad") ? "bad" : late.length ? "quiet" : "good")}></span>
+  const worst = late.length ? judge(late[0]).kind : "good";
+  const health = doctor.failure ? "unknown" : !doctor.data ? "unknown" : findings.length ? "quiet" : "good";
+  return html`<div class="strip" role="status">
+    <a class=${"strip-item" + (worst === "bad" ? " is-bad" : late.length ? " is-warn" : "")} href=${link("sources")}>${late.length ? html`<${Icon} name="failed" />` : html`<span class="light is-good"></span>`}
       ${late.length === 0 ? `${plural(told.length, "source")} on time` : html`<span><strong><${Text}>${sourceName(late[0])}<//></strong> ${judge(late[0]).word}${
         late[0].last_received ? `, last heard ${ago(late[0].last_received)}` : ""}${late.length > 1 ? `, and ${late.length - 1} more` : ""}: what comes from there may be missing here</span>`}</a>
-    <a class=${"strip-item" + (fresh.length ? " is-warn" : "")} href=${link("doctor", times)}><span class=${"light is-" + (findings.length ? "quiet" : "good")}></span>
-      ${!doctor.data ? "looking for faults …" : fresh.length ? html`<span>New since ${clock(fresh[0].first_seen, zone)}: ${word(fresh[0])}${fresh.length > 1 ? `, and ${fresh.length - 1} more` : ""}</span>`
+    <a class=${"strip-item" + (fresh.length ? " is-warn" : "")} href=${link("doctor", times)}>${fresh.length ? html`<${Icon} name="failed" />` : html`<span class=${"light is-" + health}></span>`}
+      ${doctor.failure ? html`<span>the doctor has no answer: <${Text}>${doctor.failure.message}<//></span>` : !doctor.data ? "looking for faults …" : fresh.length ? html`<span>New since ${clock(fresh[0].first_seen, zone)}: ${word(fresh[0])}${fresh.length > 1 ? `, and ${fresh.length - 1} more` : ""}</span>`
       : findings.length ? html`<span>${word(findings[0])}${findings.length > 1 ? `, and ${findings.length - 1} more` : ""}</span>` : "nothing breaks context or timings"}</a></div>`;
 }
 
-/** Where time goes, from the caller inwards, each with its colour. */
-const SHARES = [["client", "client", "Client"], ["gateway", "gateway", "Gateway"], ["network", "network", "Network"], ["mesh", "proxy", "Mesh"],
-  ["application", "app", "Applications"], ["dependency", "dependency", "Dependencies"], ["unexplained", "unexplained", "Unexplained"]];
 const MOST_APIS = 15;
 const AGAINST = /** @type {Record<string, string>} */ ({ previous: "just before", day: "a day ago", week: "a week ago" });
 
-/** @param {{apis: any[], params: Record<string, string>}} props */
-function Apis({ apis, params }) {
+/** @param {any} api */
+function keyOf(api) {
+  return JSON.stringify([api.gateway, api.api, (api.groups || {}).operation]);
+}
+
+/** @param {{apis: any[], lines: any[], params: Record<string, string>}} props */
+function Apis({ apis, lines, params }) {
+  const known = new Map(lines.map((line) => [keyOf(line), line]));
   const isByApi = params.by === "api";
   const isLong = apis.length > MOST_APIS && params.all !== "1";
   const slowest = Math.max(1, ...apis.map((api) => api.p99_ms || 0));
@@ -93,11 +107,12 @@ function Apis({ apis, params }) {
   const only = (/** @type {any} */ api) => ({ ...times, gateway: api.gateway, api: api.api, operation: (api.groups || {}).operation });
   return html`<section class="card is-drawn apis"><header class="row spread"><h2>The worst first</h2>
       <div class="segments" role="group" aria-label="Rows">${[["", "Operations"], ["api", "APIs"]].map(([value, label]) => html`<button type="button" aria-pressed=${(params.by || "") === value} onClick=${() => change({ by: value }, { step: true })}>${label}</button>`)}</div></header>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label="APIs, the worst first"><table class="grid stacks"><thead><tr><th>${isByApi ? "API" : "Operation"}</th><th class="n">Requests</th><th class="n">a second</th><th class="n">Failed</th>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label="APIs, the worst first"><table class="grid stacks"><thead><tr><th>${isByApi ? "API" : "Operation"}</th><th>Requests</th><th class="n">Failed</th>
       <th class="wide">Half · 95 % · 99 % took at most</th><th class="n">95 % changed</th><th class="shares-cell">Where time goes</th><th class="n">Joined</th></tr></thead>
     <tbody>${(isLong ? apis.slice(0, MOST_APIS) : apis).map((api) => html`<tr>
       <td><a href=${link("requests", only(api))}><strong><${Text}>${(api.groups || {}).operation || api.api || "without a name"}<//></strong></a> <span class="quiet"><${Text}>${isByApi ? api.gateway : api.api}<//></span></td>
-      <td class="n" data-label="requests">${count(api.requests)}</td><td class="n" data-label="a second">${rate(api.requests_per_s)}</td>
+      <td class="trend" data-label="requests"><${Trend} line=${known.get(keyOf(api))} />
+        <span class="trend-text">${count(api.requests)} <span class="quiet">${rate(api.requests_per_s)}/s</span></span></td>
       <td class="n" data-label="failed">${api.errors ? html`<a class="bad" href=${link("requests", { ...only(api), error: "true" })}>${percent(api.error_ratio)}</a>` : html`<span class="quiet">0 %</span>`}<${Moved} changes=${api.changes} of="error_ratio" /></td>
       <td class="wide" data-label="half · 95 % · 99 % took at most"><span class="spread-line" aria-hidden="true"><span class="spread-99" style=${{ width: ((api.p99_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-95" style=${{ width: ((api.p95_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-50" style=${{ width: ((api.p50_ms || 0) / slowest) * 100 + "%" }}></span></span>
         <span class="spread-text">${durationMs(api.p50_ms)} · <a href=${link("slow", only(api))} title="Why are they slow?">${durationMs(api.p95_ms)}</a> · <strong>${durationMs(api.p99_ms)}</strong></span></td>
@@ -120,6 +135,21 @@ function Moved({ changes, of }) {
   const said = of === "p95" ? durationMs(Math.abs(delta)) : percent(Math.abs(delta));
   const title = found.map((each) => `${AGAINST[each.against] || each.against}: ${of === "p95" ? durationMs(each.shift.before_ms) : percent(each.shift.before)}`).join(", ");
   return html` <span class=${"moved " + (delta > 0 ? "bad" : "good")} title=${title}>${delta > 0 ? "▲" : "▼"} ${said}<span class="offscreen">${delta > 0 ? "more" : "less"} than ${AGAINST[against] || against}</span></span>`;
+}
+
+/** How many requests there were when; the part that failed is red. @param {{line: any}} props */
+function Trend({ line }) {
+  if (!line) return html`<span class="trend-line"></span>`;
+  const most = Math.max(1, ...line.requests);
+  // What is there at all is seen: a single failure among thousands too.
+  const bars = (/** @type {number[]} */ counts) => counts.map((each, at) => {
+    const height = each ? Math.max(2, (each / most) * 20) : 0;
+    return height ? `M${at * 4} 20V${(20 - height).toFixed(1)}h3V20z` : "";
+  }).join("");
+  const failed = line.errors.reduce((/** @type {number} */ sum, /** @type {number} */ each) => sum + each, 0);
+  return html`<svg class="trend-line" viewBox=${`0 0 ${line.requests.length * 4 - 1} 20`} preserveAspectRatio="none" role="img"
+    aria-label=${`at most ${plural(most, "request")} in 1/${line.requests.length} of the time${failed ? `, ${count(failed)} failed` : ""}`}>
+    <path class="trend-all" d=${bars(line.requests)} /><path class="trend-bad" d=${bars(line.errors)} /></svg>`;
 }
 
 /** @param {{shares: Record<string, number> | null | undefined}} props */
@@ -147,6 +177,7 @@ function Short({ title, found, to }) {
 
 /** @param {any[]} apis */
 function asMarkdown(apis) {
-  const lines = apis.map((api) => `| ${[api.gateway, api.api, (api.groups || {}).operation || "", api.requests, percent(api.error_ratio), durationMs(api.p50_ms), durationMs(api.p95_ms), durationMs(api.p99_ms), percent(api.join_coverage)].map((value) => plain(value).replace(/\|/g, "\\|")).join(" | ")} |`);
-  return ["| gateway | API | operation | requests | failed | p50 | p95 | p99 | joined |", "|---|---|---|---|---|---|---|---|---|", ...lines, "", `From ${location.href}`, ""].join("\n");
+  const rows = apis.map((api) => [api.gateway, api.api, (api.groups || {}).operation, api.requests, percent(api.error_ratio),
+    durationMs(api.p50_ms), durationMs(api.p95_ms), durationMs(api.p99_ms), percent(api.join_coverage)]);
+  return markdownTable(["gateway", "API", "operation", "requests", "failed", "p50", "p95", "p99", "joined"], rows) + `\n\nFrom ${location.href}\n`;
 }

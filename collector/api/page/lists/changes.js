@@ -2,15 +2,17 @@
 
 import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
+import { DEFAULT_START } from "../early.js";
 import { html } from "../html.js";
+import { tokenHeader } from "../parts/command.js";
 import { Copy } from "../parts/copy.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Filters, readFilters } from "../search/filters.js";
-import { DEFAULT_START, Times } from "../search/times.js";
+import { Times } from "../search/times.js";
 import { Head, useZone } from "../shell.js";
-import { Text, ago, clock, count, durationMs, percent, plain } from "../text.js";
+import { Text, ago, clock, count, durationMs, markdown, percent, plain } from "../text.js";
 
-const POPULATION = ["gateway", "api", "service"];
+const ASKED = ["gateway", "api", "service"];
 const KINDS = /** @type {Record<string, string>} */ ({
   rollout: "Rollout", revision: "Revision", backend: "Backend", policy: "Policy", operation: "Operation",
   instance: "Gateway instance", pods: "Pods", node: "Node", told: "Told",
@@ -18,12 +20,12 @@ const KINDS = /** @type {Record<string, string>} */ ({
 /** What a verdict means, and how it is coloured. */
 const VERDICTS = /** @type {Record<string, [string, string]>} */ ({
   worse: ["got worse", "is-bad"], better: ["got better", "is-good"], none: ["no effect", ""],
-  unknown: ["too few requests", ""], elsewhere_too: ["not its doing", "is-warn"],
+  unknown: ["too few requests", ""], elsewhere_too: ["moved elsewhere too", "is-warn"],
 });
 
 /** @param {{params: Record<string, string>}} props */
 export function Page({ params }) {
-  const filters = readFilters(params, POPULATION);
+  const filters = readFilters(params, ASKED);
   const { data, failure, isLoading, again } = useAnswer("api/v1/changes",
     { ...filters, start: params.start || DEFAULT_START, end: params.end, kind: params.kind });
   const { data: apis } = useAnswer("api/v1/apis", { start: params.start || DEFAULT_START, end: params.end });
@@ -31,7 +33,7 @@ export function Page({ params }) {
   return html`<div class="changes">
     <${Head} title="Changes" name="Changes" markdown=${() => asMarkdown(changes)}>
       <p class="quiet">What requests met for the first time, and how far times and failures moved with it</p><//>
-    <div class="card search-bar"><${Filters} params=${params} rows=${[]} apis=${apis ? apis.apis : []} names=${POPULATION} />
+    <div class="card search-bar"><${Filters} params=${params} rows=${[]} apis=${apis ? apis.apis : []} names=${ASKED} />
       <select class="input" aria-label="Kind of change" value=${params.kind || ""} onChange=${(/** @type {any} */ event) => change({ kind: event.target.value }, { step: true })}>
         <option value="">all kinds</option>${Object.entries(KINDS).map(([value, label]) => html`<option value=${value} selected=${params.kind === value}>${label}</option>`)}</select>
       <${Times} params=${params} again=${again} /></div>
@@ -85,13 +87,14 @@ function Failures({ shift }) {
 
 /** How deployment tools tell of what they do. */
 function Tell() {
+  const { data: doors } = useAnswer("api/page/doors");
   const body = '{"kind": "deployment", "service": "orders", "value": "1.4.2", "title": "Release 1.4.2"}';
-  const command = `curl -X POST '${new URL("api/v1/changes", location.href.replace(/[^/]*$/, "")).href}' -H 'Content-Type: application/json' -d '${body}'`;
+  const command = `curl -X POST '${new URL("api/v1/changes", location.href.replace(/[^/]*$/, "")).href}' -H 'Content-Type: application/json'${tokenHeader(doors)} -d '${body}'`;
   return html`<details class="card tell"><summary>Let a deployment tool tell of its changes</summary>
     <div class="stack"><pre class="block" tabindex="0" aria-label="Command">${command}</pre><${Copy} text=${() => command} label="Copy the command" class="button bare" isBare=${true} /></div></details>`;
 }
 
 /** @param {any[]} changes */
 function asMarkdown(changes) {
-  return changes.map((each) => `- ${each.first_seen}: ${plain(each.sentence)}`).join("\n") + `\n\nFrom ${location.href}\n`;
+  return changes.map((each) => `- ${each.first_seen}: ${markdown(each.sentence)}`).join("\n") + `\n\nFrom ${location.href}\n`;
 }

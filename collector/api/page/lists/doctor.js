@@ -2,17 +2,18 @@
 
 import { link } from "../address.js";
 import { useAnswer } from "../ask.js";
+import { DEFAULT_START } from "../early.js";
 import { html } from "../html.js";
 import { Copy } from "../parts/copy.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
-import { DEFAULT_START, Times } from "../search/times.js";
+import { Times } from "../search/times.js";
 import { Head, useZone } from "../shell.js";
-import { Text, ago, clock, count, percent, plain, plural } from "../text.js";
+import { Text, ago, clock, count, markdown, percent, plain, plural } from "../text.js";
 
 /** @param {{params: Record<string, string>}} props */
 export function Page({ params }) {
   const { data, failure, isLoading, again } = useAnswer("api/v1/doctor",
-    { start: params.start || DEFAULT_START, end: params.end, api: params.api });
+    { start: params.start || DEFAULT_START, end: params.end, api: params.api }, { everyMs: 15_000 });
   const findings = data ? data.findings : [];
   return html`<div class="doctor">
     <${Head} title="Doctor" name="Doctor" markdown=${() => asMarkdown(findings)}>
@@ -44,7 +45,7 @@ function Finding({ finding }) {
 
 /** @param {any[]} findings */
 function asMarkdown(findings) {
-  return findings.map((each) => [`## ${plain(each.title)} (${each.rule})`, "", plain(each.message), "",
-    `${count(each.affected)} of ${count(each.requests)} requests. ${each.meaning}`, "", each.fix && `Fix: ${plain(each.fix)}`,
-    "", `Examples: ${each.example_ids.map(plain).join(", ")}`, ""].join("\n")).join("\n") + `\nFrom ${location.href}\n`;
+  return findings.map((each) => [`## ${markdown(each.title)} (${each.rule})`, "", markdown(each.message), "",
+    `${count(each.affected)} of ${count(each.requests)} requests. ${each.meaning}`, "", each.fix && `Fix: ${markdown(each.fix)}`,
+    "", `Examples: ${each.example_ids.map(markdown).join(", ")}`, ""].join("\n")).join("\n") + `\nFrom ${location.href}\n`;
 }

@@ -2,11 +2,12 @@
 
 import { link } from "../address.js";
 import { useAnswer } from "../ask.js";
+import { DEFAULT_START } from "../early.js";
 import { html } from "../html.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
-import { DEFAULT_START, Times } from "../search/times.js";
+import { Times } from "../search/times.js";
 import { Head } from "../shell.js";
-import { Text, count, durationMs, percent, plain, plural } from "../text.js";
+import { Text, count, durationMs, markdownTable, percent, plain, plural } from "../text.js";
 
 /** @type {Record<string, string>} */
 const MEANINGS = {
@@ -46,12 +47,12 @@ function Api({ api }) {
       <span class="quiet">${plural(api.requests, "request")}</span></header>
     <div class="phase-bar" role="img" aria-label=${parts.map((name) => `${name} ${api.outcomes[name]}`).join(", ")}>
       ${parts.map((name) => html`<span class=${"outcome-" + name} title=${`${name}: ${count(api.outcomes[name])}. ${MEANINGS[name]}`} style=${{ "flex-grow": api.outcomes[name] / api.requests }}></span>`)}</div>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label=${"Outcomes of " + (api.api || "requests that no gateway wrote down")}><table class="grid"><thead><tr><th>Outcome</th><th>Consumer</th><th>Gateway</th><th>Edge</th><th>Application</th><th class="n">Requests</th><th class="n">Share</th><th class="n">Work for nobody</th><th>Examples</th></tr></thead>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label=${"Outcomes of " + (api.api || "requests that no gateway wrote down")}><table class="grid stacks"><thead><tr><th>Outcome</th><th>Consumer</th><th>Gateway</th><th>Edge</th><th>Application</th><th class="n">Requests</th><th class="n">Share</th><th class="n">Work for nobody</th><th>Examples</th></tr></thead>
       <tbody>${api.matrix.map((/** @type {any} */ row) => html`<tr>
         <td title=${MEANINGS[row.outcome] || ""}><span class=${"dot outcome-" + row.outcome}></span><strong>${row.outcome}</strong></td>
-        <td><${Text}>${row.consumer || "–"}<//></td><td><${Class} status=${row.gateway_status} /></td><td><${Class} status=${row.edge_status} /></td><td><${Class} status=${row.app_status} /></td>
-        <td class="n">${count(row.requests)}</td><td class="n">${percent(row.requests / api.requests)}</td><td class="n">${row.wasted_ms > 0 ? durationMs(row.wasted_ms) : "–"}</td>
-        <td>${row.example_ids.map((/** @type {string} */ id, /** @type {number} */ index) => html`<a href=${link("request", { id })} title=${plain(id)}>${index + 1}</a> `)}</td></tr>`)}</tbody></table></div>
+        <td data-label="consumer"><${Text}>${row.consumer || "–"}<//></td><td data-label="gateway"><${Class} status=${row.gateway_status} /></td><td data-label="edge"><${Class} status=${row.edge_status} /></td><td data-label="application"><${Class} status=${row.app_status} /></td>
+        <td class="n" data-label="requests">${count(row.requests)}</td><td class="n" data-label="share">${percent(row.requests / api.requests)}</td><td class="n" data-label="for nobody">${row.wasted_ms > 0 ? durationMs(row.wasted_ms) : "–"}</td>
+        <td data-label="examples">${row.example_ids.map((/** @type {string} */ id, /** @type {number} */ index) => html`<a href=${link("request", { id })} title=${plain(id)}>${index + 1}</a> `)}</td></tr>`)}</tbody></table></div>
   </section>`;
 }
 
@@ -63,7 +64,7 @@ function Class({ status }) {
 
 /** @param {any[]} apis */
 function asMarkdown(apis) {
-  const lines = apis.flatMap((api) => api.matrix.map((/** @type {any} */ row) =>
-    `| ${[api.api || "(no gateway)", row.outcome, row.consumer, row.gateway_status, row.edge_status, row.app_status, row.requests, row.example_ids[0] || ""].map((value) => plain(value).replace(/\|/g, "\\|")).join(" | ")} |`));
-  return ["| API | outcome | consumer | gateway | edge | application | requests | example |", "|---|---|---|---|---|---|---|---|", ...lines, "", `From ${location.href}`, ""].join("\n");
+  const rows = apis.flatMap((api) => api.matrix.map((/** @type {any} */ row) =>
+    [api.api || "(no gateway)", row.outcome, row.consumer, row.gateway_status, row.edge_status, row.app_status, row.requests, row.example_ids[0]]));
+  return markdownTable(["API", "outcome", "consumer", "gateway", "edge", "application", "requests", "example"], rows) + `\n\nFrom ${location.href}\n`;
 }

@@ -5,7 +5,7 @@ import { useAnswer } from "../ask.js";
 import { html } from "../html.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Head, useZone } from "../shell.js";
-import { Text, ago, clock, count, durationMs, percent, plain } from "../text.js";
+import { Text, ago, clock, count, durationMs, markdownTable, percent } from "../text.js";
 
 /** A source is quiet when nothing came for so much longer than its records are usually late. */
 const QUIET_FACTOR = 4;
@@ -47,16 +47,16 @@ export function Page() {
 /** @param {{sources: any[]}} props */
 function Sources({ sources }) {
   const zone = useZone();
-  return html`<section class="card is-drawn"><div class="grid-scroll" tabindex="0" role="region" aria-label="Sources"><table class="grid"><thead><tr><th>Source</th><th>Sends</th><th>State</th><th>Last event</th><th>Last heard</th>
+  return html`<section class="card is-drawn"><div class="grid-scroll" tabindex="0" role="region" aria-label="Sources"><table class="grid stacks"><thead><tr><th>Source</th><th>Sends</th><th>State</th><th>Last event</th><th>Last heard</th>
       <th>Late by, half · 90 % · 99 %</th><th>Known up to</th><th class="n">Rows</th><th class="n">Accepted</th><th class="n">Rejected</th></tr></thead>
     <tbody>${sources.map((source) => { const { kind, word } = judge(source); return html`<tr>
       <td><strong><${Text}>${nameOf(source)}<//></strong>${source.doors.length > 0 && html` <span class="quiet">${source.doors.join(", ")}</span>`}${source.last_error && html`<br /><span class="bad"><${Text}>${source.last_error}<//></span>`}</td>
-      <td class="line">${source.stream === "pull" ? "is polled" : source.stream + "s"}</td>
-      <td class="line"><span class=${"light is-" + kind}></span>${word}</td>
-      <td class="line">${source.last_event ? clock(source.last_event, zone) : "–"}</td><td class="line">${source.last_received ? ago(source.last_received) : "–"}</td>
-      <td class="lags">${source.lag_p50_ms === null ? "–" : html`${durationMs(source.lag_p50_ms)} · ${durationMs(source.lag_p90_ms)} · ${durationMs(source.lag_p99_ms)}`}</td>
-      <td class="line">${source.watermark ? clock(source.watermark, zone) : "–"}</td>
-      <td class="n">${source.rows ? count(source.rows) : "–"}</td><td class="n">${source.accepted ? count(source.accepted) : "–"}</td><td class=${"n" + (source.rejected ? " bad" : "")}>${source.rejected ? count(source.rejected) : "–"}</td></tr>`; })}</tbody></table></div></section>`;
+      <td class="line" data-label="sends">${source.stream === "pull" ? "is polled" : source.stream + "s"}</td>
+      <td class="line" data-label="state"><span class=${"light is-" + kind}></span>${word}</td>
+      <td class="line" data-label="last event">${source.last_event ? clock(source.last_event, zone) : "–"}</td><td class="line" data-label="last heard">${source.last_received ? ago(source.last_received) : "–"}</td>
+      <td class="lags wide-stacked" data-label="late by, half · 90 % · 99 %">${source.lag_p50_ms === null ? "–" : html`${durationMs(source.lag_p50_ms)} · ${durationMs(source.lag_p90_ms)} · ${durationMs(source.lag_p99_ms)}`}</td>
+      <td class="line" data-label="known up to">${source.watermark ? clock(source.watermark, zone) : "–"}</td>
+      <td class="n" data-label="rows">${source.rows ? count(source.rows) : "–"}</td><td class="n" data-label="accepted">${source.accepted ? count(source.accepted) : "–"}</td><td data-label="rejected" class=${"n" + (source.rejected ? " bad" : "")}>${source.rejected ? count(source.rejected) : "–"}</td></tr>`; })}</tbody></table></div></section>`;
 }
 
 /** How records were joined, as bars are coloured. */
@@ -65,11 +65,11 @@ const TIERS = [["0", "exact: trace id and parent"], ["1", "exact"], ["2", "norma
 /** @param {{report: any}} props */
 function Joins({ report }) {
   return html`<section class="card is-drawn"><header class="row spread"><h2>What could be joined</h2><span class="quiet">${count(report.looked_at)} requests were looked at${report.unrecorded ? `, ${count(report.unrecorded)} without a gateway record` : ""}</span></header>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label="What could be joined"><table class="grid"><thead><tr><th>API</th><th>Gateway</th><th class="n">Records</th><th>By tier</th><th class="n">Joined by id</th><th class="n">Without ids</th><th class="n">Of those right</th></tr></thead>
-    <tbody>${report.apis.map((/** @type {any} */ api) => html`<tr><td><a href=${link("requests", { api: api.api, joined: "false" })}><${Text}>${api.api || "–"}<//></a></td><td><${Text}>${api.gateway}<//></td><td class="n">${count(api.records)}</td>
-      <td class="tier-cell"><span class="phase-bar" role="img" aria-label=${TIERS.filter(([tier]) => api.tiers[tier]).map(([tier, word]) => `${word}: ${api.tiers[tier]}`).join(", ")}>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label="What could be joined"><table class="grid stacks"><thead><tr><th>API</th><th>Gateway</th><th class="n">Records</th><th>By tier</th><th class="n">Joined by id</th><th class="n">Without ids</th><th class="n">Of those right</th></tr></thead>
+    <tbody>${report.apis.map((/** @type {any} */ api) => html`<tr><td><a href=${link("requests", { api: api.api, joined: "false" })}><${Text}>${api.api || "–"}<//></a></td><td data-label="gateway"><${Text}>${api.gateway}<//></td><td class="n" data-label="records">${count(api.records)}</td>
+      <td class="tier-cell wide-stacked" data-label="by tier"><span class="phase-bar" role="img" aria-label=${TIERS.filter(([tier]) => api.tiers[tier]).map(([tier, word]) => `${word}: ${api.tiers[tier]}`).join(", ")}>
         ${TIERS.filter(([tier]) => api.tiers[tier]).map(([tier, word]) => html`<span class=${"tier-" + tier} title=${`${word}: ${count(api.tiers[tier])}`} style=${{ "flex-grow": api.tiers[tier] / api.records }}></span>`)}</span></td>
-      <td class="n">${percent(api.joined_ratio)}</td><td class="n">${api.statistical ? count(api.statistical.joined) : "–"}</td><td class="n">${api.statistical && api.statistical.routes.length ? percent(precision(api.statistical.routes)) : "–"}</td></tr>`)}</tbody></table></div></section>`;
+      <td class="n" data-label="joined by id">${percent(api.joined_ratio)}</td><td class="n" data-label="without ids">${api.statistical ? count(api.statistical.joined) : "–"}</td><td class="n" data-label="of those right">${api.statistical && api.statistical.routes.length ? percent(precision(api.statistical.routes)) : "–"}</td></tr>`)}</tbody></table></div></section>`;
 }
 
 /** @param {any[]} routes */
@@ -81,14 +81,14 @@ function precision(routes) {
 /** @param {{report: any}} props */
 function Clocks({ report }) {
   return html`<section class="card is-drawn"><header class="row spread"><h2>Clocks of hosts</h2><span class="quiet">learned from ${count(report.calls)} calls</span></header>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label="Clocks of hosts"><table class="grid"><thead><tr><th>Host</th><th>is compared with</th><th class="n">Ahead by</th><th class="n">±</th><th class="n">Drift</th><th class="n">Calls</th><th>State</th></tr></thead>
-    <tbody>${report.pairs.slice(0, 200).map((/** @type {any} */ pair) => html`<tr><td><${Text}>${pair.second}<//></td><td><${Text}>${pair.first}<//></td><td class="n">${durationMs(pair.offset_ms)}</td><td class="n">${durationMs(pair.bound_ms)}</td>
-      <td class="n">${pair.drift_ppm === null ? "–" : pair.drift_ppm.toFixed(1) + " ppm"}</td><td class="n">${count(pair.samples)}</td><td><span class=${"light is-" + ({ ok: "good", unknown: "quiet" }[/** @type {string} */ (pair.health)] || "bad")}></span>${pair.health}</td></tr>`)}</tbody></table></div>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label="Clocks of hosts"><table class="grid stacks"><thead><tr><th>Host</th><th>is compared with</th><th class="n">Ahead by</th><th class="n">±</th><th class="n">Drift</th><th class="n">Calls</th><th>State</th></tr></thead>
+    <tbody>${report.pairs.slice(0, 200).map((/** @type {any} */ pair) => html`<tr><td><${Text}>${pair.second}<//></td><td class="wide-stacked" data-label="is compared with"><${Text}>${pair.first}<//></td><td class="n" data-label="ahead by">${durationMs(pair.offset_ms)}</td><td class="n" data-label="±">${durationMs(pair.bound_ms)}</td>
+      <td class="n" data-label="drift">${pair.drift_ppm === null ? "–" : pair.drift_ppm.toFixed(1) + " ppm"}</td><td class="n" data-label="calls">${count(pair.samples)}</td><td data-label="state"><span class=${"light is-" + ({ ok: "good", unknown: "quiet" }[/** @type {string} */ (pair.health)] || "bad")}></span>${pair.health}</td></tr>`)}</tbody></table></div>
     ${report.pairs.length > 200 && html`<p class="list-end">200 of ${count(report.pairs.length)} shown</p>`}</section>`;
 }
 
 /** @param {any[]} sources */
 function asMarkdown(sources) {
-  const lines = sources.map((source) => `| ${[nameOf(source), source.stream, judge(source).word, source.last_received || "–", source.watermark || "–", source.rows, source.accepted, source.rejected, source.last_error].map((value) => plain(value).replace(/\|/g, "\\|")).join(" | ")} |`);
-  return ["| source | stream | state | last heard | known up to | rows | accepted | rejected | error |", "|---|---|---|---|---|---|---|---|---|", ...lines, "", `From ${location.href}`, ""].join("\n");
+  const rows = sources.map((source) => [nameOf(source), source.stream, judge(source).word, source.last_received || "–", source.watermark || "–", source.rows, source.accepted, source.rejected, source.last_error]);
+  return markdownTable(["source", "stream", "state", "last heard", "known up to", "rows", "accepted", "rejected", "error"], rows) + `\n\nFrom ${location.href}\n`;
 }

@@ -3,6 +3,8 @@
 import { graphlib, layout } from "../vendor/dagre/dagre.esm.js";
 
 export const NODE = { width: 152, height: 48 };
+/** Room for what stands at a line. */
+const LABEL = { width: 52, height: 30 };
 const MARGIN = 12;
 
 /**
@@ -11,32 +13,40 @@ const MARGIN = 12;
  * @typedef {{caller: string, callee: string, calls: number, calls_per_s: number, errors: number, error_ratio: number,
  *   p50_ms: number | null, p95_ms: number | null, p99_ms: number | null, proxy_ms: number | null, proxy_share: number | null,
  *   retries: number, retry_ratio: number, inferred: boolean, async: boolean, mirrored: boolean}} Edge
+ * @typedef {{x: number, y: number}} Point
  * @typedef {{node: Node, x: number, y: number}} Placed
  * @typedef {{edge: Edge, path: string, x: number, y: number}} Drawn
  */
 
 /**
- * @param {Node[]} nodes @param {Edge[]} edges between two of the nodes
+ * @param {Node[]} nodes @param {Edge[]} edges between two of the nodes @param {boolean} isTall from top to bottom
  * @returns {{width: number, height: number, nodes: Placed[], edges: Drawn[]}} x and y are middles
  */
-export function place(nodes, edges) {
+export function place(nodes, edges, isTall) {
   const graph = new graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 20, ranksep: 66, edgesep: 14, marginx: MARGIN, marginy: MARGIN });
+  graph.setGraph({ rankdir: isTall ? "TB" : "LR", nodesep: 20, ranksep: isTall ? 24 : 30, edgesep: 14 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of nodes) graph.setNode(node.name, { ...NODE });
-  for (const edge of edges) graph.setEdge(edge.caller, edge.callee, {});
+  for (const edge of edges) graph.setEdge(edge.caller, edge.callee, { ...LABEL, labelpos: "c" });
   layout(graph);
-  const { width, height } = /** @type {any} */ (graph.graph());
+  const boxes = nodes.map((node) => /** @type {{x: number, y: number}} */ (/** @type {any} */ (graph.node(node.name))));
+  const lines = edges.map((edge) => /** @type {{points: Point[], x: number, y: number}} */ (/** @type {any} */ (graph.edge(edge.caller, edge.callee))));
+  // dagre's own size leaves out lines that lead around.
+  const corners = [...boxes.flatMap((box) => around(box, NODE)), ...lines.flatMap((line) => [...around(line, LABEL), ...line.points])];
+  const left = Math.min(...corners.map(({ x }) => x)) - MARGIN;
+  const top = Math.min(...corners.map(({ y }) => y)) - MARGIN;
+  const move = (/** @type {Point} */ { x, y }) => ({ x: x - left, y: y - top });
   return {
-    width: width || 0,
-    height: height || 0,
-    nodes: nodes.map((node) => ({ node, .../** @type {any} */ (graph.node(node.name)) })),
-    edges: edges.map((edge) => {
-      const { points } = /** @type {{points: {x: number, y: number}[]}} */ (/** @type {any} */ (graph.edge(edge.caller, edge.callee)));
-      const middle = points[Math.floor(points.length / 2)];
-      return { edge, path: curve(points), x: middle.x, y: middle.y };
-    }),
+    width: Math.max(...corners.map(({ x }) => x)) + MARGIN - left,
+    height: Math.max(...corners.map(({ y }) => y)) + MARGIN - top,
+    nodes: nodes.map((node, at) => ({ node, ...move(boxes[at]) })),
+    edges: edges.map((edge, at) => ({ edge, path: curve(lines[at].points.map(move)), ...move(lines[at]) })),
   };
+}
+
+/** The corners of a box around a middle. @param {Point} middle @param {{width: number, height: number}} box @returns {Point[]} */
+function around({ x, y }, { width, height }) {
+  return [{ x: x - width / 2, y: y - height / 2 }, { x: x + width / 2, y: y + height / 2 }];
 }
 
 /** A smooth line through points. @param {{x: number, y: number}[]} points */

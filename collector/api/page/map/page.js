@@ -2,30 +2,39 @@
 
 import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
-import { html, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
+import { DEFAULT_START } from "../early.js";
+import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
+import { layerOf } from "../layers.js";
 import { Icon } from "../parts/icons.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
-import { Filters, readFilters } from "../search/filters.js";
-import { DEFAULT_START, Times } from "../search/times.js";
+import { Filters, POPULATION, readFilters } from "../search/filters.js";
+import { Times } from "../search/times.js";
 import { Head } from "../shell.js";
-import { Text, count, durationMs, percent, plain, plural, rate } from "../text.js";
+import { Text, count, durationMs, markdownTable, percent, plain, plural, rate } from "../text.js";
 import { NODE, place } from "./layout.js";
 
 /** @typedef {import("./layout.js").Node} Node */
 /** @typedef {import("./layout.js").Edge} Edge */
 
-const POPULATION = ["gateway", "api", "operation", "route", "method", "host", "status", "status_class", "error", "service", "consumer", "revision"];
+const ASKED = [...POPULATION, "error"];
 /** More than this nobody can read in a picture; the tables have them all. */
 const MOST_NODES = 60;
 const MOST_EDGES = 120;
 /** Nodes in a smaller part of the requests are drawn on demand only. */
 const LEAST_SHARE = 0.01;
+/** Narrower than this the map is drawn from top to bottom. */
+const NARROW_PX = 620;
 const LEAST_SCALE = 0.85;
+const LEAST_SCALE_NARROW = 0.6;
+const ZOOM_STEP = 1.25;
+const [LEAST_ZOOM, MOST_ZOOM] = [0.3, 4];
 const FAILING = 0.01;
+/** Rows of a table before one asks for all. */
+const MOST_ROWS = 40;
 
 /** @param {{params: Record<string, string>}} props */
 export function Page({ params }) {
-  const filters = readFilters(params, POPULATION);
+  const filters = readFilters(params, ASKED);
   const question = { ...filters, start: params.start || DEFAULT_START, end: params.end };
   const hasOperations = params.operations === "1";
   const { data, failure, isLoading, again } = useAnswer("api/v1/edges", { ...question, operations: hasOperations ? "true" : "" });
@@ -38,16 +47,16 @@ export function Page({ params }) {
   return html`<div class="map">
     <${Head} title="Map" name=${["Map", ...Object.values(filters).map(plain)].join(" ")} markdown=${() => asMarkdown(edges)}>
       <p class="quiet">Who calls whom${data && data.basis.stitched ? `: ${plural(data.basis.stitched, "stitched request")}, weighed to stand for ${count(data.basis.requests)}` : ""}</p><//>
-    <div class="card search-bar"><${Filters} params=${params} rows=${suggested} apis=${apis ? apis.apis : []} names=${POPULATION} />
+    <div class="card search-bar"><${Filters} params=${params} rows=${suggested} apis=${apis ? apis.apis : []} names=${ASKED} />
       <button type="button" class="button" aria-pressed=${hasOperations} onClick=${() => change({ operations: hasOperations ? "" : "1" }, { step: true })}>Operations</button>
       <${Times} params=${params} again=${all} /></div>
     ${failure && html`<${Failed} failure=${failure} again=${all} />`}
     ${isLoading && !data && html`<${Loading} what="Adding calls up …" />`}
     ${data && nodes.length === 0 && html`<${Nothing} title="No call is known in this time"><p class="quiet"><${Text}>${data.note}<//></p><//>`}
-    ${nodes.length > 0 && html`<${Picture} nodes=${nodes} edges=${edges} at=${params.node || ""} isWhole=${params.all === "1"} />
+    ${nodes.length > 0 && html`<${Picture} nodes=${nodes} edges=${edges} at=${params.node || ""} isWhole=${params.all === "1"} zoom=${Number(params.zoom) || 1} />
       ${data.note && html`<p class="quiet"><${Text}>${data.note}<//></p>`}
       ${params.node && html`<${Chosen} node=${nodes.find((each) => each.name === params.node)} services=${services.data ? services.data.services : []} edges=${edges} params=${params} />`}
-      <${Services} found=${services} params=${params} />${(services.data || services.failure) && html`<${Calls} edges=${edges} />`}`}
+      <${Services} found=${services} params=${params} />${(services.data || services.failure) && html`<${Calls} edges=${edges} isWhole=${params.rows === "all"} />`}`}
   </div>`;
 }
 
@@ -64,24 +73,34 @@ function choose(nodes, edges, isWhole) {
   return { drawn, calls: calls.sort((a, b) => b.calls - a.calls).slice(0, MOST_EDGES) };
 }
 
-/** @param {{nodes: Node[], edges: Edge[], at: string, isWhole: boolean}} props */
-function Picture({ nodes, edges, at, isWhole }) {
+/** @param {{nodes: Node[], edges: Edge[], at: string, isWhole: boolean, zoom: number}} props `zoom`: 1 fits the width */
+function Picture({ nodes, edges, at, isWhole, zoom }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const [width, setWidth] = useState(0);
   const { drawn, calls } = useMemo(() => choose(nodes, edges, isWhole), [nodes, edges, isWhole]);
-  const placed = useMemo(() => place(drawn, calls), [drawn, calls]);
+  const isNarrow = width > 0 && width < NARROW_PX;
+  const placed = useMemo(() => place(drawn, calls, isNarrow), [drawn, calls, isNarrow]);
   useLayoutEffect(() => {
     if (!box.current) return undefined;
+    setWidth(box.current.clientWidth);
     const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
     observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
-  const scale = width ? Math.max(LEAST_SCALE, Math.min(1, width / placed.width)) : 1;
+  const fitting = width ? Math.max(isNarrow ? LEAST_SCALE_NARROW : LEAST_SCALE, Math.min(1, width / placed.width)) : 1;
+  const scale = fitting * zoom;
+  const zoomAt = useView(box, scale, zoom);
   const most = Math.max(1, ...calls.map((edge) => edge.calls));
   const isNear = (/** @type {Edge} */ edge) => !at || edge.caller === at || edge.callee === at;
   const near = new Set(edges.filter(isNear).flatMap((edge) => [edge.caller, edge.callee]));
   return html`<section class="card map-card is-drawn" aria-label="Map of calls">
-    <div class="map-scroll" ref=${box} tabindex="0" role="region" aria-label="Map of calls, to be scrolled">
+    <div class="map-scroll" ref=${box} tabindex="0" role="region" aria-label="Map of calls; the arrows move it, + and − zoom, 0 fits it in"
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
+        const by = { "+": ZOOM_STEP, "=": ZOOM_STEP, "-": 1 / ZOOM_STEP, 0: 1 / zoom }[event.key];
+        if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+        zoomAt(by);
+        event.preventDefault();
+      }}>
       <div class="map-space" style=${{ width: placed.width * scale + "px", height: placed.height * scale + "px" }}>
         <div class="map-drawing" style=${{ width: placed.width + "px", height: placed.height + "px", transform: `scale(${scale})` }}>
           <svg width=${placed.width} height=${placed.height} aria-hidden="true">
@@ -100,14 +119,63 @@ function Picture({ nodes, edges, at, isWhole }) {
             <span class="map-name"><${Text}>${node.role === "operation" ? node.operation : node.name}<//></span>
             <span class="map-facts">${rate(node.requests_per_s)}/s${node.errors > 0 ? html` · <span class="bad">${percent(node.error_ratio)}</span>` : ""} · ${durationMs(node.p95_ms)}</span></button>`)}
         </div></div></div>
-    <div class="legend"><span>in a box: requests a second, failed, 95 % took at most</span><span>on a line: 95 % of the calls took at most</span><span class="bad">red: 1 % and more failed</span><span>thicker: more calls</span><span>dashed box: sent no spans</span>
+    <div class="map-zoom" role="group" aria-label="Zoom"><button type="button" class="button" aria-label="Zoom in" title="Zoom in (+)" onClick=${() => zoomAt(ZOOM_STEP)}><${Icon} name="plus" /></button>
+      <button type="button" class="button" aria-label="Zoom out" title="Zoom out (−)" onClick=${() => zoomAt(1 / ZOOM_STEP)}><${Icon} name="minus" /></button>
+      ${zoom !== 1 && html`<button type="button" class="button" title="Fit it in (0)" onClick=${() => zoomAt(1 / zoom)}>Fit</button>`}</div>
+    <div class="legend"><span>in a box: requests a second, failed, 95 % took at most</span><span>on a line: 95 % of the calls took at most</span><span class="bad">red: 1 % and more failed</span><span>thicker: more calls</span><span>dashed box: sent no spans</span><span>drag to move, Ctrl and wheel to zoom</span>
       <span class="map-count">${count(drawn.length)} of ${plural(nodes.length, "node")} drawn, ${count(calls.length)} of ${plural(edges.length, "call")}
         ${(drawn.length < nodes.length || isWhole) && html` <button type="button" class="plain" onClick=${() => change({ all: isWhole ? "" : "1" })}>${isWhole ? "Without the rare ones" : "Draw rare ones too"}</button>`}</span></div></section>`;
 }
 
-/** @param {string} role */
-function layerOf(role) {
-  return { service: "app", operation: "gateway", client_proxy: "proxy", server_proxy: "proxy", waypoint: "proxy" }[role] || role;
+/**
+ * Let the pointer drag the map, and zoom it around the pointer or the middle.
+ * @param {{current: HTMLElement | null}} box the scroller @param {number} scale as drawn @param {number} zoom
+ * @returns {(by: number, point?: {x: number, y: number}) => void}
+ */
+function useView(box, scale, zoom) {
+  const kept = useRef(/** @type {{x: number, y: number, left: number, top: number} | null} */ (null));
+  const now = useRef({ scale, zoom });
+  now.current = { scale, zoom };
+  const zoomAt = useCallback((/** @type {number} */ by, /** @type {{x: number, y: number} | undefined} */ point = undefined) => {
+    const scroller = box.current;
+    const next = Math.max(LEAST_ZOOM, Math.min(MOST_ZOOM, now.current.zoom * by));
+    if (!scroller || next === now.current.zoom) return;
+    const { x, y } = point || { x: scroller.clientWidth / 2, y: scroller.clientHeight / 2 };
+    kept.current = { x, y, left: (scroller.scrollLeft + x) / now.current.scale, top: (scroller.scrollTop + y) / now.current.scale };
+    change({ zoom: Math.abs(next - 1) < 0.01 ? "" : next.toPrecision(3) }, { often: true });
+  }, []);
+  // What was under the pointer stays there.
+  useLayoutEffect(() => {
+    const { current: held } = kept;
+    if (!held || !box.current) return;
+    box.current.scrollTo(held.left * scale - held.x, held.top * scale - held.y);
+    kept.current = null;
+  }, [scale]);
+  useEffect(() => {
+    const scroller = box.current;
+    if (!scroller) return undefined;
+    let began = /** @type {{x: number, y: number} | null} */ (null);
+    const down = (/** @type {PointerEvent} */ event) => {
+      // A finger scrolls by itself.
+      if (event.button || event.pointerType !== "mouse" || (event.target instanceof Element && event.target.closest("button"))) return;
+      began = { x: event.clientX + scroller.scrollLeft, y: event.clientY + scroller.scrollTop };
+      scroller.setPointerCapture(event.pointerId);
+      scroller.classList.add("is-dragged");
+    };
+    const move = (/** @type {PointerEvent} */ event) => { if (began) scroller.scrollTo(began.x - event.clientX, began.y - event.clientY); };
+    const up = () => { began = null; scroller.classList.remove("is-dragged"); };
+    const wheel = (/** @type {WheelEvent} */ event) => {
+      if (!event.ctrlKey && !event.metaKey) return;
+      event.preventDefault();
+      const { left, top } = scroller.getBoundingClientRect();
+      zoomAt(Math.exp(-Math.max(-60, Math.min(60, event.deltaY)) * 0.004), { x: event.clientX - left, y: event.clientY - top });
+    };
+    /** @type {[string, any][]} */
+    const heard = [["pointerdown", down], ["pointermove", move], ["pointerup", up], ["pointercancel", up], ["wheel", wheel]];
+    for (const [name, hear] of heard) scroller.addEventListener(name, hear, { passive: false });
+    return () => { for (const [name, hear] of heard) scroller.removeEventListener(name, hear); };
+  }, []);
+  return zoomAt;
 }
 
 /** @param {{node: Node | undefined, services: any[], edges: Edge[], params: Record<string, string>}} props */
@@ -133,26 +201,35 @@ function Chosen({ node, services, edges, params }) {
 function Services({ found, params }) {
   if (found.failure) return html`<${Failed} failure=${found.failure} again=${found.again} />`;
   if (!found.data) return html`<${Loading} what="Adding services up …" />`;
+  const isWhole = params.rows === "all";
+  const listed = found.data.services.slice(0, isWhole ? undefined : MOST_ROWS);
   const slowest = Math.max(1, ...found.data.services.map((/** @type {any} */ each) => each.p95_ms || 0));
   return html`<section class="card"><header><h2>Services</h2></header><div class="grid-scroll" tabindex="0" role="region" aria-label="Services"><table class="grid stacks"><thead><tr><th>Service</th><th class="n">a second</th><th class="n">Failed</th>
       <th class="wide">Half · 95 % took at most</th><th class="n" title="without the calls below it, half took at most">Itself</th><th class="n" title="how long it alone held up a request, on average">Held up</th><th class="n" title="the part of its time that its proxies took">Proxies</th><th class="n">Tried again</th><th>Versions</th></tr></thead>
-    <tbody>${found.data.services.map((/** @type {any} */ each) => html`<tr class=${"layer-" + layerOf(each.role)}><td><span class="wf-dot"></span><button type="button" class="plain strong-text" onClick=${() => change({ node: each.service }, { step: true })}><${Text}>${each.service}<//></button>${each.inferred && html` <span class="tag" title="known from its callers">no spans</span>`}</td>
+    <tbody>${listed.map((/** @type {any} */ each) => html`<tr class=${"layer-" + layerOf(each.role)}><td><span class="wf-dot"></span><button type="button" class="plain strong-text" onClick=${() => change({ node: each.service }, { step: true })}><${Text}>${each.service}<//></button>${each.inferred && html` <span class="tag" title="known from its callers">no spans</span>`}</td>
       <td class="n" data-label="a second">${rate(each.requests_per_s)}</td><td class="n" data-label="failed">${each.errors ? html`<a class="bad" href=${link("requests", { start: params.start, end: params.end, service: each.service, error: "true" })}>${percent(each.error_ratio)}</a>` : html`<span class="quiet">0 %</span>`}</td>
       <td class="wide" data-label="half · 95 % took at most"><span class="spread-line" aria-hidden="true"><span class="spread-95" style=${{ width: ((each.p95_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-50" style=${{ width: ((each.p50_ms || 0) / slowest) * 100 + "%" }}></span></span><span class="spread-text">${durationMs(each.p50_ms)} · <strong>${durationMs(each.p95_ms)}</strong></span></td>
       <td class="n" data-label="itself">${durationMs(each.self_p50_ms)}</td><td class="n" data-label="held up">${durationMs(each.critical_ms)}</td><td class="n" data-label="proxies">${percent(each.proxy_share)}</td><td class="n" data-label="tried again">${each.retries ? count(each.retries) : html`<span class="quiet">0</span>`}</td>
-      <td class="versions" data-label="versions">${each.versions.slice(0, 3).map((/** @type {string} */ value, /** @type {number} */ at) => html`${at ? ", " : ""}<${Text}>${value}<//>`)}</td></tr>`)}</tbody></table></div></section>`;
+      <td class="versions" data-label="versions">${each.versions.slice(0, 3).map((/** @type {string} */ value, /** @type {number} */ at) => html`${at ? ", " : ""}<${Text}>${value}<//>`)}</td></tr>`)}</tbody></table></div><${More} total=${found.data.services.length} isWhole=${isWhole} /></section>`;
 }
 
-/** @param {{edges: Edge[]}} props */
-function Calls({ edges }) {
+/** Says how many rows there are, where not all are shown. @param {{total: number, isWhole: boolean}} props */
+function More({ total, isWhole }) {
+  if (total <= MOST_ROWS) return null;
+  return html`<div class="list-end"><span>${isWhole ? `all ${count(total)} shown` : `${MOST_ROWS} of ${count(total)} shown`}</span>
+    <button type="button" class="button" onClick=${() => change({ rows: isWhole ? "" : "all" })}>${isWhole ? "Show fewer" : "Show all"}</button></div>`;
+}
+
+/** @param {{edges: Edge[], isWhole: boolean}} props */
+function Calls({ edges, isWhole }) {
   return html`<section class="card"><header><h2>Calls</h2></header><div class="grid-scroll" tabindex="0" role="region" aria-label="Calls"><table class="grid stacks"><thead><tr><th>Caller</th><th>Called</th><th class="n">a second</th><th class="n">Failed</th><th class="n">Half</th><th class="n">95 %</th><th class="n">99 %</th><th class="n">Proxies</th><th class="n">Tried again</th></tr></thead>
-    <tbody>${edges.map((edge) => html`<tr><td><span class="quiet stacks-only">from </span><${Text}>${edge.caller}<//></td><td class="wide-stacked"><span class="quiet stacks-only">to </span><strong><${Text}>${edge.callee}<//></strong>${edge.async && html` <span class="tag">queue</span>`}${edge.mirrored && html` <span class="tag">mirrored</span>`}</td><td class="n" data-label="a second">${rate(edge.calls_per_s)}</td>
+    <tbody>${edges.slice(0, isWhole ? edges.length : MOST_ROWS).map((edge) => html`<tr><td><span class="quiet stacks-only">from </span><${Text}>${edge.caller}<//></td><td class="wide-stacked"><span class="quiet stacks-only">to </span><strong><${Text}>${edge.callee}<//></strong>${edge.async && html` <span class="tag">queue</span>`}${edge.mirrored && html` <span class="tag">mirrored</span>`}</td><td class="n" data-label="a second">${rate(edge.calls_per_s)}</td>
       <td data-label="failed" class=${"n" + (edge.errors ? " bad" : " quiet")}>${percent(edge.error_ratio)}</td><td class="n" data-label="half">${durationMs(edge.p50_ms)}</td><td class="n" data-label="95 %"><strong>${durationMs(edge.p95_ms)}</strong></td><td class="n" data-label="99 %">${durationMs(edge.p99_ms)}</td>
-      <td class="n" data-label="proxies">${edge.proxy_ms === null ? "–" : `${durationMs(edge.proxy_ms)} · ${percent(edge.proxy_share)}`}</td><td class="n" data-label="tried again">${edge.retries ? `${count(edge.retries)} · ${percent(edge.retry_ratio)}` : "0"}</td></tr>`)}</tbody></table></div></section>`;
+      <td class="n" data-label="proxies">${edge.proxy_ms === null ? "–" : `${durationMs(edge.proxy_ms)} · ${percent(edge.proxy_share)}`}</td><td class="n" data-label="tried again">${edge.retries ? `${count(edge.retries)} · ${percent(edge.retry_ratio)}` : "0"}</td></tr>`)}</tbody></table></div><${More} total=${edges.length} isWhole=${isWhole} /></section>`;
 }
 
 /** @param {Edge[]} edges */
 function asMarkdown(edges) {
-  const lines = edges.map((edge) => `| ${[edge.caller, edge.callee, rate(edge.calls_per_s), percent(edge.error_ratio), durationMs(edge.p50_ms), durationMs(edge.p95_ms), edge.retries].map((value) => plain(value).replace(/\|/g, "\\|")).join(" | ")} |`);
-  return ["| caller | called | a second | failed | p50 | p95 | tried again |", "|---|---|---|---|---|---|---|", ...lines, "", `From ${location.href}`, ""].join("\n");
+  const rows = edges.map((edge) => [edge.caller, edge.callee, rate(edge.calls_per_s), percent(edge.error_ratio), durationMs(edge.p50_ms), durationMs(edge.p95_ms), edge.retries]);
+  return markdownTable(["caller", "called", "a second", "failed", "p50", "p95", "tried again"], rows) + `\n\nFrom ${location.href}\n`;
 }

@@ -12,6 +12,8 @@ export const FILTERS = /** @type {Record<string, string>} */ ({
   consumer: "consumer", revision: "revision", min_duration_ms: "at least", max_duration_ms: "at most",
   joined: "joined", state: "state",
 });
+/** The filters of gateway records: what a question over many requests takes. */
+export const POPULATION = ["gateway", "api", "operation", "route", "method", "host", "status", "status_class", "service", "consumer", "revision"];
 /** Fields of a row that are filters too. */
 const FIELDS = ["api", "operation", "route", "method", "status", "consumer", "gateway", "state"];
 const FIXED = [

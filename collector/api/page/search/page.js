@@ -2,20 +2,19 @@
 
 import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
+import { DEFAULT_START } from "../early.js";
 import { html, useMemo } from "../html.js";
 import { HeatMap } from "../parts/heat.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Head } from "../shell.js";
-import { Text, count, durationMs, plain, plural } from "../text.js";
-import { Filters, readFilters } from "./filters.js";
+import { Text, count, durationMs, markdownTable, plain, plural } from "../text.js";
+import { Filters, POPULATION, readFilters } from "./filters.js";
 import { useLive } from "./live.js";
 import { Rows, nameOf } from "./rows.js";
-import { DEFAULT_START, Times, readRange } from "./times.js";
+import { Times, readRange } from "./times.js";
 
 const PAGE = 50;
 const MOST = 500;
-/** Filters that the question why they are slow takes too. */
-const ASKED = new Set(["gateway", "api", "operation", "route", "method", "host", "status", "status_class", "service", "consumer", "revision"]);
 
 /** @param {{params: Record<string, string>}} props */
 export function Page({ params }) {
@@ -32,7 +31,7 @@ export function Page({ params }) {
   const rows = live.rows;
   return html`<div class="search">
     <${Head} title="Requests" name=${titleOf(filters)} markdown=${() => asMarkdown(rows)}
-      extra=${html`<a class="button" href=${link("slow", { ...Object.fromEntries(Object.entries(filters).filter(([name]) => ASKED.has(name))), ...times, slower_than_ms: filters.min_duration_ms })}>Why slow</a>`} />
+      extra=${html`<a class="button" href=${link("slow", { ...readFilters(params, POPULATION), ...times, slower_than_ms: filters.min_duration_ms })}>Why slow</a>`} />
     <div class="card search-bar">
       <${Filters} params=${params} rows=${rows} apis=${apis ? apis.apis : []} />
       <div class="row"><button type="button" class=${"button live" + (isLive ? " is-on" : "")} aria-pressed=${isLive} title="Show requests as they become known"
@@ -78,8 +77,7 @@ function Empty({ data, filters, params }) {
 
 /** @param {any[]} rows */
 function asMarkdown(rows) {
-  const cell = (/** @type {unknown} */ value) => plain(value).replace(/\|/g, "\\|");
-  const lines = rows.slice(0, 100).map((row) => `| ${[row.start, row.status ?? "–", nameOf(row), row.api, durationMs(row.duration_ms), row.verdict, row.id].map(cell).join(" | ")} |`);
-  return ["| start | status | request | API | duration | failed first | id |", "|---|---|---|---|---|---|---|", ...lines,
+  const lines = rows.slice(0, 100).map((row) => [row.start, row.status ?? "–", nameOf(row), row.api, durationMs(row.duration_ms), row.verdict, row.id]);
+  return [markdownTable(["start", "status", "request", "API", "duration", "failed first", "id"], lines),
     "", `${count(Math.min(100, rows.length))} of ${count(rows.length)} requests, from ${location.href}`, ""].join("\n");
 }

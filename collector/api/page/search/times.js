@@ -1,6 +1,7 @@
 // The time picker: how far back, or from when to when; in the address as the API takes it.
 
 import { change } from "../address.js";
+import { DEFAULT_START } from "../early.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Icon } from "../parts/icons.js";
 import { useZone } from "../shell.js";
@@ -8,7 +9,6 @@ import { clock, split, zoneName } from "../text.js";
 
 const PRESETS = [["-15m", "15 min"], ["-1h", "1 h"], ["-6h", "6 h"], ["-1d", "24 h"], ["-7d", "7 days"]];
 const LENGTHS = /** @type {Record<string, number>} */ ({ s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 });
-export const DEFAULT_START = "-1h";
 
 /**
  * The range that the address asks for, in Unix ms.

@@ -2,17 +2,18 @@
 
 import { change, link } from "../address.js";
 import { ask, useAnswer } from "../ask.js";
+import { DEFAULT_START } from "../early.js";
 import { html, useState } from "../html.js";
+import { PHASE_NAMES, phaseLayer } from "../layers.js";
 import { HeatMap } from "../parts/heat.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
-import { Filters, readFilters } from "../search/filters.js";
-import { DEFAULT_START, Times } from "../search/times.js";
+import { Filters, POPULATION, readFilters } from "../search/filters.js";
+import { Times } from "../search/times.js";
 import { Head } from "../shell.js";
-import { Text, count, durationMs, percent, plain, plural } from "../text.js";
-import { PHASE_NAMES, phaseLayer } from "../timeline/head.js";
+import { Text, count, durationMs, markdown, markdownTable, percent, plain, plural } from "../text.js";
 
-/** The filters of the search that a population is chosen by. */
-const POPULATION = ["gateway", "api", "operation", "route", "method", "host", "status", "status_class", "service", "consumer", "revision"];
+/** @typedef {Record<string, string | number | null | undefined>} Chosen */
+
 const SELECTS = [["slow", "Slow"], ["failed", "Failed"]];
 const BASELINES = [["", "the rest"], ["previous", "the range before"], ["day", "a day ago"], ["week", "a week ago"]];
 /** Filters of the search that a feature is. */
@@ -32,6 +33,8 @@ export function Page({ params }) {
   const { data: apis } = useAnswer("api/v1/apis", { start: question.start, end: question.end });
   const title = select === "failed" ? "Why do they fail?" : "Why are they slow?";
   const word = select === "failed" ? "failed" : "slow";
+  /** The chosen requests as the search finds them. @type {Chosen} */
+  const chosen = { ...filters, start: params.start, end: params.end, ...(select === "failed" ? { error: "true" } : { min_duration_ms: data ? data.threshold_ms : "" }) };
   const versus = params.baseline ? (BASELINES.find(([value]) => value === params.baseline) || ["", "the others"])[1] : "the others";
   return html`<div class="why">
     <${Head} title=${title} name=${[title, ...Object.values(filters).map(plain)].join(" ")} markdown=${() => ask("api/v1/slow", question).then((answer) => asMarkdown(answer, title))} />
@@ -44,10 +47,10 @@ export function Page({ params }) {
       choose=${(/** @type {import("../parts/heat.js").Chosen} */ chosen) => change({ start: chosen.start, end: chosen.end, slower_than_ms: chosen.minMs ?? params.slower_than_ms }, { step: true })} />
     ${failure && html`<${Failed} failure=${failure} again=${again} />`}
     ${isLoading && !data && html`<${Loading} what="Holding requests against each other …" />`}
-    ${data && html`<${Sets} data=${data} select=${select} filters=${filters} params=${params} versus=${versus} />
+    ${data && html`<${Sets} data=${data} select=${select} chosen=${chosen} versus=${versus} />
       ${data.differences.length > 0 ? html`<section class="card" aria-label="What sets them apart"><header class="row spread"><h2>What sets them apart</h2><span class="quiet">the likeliest cause first; one vote a request</span></header>
-        <ol class="differences">${data.differences.map((/** @type {any} */ each, /** @type {number} */ at) => html`<${Difference} found=${each} rank=${at + 1} word=${word} versus=${versus} params=${params} select=${select} />`)}</ol></section>`
-      : html`<${Nothing} title=${data.selected.observed ? "Nothing sets them apart" : `There are no ${word} requests to look at`}><p class="quiet"><${Text}>${data.note || "What the two sets have does not differ by more than chance."}<//></p><//>`}
+        <ol class="differences">${data.differences.map((/** @type {any} */ each, /** @type {number} */ at) => html`<${Difference} found=${each} rank=${at + 1} word=${word} versus=${versus} chosen=${chosen} select=${select} />`)}</ol></section>`
+      : html`<${Nothing} title=${!data.selected.observed ? `There are no ${word} requests to look at` : /^Too few/.test(data.note) ? "Too few requests to tell" : "Nothing sets them apart"}><p class="quiet"><${Text}>${data.note || "What the two sets have does not differ by more than chance."}<//></p><//>`}
       ${data.differences.length > 0 && data.note && html`<p class="quiet"><${Text}>${data.note}<//></p>`}
       <div class="columns"><${Times2} title="Phases" rows=${data.phases} word=${word} name=${(/** @type {any} */ row) => html`<span class=${"dot fill-" + phaseLayer(row.name)}></span>${PHASE_NAMES[row.name] || row.name}`} />
         <${Times2} title="Calls" rows=${data.calls.slice(0, 12)} word=${word} name=${(/** @type {any} */ row) => html`<strong><${Text}>${row.service || row.name}<//></strong> <span class="quiet"><${Text}>${row.operation}<//></span>`} /></div>`}
@@ -72,11 +75,9 @@ function Choose({ params, select, threshold }) {
   </div>`;
 }
 
-/** @param {{data: any, select: string, filters: Record<string, string>, params: Record<string, string>, versus: string}} props */
-function Sets({ data, select, filters, params, versus }) {
+/** @param {{data: any, select: string, chosen: Chosen, versus: string}} props */
+function Sets({ data, select, chosen, versus }) {
   const { population, selected, baseline } = data;
-  const shown = { ...filters, start: params.start, end: params.end };
-  const chosen = select === "failed" ? { ...shown, error: "true" } : { ...shown, min_duration_ms: data.threshold_ms === null ? "" : data.threshold_ms };
   return html`<section class="card sets is-drawn" aria-label="The two sets">
     <div><span class="quiet">${select === "failed" ? "failed" : "slow"}</span>
       <a class="figure" href=${link("requests", chosen)}>${count(selected.requests)}</a><span class="quiet">${select === "slow" && data.threshold_ms !== null ? `took ${durationMs(data.threshold_ms)} or more` : ""}</span></div>
@@ -99,15 +100,14 @@ function sayName(feature) {
 }
 
 /**
- * @param {{found: any, rank: number, word: string, versus: string, params: Record<string, string>, select: string}} props
+ * @param {{found: any, rank: number, word: string, versus: string, chosen: Chosen, select: string}} props
  */
-function Difference({ found, rank, word, versus, params, select }) {
+function Difference({ found, rank, word, versus, chosen, select }) {
   const filter = FILTER_OF[found.feature.name];
-  const shown = { start: params.start, end: params.end, ...(select === "failed" ? { error: "true" } : {}) };
   const reach = (/** @type {number} */ bound) => Math.max(0, Math.min(1, found.share_baseline + bound)) * 100;
   return html`<li class="difference"><span class="rank" aria-hidden="true">${rank}</span>
     <div class="difference-what"><p>${nameOf(found.feature)}${found.feature.symptom && html` <span class="tag" title="what happened to the request, not what it was or where it ran">what happened</span>`}
-        ${filter && html` <a href=${link("requests", { ...shown, [filter]: found.feature.value })}>requests</a>`}</p>
+        ${filter && html` <a href=${link("requests", { ...chosen, [filter]: found.feature.value })}>requests</a>`}</p>
       ${found.also.length > 0 && html`<p class="quiet also" title=${found.also.map(sayName).join("\n")}>the same requests: ${found.also.slice(0, 3).map((/** @type {any} */ each, /** @type {number} */ at) => html`${at ? ", " : ""}${each.name} <${Text}>${each.value}<//>`)}${found.also.length > 3 ? ` and ${found.also.length - 3} more` : ""}</p>`}
       <p class="quiet">${word}: ${examples(found.examples_selected)} · ${versus}: ${examples(found.examples_baseline)}</p></div>
     <div class="difference-shares" role="img" aria-label=${`${percent(found.share_selected)} of the ${word}, ${percent(found.share_baseline)} of ${versus}; the difference is between ${percent(found.lower)} and ${percent(found.upper)}`}>
@@ -138,18 +138,17 @@ function Times2({ title, rows, word, name }) {
   if (!rows.length) return html`<section class="card"><header><h2>${title}</h2></header><p class="quiet short-none">Nothing is known of them.</p></section>`;
   const most = Math.max(1e-6, ...rows.map((row) => Math.max(row.selected_ms, row.baseline_ms)));
   return html`<section class="card"><header class="row spread"><h2>${title}</h2><span class="quiet">means of all requests of a set</span></header>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label=${title}><table class="grid pairs"><thead><tr><th>${title.slice(0, -1)}</th><th class="n">${word}</th><td></td><th class="n">others</th><th class="n">more</th><th class="n">of it all</th></tr></thead>
-    <tbody>${rows.map((row) => html`<tr title=${`half ${durationMs(row.p50_ms)}, 95 % ${durationMs(row.p95_ms)} at most, in ${plural(row.requests, "request")}`}><td>${name(row)}</td><td class="n">${durationMs(row.selected_ms)}</td>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label=${title}><table class="grid pairs stacks"><thead><tr><th>${title.slice(0, -1)}</th><th class="n">${word}</th><td></td><th class="n">others</th><th class="n">more</th><th class="n">of it all</th></tr></thead>
+    <tbody>${rows.map((row) => html`<tr title=${`half ${durationMs(row.p50_ms)}, 95 % ${durationMs(row.p95_ms)} at most, in ${plural(row.requests, "request")}`}><td>${name(row)}</td><td class="n" data-label=${word}>${durationMs(row.selected_ms)}</td>
       <td class="pair"><span class="pair-bar side-a" style=${{ width: (row.selected_ms / most) * 100 + "%" }}></span><span class="pair-bar side-b" style=${{ width: (row.baseline_ms / most) * 100 + "%" }}></span></td>
-      <td class="n">${durationMs(row.baseline_ms)}</td><td class=${"n delta" + (row.share > 0.1 ? " is-worse" : "")}>${row.delta_ms > 0 ? "+" : row.delta_ms < 0 ? "−" : ""}${durationMs(Math.abs(row.delta_ms))}</td>
-      <td class="n">${row.share > 0 ? percent(Math.min(1, row.share)) : "–"}</td></tr>`)}</tbody></table></div></section>`;
+      <td class="n" data-label="others">${durationMs(row.baseline_ms)}</td><td data-label="more" class=${"n delta" + (row.share > 0.1 ? " is-worse" : "")}>${row.delta_ms > 0 ? "+" : row.delta_ms < 0 ? "−" : ""}${durationMs(Math.abs(row.delta_ms))}</td>
+      <td class="n" data-label="of it all">${row.share > 0 ? percent(Math.min(1, row.share)) : "–"}</td></tr>`)}</tbody></table></div></section>`;
 }
 
 /** @param {any} data @param {string} title */
 function asMarkdown(data, title) {
-  const cell = (/** @type {unknown} */ value) => plain(value).replace(/\|/g, "\\|");
-  return [`# ${title}`, "", ...data.sentences.map((/** @type {any} */ each) => "- " + plain(each.text)), "",
-    "| what | selected | others | difference at least | example |", "|---|---|---|---|---|",
-    ...data.differences.map((/** @type {any} */ each) => `| ${[sayName(each.feature), percent(each.share_selected), percent(each.share_baseline), signed(each.lower) + " points", each.examples_selected[0] || ""].map(cell).join(" | ")} |`),
-    "", data.note && plain(data.note), `From ${location.href}`, ""].join("\n");
+  const rows = data.differences.map((/** @type {any} */ each) => [sayName(each.feature), percent(each.share_selected), percent(each.share_baseline),
+    signed(each.lower) + " points", each.examples_selected[0]]);
+  return [`# ${title}`, "", ...data.sentences.map((/** @type {any} */ each) => "- " + markdown(each.text)), "",
+    markdownTable(["what", "selected", "others", "difference at least", "example"], rows), "", data.note && markdown(data.note), `From ${location.href}`, ""].join("\n");
 }

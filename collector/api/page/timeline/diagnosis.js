@@ -2,12 +2,13 @@
 
 import { change, link } from "../address.js";
 import { html } from "../html.js";
+import { PHASE_NAMES, phaseLayer } from "../layers.js";
 import { Copy } from "../parts/copy.js";
 import { Icon } from "../parts/icons.js";
 import { Values } from "../parts/values.js";
 import { useZone } from "../shell.js";
 import { Text, clock, duration, durationMs, percent } from "../text.js";
-import { PHASE_NAMES, phaseLayer, sayLayer } from "./head.js";
+import { sayLayer } from "./head.js";
 import { Section } from "./panel.js";
 
 /** @typedef {import("./model.js").Trace} Trace */

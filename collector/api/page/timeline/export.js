@@ -1,10 +1,11 @@
 // A request to take away: Markdown, the redacted bundle, a picture.
 
 import { ask } from "../ask.js";
+import { PHASE_NAMES, phaseLayer } from "../layers.js";
 import { saveFile } from "../parts/copy.js";
 import { count, duration, durationMs, percent, plain } from "../text.js";
+import { sayLayer } from "./head.js";
 import { listRows, ticks } from "./model.js";
-import { PHASE_NAMES, phaseLayer } from "./head.js";
 import { titleOf } from "./page.js";
 
 /** @typedef {import("./model.js").Trace} Trace */
@@ -51,22 +52,28 @@ export function drawSvg(trace, params) {
   const text = (/** @type {number} */ left, /** @type {number} */ top, /** @type {string} */ value, /** @type {string} */ more = "") =>
     `<text x="${left.toFixed(1)}" y="${top.toFixed(1)}" ${more}>${escape(value)}</text>`;
   const { request } = trace;
+  const { verdict } = request;
+  const isFailed = verdict.layer !== "none";
+  const said = isFailed ? `${sayLayer(verdict.layer)} failed first: ${verdict.component} ${verdict.reason}` : verdict.reason ? `Answered well, but ${verdict.reason}` : "Nothing failed";
   const height = TOP + shown.length * ROW + 40;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="${colour("text")}">`,
     `<rect width="${WIDTH}" height="${height}" fill="${colour("panel")}"/>`,
     text(16, 30, titleOf(trace), 'font-size="18" font-weight="600"'),
     text(16, 52, `${durationMs(request.duration_ms)} · status ${request.status ?? "none"} · ${request.state} · ${request.start} · ${request.id}`, `fill="${colour("dim")}"`),
-    text(16, 74, request.verdict.layer === "none" ? "Nothing failed" : `${request.verdict.layer} failed first: ${request.verdict.component} ${request.verdict.reason}`.slice(0, 160), `fill="${colour(request.verdict.layer === "none" ? "good" : "bad")}"`),
+    text(16, 74, said.slice(0, 160), `fill="${colour(isFailed ? "bad" : verdict.reason ? "warn" : "good")}"`),
   ];
   let left = 16;
+  let next = 16;
   for (const phase of request.phases) {
+    if (!(phase.duration_ms > 0)) continue;
+    const label = `${PHASE_NAMES[phase.name] || phase.name} ${durationMs(phase.duration_ms)}`;
+    parts.push(`<rect x="${next}" y="109" width="9" height="9" rx="2" fill="${colour(phaseLayer(phase.name))}"/>`, text(next + 13, 118, label, `fill="${colour("dim")}"`));
+    next += 30 + label.length * 6.6;
     const width = ((WIDTH - 32) * phase.duration_ms) / (request.duration_ms || 1);
-    if (width > 0) parts.push(`<rect x="${left.toFixed(1)}" y="88" width="${width.toFixed(1)}" height="12" fill="${colour(phaseLayer(phase.name))}"/>`);
+    parts.push(`<rect x="${left.toFixed(1)}" y="88" width="${width.toFixed(1)}" height="12" fill="${colour(phaseLayer(phase.name))}"/>`);
     left += width;
   }
-  parts.push(text(16, 118, request.phases.filter((/** @type {any} */ each) => each.duration_ms > 0)
-    .map((/** @type {any} */ each) => `${PHASE_NAMES[each.name] || each.name} ${durationMs(each.duration_ms)}`).join("   "), `fill="${colour("dim")}"`));
   for (const tick of ticks(from, to, 6)) {
     parts.push(`<line x1="${x(tick).toFixed(1)}" x2="${x(tick).toFixed(1)}" y1="${TOP - 8}" y2="${height - 30}" stroke="${colour("line")}"/>`, text(x(tick) + 3, TOP - 10, duration(tick), `fill="${colour("dim")}" font-size="10"`));
   }

@@ -2,23 +2,13 @@
 
 import { link } from "../address.js";
 import { html } from "../html.js";
+import { LAYER_NAMES, PHASE_NAMES, phaseLayer } from "../layers.js";
 import { Icon } from "../parts/icons.js";
 import { StateBadge, Status } from "../parts/values.js";
 import { useZone } from "../shell.js";
 import { Text, ago, clock, durationMs, duration, percent, zoneName } from "../text.js";
-import { LAYER_NAMES } from "./model.js";
 
 /** @typedef {import("./model.js").Trace} Trace */
-
-export const PHASE_NAMES = /** @type {Record<string, string>} */ ({
-  gateway: "Gateway", client: "Client", cache: "Gateway's cache", network: "Network",
-  edge_proxy: "Edge proxy", mesh_proxy: "Mesh proxies", app: "Applications",
-  dependency: "Dependencies", unexplained: "Unexplained",
-});
-/** The colour of a phase. @param {string} name */
-export function phaseLayer(name) {
-  return { edge_proxy: "edge", mesh_proxy: "proxy" }[name] || name;
-}
 
 /** @param {{trace: Trace}} props */
 export function Facts({ trace }) {

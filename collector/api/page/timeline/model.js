@@ -2,6 +2,8 @@
 //
 // Rows are numbers: a parent stands before its calls, so a branch is a run of rows.
 
+import { layerOf } from "../layers.js";
+
 /** The flags of a row; `view.py` adds them up. */
 export const CRITICAL = 1;
 export const FAILED = 2;
@@ -10,16 +12,6 @@ export const INFERRED = 8;
 export const ADJUSTED = 16;
 export const EXCEPTION = 32;
 export const LINKS = 64;
-
-/** Roles of spans and hops as one sees them: proxies on either side of a call look the same. */
-const LAYERS = /** @type {Record<string, string>} */ ({
-  gateway: "gateway", edge: "edge", service: "app", client_proxy: "proxy", server_proxy: "proxy",
-  waypoint: "proxy", app: "app", dependency: "dependency",
-});
-export const LAYER_NAMES = /** @type {Record<string, string>} */ ({
-  gateway: "Gateway", edge: "Edge", proxy: "Mesh proxy", app: "Application",
-  dependency: "Dependency", network: "Other",
-});
 
 /**
  * One section of the critical path.
@@ -103,7 +95,7 @@ export class Trace {
       this.hops.push(spans.hop[at]);
       const role = texts[spans.role[at]];
       this.roles.push(role);
-      this.layers.push(LAYERS[role] || "network");
+      this.layers.push(layerOf(role));
       this.services.push(texts[spans.service[at]]);
       this.names.push(texts[spans.name[at]]);
       this.starts.push(spans.start_us[at]);
@@ -189,7 +181,7 @@ export class Trace {
 function readHops({ hops, texts }) {
   return hops.role.map((/** @type {number} */ role, /** @type {number} */ index) => ({
     index,
-    layer: LAYERS[texts[role]] || "network",
+    layer: layerOf(texts[role]),
     service: texts[hops.service[index]],
     row: hops.row[index],
     parent: hops.parent[index],

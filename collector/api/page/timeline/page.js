@@ -167,7 +167,13 @@ function useKeys(state) {
       const half = ((range.to - range.from) / 2) * factor;
       setRange({ from: middle - half, to: middle + half });
     };
-    if (event.key === "ArrowDown") goTo(at + 1);
+    const move = (/** @type {number} */ by) => {
+      const whole = range.to - range.from;
+      const from = Math.max(trace.from, Math.min(trace.to - whole, range.from + by * whole));
+      setRange({ from, to: from + whole });
+    };
+    if (event.shiftKey && /^Arrow(Left|Right)$/.test(event.key)) move(event.key === "ArrowLeft" ? -0.25 : 0.25);
+    else if (event.key === "ArrowDown") goTo(at + 1);
     else if (event.key === "ArrowUp") goTo(at < 0 ? 0 : at - 1);
     else if (event.key === "Home") goTo(0);
     else if (event.key === "End") goTo(rows.length - 1);

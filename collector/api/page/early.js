@@ -1,0 +1,61 @@
+// What a page asks first, asked while the rest of its script is still on its way.
+//
+// This module imports nothing, so it runs at once. `ask.js` takes the answers, each once.
+
+/** The time that pages show unless the address says otherwise. */
+export const DEFAULT_START = "-1h";
+const TOKEN = "hopline-token";
+
+/** The reader's token: of this tab, else of this browser; "" if there is none. */
+export function readToken() {
+  return sessionStorage.getItem(TOKEN) || localStorage.getItem(TOKEN) || "";
+}
+
+/** @param {string} token "" forgets it everywhere @param {boolean} [isKept] in this browser, not in this tab only */
+export function keepToken(token, isKept = false) {
+  sessionStorage.removeItem(TOKEN);
+  localStorage.removeItem(TOKEN);
+  if (token) (isKept ? localStorage : sessionStorage).setItem(TOKEN, token);
+}
+
+/**
+ * Return the address of a question; parameters that are empty are left out.
+ * @param {string} path relative @param {Record<string, unknown>} params
+ */
+export function urlOf(path, params) {
+  const given = Object.entries(params).filter(([, value]) => value !== undefined && value !== "");
+  const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  return path + (query ? "?" + query : "");
+}
+
+/** @param {string} accept @returns {Record<string, string>} */
+export function headersFor(accept) {
+  const token = readToken();
+  return token ? { Accept: accept, Authorization: "Bearer " + token } : { Accept: accept };
+}
+
+/** @type {Map<string, Promise<Response>>} */
+const asked = new Map();
+
+/** Return the answer that is on its way already, if this was asked early. @param {string} url */
+export function takeEarly(url) {
+  const answer = asked.get(url);
+  asked.delete(url);
+  return answer;
+}
+
+/** @param {string} path @param {Record<string, unknown>} params */
+function askEarly(path, params) {
+  const url = urlOf(path, params);
+  const answer = fetch(url, { headers: headersFor("application/json") });
+  answer.catch(() => { /* whoever takes it is told */ });
+  asked.set(url, answer);
+}
+
+const page = location.pathname.split("/").pop();
+const { start = DEFAULT_START, end, by, id, as_of, raw } = Object.fromEntries(new URLSearchParams(location.search));
+if (page === "request" && id) askEarly("api/page/timeline", { id, as_of, raw });
+if (page === "") {
+  askEarly("api/v1/sources", {});
+  askEarly("api/v1/apis", { start, end, group_by: by === "api" ? "" : "operation" });
+}
