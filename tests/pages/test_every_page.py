@@ -114,7 +114,7 @@ def form(
     """One tab in each width, that goes from page to page as a reader does."""
     size, _ = FORMS[request.param]
     opener = Opener(browser, told[0].api_url, PICTURES)
-    opener.allow("404|50[34]")  # a busy machine answers late; the page asks again
+    opener.allow("404|429|50[34]")  # a busy machine answers late; the page asks again
     page = opener.new(size=size)
     page.add_init_script(_COUNT_SHIFT)
     yield request.param, opener, page

@@ -127,13 +127,14 @@ async function request(path, params, accept, signal) {
  * Ask when drawn, again when the question changes, and every *everyMs* if that is given.
  *
  * An answer to an earlier question is never shown: `data` is null until the new one is there. While
- * the service cannot be reached it is asked again every 3 s, and every 5 s while it has too much to do.
+ * the service cannot be reached it is asked again every 3 s, every 5 s while it has too much to do, and
+ * every 10 s while the answer *isEmpty*: what came last is not stitched at once.
  * @param {string | null} path null: nothing is asked
  * @param {Record<string, string | number | undefined>} [params]
- * @param {{everyMs?: number}} [how]
+ * @param {{everyMs?: number, isEmpty?: (data: any) => boolean}} [how]
  * @returns {{data: any, failure: Failure | null, isLoading: boolean, again: () => void}}
  */
-export function useAnswer(path, params = {}, { everyMs = 0 } = {}) {
+export function useAnswer(path, params = {}, { everyMs = 0, isEmpty = () => false } = {}) {
   const { epoch: turn } = useAccess();
   const question = path === null ? "" : path + "?" + JSON.stringify(params);
   const [state, setState] = useState(
@@ -161,20 +162,22 @@ export function useAnswer(path, params = {}, { everyMs = 0 } = {}) {
       (data) => {
         setState({ question, data, failure: null, isLoading: false });
         if (everyMs) later(everyMs);
+        else if (isEmpty(data)) later(10_000);
       },
       (error) => {
         if (control.signal.aborted) return;
         const failure = error instanceof Failure ? error : new Failure("page", String(error));
+        // Too much at once: what was begun is often there when it is asked again.
+        const isBusy = [429, 503, 504].includes(failure.status);
         // What was answered to this very question stays true while nobody answers it again.
         setState((before) => ({
           question,
-          data: failure.code === "unreachable" && before.question === question ? before.data : null,
+          data: (failure.code === "unreachable" || isBusy) && before.question === question ? before.data : null,
           failure,
           isLoading: false,
         }));
         if (failure.code === "unreachable") later(3_000);
-        // Too much at once: what was begun is often there by then.
-        if (failure.status === 503 || failure.status === 504) later(5_000);
+        if (isBusy) later(5_000);
       });
     return () => {
       control.abort();

@@ -13,7 +13,7 @@ import { Text, ago, clock, count, markdown, percent, plain, plural } from "../te
 /** @param {{params: Record<string, string>}} props */
 export function Page({ params }) {
   const { data, failure, isLoading, again } = useAnswer("api/v1/doctor",
-    { start: params.start || DEFAULT_START, end: params.end, api: params.api }, { everyMs: 15_000 });
+    { start: params.start || DEFAULT_START, end: params.end, api: params.api }, { isEmpty: ({ looked_at: looked }) => looked === 0 });
   const findings = data ? data.findings : [];
   return html`<div class="doctor">
     <${Head} title="Doctor" name="Doctor" markdown=${() => asMarkdown(findings)}>

@@ -24,7 +24,7 @@ const ORDER = Object.keys(MEANINGS);
 /** @param {{params: Record<string, string>}} props */
 export function Page({ params }) {
   const { data, failure, isLoading, again } = useAnswer("api/v1/outcomes",
-    { start: params.start || DEFAULT_START, end: params.end, api: params.api });
+    { start: params.start || DEFAULT_START, end: params.end, api: params.api }, { isEmpty: ({ apis: found }) => !found.length });
   const apis = data ? data.apis : [];
   return html`<div class="outcomes">
     <${Head} title="Outcomes" name="Outcomes" markdown=${() => asMarkdown(apis)}>

@@ -37,7 +37,7 @@ export function Page({ params }) {
   const filters = readFilters(params, ASKED);
   const question = { ...filters, start: params.start || DEFAULT_START, end: params.end };
   const hasOperations = params.operations === "1";
-  const { data, failure, isLoading, again } = useAnswer("api/v1/edges", { ...question, operations: hasOperations ? "true" : "" });
+  const { data, failure, isLoading, again } = useAnswer("api/v1/edges", { ...question, operations: hasOperations ? "true" : "" }, { isEmpty: ({ nodes: found }) => !found.length });
   const services = useAnswer("api/v1/services", question);
   const { data: apis } = useAnswer("api/v1/apis", { start: question.start, end: question.end });
   const nodes = /** @type {Node[]} */ (data ? data.nodes : []);
