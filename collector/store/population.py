@@ -276,9 +276,9 @@ def get_series(
         "get_series",
         _grouped(fields),
         database=database,
-        limit=_MAX_GROUPS,
+        limit=MAX_GROUPS,
         **_columns(fields),
-        **_parameters(wanted),
+        **filter_parameters(wanted),
     )
     return [
         SeriesStat(gateway, api, tuple(values[: len(fields)]), tuple(requests), tuple(errors))
