@@ -142,6 +142,8 @@ function useView(box, scale, zoom) {
     if (!scroller || next === now.current.zoom) return;
     const { x, y } = point || { x: scroller.clientWidth / 2, y: scroller.clientHeight / 2 };
     kept.current = { x, y, left: (scroller.scrollLeft + x) / now.current.scale, top: (scroller.scrollTop + y) / now.current.scale };
+    // The next turn of a wheel may come before this one is drawn.
+    now.current = { scale: (now.current.scale * next) / now.current.zoom, zoom: next };
     change({ zoom: Math.abs(next - 1) < 0.01 ? "" : next.toPrecision(3) }, { often: true });
   }, []);
   // What was under the pointer stays there.
