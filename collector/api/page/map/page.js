@@ -141,7 +141,7 @@ function useView(box, scale, zoom) {
     const next = Math.max(LEAST_ZOOM, Math.min(MOST_ZOOM, now.current.zoom * by));
     if (!scroller || next === now.current.zoom) return;
     const { x, y } = point || { x: scroller.clientWidth / 2, y: scroller.clientHeight / 2 };
-    kept.current = { x, y, left: (scroller.scrollLeft + x) / now.current.scale, top: (scroller.scrollTop + y) / now.current.scale };
+    kept.current ||= { x, y, left: (scroller.scrollLeft + x) / now.current.scale, top: (scroller.scrollTop + y) / now.current.scale };
     // The next turn of a wheel may come before this one is drawn.
     now.current = { scale: (now.current.scale * next) / now.current.zoom, zoom: next };
     change({ zoom: Math.abs(next - 1) < 0.01 ? "" : next.toPrecision(3) }, { often: true });
