@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service import Service, start_service
+from tests.service import Service, free_ports, start_service
 
 MAPPINGS = Path(__file__).parents[2] / "deploy" / "gateways" / "mappings" / "example.toml"
 
@@ -14,5 +14,6 @@ MAPPINGS = Path(__file__).parents[2] / "deploy" / "gateways" / "mappings" / "exa
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with the embedded store; tests share it, so each uses ids of its own."""
     folder = tmp_path_factory.mktemp("service")
-    with start_service(folder, gateway_mappings=str(MAPPINGS)) as running:
+    (port,) = free_ports(1)
+    with start_service(folder, gateway_mappings=str(MAPPINGS), zipkin_port=str(port)) as running:
         yield running

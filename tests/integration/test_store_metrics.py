@@ -132,6 +132,9 @@ def test_all_five_kinds_come_back(store: Store, tmp_path: Path, sender: Sender) 
     request, scope = make_request(service)
     fill_scope(scope)
     send(request.SerializeToString(), store, tmp_path, sender)
+    stats = {(each.stream, each.source): each for each in store.get_source_stats()}
+    heard = stats["metric", service]
+    assert (heard.rows, heard.last_received_ns) == (5, NOW_NS)
     assert rows_of(store, "gauge", service) == [
         {**head_of("depth", service), **EXEMPLARS, "Value": -7.0}
     ]
