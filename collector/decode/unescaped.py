@@ -15,13 +15,14 @@ from typing import Any
 import orjson
 
 _LONGEST = 65_536
-_STRING = r'"(?:[^"\\]|\\.)*"'
+# One that does not end takes all the rest: else every mark after it would look for an end again.
+_STRING = r'"(?:[^"\\]|\\.)*(?:"|\Z)'
 _NO_NUMBERS = ("NaN", "Infinity")
 _ESCAPES = re.compile(r"((?:\\x[0-9A-Fa-f]{2})+)|\\.", re.DOTALL)
 _TWICE_QUOTED = re.compile(r'(:\s*)"("[^"]*")"(?=\s*[,}])')
 # every text is consumed whole, so that what looks like a member inside one is left alone
 _MEMBER = re.compile(
-    rf'({_STRING})(\s*:\s*(?![\s"{{\[])([^"{{}}\[\]]*?)\s*(?=,\s*{_STRING}\s*:|\}}))?', re.DOTALL
+    rf'({_STRING})(\s*:\s*(?![\s"{{\[])([^"{{}}\[\]]*?)(?=,\s*{_STRING}\s*:|\}}))?', re.DOTALL
 )
 
 
@@ -48,6 +49,7 @@ def _as_json_escape(match: re.Match[str]) -> str:
 
 def _as_json_member(match: re.Match[str]) -> str:
     name, rest, value = match.groups()
+    value = value.rstrip() if value else ""
     if rest is None or value.lstrip("-") in _NO_NUMBERS or _is_json(value):
         return match[0]
     return f"{name}:{_quoted(value) if value not in ('', '-') else 'null'}"

@@ -53,8 +53,11 @@ def test_good_json_with_one_bare_dash_keeps_all_its_other_members(row: dict[str,
 
 def test_a_long_hostile_line_takes_time_that_grows_with_it() -> None:
     """Sixty thousand marks, commas and colons that fit nothing are given up at once."""
-    for piece in ('"', '",', '":', "\\x", ',"', "{", ":-"):
+    for piece in ('"', '",', '":', "\\x", "\\x22", ',"', "{", ":-", ':-,"'):
         assert load_unescaped("{" + piece * (60_000 // len(piece)) + "}") is None
+    assert load_unescaped('{"a":-' + " " * 60_000 + '"}') is None
+    assert load_unescaped('{"a":' + " " * 60_000 + "-}") == {"a": None}
+    assert load_unescaped('{"a":-' + ", " * 30_000 + '"b":1}') is not None
 
 
 def test_json_that_is_right_stays_so() -> None:
