@@ -1,3 +1,6 @@
 """
-Jaeger's query API over the same questions. Read first: `routes.py`.
+Jaeger's query APIs over the same questions: JSON and OTLP over HTTP, both versions over gRPC.
+
+In: requests in Jaeger's terms. Out: its envelopes, messages and errors. Read first: `routes.py`,
+then `v3.py`; gRPC begins in `server.py`.
 """
