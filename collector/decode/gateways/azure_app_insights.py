@@ -69,6 +69,7 @@ _OTHER_TELEMETRY = frozenset(
     ("appexceptions", "apptraces", "appevents", "appmetrics", "apppageviews", "appperformance")
     + ("appavailabilityresults", "appsystemevents", "appbrowsertimings")
     + ("exception", "trace", "customevent", "custommetric", "pageview", "availabilityresult")
+    + ("performancecounter", "browsertiming")
 )
 _TYPES = _OTHER_TELEMETRY | frozenset(_KINDS)
 _REQUEST_COLUMNS = ("url", "name", "operationname", "resultcode", "clientip")
@@ -89,7 +90,8 @@ def _is_row(row: Row) -> bool:
 
 
 def _read(flat: FlatRow) -> GatewayRecord:
-    kind_text = read_text(flat, "type", "itemtype").lower()
+    # in the classic tables `type` is that of an exception or a dependency
+    kind_text = read_text(flat, "itemtype", "type").lower()
     if kind_text in _OTHER_TELEMETRY:
         raise NotARequest("category", f"{kind_text} is not about one request")
     properties = read_object(flat, "properties", "customdimensions")
