@@ -187,6 +187,7 @@ class StoreSettings:
     Which ClickHouse, and how long rows are kept. An empty `url` means embedded chDB.
 
     Each `tenant` has a database of its own, named by `database` and itself.
+    `span_ttl_days` is of spans, logs and metrics; `None`: as long as the rest.
     """
 
     url: str
@@ -198,6 +199,7 @@ class StoreSettings:
     memory_bytes: int
     query_timeout_s: int
     tenant: str = ""
+    span_ttl_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,7 +487,20 @@ class Settings(BaseSettings):
     clickhouse_cluster: str = Field(
         "", description="Cluster name for ON CLUSTER, replicated, sharded tables. Empty: one node."
     )
-    ttl_days: int = Field(30, ge=0, description="Days that rows are kept. 0: for ever.")
+    ttl_days: int = Field(
+        90,
+        ge=0,
+        le=20_000,
+        description="Days that gateway records, stitched requests and changes are kept. 0: for "
+        "ever.",
+    )
+    span_ttl_days: int = Field(
+        7,
+        ge=0,
+        le=20_000,
+        description="Days that spans, logs and metrics are kept. Where HOPLINE_TTL_DAYS alone is "
+        "set: as long as that. 0: for ever.",
+    )
     store_memory_bytes: int = Field(
         2048 * MIB, ge=0, description="Memory cap of one statement, in bytes. 0: the engine's own."
     )
@@ -781,7 +796,12 @@ class Settings(BaseSettings):
             memory_bytes=self.store_memory_bytes,
             query_timeout_s=self.query_timeout_s,
             tenant=tenant,
+            span_ttl_days=None if self._are_spans_kept_like_the_rest() else self.span_ttl_days,
         )
+
+    def _are_spans_kept_like_the_rest(self) -> bool:
+        """Tell whether someone set one time for all rows, as it was before spans had their own."""
+        return "ttl_days" in self.model_fields_set and "span_ttl_days" not in self.model_fields_set
 
     def api(self) -> ApiSettings:
         return ApiSettings(

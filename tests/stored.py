@@ -204,7 +204,7 @@ def write_segment(path: Path, *messages: bytes, received_ns: int = NOW_NS) -> No
 def store_settings(folder: Path, **given: Any) -> StoreSettings:
     """Return the settings of an embedded store in *folder*; what is given wins."""
     # hand-made data is older than any time to live that the wall clock applies
-    return replace(load_settings(data_dir=folder).store(), **{"ttl_days": 0, **given})
+    return replace(load_settings(data_dir=folder, ttl_days=0).store(), **given)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from collector import errors, telemetry
+from collector.cli.capacity import capacity_table
 from collector.config import Settings
 from collector.decode.gateways import find_adapters
 
@@ -99,6 +100,7 @@ TABLES = {
     "adapters": (README, _adapters_table),
     "metrics": (REFERENCE, _metrics_table),
     "errors": (REFERENCE, _errors_table),
+    "capacity": (ROOT / "deploy" / "README.md", capacity_table),
     "conformance": (ROOT / "collector" / "receive" / "README.md", _conformance_table),
 }
 

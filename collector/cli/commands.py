@@ -269,6 +269,36 @@ def sources(server: "Server", is_json: bool) -> int:
     return _page(is_json, server.ask("/api/v1/sources"), draw_sources)
 
 
+@click.command(help="Say what is kept, what it takes, and what other times would.")
+@_as_json
+@_asks
+def storage(server: "Server", is_json: bool) -> int:
+    from collector.cli.storage import draw_storage
+
+    return _page(is_json, server.ask("/api/v1/storage"), draw_storage)
+
+
+@click.command(help="Say what machines a load takes, from measured figures.")
+@click.option("--requests-per-day", type=float, required=True, help="Such as 3e8.")
+@click.option("--spans", type=float, default=25, show_default=True, help="Spans a request.")
+@click.option("--batch", type=float, default=100, show_default=True, help="Spans a message.")
+@click.option(
+    "--peak", type=float, default=3, show_default=True, help="The busiest minutes against the mean."
+)
+@click.option("--span-days", type=float, default=7, show_default=True, help="Days spans are kept.")
+@click.option(
+    "--record-days", type=float, default=90, show_default=True, help="Days records are kept."
+)
+@_as_json
+def capacity(is_json: bool, **given: float) -> int:
+    from collector.cli.capacity import Load, describe, draw_plan
+
+    problem = next((name for name, value in given.items() if not 0 < value < 1e15), "")
+    if problem:
+        raise click.UsageError(f"--{problem.replace('_', '-')} must be more than 0")
+    return _page(is_json, describe(Load(**given)), draw_plan)
+
+
 @click.command(help="Print requests as they become known.")
 @_filtered(*(name for name in _FILTERS if name not in OF_LISTS))
 @_as_json
@@ -309,5 +339,5 @@ def mcp(server: "Server") -> int:
 
 QUESTIONS = (
     explain, requests, slow, apis, services, edges, changes, budget, compare, tail, doctor,
-    sources, mcp,
+    sources, storage, capacity, mcp,
 )  # fmt: skip

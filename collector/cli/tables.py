@@ -85,6 +85,15 @@ def signed(title: str, name: str, spare: int = 0) -> Column:
     )
 
 
+def format_bytes(value: float) -> str:
+    """Write a size so that it can be compared at a glance: 512 B, 61.4 GB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} PB"
+
+
 def format_ms(value: float) -> str:
     """Write milliseconds so that the size shows: 0.25, 12.3, 1,520."""
     size = abs(value)

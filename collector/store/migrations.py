@@ -26,9 +26,11 @@ from collector.store.rendering import (
 from collector.store.upgrade import Say
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
-_TTL = re.compile(r"^-- ttl: (.+)$", re.MULTILINE)
+_TTL = re.compile(r"^-- ttl( of spans| by gateway)?: (.+)$", re.MULTILINE)
 _ONLY = re.compile(r"^-- only: (cluster|single)$", re.MULTILINE)
 _AS_GOOD = re.compile(r"^-- as good: ([0-9a-f]{64})", re.MULTILINE)
+# The sum of a moment and this still fits into a DateTime.
+_FOR_EVER_DAYS = 20_000
 _DATABASE = "CREATE DATABASE IF NOT EXISTS {{ database }} {{ on_cluster }}"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {{ database }}.schema_migration {{ on_cluster }} (
@@ -56,7 +58,9 @@ class Migration:
     One schema file. `checksum` is of its statement with macros, before names are filled in.
 
     `as_good` are checksums of earlier statements: what cannot be changed of the tables that they
-    made (their order, their partitions) may stay as it is.
+    made (their order, their partitions) may stay as it is. `ttl` is the moment from which a row's
+    time to live counts, `kept_as` whether it is kept as records are (""), `of spans`, or as the one
+    or the other `by gateway`: "" in that column for a span's.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Migration:
     as_good: tuple[str, ...]
     ttl: str
     only: str
+    kept_as: str = ""
 
 
 def find_migrations(folder: Path = SCHEMA_DIR) -> list[Migration]:
@@ -85,8 +90,9 @@ def find_migrations(folder: Path = SCHEMA_DIR) -> list[Migration]:
                 text=text,
                 checksum=checksum_of(text),
                 as_good=tuple(_AS_GOOD.findall(text)),
-                ttl=ttl[1] if ttl else "",
+                ttl=ttl[2] if ttl else "",
                 only=only[1] if only else "",
+                kept_as=(ttl[1] or "").strip() if ttl else "",
             )
         )
     return found
@@ -114,6 +120,7 @@ def migrate(
     names: Names,
     ttl_days: int,
     *,
+    span_ttl_days: int | None = None,
     migrations: Sequence[Migration] | None = None,
     say: Say | None = None,
 ) -> list[str]:
@@ -122,7 +129,8 @@ def migrate(
 
     Safe to interrupt, to run again, and to run by several processes at once: every statement may
     be repeated, and what is compared is what is there. A database that a later version has changed
-    is left as it is. Each step of an upgrade is told to *say*, else to the log.
+    is left as it is. Each step of an upgrade is told to *say*, else to the log. Spans live as long
+    as the rest where nothing else is said.
 
     Raises:
         ConfigError: a table would have to be rewritten. Nothing was changed.
@@ -148,7 +156,8 @@ def migrate(
             if each.name in done:
                 client.command(render(each, names))
                 _record(client, names, each)
-    _reconcile_ttl(client, names, wanted, ttl_days)
+    spans_live = ttl_days if span_ttl_days is None else span_ttl_days
+    _reconcile_ttl(client, names, wanted, ttl_days, spans_live)
     return done
 
 
@@ -222,7 +231,11 @@ def _ordered(version: str) -> tuple[int, ...]:
 
 
 def _reconcile_ttl(
-    client: Client, names: Names, migrations: Sequence[Migration], ttl_days: int
+    client: Client,
+    names: Names,
+    migrations: Sequence[Migration],
+    ttl_days: int,
+    span_ttl_days: int,
 ) -> None:
     """Give every table the time to live of the settings, also those that exist with another one."""
     engines = {
@@ -235,12 +248,23 @@ def _reconcile_ttl(
         if not migration.ttl:
             continue
         table = migration.table + names.values["local"]
-        wanted = f"TTL {migration.ttl} + toIntervalDay({ttl_days})"
+        days = _days_of(migration, ttl_days, span_ttl_days)
+        wanted = f"TTL {migration.ttl} + toIntervalDay({days})"
         change = ""
-        if ttl_days and f"{wanted} SETTINGS" not in engines[table]:
+        if days != "0" and f"{wanted} SETTINGS" not in engines[table]:
             change = f"MODIFY {wanted}"
-        elif not ttl_days and " TTL " in engines[table]:
+        elif days == "0" and " TTL " in engines[table]:
             change = "REMOVE TTL"
         if change:
             place = f"{names.values['database']}.{table} {names.values['on_cluster']}"
             client.command(f"ALTER TABLE {place} {change}")
+
+
+def _days_of(migration: Migration, ttl_days: int, span_ttl_days: int) -> str:
+    """Return the days of a table's rows as SQL, 0 for those that are kept for ever."""
+    if migration.kept_as == "of spans":
+        return str(span_ttl_days)
+    if migration.kept_as == "by gateway" and ttl_days != span_ttl_days:
+        of_spans, of_records = span_ttl_days or _FOR_EVER_DAYS, ttl_days or _FOR_EVER_DAYS
+        return f"if(gateway = '', {of_spans}, {of_records})"
+    return str(ttl_days)

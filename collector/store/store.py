@@ -15,6 +15,7 @@ from collector.model import GatewayRecord, LogRecord, Span
 from collector.store import changes, population, reads, sampling, stitched, summaries
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import Connections
+from collector.store.disk import DayOfKind, get_days
 from collector.store.in_order import RecordsInOrder
 from collector.store.loading import load_file
 from collector.store.migrations import find_table_settings, migrate
@@ -107,7 +108,13 @@ class Store:
         """
         with self.connections.writing() as client:
             names = build_names(self.settings, find_table_settings(client))
-            return migrate(client, names, self.settings.ttl_days, say=say)
+            return migrate(
+                client,
+                names,
+                self.settings.ttl_days,
+                span_ttl_days=self.settings.span_ttl_days,
+                say=say,
+            )
 
     def ping(self) -> None:
         """
@@ -187,6 +194,11 @@ class Store:
         if self.connections.is_embedded:
             with self.connections.writing() as client:
                 client.command(f"SYSTEM {'STOP' if is_held else 'START'} MERGES")
+
+    def get_disk_days(self) -> Sequence[DayOfKind]:
+        """Return what the tables take on the disk of the node that is asked, by kind and day."""
+        with self.connections.reading() as client:
+            return get_days(client, self.settings.database)
 
     def find_ids(self, keys: Sequence[str]) -> list[IdHit]:
         """Return every trace and gateway record that carries one of *keys*, newest first."""

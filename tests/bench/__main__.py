@@ -217,6 +217,7 @@ def main() -> int:
         add(measure_small_requests())
         add(measure_protocols())
         add(measure_aside("tests.bench.adapters"))
+        add(measure_aside("tests.bench.records"))
         add(measure_stitching())
     finally:
         if not options.keep:

@@ -79,7 +79,7 @@ def _push_records(service: Service, traces: list[tuple[str, int]]) -> None:
     chance = random.Random(7)
     in_order = sorted(traces, key=lambda pair: pair[1])
     for first in range(0, len(traces), 2000):
-        rows = [_row(chance, trace, start) for trace, start in in_order[first : first + 2000]]
+        rows = [make_row(chance, trace, start) for trace, start in in_order[first : first + 2000]]
         status, answer = service.post("/v1/gateway/azure-apim", json.dumps(rows).encode())
         assert status == 200, answer
         assert answer["accepted"] == len(rows), answer
@@ -104,7 +104,8 @@ def _wait_for_rest(service: Service, limit_s: float = 300) -> None:
         calm = calm + 1 if used < 0.2 and parts == held else 0
 
 
-def _row(chance: random.Random, trace: str, start_ns: int) -> dict[str, object]:
+def make_row(chance: random.Random, trace: str, start_ns: int) -> dict[str, object]:
+    """Return a row of API Management's log that names *trace*."""
     backend = int(chance.lognormvariate(4, 1))
     moment = datetime.fromtimestamp(start_ns / 1e9, UTC)
     number = chance.randrange(12)

@@ -22,6 +22,7 @@ from collector.query.learned.clocks import ClockReport
 from collector.query.reports.apis import Apis
 from collector.query.reports.services import Edges, Services
 from collector.query.reports.slow import Slow
+from collector.query.reports.storage import Storage
 from collector.query.results import Found, Sources, Stored
 from collector.query.search.filters import PARAMETERS
 from collector.query.service import QueryService
@@ -70,6 +71,7 @@ PATHS = [
     "/api/v1/doctor",
     "/api/v1/joins",
     "/api/v1/outcomes",
+    "/api/v1/storage",
     f"/api/page/timeline?id={TRACE}",
     f"/api/page/span?id={TRACE}&span={STORY.spans[0].span_id}",
     "/metrics",
@@ -309,6 +311,7 @@ def test_examples_are_given_for_every_answer(asker: Asker) -> None:
         ("/api/v1/edges?operations=true", Edges),
         ("/api/v1/slow?baseline=day", Slow),
         ("/api/v1/clocks", ClockReport),
+        ("/api/v1/storage", Storage),
     ],
 )
 def test_answers_have_exactly_the_documented_fields(asker: Asker, path: str, model: type) -> None:

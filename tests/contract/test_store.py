@@ -539,6 +539,42 @@ def test_time_to_live_follows_the_setting(days: int, settings: StoreSettings) ->
         assert wanted in engine.partition("TTL")[2], name
 
 
+def test_spans_have_a_time_of_their_own(settings: StoreSettings) -> None:
+    """Spans go sooner than records, an id with what it leads to; 0 stays for ever."""
+    for of_records, of_spans in ((90, 7), (0, 7)):
+        with opened(replace(settings, ttl_days=of_records, span_ttl_days=of_spans)) as store:
+            found = dict(
+                query_rows(
+                    store,
+                    "SELECT replaceOne(name, '_local', ''), engine_full FROM system.tables "
+                    "WHERE database = {db:String} AND engine LIKE '%MergeTree'",
+                    db=settings.database,
+                )
+            )
+        for table in ("otel_traces", "trace_summary", "otel_logs", "otel_metrics_sum"):
+            assert "toIntervalDay(7)" in found[table], table
+        for table in ("gateway_record", "request", "change"):
+            assert ("toIntervalDay(90)" in found[table]) == (of_records == 90), table
+            assert ("TTL" in found[table]) == (of_records == 90), table
+        assert f"if(gateway = '', 7, {of_records or 20_000})" in found["id_index"]
+
+
+def test_rows_on_the_disk_are_told_apart(store: Store, load: Loading) -> None:
+    """Each kind has its rows and bytes; ids of records are with the records."""
+    before = {each.kind for each in store.get_disk_days()}
+    assert "spans" not in before
+    load.spans(make_span(1), make_span(2))
+    load.records(make_record(1, trace_id=trace_id(1)))
+    found = store.get_disk_days()
+    rows = {kind: sum(e.rows for e in found if e.kind == kind) for kind in ("spans", "records")}
+    assert rows == {"spans": 2, "records": 1}
+    assert all(each.bytes > 0 for each in found)
+    days = {each.day for each in found if each.rows}
+    assert days == {NOW_NS // (86_400 * NS)}
+    of_ids = [each for each in found if each.kind == "records" and not each.rows]
+    assert len(of_ids) == 1
+
+
 def test_tables_satisfy_grafanas_query(
     store: Store, settings: StoreSettings, load: Loading
 ) -> None:

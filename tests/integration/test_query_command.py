@@ -156,6 +156,7 @@ def test_what_was_pasted_is_explained(url: str, capsys: pytest.CaptureFixture[st
             ["A  GET /orders/1  1,424 ms", "B  GET /orders/2", "postgresql", "A - B", "+1,320"],
         ),
         (["sources"], ["STREAM", "LAST SEEN", "log-analytics"]),
+        (["storage"], ["KIND", "spans", "records", "for ever", "HOPLINE_TTL_DAYS"]),
         (["apis", "--group-by", "consumer"], ["CONSUMER", "acme-mobile"]),
         (
             ["slow", "--start", "-2h"],

@@ -104,3 +104,10 @@ def test_an_endpoint_may_name_the_whole_path() -> None:
     assert export.headers == (("authorization", "Bearer abc="), ("x-scope", "2"))
     assert export.gateways == ("kong", "azure-apim")
     assert "abc" not in repr(export) + repr(settings)
+
+
+def test_one_time_to_live_that_is_set_alone_holds_for_spans_too() -> None:
+    """Who had set how long rows are kept keeps the spans as long as that."""
+    assert load_settings().store().span_ttl_days == 7
+    assert load_settings(ttl_days=30).store().span_ttl_days is None
+    assert load_settings(ttl_days=30, span_ttl_days=3).store().span_ttl_days == 3

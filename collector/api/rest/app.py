@@ -264,6 +264,7 @@ def _add_questions(app: FastAPI, questions: QueryService, workers: Workers) -> N
         ("doctor", openapi.DOCTOR, questions.reports.doctor),
         ("joins", openapi.JOINS, questions.reports.joins),
         ("outcomes", openapi.OUTCOMES, questions.reports.outcomes),
+        ("storage", openapi.STORAGE, questions.reports.storage),
     )
     for path, documented, ask in asked:
         # what cannot be understood is said at once, before there is a line to wait in

@@ -22,6 +22,7 @@ from collector.query.reports.joins import (
     StatisticalJoins,
 )
 from collector.query.reports.outcomes import ApiOutcomes, OutcomeReport
+from collector.query.reports.storage import KeptKind, OtherTime, Storage
 from collector.query.results import (
     Found,
     SourceReport,
@@ -191,6 +192,26 @@ CLOCKS = ClockReport(
     calls=1_902,
     start_ns=_HOUR.start_ns,
     end_ns=_HOUR.end_ns,
+)
+STORAGE = Storage(
+    bytes=61_400_000_000,
+    kinds=(
+        KeptKind(
+            kind="spans",
+            setting="HOPLINE_SPAN_TTL_DAYS",
+            kept_days=7,
+            days=8,
+            rows=700_000_000,
+            bytes=56_350_000_000,
+            bytes_per_row=80.5,
+            bytes_per_day=8_050_000_000,
+            expected_bytes=56_350_000_000,
+            choices=(
+                OtherTime(days=3, freed_bytes=32_200_000_000, expected_bytes=24_150_000_000),
+                OtherTime(days=14, freed_bytes=0, expected_bytes=112_700_000_000),
+            ),
+        ),
+    ),
 )
 DOCTOR = DoctorReport(
     findings=(

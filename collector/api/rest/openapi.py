@@ -332,6 +332,15 @@ OUTCOMES = _route(
     tag="overview",
     parameters=SAMPLE_PARAMETERS,
 )
+STORAGE = _route(
+    "storage",
+    "What is kept, for how long, and what it takes",
+    "Rows and bytes by kind, with the indexes that lead to them; the growth of the last full days; "
+    "what other times to live would free now and take in the long run. On a cluster: of the node "
+    "that is asked.",
+    examples.STORAGE,
+    tag="operation",
+)
 HEALTH = _route(
     "healthz",
     "Liveness",

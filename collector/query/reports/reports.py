@@ -22,6 +22,7 @@ from collector.query.reports.sampling import Sampling
 from collector.query.reports.series import Series, SeriesReports
 from collector.query.reports.services import Edges, ServiceReports, Services
 from collector.query.reports.slow import Slow, SlowReports
+from collector.query.reports.storage import Storage, StorageReports
 from collector.query.results import Sources
 from collector.query.search.filters import collect_pairs
 from collector.query.timelines.rows import RowStitching
@@ -63,6 +64,7 @@ class Reports:
         self._joins = Joins(samples, likely_partners)
         self._budgets = Budgets(store, clock)
         self._changes = FindingChanges(store, clock, secrets)
+        self._storage = StorageReports(store, clock)
         self._comparing = Comparing(store, clock, timelines, rows)
 
     def sources(self, pairs: Pairs = ()) -> Sources:
@@ -103,6 +105,10 @@ class Reports:
         """Return what is known of the hosts' clocks, by pair of hosts."""
         collect_pairs(pairs, ())
         return self._clocks.report()
+
+    def storage(self, pairs: Pairs = ()) -> Storage:
+        """Return what is kept, for how long, and what it takes on the disk."""
+        return self._storage.report(pairs)
 
     def doctor(self, pairs: Pairs = ()) -> DoctorReport:
         """Return what is wrong again and again in a sample, the most frequent first."""

@@ -19,7 +19,7 @@
 -- Partitions are days of the span's start, but never more than a week before or a day after it was received:
 -- clocks that lie could otherwise make a partition for each of 10,000 days in one insert.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/traces_table.sql.
--- ttl: toDateTime(Received)
+-- ttl of spans: toDateTime(Received)
 {% from "macros/otlp.sql" import resource_attributes %}
 CREATE TABLE IF NOT EXISTS {{ database }}.otel_traces{{ local }} {{ on_cluster }} (
     Timestamp DateTime64(9) CODEC(Delta(8), ZSTD(1)),

@@ -6,7 +6,7 @@
 -- Received is ours: rows live as long as the spans they point to.
 -- The bloom filter is for ids of which a sender kept only the lower 64 bits.
 -- Source: opentelemetry-collector-contrib sqltemplates/traces_id_ts_lookup_table.sql.
--- ttl: toDateTime(Received)
+-- ttl of spans: toDateTime(Received)
 CREATE TABLE IF NOT EXISTS {{ database }}.otel_traces_trace_id_ts{{ local }} {{ on_cluster }} (
     TraceId String CODEC(ZSTD(1)),
     Start SimpleAggregateFunction(min, DateTime) CODEC(ZSTD(1)),

@@ -10,7 +10,7 @@
 -- Merged later than by default (base 5), see otel_traces.
 -- `spans` and `errors` count what was delivered, `span_ids` and `error_ids` hold hashes of what is there: a
 -- span that was sent twice in other company is counted once. 4 bytes a span, which nothing compresses.
--- ttl: toDateTime(intDiv(received_ns, 1000000000))
+-- ttl of spans: toDateTime(intDiv(received_ns, 1000000000))
 CREATE TABLE IF NOT EXISTS {{ database }}.trace_summary{{ local }} {{ on_cluster }} (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),
     trace_id String CODEC(ZSTD(1)),

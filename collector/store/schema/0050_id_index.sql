@@ -5,7 +5,7 @@
 -- and blocks of 16 KiB 26 ms and 40 bytes.
 -- Rows of gateway records lie in parts of their own: who looks for records passes over the ids that spans carry.
 -- as good: 38096daed457b76bb057ccf67e0398a35d00b274d252b667a73298928665ad95 (all in the same parts)
--- ttl: toDateTime(intDiv(received_ns, 1000000000))
+-- ttl by gateway: toDateTime(intDiv(received_ns, 1000000000))
 CREATE TABLE IF NOT EXISTS {{ database }}.id_index{{ local }} {{ on_cluster }} (
     key String CODEC(ZSTD(1)),
     kind LowCardinality(String) CODEC(ZSTD(1)),

@@ -1,7 +1,7 @@
 -- The log records, in the columns of the OpenTelemetry Collector's ClickHouse exporter, plus ours at the end.
 -- RequestKeys are the ids that a record only carries: what a mesh without a tracer can be found by.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/logs_table.sql (0.151 and later).
--- ttl: toDateTime(Received)
+-- ttl of spans: toDateTime(Received)
 {% from "macros/otlp.sql" import resource_attributes %}
 {% from "macros/ids.sql" import log_keys %}
 CREATE TABLE IF NOT EXISTS {{ database }}.otel_logs{{ local }} {{ on_cluster }} (

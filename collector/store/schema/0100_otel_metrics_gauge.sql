@@ -1,6 +1,6 @@
 -- The data points of gauges, in the columns of the OpenTelemetry Collector's ClickHouse exporter, plus ours at the end.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/metrics_gauge_table.sql.
--- ttl: toDateTime(Received)
+-- ttl of spans: toDateTime(Received)
 {% from "macros/metrics.sql" import metric_columns, metric_exemplars, metric_order %}
 CREATE TABLE IF NOT EXISTS {{ database }}.otel_metrics_gauge{{ local }} {{ on_cluster }} (
     {{ metric_columns() }},

@@ -1,7 +1,7 @@
 -- The data points of histograms with given bounds, in the columns of the OpenTelemetry Collector's ClickHouse exporter, plus ours at the end.
 -- A point without sum, min or max has 0 there, as the exporter writes it.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/metrics_histogram_table.sql.
--- ttl: toDateTime(Received)
+-- ttl of spans: toDateTime(Received)
 {% from "macros/metrics.sql" import metric_columns, metric_exemplars, metric_order %}
 CREATE TABLE IF NOT EXISTS {{ database }}.otel_metrics_histogram{{ local }} {{ on_cluster }} (
     {{ metric_columns() }},

@@ -1,7 +1,7 @@
 -- The data points of exponential histograms, in the columns of the OpenTelemetry Collector's ClickHouse exporter, plus ours at the end.
 -- ZeroThreshold is ours as well: without it the width of the zero bucket is lost.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/metrics_exp_histogram_table.sql.
--- ttl: toDateTime(Received)
+-- ttl of spans: toDateTime(Received)
 {% from "macros/metrics.sql" import metric_columns, metric_exemplars, metric_order %}
 CREATE TABLE IF NOT EXISTS {{ database }}.otel_metrics_exponential_histogram{{ local }} {{ on_cluster }} (
     {{ metric_columns() }},

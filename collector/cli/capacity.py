@@ -1,0 +1,165 @@
+"""
+How much machine a load takes: processors, memory, disk and nodes from measured figures.
+
+Pure. Costs are those of `make bench` on one core (tests/bench/README.md, which a test compares).
+A batch of spans costs as such and by its spans; the two parts follow from the figures at 500 and at
+20 spans a batch. Held against what was measured at 5 spans a message over gRPC, the sum of both
+processes is 2 % too high; the share of the ingest process is a third too low there.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any
+
+from collector.cli.ink import Ink
+from collector.cli.tables import draw_table, format_bytes, text
+
+# Microseconds of processor a span, by spans a batch: ingest process, store process with the engine.
+INGEST_US = {500: 3.8, 20: 10.3}
+STORE_US = {500: 10.9, 20: 16.3}
+# Bytes a span on the disk, all tables that lead to it included.
+SPAN_BYTES = 80.5
+# A gateway record: received and journaled (records a CPU-second of the slowest adapter), loaded,
+# and on the disk.
+RECORDS_PER_CPU_S = 33_000
+RECORD_LOAD_US = 70
+RECORD_BYTES = 364
+# What all processes hold when idle, and what one holds at most of requests under way.
+IDLE_MIB = 478
+INFLIGHT_MIB = 256
+STATEMENT_MIB = 2048
+
+# How full a core may be at the peak before waiting grows.
+FULLEST = 0.6
+# One process takes what comes in on a node, and one loads it: a core each.
+CORES_A_NODE = 2
+SHARD_CORES = 16
+SHARD_MIB = 64 * 1024
+SECONDS_A_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """
+    What comes in.
+
+    `peak` is how many times the mean the busiest minutes are; `batch` how many spans senders put
+    into one message.
+    """
+
+    requests_per_day: float
+    spans: float = 25
+    batch: float = 100
+    peak: float = 3
+    span_days: float = 7
+    record_days: float = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    What a load takes. Cores are at the peak, filled to `FULLEST`; bytes are one copy, merged.
+
+    `nodes` take what comes in and load it, on `CORES_A_NODE` cores each. With `shards` of 0 the
+    store is embedded in the one node; else so many ClickHouse servers have `SHARD_CORES` cores
+    each, replicas not counted.
+    """
+
+    load: Load
+    spans_per_s: float
+    ingest_cores: float
+    store_cores: float
+    nodes: int
+    shards: int
+    memory_bytes: int
+    disk_bytes: int
+
+
+def span_us(costs: dict[int, float], batch: float) -> float:
+    """Return microseconds a span in batches of *batch*, by what they are at two sizes."""
+    (large, at_large), (small, at_small) = sorted(costs.items(), reverse=True)
+    of_batch = (at_small - at_large) / (1 / small - 1 / large)
+    return at_large + of_batch * (1 / batch - 1 / large)
+
+
+def plan(load: Load) -> Plan:
+    """Return what *load* takes."""
+    requests_per_s = load.requests_per_day * load.peak / SECONDS_A_DAY
+    spans_per_s = requests_per_s * load.spans
+    ingest_s = (
+        spans_per_s * span_us(INGEST_US, load.batch) / 1e6 + requests_per_s / RECORDS_PER_CPU_S
+    )
+    store_s = (spans_per_s * span_us(STORE_US, load.batch) + requests_per_s * RECORD_LOAD_US) / 1e6
+    ingest_cores, store_cores = ingest_s / FULLEST, store_s / FULLEST
+    is_one = ingest_cores <= 1 and store_cores <= 1
+    nodes = 1 if is_one else max(ceil(ingest_cores), 2)
+    shards = 0 if is_one else max(ceil(store_cores / SHARD_CORES), 1)
+    mib = nodes * (IDLE_MIB + INFLIGHT_MIB) + (STATEMENT_MIB if is_one else shards * SHARD_MIB)
+    disk = load.requests_per_day * (
+        load.spans * SPAN_BYTES * load.span_days + RECORD_BYTES * load.record_days
+    )
+    return Plan(
+        load=load,
+        spans_per_s=spans_per_s,
+        ingest_cores=ingest_cores,
+        store_cores=store_cores,
+        nodes=nodes,
+        shards=shards,
+        memory_bytes=mib * 2**20,
+        disk_bytes=round(disk),
+    )
+
+
+def describe(load: Load) -> Mapping[str, Any]:
+    """Return the plan of *load* as JSON has it."""
+    return asdict(plan(load))
+
+
+def draw_plan(document: Mapping[str, Any], ink: Ink, width: int) -> Iterator[str]:
+    """Yield the plan in words, with what it rests on."""
+    load = document["load"]
+    yield (
+        f"{load['requests_per_day']:,.0f} requests a day, {load['spans']:g} spans each: "
+        f"{document['spans_per_s']:,.0f} spans/s at the peak ({load['peak']:g} times the mean)"
+    )
+    yield ""
+    shards = document["shards"]
+    store = f"ClickHouse, {shards} × {SHARD_CORES} cores" if shards else "embedded"
+    rows = [
+        {"what": "processors at the peak", "value": _cores(document)},
+        {"what": "ingest nodes", "value": f"{document['nodes']} × {CORES_A_NODE} cores"},
+        {"what": "store", "value": store},
+        {"what": "memory", "value": format_bytes(document["memory_bytes"])},
+        {"what": "disk, one copy", "value": format_bytes(document["disk_bytes"])},
+    ]
+    columns = (text("WHAT", "what"), text("TAKES", "value", is_whole=True))
+    yield from draw_table(columns, rows, ink, width)
+    yield ""
+    yield (
+        f"Spans kept {load['span_days']:g} days, records {load['record_days']:g}; cores "
+        f"{FULLEST:.0%} full; {load['batch']:g} spans a message. Questions and stitching come on "
+        "top: a core for each query node."
+    )
+
+
+def capacity_table() -> Iterator[str]:
+    """Yield the table of deploy/README.md: a million to ten thousand million requests a day."""
+    yield (
+        "| requests a day | spans/s at the peak | ingest cores | store cores | ingest nodes | "
+        "ClickHouse | memory | disk, one copy |"
+    )
+    yield "|--:|--:|--:|--:|--:|---|--:|--:|"
+    for requests in (1e6, 1e7, 1e8, 3e8, 1e9, 3e9, 1e10):
+        each = plan(Load(requests_per_day=requests))
+        store = f"{each.shards} × {SHARD_CORES} cores" if each.shards else "embedded"
+        yield (
+            f"| {requests / 1e6:,.0f} M | {each.spans_per_s:,.0f} | {each.ingest_cores:,.1f} | "
+            f"{each.store_cores:,.1f} | {each.nodes:,} | {store} | "
+            f"{format_bytes(each.memory_bytes)} | {format_bytes(each.disk_bytes)} |"
+        )
+
+
+def _cores(document: Mapping[str, Any]) -> str:
+    ingest, store = document["ingest_cores"], document["store_cores"]
+    return f"{ingest:.1f} to take in, {store:.1f} to store"
