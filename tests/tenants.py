@@ -192,6 +192,7 @@ PATHS: Mapping[str, tuple[str, ...]] = {
     "/api/page/timeline": ("page_id",),
     "/api/page/doors": (),
     "/api/page/heat": ("api",),
+    "/api/page/series": ("api", "group_by"),
     "/api/page/span": ("id",),
     "/api/page/bundle": ("page_id",),
 }
