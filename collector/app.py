@@ -121,13 +121,18 @@ async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> 
 
 async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
     """Load the journals and answer questions over one ClickHouse."""
+    from collector.query.learned.nodes import Nodes, publish_all
     from collector.store.loader import run_in_turns
 
     async with _open_stores(settings, stop) as stores:
         if not stores:
             return
         loaders = [_build_loader(settings, tenant, store) for tenant, store in stores.items()]
-        async with _running(partial(run_in_turns, loaders), "loader"):
+        nodes = [Nodes(store, settings.tenant_dir(tenant)) for tenant, store in stores.items()]
+        async with (
+            _running(partial(run_in_turns, loaders), "loader"),
+            _running(partial(publish_all, nodes), "nodes"),
+        ):
             await _serve_api(settings, stores, stop, ready, is_stitching=True)
 
 

@@ -14,7 +14,7 @@ from collector.config import Settings, load_settings
 from collector.decode.records.from_spans import ServiceRule
 from collector.gateway_rows import GatewayRows
 from collector.intake import build_intake
-from collector.journal import JournalFolder, find_sealed
+from collector.journal import JournalFolder
 from collector.model import Envelope, GatewayRecord, Id, Span, Stream
 from collector.query.learned.freshness import Freshness
 from collector.query.service import QueryService
@@ -238,11 +238,24 @@ def tell(
     gateway_services: Sequence[ServiceRule] = (),
 ) -> None:
     """Bring the stories through intake and journal into the tables."""
+    keep(stories, settings, clock)
+    load_kept(settings, store, gateway_services)
+
+
+def keep(stories: Sequence[Story], settings: Settings, clock: ManualClock) -> None:
+    """Bring the stories through intake into the journal, and no further."""
     asyncio.run(_journal(stories, settings, clock))
-    directory = settings.journal().directory
-    rows = GatewayRows(store, JournalFolder(directory), gateway_services)
-    for segment in find_sealed(directory):
+
+
+def load_kept(
+    settings: Settings, store: Store, gateway_services: Sequence[ServiceRule] = ()
+) -> None:
+    """Load what the journal holds, and let it go."""
+    journal = JournalFolder(settings.journal().directory)
+    rows = GatewayRows(store, journal, gateway_services)
+    for segment in journal.find_sealed():
         rows.load(segment)
+        journal.release(segment.path)
 
 
 async def _journal(stories: Sequence[Story], settings: Settings, clock: ManualClock) -> None:

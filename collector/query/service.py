@@ -11,7 +11,8 @@ from collector.asking import AsideExecutor
 from collector.clock import Clock
 from collector.decode.records.from_spans import ServiceRule
 from collector.decode.redaction.secrets import Secrets, built_in
-from collector.query.background.worker import Background
+from collector.query.background.lease import Lease
+from collector.query.background.worker import STITCHED, Background
 from collector.query.learned.clocks import Clocks
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners
@@ -86,7 +87,14 @@ class QueryService:
 
     def background(self, cpu_ratio: float) -> Background:
         """Return what stitches arriving requests, in *cpu_ratio* of one core."""
-        return Background(self._store, self._clock, self._rows, self.metrics, cpu_ratio=cpu_ratio)
+        return Background(
+            self._store,
+            self._clock,
+            self._rows,
+            self.metrics,
+            cpu_ratio=cpu_ratio,
+            lease=Lease(self._store, STITCHED),
+        )
 
     @property
     def rows(self) -> RowStitching:

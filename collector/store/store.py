@@ -12,7 +12,7 @@ from collector.clock import Clock
 from collector.config import StoreSettings
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
-from collector.store import changes, population, reads, sampling, stitched, summaries
+from collector.store import changes, leases, loads, population, reads, sampling, stitched, summaries
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import Connections
 from collector.store.disk import DayOfKind, get_days
@@ -30,7 +30,7 @@ from collector.store.population import (
     ShareStat,
     StitchedCount,
 )
-from collector.store.reads import Source, TracePlace
+from collector.store.reads import Source, TracePlace, ask
 from collector.store.rendering import build_names
 from collector.store.rows import (
     IdHit,
@@ -135,6 +135,11 @@ class Store:
         """
         return SqlReader(self.connections, self.settings.database)
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the engine runs inside this process, and nobody else has it."""
+        return self.connections.is_embedded
+
     def close(self) -> None:
         """Let the connections go; the embedded engine ends."""
         self._aside.shutdown()
@@ -163,6 +168,7 @@ class Store:
                 )
             finally:  # an insert that fails may have written to some of the tables
                 self._parts.check(client)
+            loads.note_late(client, self.settings.database, segment, self._clock.now_ns())
         stream = str(segment.stream)
         self._metrics.observe("hopline_store_load_seconds", perf_counter() - began, stream=stream)
         self._metrics.count("hopline_store_segments_loaded_total", stream=stream)
@@ -510,6 +516,37 @@ class Store:
         """Say up to which moment the background work *name* is done."""
         with self.connections.writing() as client:
             stitched.set_progress(client, self.settings.database, name, moment_ns)
+
+    def find_late_loads(self, after_ns: int) -> list[loads.LateLoad]:
+        """Return what was loaded late after the load stamped *after_ns*, oldest load first."""
+        with self.connections.reading() as client:
+            return loads.find_late(client, self.settings.database, after_ns)
+
+    def claim(self, work: str, holder: str, lasts_ns: int) -> int | None:
+        """
+        Claim a piece of work that one process at a time does, or renew the claim; see `leases`.
+
+        Returns:
+            How many ns ago *holder* claimed it, when it is the one that holds it; else `None`.
+        """
+        with self.connections.writing() as client:
+            return leases.claim(client, self.settings.database, work, holder, lasts_ns)
+
+    def get_node_status(self, kind: str) -> list[str]:
+        """Return the latest document of this kind of every node."""
+        with self.connections.reading() as client:
+            rows = ask(client, "get_node_status", database=self.settings.database, kind=kind)
+        return [document for _, document in rows]
+
+    def set_node_status(self, node: str, kind: str, document: str) -> None:
+        """Keep a document of this kind as the latest of *node*."""
+        with self.connections.writing() as client:
+            client.insert(
+                f"{self.settings.database}.node_status",
+                [[node, kind, self._clock.now_ns(), 0, document]],
+                column_names=("node", "kind", "revision", "is_gone", "document"),
+                settings={"distributed_foreground_insert": 1},
+            )
 
     def find_values(self, wanted: ChangeFilter) -> list[ValueCount]:
         """Return which revisions, versions, pods and so on the stitched requests had, over time."""

@@ -28,6 +28,8 @@ from tests.stories import (
     SECOND,
     Story,
     joined_story,
+    keep,
+    load_kept,
     make_record,
     number_id,
     refused_story,
@@ -138,7 +140,7 @@ def test_a_source_without_a_name_has_the_one_opentelemetry_gives_it(stage: Stage
     story = unrecorded_story(stage.n(1), stage.now - 30 * SECOND)
     story.spans = [replace(span, service="", resource={}) for span in story.spans]
     stage.arrive(story)
-    stage.clock.advance(s=11)
+    stage.stitch()
     names = {report.source for report in stage.questions.reports.sources().sources}
     assert "unknown_service" in names
     assert "" not in names
@@ -273,6 +275,19 @@ def test_a_weight_beyond_all_counting_stops_nothing(stage: Stage) -> None:
     stage.arrive(Story(records=records))
     stage.stitch()
     assert stage.rows("weight") == [(1,), (2**32 - 1,), (1,), (3,)]
+
+
+def test_what_is_loaded_after_an_outage_is_stitched_all_the_same(stage: Stage) -> None:
+    """What lay in the journal while the work went on past it gets its rows when it is loaded."""
+    story = joined_story(stage.n(1), stage.now - 30 * SECOND)
+    story.lag_ns = 30 * SECOND
+    keep([story], stage.settings, stage.clock)
+    stage.clock.advance(s=60)
+    assert stage.stitch() == 0
+    load_kept(stage.settings, stage.store)
+    assert stage.stitch() >= 1
+    assert stage.rows("request_id, joined, hops") == [(story.records[0].record_id, True, 5)]
+    assert stage.stitch() == 0
 
 
 def test_a_later_version_of_a_record_completes_its_row(stage: Stage) -> None:

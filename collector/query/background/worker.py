@@ -4,12 +4,14 @@ The thread that stitches requests as their parts arrive, within a share of one c
 It looks at what arrived in the store since the last time, a few seconds ago at the earliest: what
 belongs together has mostly come by then. What was stitched before and got another part is stitched
 again and written over. How far it has come is kept in the store, so a crash repeats a little and
-loses nothing. Several processes may do the same work: they write the same rows.
+loses nothing. What is loaded after it has gone past, as after an outage, is looked at again. Where
+several processes share a ClickHouse one of them works; two at once would write the same rows.
 
 Time in which a step runs counts as the processor's, also where it waits for the engine: beside
 other work it does less and not more.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from collector.clock import Clock
 from collector.errors import CollectorError
 from collector.model import Span
 from collector.query.background.facts import facts_of, main_record
+from collector.query.background.lease import Lease
 from collector.query.background.measured import count_requests
 from collector.query.background.strata import Bounds, choose_bounds, place_of, strata_of
 from collector.query.timelines.rows import RowStitching
@@ -38,6 +41,7 @@ from collector.telemetry import Metrics
 from collector.timestamps import NS_PER_DAY, NS_PER_S
 
 STITCHED = "stitched"
+_LATE = "late loads"
 # Parts of a request that come within this are stitched once.
 _SETTLE_NS = 10 * NS_PER_S
 _LONGEST_STEP_NS = 600 * NS_PER_S
@@ -91,12 +95,14 @@ class Background:
         metrics: Metrics,
         *,
         cpu_ratio: float,
+        lease: Lease,
     ) -> None:
         self._metrics = metrics
         self._store = store
         self._clock = clock
         self._rows = rows
         self._cpu_ratio = cpu_ratio
+        self._lease = lease
         self._rate = _FIRST_RATE
         self._slow_ns: Mapping[_Key, int] = {}
         self._bounds_read_ns = 0
@@ -108,13 +114,15 @@ class Background:
         while not halt.is_set():
             began, is_behind = monotonic(), False
             try:
-                is_behind = self.step().is_behind
+                is_behind = self._lease.is_held() and self.step().is_behind
             except CollectorError as exc:
                 _log.warning("background stitching waits: %s", exc.message)
             except Exception:
                 _log.exception("background stitching failed and is tried again")
             rest_s = (monotonic() - began) * (1 / self._cpu_ratio - 1)
             halt.wait(rest_s if is_behind else max(rest_s, _IDLE_S))
+        with contextlib.suppress(CollectorError):
+            self._lease.give_back()
 
     def step(self) -> Step:
         """
@@ -126,18 +134,14 @@ class Background:
             StoreUnavailable, QueryTimeout: nothing is lost, the next step does the same again.
         """
         now_ns = self._clock.now_ns()
-        after_ns = max(self._store.get_progress(STITCHED), now_ns - _FIRST_REACH_NS)
+        gone_past_ns = self._store.get_progress(STITCHED)
+        late = self._stitch_late(now_ns, gone_past_ns)
+        after_ns = max(gone_past_ns, now_ns - _FIRST_REACH_NS)
         until_ns = min(now_ns - _SETTLE_NS, after_ns + _LONGEST_STEP_NS)
         if until_ns <= after_ns:
-            return Step(0, 0, after_ns, is_behind=False)
+            return Step(late, late, after_ns, is_behind=False)
         began = monotonic()
-        arrivals = self._store.find_arrivals(after_ns, until_ns)
-        until_ns = arrivals.until_ns
-        found = [
-            each
-            for each in (*arrivals.records, *arrivals.traces)
-            if abs(each.start_ns - now_ns) < _REACH_NS
-        ]
+        found, until_ns = self._find_arrivals(now_ns, after_ns, until_ns)
         stitched = 0
         if found:
             self._learn_slowness(now_ns)
@@ -148,25 +152,61 @@ class Background:
             rate = stitched / max(monotonic() - began, 0.001)
             self._rate += (rate - self._rate) / 4
         is_behind = until_ns < now_ns - _SETTLE_NS
-        return Step(len(found), stitched, until_ns, is_behind)
+        return Step(len(found) + late, stitched + late, until_ns, is_behind)
+
+    def _stitch_late(self, now_ns: int, gone_past_ns: int) -> int:
+        """Stitch what came into the tables after the work had gone past it; return how many."""
+        loads = self._store.find_late_loads(self._store.get_progress(_LATE))
+        count = 0
+        for from_ns, to_ns in _merge((each.from_ns, each.to_ns) for each in loads):
+            after_ns, end_ns = from_ns - 1, min(to_ns, gone_past_ns)
+            while after_ns < end_ns:
+                found, until_ns = self._find_arrivals(now_ns, after_ns, end_ns)
+                if found:
+                    self._learn_slowness(now_ns)
+                    count += self._stitch(found, now_ns, after_ns, until_ns, known_before_ns=now_ns)
+                after_ns = until_ns
+        if loads:
+            self._store.set_progress(_LATE, loads[-1].loaded_ns)
+            self._counted.clear()
+        return count
+
+    def _find_arrivals(
+        self, now_ns: int, after_ns: int, until_ns: int
+    ) -> tuple[list[Arrival], int]:
+        """Return what arrived in a range of time, and up to when: the earliest of it, if much."""
+        arrivals = self._store.find_arrivals(after_ns, until_ns)
+        both = (*arrivals.records, *arrivals.traces)
+        found = [each for each in both if abs(each.start_ns - now_ns) < _REACH_NS]
+        return found, arrivals.until_ns
 
     def _learn_slowness(self, now_ns: int) -> None:
         if now_ns - self._bounds_read_ns >= _BOUNDS_EVERY_NS:
             self._slow_ns = self._store.find_slow_bounds(now_ns - _SLOW_RANGE_NS, now_ns)
             self._bounds_read_ns = now_ns
 
-    def _stitch(self, found: Sequence[Arrival], now_ns: int, after_ns: int, until_ns: int) -> int:
+    def _stitch(
+        self,
+        found: Sequence[Arrival],
+        now_ns: int,
+        after_ns: int,
+        until_ns: int,
+        *,
+        known_before_ns: int = 0,
+    ) -> int:
+        """What began before *known_before_ns*, else *after_ns*, may have been stitched before."""
+        known_before_ns = known_before_ns or after_ns
         strata = strata_of(found, self._slow_ns)
         share = _CATCHING_UP if now_ns - until_ns > _BEHIND_NS else 1.0
         seconds = (until_ns - after_ns) / NS_PER_S
         bounds = choose_bounds(strata, self._rate * self._cpu_ratio * seconds * share)
-        known = _Known(self._find_known(found, after_ns))
+        known = _Known(self._find_known(found, known_before_ns))
         drawn = self._draw(list(zip(found, strata, strict=True)), bounds, known)
         count = 0
         for first in range(0, len(drawn), _PAGE):
             page = drawn[first : first + _PAGE]
             facts = {each.key: each for each in self._facts(page, bounds, known, now_ns, until_ns)}
-            known.add(self._find_traces(page, facts.values(), after_ns))
+            known.add(self._find_traces(page, facts.values(), known_before_ns))
             new = [each for each in facts.values() if not known.has_row(each)]
             gone = [old for each in facts.values() for old in known.replaced_by(each)]
             self._store.write_requests(list(facts.values()), gone, now_ns)
@@ -351,6 +391,17 @@ class _Known:
         """Return the rows of one request: its own, and that of its trace before it had a record."""
         alone = [each for each in self._by_trace.get(trace_id, ()) if not each.gateway]
         return [*self._by_id.get((gateway, request_id), ()), *alone]
+
+
+def _merge(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the same moments in as few ranges as they take, in order."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _moments(arrival: Arrival) -> Iterator[int]:

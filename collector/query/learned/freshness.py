@@ -1,12 +1,11 @@
 """
 How late every source is: what completeness is judged by, and what `/api/v1/sources` shows.
 
-In: the store's statistics, the ingest process's counters (`status/ingest.json`) and the pollers'
-watermark files (`pull/*.json`). Out: `SourceLags` and `SourceReport`s. The store is asked at most
-once in `_REFRESH_NS`, and in the background once there is a first answer.
+In: the store's statistics, and what the nodes have counted and pulled. Out: `SourceLags` and
+`SourceReport`s. The store is asked at most once in `_REFRESH_NS`, and in the background once there
+is a first answer.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from collector.query.learned.lateness import (
     find_lying_clocks,
     prevailing_lag_ns,
 )
+from collector.query.learned.nodes import Nodes
 from collector.query.refreshed import Refreshed
 from collector.query.results import SourceReport
 from collector.stitch.completeness import SPAN_SOURCE, SourceLag
@@ -30,7 +30,6 @@ _REFRESH_NS = 5 * NS_PER_S
 _UNNAMED = "unknown_service"
 # A source that was silent for so long may be down: its watermark no longer moves with the clock.
 _SILENCE_NS = 15 * 60 * NS_PER_S
-_MAX_STATUS_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Freshness:
     def __init__(self, store: Store, clock: Clock, data_dir: Path) -> None:
         self._store = store
         self._clock = clock
-        self._data_dir = data_dir
+        self._nodes = Nodes(store, data_dir)
         self._state = Refreshed("the sources' lag", self._read, clock, every_ns=_REFRESH_NS)
 
     def lags(self) -> Mapping[str, SourceLag]:
@@ -124,19 +123,19 @@ class Freshness:
         stats = tuple(self._store.get_source_stats())
         return _State(stats, lags_of(stats, now_ns))
 
-    def _read_ingest_counts(self) -> list[dict[str, Any]]:
-        status = _read_json(self._data_dir / "status" / "ingest.json")
-        sources = status.get("sources")
-        return [e for e in sources if isinstance(e, dict)] if isinstance(sources, list) else []
+    def _read_ingest_counts(self) -> Iterator[Mapping[str, Any]]:
+        for document in self._nodes.documents("ingest"):
+            sources = document.get("sources")
+            if isinstance(sources, list):
+                yield from (each for each in sources if isinstance(each, dict))
 
     def _read_pulled(self) -> Iterator[SourceReport]:
-        for path in sorted((self._data_dir / "pull").glob("*.json")):
-            progress = _read_json(path)
+        for progress in self._nodes.documents("pull"):
             if "watermark_ns" not in progress:
                 continue
             error = progress.get("last_error")
             yield SourceReport(
-                source=f"{progress.get('workspace', '')}/{progress.get('table', path.stem)}",
+                source=f"{progress.get('workspace', '')}/{progress.get('table', progress['name'])}",
                 stream="pull",
                 last_received_ns=_positive(progress.get("last_success_ns")),
                 watermark_ns=_positive(progress.get("watermark_ns")),
@@ -226,17 +225,6 @@ def _add_counts(report: SourceReport, entry: Mapping[str, Any]) -> SourceReport:
         ignored=report.ignored + (_positive(entry.get("ignored")) or 0),
         last_received_ns=report.last_received_ns or seen_ns,
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return the object in *path*; an absent or broken status file counts as empty."""
-    try:
-        if path.stat().st_size > _MAX_STATUS_BYTES:
-            return {}
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _positive(value: object) -> int | None:

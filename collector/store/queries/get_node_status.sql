@@ -1,0 +1,6 @@
+-- The latest documents of a kind, one a node.
+SELECT node, document
+FROM {database:Identifier}.node_status FINAL
+WHERE kind = {kind:String}
+ORDER BY node
+LIMIT 1000

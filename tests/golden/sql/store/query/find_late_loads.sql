@@ -1,0 +1,5 @@
+SELECT loaded_ns, from_ns, to_ns
+FROM {database:Identifier}.late_load
+WHERE loaded_ns > {after_ns:Int64}
+ORDER BY loaded_ns
+LIMIT {limit:UInt32} WITH TIES

@@ -1,0 +1,5 @@
+SELECT node, document
+FROM {database:Identifier}.node_status FINAL
+WHERE kind = {kind:String}
+ORDER BY node
+LIMIT 1000
