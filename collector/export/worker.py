@@ -5,9 +5,10 @@ It takes records in the order in which they came into the store, some time after
 mesh's spans and the other gateways' records are there too. How far it has come is kept in the
 store: it moves on when a page is delivered, so a crash repeats a page, with the same ids, and
 leaves none out. While the endpoint is away everything waits. A record is sent once: what another of
-its versions adds later is not.
+its versions adds later is not. Of several processes that share a ClickHouse one sends.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from collector.errors import CollectorError
 from collector.export.sending import Fate, Sender
 from collector.export.spans import GONE, ExportedSpan, Subject, Wanted, inferred_spans, span_of
 from collector.model import Span
+from collector.query.background.lease import Lease
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import EXPORTED
 from collector.stitch.join.merge import merge_records
@@ -69,6 +71,7 @@ class Exporter:
         metrics: Metrics,
     ) -> None:
         self._store = store
+        self._lease = Lease(store, POSITION)
         self._clock = clock
         self._rows = rows
         self._sender = sender
@@ -89,6 +92,9 @@ class Exporter:
         while not halt.is_set():
             began = monotonic()
             try:
+                if not self._lease.is_held():  # another process, of those that share the store
+                    halt.wait(_IDLE_S)
+                    continue
                 step = self.step(halt)
             except NotDelivered as exc:
                 _log.warning("the export waits %g s: the endpoint says %s", pause_s, exc)
@@ -103,6 +109,8 @@ class Exporter:
                 continue
             halt.wait(pause_s)
             pause_s = min(pause_s * 2, _MOST_PAUSE_S)
+        with contextlib.suppress(CollectorError):
+            self._lease.give_back()
         closer.join()
 
     def step(self, halt: threading.Event | None = None) -> Step:
