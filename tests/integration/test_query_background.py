@@ -140,11 +140,10 @@ def test_a_source_without_a_name_has_the_one_opentelemetry_gives_it(stage: Stage
     story = unrecorded_story(stage.n(1), stage.now - 30 * SECOND)
     story.spans = [replace(span, service="", resource={}) for span in story.spans]
     stage.arrive(story)
-    stage.stitch()
+    assert stage.stitch() == 1
     names = {report.source for report in stage.questions.reports.sources().sources}
     assert "unknown_service" in names
     assert "" not in names
-    assert stage.stitch() == 1
 
 
 def test_each_request_becomes_one_row(stage: Stage) -> None:
