@@ -119,7 +119,7 @@ class Secrets:
         is_key = "kty" in value
         hidden = self.hides_pair(value)
         return {
-            name: self._mask_leaves(each, found, name)
+            self.mask_text(name, found): self._mask_leaves(each, found, name)
             if (is_key and name in _JWK_PRIVATE)
             or (hidden and name.lower() in PAIR_VALUES)
             or (self.is_secret_key(name) and not self._is_open(name, each))

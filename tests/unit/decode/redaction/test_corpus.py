@@ -213,3 +213,13 @@ def test_equal_values_still_join_in_hash_mode() -> None:
     assert mark("one") == mark("one")
     assert mark("one") != mark("two")
     assert mark("one") != mark("one", "other")
+
+
+@pytest.mark.parametrize(("prefix", "alphabet", "length"), VENDOR_TOKENS)
+def test_token_as_a_key_of_json_is_masked(
+    redactor: Redactor, prefix: str, alphabet: str, length: int
+) -> None:
+    """A log of who used which token has the tokens as keys."""
+    token = prefix + (alphabet * 3)[-length:]
+    masked = redactor.redact_text(f'{{"used": {{"{token}": 3}}, "password": "Zq7xK2mV9t"}}')
+    assert token not in masked and "Zq7xK2mV9t" not in masked
