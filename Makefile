@@ -47,6 +47,7 @@ lab: install
 
 chaos: install
 	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m tests.chaos.abuse
 
 fuzz: install
 	$(BIN)/python -m tests.fuzz

@@ -21,19 +21,20 @@ FIXTURES = Path(__file__).parents[1] / "fixtures/formats"
 FOUND = Path(__file__).parent / "seeds/access_logs"
 
 
-def TestOneInput(data: bytes) -> None:  # noqa: N802
-    """Read one input and check what comes out."""
+def TestOneInput(data: bytes) -> bool:  # noqa: N802
+    """Read one input and check what comes out; return whether it was not refused."""
     if data[:1] == b"\0":
-        _read_message(data[1:])
-    elif data:
+        return _read_message(data[1:])
+    if data:
         _read_record(data[1:].decode("utf-8", "replace"))
+    return bool(data)
 
 
-def _read_message(body: bytes) -> None:
+def _read_message(body: bytes) -> bool:
     try:
         canonical = decode_access_logs(body, NOW_NS)
     except (Undecodable, TooLarge):
-        return
+        return False
     logs = flat_logs(*canonical.messages)
     assert len(logs) == canonical.accepted
     for log in logs:
@@ -41,6 +42,7 @@ def _read_message(body: bytes) -> None:
         assert entry_from_log(LogRecord(time_ns=1, attributes=attributes)) is not None or (
             "response_code" not in attributes and "duration_ns" not in attributes
         )
+    return True
 
 
 def _read_record(body: str) -> None:

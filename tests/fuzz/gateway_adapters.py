@@ -22,17 +22,18 @@ ADAPTERS = tuple(find_adapters().values())
 WEIGHT = len(ADAPTERS) // 2
 
 
-def TestOneInput(data: bytes) -> None:  # noqa: N802
-    """Decode one input and check what comes out."""
+def TestOneInput(data: bytes) -> bool:  # noqa: N802
+    """Decode one input and check what comes out; return whether it was not refused."""
     if not data:
-        return
+        return False
     adapter = ADAPTERS[data[0] % len(ADAPTERS)]
     try:
         decoded = adapter.decode(data[1:])
     except (Undecodable, TooLarge) as exc:
         assert exc.message
-        return
+        return False
     check_decoded(decoded)
+    return True
 
 
 def check_decoded(decoded: Decoded) -> None:

@@ -32,20 +32,21 @@ DECODERS: tuple[Callable[[bytes, int], DecodeResult], ...] = (
 )
 
 
-def TestOneInput(data: bytes) -> None:  # noqa: N802
-    """Decode one input and check what comes out."""
+def TestOneInput(data: bytes) -> bool:  # noqa: N802
+    """Decode one input and check what comes out; return whether it was not refused."""
     if not data:
-        return
+        return False
     try:
         canonical = DECODERS[data[0] % len(DECODERS)](data[1:], NOW_NS)
     except Undecodable:
-        return
+        return False
     spans = flat_spans(*canonical.messages)
     assert len(spans) == canonical.accepted
     for span in spans:
         assert int(span["trace_id"], 16) and len(span["trace_id"]) == 32
         assert int(span["span_id"], 16) and len(span["span_id"]) == 16
         assert 946_684_800_000_000_000 <= span["start_ns"] <= span["end_ns"]
+    return True
 
 
 def seeds() -> Iterator[bytes]:

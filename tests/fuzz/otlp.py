@@ -29,19 +29,20 @@ _REDACTOR = build_redactor(load_settings().redaction())
 _EARLIEST_NS = 946_684_800_000_000_000
 
 
-def TestOneInput(data: bytes) -> None:  # noqa: N802
-    """Decode one input and check what comes out."""
+def TestOneInput(data: bytes) -> bool:  # noqa: N802
+    """Decode one input and check what comes out; return whether it was not refused."""
     if not data:
-        return
+        return False
     stream, encoding = FORMATS[data[0] % len(FORMATS)]
     try:
         canonical = decode_envelope(Envelope(stream, encoding, data[1:], NOW_NS, "fuzz"))
     except (Undecodable, TooLarge) as exc:
         assert exc.message
-        return
+        return False
     _check(stream, canonical.messages, canonical.accepted)
     masked = [_REDACTOR.redact_message(stream, message)[0] for message in canonical.messages]
     _check(stream, masked, canonical.accepted)
+    return True
 
 
 def _check(stream: Stream, messages: tuple[bytes, ...] | list[bytes], accepted: int) -> None:
