@@ -151,10 +151,10 @@ def _first_status(rooted: Rooted) -> int | None:
     is_service = root.span is not None and root.side != "client" and root.role == "app"
     last = root.hop if is_service else 1
     for node in rooted.members:
-        if node.status_code is not None:
-            return node.status_code or None
         if node.hop > last:
             break
+        if node.status_code is not None:
+            return node.status_code or None
     return None
 
 

@@ -86,3 +86,11 @@ def test_a_row_without_a_record_has_the_whole_request_s_time(asker: Asker) -> No
     row, timeline = rows(asker, "")[trace_id], asker.timeline(trace_id)
     assert row["duration_ms"] == timeline["duration_ms"] == 120.0
     assert (row["status"], timeline["status"]) == (None, None)
+
+
+def test_calls_behind_gateways_in_a_row_count_once(asker: Asker) -> None:
+    """Two records tell of one request: each of its calls was made once."""
+    found = asker.get(f"/api/dependencies?endTs={NOW // MS}&lookback=3600000")["data"]
+    calls = {(edge["parent"], edge["child"]): edge["callCount"] for edge in found}
+    assert calls["azure-apim", "kong"] == 1
+    assert calls["kong", "istio-ingressgateway"] == 1

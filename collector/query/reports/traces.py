@@ -79,9 +79,12 @@ class Traces:
         sample = self._store.find_requests(wanted, _SAMPLE, "")
         edges: Counter[tuple[str, str]] = Counter()
         recorded = 0
+        seen: set[str] = set()
         for row, timeline, _ in self._rows.stitch(sample, self._clock.now_ns(), SAMPLED):
             recorded += bool(row.record_id)
-            if timeline is not None:
+            # Gateways in a row wrote a record each of one request.
+            if timeline is not None and timeline.id not in seen:
+                seen.add(timeline.id)
                 edges.update(edges_of(timeline))
         if stats:
             # what is mirrored was not called for; a service that calls itself says so in its spans

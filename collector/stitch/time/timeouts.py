@@ -18,6 +18,7 @@ from collector.stitch.tree.nodes import Node, walk_down
 from collector.stitch.tree.own_replies import own_reply
 
 _MS = 1_000_000
+CLIENT_CLOSED = 499  # nginx's status, which servers in Go and others took over
 _TIMED_OUT = re.compile(r"time.?d?.?out|deadline", re.IGNORECASE)
 # What Envoy tells the next hop about its own limit.
 _LIMIT_KEYS = (
@@ -108,8 +109,10 @@ def has_given_up(node: Node) -> bool:
 
 
 def is_abandoned(node: Node) -> bool:
-    """Tell whether a proxy's or gateway's own words are that its caller went away."""
+    """Tell whether a node's own words are that its caller went away."""
     if node.grpc_status == GRPC_CANCELLED:
+        return True
+    if node.side == "server" and node.status_code == CLIENT_CLOSED and node.record is None:
         return True
     if node.record is not None:
         return has_client_left(node.record.record)

@@ -13,6 +13,7 @@ Source: OpenTelemetry semantic conventions (`http.request.resend_count`, `url.*`
 import re
 from collections.abc import Mapping, Sequence
 
+from collector.decode.outcome import GRPC_CANCELLED
 from collector.stitch.tree.nodes import Node
 
 _RETRY_KEYS = ("retry.count", "http.request.resend_count", "http.resend_count")
@@ -30,7 +31,6 @@ _TARGET_KEYS = (
 _BEFORE_PATH = re.compile(r"^[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
 # A name that says only how it was asked, or a template that stands for many targets.
 _BARE_NAME = re.compile(r"^(HTTP )?[A-Z]+$|[{*<]|/:")
-_CANCELLED = 1  # gRPC: by its caller
 _CANCELLED_WORDS = re.compile(r"cancel|AbortError|request aborted", re.IGNORECASE)
 _TRY_AGAIN = (408, 425, 429)
 # Answers to what was asked: the same question again gets the same answer. HTTP, then gRPC.
@@ -80,7 +80,7 @@ def was_cancelled(node: Node) -> bool:
 
     Source: gRPC (status 1); what HTTP clients write as `error.type`, message or exception.
     """
-    if node.grpc_status == _CANCELLED:
+    if node.grpc_status == GRPC_CANCELLED:
         return True
     span = node.span
     if node.side != "client" or node.is_proxy or node.status_code or span is None:

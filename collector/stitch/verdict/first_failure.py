@@ -17,6 +17,7 @@ from enum import Enum
 from collector.decode.outcome import GRPC_CANCELLED, describe_grpc, is_grpc_error
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import (
+    CLIENT_CLOSED,
     is_abandoned,
     name_shortest_limit,
     timed_out_waiting,
@@ -197,6 +198,8 @@ def _judge_own_reply(node: Node) -> Verdict | None:
     reply = own_reply(node)
     if reply is None and node.grpc_status == GRPC_CANCELLED:
         reply = OwnReply("client", "client_abort", describe_grpc(GRPC_CANCELLED), "GRPC_CANCELLED")
+    if reply is None and node.status_code == CLIENT_CLOSED and is_abandoned(node):
+        reply = OwnReply("client", "client_abort", f"status {CLIENT_CLOSED}", "CLIENT_CLOSED")
     if reply is None:
         return None
     layer, component = _layer_of(node, reply)

@@ -326,3 +326,42 @@ def test_the_failure_whose_words_the_service_ends_with_is_the_one(
     )
     verdict = stitch([], trace.spans, now_ns=LONG_AFTER).verdict
     assert verdict.component == component
+
+
+def test_a_server_that_writes_499_was_left_by_its_client() -> None:
+    """Its own call is cancelled with it: neither it nor its callee failed."""
+    trace = TraceBuilder()
+    told = {"http.response.status_code": "499"}
+    shop = trace.span("shop", 0, 100, kind="Server", attributes=told)
+    call = trace.span(
+        "shop", 5, 94, shop, "Client", status="Error", status_message="context canceled"
+    )
+    trace.span("stock", 8, 400, call, "Server", attributes={"http.response.status_code": "200"})
+    verdict = stitch([], trace.spans, now_ns=LONG_AFTER).verdict
+    assert (verdict.layer, verdict.component, verdict.class_) == (
+        "client",
+        "client",
+        "client_abort",
+    )
+    assert (verdict.outcome, verdict.reason) == ("abandoned", "status 499")
+
+
+def test_a_caller_that_gave_up_is_not_failed_by_the_callee_that_wrote_499() -> None:
+    """The caller's limit was the shorter one: the callee only noticed that nobody waits."""
+    trace = TraceBuilder()
+    failed = {"http.response.status_code": "504"}
+    shop = trace.span("shop", 0, 100, kind="Server", status="Error", attributes=failed)
+    late = {"error.type": "timeout", "server.address": "stock"}
+    call = trace.span("shop", 5, 94, shop, "Client", status="Error", attributes=late)
+    trace.span("stock", 8, 92, call, "Server", attributes={"http.response.status_code": "499"})
+    verdict = stitch([], trace.spans, now_ns=LONG_AFTER).verdict
+    assert (verdict.component, verdict.class_) == ("shop", "timeout")
+
+
+def test_calls_do_not_answer_for_the_service_that_made_them() -> None:
+    """A server span without a status: that of its first call is not what the consumer got."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 100, kind="Server")
+    missing = {"http.response.status_code": "404", "server.address": "stock"}
+    trace.span("shop", 5, 40, shop, "Client", attributes=missing)
+    assert stitch([], trace.spans, now_ns=LONG_AFTER).status is None
