@@ -166,6 +166,7 @@ PATHS: Mapping[str, tuple[str, ...]] = {
     "/api/v1/services": ("service", "api"),
     "/api/v1/slow": ("api", "service"),
     "/api/v1/sources": (),
+    "/api/v1/storage": (),
     "/api/services": (),
     "/api/services/{service:path}/operations": (),
     "/api/operations": ("service",),

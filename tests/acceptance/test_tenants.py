@@ -34,8 +34,8 @@ _START_LIMIT_S = 200.0
 APIS = ("/api/v1/r", "/api/v1/", "/api/page/", "/tempo/", "/api/")
 # numbers only, whoever asks, or nothing to say about so little
 NAMELESS = {
-    "/api/v1/clocks", "/api/v1/doctor", "/api/page/doors", "/api/page/heat", "/tempo/api/echo",
-    "/tempo/ready", "/tempo/api/status/buildinfo", "/tempo/api/metrics/query",
+    "/api/v1/clocks", "/api/v1/doctor", "/api/v1/storage", "/api/page/doors", "/api/page/heat",
+    "/tempo/api/echo", "/tempo/ready", "/tempo/api/status/buildinfo", "/tempo/api/metrics/query",
     "/tempo/api/metrics/query_range", "/tempo/api/v2/search/tags", "/tempo/api/search/tags",
 }  # fmt: skip
 
