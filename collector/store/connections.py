@@ -38,6 +38,8 @@ _TIME_CODES = frozenset({159, 160, 209, 394})
 _SIZE_CODES = frozenset({158, 191, 241, 307, 396})
 # as many as all threads that ask may hold at once: none waits for the client of another
 READERS = 24
+# Five times what any read asks for: each row becomes an object here.
+_MOST_ROWS = 1_000_000
 _log = logging.getLogger(__name__)
 # How the column `record_json` is written, and read where rows of before do not have it yet.
 _JSON: dict[str, Any] = {
@@ -153,10 +155,11 @@ class Connections:
 
     @property
     def read_settings(self) -> dict[str, Any]:
-        """What bounds every read: time and memory, and that it changes nothing."""
+        """What bounds every read: time, memory and rows, and that it changes nothing."""
         return _JSON | {
             "max_execution_time": self._settings.query_timeout_s,
             "max_memory_usage": self._settings.memory_bytes,
+            "max_result_rows": _MOST_ROWS,
             "readonly": 2,
         }
 

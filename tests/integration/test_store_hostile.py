@@ -8,7 +8,7 @@ from time import time_ns
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.errors import StoreRejectedRows
+from collector.errors import StoreRejectedRows, TooExpensive
 from collector.model import Stream
 from collector.store import OTHERS, Store
 from collector.wire.varint import encode_varint
@@ -118,6 +118,13 @@ def test_segment_of_very_many_traces_is_one_part_a_table(store: Store, load: Loa
     )
     for table in ("otel_traces", "trace_summary", "otel_traces_trace_id_ts"):
         assert query_rows(store, written, table=table) == [(1,)], table
+
+
+def test_read_of_too_many_rows_is_refused(store: Store) -> None:
+    """A read that forgot its limit ends with an error, and not with the memory of the process."""
+    with pytest.raises(TooExpensive):
+        query_rows(store, "SELECT number FROM numbers(1000001)")
+    assert len(query_rows(store, "SELECT number FROM numbers(5)")) == 5
 
 
 def test_large_values_come_back_whole(store: Store, load: Loading) -> None:
