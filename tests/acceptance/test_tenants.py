@@ -338,3 +338,28 @@ def test_the_grpc_query_port_knows_tenants(shared: Shared) -> None:
             with pytest.raises(grpc.RpcError) as caught:
                 ask(path, body, shared.red.headers | {"x-hopline-tenant": "blue"})
             assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_an_assistant_hears_of_its_own_tenant(shared: Shared) -> None:
+    """The tools of `/mcp` answer from the tenant of the token."""
+
+    def call(tool: str, headers: dict[str, str], **arguments: str) -> str:
+        body = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments},
+        }
+        given = headers | {"accept": "application/json, text/event-stream"}
+        return shared.client.post(shared.url("api", "/mcp"), json=body, headers=given).text
+
+    questions: list[tuple[str, dict[str, str]]] = [
+        ("list_apis", {}),
+        ("find_requests", {}),
+        ("list_changes", {}),
+        ("explain_request", {"id": shared.blue.trace_id}),
+    ]
+    for tool, arguments in questions:
+        assert "blue-" in call(tool, shared.blue.headers, **arguments), tool
+        assert "blue-" not in call(tool, shared.red.headers, **arguments), tool
+    assert "wrong_tenant" in call("list_apis", shared.red.headers | {"X-Hopline-Tenant": "blue"})
