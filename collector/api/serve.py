@@ -16,6 +16,9 @@ from collector.query.service import QueryService
 
 # A read that is done must not wait 5 ms for the interpreter behind a thread that stitches.
 _SWITCH_INTERVAL_S = 0.0005
+# A timeline is made of many small objects and hardly a cycle: collecting them at the default pace
+# took a fifth of the 0.45 s that one of 10,000 spans takes.
+_GC_THRESHOLD = 50_000
 
 
 async def run_api(
@@ -42,6 +45,7 @@ async def run_api(
         await stop.wait()
         return
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.set_threshold(_GC_THRESHOLD)
     # To look for cycles in all that was made at the start stopped every hundredth search for 60 ms.
     gc.collect()
     gc.freeze()
