@@ -51,7 +51,7 @@ async def open_udp(
     Raises:
         ConfigError: the address cannot be bound, or tokens are asked for, which UDP has not.
     """
-    if settings.tokens and not is_loopback(settings.bind):
+    if (settings.tokens or settings.token_file) and not is_loopback(settings.bind):
         raise ConfigError(
             "the Jaeger UDP door cannot check tokens",
             hint="set HOPLINE_JAEGER_UDP_PORT=0, or HOPLINE_BIND to loopback",

@@ -283,9 +283,15 @@ async def test_tokens_are_asked_for_at_every_door_that_has_them(tmp_path: Path) 
         assert len(doors.spans()) == 3
 
 
-async def test_udp_door_does_not_open_where_tokens_must_be_checked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["setting", "file"])
+async def test_udp_door_does_not_open_where_tokens_must_be_checked(
+    tmp_path: Path, place: str
+) -> None:
     """UDP has no place for a token, so it is not served beyond loopback beside doors that ask."""
-    settings = load_settings(data_dir=tmp_path, bind="0.0.0.0", ingest_tokens="a", query_tokens="b")
+    tokens = {"ingest_tokens": "a", "query_tokens": "b"}
+    if place == "file":
+        tokens = {"tokens_file": str(tmp_path / "tokens.toml")}
+    settings = load_settings(data_dir=tmp_path, bind="0.0.0.0", **tokens)
     clock = ManualClock(NOW_NS)
     async with build_intake(settings, clock, Metrics()) as intake:
         context: Any = {"intake": intake, "settings": settings.receive(), "clock": clock}
