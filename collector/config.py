@@ -389,8 +389,8 @@ class Settings(BaseSettings):
     )
     audit_log: bool = Field(
         False,
-        description="Log each read of the API and the SQL port: who, by the token's name, what "
-        "and when.",
+        description="Log each read of the API, the SQL port and Jaeger's gRPC port: who, by the "
+        "token's name, what and when.",
     )
     telemetry_endpoint: str = Field(
         "",

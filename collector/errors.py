@@ -69,8 +69,13 @@ class CollectorError(Exception):
 
 
 class Refused(CollectorError):
-    """The whole envelope is not taken; the sender is told."""
+    """
+    The whole envelope is not taken; the sender is told.
 
+    `who` is the name of the token that it came with, where one was known.
+    """
+
+    who = ""
     code = "refused"
     http_status = 400
     grpc_status = "INVALID_ARGUMENT"

@@ -188,7 +188,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._metrics: dict[str, MetricWrapperBase] = {}
         self._series: dict[tuple[Any, ...], Any] = {}
-        self._sizes: dict[str, int] = defaultdict(int)
+        self._sizes: dict[tuple[str, ...], int] = defaultdict(int)
         self._siblings: _Siblings | None = None
         self._tenants: dict[str, _TenantMetrics] | None = None
 
@@ -268,9 +268,11 @@ class Metrics:
                 metric = self._metrics[name] = kind(name, MEANINGS[name], **given)
             if not labels:
                 return self._series.setdefault(key, metric)
-            if key not in self._series and self._sizes[name] >= MAX_SERIES:
-                return metric.labels(**dict.fromkeys(labels, OVERFLOW))
-            self._sizes[name] += key not in self._series
+            tenant = {"tenant": labels["tenant"]} if "tenant" in labels else {}
+            place = (name, *tenant.values())
+            if key not in self._series and self._sizes[place] >= MAX_SERIES:
+                return metric.labels(**{**dict.fromkeys(labels, OVERFLOW), **tenant})
+            self._sizes[place] += key not in self._series
             return self._series.setdefault(key, metric.labels(**labels))
 
     def _publish(self) -> None:

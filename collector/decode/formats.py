@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 
+from collector.decode.fields import derive_record_id
 from collector.decode.gateways import get_adapter
 from collector.decode.otlp.protobuf import MAX_AHEAD_NS, MIN_TIME_NS
 from collector.decode.quality import TIME_OF_ARRIVAL, check_clock
@@ -35,6 +36,8 @@ _DECODERS: Mapping[tuple[str, Stream], str] = {
 }
 # a message of records is one row of the landing table: this keeps it to a few MiB
 _RECORDS_PER_MESSAGE = 2000
+# Longer ones are a client's words, which a gateway took over as the request's id.
+_LONGEST_ID = 256
 # A record that does not say when it was is of a minute before or after it came.
 _ARRIVAL_RESOLUTION_NS = 120 * 1_000_000_000
 
@@ -85,6 +88,8 @@ def canonicalise_records(decoded: Decoded, received_ns: int) -> DecodeResult:
                 RecordError(index, "it begins over a day from now", "start_ns", "start_future")
             )
         else:
+            if len(record.record_id) > _LONGEST_ID:
+                record.record_id = derive_record_id(record.record_id)
             if record.start_ns + (record.duration_ns or 0) > received_ns:
                 record.quality = check_clock(record, received_ns)
             kept.append(record)

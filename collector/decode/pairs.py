@@ -60,7 +60,10 @@ def parse_ltsv(line: str) -> dict[str, str]:
     matches = [_LABELLED.fullmatch(part) for part in line.split("\t", _MOST_PAIRS) if part]
     if not all(matches):
         return {}
-    return {_LABELS.get(each["name"], each["name"]): each["value"] for each in matches if each}
+    found = {each["name"]: each["value"] for each in matches if each}
+    # who names the client as everybody does means by `host` what everybody means
+    own = {"host": "host"} if "remote_addr" in found else {}
+    return {(_LABELS | own).get(name, name): value for name, value in found.items()}
 
 
 def _unescaped(text: str) -> str:

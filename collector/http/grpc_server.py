@@ -87,7 +87,7 @@ def call_authorization(context: Context) -> str:
 def place_call(context: Context, caller: Caller, tenancy: Tenancy) -> Caller:
     """Return *caller* as of the tenant that the call is of. Raises `WrongTenant`."""
     named = _call_values(context, tenancy.header) if tenancy.is_on else ()
-    return Caller(caller.name, tenancy.choose(caller, named, call_address(context)))
+    return tenancy.place_at(caller, named, call_address(context))
 
 
 def call_address(context: Context) -> str:

@@ -43,7 +43,15 @@ class Tenancy:
             for name, value in scope["headers"]
             if name == self._header_bytes
         ]
-        return Caller(caller.name, self.choose(caller, named, peer(scope)))
+        return self.place_at(caller, named, peer(scope))
+
+    def place_at(self, caller: Caller, named: Sequence[str], address: str) -> Caller:
+        """Return *caller* as of the tenant of a request; see `choose`. Raises `WrongTenant`."""
+        try:
+            return Caller(caller.name, self.choose(caller, named, address))
+        except WrongTenant as exc:
+            exc.who = caller.name
+            raise
 
     def choose(self, caller: Caller, named: Sequence[str], address: str) -> str:
         """

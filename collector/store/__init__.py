@@ -16,6 +16,7 @@ from collector.store.changes import (
     Visit,
 )
 from collector.store.in_order import StoredRecord
+from collector.store.loads import LateLoad
 from collector.store.population import (
     GROUP_FIELDS,
     MAX_EDGES,
@@ -69,6 +70,7 @@ __all__ = [
     "EdgeStat",
     "GroupStat",
     "IdHit",
+    "LateLoad",
     "LoadableSegment",
     "ObservedHop",
     "ObservedRequest",

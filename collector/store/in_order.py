@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.store.connections import Connections
-from collector.store.reads import ask
+from collector.store.reads import ask, in_chunks
 from collector.store.stitched import bucket_of
 from collector.timestamps import NS_PER_DAY, NS_PER_S
 
@@ -72,13 +72,14 @@ class RecordsInOrder:
         if not records:
             return set()
         moments = (r.start_ns + apart for r in records for apart in (-_APART_NS, 0, _APART_NS))
-        rows = self._ask(
-            "find_stored_before",
-            buckets=sorted({bucket_of(moment) for moment in moments}),
-            record_ids=sorted({each.record_id for each in records}),
-            moment_ns=moment_ns,
-        )
-        return {(gateway, record_id) for gateway, record_id in rows}
+        buckets = sorted({bucket_of(moment) for moment in moments})
+        return {
+            (gateway, record_id)
+            for chunk in in_chunks(sorted({each.record_id for each in records}))
+            for gateway, record_id in self._ask(
+                "find_stored_before", buckets=buckets, record_ids=chunk, moment_ns=moment_ns
+            )
+        }
 
     def _ask(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
         with self._connections.reading() as client:

@@ -17,7 +17,7 @@ from collector.timestamps import NS_PER_S
 LATE_NS = 8 * NS_PER_S
 """What is loaded within this after its segment was begun is not late."""
 _EARLIEST_NS = 946_684_800 * NS_PER_S
-_MOST = 100
+_MOST = 20_000
 _BEGUN = re.compile(r"[0-9]{20}(?=-)")
 
 

@@ -30,6 +30,9 @@ _MAX_HITS = 10_000
 _MAX_OPERATIONS = 5_000
 # A trace in more than a day's worth of buckets is looked for in all of them.
 _MAX_BUCKETS = 288
+# ClickHouse takes form fields, which parameters are, of up to 128 KiB.
+_MAX_PARAMETER_BYTES = 96 * 1024
+_BYTES_BETWEEN = 4
 
 # What reads a range gets every core. What looks up keys reads so little that a second thread only
 # makes it dearer by a quarter, and takes a core from the lookup beside it.
@@ -106,6 +109,21 @@ class Source:
             return ask(client, name, parts, database=self.database, **parameters)
 
 
+def in_chunks(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield *texts* in as many lists as a server takes them in: none for none."""
+    chunk: list[str] = []
+    size = 0
+    for text in texts:
+        cost = len(text.encode()) + _BYTES_BETWEEN
+        if chunk and size + cost > _MAX_PARAMETER_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(text)
+        size += cost
+    if chunk:
+        yield chunk
+
+
 def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
     """Return where *keys* were seen, newest first."""
     wanted = sorted(set(keys))
@@ -155,9 +173,10 @@ def locate_traces(client: Client, database: str, trace_ids: Iterable[str]) -> di
     if not wanted:
         return {}
     times: dict[str, tuple[int, int, int]] = {}
-    for trace_id, *row in ask(client, "locate_traces", database=database, trace_ids=wanted):
-        first_s, last_s, received_s = times.get(trace_id, row)
-        times[trace_id] = (min(first_s, row[0]), max(last_s, row[1]), max(received_s, row[2]))
+    for chunk in in_chunks(wanted):
+        for trace_id, *row in ask(client, "locate_traces", database=database, trace_ids=chunk):
+            first_s, last_s, received_s = times.get(trace_id, row)
+            times[trace_id] = (min(first_s, row[0]), max(last_s, row[1]), max(received_s, row[2]))
     places: dict[str, TracePlace] = {}
     for trace_id, (first_s, last_s, received_s) in sorted(times.items()):
         buckets = range(first_s // BUCKET_S * BUCKET_S, last_s + 1, BUCKET_S)

@@ -27,7 +27,7 @@ WIRE_DIR = Path(__file__).parent.parent / "wire"
 _UNSAID = re.compile(r"^[ \t]*(?:--.*)?\n", re.MULTILINE)
 # What differs between one node and a cluster.
 ENVIRONMENT_NAMES = (
-    "database", "cluster", "on_cluster", "local", "durable", "derived",
+    "database", "cluster", "on_cluster", "local", "durable", "synced", "derived",
     "merge_tree", "aggregating_merge_tree", "replacing_merge_tree",
 )  # fmt: skip
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -80,6 +80,8 @@ def build_names(settings: StoreSettings, known: Container[str] = LEAN) -> Names:
         "local": "_local" if is_cluster else "",
         # of what was acknowledged nothing may be lost; what is made of it can be made again
         "durable": f"{window} = {_TOKENS}, {synced}, {dropped}{lean}",
+        # what is told to us outside of the journal: kept like it, and there are no loads to repeat
+        "synced": f"{synced}, {dropped}{lean}",
         "derived": dropped + lean,
         **name_engines(is_replicated=is_cluster),
     }

@@ -33,8 +33,10 @@ from collector.store.summaries import (
     get_trace_summaries,
     has_spans_beyond_gateway,
 )
-from collector.store.words import MAX_TRACES_OF_ID, SIDE_SOURCES, SPAN_SOURCE
+from collector.store.words import LINE_SOURCES, MAX_TRACES_OF_ID, SIDE_SOURCES, SPAN_SOURCE
 from collector.timestamps import NS_PER_S
+
+_LESS_TELLING = LINE_SOURCES | {SPAN_SOURCE}
 
 _LATEST = (1 << 63) - 1
 # Keys of a batch are bound parameters; ClickHouse takes form fields of up to 128 KiB.
@@ -397,7 +399,7 @@ def _key(record: GatewayRecord) -> _RecordKey:
 
 def _oldness(record: GatewayRecord) -> tuple[int, int, str, int]:
     """Order versions: what only adds to a request, or knows no API, is shown where alone."""
-    rank = 2 if record.source in SIDE_SOURCES else int(record.source == SPAN_SOURCE)
+    rank = 2 if record.source in SIDE_SOURCES else int(record.source in _LESS_TELLING)
     return rank, -record.received_ns, record.source, record.start_ns
 
 

@@ -66,7 +66,13 @@ _PARSED = re.compile(r": In scope SELECT formatQuerySingleLine\(.*\)(?=\. \(\w+\
 
 
 class SqlFailure(Exception):
-    """What is said against a statement, with ClickHouse's number and in its words or their form."""
+    """
+    What is said against a statement, with ClickHouse's number and in its words or their form.
+
+    `who` is the name of the token that it came with, where the failure is about that.
+    """
+
+    who = ""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)

@@ -7,17 +7,16 @@ In: `StitchedRequest`, one a request. Out: rows of the table `request`, which is
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import zip_longest
 from typing import Any
 
 from clickhouse_connect.driver import Client
 
-from collector.store.reads import BUCKET_S, ask
+from collector.store.reads import BUCKET_S, ask, in_chunks
 from collector.timestamps import NS_PER_S
 
 _MAX_ARRIVALS = 20_000
 _MAX_BOUNDS = 5_000
-# Keys are bound parameters; ClickHouse takes form fields of up to 128 KiB.
-_MAX_KEYS = 2_500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,14 +270,15 @@ def find_stitched(
     traces, requests = sorted(set(trace_ids) - {""}), sorted(set(request_ids) - {""})
     wanted = sorted(set(buckets))
     found: dict[StitchedKey, None] = {}
-    for first in range(0, max(len(traces), len(requests)), _MAX_KEYS):
+    none: list[str] = []
+    for some, others in zip_longest(in_chunks(traces), in_chunks(requests), fillvalue=none):
         rows = ask(
             client,
             "find_stitched",
             database=database,
             buckets=wanted,
-            trace_ids=traces[first : first + _MAX_KEYS],
-            request_ids=requests[first : first + _MAX_KEYS],
+            trace_ids=some,
+            request_ids=others,
         )
         found |= dict.fromkeys(StitchedKey(*row) for row in rows)
     return list(found)

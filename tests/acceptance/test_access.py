@@ -234,6 +234,9 @@ def test_telling_a_change_takes_a_token_that_may_send(guarded: Guarded) -> None:
     body = {"service": "orders", "value": "1.4.3"}
     with guarded.http() as client:
         assert client.post(url, json=body, headers=bearer(guarded.read)).status_code == 401
+        # a route also takes its path with a line break behind it
+        behind = client.post(f"{url}%0A", json=body, headers=bearer(guarded.read))
+        assert behind.status_code == 401
         assert client.post(url, json=body, headers=bearer(guarded.ingest)).status_code == 201
         assert client.get(url, headers=bearer(guarded.ingest)).status_code == 401
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import httpx
@@ -241,7 +242,9 @@ def test_metrics_are_for_nobody_of_one_tenant(shared: Shared) -> None:
     """Counters of all tenants are told to the operator alone, each with its tenant."""
     for port in ("api", "ingest"):
         url = shared.url(port, "/metrics")
-        assert shared.client.get(url, headers=shared.red.headers).status_code == 403
+        for path in (url, f"{url}%0A"):  # a route also takes its path with a line break behind it
+            answer = shared.client.get(path, headers=shared.red.headers)
+            assert answer.status_code in (403, 404)
         answer = shared.client.get(url, headers=shared.operator)
         assert answer.status_code == 200
         assert re.search(r"hopline_intake_records_accepted_total\{.*tenant=\"blue\"", answer.text)
@@ -295,17 +298,24 @@ def test_the_tail_tells_of_own_requests(shared: Shared) -> None:
 
 
 def test_reads_are_logged_with_their_tenant(shared: Shared) -> None:
-    """The audit log says for which tenant somebody read."""
-    shared.ask("/api/v1/sources?of=audit", shared.red.headers)
+    """The audit log says for which tenant somebody read, and who tried to read of another."""
+    secret = quote('{"password":"hunter2-of-red"}')
+    shared.ask(f"/api/v1/sources?of=audit-{secret}", shared.red.headers)
+    foreign = {**shared.red.headers, "x-hopline-tenant": "blue"}
+    shared.client.get(shared.url("api", "/api/v1/sources?of=audit"), headers=foreign)
     lines: list[str] = []
     deadline = time.monotonic() + _LIMIT_S
-    while not lines:  # the line is written after the answer
+    while len(lines) < 2:  # the lines are written after the answers
         assert time.monotonic() < deadline
         log = Path(shared.service.log).read_text()
         lines = [line for line in log.splitlines(keepends=True) if "of=audit" in line]
         lines = [line for line in lines if line.endswith("\n")]
         time.sleep(0.05)
-    assert all('"who": "red"' in line and '"tenant": "red"' in line for line in lines)
+    assert all('"who": "red"' in line for line in lines)
+    own, refused = sorted(lines, key=lambda line: '"status": 403' in line)
+    assert '"tenant": "red"' in own
+    assert '"status": 403' in refused
+    assert "hunter2" not in "".join(lines)
 
 
 def test_the_grpc_query_port_knows_tenants(shared: Shared) -> None:

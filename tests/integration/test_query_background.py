@@ -289,6 +289,18 @@ def test_what_is_loaded_after_an_outage_is_stitched_all_the_same(stage: Stage) -
     assert stage.stitch() == 0
 
 
+def test_what_an_outage_of_hours_held_back_is_stitched(stage: Stage) -> None:
+    """Also what the work itself never looked at, since it goes on an hour ago at most."""
+    story = joined_story(stage.n(1), stage.now - 30 * SECOND)
+    story.lag_ns = 30 * SECOND
+    keep([story], stage.settings, stage.clock)
+    stage.clock.advance(s=3 * 3600)
+    load_kept(stage.settings, stage.store)
+    assert stage.stitch() >= 1
+    assert stage.rows("request_id, joined") == [(story.records[0].record_id, True)]
+    assert stage.stitch() == 0
+
+
 def test_a_later_version_of_a_record_completes_its_row(stage: Stage) -> None:
     """A record that is delivered again and knows more is one row with all that is known."""
     start_ns = stage.now - 20 * SECOND

@@ -121,6 +121,17 @@ def test_label_values_are_bounded() -> None:
     assert metrics.value("hopline_stitch_join_total", api="api-0") == 2
 
 
+def test_one_tenants_labels_leave_room_for_anothers() -> None:
+    """The limit of a metric is each tenant's own."""
+    metrics = Metrics()
+    red, blue = metrics.of_tenant("red"), metrics.of_tenant("blue")
+    for number in range(MAX_SERIES + 50):
+        red.count("hopline_stitch_join_total", api=f"api-{number}", tier="1")
+    blue.count("hopline_stitch_join_total", api="orders", tier="1")
+    assert blue.value("hopline_stitch_join_total", api="orders", tier="1") == 1
+    assert red.value("hopline_stitch_join_total", api=OVERFLOW) == 50
+
+
 def test_each_process_shows_all(tmp_path: Path) -> None:
     """Processes that share a folder show each other's metrics under the names of the processes."""
     one, two = Metrics(), Metrics()

@@ -48,7 +48,9 @@ class Principals:
         try:
             caller = self.tenancy.place(self._find_caller(credentials), scope)
         except WrongTenant as exc:
-            raise SqlFailure(497, exc.message) from exc
+            failure = SqlFailure(497, exc.message)
+            failure.who = exc.who
+            raise failure from exc
         return Principal(caller.name, caller.tenant)
 
     def _find_caller(self, credentials: Sequence[str]) -> Caller:

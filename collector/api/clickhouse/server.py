@@ -96,7 +96,7 @@ class SqlPort:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query_id = str(uuid4())
         content = Body(receive)
-        principal, sql, status = Principal(), "", 200
+        principal, sql, status, refused = Principal(), "", 200, ""
         try:
             if scope["method"] not in ("GET", "POST", "HEAD"):
                 raise SqlFailure(48, "Only GET and POST are served")
@@ -122,6 +122,7 @@ class SqlPort:
             ]
             await self._send(send, body, check_format(answered), query_id, extra, asked.encoding)
         except SqlFailure as exc:
+            refused = exc.who
             await content.discard()
             status = await self._send_failure(send, exc, query_id)
         except Overloaded:
@@ -132,8 +133,9 @@ class SqlPort:
         finally:
             if self._audit and (sql or status != 200):
                 tenant = self._principals.tenancy.name_of(principal.tenant)
+                who = principal.name or refused
                 self._audit.log_read(
-                    principal.name, scope["method"], scope["path"], sql, status, tenant=tenant
+                    who, scope["method"], scope["path"], sql, status, tenant=tenant
                 )
 
     def _answer(self, asked: Asked, principal: Principal) -> tuple[bytes, str]:

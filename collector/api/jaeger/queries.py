@@ -4,11 +4,13 @@ Jaeger's query API over gRPC: `jaeger.api_v2.QueryService` and `jaeger.api_v3.Qu
 Source: jaegertracing/jaeger-idl proto/api_v2/query.proto, proto/api_v3/query_service.proto.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
 from collector.api.jaeger.messages import chunk_otlp, chunk_spans, read_moment, read_search
@@ -29,11 +31,26 @@ Chunk = Callable[[ShownTrace], Iterator[bytes]]
 class Query:
     """
     One method: how it is answered, with one message or many, and whether it is about one trace.
+
+    `request` is the message that asks.
     """
 
     answer: Callable[[QueryService, bytes], Iterable[bytes]]
+    request: type[Any]
     is_stream: bool = False
     is_about_one: bool = False
+
+
+def describe(query: Query, body: bytes) -> str:
+    """Return what a message asks as JSON, for a log."""
+    try:
+        message = query.request.FromString(body)
+    except DecodeError:
+        return "(unreadable)"
+    document = MessageToDict(message, preserving_proto_field_name=True)
+    if isinstance(trace_id := getattr(message, "trace_id", ""), bytes):
+        document["trace_id"] = trace_id.hex()
+    return json.dumps(document)
 
 
 def _get_v2(questions: QueryService, body: bytes) -> Iterator[bytes]:
@@ -146,16 +163,20 @@ def _read(kind: type[Any], body: bytes) -> Any:
 
 
 QUERIES: Mapping[str, Query] = {
-    _V2 + "GetTrace": Query(_get_v2, is_stream=True, is_about_one=True),
-    _V2 + "ArchiveTrace": Query(_archive),
-    _V2 + "FindTraces": Query(partial(_find, chunk=chunk_spans, needs_range=False), is_stream=True),
-    _V2 + "GetServices": Query(_services),
-    _V2 + "GetOperations": Query(partial(_operations, is_v2=True)),
-    _V2 + "GetDependencies": Query(_dependencies),
-    _V3 + "GetTrace": Query(_get_v3, is_stream=True, is_about_one=True),
-    _V3 + "FindTraces": Query(partial(_find, chunk=chunk_otlp, needs_range=True), is_stream=True),
-    _V3 + "FindTraceSummaries": Query(_summarise, is_stream=True),
-    _V3 + "GetServices": Query(_services),
-    _V3 + "GetOperations": Query(partial(_operations, is_v2=False)),
-    _V3 + "GetDependencies": Query(_dependencies),
+    _V2 + "GetTrace": Query(_get_v2, wire.V2GetTraceRequest, is_stream=True, is_about_one=True),
+    _V2 + "ArchiveTrace": Query(_archive, wire.V2GetTraceRequest),
+    _V2 + "FindTraces": Query(
+        partial(_find, chunk=chunk_spans, needs_range=False), wire.FindTracesRequest, is_stream=True
+    ),
+    _V2 + "GetServices": Query(_services, wire.GetServicesRequest),
+    _V2 + "GetOperations": Query(partial(_operations, is_v2=True), wire.GetOperationsRequest),
+    _V2 + "GetDependencies": Query(_dependencies, wire.GetDependenciesRequest),
+    _V3 + "GetTrace": Query(_get_v3, wire.V3GetTraceRequest, is_stream=True, is_about_one=True),
+    _V3 + "FindTraces": Query(
+        partial(_find, chunk=chunk_otlp, needs_range=True), wire.FindTracesRequest, is_stream=True
+    ),
+    _V3 + "FindTraceSummaries": Query(_summarise, wire.FindTracesRequest, is_stream=True),
+    _V3 + "GetServices": Query(_services, wire.GetServicesRequest),
+    _V3 + "GetOperations": Query(partial(_operations, is_v2=False), wire.GetOperationsRequest),
+    _V3 + "GetDependencies": Query(_dependencies, wire.GetDependenciesRequest),
 }

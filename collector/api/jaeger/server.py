@@ -10,11 +10,11 @@ import grpc
 import grpc.aio
 
 from collector.api.audit import Audit
-from collector.api.jaeger.queries import QUERIES, Query
+from collector.api.jaeger.queries import QUERIES, Query, describe
 from collector.api.readers import Readers
 from collector.api.workers import Workers
 from collector.config import ApiSettings
-from collector.errors import CollectorError
+from collector.errors import CollectorError, Unauthenticated
 from collector.http.grpc_server import (
     Context,
     RpcHandler,
@@ -111,7 +111,7 @@ class QueryHandler(RpcHandler):
         return grpc.unary_unary_rpc_method_handler(answer_one)
 
     async def _answer(self, path: str, query: Query, body: bytes, context: Context) -> list[bytes]:
-        caller, status = Caller(), 500
+        caller, known, status = Caller(), Caller(), 500
         try:
             known = await self._readers.identify(call_authorization(context))
             caller = place_call(context, known, self._tenancy)
@@ -128,9 +128,10 @@ class QueryHandler(RpcHandler):
             await context.abort(grpc.StatusCode.INTERNAL, "Hopline failed to answer: see its log")
         finally:
             if self._audit:
-                asked = body.decode("utf-8", "replace")
+                # what strangers send is not worth a line of theirs
+                asked = "" if status == Unauthenticated.http_status else describe(query, body)
                 tenant = self._tenancy.name_of(caller.tenant)
-                self._audit.log_read(caller.name, "gRPC", path, asked, status, tenant=tenant)
+                self._audit.log_read(known.name, "gRPC", path, asked, status, tenant=tenant)
             metrics = self._questions[caller.tenant].metrics
             metrics.count("hopline_api_requests_total", route=path, status=str(status))
         raise AssertionError("abort raises")

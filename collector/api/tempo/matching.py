@@ -8,8 +8,6 @@ Source: grafana/tempo pkg/traceql/ast_execute.go. A value that a span does not h
 import operator
 from collections.abc import Callable, Mapping
 
-import re2
-
 from collector.api.tempo.traceql import (
     Attribute,
     Both,
@@ -18,6 +16,7 @@ from collector.api.tempo.traceql import (
     Constant,
     Not,
     Spansets,
+    compile_pattern,
 )
 from collector.api.traces.shown import ShownSpan, ShownTrace
 from collector.api.traces.values import Value
@@ -116,7 +115,7 @@ def _compare(found: Value | None, symbol: str, wanted: Value | None) -> bool:
 
 def _compare_texts(found: str, symbol: str, wanted: str) -> bool:
     if symbol in ("=~", "!~"):
-        return (re2.fullmatch(wanted, found) is not None) == (symbol == "=~")
+        return (compile_pattern(wanted).fullmatch(found) is not None) == (symbol == "=~")
     order: Callable[[str, str], bool] = _ORDERS[symbol]  # type: ignore[assignment]  # texts have an order too
     return order(found, wanted)
 

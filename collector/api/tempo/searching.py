@@ -5,9 +5,10 @@ Source: grafana/tempo pkg/api/http.go (parameters), Tempo documentation, "Tempo 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from time import monotonic
 from typing import Any
 
 from collector.api.tempo.matching import Matcher
@@ -28,8 +29,9 @@ from collector.api.tempo.traceql import (
 from collector.api.traces.otlp import render_value
 from collector.api.traces.shown import ShownSpan, ShownTrace, show_trace
 from collector.api.traces.values import Value
-from collector.errors import BadQuestion
+from collector.errors import BadQuestion, QueryTimeout
 from collector.query.reports.trace_search import DEFAULT_RANGE_NS, TraceSearch, read_duration
+from collector.query.results import Stitched
 from collector.query.service import QueryService
 from collector.timestamps import NS_PER_MS, NS_PER_S
 
@@ -40,6 +42,7 @@ _SPANS, _MOST_SPANS = 3, 1_000
 # Names and values are those of so many of the newest requests.
 _SAMPLED = 200
 _MOST_VALUES = 5_000
+_PATIENCE_S = 20.0
 _MAX_S = 9_223_372_036
 _PAIR = re.compile(r"""\s*([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*)))?(?=\s|$)""", re.DOTALL)
 _SCOPES = ("span", "resource", "intrinsic")
@@ -119,7 +122,8 @@ def _needed(wanted: Spansets | Condition) -> tuple[str, int | None]:
 
 def find_traces(questions: QueryService, asked: Asked) -> Document:
     """Return the newest traces that fit, with the spans that make them fit."""
-    shown = (show_trace(each) for each in questions.traces.look_through(asked.search))
+    looked_through = _until_late(questions.traces.look_through(asked.search))
+    shown = (show_trace(each) for each in looked_through)
     found = (_match(trace, asked) for trace in shown if trace.spans)
     traces = list(islice((each for each in found if each is not None), asked.search.limit))
     return {"traces": traces, "metrics": {"inspectedTraces": len(traces)}}
@@ -290,11 +294,23 @@ def _sample(
     bounds = {name: given[name] for name in ("start", "end") if name in given}
     service, shortest = _needed(query.spansets)
     search = _build_search(bounds, questions.now_ns(), service, shortest)
-    for stitched in islice(questions.traces.look_through(search), _SAMPLED):
+    for stitched in islice(_until_late(questions.traces.look_through(search)), _SAMPLED):
         trace = show_trace(stitched)
         if trace.spans:
             matcher = Matcher(trace)
             yield from ((matcher, span) for span in matcher.find(query.spansets))
+
+
+def _until_late(found: Iterable[Stitched]) -> Iterator[Stitched]:
+    """Yield what is *found*; whoever asked for too much has gone by the time this gives up."""
+    began_s = monotonic()
+    for each in found:
+        if monotonic() - began_s > _PATIENCE_S:
+            raise QueryTimeout(
+                f"the search was not done in {_PATIENCE_S:g} s",
+                hint="name a service, a shorter range or fewer conditions",
+            )
+        yield each
 
 
 def _read_second(given: Mapping[str, str], name: str, default_ns: int) -> int:

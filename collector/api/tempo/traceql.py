@@ -13,6 +13,8 @@ query".
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import re2
 
@@ -21,7 +23,9 @@ from collector.timestamps import NS_PER_MS, NS_PER_S
 
 _MAX_CHARACTERS = 10_000
 _MAX_DEPTH = 40
-_MAX_COMPARISONS = 200
+_MAX_PARTS = 60
+_MAX_PATTERNS = 20
+_MAX_DIGITS = 30
 
 INTRINSICS = (
     "duration", "kind", "name", "rootName", "rootServiceName", "span:id", "span:parentID",
@@ -171,7 +175,8 @@ class _Parser:
         self._tokens = _split(text)
         self._next = 0
         self._depth = 0
-        self._comparisons = 0
+        self._parts = 0
+        self._patterns = 0
 
     def read(self) -> TraceQuery:
         spansets = self._spansets()
@@ -214,6 +219,7 @@ class _Parser:
         if token.kind == "word":
             raise _refuse(f"{token.text} is not supported outside of a spanset: {{ … }}")
         self._expect("{")
+        self._count_part()
         if self._take("}"):
             return Constant(True)
         condition = self._any_of()
@@ -227,6 +233,7 @@ class _Parser:
         self._expect("(")
         selected = [self.read_attribute()]
         while self._take(","):
+            self._count_part()
             selected.append(self.read_attribute())
         self._expect(")")
         return selected
@@ -265,9 +272,7 @@ class _Parser:
             self._depth -= 1
 
     def _comparison(self) -> Condition:
-        self._comparisons += 1
-        if self._comparisons > _MAX_COMPARISONS:
-            raise _refuse(f"more than {_MAX_COMPARISONS} comparisons are not read")
+        self._count_part()
         left = self._operand()
         token = self._peek()
         if token.text in _ARITHMETIC and token.kind == "operator":
@@ -280,6 +285,9 @@ class _Parser:
         if token.text in _ARITHMETIC and token.kind == "operator":
             raise _refuse(f"the arithmetic operator {token.text} is not supported")
         operator = self._tokens[self._next - 2].text
+        self._patterns += operator in ("=~", "!~")
+        if self._patterns > _MAX_PATTERNS:
+            raise _refuse(f"more than {_MAX_PATTERNS} regular expressions are not read")
         if isinstance(left, Attribute) and isinstance(right, _Literal):
             return _compare(left, operator, right)
         if isinstance(right, Attribute) and isinstance(left, _Literal) and operator in _FLIPPED:
@@ -310,6 +318,12 @@ class _Parser:
         if scope not in ("", "span", "resource"):
             raise _refuse(f"the scope {scope}. is not supported")
         return Attribute(scope, re.sub(r'"((?:[^"\\]|\\.)*)"', lambda m: _unescape(m[1]), name))
+
+    def _count_part(self) -> None:
+        # each is looked at for every span
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            raise _refuse(f"more than {_MAX_PARTS} spansets, comparisons and names are not read")
 
     def _descend(self) -> None:
         self._depth += 1
@@ -383,6 +397,8 @@ def _read_literal(token: _Token) -> _Literal:
         quoted = token.text[1:-1]
         value = quoted if token.text[0] == "`" else _unescape(quoted)
         return _Literal("text", value, token.text)
+    if sum(map(str.isdigit, token.text)) > _MAX_DIGITS:
+        raise _refuse(f"the number at character {token.at + 1} has more than {_MAX_DIGITS} digits")
     if token.kind == "number":
         digits = token.text
         return _Literal("number", float(digits) if "." in digits else int(digits), digits)
@@ -425,11 +441,17 @@ def _compare(attribute: Attribute, operator: str, literal: _Literal) -> Comparis
     return Comparison(attribute, operator, value)
 
 
+@lru_cache(maxsize=256)
+def compile_pattern(text: str) -> Any:
+    """Return a regular expression, compiled once. Raises `re2.error`."""
+    return re2.compile(text)
+
+
 def _check_pattern(attribute: Attribute, literal: _Literal) -> None:
     if literal.kind != "text":
         raise _refuse(f"{attribute} is matched with {literal}, which is no regular expression")
     try:
-        re2.compile(str(literal.value))
+        compile_pattern(str(literal.value))
     except re2.error as error:
         raise _refuse(f"{literal} is no regular expression: {error}") from error
 

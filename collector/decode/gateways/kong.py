@@ -349,10 +349,17 @@ def _read_line(line: str) -> GatewayRecord:
 
 
 def _prefer_entries(records: list[GatewayRecord]) -> Sequence[GatewayRecord]:
-    """Leave out the lines whose request has an entry in the same body."""
+    """
+    Leave out the lines whose request has an entry in the same body.
+
+    A line without an id is of a Kong before 3.5: beside entries it tells of one of them.
+    """
     told = {record.record_id for record in records if record.source != NGINX_LOG}
     return [
-        record for record in records if record.source != NGINX_LOG or record.record_id not in told
+        record
+        for record in records
+        if record.source != NGINX_LOG
+        or not (told and record.record_id.startswith("~") or record.record_id in told)
     ]
 
 

@@ -31,6 +31,7 @@ from collector.stitch.timeline import Timeline
 from collector.store import (
     BUCKET_S,
     Arrival,
+    LateLoad,
     RequestRow,
     StitchedKey,
     StitchedRequest,
@@ -57,6 +58,9 @@ _APART_NS = 60 * NS_PER_S
 # Spans that come so long after the first ones of their trace are still put to what is known of it.
 _LONGEST_REQUEST_NS = 1800 * NS_PER_S
 _PAGE = 200
+# Loads are stamped when they are written, and seen a little later.
+_UNORDERED_NS = 60 * NS_PER_S
+_LATE_PAGE = 20
 _IDLE_S = 2.0
 _FIRST_RATE = 500.0
 _BOUNDS_EVERY_NS = 60 * NS_PER_S
@@ -84,6 +88,10 @@ class _Drawn:
     stratum: str
 
 
+class _Interrupted(Exception):
+    """The work ends in the middle of a step, which is done again."""
+
+
 class Background:
     """Stitches what arrives. Not thread-safe: one thread runs it."""
 
@@ -103,6 +111,8 @@ class Background:
         self._rows = rows
         self._cpu_ratio = cpu_ratio
         self._lease = lease
+        self._halt = threading.Event()
+        self._late_done: set[LateLoad] = set()
         self._rate = _FIRST_RATE
         self._slow_ns: Mapping[_Key, int] = {}
         self._bounds_read_ns = 0
@@ -111,10 +121,13 @@ class Background:
 
     def run(self, halt: threading.Event) -> None:
         """Work until *halt* is set. Never raises."""
+        self._halt = halt
         while not halt.is_set():
             began, is_behind = monotonic(), False
             try:
                 is_behind = self._lease.is_held() and self.step().is_behind
+            except _Interrupted:
+                pass
             except CollectorError as exc:
                 _log.warning("background stitching waits: %s", exc.message)
             except Exception:
@@ -156,20 +169,38 @@ class Background:
 
     def _stitch_late(self, now_ns: int, gone_past_ns: int) -> int:
         """Stitch what came into the tables after the work had gone past it; return how many."""
-        loads = self._store.find_late_loads(self._store.get_progress(_LATE))
+        seen_ns = self._store.get_progress(_LATE)
+        # one of two that came at about the same time may be seen first, and be the later one
+        loads = self._store.find_late_loads(seen_ns - _UNORDERED_NS)
+        self._late_done = {each for each in self._late_done if each in loads}
+        new = [each for each in loads if each not in self._late_done]
+        # what comes after that is still to be looked at by the work itself
+        past_ns = max(gone_past_ns, now_ns - _FIRST_REACH_NS) if gone_past_ns else 0
         count = 0
-        for from_ns, to_ns in _merge((each.from_ns, each.to_ns) for each in loads):
-            after_ns, end_ns = from_ns - 1, min(to_ns, gone_past_ns)
-            while after_ns < end_ns:
-                found, until_ns = self._find_arrivals(now_ns, after_ns, end_ns)
-                if found:
-                    self._learn_slowness(now_ns)
-                    count += self._stitch(found, now_ns, after_ns, until_ns, known_before_ns=now_ns)
-                after_ns = until_ns
-        if loads:
-            self._store.set_progress(_LATE, loads[-1].loaded_ns)
+        for first in range(0, len(new), _LATE_PAGE):
+            page = new[first : first + _LATE_PAGE]
+            for from_ns, to_ns in _merge((each.from_ns, each.to_ns) for each in page):
+                count += self._stitch_range(from_ns - 1, min(to_ns, past_ns), now_ns)
+            self._store.set_progress(_LATE, max(seen_ns, page[-1].loaded_ns))
+            self._late_done.update(page)
             self._counted.clear()
         return count
+
+    def _stitch_range(self, after_ns: int, until_ns: int, now_ns: int) -> int:
+        """Stitch what arrived in a range that the work has gone past; return how many."""
+        count = 0
+        while after_ns < until_ns:
+            found, reached_ns = self._find_arrivals(now_ns, after_ns, until_ns)
+            if found:
+                self._learn_slowness(now_ns)
+                count += self._stitch(found, now_ns, after_ns, reached_ns, known_before_ns=now_ns)
+            after_ns = reached_ns
+        return count
+
+    def _check_going_on(self) -> None:
+        """Raise `_Interrupted` when the process ends, or when another has taken the work over."""
+        if self._halt.is_set() or not self._lease.is_held():
+            raise _Interrupted
 
     def _find_arrivals(
         self, now_ns: int, after_ns: int, until_ns: int
@@ -204,6 +235,7 @@ class Background:
         drawn = self._draw(list(zip(found, strata, strict=True)), bounds, known)
         count = 0
         for first in range(0, len(drawn), _PAGE):
+            self._check_going_on()
             page = drawn[first : first + _PAGE]
             facts = {each.key: each for each in self._facts(page, bounds, known, now_ns, until_ns)}
             known.add(self._find_traces(page, facts.values(), known_before_ns))

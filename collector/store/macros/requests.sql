@@ -107,7 +107,7 @@ start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     FROM {database:Identifier}.gateway_record AS gateway_record
     WHERE {{ in_range() }} AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
         AND {{ record_is_counted() }}
-    ORDER BY bucket, record_id, gateway, received_ns DESC
+    ORDER BY bucket, record_id, gateway, source IN {line_sources:Array(String)}, received_ns DESC
     LIMIT 1 BY bucket, record_id, gateway
 {%- endmacro %}
 

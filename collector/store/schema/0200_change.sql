@@ -22,4 +22,4 @@ CREATE TABLE IF NOT EXISTS {{ database }}.change{{ local }} {{ on_cluster }} (
 ENGINE = {{ replacing_merge_tree }}
 PARTITION BY toStartOfMonth(at)
 ORDER BY (at, change_id)
-SETTINGS index_granularity = 1024, {{ durable }}
+SETTINGS index_granularity = 1024, {{ synced }}

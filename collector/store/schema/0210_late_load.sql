@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS {{ database }}.late_load{{ local }} {{ on_cluster }} 
     to_ns Int64 CODEC(ZSTD(1))
 )
 ENGINE = {{ merge_tree }}
+PARTITION BY intDiv(loaded_ns, 86400000000000)
 ORDER BY loaded_ns
 TTL toDateTime(intDiv(loaded_ns, 1000000000)) + INTERVAL 2 DAY
-SETTINGS index_granularity = 1024, {{ durable }}
+SETTINGS index_granularity = 1024, {{ synced }}

@@ -16,6 +16,13 @@ def test_labels_between_tabs_are_read() -> None:
     }
 
 
+def test_host_is_the_host_where_the_client_has_a_name_of_its_own() -> None:
+    """Only the convention calls the client `host`; who says `remote_addr` does not keep to it."""
+    line = "remote_addr:198.51.100.7\thost:bloom.example\tstatus:200"
+    found = parse_ltsv(line)
+    assert (found["remote_addr"], found["host"]) == ("198.51.100.7", "bloom.example")
+
+
 @pytest.mark.parametrize("line", ["", "a:1\tb:2", "a:1\tb\tc:3", "no tabs: at all", "\t\t\t x"])
 def test_other_lines_are_none(line: str) -> None:
     """Less than three labels, or a part without one, is not LTSV."""

@@ -153,7 +153,12 @@ def test_a_query_finds_the_spans_that_fit(query: str, found: str) -> None:
         ("{" + "(" * 60 + ".a" + ")" * 60 + "}", "levels of parentheses"),
         ("(" * 60 + "{}" + ")" * 60, "levels of parentheses"),
         ("{" + "!" * 60 + ".a}", "levels of parentheses"),
-        ("{" + " && ".join([".a"] * 300) + "}", "comparisons are not read"),
+        ("{" + " && ".join([".a"] * 300) + "}", "comparisons and names are not read"),
+        (" && ".join(["{}"] * 300), "spansets, comparisons and names are not read"),
+        ("{} | select(" + ", ".join([".a"] * 300) + ")", "comparisons and names are not read"),
+        ("{" + " && ".join(['.a =~ "b+"'] * 30) + "}", "regular expressions are not read"),
+        ("{ .a > " + "9" * 5_000 + " }", "has more than 30 digits"),
+        ("{ duration > " + "9" * 5_000 + "ms }", "has more than 30 digits"),
         ("{" + " " * 20_000 + "}", "characters is not read"),
     ],
 )

@@ -98,6 +98,17 @@ def test_a_line_of_another_nginx_is_refused_by_name() -> None:
     assert "the adapter ingress-nginx reads this" in caught.value.hint
 
 
+def test_a_line_without_an_id_beside_entries_is_no_request_more() -> None:
+    """Before Kong 3.5 its nginx wrote no id: the entry of the same body tells of that request."""
+    line = (
+        '198.51.100.8 - - [04/Mar/2026:05:06:07 +0000] "POST /chat HTTP/1.1" 200 51 "-" "bloom/3"'
+    )
+    decode = get_adapter("kong").decode
+    assert len(decode(line.encode()).records) == 1
+    both = decode(f"{line}\n{json.dumps(ROW)}\n".encode())
+    assert [record.source != "nginx-log" for record in both.records] == [True]
+
+
 def test_a_try_without_its_start_leaves_all_times_unknown() -> None:
     """Kong waited for somebody, and since when is not told: no part is claimed."""
     row = ROW | {

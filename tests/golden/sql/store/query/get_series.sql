@@ -24,7 +24,7 @@ SELECT
         SELECT gateway, trace_id FROM {database:Identifier}.gateway_record
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND source != {span_source:String} AND trace_id != '' AND gateway GLOBAL IN (
             SELECT gateway FROM {database:Identifier}.gateway_record WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND source = {span_source:String}))))
-    ORDER BY bucket, record_id, gateway, received_ns DESC
+    ORDER BY bucket, record_id, gateway, source IN {line_sources:Array(String)}, received_ns DESC
     LIMIT 1 BY bucket, record_id, gateway
     )
 )
