@@ -212,7 +212,7 @@ def budget(server: "Server", pairs: list[tuple[str, str]], is_json: bool) -> int
     found = server.ask("/api/v1/budget", pairs)
     _page(is_json, found, draw_budget)
     # 1 is any failure to ask, 2 a wrong option
-    return {"kept": 0, "unsure": 0, "missed": 3}.get(str(found.get("verdict")), 4)
+    return {"none": 0, "kept": 0, "unsure": 0, "missed": 3}.get(str(found.get("verdict")), 4)
 
 
 @click.command(help="List the gateways' APIs, with percentiles.")

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from collector.stitch.time.critical_path import is_waited_for
+from collector.stitch.tree.access_logs import FROM_ACCESS_LOG
 from collector.stitch.tree.nodes import Node
 from collector.stitch.tree.roles import broker_name, dependency_system, is_external_cluster
 from collector.stitch.tree.tries import Key, call_key, is_try_again
@@ -354,8 +355,11 @@ def _name(hop: HopDraft, known: set[str]) -> None:
     if served is not None:
         hop.role, hop.service = "service", served.service
         return
-    # Of a call that names nobody its caller's name would say that it called itself.
-    hop.service = top.service if top.is_inferred else _called(hop)
+    # Of a call that names nobody its caller's name would say that it called itself; a line of an
+    # access log may be of either side's proxy.
+    last = hop.nodes[-1]
+    own = last.service if FROM_ACCESS_LOG in last.attributes else ""
+    hop.service = top.service if top.is_inferred else _called(hop) or own
     hop.role = "dependency" if _is_dependency(hop, known) else "service"
     hop.is_inferred = True
     if top.is_inferred:
