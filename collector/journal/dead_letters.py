@@ -18,6 +18,8 @@ from collector.model import Stream
 from collector.wire.varint import encode_varint
 
 DEAD_LETTER = "dead-letter"
+# A message is refused within this after it was received, as a rule.
+_HELD_NS = 3_600_000_000_000
 _SEGMENT_ID = re.compile(r"\d{20}-[0-9a-f]{8}(?:\.\d+x\d+)?")
 
 
@@ -58,7 +60,9 @@ def replay_dead_letters(directory: Path, now_ns: int) -> int:
     """
     Make sealed segments of the dead letters again, and return how many.
 
-    Messages get new ids, whole segments keep theirs. Letters that only tell of what is missing
+    Messages get new ids, whole segments keep theirs. An id tells from when on something was
+    received, so a new one is of a time before the letter was written: work that goes by the time of
+    reception has gone past it, and is told to look again. Letters that only tell of what is missing
     stay: there is nothing to load in them.
     """
     folder = directory / DEAD_LETTER
@@ -69,7 +73,8 @@ def replay_dead_letters(directory: Path, now_ns: int) -> int:
         stream = directory / name
         make_folder(stream)
         is_segment = _SEGMENT_ID.fullmatch(kept_id)
-        new_id = kept_id if is_segment else f"{now_ns + number:020d}-{secrets.token_hex(4)}"
+        begun_ns = max(min(now_ns, letter.stat().st_mtime_ns) - _HELD_NS, 0) + number
+        new_id = kept_id if is_segment else f"{begun_ns:020d}-{secrets.token_hex(4)}"
         letter.rename(stream / f"{new_id}{SEALED}")
         letter.with_suffix(".json").unlink(missing_ok=True)
         sync_directory(stream)

@@ -20,6 +20,7 @@ from collector.journal import (
     move_to_dead_letter,
     read_messages,
     release,
+    replay_dead_letters,
     writer,
 )
 from collector.model import Stream
@@ -362,6 +363,15 @@ def test_dead_letter_is_kept_once_with_its_reason(tmp_path: Path) -> None:
     assert [message for _, message in read_messages(path)] == MESSAGES[:1]
     assert "no such column" in path.with_suffix(".json").read_text()
     assert find_sealed(tmp_path) == []
+
+
+def test_replayed_message_says_that_it_is_an_old_one(tmp_path: Path) -> None:
+    """Its segment begins before the letter was written: what goes by time has gone past it."""
+    letter = move_to_dead_letter(tmp_path, Stream.TRACE, MESSAGES[0], "no such column")
+    written_ns = letter.stat().st_mtime_ns
+    assert replay_dead_letters(tmp_path, written_ns + 3_000_000_000) == 1
+    (segment,) = find_sealed(tmp_path)
+    assert written_ns - 2 * 3_600_000_000_000 < int(segment.id.partition("-")[0]) < written_ns
 
 
 def test_find_sealed_orders_all_streams_by_age(tmp_path: Path) -> None:
