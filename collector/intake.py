@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from collector.clock import Clock
-from collector.config import IntakeSettings, Settings
+from collector.config import Settings
 from collector.decode.formats import canonicalise_records, decode_envelope
 from collector.decode.protobuf.drop_unknown import drop_unknown_fields
 from collector.decode.redaction.rules import build_redactor
@@ -26,6 +26,7 @@ from collector.decode.result import DecodeResult
 from collector.errors import CollectorError
 from collector.journal import Journal, add_checksum
 from collector.model import Decoded, Envelope, GatewayRecord, Receipt, Stream
+from collector.settings import IntakeSettings
 from collector.telemetry import Metrics
 from collector.wire.varint import encode_varint
 

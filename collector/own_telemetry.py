@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from collector import __version__
-from collector.config import TelemetrySettings
+from collector.settings import TelemetrySettings
 from collector.telemetry import Metrics
 
 # what these say is about sending itself: it would cause the next sending

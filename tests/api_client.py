@@ -15,8 +15,8 @@ from pydantic import TypeAdapter
 
 from collector.api.rest.app import Health
 from collector.api.serve import run_api
-from collector.config import ApiSettings
 from collector.query.service import QueryService
+from collector.settings import ApiSettings
 
 
 def check_answer(kind: type, document: object) -> None:

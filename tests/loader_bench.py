@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from collector.clock import ManualClock
-from collector.config import JournalSettings
 from collector.journal import (
     DEAD_LETTER,
     Journal,
@@ -19,6 +18,7 @@ from collector.journal import (
     replay_dead_letters,
 )
 from collector.model import Stream
+from collector.settings import JournalSettings
 from collector.store import LoadableSegment, Store
 from collector.store.loader import Loader, Loads
 from collector.telemetry import Metrics

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 
 from collector.api.clickhouse.server import open_sql_port
-from collector.config import SqlSettings
+from collector.settings import SqlSettings
 from collector.store import Store
 
 

@@ -19,10 +19,11 @@ from opentelemetry.proto.common.v1.common_pb2 import (
 )
 
 from collector.clock import Clock, ManualClock
-from collector.config import StoreSettings, load_settings
+from collector.config import load_settings
 from collector.decode.records.codec import encode_records
 from collector.journal import add_checksum
 from collector.model import GatewayRecord, Span, Stream
+from collector.settings import StoreSettings
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 from collector.wire.varint import encode_varint

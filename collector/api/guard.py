@@ -21,13 +21,13 @@ from collector.api.page import routes as pages
 from collector.api.readers import Readers
 from collector.api.responses import error_answer
 from collector.clock import Clock
-from collector.config import TenantSettings
 from collector.errors import Refused, WrongTenant
 from collector.http.headers import authorization
 from collector.http.oidc import Issuer
 from collector.http.origins import Origins
 from collector.http.tenants import Tenancy
 from collector.http.tokens import Caller, Tokens
+from collector.settings import TenantSettings
 from collector.telemetry import Metrics
 
 # No data behind these: probes, the empty pages, and the description of the API.

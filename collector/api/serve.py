@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 
 from collector.api.jaeger.server import open_query_port
 from collector.api.rest.app import Health, build_api
-from collector.config import ApiSettings
 from collector.http.server import open_http_server
 from collector.query.service import QueryService
+from collector.settings import ApiSettings
 
 # A read that is done must not wait 5 ms for the interpreter behind a thread that stitches.
 _SWITCH_INTERVAL_S = 0.0005

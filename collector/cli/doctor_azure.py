@@ -6,11 +6,11 @@ import textwrap
 
 from collector.cli.server import Server
 from collector.clock import SystemClock
-from collector.config import AzureSettings
 from collector.errors import CollectorError
 from collector.identity.paths import request_path
 from collector.model import GatewayRecord
 from collector.pull.azure_doctor import Check, check_azure
+from collector.settings import AzureSettings
 
 _WIDTH = 100
 _MARKS = {"ok": "ok    ", "warning": "look  ", "failed": "FAILED"}

@@ -10,7 +10,8 @@ import sys
 import urllib.error
 import urllib.request
 
-from collector.config import Settings, TlsSettings, load_settings
+from collector.config import Settings, load_settings
+from collector.settings import TlsSettings
 
 _TIMEOUT_S = 4.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound

@@ -26,8 +26,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from collector import __version__
-from collector.config import ExportSettings
 from collector.export.spans import ExportedSpan
+from collector.settings import ExportSettings
 
 _TIMEOUT_S = 10
 # What is wrong with the bytes stays wrong; an address or a token that is wrong gets put right.

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from time import monotonic
 
 from collector.clock import Clock
-from collector.config import ExportSettings
 from collector.errors import CollectorError
 from collector.export.sending import Fate, Sender
 from collector.export.spans import GONE, ExportedSpan, Subject, Wanted, inferred_spans, span_of
@@ -24,6 +23,7 @@ from collector.model import Span
 from collector.query.background.lease import Lease
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import EXPORTED
+from collector.settings import ExportSettings
 from collector.stitch.join.merge import merge_records
 from collector.stitch.timeline import MergedRecord, Timeline
 from collector.store import RequestRow, Store, StoredRecord

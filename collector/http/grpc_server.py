@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import grpc
 import grpc.aio
 
-from collector.config import TlsSettings
 from collector.errors import ConfigError
 from collector.http.tenants import Tenancy
 from collector.http.tls import open_certificate
 from collector.http.tokens import Caller
+from collector.settings import TlsSettings
 
 _MAX_METADATA_BYTES = 16 * 1024
 _MAX_CONCURRENT_STREAMS = 256

@@ -11,10 +11,10 @@ from typing import Any
 
 import uvicorn
 
-from collector.config import TlsSettings
 from collector.errors import ConfigError
 from collector.http.protocol import HttpProtocol
 from collector.http.tls import Certificate, open_certificate
+from collector.settings import TlsSettings
 
 _KEEP_ALIVE_S = 75
 _DRAIN_S = 10

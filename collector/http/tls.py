@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import grpc
 
-from collector.config import TlsSettings
 from collector.errors import ConfigError
 from collector.http.stamps import stamp_of
+from collector.settings import TlsSettings
 
 _log = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from collector.config import TenantSettings
 from collector.errors import ConfigError, Unauthenticated
 from collector.http.stamps import stamp_of
+from collector.settings import TenantSettings
 
 SCOPES = ("ingest", "read", "admin")
 ANY_TENANT = "*"

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.clock import Clock
-from collector.config import JournalSettings
 from collector.errors import JournalError
 from collector.journal.segments import (
     OPEN,
@@ -32,6 +31,7 @@ from collector.journal.segments import (
     walk,
 )
 from collector.model import Stream
+from collector.settings import JournalSettings
 from collector.telemetry import Metrics
 from collector.wire.varint import encode_varint
 

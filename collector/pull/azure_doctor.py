@@ -11,7 +11,6 @@ from typing import Any, Literal
 import orjson
 
 from collector.clock import Clock
-from collector.config import AzureSettings
 from collector.decode.timestamps import parse_timestamp
 from collector.errors import ConfigError, PullError, SearchOnly
 from collector.model import GatewayRecord
@@ -25,6 +24,7 @@ from collector.pull.tables import (
     time_span,
 )
 from collector.pull.watermarks import NS_PER_S
+from collector.settings import AzureSettings
 
 _WINDOWS_S = (900, 3600, 6 * 3600, 24 * 3600)  # looked into until one of them holds a row
 _SAMPLE_ROWS = 200

@@ -21,7 +21,6 @@ from typing import Any
 import orjson
 
 from collector.clock import Clock
-from collector.config import AzureSettings
 from collector.decode.timestamps import parse_timestamp
 from collector.errors import CollectorError, SearchOnly, SourceDenied, SourceUnavailable
 from collector.model import GatewayRecord, RecordError
@@ -36,6 +35,7 @@ from collector.pull.tables import (
     time_span,
 )
 from collector.pull.watermarks import NS_PER_S, Progress, WatermarkFile, fingerprint
+from collector.settings import AzureSettings
 from collector.telemetry import Metrics
 
 ROW_LIMIT = 2_500

@@ -28,7 +28,6 @@ from aiokafka.errors import (
 )
 
 from collector.clock import Clock
-from collector.config import EventHubSettings
 from collector.decode.formats import give_time_of_arrival
 from collector.decode.redaction.rules import build_redactor
 from collector.errors import (
@@ -45,6 +44,7 @@ from collector.model import GatewayRecord, RecordError
 from collector.pull.events import decode_event
 from collector.pull.sink import RecordSink, count_ignored
 from collector.pull.watermarks import NS_PER_S, Progress, WatermarkFile
+from collector.settings import EventHubSettings
 from collector.telemetry import Metrics
 
 DOOR = "event-hubs"

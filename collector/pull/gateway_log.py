@@ -14,12 +14,13 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
 
-from collector.config import GatewayLogSettings, is_loopback
+from collector.config import is_loopback
 from collector.decode.gateways import get_adapter
 from collector.errors import ConfigError, TooLarge, Undecodable
 from collector.model import GatewayRecord
 from collector.pull.sink import RecordSink, count_ignored
 from collector.retry import until_accepted
+from collector.settings import GatewayLogSettings
 from collector.telemetry import Metrics, SystemDrops
 
 DOOR = "gateway-log-udp"

@@ -27,7 +27,6 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.monitor.query import LogsQueryError, LogsQueryPartialResult
 from azure.monitor.query.aio import LogsQueryClient
 
-from collector.config import AzureSettings
 from collector.errors import (
     ConfigError,
     PullError,
@@ -36,6 +35,7 @@ from collector.errors import (
     SourceUnavailable,
 )
 from collector.pull.credentials import credential_hint
+from collector.settings import AzureSettings
 
 _SEARCH_ONLY = "UnsupportedApiQueryValidationError"
 """Azure's inner code for a table on the Basic or Auxiliary plan asked by `/query`."""

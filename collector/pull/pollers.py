@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from collector.clock import Clock
-from collector.config import AzureSettings, EventHubSettings, GatewayLogSettings
 from collector.pull.sink import RecordSink
+from collector.settings import AzureSettings, EventHubSettings, GatewayLogSettings
 from collector.telemetry import Metrics
 
 _log = logging.getLogger(__name__)

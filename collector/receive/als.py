@@ -15,7 +15,6 @@ import grpc
 import grpc.aio
 
 from collector.clock import Clock
-from collector.config import ReceiveSettings
 from collector.decode.envoy.access_log_service import read_identifier
 from collector.errors import CollectorError
 from collector.http.grpc_server import Context, call_address
@@ -26,6 +25,7 @@ from collector.receive.body import Admission, inflate
 from collector.receive.grpc import admit_call, refuse, sniff_encoding
 from collector.receive.span_http import ingest_gate
 from collector.retry import until_accepted
+from collector.settings import ReceiveSettings
 
 DOOR = "envoy-als"
 METHOD = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"

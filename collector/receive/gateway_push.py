@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from collector.clock import Clock
-from collector.config import ReceiveSettings
 from collector.decode.gateways import Adapter, get_adapter
 from collector.errors import CollectorError
 from collector.http.errors import error_document
@@ -31,6 +30,7 @@ from collector.receive.firehose import (
     is_delivery,
     write_answer,
 )
+from collector.settings import ReceiveSettings
 
 DOOR = "gateway-http"
 _MAX_ERRORS = 100

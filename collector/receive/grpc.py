@@ -16,7 +16,6 @@ import grpc
 import grpc.aio
 
 from collector.clock import Clock, SystemClock
-from collector.config import ReceiveSettings
 from collector.errors import CollectorError, TooSlow
 from collector.http.grpc_server import (
     Context,
@@ -33,6 +32,7 @@ from collector.model import Envelope, Receipt, Stream
 from collector.receive.body import Admission, inflate
 from collector.receive.span_http import ingest_gate
 from collector.receive.status import PROTOBUF, build_status, encode_receipt
+from collector.settings import ReceiveSettings
 from collector.telemetry import Metrics
 
 DOOR = "otlp-grpc"

@@ -7,7 +7,6 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from collector.clock import Clock, SystemClock
-from collector.config import ReceiveSettings
 from collector.errors import (
     CollectorError,
     Unauthenticated,
@@ -24,6 +23,7 @@ from collector.receive.body import Admission
 from collector.receive.gateway_push import GatewayPush
 from collector.receive.otlp_http import OtlpHttp
 from collector.receive.span_http import ingest_gate
+from collector.settings import ReceiveSettings
 from collector.telemetry import Metrics
 
 _OTLP_PREFIXES = ("/v1/", "/v1development/")

@@ -11,7 +11,6 @@ from functools import partial
 from urllib.parse import parse_qs
 
 from collector.clock import Clock
-from collector.config import ReceiveSettings
 from collector.errors import UnsupportedFormat
 from collector.http.server import open_http_server
 from collector.intake import Intake
@@ -20,6 +19,7 @@ from collector.receive.body import Admission
 from collector.receive.grpc import GrpcDoor, GrpcMethod, start_door_server
 from collector.receive.span_http import SpanHttp, SpanRoute, keep_pages_out
 from collector.receive.udp import open_udp
+from collector.settings import ReceiveSettings
 from collector.telemetry import Metrics
 
 _DRAIN_S = 10

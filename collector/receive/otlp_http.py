@@ -11,7 +11,6 @@ import logging
 from collections.abc import Mapping
 
 from collector.clock import Clock
-from collector.config import ReceiveSettings
 from collector.errors import CollectorError, UnknownDoor, UnsupportedFormat, WrongMethod
 from collector.http.asgi import Receive, Scope, Send, send_answer
 from collector.http.headers import (
@@ -28,6 +27,7 @@ from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
 from collector.receive.body import Admission, inflate, read_body
 from collector.receive.status import JSON, PROTOBUF, encode_receipt, encode_status
+from collector.settings import ReceiveSettings
 
 DOOR = "otlp-http"
 PATHS: Mapping[str, Stream] = {

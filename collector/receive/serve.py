@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
 from collector.clock import Clock, SystemClock
-from collector.config import ReceiveSettings, Settings
+from collector.config import Settings
 from collector.http.server import open_http_server
 from collector.intake import Intake
 from collector.receive.allocator import give_memory_back, trim
@@ -23,6 +23,7 @@ from collector.receive.http import build_http_app
 from collector.receive.jaeger import open_jaeger_grpc, open_jaeger_http, open_jaeger_udp
 from collector.receive.span_http import keep_pages_out
 from collector.receive.zipkin import open_zipkin
+from collector.settings import ReceiveSettings
 from collector.telemetry import Metrics
 
 # the journal's thread must not wait 5 ms for the interpreter behind a busy event loop

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from collector.clock import Clock
-from collector.config import ReceiveSettings
 from collector.errors import CollectorError, UnknownDoor, UnsupportedFormat, WrongMethod
 from collector.http.asgi import App, Receive, Scope, Send, send_answer
 from collector.http.headers import (
@@ -28,6 +27,7 @@ from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
 from collector.receive.body import Admission, inflate, read_body
 from collector.receive.status import describe
+from collector.settings import ReceiveSettings
 
 _TEXT = b"text/plain; charset=utf-8"
 _log = logging.getLogger(__name__)

@@ -15,11 +15,12 @@ import socket
 from collections.abc import AsyncIterator
 
 from collector.clock import Clock
-from collector.config import ReceiveSettings, is_loopback
+from collector.config import is_loopback
 from collector.errors import CollectorError, ConfigError
 from collector.intake import Intake
 from collector.model import Envelope, Stream
 from collector.retry import until_accepted
+from collector.settings import ReceiveSettings
 from collector.telemetry import Metrics, SystemDrops
 
 # 1,000 datagrams of ordinary size (10 spans, 5 kB) are 5 MB; 16 MiB caps the largest ones.

@@ -9,11 +9,11 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from collector.clock import Clock
-from collector.config import ReceiveSettings
 from collector.http.server import open_http_server
 from collector.intake import Intake
 from collector.receive.body import Admission
 from collector.receive.span_http import SpanHttp, SpanRoute, keep_pages_out
+from collector.settings import ReceiveSettings
 from collector.telemetry import Metrics
 
 ROUTE = SpanRoute(

@@ -18,7 +18,7 @@ from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from collector.asking import current_asking
-from collector.config import MIB, StoreSettings
+from collector.config import MIB
 from collector.errors import (
     CollectorError,
     QueryTimeout,
@@ -26,6 +26,7 @@ from collector.errors import (
     StoreUnavailable,
     TooExpensive,
 )
+from collector.settings import StoreSettings
 
 # system.errors of ClickHouse 26.9: what the bytes of a segment can cause, now and for ever
 _ROW_CODES = frozenset({

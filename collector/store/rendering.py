@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template, meta
 
-from collector.config import StoreSettings
+from collector.settings import StoreSettings
 
 STORE_DIR = Path(__file__).parent
 SCHEMA_DIR = STORE_DIR / "schema"

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from collector.asking import AsideExecutor
 from collector.clock import Clock
-from collector.config import StoreSettings
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
+from collector.settings import StoreSettings
 from collector.store import changes, leases, loads, population, reads, sampling, stitched, summaries
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import Connections

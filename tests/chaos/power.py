@@ -17,10 +17,10 @@ from pathlib import Path
 from unittest import mock
 
 from collector.clock import SystemClock
-from collector.config import JournalSettings
 from collector.errors import JournalError
 from collector.journal import Journal, add_checksum, find_sealed, read_messages, segments, writer
 from collector.model import Stream
+from collector.settings import JournalSettings
 from collector.telemetry import Metrics
 from tests.chaos.ledger import Outcome
 

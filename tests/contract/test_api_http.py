@@ -16,7 +16,6 @@ from collector.api.guard import OPEN_PATHS
 from collector.api.page.routes import OPEN_PREFIXES
 from collector.api.rest.app import build_api
 from collector.api.rest.openapi import ReadyAnswer
-from collector.config import ApiSettings
 from collector.http.errors import ErrorAnswer
 from collector.query.learned.clocks import ClockReport
 from collector.query.reports.apis import Apis
@@ -27,6 +26,7 @@ from collector.query.results import Found, Sources, Stored
 from collector.query.search.filters import PARAMETERS
 from collector.query.service import QueryService
 from collector.query.timelines.explanation import Explanation
+from collector.settings import ApiSettings
 from collector.stitch.timeline import Timeline
 from tests import tenants
 from tests.api_client import Asker, check_answer, serving

@@ -15,7 +15,6 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from collector.clock import ManualClock
-from collector.config import StoreSettings
 from collector.errors import (
     BadQuestion,
     QueryTimeout,
@@ -24,6 +23,7 @@ from collector.errors import (
     TooExpensive,
 )
 from collector.model import Id, SpanEvent, SpanLink, Stream
+from collector.settings import StoreSettings
 from collector.store import RequestFilter, Store, open_store
 from collector.telemetry import Metrics
 from tests.stitched_rows import make_stitched

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from collector.clock import ManualClock
-from collector.config import AzureSettings
 from collector.demo.kusto import kusto_time
 from collector.demo.log_analytics import LogAnalytics
 from collector.pull.azure_monitor import AzureMonitorPoller
+from collector.settings import AzureSettings
 from collector.telemetry import Metrics
 from tests.doubles.record_sink import RecordSinkDouble
 

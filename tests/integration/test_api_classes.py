@@ -11,10 +11,11 @@ import pytest
 
 from collector.api.rest.app import build_api
 from collector.clock import SystemClock
-from collector.config import ApiSettings, load_settings
+from collector.config import load_settings
 from collector.http.server import open_http_server
 from collector.query.learned.freshness import Freshness
 from collector.query.service import QueryService
+from collector.settings import ApiSettings
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 

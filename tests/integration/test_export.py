@@ -9,13 +9,14 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
 from collector.clock import ManualClock
-from collector.config import ExportSettings, Settings, load_settings
+from collector.config import Settings, load_settings
 from collector.export.sending import Sender
 from collector.export.worker import POSITION, Exporter, NotDelivered, Step
 from collector.model import Id, Span
 from collector.query.learned.freshness import Freshness
 from collector.query.service import QueryService
 from collector.query.timelines import rows as timeline_rows
+from collector.settings import ExportSettings
 from collector.store import Store, StoredRecord, open_store
 from collector.telemetry import Metrics
 from tests.otlp_receiver import Receiver, always, attributes_of, partial, receiving

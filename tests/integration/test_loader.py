@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector import operations
-from collector.config import StoreSettings, load_settings
+from collector.config import load_settings
 from collector.errors import StoreUnavailable
 from collector.intake import describe_damaged, rewrite_refused
 from collector.journal import (
@@ -18,6 +18,7 @@ from collector.journal import (
     find_sealed,
 )
 from collector.model import Stream
+from collector.settings import StoreSettings
 from collector.store import LoadableSegment, Store
 from collector.store.loader import Loader
 from tests.loader_bench import TRAILER, Bench, Faulty

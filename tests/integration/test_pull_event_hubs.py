@@ -19,10 +19,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from collector.clock import SystemClock
-from collector.config import EventHubSettings
 from collector.errors import ConfigError
 from collector.model import Receipt
 from collector.pull.event_hubs import EventHubConsumer
+from collector.settings import EventHubSettings
 from collector.telemetry import Metrics
 from tests.doubles.java_jars import JarsUnavailableError
 from tests.doubles.kafka_broker import (

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from collector.config import GatewayLogSettings
 from collector.errors import ConfigError
 from collector.pull.gateway_log import DOOR, GatewayLogDoor, open_gateway_log
+from collector.settings import GatewayLogSettings
 from collector.telemetry import Metrics
 from tests.doubles.record_sink import RecordSinkDouble
 

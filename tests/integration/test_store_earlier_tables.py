@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.clock import ManualClock
-from collector.config import StoreSettings
+from collector.settings import StoreSettings
 from collector.store import open_store
 from collector.store.migrations import Migration, checksum_of, find_migrations, migrate
 from collector.store.rendering import LEAN, build_names

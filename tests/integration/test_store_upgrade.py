@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from collector.clock import ManualClock
-from collector.config import StoreSettings
 from collector.decode.records.codec import encode_records
 from collector.errors import ConfigError
 from collector.model import Stream
+from collector.settings import StoreSettings
 from collector.store import Store, open_store
 from collector.store.migrations import (
     Migration,

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.clock import ManualClock, SystemClock
-from collector.config import JournalSettings
 from collector.errors import JournalError
 from collector.journal import (
     Journal,
@@ -24,6 +23,7 @@ from collector.journal import (
     writer,
 )
 from collector.model import Stream
+from collector.settings import JournalSettings
 from collector.telemetry import Metrics
 from collector.wire.varint import encode_varint
 

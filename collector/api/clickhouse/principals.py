@@ -10,11 +10,11 @@ Source: ClickHouse documentation, `additional_table_filters`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collector.config import SqlSettings
 from collector.errors import Unauthenticated, WrongTenant
 from collector.http.asgi import Scope
 from collector.http.tenants import Tenancy
 from collector.http.tokens import Caller, Tokens
+from collector.settings import SqlSettings
 from collector.store.sql import SqlFailure
 
 

@@ -19,12 +19,12 @@ from collector.api.clickhouse.principals import Principal, Principals
 from collector.api.clickhouse.request import Asked, Body, pack, read_credentials, read_request
 from collector.api.clickhouse.rules import Judged, judge
 from collector.api.workers import Workers
-from collector.config import SqlSettings
 from collector.decode.redaction.secrets import Secrets, built_in
 from collector.errors import Overloaded, QueryTimeout
 from collector.http.asgi import Receive, Scope, Send, send_answer
 from collector.http.origins import Origins, OwnPagesOnly
 from collector.http.server import open_http_server
+from collector.settings import SqlSettings
 from collector.store import Store
 from collector.store.sql import CLIENTS, SqlFailure, SqlReader
 

@@ -13,7 +13,6 @@ from collector.api.audit import Audit
 from collector.api.jaeger.queries import QUERIES, Query, describe
 from collector.api.readers import Readers
 from collector.api.workers import Workers
-from collector.config import ApiSettings
 from collector.errors import CollectorError, Unauthenticated
 from collector.http.grpc_server import (
     Context,
@@ -26,6 +25,7 @@ from collector.http.oidc import Issuer
 from collector.http.tenants import Tenancy
 from collector.http.tokens import Caller
 from collector.query.service import QueryService
+from collector.settings import ApiSettings
 
 # a question is a few names and times
 _MAX_MESSAGE_BYTES = 64 * 1024

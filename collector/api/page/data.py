@@ -19,7 +19,6 @@ from starlette.responses import Response
 from collector.answers import encode
 from collector.api.page.view import MOST_ROWS, build_rows, without_rows
 from collector.api.workers import Workers
-from collector.config import DoorSettings
 from collector.decode.gateways import find_adapters
 from collector.errors import BadQuestion, NotFound
 from collector.model import LogRecord, Span
@@ -27,6 +26,7 @@ from collector.query.results import Stitched
 from collector.query.search.filters import collect_pairs, read_boolean
 from collector.query.service import QueryService
 from collector.query.timelines.bundle import format_bundle
+from collector.settings import DoorSettings
 from collector.stitch.timeline import TimelineSpan
 from collector.timestamps import format_timestamp, to_ms
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import re2
 
-from collector.config import RedactSettings
 from collector.decode.redaction.names import compile_pattern
 from collector.decode.redaction.redactor import Redactor
 from collector.decode.redaction.secrets import Secrets
 from collector.errors import ConfigError
+from collector.settings import RedactSettings
 
 _HINT = "keys and allow are lists of names, [patterns] holds kind = 'RE2 pattern'"
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -11,9 +11,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from collector.config import OidcSettings
 from collector.errors import ConfigError, Unauthenticated
 from collector.http.oidc import Issuer
+from collector.settings import OidcSettings
 
 
 class FakeIssuer:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.config import TenantSettings
 from collector.errors import WrongTenant
 from collector.http.tenants import Gate, Tenancy
 from collector.http.tokens import ANY_TENANT, Caller, Tokens
+from collector.settings import TenantSettings
 
 NAMES = ("red", "blue")
 TENANCY = Tenancy(TenantSettings(NAMES, proxies=("10.0.0.0/8", "fd00::/8", "192.0.2.7")))

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from collector.config import StoreSettings
 from collector.decode import quality, waf
 from collector.decode.azure import side_logs
 from collector.decode.records import from_spans
 from collector.identity.ids import has_request_id
+from collector.settings import StoreSettings
 from collector.store import words
 from collector.store.migrations import Migration, checksum_of, find_migrations, render
 from collector.store.rendering import (

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import RedactSettings
 from collector.decode.redaction.rules import build_redactor
 from collector.errors import ConfigError
+from collector.settings import RedactSettings
 
 
 def write_rules(folder: Path, text: str) -> RedactSettings:
