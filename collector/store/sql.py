@@ -166,10 +166,6 @@ class SqlReader:
             )
         return answer
 
-    def filter_rows(self, filters: Mapping[str, str]) -> str:
-        """Return the setting that lets a statement see only some rows of tables, by condition."""
-        return _map_literal(self.catalogue_filters | dict(filters))
-
     def close(self) -> None:
         """Close the clients."""
         for client in self._opened:

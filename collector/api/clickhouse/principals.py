@@ -1,14 +1,9 @@
 """
 Who asks, and for which tenant.
-
-A principal's filters are conditions by table beside that: the engine puts them on every read of
-that table, in views and subqueries as well.
-
-Source: ClickHouse documentation, `additional_table_filters`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from collector.errors import Unauthenticated, WrongTenant
 from collector.http.asgi import Scope
@@ -20,15 +15,10 @@ from collector.store.sql import SqlFailure
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """
-    One who may ask, by the name of the token, and whose database.
-
-    `row_filters`: by `database.table`, the condition that its rows meet.
-    """
+    """One who may ask, by the name of the token, and whose database."""
 
     name: str = ""
     tenant: str = ""
-    row_filters: Mapping[str, str] = field(default_factory=dict)
 
 
 class Principals:

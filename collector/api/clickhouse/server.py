@@ -150,8 +150,6 @@ class SqlPort:
             hello = write_hello(reader.name, reader.version, reader.timezone, asked.protocol)
             return hello, output_format
         settings = clamp_settings({**asked.settings, **judged.settings}, self._timeout_s)
-        if principal.row_filters:
-            settings["additional_table_filters"] = reader.filter_rows(principal.row_filters)
         body = reader.run(judged.text, output_format, settings=settings)
         if not body and output_format == "Native":
             body = _describe_empty(reader, judged, settings)
