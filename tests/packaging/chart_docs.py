@@ -20,7 +20,9 @@ _FREE = {"type": "object"}
 _TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 # An item of these lists has a shape of its own, which Kubernetes checks.
 _LIST_ITEMS = {"azure.workspaceIds", "azure.tables", "eventHubs.topics", "image.pullSecrets"} | {
-    "httpRoute.hostnames"
+    "httpRoute.hostnames",
+    "azure.resourceIds",
+    "tenants",
 }
 LIMITS: dict[str, dict[str, Any]] = {
     "mode": {"enum": ["single", "roles"]},
@@ -31,6 +33,8 @@ LIMITS: dict[str, dict[str, Any]] = {
     "ports.zipkin": _PORT,
     "ports.jaegerHttp": _PORT,
     "ports.jaegerGrpc": _PORT,
+    "queryPorts.jaegerQuery": _PORT,
+    "queryPorts.sql": _PORT,
     "ingest.replicas": _COUNT,
     "query.replicas": _COUNT,
     "ingest.autoscaling.minReplicas": _COUNT,

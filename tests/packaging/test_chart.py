@@ -118,6 +118,10 @@ def test_every_value_has_a_description() -> None:
         (f"{TOKENS},settings.TTL=4", "TTL"),
         (f"{TOKENS},azure.workloadIdentity.enabled=true", "azure.workloadIdentity.clientId"),
         (f"{TOKENS},httpRoute.enabled=true", "httpRoute.parentRefs"),
+        (
+            f"{TOKENS},tls.existingSecret=certificate,settings.HOPLINE_TLS_CLIENT_CA=/ca.crt",
+            "HOPLINE_TLS_CLIENT_CA",
+        ),
     ],
 )
 def test_chart_refuses_by_name(helm: Path, options: str, named: str) -> None:
@@ -143,6 +147,52 @@ def test_pods_are_restricted(renderings: dict[str, str]) -> None:
             assert context["readOnlyRootFilesystem"] is True
             assert context["capabilities"] == {"drop": ["ALL"]}
             assert container["resources"]["limits"]["memory"]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("mode", ["single", "roles"])
+def test_ports_that_are_switched_on_are_reached(helm: Path, mode: str) -> None:
+    """A port set in the values is a setting, a port of a container and one of its Service."""
+    options = TOKENS if mode == "single" else ROLES
+    wanted = {"ports.zipkin": 9411, "queryPorts.jaegerQuery": 16685, "queryPorts.sql": 8123}
+    options += "".join(f",{path}={port}" for path, port in wanted.items())
+    rendering = _render(helm, "--set", options)
+    services = [one["spec"] for one in _objects(rendering) if one["kind"] == "Service"]
+    containers = [
+        (one["metadata"]["labels"], container)
+        for one in _objects(rendering)
+        if one["kind"] in ("StatefulSet", "Deployment")
+        for container in one["spec"]["template"]["spec"]["containers"]
+    ]
+    for port in wanted.values():
+        ((selector, name),) = [
+            (spec["selector"], each["targetPort"])
+            for spec in services
+            for each in spec["ports"]
+            if each["port"] == port
+        ]
+        (container,) = [
+            container
+            for labels, container in containers
+            if selector.items() <= labels.items()
+            and {"name": name, "containerPort": port} in container["ports"]
+        ]
+        assert str(port) in [one.get("value") for one in container["env"]]
+
+
+@pytest.mark.timeout(900)
+def test_no_probe_speaks_plain_text_to_a_certificate(renderings: dict[str, str]) -> None:
+    """With a certificate every probe and scrape uses TLS, and the files named are mounted."""
+    for pod in _pods(renderings["everything"]):
+        mounted = {each["mountPath"] for one in pod["containers"] for each in one["volumeMounts"]}
+        assert "/etc/hopline/tls" in mounted
+        for container in pod["containers"]:
+            probes = [probe for name, probe in container.items() if name.endswith("Probe")]
+            assert {probe["httpGet"]["scheme"] for probe in probes} <= {"HTTPS"}
+    (monitor,) = [
+        one for one in _objects(renderings["everything"]) if one["kind"] == "ServiceMonitor"
+    ]
+    assert {one["scheme"] for one in monitor["spec"]["endpoints"]} == {"https"}
 
 
 @pytest.mark.timeout(900)

@@ -28,7 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 
 {{- define "hopline.isPulling" -}}
-{{- if or .Values.azure.workspaceIds .Values.eventHubs.bootstrap }}true{{ end -}}
+{{- if or .Values.azure.workspaceIds .Values.azure.resourceIds .Values.eventHubs.bootstrap }}true{{ end -}}
 {{- end }}
 
 {{/* What a pod of one kind has in common with all others. */}}
@@ -103,10 +103,28 @@ securityContext:
 {{- end }}
 
 {{- define "hopline.environment" -}}
+{{- $optional := ternary ", optional: true" "" (ne .Values.tokens.fileKey "") }}
 - name: HOPLINE_INGEST_TOKENS
-  valueFrom: { secretKeyRef: { name: {{ include "hopline.tokens" . }}, key: {{ .Values.tokens.ingestKey }} } }
+  valueFrom: { secretKeyRef: { name: {{ include "hopline.tokens" . }}, key: {{ .Values.tokens.ingestKey }}{{ $optional }} } }
 - name: HOPLINE_QUERY_TOKENS
-  valueFrom: { secretKeyRef: { name: {{ include "hopline.tokens" . }}, key: {{ .Values.tokens.queryKey }} } }
+  valueFrom: { secretKeyRef: { name: {{ include "hopline.tokens" . }}, key: {{ .Values.tokens.queryKey }}{{ $optional }} } }
+{{- if .Values.tokens.fileKey }}
+- name: HOPLINE_TOKENS_FILE
+  value: /etc/hopline/tokens/{{ .Values.tokens.fileKey }}
+{{- end }}
+{{- with .Values.tenants }}
+- name: HOPLINE_TENANTS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- if .Values.tls.existingSecret }}
+{{- if .Values.settings.HOPLINE_TLS_CLIENT_CA }}
+{{- fail "settings.HOPLINE_TLS_CLIENT_CA: the kubelet's probes have no certificate to show" }}
+{{- end }}
+- name: HOPLINE_TLS_CERT
+  value: /etc/hopline/tls/tls.crt
+- name: HOPLINE_TLS_KEY
+  value: /etc/hopline/tls/tls.key
+{{- end }}
 {{- if .Values.clickhouse.existingSecret }}
 - name: HOPLINE_CLICKHOUSE_URL
   valueFrom: { secretKeyRef: { name: {{ .Values.clickhouse.existingSecret }}, key: {{ .Values.clickhouse.urlKey }} } }
@@ -126,8 +144,9 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{/* Settings of ports that are open where they are not 0. */}}
 {{- define "hopline.doors" -}}
-{{- range $name, $port := .Values.ports }}
+{{- range $name, $port := . }}
 {{- if $port }}
 - name: HOPLINE_{{ snakecase $name | upper }}_PORT
   value: {{ $port | quote }}
@@ -138,19 +157,57 @@ securityContext:
 {{- define "hopline.doorPorts" -}}
 - { name: otlp-grpc, containerPort: 4317 }
 - { name: ingest-http, containerPort: 4318 }
-{{- range $name, $port := .Values.ports }}
+{{- include "hopline.morePorts" .Values.ports }}
+{{- end }}
+
+{{- define "hopline.readPorts" -}}
+- { name: api, containerPort: 8080 }
+{{- include "hopline.morePorts" .Values.queryPorts }}
+{{- end }}
+
+{{- define "hopline.morePorts" -}}
+{{- range $name, $port := . }}
 {{- if $port }}
 - { name: {{ kebabcase $name }}, containerPort: {{ $port }} }
 {{- end }}
 {{- end }}
 {{- end }}
 
+{{/* The same ports of a Service, and of a NetworkPolicy. */}}
+{{- define "hopline.servicePorts" -}}
+{{- range $name, $port := . }}
+{{- if $port }}
+- { name: {{ kebabcase $name }}, port: {{ $port }}, targetPort: {{ kebabcase $name }} }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "hopline.policyPorts" -}}
+{{- range $name, $port := . }}
+{{- if $port }}
+- { port: {{ kebabcase $name }} }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "hopline.scheme" -}}
+{{ ternary "https" "http" (ne .Values.tls.existingSecret "") }}
+{{- end }}
+
 {{- define "hopline.sources" -}}
-{{- with .Values.azure.workspaceIds }}
+{{- with .Values.azure }}
+{{- with .workspaceIds }}
 - name: HOPLINE_AZURE_WORKSPACE_IDS
   value: {{ join "," . | quote }}
+{{- end }}
+{{- with .resourceIds }}
+- name: HOPLINE_AZURE_RESOURCE_IDS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- if or .workspaceIds .resourceIds }}
 - name: HOPLINE_AZURE_TABLES
-  value: {{ join "," $.Values.azure.tables | quote }}
+  value: {{ join "," .tables | quote }}
+{{- end }}
 {{- end }}
 {{- if .Values.eventHubs.bootstrap }}
 - name: HOPLINE_EVENTHUB_BOOTSTRAP
@@ -167,18 +224,22 @@ securityContext:
 {{/* Alive as long as the process answers; ready while the journal, or the store, takes work. */}}
 {{- define "hopline.probes" -}}
 startupProbe:
-  httpGet: { path: /healthz, port: {{ . }} }
+  {{- include "hopline.ask" (dict "root" .root "path" "/healthz" "port" .port) | nindent 2 }}
   periodSeconds: 2
   failureThreshold: 60
 livenessProbe:
-  httpGet: { path: /healthz, port: {{ . }} }
+  {{- include "hopline.ask" (dict "root" .root "path" "/healthz" "port" .port) | nindent 2 }}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  httpGet: { path: /readyz, port: {{ . }} }
+  {{- include "hopline.ask" (dict "root" .root "path" "/readyz" "port" .port) | nindent 2 }}
   periodSeconds: 5
   timeoutSeconds: 5
+{{- end }}
+
+{{- define "hopline.ask" -}}
+httpGet: { path: {{ .path }}, port: {{ .port }}{{ if .root.Values.tls.existingSecret }}, scheme: HTTPS{{ end }} }
 {{- end }}
 
 {{/* Connections that are still made while the Service forgets this pod are served. */}}
@@ -197,9 +258,34 @@ lifecycle:
     resources: { requests: { storage: {{ .size }} } }
 {{- end }}
 
-{{- define "hopline.scratch" -}}
+{{- define "hopline.mounts" -}}
+- { name: data, mountPath: /var/lib/hopline }
+- { name: tmp, mountPath: /tmp }
+{{- if .Values.tokens.fileKey }}
+- { name: tokens, mountPath: /etc/hopline/tokens, readOnly: true }
+{{- end }}
+{{- if .Values.tls.existingSecret }}
+- { name: tls, mountPath: /etc/hopline/tls, readOnly: true }
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "hopline.volumes" -}}
 - name: tmp
   emptyDir: { sizeLimit: 1Gi }
+{{- with .Values.tokens.fileKey }}
+- name: tokens
+  secret: { secretName: {{ include "hopline.tokens" $ }}, items: [{ key: {{ . }}, path: {{ . }} }] }
+{{- end }}
+{{- with .Values.tls.existingSecret }}
+- name: tls
+  secret: { secretName: {{ . }} }
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "hopline.journalBytes" -}}
