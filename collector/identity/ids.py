@@ -50,6 +50,7 @@ REQUEST_ID_HEADERS: Mapping[str, str] = {
     "x-amzn-trace-id": "xray_trace_id",
     "request-id": "request_id",
     "x-appgw-trace-id": "tracking_id",
+    "x-azure-ref": "tracking_id",
 }
 """Header (lower case) to `Id.kind`, in the order in which their ids are listed."""
 

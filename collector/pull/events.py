@@ -20,6 +20,10 @@ _BY_CATEGORY = {
     "applicationgatewayfirewalllog": "azure-application-gateway",
     "trafficcontrolleraccesslog": "azure-agc",
     "trafficcontrollerfirewalllog": "azure-agc",
+    "frontdooraccesslog": "azure-front-door",
+    "frontdoorwebapplicationfirewalllog": "azure-front-door",
+    "frontdoorhealthprobelog": "azure-front-door",
+    "azurecdnaccesslog": "azure-front-door",
 }
 
 

@@ -40,11 +40,13 @@ REQUIRED_NAMES = ("plain", "batched", "truncated", "unknown fields", "wrong type
 NO_TRACE_CONTEXT = {
     "azure-application-gateway": "no column of its log can hold one",
     "azure-agc": "no column of its log can hold one",
+    "azure-front-door": "no column of its log can hold one",
     "krakend": "neither format can hold one",
     "mulesoft": "no field of its events can hold one",
 }
 TEXT_ONLY = {"spring-cloud-gateway": "reactor-netty writes lines, JSON is only around them"}
 NO_BACKEND_TIME = {
+    "azure-front-door": "its access log has no time of the origin",
     "spring-cloud-gateway": "its access log has no backend time",
     "azure-app-insights": "request and dependency are rows of their own that may come apart",
 }

@@ -1,20 +1,41 @@
 """
 What the web application firewall of an Azure gateway logs about a request: one row a rule.
 
-A row adds to the request with the same transaction or tracking id.
+A row adds to the request with the same transaction or tracking id. What a rule matched is left out
+of the row that is kept: it is a piece of a cookie, a header or a body.
 
 Source: azure-monitor-docs reference/tables/agwfirewalllogs.md and agcfirewalllogs.md; azure-docs
-web-application-firewall, "Resource logs" (actions and anomaly scoring).
+web-application-firewall, "Resource logs" (actions and anomaly scoring) and "Azure Front Door".
 """
 
-from collector.decode.azure.rows import FlatRow, raw_text, require_start, resource_name
-from collector.decode.fields import NotARequest, read_text
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from collector.decode.azure.rows import (
+    FlatRow,
+    canonical_name,
+    raw_text,
+    require_start,
+    resource_name,
+)
+from collector.decode.fields import NotARequest, Row, read_object, read_text
 from collector.decode.waf import WAF_LOG, note_rules
 from collector.model import GatewayRecord, Id
 
+_DETECTION = "detection"
+# The texts that were matched; `data` of the details is another.
+_MATCHED = frozenset(("matchvariablevalue", "detailsdata", "detailsmatches"))
+
+
+def is_firewall_row(flat: FlatRow, categories: Collection[str], rule_column: str) -> bool:
+    """Tell whether a row is the firewall's: by its category, or where it has none by its rule."""
+    category = read_text(flat, "category").lower()
+    # a table of all resources has every column for every row
+    return category in categories if category else bool(read_text(flat, rule_column))
+
 
 def read_firewall_row(
-    flat: FlatRow, gateway: str, *, id_column: str, id_kind: str
+    flat: FlatRow, gateway: str, *, id_columns: Sequence[str], id_kind: str
 ) -> GatewayRecord:
     """
     Return the record of one row.
@@ -23,12 +44,17 @@ def read_firewall_row(
         NotARequest: it names no request or no rule.
         FieldError: it has no time.
     """
-    request_id = read_text(flat, id_column)
+    request_id = read_text(flat, *id_columns)
     rule = read_text(flat, "ruleid", "rulename")
     if not request_id or not rule:
         raise NotARequest("category", "a row of the firewall that names no request and rule")
+    details = read_object(flat, "details")
     action = read_text(flat, "action")
-    message = read_text(flat, "message", "detailedmessage", "detailsmessage")
+    if read_text(flat, "policymode").lower() == _DETECTION:
+        # what it would have done
+        action = f"{action} (detection only)"
+    message = read_text(flat, "message", "detailedmessage", "detailsmessage", "detailsmsg")
+    message = message or read_text(details, "msg", "message")
     record = GatewayRecord(
         gateway=gateway,
         record_id=request_id,
@@ -36,9 +62,29 @@ def read_firewall_row(
         instance=resource_name(read_text(flat, "resourceid")),
         source=WAF_LOG,
         ids=(Id(id_kind, request_id),),
-        host=read_text(flat, "hostname"),
+        host=read_text(flat, "hostname", "host"),
         client_address=read_text(flat, "clientip"),
-        raw=raw_text(flat),
     )
+    flat.original = _without_matched(flat.original)
+    record.raw = raw_text(flat)
     note_rules(record, ((rule, action, message),))
     return record
+
+
+def _without_matched(row: Row) -> dict[str, Any]:
+    """Return *row* without the texts that a rule matched, however deep they lie."""
+    kept: dict[str, Any] = {}
+    for name, value in row.items():
+        column = canonical_name(name)
+        if column in _MATCHED:
+            continue
+        if column == "details":
+            value = {key: each for key, each in read_object(row, name).items() if key != "data"}
+        kept[name] = _open(value)
+    return kept
+
+
+def _open(value: Any) -> Any:
+    if value.__class__ is dict:
+        return _without_matched(value)
+    return [_open(each) for each in value] if value.__class__ is list else value

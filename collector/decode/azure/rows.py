@@ -25,6 +25,7 @@ from collector.decode.fields import (
     FieldError,
     Row,
     Timestamp,
+    is_missing,
     parse_timestamp,
     read_ns_from_ms,
     read_object,
@@ -105,6 +106,11 @@ def rename(row: Row) -> FlatRow:
     """Return *row* under canonical names, its objects untouched."""
     shape = _shape_of(row)
     flat = FlatRow(zip(shape.names, row.values(), strict=True))
+    if len(flat) < len(row):
+        # a table of all resources has `clientIp_s` and `clientIP_s`, one of them empty
+        for name, value in zip(shape.names, row.values(), strict=True):
+            if is_missing(flat[name]):
+                flat[name] = value
     flat.original = row
     flat.dynamic = shape.dynamic
     return flat

@@ -9,7 +9,7 @@ computed (`reading.time`). `timeTaken` is the whole in ms, with the client's sen
 ends at the backend's first byte (`reading.backend` keeps which was seen).
 """
 
-from collector.decode.azure.firewall import read_firewall_row
+from collector.decode.azure.firewall import is_firewall_row, read_firewall_row
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
@@ -43,7 +43,7 @@ PROFILE = Profile(
 
 _MARKS = frozenset(("trackingid", "category"))
 _CATEGORIES = frozenset({"", "trafficcontrolleraccesslog"})
-_FIREWALL_LOG = "trafficcontrollerfirewalllog"
+_FIREWALL_LOGS = frozenset({"trafficcontrollerfirewalllog"})
 _ATTRIBUTES = {
     "agc.frontend": "frontendname",
     "agc.frontend_port": "frontendport",
@@ -58,8 +58,10 @@ def _is_row(row: Row) -> bool:
 
 def _read(flat: FlatRow) -> GatewayRecord:
     category = read_text(flat, "category").lower()
-    if category == _FIREWALL_LOG or "ruleid" in flat:
-        return read_firewall_row(flat, "azure-agc", id_column="trackingid", id_kind="tracking_id")
+    if is_firewall_row(flat, _FIREWALL_LOGS, "ruleid"):
+        return read_firewall_row(
+            flat, "azure-agc", id_columns=("trackingid",), id_kind="tracking_id"
+        )
     if category not in _CATEGORIES:
         reason = f"{category!r} is not an Application Gateway for Containers access log"
         raise FieldError("category", reason)

@@ -14,7 +14,7 @@ response to the client. The gateway does not retry what reached a backend.
 from collections.abc import Sequence
 from typing import Any
 
-from collector.decode.azure.firewall import read_firewall_row
+from collector.decode.azure.firewall import is_firewall_row, read_firewall_row
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
@@ -53,7 +53,7 @@ PROFILE = Profile(
 
 _MARKS = frozenset(("transactionid", "httpstatus", "timetaken", "serverrouted", "category"))
 _CATEGORIES = frozenset({"", "applicationgatewayaccesslog"})
-_FIREWALL_LOG = "applicationgatewayfirewalllog"
+_FIREWALL_LOGS = frozenset({"applicationgatewayfirewalllog"})
 _OTHER_CATEGORIES = frozenset({"applicationgatewayperformancelog"})
 # Columns that only v2 writes; a v1 record has its ids in the query instead.
 _V2_COLUMNS = ("transactionid", "serverresponselatency", "serverrouted", "errorinfo")
@@ -98,11 +98,11 @@ def _read(flat: FlatRow) -> GatewayRecord:
     category = read_text(flat, "category").lower()
     if category in _OTHER_CATEGORIES:
         raise NotARequest("category", f"{category} is not about one request")
-    if category == _FIREWALL_LOG or "ruleid" in flat:
+    if is_firewall_row(flat, _FIREWALL_LOGS, "ruleid"):
         return read_firewall_row(
             flat,
             "azure-application-gateway",
-            id_column="transactionid",
+            id_columns=("transactionid",),
             id_kind="transaction_id",
         )
     if category not in _CATEGORIES:

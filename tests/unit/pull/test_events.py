@@ -41,10 +41,18 @@ def test_records_of_one_kind_stay_in_order() -> None:
     assert [record.record_id for record in decoded.records] == ["apim-1", "apim-3"]
 
 
+def _front_door(category: str) -> dict[str, Any]:
+    properties = {"trackingReference": "fd-1", "httpStatusCode": "200", "timeTaken": "0.012"}
+    return {"category": category, "time": TIME, "properties": properties}
+
+
 def test_each_record_goes_to_its_adapter() -> None:
-    """API Management, Application Insights and Application Gateway may share an event."""
-    gateways = {gateway for gateway, _ in _ids(_apim(), _app_request(), _application_gateway())}
-    assert gateways == {"azure-apim", "azure-application-gateway"}
+    """All of Azure's gateways, and Application Insights, may share an event."""
+    edges = [_front_door("FrontDoorAccessLog"), _front_door("FrontDoorHealthProbeLog")]
+    records = [_apim(), _app_request(), _application_gateway(), *edges]
+    gateways = [gateway for gateway, _ in _ids(*records)]
+    assert set(gateways) == {"azure-apim", "azure-application-gateway", "azure-front-door"}
+    assert gateways.count("azure-front-door") == 1
     assert ("azure-apim", "app-requests") in _ids(_apim(), _app_request())
 
 

@@ -138,3 +138,58 @@ def test_an_application_gateway_that_names_no_server_may_have_called_one(
     decoded = get_adapter("azure-application-gateway").decode(orjson.dumps([row]))
     (record,) = decoded.records
     assert (record.error_reason, record.attempts) == (error, attempts)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "row"),
+    [
+        ("azure-application-gateway", {**GATEWAY_ROW, "clientIP_s": "", "clientIp_s": "192.0.2.7"}),
+        ("azure-agc", {**CONTAINERS_ROW, "clientIp_s": "192.0.2.7", "clientIP_s": None}),
+    ],
+    ids=["application-gateway", "containers"],
+)
+def test_a_row_with_the_columns_of_all_logs_is_read_by_its_own(
+    adapter: str, row: dict[str, Any]
+) -> None:
+    """AzureDiagnostics gives an access log's row the firewall's columns too, empty."""
+    others = {"ruleId_s": "", "ruleName_s": None, "action_s": "", "Message": None}
+    (record,) = get_adapter(adapter).decode_rows([{**row, **others}]).records
+    assert (record.source, record.client_address) == ("", "192.0.2.7")
+    assert record.duration_ns == 51_000_000
+
+
+@pytest.mark.parametrize(
+    ("adapter", "category", "id_column"),
+    [
+        ("azure-application-gateway", "ApplicationGatewayFirewallLog", "transactionId"),
+        ("azure-agc", "TrafficControllerFirewallLog", "trackingId"),
+        ("azure-front-door", "FrontDoorWebApplicationFirewallLog", "trackingReference"),
+    ],
+)
+@pytest.mark.parametrize("is_text", [False, True], ids=["object", "text"])
+def test_what_a_firewall_s_rule_matched_is_not_kept(
+    adapter: str, category: str, id_column: str, is_text: bool
+) -> None:
+    """A matched cookie is a session: which one it was is told, what was in it is not."""
+    details: Any = {
+        "message": "Warning. Pattern match",
+        "data": "Matched Data: b15cuit found within REQUEST_COOKIES:session",
+        "matches": [{"matchVariableName": "CookieValue:session", "matchVariableValue": "b15cuit"}],
+    }
+    row = {
+        "category": category,
+        "time": MOMENT.isoformat(),
+        "properties": {
+            id_column: "9f2b6a1c4d8e47309f2b6a1c4d8e4730",
+            "ruleId": "942450",
+            "action": "Blocked",
+            "details": orjson.dumps(details).decode() if is_text else details,
+        },
+        "details_data_s": "b15cuit",
+    }
+    (record,) = get_adapter(adapter).decode(orjson.dumps(row)).records
+    assert (record.source, record.attempts) == ("waf-log", 0)
+    assert record.error_reason == "WAF rule 942450"
+    assert record.error_message == "Warning. Pattern match"
+    assert "b15cuit" not in repr(record)
+    assert is_text or "CookieValue:session" in record.raw
