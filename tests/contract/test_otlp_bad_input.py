@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 import zstandard
@@ -98,6 +99,21 @@ async def test_unknown_encoding(ingest: Ingest, encoding: str) -> None:
     assert "zstd" in answer.message
     assert len(answer.message) < 300
     assert refused(ingest, "unsupported_format") == 1
+
+
+@pytest.mark.parametrize("encoding", ["zstd", "snappy"])
+async def test_grpc_knows_gzip_and_deflate_only(ingest: Ingest, encoding: str) -> None:
+    """Another grpc-encoding is a final error of the gRPC library, and costs others nothing."""
+    frame = b"\1" + len(BODY).to_bytes(4) + BODY
+    headers = {"content-type": "application/grpc", "te": "trailers", "grpc-encoding": encoding}
+    path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+    async with httpx.AsyncClient(http1=False, http2=True) as client:
+        url = f"http://127.0.0.1:{ingest.grpc_port}{path}"
+        answer = await client.post(url, content=frame, headers=headers)
+    assert answer.headers["grpc-status"] == str(grpc.StatusCode.INTERNAL.value[0])
+    assert "grpc-encoding" in answer.headers["grpc-message"]
+    assert (await GrpcSender().send(ingest, BODY)).code == "OK"
+    assert len(journaled_items(ingest.journal, Stream.TRACE)) == 1
 
 
 @pytest.mark.parametrize("content_type", ["", "text/xml", "application/grpc", "application/x-www"])

@@ -365,6 +365,20 @@ def test_grpc_finds_the_same_traces_in_both_versions(grpc_asker: GrpcAsker) -> N
     assert grpc_asker.many(_V2 + "FindTraces", wanted, wire.SpansResponseChunk) == []
 
 
+def test_grpc_reader_that_leaves_costs_others_nothing(grpc_asker: GrpcAsker) -> None:
+    """A stream that is given up after its first message takes nobody's place."""
+    wanted = query(service_name="payments", search_depth=20).SerializeToString()
+    ask: Any = grpc_asker.channel.unary_stream(_V3 + "FindTraces", None, None)
+    for _ in range(8):
+        call = ask(wanted, timeout=60)
+        assert next(call)
+        call.cancel()
+    services = grpc_asker.one(
+        _V3 + "GetServices", wire.GetServicesRequest(), wire.GetServicesResponse
+    )
+    assert "payments" in services.services
+
+
 def test_grpc_summarises_traces_as_http_does(grpc_asker: GrpcAsker, asker: Asker) -> None:
     """One message a trace, with the numbers of the page of results."""
     answers = grpc_asker.many(
