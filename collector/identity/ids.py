@@ -28,11 +28,11 @@ _XRAY = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})", re.ASCII)
 _TRACEPARENT = re.compile(
     r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL
 )
-_DECIMAL = re.compile(r"[0-9]{1,20}", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,39}", re.ASCII)
 _BASE64_128_BIT = re.compile(r"[A-Za-z0-9+/_-]{22}==", re.ASCII)
+_BASE64_BARE = re.compile(r"[A-Za-z0-9+/_-]{22}|[A-Za-z0-9+/_-]{11}=", re.ASCII)
 _ID_PREFIX = re.compile(r"[0-9a-z][0-9a-z_.:+/=|]{5,127}", re.ASCII)
 _MISSING = frozenset({"", "-", "none", "null", "undefined", "nan"})
-_MAX_UINT64 = (1 << 64) - 1
 # No carrier is longer than a few hundred characters; a megabyte header is not worth reading.
 _MAX_LENGTH = 2048
 # The version digit of a UUID, dashes removed: Envoy overwrites it with its sampling decision.
@@ -318,6 +318,14 @@ def parse_datadog(headers: Mapping[str, str]) -> TraceContext | None:
     return context and replace(context, is_sampled=sampled)
 
 
+def sw8_trace_id(text: str) -> str:
+    """Return the trace id in SkyWalking's `sw8` header as its sender wrote it, or ""."""
+    parts = _strip(text).split("-")
+    if len(parts) != 8 or parts[0] not in ("0", "1"):
+        return ""
+    return _base64_bytes(parts[1]).decode(errors="replace")
+
+
 def parse_grpc_trace_bin(value: str | bytes) -> TraceContext | None:
     """Read OpenCensus' binary context (raw, or base64 as it stands in a gRPC header)."""
     data = value if isinstance(value, bytes) else _base64_bytes(_strip(value))
@@ -331,10 +339,17 @@ def parse_grpc_trace_bin(value: str | bytes) -> TraceContext | None:
 
 def hex_from_decimal(text: str) -> str:
     """Return an unsigned 64-bit decimal number as 16 hex digits, or "" (also for zero)."""
+    digits = _hex_of_number(text)
+    return digits if len(digits) == 16 else ""
+
+
+def _hex_of_number(text: str) -> str:
+    """Return a decimal number as 16 hex digits, or 32 where it needs them; "" for zero too."""
     stripped = _strip(text)
-    if not _DECIMAL.fullmatch(stripped) or not 0 < int(stripped) <= _MAX_UINT64:
+    number = int(stripped) if _DECIMAL.fullmatch(stripped) else 0
+    if not number or number >> 128:
         return ""
-    return f"{int(stripped):016x}"
+    return f"{number:032x}" if number >> 64 else f"{number:016x}"
 
 
 def trace_context_from_headers(headers: Mapping[str, str]) -> TraceContext | None:
@@ -394,14 +409,21 @@ def trace_id_candidates(text: str) -> tuple[Candidate, ...]:
         context = parse_request_id(stripped)
         add(context.trace_id if context else "", "request-id")
         add(request_id_key(request_id_root(stripped)), "request-id-root")
+    skywalking = sw8_trace_id(stripped)
+    add(normalise_trace_id(skywalking), "sw8")
+    add(request_id_key(skywalking), "sw8")
+    bare = lower.removeprefix("0x")
     # Shorter hex is a word or a number more often than an id that lost its zeros.
-    if len(lower) >= 8:
-        add(normalise_trace_id(stripped), "trace-id")
-    add(request_id_key(stripped), "request-id-key")
+    if len(bare) >= 8:
+        add(normalise_trace_id(bare if bare != lower else stripped), "trace-id")
+    add(request_id_key(bare), "request-id-key")
     trace_id = next(iter(found), "")
     add(low_64(trace_id) if is_64bit(trace_id) else "", "low-64")
-    decimal = hex_from_decimal(stripped) if len(lower) >= 8 else ""
-    add(_padded(decimal, 32), "decimal-64")
+    number = _hex_of_number(stripped) if len(lower) >= 8 else ""
+    add(_padded(number, 32), "decimal")
+    add(number, "decimal")
+    raw = _base64_hex(stripped) if _BASE64_BARE.fullmatch(stripped) else ""
+    add(raw if raw.strip("0") else "", "base64")
     add(lower, "text")
     return tuple(Candidate(key, rule) for key, rule in found.items())
 

@@ -28,7 +28,10 @@ _UNICODE_ESCAPE = re.compile(r"\\u00([2-7][0-9A-Fa-f])", re.ASCII)
 _DASHES = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-")
 )
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# The colours of a terminal are as invisible as a zero-width space.
+_INVISIBLE = re.compile(
+    "\x1b\\[[0-9;]*[A-Za-z]|[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
 
 _EDGE = r"(?<![0-9A-Za-z])"
 _END = r"(?![0-9A-Za-z])"
@@ -38,17 +41,26 @@ _CONTEXTS = re.compile(
     rf"{_HEX}{{2}}-{_HEX}{{32}}-{_HEX}{{16}}-{_HEX}{{2}}"  # traceparent
     rf"|1-{_HEX}{{8}}-{_HEX}{{24}}"  # X-Ray
     rf"|{_HEX}{{32}}-{_HEX}{{16}}(?:-[01dD])?(?:-{_HEX}{{16}})?"  # b3
-    rf"|{_HEX}{{1,32}}:{_HEX}{{1,16}}:{_HEX}{{1,16}}:{_HEX}{{1,2}}"  # uber-trace-id
+    rf"|{_HEX}{{8,32}}:{_HEX}{{1,16}}:{_HEX}{{1,16}}:{_HEX}{{1,2}}"  # uber-trace-id
     rf"|{_HEX}{{32}}/[0-9]{{1,20}}(?:;o=[01])?"  # X-Cloud-Trace-Context
     rf"){_END}|\|{_HEX}{{32}}\.[0-9A-Za-z_.#]*",  # Request-Id
     re.ASCII,
 )
+# A name may be written together with its id (`traceId6e0c…`), or end in a letter of its own.
+_GLUED = r"(?:(?<![0-9A-Fa-f])|(?<=[iI][dD]))"
 _WHOLE_IDS = re.compile(
-    rf"{_EDGE}(?:0[xX])?({_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}|{_HEX}{{32}})"
+    rf"{_GLUED}(?:0[xX])?({_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}|{_HEX}{{32}})"
     rf"{_END}",
     re.ASCII,
 )
 _HALF_IDS = re.compile(rf"{_EDGE}(?:0[xX])?({_HEX}{{16}}){_END}", re.ASCII)
+# Bytes one by one and words of four bytes, as dumps, debuggers and protobuf's text form have them.
+_SPELT = re.compile(
+    rf"{_EDGE}{_HEX}{{8}}(?:[ -]{_HEX}{{8}}){{3}}{_END}"
+    rf"|{_EDGE}{_HEX}{{2}}(?:[: -]{_HEX}{{2}}){{15}}{_END}"
+    rf"|(?:\\x{_HEX}{{2}}){{16}}",
+    re.ASCII,
+)
 _NAMED = re.compile(
     r"([A-Za-z][A-Za-z0-9_.\-]{0,80})"  # a name,
     r"[\"'`\]]{0,2}\s{0,8}(?:={1,2}|:|=>|=~)\s{0,8}"  # what says that a value follows,
@@ -109,6 +121,7 @@ def _candidates(text: str) -> Iterator[str]:
     pairs = [*named.items(), *(match.groups() for match in _NAMED.finditer(text))]
     yield from (value for name, value in pairs if _says_id(name, _ID_NAMES))
     yield from (match[1] for match in _WHOLE_IDS.finditer(text))
+    yield from (re.sub(r"\\x|[: -]", "", match[0]) for match in _SPELT.finditer(text))
     yield from (value for name, value in pairs if _says_id(name, _SPAN_NAMES))
     yield from (match[1] for match in _HALF_IDS.finditer(text))
     yield from _words(text)
@@ -158,7 +171,7 @@ def _says_id(name: str, endings: tuple[str, ...]) -> bool:
 def _words(text: str) -> Iterator[str]:
     """Yield what is written together and has a digit, whole and in the parts that `/ = :` leave."""
     for match in _WORDS.finditer(text):
-        word = match[0].strip(".:/=-")
+        word = match[0].strip(".:/-").lstrip("=")  # an id in base64 ends in `=`
         if len(word) < 6 or not any(character.isdigit() for character in word):
             continue
         if "://" not in word:
