@@ -18,8 +18,8 @@ _MAX_NS = 9_223_372_036 * NS_PER_S
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORMS = (
     "write RFC 3339 (2026-03-01T09:30:00Z, any offset), Unix time in s, ms, µs or ns, `now`, a "
-    "time before now such as -15m, -1.5h or 2h ago, a time of today such as 09:30, or yesterday "
-    "17:00"
+    "time before now such as -15m, -1.5h, 2h ago or last hour, a time of today such as 09:30, "
+    "yesterday 17:00, last friday noon; zones as an offset (+01:00) or by place (Europe/Berlin)"
 )
 _UNITS_NS = {
     "ms": NS_PER_MS,
@@ -46,7 +46,28 @@ _RELATIVE = re.compile(rf"(?:now)?\s*([+\- ])\s*({_SPAN})(?:/([smhdw]))?", re.AS
 _AGO = re.compile(rf"({_SPAN})\s*ago", re.ASCII)
 _ROUNDED = re.compile(r"now/([smhdw])", re.ASCII)
 _PART = re.compile(r"(\d+)(?:\.(\d+))?\s*(ms|[smhdw])", re.ASCII)
-_UNIT_WORD = re.compile(rf"\b({'|'.join(_UNIT_WORDS)})s?\b", re.ASCII)
+_UNIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(_UNIT_WORDS)})s?\b", re.ASCII)
+# Words and other languages' spellings of forms that are read below, rewritten in this order.
+_SPELLINGS = tuple(
+    (re.compile(pattern, re.ASCII), plain)
+    for pattern, plain in (
+        (r"now\(\)", "now"),
+        (r"^ago\(([^()]+)\)$", r"\1 ago"),  # Kusto
+        (r"^-p((?:\d+[wd])?)(?:t((?:\d+[hms])+))?$", r"-\1\2"),  # ISO 8601
+        (r"^half an hour ", "30m "),
+        (r"^an? (?=[a-z]+ ago$)", "1 "),
+        (r"^(?:the )?(?:last|past) (\d.*)$", r"\1 ago"),
+        (r"^(?:the )?(?:last|past) (minute|hour|week)$", r"1 \1 ago"),
+        (r"\bnoon\b", "12:00"),
+        (r"\bmidnight\b", "00:00"),
+        (r"(?<=.)\[[a-z_/+\-0-9]+\]$", ""),  # Java names the zone beside its offset
+        (r"^\[(.+)\]$", r"\1"),  # access logs
+        (r"^@(?=\d+$)", ""),  # date(1)
+    )
+)
+_MINUS_SIGNS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"))
+# Grafana's months; every other unit is the same in both cases.
+_MONTHS_UNIT = re.compile(r"(?:^|[-+\s])\d+\s*M\b")
 
 _WEEKDAY = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
 _MONTH = rf"({'|'.join(_MONTHS)})[a-z]{{0,6}}\.?"
@@ -87,9 +108,9 @@ def parse_timestamp(text: str, *, name: str, now_ns: int) -> int:
     Raises:
         BadQuestion: none of the forms, or outside 1970 to 2262. Never retried.
     """
-    cleaned = text.strip(" \t\"'") if len(text) <= _MAX_TEXT else ""
+    cleaned = text.translate(_MINUS_SIGNS).strip(" \t\"'") if len(text) <= _MAX_TEXT else ""
     # The sign of a relative time may have been a `+`, decoded to a space and stripped: not a form.
-    moment = _read_any(cleaned.lower(), now_ns)
+    moment = None if _MONTHS_UNIT.search(cleaned) else _read_any(_plain(cleaned), now_ns)
     if moment is None:
         msg = f"{name}: {_shorten(text)} is not a moment"
         raise BadQuestion(msg, hint=_FORMS)
@@ -97,6 +118,13 @@ def parse_timestamp(text: str, *, name: str, now_ns: int) -> int:
         msg = f"{name}: {_shorten(text)} is outside the years 1970 to 2262"
         raise BadQuestion(msg, hint=_FORMS)
     return moment
+
+
+def _plain(text: str) -> str:
+    plain = text.lower()
+    for pattern, form in _SPELLINGS:
+        plain = pattern.sub(form, plain)
+    return plain
 
 
 def _read_any(text: str, now_ns: int) -> int | None:

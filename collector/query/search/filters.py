@@ -96,8 +96,9 @@ _TEXTS = {
     ),
 }
 _MOMENT_HELP = (
-    "RFC 3339 with any offset, Unix s or ms, `now`, relative (`-15m`, `-1.5h`, `2h ago`), `09:30`, "
-    "`today`, `yesterday 17:00`, a day of the week; UTC unless an offset says otherwise."
+    "RFC 3339 with any offset, Unix s or ms, `now`, relative (`-15m`, `-1.5h`, `2h ago`, `last "
+    "hour`), `09:30`, `today`, `yesterday 17:00`, `last friday noon`; UTC unless an offset says "
+    "otherwise."
 )
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter(

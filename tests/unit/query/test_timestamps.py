@@ -65,6 +65,14 @@ def parse(text: str) -> int:
         "2026-03-01 13:00 Europe/Berlin",
         "2026-03-01 07:00:00.000 America/New_York",
         "2026-3-1 12:00",
+        "noon",
+        "today noon",
+        "Sunday at noon",
+        "[01/Mar/2026:12:00:00 +0000]",
+        "2026-03-01T12:00:00Z[UTC]",
+        "2026-03-01T13:00+01:00[Europe/Berlin]",
+        "@1772366400",
+        "now()+150m",
     ],
 )
 def test_every_way_to_write_noon(text: str) -> None:
@@ -86,6 +94,24 @@ def test_relative_times_count_from_now() -> None:
     assert parse("now-1d/d") == parse("yesterday")
     assert parse("now/h") == NOW - 30 * MINUTE
     assert parse("now/w") == parse("monday")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["last hour", "the past hour", "an hour ago", "last 60 minutes", "past 1h", "ago(1h)"]
+    + ["now()-1h", "-PT1H", "-PT60M", "-P0DT1H", "-60min", "\u221260m", "\u20131h", "-1H", "1 hr ago"],
+)
+def test_an_hour_ago_in_words_and_other_tools_spellings(text: str) -> None:
+    """English, Kusto, ISO 8601 and a minus sign of a word processor mean the same hour."""
+    assert parse(text) == NOW - 60 * MINUTE
+
+
+def test_longer_ago_in_words() -> None:
+    """Half hours, weeks, and midnights by the day that they begin."""
+    assert parse("half an hour ago") == parse("last 30 minutes") == NOW - 30 * MINUTE
+    assert parse("last week") == parse("-1w") == parse("-P7D") == NOW - 7 * 24 * 60 * MINUTE
+    assert parse("yesterday midnight") == parse("yesterday")
+    assert parse("last friday noon") == parse("friday 12:00")
 
 
 def test_days_are_named_from_now() -> None:
@@ -139,6 +165,16 @@ def test_a_leap_second_is_the_second_after() -> None:
         "2026-03-01T25:00:00Z",
         "2026-03-01T12:00:00+99:00",
         "15m",
+        "-1M",
+        "now-3M",
+        "last month",
+        "last",
+        "ago()",
+        "3M ago",
+        "-P3M",
+        "-P",
+        "noonish",
+        "[]",
         "-15",
         "-15y",
         "1e18",
