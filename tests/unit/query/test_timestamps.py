@@ -99,7 +99,7 @@ def test_relative_times_count_from_now() -> None:
 @pytest.mark.parametrize(
     "text",
     ["last hour", "the past hour", "an hour ago", "last 60 minutes", "past 1h", "ago(1h)"]
-    + ["now()-1h", "-PT1H", "-PT60M", "-P0DT1H", "-60min", "\u221260m", "\u20131h", "-1H", "1 hr ago"],
+    + ["now()-1h", "-PT1H", "-PT60M", "-P0DT1H", "\u221260m", "\u20131h", "-1H", "1 hr ago"],
 )
 def test_an_hour_ago_in_words_and_other_tools_spellings(text: str) -> None:
     """English, Kusto, ISO 8601 and a minus sign of a word processor mean the same hour."""
