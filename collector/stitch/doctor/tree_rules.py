@@ -10,6 +10,7 @@ from functools import partial
 from collector.stitch.describe import Stitched
 from collector.stitch.doctor.fixes import LOG_DURATION
 from collector.stitch.doctor.rule import Symptom, TreeRule
+from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import has_given_up
 from collector.stitch.tree.nodes import Node
 
@@ -66,8 +67,7 @@ def find_outside_parent(stitched: Stitched) -> Iterator[Symptom]:
         if node.parent is not None
         and (node.start < node.parent.start - _CLOSE_NS or node.end > node.parent.end + _CLOSE_NS)
         and not node.is_async
-        and not node.is_background
-        and not node.is_mirrored
+        and is_waited_for(node)
         and not has_given_up(node)
         and not has_given_up(node.parent)
     ]

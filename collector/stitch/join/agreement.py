@@ -17,6 +17,8 @@ from collector.stitch.tree.nodes import Node
 MADE = "gateway"
 PASSED_ON = "caller"
 
+# Managed gateways send no spans of their own to anybody.
+_WITHOUT_SPANS = ("azure-", "aws-", "apigee")
 _SECOND_NS = 1_000_000_000
 # Two clocks kept by NTP stamp within this, and a proxy's last byte leaves as late.
 _JITTER_NS = 1_000_000
@@ -45,17 +47,34 @@ def sent_id(record: GatewayRecord) -> str:
 
 
 def is_written_by_proxy_of(node: Node, record: GatewayRecord) -> bool:
-    """Tell whether a span and a record are one proxy's: it called one cluster, at one time."""
-    if not node.is_proxy or node.side == "client":
+    """
+    Tell whether a span and a record are one proxy's: of one request, at one time.
+
+    Envoys tell by the cluster that they called. Of any other proxy the span that nothing speaks
+    against is its own if it lasted longer than the backend's answer: what was called cannot have.
+    """
+    if node.side == "client" or node.is_gateway:
         return False
-    cluster = node.attributes.get("upstream_cluster", "")
-    if record.backend_id and cluster and record.backend_id != cluster:
+    if record.gateway == "envoy":
+        cluster = node.attributes.get("upstream_cluster", "")
+        if not node.is_proxy or (record.backend_id and cluster and record.backend_id != cluster):
+            return False
+    elif not _is_own_view(node, record):
         return False
     slack = slack_of(record) + record.resolution_ns
     is_close = abs(node.raw_start - record.start_ns) <= slack
     if record.duration_ns is None:
         return is_close
     return is_close and abs(node.raw_end - node.raw_start - record.duration_ns) <= slack
+
+
+def _is_own_view(node: Node, record: GatewayRecord) -> bool:
+    if node.is_proxy or record.gateway.startswith(_WITHOUT_SPANS) or record.backend_ns is None:
+        return False
+    if node.raw_end - node.raw_start <= record.backend_ns + record.resolution_ns:
+        return False
+    is_other_answer = bool(record.status) and node.status_code not in (None, record.status)
+    return node.side == "server" and not is_other_answer and not contradictions(record, node)
 
 
 def contradictions(record: GatewayRecord, node: Node) -> tuple[Evidence, ...]:

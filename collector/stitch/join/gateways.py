@@ -39,6 +39,10 @@ from collector.stitch.tree.nodes import Node, name_of_gateway, record_reference,
 
 # How many spans are tried as the caller of a gateway; each costs a walk to the top of its tree.
 _MAX_CALLERS = 32
+# How many beginnings of a trace may be what the gateway itself wrote of the request.
+_MAX_TOPS = 4
+# Of the spans that one proxy writes of one request.
+_OWN_ROLES = ("edge", "client_proxy", "app")
 # A joint of equal ids that no gateway made for one request alone.
 _SHARED_ID_CONFIDENCE = 0.99
 
@@ -132,23 +136,25 @@ def _wrap_own_spans(joint: AttachedRecord, forest: Forest) -> None:
 
 def _span_of_its_proxy(joint: AttachedRecord, match: Match, forest: Forest) -> Node | None:
     """
-    Return the span of the very proxy that wrote the record, an Envoy, and mark it as a gateway's.
+    Return the span of the very proxy that wrote the record, and mark it as a gateway's.
 
-    Envoy logs the header that it sent on, which names the span of its own side or of its upstream
-    side. Without the header the cluster that it called tells it from another proxy in front.
+    A proxy logs the header that it sent on, which names the span of its own side or of its upstream
+    side. Without the header the cluster that it called tells it from another proxy in front, or how
+    long it took from what it called.
     """
     record = joint.record
-    if record.gateway != "envoy":
-        return None
     named = forest.find(match.trace.trace_id, record.outgoing_span_id)
-    tops = [_outermost_of_proxy(node) for node in (named, match.entry) if node is not None]
+    shown = (named, match.entry, *match.trace.tops[:_MAX_TOPS])
+    tops = [_outermost_of_proxy(node) for node in shown if node is not None]
     top = next((node for node in tops if is_written_by_proxy_of(node, record)), None)
     if top is None:
         return None
     for node in walk_down(top):
-        if node.is_proxy and node.service == top.service and node.role in ("edge", "client_proxy"):
+        is_next = node is top or (node.parent is not None and node.parent.role == "gateway")
+        is_same = (node.is_proxy, node.service) == (top.is_proxy, top.service)
+        if is_next and is_same and node.role in _OWN_ROLES:
             node.role = "gateway"
-    # A line of Envoy's log does not say whose it is; its span does.
+    # A line of a proxy's log does not say whose it is; its span does.
     joint.node.service = record.instance or top.service
     joint.node.host = top.host or joint.node.host
     return top
@@ -156,7 +162,11 @@ def _span_of_its_proxy(joint: AttachedRecord, match: Match, forest: Forest) -> N
 
 def _outermost_of_proxy(node: Node) -> Node:
     """Return the first span that the proxy of *node* wrote of its request."""
-    while node.parent is not None and node.parent.is_proxy and node.parent.service == node.service:
+    while (
+        node.parent is not None
+        and node.parent.is_proxy == node.is_proxy
+        and node.parent.service == node.service
+    ):
         node = node.parent
     return node
 

@@ -5,7 +5,7 @@ A backward walk over integer nanoseconds with its own stack. A child that ends e
 next one starts is on the path (`<=`), so that times in whole milliseconds bill both, and so is one
 whose overlap with the next is too small to be work done side by side. Sections tile the root
 without gap or overlap. What nobody waits for (a consumer of a queue, a mirrored request, a stream
-that outlives the request) is not on it.
+that outlives the request, the slower one of two tries side by side) is not on it.
 
 Source: Jaeger's critical path, and CRISP's happens-before with slack.
 """
@@ -87,7 +87,7 @@ def is_waited_for(node: Node) -> bool:
     Nobody waits for another service that consumes a message, whether or not its sending has a span;
     who told of it as a call may have waited for a reply.
     """
-    if node.is_mirrored or node.is_background:
+    if node.is_mirrored or node.is_background or node.is_outrun:
         return False
     parent = node.parent
     if node.kind != "Consumer" or parent is None:

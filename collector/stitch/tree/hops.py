@@ -21,7 +21,7 @@ from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.tree.access_logs import FROM_ACCESS_LOG
 from collector.stitch.tree.nodes import Node
 from collector.stitch.tree.roles import broker_name, dependency_system, is_external_cluster
-from collector.stitch.tree.tries import Key, call_key, is_try_again
+from collector.stitch.tree.tries import Key, call_key, is_try_again, mark_outrun
 
 _OUTER_ROLES = ("gateway", "edge")
 # Suffixes by which people name a sidecar after its service.
@@ -425,3 +425,4 @@ def _number_attempts(hop: HopDraft) -> None:
     for group in groups:
         for number, one in enumerate(group, start=1):
             one.attempt, one.attempts = number, len(group)
+        mark_outrun([one.top for one in group])

@@ -79,6 +79,7 @@ class Node:
     is_caller_side: bool = False
     fans_out: bool = False
     is_inside: bool = False
+    is_outrun: bool = False
 
     # placement
     start: int = 0

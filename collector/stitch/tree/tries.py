@@ -37,6 +37,9 @@ _TRY_AGAIN = (408, 425, 429)
 _IN_VAIN = frozenset({400, 404, 405, 406, 410, 413, 414, 415, 422})
 _IN_VAIN_GRPC = frozenset({3, 5, 6, 9, 11, 12})
 
+# The ends of one moment are stamped within this.
+_NOISE_NS = 2_000_000
+
 Key = tuple[str, str, str]
 
 
@@ -72,6 +75,30 @@ def is_try_again(earlier: Node, later: Node, *, is_same_target: bool) -> bool:
     if earlier.status_code in _IN_VAIN or earlier.grpc_status in _IN_VAIN_GRPC:
         return False
     return earlier.is_error or bool(earlier.grpc_status) or earlier.status_code in _TRY_AGAIN
+
+
+def mark_outrun(tries: Sequence[Node]) -> None:
+    """
+    Set `is_outrun` of each try that nobody waited for: one beside it brought the answer.
+
+    It was cancelled, or it went on when the call that made both of them had its answer.
+    """
+    for node in tries:
+        node.is_outrun = any(
+            each is not node
+            and each.raw_start < node.raw_end
+            and node.raw_start < each.raw_end
+            and not (each.is_error or was_cancelled(each))
+            and (was_cancelled(node) or (_outlasts_call(node) and not _outlasts_call(each)))
+            for each in tries
+        )
+
+
+def _outlasts_call(node: Node) -> bool:
+    parent = node.parent
+    return (
+        parent is not None and parent.side == "client" and node.raw_end > parent.raw_end + _NOISE_NS
+    )
 
 
 def was_cancelled(node: Node) -> bool:

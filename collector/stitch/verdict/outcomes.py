@@ -35,7 +35,7 @@ _ENDS_OF_STREAMS = (1, 4)
 # Spans of these kinds say nothing of how they ended unless it was badly.
 _SILENT_KINDS = ("Internal", "Client", "Producer")
 
-# What failed below a span that never arrived may have been dealt with there.
+# What failed below a span that never arrived, or that says nothing, may have been dealt with there.
 _CALLER_UNKNOWN = 0.5
 
 
@@ -64,11 +64,9 @@ def _hidden_outcome(verdict: Verdict, members: Sequence[Node], hops: Sequence[Ho
     hidden = _hidden_failure(members, hops)
     if hidden is not None:
         inner = judge_below(hidden, hops)
-        caller = hidden.parent
-        while caller is not None and caller.side == "client":
-            caller = caller.parent
-        if caller is not None and caller.is_span_missing:
-            reason = f"{inner.reason}; the span of its caller never arrived, nor how that ended"
+        unknown = _unknown_end(hidden, hops)
+        if unknown:
+            reason = f"{inner.reason}; {unknown}"
             confidence = min(inner.confidence, _CALLER_UNKNOWN)
             return replace(inner, reason=reason, confidence=confidence)
         reason = f"{inner.component} failed ({inner.class_}) and the consumer did not notice"
@@ -87,6 +85,22 @@ def _hidden_outcome(verdict: Verdict, members: Sequence[Node], hops: Sequence[Ho
     more = f", and {len(later) - 1} more" if len(later) > 1 else ""
     reason = f"answered, but {inner.component} failed afterwards ({inner.reason}){more}"
     return _told_of(verdict, inner, reason, verdict.outcome)
+
+
+def _unknown_end(failed: Node, hops: Sequence[HopDraft]) -> str:
+    """Say why nobody knows how the request ended in which *failed* did, "" if it is known."""
+    caller = failed.parent
+    while caller is not None and caller.side == "client":
+        caller = caller.parent
+    if caller is not None and caller.is_span_missing:
+        return "the span of its caller never arrived, nor how that ended"
+    hop = hops[failed.hop]
+    if hop.attempt < hop.attempts:
+        return ""
+    above = failed.parent
+    while above is not None and above.kind in _SILENT_KINDS and is_silent(above):
+        above = above.parent
+    return "" if above is not None else "no span above it says how that ended"
 
 
 def _told_of(verdict: Verdict, inner: Verdict, reason: str, outcome: str) -> Verdict:
@@ -182,7 +196,7 @@ def _failed_afterwards(members: Sequence[Node]) -> list[Node]:
             is_stream = node.is_background and (
                 node.grpc_status in _ENDS_OF_STREAMS or timed_out_waiting(node)
             )
-            if not is_stream:
+            if not is_stream and not was_cancelled(node):
                 found.append(node)
         elif node.kind in _SILENT_KINDS and is_silent(node):
             open_tops.add(node)

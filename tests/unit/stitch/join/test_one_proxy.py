@@ -93,3 +93,50 @@ def test_a_request_id_of_32_digits_is_a_uuid(request_id: str, is_told: bool) -> 
     known = line(gateway="ingress-nginx", ids=(Id("x_request_id", request_id),))
     rules = {finding.rule for finding in told([known], TraceBuilder()).findings}
     assert ("NON_UUID_REQUEST_ID" in rules) is is_told
+
+
+def fronted(
+    known: GatewayRecord, *, ms: float = 122.3, at: float = 0.4, path: str = "/orders"
+) -> list[str]:
+    """Return the picture of a line beside a server span of web-front, which called orders."""
+    trace = TraceBuilder()
+    told_by = {"http.target": path, "http.method": "GET", "http.status_code": "200"}
+    own = trace.span("web-front", at, ms, "c1" * 8, "Server", attributes=told_by)
+    trace.span("orders", 2, 118, own, "Server", attributes={"http.status_code": "200"})
+    return picture(told([known], trace))
+
+
+_NAMING = [
+    {"outgoing_span_id": "a000000000000001"},
+    {"parent_span_id": "c1c1c1c1c1c1c1c1"},
+    {"parent_span_id": "c1c1c1c1c1c1c1c1", "outgoing_span_id": "a000000000000001"},
+    {},
+]
+
+
+@pytest.mark.parametrize("ids", _NAMING, ids=["own", "caller", "both", "trace only"])
+@pytest.mark.parametrize("gateway", ["ingress-nginx", "traefik", "haproxy", "shop-front"])
+def test_any_proxy_that_logs_and_traces_is_one_hop(ids: dict[str, str], gateway: str) -> None:
+    """No name tells that line and span are of one proxy: it took longer than what it called."""
+    known = line(gateway=gateway, total=123, backend=120, status=200, backend_status=200, **ids)
+    assert fronted(known) == ["gateway web-front", "  service orders"]
+
+
+@pytest.mark.parametrize(
+    ("more", "span"),
+    [
+        ({"backend": 122}, {"ms": 121.6}),
+        ({}, {"path": "/other"}),
+        ({"status": 404}, {}),
+        ({}, {"at": -30}),
+        ({"gateway": "azure-apim"}, {}),
+    ],
+    ids=["as long as the call", "another path", "another status", "another time", "sends no spans"],
+)
+def test_what_a_proxy_called_stays_a_hop_of_its_own(
+    more: dict[str, Any], span: dict[str, Any]
+) -> None:
+    """A span that can be the called service's, or cannot be the proxy's, is not taken for its."""
+    given = {"gateway": "ingress-nginx", "total": 123, "backend": 120, "status": 200, **more}
+    drawn = fronted(line(**{"backend_status": 200, **given}), **span)
+    assert any(each.strip() == "service web-front" for each in drawn)

@@ -206,3 +206,46 @@ def test_two_calls_side_by_side_are_no_tries() -> None:
         trace.span("shop", at, 60, shop, "Client", status="Error", attributes=told)
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
     assert [(hop.attempt, hop.attempts) for hop in timeline.hops[1:]] == APART
+
+
+@pytest.mark.parametrize("loser", [0, 1])
+def test_the_slower_one_of_two_tries_holds_nobody_up(loser: int) -> None:
+    """It ends last, cancelled, while the answer is used already: the winner is on the path."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 140, kind="Server", attributes={"http.status_code": "200"})
+    told = {"http.request.method": "GET", "url.full": "http://stock/7"}
+    for number, at in enumerate((5, 20)):
+        is_loser = number == loser
+        more = {"status": "Error", "status_message": "context canceled"} if is_loser else {}
+        ms = 100 - at if is_loser else 60 - at
+        call = trace.span("shop", at, ms, shop, "Client", attributes=told, **more)
+        trace.span("stock", at + 1, ms - 2, call, "Server", attributes={"http.status_code": "200"})
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    critical = [hop.critical_ns for hop in timeline.hops[1:]]
+    assert critical[loser] == 0
+    assert critical[1 - loser] == (60 - (20, 5)[loser]) * 1_000_000
+    assert sum(hop.critical_ns for hop in timeline.hops) == timeline.duration_ns
+    assert (timeline.verdict.layer, timeline.verdict.outcome) == ("none", "ok")
+
+
+def test_a_try_that_outlasts_its_call_holds_nobody_up() -> None:
+    """One client span made both tries: the one that ran on after it ended did not answer it."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 90, kind="Server", attributes={"http.status_code": "200"})
+    call = trace.span("shop", 2, 48, shop, "Client", attributes={"url.full": "http://stock/7"})
+    for at, ms in ((4, 70), (25, 22)):
+        trace.span("stock", at, ms, call, "Server", attributes={"http.status_code": "200"})
+    timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
+    first, second = timeline.hops[1:]
+    assert (first.critical_ns, second.critical_ns) == (0, 22_000_000)
+    assert not {"OUTSIDE_PARENT"} & {finding.rule for finding in timeline.findings}
+
+
+def test_a_call_cancelled_after_the_answer_did_not_fail_afterwards() -> None:
+    """The request went well without it: that it was cancelled is no failure to tell of."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 52, kind="Server", attributes={"http.status_code": "200"})
+    told = {"url.full": "http://stock/7", "error.type": "context canceled"}
+    trace.span("shop", 2, 60, shop, "Client", status="Error", attributes=told)
+    verdict = stitch([], trace.spans, now_ns=LONG_AFTER).verdict
+    assert (verdict.layer, verdict.class_, verdict.reason) == ("none", "", "")
