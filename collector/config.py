@@ -40,8 +40,8 @@ from collector.settings import (
 
 MIB = 1024 * 1024
 _PREFIX = "HOPLINE_"
-# Read by the terminal, the supervisor and the tests.
-_NO_SETTINGS = re.compile(r"HOPLINE_(?:URL|TOKEN|READY_FD|PARENT_PID|TEST_\w+|FUZZ_\w+)")
+# Read by the supervisor and the tests.
+_NO_SETTINGS = re.compile(r"HOPLINE_(?:READY_FD|PARENT_PID|TEST_\w+|FUZZ_\w+)")
 # What Kubernetes sets in every pod beside a Service whose name begins with hopline.
 _SERVICE_LINK = re.compile(
     r"HOPLINE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_[A-Z]+(?:_[A-Z]+)?)"
@@ -685,7 +685,7 @@ def load_settings(**overrides: object) -> Settings:
     """
     from pydantic import ValidationError
 
-    _check_names(os.environ)
+    check_names(os.environ)
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as exc:
@@ -696,9 +696,14 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigError(problems, hint="see the settings in deploy/reference.md") from exc
 
 
-def _check_names(environment: Mapping[str, str]) -> None:
-    """Refuse variables that look like settings and are none: a slip would leave the default."""
-    known = [_PREFIX + name.upper() for name in Settings.model_fields]
+def check_names(environment: Mapping[str, str]) -> None:
+    """
+    Refuse variables that look like settings and are none: a slip would leave the default.
+
+    Raises:
+        ConfigError: names each of them, and the setting that may be meant.
+    """
+    known = [_PREFIX + name for name in ("URL", "TOKEN", *map(str.upper, Settings.model_fields))]
     problems = []
     for name, value in environment.items():
         upper = name.upper()

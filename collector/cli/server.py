@@ -17,6 +17,7 @@ from collector.errors import BadQuestion, CollectorError, QueryError, Unauthenti
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 _TIMEOUT_S = 60
+_NAMES = ("HOPLINE_URL", "HOPLINE_TOKEN", "HOPLINE_API_PORT")
 # A stream is kept alive by the server more often than this.
 _SILENCE_S = 60
 _MAX_BYTES = 512 * 1024 * 1024
@@ -40,7 +41,16 @@ class Server:
 
     @classmethod
     def from_environment(cls, url: str | None = None, token: str | None = None) -> "Server":
-        """Return the server that options, HOPLINE_URL or HOPLINE_API_PORT name."""
+        """
+        Return the server that options, HOPLINE_URL or HOPLINE_API_PORT name.
+
+        Raises:
+            ConfigError: a variable that looks like a setting is none.
+        """
+        if any(name.upper().startswith("HOPLINE_") and name not in _NAMES for name in os.environ):
+            from collector.config import check_names  # reads all settings: slow to import
+
+            check_names(os.environ)
         local = f"http://127.0.0.1:{os.environ.get('HOPLINE_API_PORT') or 8080}"
         return cls(
             url or os.environ.get("HOPLINE_URL") or local,

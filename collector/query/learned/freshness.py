@@ -102,8 +102,7 @@ class Freshness:
         if not lags:
             return "no source has sent anything yet"
         parts = [
-            f"{name} is known up to {format_timestamp(lag.watermark_ns)}"
-            f" (lag {format_duration(max(lag.p99_lag_ns, 0))})"
+            f"{known_up_to(name, lag)} (lag {format_duration(max(lag.p99_lag_ns, 0))})"
             for name, lag in sorted(lags.items())
         ]
         return f"what is newer may still come: {'; '.join(parts)}"
@@ -143,6 +142,12 @@ class Freshness:
                 rejected=_positive(progress.get("rows_rejected")) or 0,
                 last_error=str(error.get("message", "")) if isinstance(error, dict) else "",
             )
+
+
+def known_up_to(name: str, lag: SourceLag) -> str:
+    """Say up to when a source, or all spans, are complete as far as anybody can tell."""
+    verb = "are" if name == "spans" else "is"
+    return f"{name} {verb} known up to {format_timestamp(lag.watermark_ns)}"
 
 
 def lags_of(stats: Sequence[SourceStat], now_ns: int) -> dict[str, SourceLag]:

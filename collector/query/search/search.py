@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from collector.clock import Clock
-from collector.query.learned.freshness import Freshness
+from collector.query.learned.freshness import Freshness, known_up_to
 from collector.query.results import Found, Summary, TimeRange
 from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
 from collector.query.search.described import find_described
@@ -148,7 +148,7 @@ class Searches:
             yield "There is data in this range, but none that fits the filters."
         for name, lag in sorted(self._freshness.lags().items()):
             if lag.watermark_ns < end_ns:
-                yield f"{name} is known up to {format_timestamp(lag.watermark_ns)} only."
+                yield f"{known_up_to(name, lag)} only."
 
 
 def _is_own(row: RequestRow, shown: CachedRow) -> bool:
