@@ -15,6 +15,7 @@ from pathlib import Path
 
 from collector.demo.envoy_parts import (
     ALS_CLUSTER,
+    AUTHORIZATION_CLUSTER,
     OTLP_CLUSTER,
     OTLP_HTTP_CLUSTER,
     TYPE,
@@ -192,7 +193,9 @@ class ConfigBuilder:
             "match": {"prefix": route.prefix},
             "route": route_action(route, target, mirror_cluster),
             "decorator": {"operation": f"{service.host}:{SERVICE_PORT}{route.prefix}*"},
-            "typed_per_filter_config": route_filters(route.fault, route.rate_limit),
+            "typed_per_filter_config": route_filters(
+                route.fault, route.rate_limit, asks_first=route.is_authorizer_down
+            ),
         }
 
     def _clusters(self, routes: Sequence[Route]) -> list[Json]:
@@ -257,6 +260,7 @@ class ConfigBuilder:
             (OTLP_HTTP_CLUSTER, ports.otlp_http, False),
             (ZIPKIN_CLUSTER, ports.zipkin, False),
             (ALS_CLUSTER, ports.access_log_service, True),
+            (AUTHORIZATION_CLUSTER, 0, False),
         ]
         # Port 9 (discard) keeps a reference to a collector valid that nobody runs.
         return [cluster(name, port or 9, is_http2=is_http2) for name, port, is_http2 in known]

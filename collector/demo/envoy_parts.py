@@ -26,6 +26,8 @@ OTLP_CLUSTER = "opentelemetry-collector"
 OTLP_HTTP_CLUSTER = "opentelemetry-collector-http"
 ZIPKIN_CLUSTER = "zipkin"
 ALS_CLUSTER = "access-log-service"
+AUTHORIZATION_CLUSTER = "authorization"
+_ASKS_FIRST = "envoy.filters.http.ext_authz"
 FLUSH_MS = 200  # Envoy's own default is 5,000 ms
 OTLP_LOG_FLUSH_MS = 1000  # Envoy 1.40 takes no other, whatever its configuration says (measured)
 
@@ -194,6 +196,7 @@ def http_filters() -> list[Json]:
             "typed_config": {"@type": TYPE + prefix + "fault.v3.HTTPFault"},
         },
         {"name": "envoy.filters.http.local_ratelimit", "typed_config": limit},
+        {"name": _ASKS_FIRST, "disabled": True, "typed_config": _authorization()},
         {
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": TYPE + prefix + "router.v3.Router"},
@@ -201,8 +204,19 @@ def http_filters() -> list[Json]:
     ]
 
 
-def route_filters(fault: Fault | None, limit: RateLimit | None) -> Json:
-    """Build `typed_per_filter_config`: the faults and limits of one route."""
+def _authorization() -> Json:
+    """Ask the authorization service, which is down, as routes that turn this on do."""
+    uri = {"uri": "http://authorization", "cluster": AUTHORIZATION_CLUSTER, "timeout": "1s"}
+    return {
+        "@type": TYPE + "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        "http_service": {"server_uri": uri},
+    }
+
+
+def route_filters(
+    fault: Fault | None, limit: RateLimit | None, *, asks_first: bool = False
+) -> Json:
+    """Build `typed_per_filter_config`: the faults and limits of one route, and whom it asks."""
     prefix = TYPE + "envoy.extensions.filters.http."
     configs: Json = {}
     if fault is not None:
@@ -231,6 +245,10 @@ def route_filters(fault: Fault | None, limit: RateLimit | None) -> Json:
             "filter_enabled": always,
             "filter_enforced": always,
         }
+    if asks_first:
+        per_route = {"@type": prefix + "ext_authz.v3.ExtAuthzPerRoute", "check_settings": {}}
+        switch = {"@type": TYPE + "envoy.config.route.v3.FilterConfig", "config": per_route}
+        configs[_ASKS_FIRST] = switch
     return configs
 
 

@@ -62,6 +62,7 @@ class Route:
 
     Zero and empty mean Envoy's default: no retries, no mirror, no limit; a `timeout_ms` of 0 is
     no timeout. `prefix` selects by path; several routes to one service need different ones.
+    `is_authorizer_down`: the proxy asks an authorization service first, and nobody runs it.
     """
 
     to: str
@@ -78,6 +79,7 @@ class Route:
     max_pending: int = 0
     max_connections: int = 0
     rate_limit: RateLimit | None = None
+    is_authorizer_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)

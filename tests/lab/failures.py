@@ -141,6 +141,14 @@ _EDGES = (
         takes_ms=_PATIENCE_MS,
     ),
     Scenario(
+        "edge-authorizer-down",
+        "the mesh ingress asks an authorization service that nobody runs",
+        _failed("service authorization", "mesh", "unreachable"),
+        status=403,
+        edge={"is_authorizer_down": True},
+        services=_chain(),
+    ),
+    Scenario(
         "edge-rate-limit",
         "the mesh ingress limits the rate",
         _failed(_EDGE, "edge", "rate_limit", "RATE_LIMIT_BEHIND_GATEWAY"),
@@ -226,6 +234,20 @@ _ANSWERS = (
                 (Call("basket", "/1", is_failure_tolerated=True), Call("basket", "/2"))
             ),
             "basket": Behaviour(fail_first=1),
+        },
+    ),
+    Scenario(
+        "put-off-call-fails",
+        "a call that the application does not wait for fails after the answer",
+        Truth(
+            outcome="ok",
+            class_="server_error",
+            component="basket",
+            reason="answered, but basket failed afterwards",
+        ),
+        services={
+            "front": Behaviour((Work(2), Call("basket", is_put_off=True))),
+            "basket": Behaviour((Work(60),), status=500),
         },
     ),
     Scenario(

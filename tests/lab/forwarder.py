@@ -17,12 +17,14 @@ class Distortion:
     """
     What happens to the spans of one service: its clock is *offset_ms* ahead.
 
-    *stretch_ms* is added to its server spans, and those of *lost_kind* never arrive.
+    *stretch_ms* is added to its server spans, and those of *lost_kind* never arrive. *is_id_cut*:
+    they arrive under the last half of their trace id.
     """
 
     offset_ms: int = 0
     stretch_ms: int = 0
     lost_kind: Literal["", "server", "client"] = ""
+    is_id_cut: bool = False
 
 
 class DistortingForwarder(services.TraceServiceServicer):
@@ -65,6 +67,8 @@ def _distort(spans: Any, distortion: Distortion) -> None:
     for span in spans:
         span.start_time_unix_nano += offset_ns
         span.end_time_unix_nano += offset_ns
+        if distortion.is_id_cut:
+            span.trace_id = bytes(8) + span.trace_id[8:]
         if span.kind == _KINDS["server"]:
             span.end_time_unix_nano += distortion.stretch_ms * 1_000_000
         for event in span.events:

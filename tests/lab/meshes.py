@@ -68,6 +68,7 @@ MESHES = {
         distortions={
             "lossy": Distortion(lost_kind="server"),
             "adrift": Distortion(lost_kind="server"),
+            "short": Distortion(is_id_cut=True),
         },
     ),
     "crowd": MeshKind(at_once=8),
@@ -82,6 +83,7 @@ _KINDS = {
         Service("stripper", instrumentation="none"),
         Service("lossy", has_sidecar=False),
         Service("adrift", has_sidecar=False),
+        Service("short", has_sidecar=False),
         Service("longer-and-behind", has_sidecar=False),
         Service("outside", has_sidecar=False, instrumentation="headers"),
         Service("limited", inbound_rate_limit=RateLimit(tokens=1, interval_ms=600_000)),

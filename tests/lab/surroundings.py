@@ -157,6 +157,23 @@ _LOST = (
         mesh="zipkin-64",
     ),
     Scenario(
+        "ids-cut-inside",
+        "one service reports under half of the trace id, and no gateway's row tells the rest",
+        _slow(
+            "service short",
+            tier=None,
+            records=0,
+            is_provisional=True,
+            findings=frozenset({"ID_TRUNCATED_64"}),
+        ),
+        policy=Policy(record="never"),
+        services={
+            "front": Behaviour((Work(2), Call("short"))),
+            "short": Behaviour((Work(_SLOW),)),
+        },
+        mesh="lossy",
+    ),
+    Scenario(
         "gateway-that-left-and-is-late",
         "the gateway gives up, and its row is still expected: to the mesh it is a client that left",
         _failed(

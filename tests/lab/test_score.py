@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab.kinds import SCENARIOS
+from tests.lab.report import README
 from tests.lab.scenario import Scenario, Truth
 from tests.lab.score import Sent, judge
 
@@ -115,3 +117,13 @@ def test_wrong_part_is_seen(path: tuple[Any, ...], value: object, said: str) -> 
         place = place[step]
     place[path[-1]] = value
     assert any(text.startswith(said) for text in judge(_SENT, answer).said)
+
+
+def test_the_rules_name_kinds_that_run() -> None:
+    """The table of rules in the lab's README speaks of kinds that there are."""
+    names = {scenario.name for scenario in SCENARIOS}
+    rules = README.read_text().partition("<!-- begin")[0]
+    rows = [row.split("|")[2] for row in rules.splitlines() if row.startswith("| ")][1:]
+    told = {kind for row in rows for kind in row.partition(";")[0].replace(" ", "").split(",")}
+    assert len(rows) >= 15
+    assert told <= names

@@ -113,6 +113,7 @@ def test_route_behaviour_reaches_envoy() -> None:
         fault=Fault(delay_ms=100, abort_status=503, abort_percent=5),
         rate_limit=RateLimit(tokens=3, interval_ms=500),
         max_requests=4,
+        is_authorizer_down=True,
     )
     sidecar = _build(_front(route))["front"]
     built = _route(sidecar)
@@ -126,6 +127,7 @@ def test_route_behaviour_reaches_envoy() -> None:
     assert filters["envoy.filters.http.fault"]["abort"]["percentage"]["numerator"] == 5
     bucket = filters["envoy.filters.http.local_ratelimit"]["token_bucket"]
     assert (bucket["max_tokens"], bucket["fill_interval"]) == (3, "0.5s")
+    assert "check_settings" in filters["envoy.filters.http.ext_authz"]["config"]
     cluster = sidecar["static_resources"]["clusters"][0]
     assert cluster["circuit_breakers"]["thresholds"] == [{"max_requests": 4}]
 
