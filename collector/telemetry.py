@@ -9,11 +9,8 @@ label `process`.
 Source: Prometheus text format 0.0.4; OpenMetrics 1.0.
 """
 
-import asyncio
 import json
 import logging
-import socket
-import struct
 import threading
 from bisect import bisect_left
 from collections import defaultdict
@@ -39,9 +36,6 @@ OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _PUBLISH_EVERY_S = 2.0
 # Longer ago than this a file is of a process that is gone, or of another machine that is.
 _MAX_AGE_S = 60.0
-_SYSTEM_DROPS_EVERY_S = 1.0
-_SO_MEMINFO = 55
-_MEMINFO = struct.Struct("9I")
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _log = logging.getLogger(__name__)
 
@@ -397,34 +391,6 @@ def _braces(labels: Mapping[str, str]) -> str:
 def _escaped(text: str, *, quotes: bool = False) -> str:
     text = text.replace("\\", r"\\").replace("\n", r"\n")
     return text.replace('"', r"\"") if quotes else text
-
-
-class SystemDrops:
-    """Counts the datagrams that did not fit the buffer of a door's socket (Linux tells)."""
-
-    def __init__(self, bound: socket.socket, metrics: Metrics, door: str) -> None:
-        self._bound = bound
-        self._metrics = metrics
-        self._door = door
-        self._counted = 0
-
-    async def watch(self) -> None:
-        """Count each second, until cancelled."""
-        while True:
-            await asyncio.sleep(_SYSTEM_DROPS_EVERY_S)
-            self.count()
-
-    def count(self) -> None:
-        """Count what the system dropped since the last call."""
-        try:
-            info = self._bound.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-            total = _MEMINFO.unpack(info)[8]
-        except (OSError, struct.error):
-            return
-        if new := total - self._counted:
-            name: Counter = "hopline_receive_datagrams_dropped_total"
-            self._metrics.count(name, new, door=self._door, reason="socket_buffer_full")
-            self._counted = total
 
 
 METRICS = Metrics()
