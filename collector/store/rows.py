@@ -88,7 +88,7 @@ class RequestRow:
     edge span. `versions` are the stored versions of the record, without their own text. `buckets`
     are the five minutes, by their first second, that its spans lie in, where they are known;
     `received_s` is the last second that some came in. `cursor` continues the search behind this
-    row.
+    row. `place_ratio` is where a sample by hash has it: that share of all requests comes before it.
     """
 
     start_ns: int
@@ -112,6 +112,7 @@ class RequestRow:
     buckets: Sequence[int] = ()
     received_s: int = 0
     cursor: str = ""
+    place_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ def sample_requests(
             record_id=record_id,
             trace_id=trace_id,
             api=name,
+            place_ratio=place / _HASHES,
         )
         found.append((place, row))
     if not api:
@@ -79,7 +80,12 @@ def sample_requests(
             client, "sample_traces", **span, most=most, limit=limit
         ):
             if trace_id not in known:
-                row = RequestRow(start_ns=begin_ns, duration_ns=None, trace_id=trace_id)
+                row = RequestRow(
+                    start_ns=begin_ns,
+                    duration_ns=None,
+                    trace_id=trace_id,
+                    place_ratio=place / _HASHES,
+                )
                 found.append((place, row))
     found.sort(key=lambda pair: (pair[0], pair[1].gateway, pair[1].record_id))
     return [row for _, row in found[:limit]]

@@ -14,6 +14,7 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from collector import __version__
+from collector.query.service import QueryService
 from tests.api_client import Asker, serving
 from tests.integration.test_trace_apis import (
     FAILED,
@@ -32,9 +33,14 @@ KIALI = '{{ .service.name = "{}"  }} && {{  }} | select(status, .http.method, .n
 
 
 @pytest.fixture(scope="module")
-def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
-    folder = tmp_path_factory.mktemp("tempo")
-    with asking(STORIES, folder) as (questions, _), serving(questions) as found:
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueryService]:
+    with asking(STORIES, tmp_path_factory.mktemp("tempo")) as (asked, _):
+        yield asked
+
+
+@pytest.fixture(scope="module")
+def asker(questions: QueryService) -> Iterator[Asker]:
+    with serving(questions) as found:
         yield found
 
 
@@ -109,6 +115,8 @@ def test_a_search_shows_what_grafana_lists(asker: Asker) -> None:
         ('{ .service.name = "nobody" }', []),
         (KIALI.format("payments"), [FAILED, *GOOD, UNRECORDED]),
         ("{ traceDuration > 1s } || { span.retry.count = 3 }", [FAILED, UNRECORDED]),
+        ('{ .service.name = "orders" } >> { status = error && kind = client }', [FAILED]),
+        ("{ nestedSetParent < 0 && status = error } && { } | count() > 2", [FAILED]),
     ],
 )
 def test_traceql_finds_traces(asker: Asker, query: str, expected: list[Story]) -> None:
@@ -137,6 +145,77 @@ def test_tags_find_traces(asker: Asker, query: str, expected: int) -> None:
     """The search without TraceQL: texts inside values, whatever their case; whole durations."""
     found = asker.get(f"/tempo/api/search?{RANGE}&{query}")["traces"]
     assert len(found) == expected
+
+
+def metrics(asker: Asker, query: str, more: str = "&step=1m") -> list[Any]:
+    path = f"/tempo/api/metrics/query_range?{RANGE}{more}&q={quote(query)}"
+    return list(asker.get(path)["series"])
+
+
+# what Traces Drilldown 2.x asks for each of its views, with its variables filled in
+_ROOTS = "nestedSetParent<0 && true"
+DRILLDOWN = {
+    "rate": f"{{{_ROOTS}}} | rate() ",
+    "by service": "{kind=server && true && resource.service.name != nil} | "
+    "rate() by(resource.service.name)",
+    "errors": f"{{{_ROOTS} && status=error}} | rate()  with(sample=true)",
+    "duration": f"{{{_ROOTS}}} | quantile_over_time(duration, 0.9) ",
+    "histogram": f"{{{_ROOTS}}} | histogram_over_time(duration) with(sample=true)",
+    "status": f"{{{_ROOTS} && status != nil}} | rate() by(status)",
+    "all": '{true && true && name="SELECT accounts"} | rate() by(name)',
+    "database": '{span.db.system!="" && true} | rate() ',
+}
+
+
+def test_drilldowns_metrics(asker: Asker) -> None:
+    """Every graph of Traces Drilldown has numbers; all requests of the range are in its rate."""
+    series = {name: metrics(asker, query) for name, query in DRILLDOWN.items()}
+    assert all(each["samples"] for told in series.values() for each in told)
+    (rate,) = series["rate"]
+    assert rate["labels"] == [{"key": "__name__", "value": {"stringValue": "rate"}}]
+    assert round(sum(s["value"] for s in rate["samples"]) * 60) == len(STORIES)
+    services = {each["labels"][0]["value"]["stringValue"] for each in series["by service"]}
+    assert {"orders", "payments"} <= services
+    (duration,) = series["duration"]
+    assert duration["labels"] == [{"key": "p", "value": {"doubleValue": 0.9}}]
+    assert duration["exemplars"][0]["labels"][0]["key"] == "trace:id"
+    assert all(e["labels"][-1]["key"] == "__bucket" for e in series["histogram"])
+    path = f"/tempo/api/metrics/query?{RANGE}&q={quote(DRILLDOWN['status'])}"
+    words = {e["labels"][0]["value"]["stringValue"] for e in asker.get(path)["series"]}
+    assert words == {"error", "ok"}
+
+
+def test_drilldowns_searches(asker: Asker) -> None:
+    """Its structure, its list of traces and its exceptions come as spansets of one each."""
+    structure = (
+        f"({{{_ROOTS} }} &>> {{ kind = server }}) || ({{{_ROOTS} }}) | select(status, "
+        "resource.service.name, name, nestedSetParent, nestedSetLeft, nestedSetRight)"
+    )
+    found = {each["traceID"]: each for each in search(asker, structure, "&spss=20")}
+    assert len(found) == len(STORIES)
+    assert {len(each["spanSets"]) for each in found.values()} == {1}
+    spans = [
+        {a["key"]: a["value"] for a in each["attributes"]}
+        for each in found[TRACE]["spanSets"][0]["spans"]
+    ]
+    assert spans[0]["nestedSetParent"] == {"intValue": "-1"}
+    assert all("service.name" in each and "nestedSetRight" in each for each in spans)
+    assert len({each["nestedSetLeft"]["intValue"] for each in spans}) == len(spans) > 2
+    exceptions = (
+        f"{{{_ROOTS} && status = error}} | select(resource.service.name, event.exception.message,"
+        "event.exception.stacktrace,event.exception.type) with(most_recent=true)"
+    )
+    assert TRACE in {each["traceID"] for each in search(asker, exceptions)}
+
+
+def test_a_small_sample_stands_for_all(questions: QueryService) -> None:
+    """A sample that ends early says for how many each of its traces stands."""
+    traces = questions.traces
+    whole = traces.sample(NOW - 60 * MINUTE, NOW, limit=100, max_spans=1_000, max_seconds=60)
+    assert (len(whole.traces), whole.weight) == (len(STORIES), 1.0)
+    few = traces.sample(NOW - 60 * MINUTE, NOW, limit=3, max_spans=1_000, max_seconds=60)
+    assert {t.timeline.id for t in few.traces} < {t.timeline.id for t in whole.traces}
+    assert few.weight > 1.0
 
 
 def test_names_and_values_for_the_query_editor(asker: Asker) -> None:
@@ -173,7 +252,8 @@ def test_names_and_values_for_the_query_editor(asker: Asker) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("search?q=" + quote("{ } | rate()"), "invalid TraceQL query: | rate is not supported"),
+        ("search?q=" + quote("{ } | rate()"), "invalid TraceQL query: | rate(…) is a metric"),
+        ("search?q=" + quote("{ } | compare({})"), "invalid TraceQL query: | compare is not"),
         ("search?q=" + quote("{ .a = .b }"), "invalid TraceQL query: .a = .b is not supported"),
         ("search?q=%7B%7D&tags=a%3Db", "invalid request: can't specify tags and q"),
         ("search?tags=a%3Db%20a%3Dc", "invalid tags: tag a has been set twice"),
@@ -182,10 +262,11 @@ def test_names_and_values_for_the_query_editor(asker: Asker) -> None:
         ("search?start=20&end=10", "start: is not before end"),
         ("search?limit=-1", "invalid limit: "),
         ("search?minDuration=5", "minDuration: "),
-        ("v2/search/tags?scope=event", "invalid scope: event"),
+        ("v2/search/tags?scope=link", "invalid scope: link"),
         ("v2/search/tag/nonsense/values", "invalid TraceQL query: the intrinsic nonsense"),
-        ("metrics/query_range?q=x", "TraceQL metrics are not supported"),
-        ("metrics/query?q=x", "TraceQL metrics are not supported"),
+        ("metrics/query_range?q=x", "invalid TraceQL query: x is not supported outside"),
+        ("metrics/query?q=%7B%7D", "invalid TraceQL query: it ends in no metric"),
+        ("metrics/query_range?q=%7B%7D%7Crate()&exemplars=a", "invalid exemplars: "),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(asker: Asker, path: str, message: str) -> None:

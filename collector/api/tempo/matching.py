@@ -6,9 +6,9 @@ Source: grafana/tempo pkg/traceql/ast_execute.go. A value that a span does not h
 """
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from collector.api.tempo.traceql import (
+from collector.api.tempo.query import (
     Attribute,
     Both,
     Comparison,
@@ -16,12 +16,15 @@ from collector.api.tempo.traceql import (
     Constant,
     Not,
     Spansets,
+    Structure,
+    Wanted,
     compile_pattern,
 )
+from collector.api.tempo.tree import Tree
 from collector.api.traces.shown import ShownSpan, ShownTrace
-from collector.api.traces.values import Value
+from collector.api.traces.values import Value, type_value
 
-_ORDERS: Mapping[str, Callable[[float, float], bool]] = {
+ORDERS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
     "<": operator.lt,
@@ -41,31 +44,47 @@ class Matcher:
         self.start_ns = first_ns
         self.duration_ns = max(span.end_ns for span in trace.spans) - first_ns
         self.root = root
+        self._tree = Tree(trace)
 
-    def find(self, wanted: Spansets | Condition) -> list[ShownSpan]:
+    @property
+    def trace_id(self) -> str:
+        """The id of the trace whose spans these are."""
+        return self._trace.trace_id
+
+    def find(self, wanted: Wanted) -> list[ShownSpan]:
         """Return the spans that make the trace fit, in their order; none if it does not."""
+        if isinstance(wanted, Structure):
+            left, right = ({s.span_id for s in self.find(w)} for w in (wanted.left, wanted.right))
+            related = self._tree.relate(wanted.operator, left, right)
+            return [span for span in self._trace.spans if span.span_id in related]
         if not isinstance(wanted, Spansets):
-            return [span for span in self._trace.spans if self._fits(span, wanted)]
+            return [span for span in self._trace.spans if self.fits(span, wanted)]
         found = [self.find(part) for part in wanted.parts]
         if not (any(found) if wanted.is_any else all(found)):
             return []
         ids = {span.span_id for spans in found for span in spans}
         return [span for span in self._trace.spans if span.span_id in ids]
 
-    def _fits(self, span: ShownSpan, condition: Condition) -> bool:
+    def fits(self, span: ShownSpan, condition: Condition) -> bool:
+        """Tell whether a condition holds for a span."""
         match condition:
             case Constant(value):
                 return value
             case Not(part):
-                return not self._fits(span, part)
+                return not self.fits(span, part)
             case Both(parts, is_any):
-                fits = (self._fits(span, part) for part in parts)
+                fits = (self.fits(span, part) for part in parts)
                 return any(fits) if is_any else all(fits)
             case Comparison(attribute, symbol, wanted):
+                if attribute.scope == "event" or attribute.name == "event:name":
+                    values: Sequence[Value | None] = [*_of_events(span, attribute)] or [None]
+                    return any(_compare(value, symbol, wanted) for value in values)
                 return _compare(self.value_of(span, attribute), symbol, wanted)
 
     def value_of(self, span: ShownSpan, attribute: Attribute) -> Value | None:
         """Return what a span has under a name, None when it has nothing."""
+        if attribute.scope == "event" or attribute.name == "event:name":
+            return next(_of_events(span, attribute), None)
         if attribute.scope == "intrinsic":
             return self._intrinsic(span, attribute.name)
         if attribute.scope in ("", "span"):
@@ -94,6 +113,9 @@ class Matcher:
                 return self.root.service
             case "traceDuration":
                 return self.duration_ns
+            case "nestedSetParent" | "nestedSetLeft" | "nestedSetRight":
+                parent, left, right = self._tree.nested_set(span.span_id)
+                return {"Parent": parent, "Left": left}.get(name.removeprefix("nestedSet"), right)
             case "trace:id":
                 return self._trace.trace_id
             case "span:id":
@@ -102,21 +124,30 @@ class Matcher:
                 return span.parent_id
 
 
+def _of_events(span: ShownSpan, attribute: Attribute) -> Iterator[Value]:
+    """Yield what a span's events have under a name."""
+    for event in span.events:
+        if attribute.scope == "intrinsic":
+            yield event.name
+        elif attribute.name in event.attributes:
+            yield type_value(attribute.name, event.attributes[attribute.name])
+
+
 def _compare(found: Value | None, symbol: str, wanted: Value | None) -> bool:
     if wanted is None or found is None:
         return (found is None) == (symbol == "=") if wanted is None else False
     if isinstance(wanted, bool) or isinstance(found, bool) and not isinstance(wanted, str):
-        return isinstance(found, bool) and _ORDERS[symbol](found, wanted)
+        return isinstance(found, bool) and ORDERS[symbol](found, wanted)
     if isinstance(wanted, str):
         return _compare_texts(_text(found), symbol, wanted)
-    number = _number(found)
-    return number is not None and _ORDERS[symbol](number, wanted)
+    number = as_number(found)
+    return number is not None and ORDERS[symbol](number, wanted)
 
 
 def _compare_texts(found: str, symbol: str, wanted: str) -> bool:
     if symbol in ("=~", "!~"):
         return (compile_pattern(wanted).fullmatch(found) is not None) == (symbol == "=~")
-    order: Callable[[str, str], bool] = _ORDERS[symbol]  # type: ignore[assignment]  # texts have an order too
+    order: Callable[[str, str], bool] = ORDERS[symbol]  # type: ignore[assignment]  # texts have an order too
     return order(found, wanted)
 
 
@@ -124,7 +155,10 @@ def _text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _number(value: Value) -> float | None:
+def as_number(value: Value) -> float | None:
+    """Return the number that a value is or is written as, None for any other."""
+    if isinstance(value, bool):
+        return None
     if not isinstance(value, str):
         return value
     try:

@@ -14,6 +14,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from collector import __version__
+from collector.api.tempo.metrics import (
+    Samples,
+    answer_instant,
+    answer_range,
+    read_exemplars,
+    read_metric,
+)
 from collector.api.tempo.searching import (
     find_traces,
     list_names,
@@ -33,10 +40,6 @@ _PROTOBUF = "application/protobuf"
 _TEXT = "text/plain; charset=utf-8"
 # of TraceByIDResponse: the trace, and empty metrics behind it
 _TRACE_TAG, _NO_METRICS = b"\x0a", b"\x12\x00"
-_NO_METRICS_QUERIES = (
-    "TraceQL metrics are not supported: rate(), count_over_time() and the like; "
-    "GET /api/v1/apis and /api/v1/services have rates, errors and percentiles"
-)
 
 
 def build_tempo_routes(questions: QueryService, workers: Workers, lists: Workers) -> APIRouter:
@@ -45,6 +48,7 @@ def build_tempo_routes(questions: QueryService, workers: Workers, lists: Workers
     _add_status(router)
     _add_search(router, questions, lists)
     _add_names(router, questions, lists)
+    _add_metrics(router, questions, lists)
 
     @router.get("/api/v2/traces/{trace_id}")
     async def trace(request: Request) -> Response:
@@ -71,10 +75,30 @@ def _add_status(router: APIRouter) -> None:
         told = {"version": __version__, "revision": "", "branch": "", "goVersion": ""}
         return Response(orjson.dumps(told), media_type=_JSON)
 
+
+def _add_metrics(router: APIRouter, questions: QueryService, lists: Workers) -> None:
+    samples = Samples(questions)
+
     @router.get("/api/metrics/query_range")
+    async def over_time(request: Request) -> Response:
+        given = _given(request)
+
+        def ask() -> Mapping[str, Any]:
+            asked = read_metric(given, questions.now_ns(), is_range=True)
+            exemplars = read_exemplars(given)
+            return answer_range(asked, samples.draw(asked.start_ns, asked.end_ns), exemplars)
+
+        return await _answer(lists, ask)
+
     @router.get("/api/metrics/query")
-    async def metrics() -> Response:
-        return Response(_NO_METRICS_QUERIES, status_code=400, media_type=_TEXT)
+    async def at_once(request: Request) -> Response:
+        given = _given(request)
+
+        def ask() -> Mapping[str, Any]:
+            asked = read_metric(given, questions.now_ns(), is_range=False)
+            return answer_instant(asked, samples.draw(asked.start_ns, asked.end_ns))
+
+        return await _answer(lists, ask)
 
 
 def _add_search(router: APIRouter, questions: QueryService, lists: Workers) -> None:

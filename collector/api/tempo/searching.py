@@ -11,21 +11,23 @@ from itertools import islice
 from time import monotonic
 from typing import Any
 
+from collector.api.tempo.lexer import refuse
 from collector.api.tempo.matching import Matcher
-from collector.api.tempo.traceql import (
+from collector.api.tempo.pipeline import Spanset, find_spansets
+from collector.api.tempo.query import (
     INTRINSICS,
     KINDS,
     STATUSES,
     Attribute,
     Both,
     Comparison,
-    Condition,
     Not,
     Spansets,
+    Structure,
     TraceQuery,
-    parse_attribute,
-    parse_traceql,
+    Wanted,
 )
+from collector.api.tempo.traceql import parse_attribute, parse_traceql
 from collector.api.traces.otlp import render_value
 from collector.api.traces.shown import ShownSpan, ShownTrace, show_trace
 from collector.api.traces.values import Value
@@ -45,7 +47,7 @@ _MOST_VALUES = 5_000
 _PATIENCE_S = 20.0
 _MAX_S = 9_223_372_036
 _PAIR = re.compile(r"""\s*([^\s="]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*)))?(?=\s|$)""", re.DOTALL)
-_SCOPES = ("span", "resource", "intrinsic")
+_SCOPES = ("span", "resource", "event", "intrinsic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def read_search(given: Mapping[str, str], now_ns: int) -> Asked:
         msg = "invalid request: can't specify tags and q in the same query"
         raise BadQuestion(msg)
     query = parse_traceql(given.get("q", ""))
+    if query.metric is not None:
+        raise refuse(f"| {query.metric.function}(…) is a metric, which a search does not give")
     service, shortest = _needed(query.spansets)
     return Asked(
         query=query,
@@ -102,7 +106,7 @@ def _build_search(
     )
 
 
-def _needed(wanted: Spansets | Condition) -> tuple[str, int | None]:
+def _needed(wanted: Wanted) -> tuple[str, int | None]:
     """Return the service and the shortest duration that one span has to have in any case."""
     service, shortest = "", None
     match wanted:
@@ -113,6 +117,9 @@ def _needed(wanted: Spansets | Condition) -> tuple[str, int | None]:
                 shortest = max(shortest or 0, inner_shortest) if inner_shortest else shortest
         case Spansets((part,)):
             return _needed(part)
+        case Structure(symbol, left, right):
+            sides = (right,) if symbol.startswith("!") else (left, right)
+            return _needed(Spansets(sides))
         case Comparison(Attribute("" | "resource", "service.name"), "=", str(name)):
             service = name
         case Comparison(Attribute("intrinsic", "duration"), ">" | ">=", int(length_ns)):
@@ -136,14 +143,14 @@ def _match(trace: ShownTrace, asked: Asked) -> Document | None:
         return None
     if longest is not None and matcher.duration_ns > longest:
         return None
-    spans = [s for s in matcher.find(asked.query.spansets) if _has_tags(matcher, s, asked.tags)]
-    if not spans:
+    found = find_spansets(matcher, asked.query)
+    if asked.tags:
+        tagged = [Spanset([s for s in f.spans if _has_tags(matcher, s, asked.tags)]) for f in found]
+        found = [each for each in tagged if each.spans]
+    if not found:
         return None
-    names = dict.fromkeys((*_attributes_of(asked.query.spansets), *asked.query.selected))
-    spanset = {
-        "spans": [_render_span(matcher, span, list(names)) for span in spans[: asked.spans]],
-        "matched": len(spans),
-    }
+    names = [*dict.fromkeys((*_attributes_of(asked.query.spansets), *asked.query.selected))]
+    spansets = [_render_spanset(matcher, each, names, asked.spans) for each in found[:_MOST]]
     counts: dict[str, Document] = {}
     for span in trace.spans:
         count = counts.setdefault(span.service, {"spanCount": 0, "errorCount": 0})
@@ -155,10 +162,24 @@ def _match(trace: ShownTrace, asked: Asked) -> Document | None:
         "rootTraceName": matcher.root.name,
         "startTimeUnixNano": str(matcher.start_ns),
         "durationMs": matcher.duration_ns // NS_PER_MS,
-        "spanSet": spanset,
-        "spanSets": [spanset],
+        "spanSet": spansets[0],
+        "spanSets": spansets,
         "serviceStats": counts,
     }
+
+
+def _render_spanset(
+    matcher: Matcher, spanset: Spanset, names: list[Attribute], most: int
+) -> Document:
+    told: Document = {
+        "spans": [_render_span(matcher, span, names) for span in spanset.spans[:most]],
+        "matched": len(spanset.spans),
+    }
+    if spanset.values:
+        told["attributes"] = [
+            {"key": name, "value": render_value(value)} for name, value in spanset.values
+        ]
+    return told
 
 
 def _render_span(matcher: Matcher, span: ShownSpan, names: list[Attribute]) -> Document:
@@ -176,11 +197,14 @@ def _render_span(matcher: Matcher, span: ShownSpan, names: list[Attribute]) -> D
     }
 
 
-def _attributes_of(wanted: Spansets | Condition) -> Iterator[Attribute]:
+def _attributes_of(wanted: Wanted) -> Iterator[Attribute]:
     match wanted:
         case Spansets(parts) | Both(parts):
             for part in parts:
                 yield from _attributes_of(part)
+        case Structure(_, left, right):
+            yield from _attributes_of(left)
+            yield from _attributes_of(right)
         case Not(part):
             yield from _attributes_of(part)
         case Comparison(attribute):
@@ -219,7 +243,7 @@ def _read_tags(text: str) -> dict[str, str]:
 
 def list_names(questions: QueryService, given: Mapping[str, str]) -> dict[str, list[str]]:
     """
-    Return the names of attributes by their scope: `span`, `resource` and `intrinsic`.
+    Return the names of attributes by their scope: `span`, `resource`, `event`, `intrinsic`.
 
     Raises:
         BadQuestion: there is no such scope, or a parameter cannot be read.
@@ -229,11 +253,14 @@ def list_names(questions: QueryService, given: Mapping[str, str]) -> dict[str, l
         msg = f"invalid scope: {scope[:80]}: the scopes here are {', '.join(_SCOPES)}"
         raise BadQuestion(msg)
     wanted = [scope] if scope in _SCOPES else _SCOPES
-    names: dict[str, set[str]] = {"span": set(), "resource": set(), "intrinsic": set(INTRINSICS)}
+    names: dict[str, set[str]] = {each: set() for each in _SCOPES}
+    names["intrinsic"] |= set(INTRINSICS)
     if set(wanted) != {"intrinsic"}:
         for _, span in _sample(questions, given):
             names["span"] |= span.attributes.keys()
             names["resource"] |= span.resource.keys() | {"service.name"}
+            for event in span.events:
+                names["event"] |= event.attributes.keys()
     most = _read_count(given, "limit", _MOST_VALUES, _MOST_VALUES)
     return {each: sorted(names[each])[:most] for each in wanted}
 

@@ -1,138 +1,62 @@
 """
 The part of TraceQL that is understood, read into values; everything else is refused by name.
 
-    { resource.service.name = "orders" && (status = error || duration > 500ms) } | select(name)
+    { resource.service.name = "orders" } >> { status = error || duration > 500ms } | select(name)
 
-Spansets may be joined by `&&` and `||`; in them attributes and intrinsics are compared with
-literals.
+Spansets may be joined by `&&`, `||` and structural operators; in them attributes and intrinsics
+are compared with literals. Behind them stand the stages of a pipeline, and last a metric.
 
 Source: grafana/tempo pkg/traceql (lexer.go, expr.y); Tempo documentation, "Construct a TraceQL
 query".
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from dataclasses import replace
 
-import re2
-
+from collector.api.tempo.lexer import Literal, Token, read_literal, refuse, split_tokens, unescape
+from collector.api.tempo.query import (
+    INTRINSICS,
+    KINDS,
+    OTHER_NAMES,
+    STATUSES,
+    Aggregate,
+    Attribute,
+    Both,
+    Condition,
+    Constant,
+    Filter,
+    Grouping,
+    Metric,
+    Not,
+    Spansets,
+    Stage,
+    Structure,
+    TraceQuery,
+    Wanted,
+    build_comparison,
+    build_condition,
+    is_duration,
+)
 from collector.errors import BadQuestion
-from collector.timestamps import NS_PER_MS, NS_PER_S
 
-_MAX_CHARACTERS = 10_000
 _MAX_DEPTH = 40
 _MAX_PARTS = 60
 _MAX_PATTERNS = 20
-_MAX_DIGITS = 30
 
-INTRINSICS = (
-    "duration", "kind", "name", "rootName", "rootServiceName", "span:id", "span:parentID",
-    "status", "statusMessage", "trace:id", "traceDuration",
+AGGREGATES = ("avg", "count", "max", "min", "sum")
+COUNTED = ("rate", "count_over_time")
+METRICS = (
+    *COUNTED, "avg_over_time", "histogram_over_time", "max_over_time", "min_over_time",
+    "quantile_over_time", "sum_over_time",
 )  # fmt: skip
-_OTHER_NAMES = {
-    "span:duration": "duration",
-    "span:kind": "kind",
-    "span:name": "name",
-    "span:status": "status",
-    "span:statusMessage": "statusMessage",
-    "trace:duration": "traceDuration",
-    "trace:rootName": "rootName",
-    "trace:rootService": "rootServiceName",
-}
-STATUSES = ("error", "ok", "unset")
-KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
-_UNITS_NS = {
-    "ns": 1, "us": 1_000, "µs": 1_000, "ms": NS_PER_MS, "s": NS_PER_S, "m": 60 * NS_PER_S,
-    "h": 3600 * NS_PER_S,
-}  # fmt: skip
-_TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<text>"(?:[^"\\]|\\.)*"|`[^`]*`)
-      | (?P<duration>-?(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+(?![\w.]))
-      | (?P<number>-?\d+(?:\.\d+)?(?![\w.]))
-      | (?P<attribute>(?:(?:resource|span|parent|event|link|instrumentation)\.|\.)
-            (?:(?:[^\s{}()=~!<>&|^,"`+*]|"(?:[^"\\]|\\.)*")+))
-      | (?P<word>[A-Za-z_][A-Za-z_0-9]*(?::[A-Za-z]+)?)
-      | (?P<operator>&&|\|\||!=|=~|!~|>=|<=|!>>|!<<|!>|!<|&>>|&<<|&>|&<|&~|>>|<<|=|>|<|~|!|\||
-            [{}(),+\-*/%^])
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
-_COMPARISONS = frozenset({"=", "!=", "=~", "!~", ">", ">=", "<", "<="})
+_HINTS = ("exemplars", "most_recent", "sample")
+_ORDERS = frozenset({"=", "!=", ">", ">=", "<", "<="})
+_COMPARISONS = _ORDERS | {"=~", "!~"}
 _FLIPPED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "=": "=", "!=": "!="}
 _STRUCTURAL = frozenset(
     {">>", "<<", "~", "!>>", "!<<", "!>", "!<", "&>>", "&<<", "&>", "&<", "&~", ">", "<", "!~"}
 )
 _ARITHMETIC = frozenset("+-*/%^")
-_PART = re.compile(r"(\d+)(?:\.(\d+))?(ns|us|µs|ms|s|m|h)")
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """
-    What of a span is compared. `scope` is `span`, `resource`, "" for either, or `intrinsic`.
-    """
-
-    scope: str
-    name: str
-
-    def __str__(self) -> str:
-        return self.name if self.scope == "intrinsic" else f"{self.scope}.{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """
-    An attribute against a literal: text, number, boolean, or None for nil; a duration is ns.
-    """
-
-    attribute: Attribute
-    operator: str
-    value: str | float | bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """`true`, `false`, or what `{ }` holds."""
-
-    value: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The opposite of a condition."""
-
-    part: "Condition"
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """All of the parts, or any of them."""
-
-    parts: "tuple[Condition, ...]"
-    is_any: bool = False
-
-
-Condition = Comparison | Constant | Not | Both
-
-
-@dataclass(frozen=True, slots=True)
-class Spansets:
-    """Spansets that a trace has to have: all of them, or any."""
-
-    parts: "tuple[Condition | Spansets, ...]"
-    is_any: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TraceQuery:
-    """What is looked for, and the attributes that are shown of each span that fits."""
-
-    spansets: Spansets
-    selected: tuple[Attribute, ...] = ()
 
 
 def parse_traceql(text: str) -> TraceQuery:
@@ -142,11 +66,7 @@ def parse_traceql(text: str) -> TraceQuery:
     Raises:
         BadQuestion: it is no TraceQL, or uses a part that is not understood; the message names it.
     """
-    if len(text) > _MAX_CHARACTERS:
-        raise _refuse(f"a query of more than {_MAX_CHARACTERS} characters is not read")
-    if not text.strip():
-        return TraceQuery(Spansets((Constant(True),)))
-    return _Parser(text).read()
+    return _Parser(text if text.strip() else "{}").read()
 
 
 def parse_attribute(text: str) -> Attribute:
@@ -157,43 +77,32 @@ def parse_attribute(text: str) -> Attribute:
     return attribute
 
 
-def _refuse(message: str) -> BadQuestion:
-    return BadQuestion(f"invalid TraceQL query: {message}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    at: int
-
-
 class _Parser:
     """A parser by recursive descent: one method a rule, in the order of the grammar."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = _split(text)
+        self._tokens = split_tokens(text)
         self._next = 0
         self._depth = 0
         self._parts = 0
         self._patterns = 0
+        self._selected: list[Attribute] = []
+        self._stages: list[Stage] = []
+        self._metric: Metric | None = None
 
     def read(self) -> TraceQuery:
         spansets = self._spansets()
-        selected: list[Attribute] = []
         while self._take("|"):
-            selected += self._pipeline()
+            self._stage()
         if self._take_word("with"):
             self._hints()
         self.expect_end()
-        return TraceQuery(spansets, tuple(selected))
+        return TraceQuery(spansets, tuple(self._selected), tuple(self._stages), self._metric)
 
     def expect_end(self) -> None:
         token = self._peek()
         if token.kind == "end":
             return
-        if token.text in _STRUCTURAL:
-            raise _refuse(f"the structural operator {token.text} is not supported")
         raise self._unexpected(token, "the end")
 
     def _spansets(self) -> Spansets:
@@ -203,12 +112,18 @@ class _Parser:
         return parts[0] if len(parts) == 1 else Spansets(tuple(parts), is_any=True)
 
     def _joined_spansets(self) -> Spansets:
-        parts: list[Condition | Spansets] = [self._spanset()]
+        parts = [self._related_spansets()]
         while self._take("&&"):
-            parts.append(self._spanset())
+            parts.append(self._related_spansets())
         return Spansets(tuple(parts))
 
-    def _spanset(self) -> Condition | Spansets:
+    def _related_spansets(self) -> Wanted:
+        left = self._spanset()
+        while self._peek().kind == "operator" and self._peek().text in _STRUCTURAL:
+            left = Structure(self._advance().text, left, self._spanset())
+        return left
+
+    def _spanset(self) -> Wanted:
         if self._take("("):
             self._descend()
             inner = self._spansets()
@@ -217,7 +132,10 @@ class _Parser:
             return inner
         token = self._peek()
         if token.kind == "word":
-            raise _refuse(f"{token.text} is not supported outside of a spanset: {{ … }}")
+            raise refuse(f"{token.text} is not supported outside of a spanset: {{ … }}")
+        return self._braces()
+
+    def _braces(self) -> Condition:
         self._expect("{")
         self._count_part()
         if self._take("}"):
@@ -226,24 +144,108 @@ class _Parser:
         self._expect("}")
         return condition
 
-    def _pipeline(self) -> list[Attribute]:
-        token = self._advance()
-        if token.text != "select":
-            raise _refuse(f"| {token.text or 'the end'} is not supported: only | select(…) is")
+    def _stage(self) -> None:
+        if self._metric is not None:
+            self._metric = self._rank(self._metric)
+            return
+        self._count_part()
+        if self._peek().text == "{":
+            self._stages.append(Filter(self._braces()))
+            return
+        name = self._advance().text
+        if name == "select":
+            self._selected += self._attributes()
+        elif name == "by":
+            self._stages.append(Grouping(*self._attributes(most=1)))
+        elif name == "coalesce":
+            self._expect("(")
+            self._expect(")")
+            self._stages.append(Grouping(None))
+        elif name in AGGREGATES:
+            self._stages.append(self._aggregate(name))
+        elif name in METRICS:
+            self._metric = self._read_metric(name)
+        else:
+            raise refuse(f"| {name or 'the end'} is not supported")
+
+    def _attributes(self, most: int = _MAX_PARTS) -> list[Attribute]:
         self._expect("(")
-        selected = [self.read_attribute()]
-        while self._take(","):
+        found = [self.read_attribute()]
+        while len(found) < most and self._take(","):
             self._count_part()
-            selected.append(self.read_attribute())
+            found.append(self.read_attribute())
         self._expect(")")
-        return selected
+        return found
+
+    def _aggregate(self, name: str) -> Aggregate:
+        attribute = None
+        if name == "count":
+            self._nothing()
+        else:
+            attribute = self._measured(name)
+            self._expect(")")
+        token = self._advance()
+        if token.kind != "operator" or token.text not in _ORDERS:
+            raise self._unexpected(token, f"a comparison of {name}(…) with a number")
+        literal = read_literal(self._number())
+        if (literal.kind == "duration") != (attribute is not None and is_duration(attribute)):
+            raise refuse(f"| {name}({attribute or ''}) is no match for {literal}")
+        return Aggregate(name, attribute, token.text, float(literal.value))
+
+    def _read_metric(self, name: str) -> Metric:
+        attribute, quantiles = None, []
+        if name in COUNTED:
+            self._nothing()
+        else:
+            attribute = self._measured(name)
+            while self._take(","):
+                self._count_part()
+                share = read_literal(self._number()).value
+                if name != "quantile_over_time" or not 0 <= float(share) <= 1:
+                    raise refuse(f"| {name}(…, {share}) is not supported")
+                quantiles.append(float(share))
+            self._expect(")")
+            if name == "quantile_over_time" and not quantiles:
+                raise refuse(f"| {name} names no quantile, such as 0.95")
+        by = tuple(self._attributes()) if self._take_word("by") else ()
+        return Metric(name, attribute, tuple(quantiles), by)
+
+    def _rank(self, metric: Metric) -> Metric:
+        name = self._advance().text
+        if name not in ("topk", "bottomk"):
+            raise refuse(f"| {name or 'the end'} is not supported behind | {metric.function}(…)")
+        self._expect("(")
+        token = self._advance()
+        if token.kind != "number" or not token.text.isdecimal() or not 0 < len(token.text) < 5:
+            raise self._unexpected(token, "a number of groups")
+        self._expect(")")
+        return replace(metric, most=int(token.text) if name == "topk" else -int(token.text))
+
+    def _nothing(self) -> None:
+        self._expect("(")
+        self._expect(")")
+
+    def _measured(self, name: str) -> Attribute:
+        self._expect("(")
+        if self._peek().text == ")":
+            raise refuse(f"| {name}() names no attribute, such as duration")
+        return self.read_attribute()
+
+    def _number(self) -> Token:
+        token = self._advance()
+        if token.kind not in ("number", "duration"):
+            raise self._unexpected(token, "a number")
+        return token
 
     def _hints(self) -> None:
-        # the newest traces are always the ones that are found
+        # the newest traces are always the ones that are found, and metrics are always of a sample
         self._expect("(")
-        name, _, value = self._advance(), self._expect("="), self._advance()
-        if (name.text, value.text) != ("most_recent", "true"):
-            raise _refuse(f"with({name.text}={value.text}) is not supported")
+        while True:
+            name, _, value = self._advance(), self._expect("="), self._advance()
+            if name.text not in _HINTS or value.text not in ("true", "false"):
+                raise refuse(f"with({name.text}={value.text}) is not supported")
+            if not self._take(","):
+                break
         self._expect(")")
 
     def _any_of(self) -> Condition:
@@ -276,64 +278,64 @@ class _Parser:
         left = self._operand()
         token = self._peek()
         if token.text in _ARITHMETIC and token.kind == "operator":
-            raise _refuse(f"the arithmetic operator {token.text} is not supported")
+            raise refuse(f"the arithmetic operator {token.text} is not supported")
         if token.text not in _COMPARISONS or token.kind != "operator":
-            return _as_condition(left, token)
+            return build_condition(left, token)
         self._next += 1
         right = self._operand()
         token = self._peek()
         if token.text in _ARITHMETIC and token.kind == "operator":
-            raise _refuse(f"the arithmetic operator {token.text} is not supported")
+            raise refuse(f"the arithmetic operator {token.text} is not supported")
         operator = self._tokens[self._next - 2].text
         self._patterns += operator in ("=~", "!~")
         if self._patterns > _MAX_PATTERNS:
-            raise _refuse(f"more than {_MAX_PATTERNS} regular expressions are not read")
-        if isinstance(left, Attribute) and isinstance(right, _Literal):
-            return _compare(left, operator, right)
-        if isinstance(right, Attribute) and isinstance(left, _Literal) and operator in _FLIPPED:
-            return _compare(right, _FLIPPED[operator], left)
-        raise _refuse(f"{left} {operator} {right} is not supported: compare with a literal")
+            raise refuse(f"more than {_MAX_PATTERNS} regular expressions are not read")
+        if isinstance(left, Attribute) and isinstance(right, Literal):
+            return build_comparison(left, operator, right)
+        if isinstance(right, Attribute) and isinstance(left, Literal) and operator in _FLIPPED:
+            return build_comparison(right, _FLIPPED[operator], left)
+        raise refuse(f"{left} {operator} {right} is not supported: compare with a literal")
 
-    def _operand(self) -> "Attribute | _Literal":
+    def _operand(self) -> Attribute | Literal:
         token = self._peek()
         if token.kind in ("text", "number", "duration"):
             self._next += 1
-            return _read_literal(token)
+            return read_literal(token)
         if token.kind == "word" and token.text in (*STATUSES, *KINDS, "true", "false", "nil"):
             self._next += 1
-            return _Literal("word", token.text, token.text)
+            return Literal("word", token.text, token.text)
         return self.read_attribute()
 
     def read_attribute(self) -> Attribute:
         """Read an attribute or an intrinsic. Raises `BadQuestion`."""
         token = self._advance()
         if token.kind == "word":
-            name = _OTHER_NAMES.get(token.text, token.text)
+            name = OTHER_NAMES.get(token.text, token.text)
             if name not in INTRINSICS:
-                raise _refuse(f"the intrinsic {token.text} is not supported")
+                raise refuse(f"the intrinsic {token.text} is not supported")
             return Attribute("intrinsic", name)
         if token.kind != "attribute":
             raise self._unexpected(token, "an attribute such as span.http.method or .http.method")
         scope, _, name = token.text.partition(".")
-        if scope not in ("", "span", "resource"):
-            raise _refuse(f"the scope {scope}. is not supported")
-        return Attribute(scope, re.sub(r'"((?:[^"\\]|\\.)*)"', lambda m: _unescape(m[1]), name))
+        if scope not in ("", "span", "resource", "event"):
+            raise refuse(f"the scope {scope}. is not supported")
+        return Attribute(scope, re.sub(r'"((?:[^"\\]|\\.)*)"', lambda m: unescape(m[1]), name))
 
     def _count_part(self) -> None:
         # each is looked at for every span
         self._parts += 1
         if self._parts > _MAX_PARTS:
-            raise _refuse(f"more than {_MAX_PARTS} spansets, comparisons and names are not read")
+            raise refuse(f"more than {_MAX_PARTS} spansets, comparisons and names are not read")
 
     def _descend(self) -> None:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise _refuse(f"more than {_MAX_DEPTH} levels of parentheses are not read")
+            raise refuse(f"more than {_MAX_DEPTH} levels of parentheses are not read")
 
-    def _peek(self) -> _Token:
+    def _peek(self) -> Token:
         return self._tokens[self._next]
 
-    def _advance(self) -> _Token:
+    def _advance(self) -> Token:
         token = self._tokens[self._next]
         if token.kind != "end":
             self._next += 1
@@ -353,120 +355,12 @@ class _Parser:
             return True
         return False
 
-    def _expect(self, text: str) -> _Token:
+    def _expect(self, text: str) -> Token:
         token = self._advance()
         if token.kind == "operator" and token.text == text:
             return token
-        if text == "{" and token.text in _STRUCTURAL:
-            raise _refuse(f"the structural operator {token.text} is not supported")
         raise self._unexpected(token, text)
 
-    def _unexpected(self, token: _Token, wanted: str) -> BadQuestion:
+    def _unexpected(self, token: Token, wanted: str) -> BadQuestion:
         found = "the end" if token.kind == "end" else repr(token.text[:60])
-        return _refuse(f"{found} at character {token.at + 1} where {wanted} should be")
-
-
-@dataclass(frozen=True, slots=True)
-class _Literal:
-    """A literal as it was written; `kind` is text, number, duration or word."""
-
-    kind: str
-    value: str | float
-    written: str
-
-    def __str__(self) -> str:
-        return self.written
-
-
-def _split(text: str) -> Sequence[_Token]:
-    tokens, place = [], 0
-    end = len(text.rstrip())
-    while place < end:
-        match = _TOKEN.match(text, place)
-        if match is None or match.lastgroup is None:
-            raise _refuse(f"{text[place:].strip()[:20]!r} at character {place + 1} is not read")
-        kind = match.lastgroup
-        tokens.append(_Token(kind, match[kind], match.start(kind)))
-        place = match.end()
-    tokens.append(_Token("end", "", end))
-    return tokens
-
-
-def _read_literal(token: _Token) -> _Literal:
-    if token.kind == "text":
-        quoted = token.text[1:-1]
-        value = quoted if token.text[0] == "`" else _unescape(quoted)
-        return _Literal("text", value, token.text)
-    if sum(map(str.isdigit, token.text)) > _MAX_DIGITS:
-        raise _refuse(f"the number at character {token.at + 1} has more than {_MAX_DIGITS} digits")
-    if token.kind == "number":
-        digits = token.text
-        return _Literal("number", float(digits) if "." in digits else int(digits), digits)
-    sign = -1 if token.text.startswith("-") else 1
-    total = 0
-    for whole, fraction, unit in _PART.findall(token.text):
-        total += int(whole) * _UNITS_NS[unit]
-        total += int(f"{fraction[:9]:0<9}") * _UNITS_NS[unit] // 10**9
-    return _Literal("duration", sign * total, token.text)
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), text, flags=re.DOTALL)
-
-
-def _as_condition(left: "Attribute | _Literal", token: _Token) -> Condition:
-    if isinstance(left, _Literal):
-        if left.value in ("true", "false") and left.kind == "word":
-            return Constant(left.value == "true")
-        raise _refuse(f"{left} at character {token.at + 1} is compared with nothing")
-    if left.scope == "intrinsic":
-        raise _refuse(f"{left} is compared with nothing")
-    return Comparison(left, "=", True)
-
-
-def _compare(attribute: Attribute, operator: str, literal: _Literal) -> Comparison:
-    value = literal.value
-    if literal.kind == "word" and attribute.scope != "intrinsic":
-        if value == "nil" and operator in ("=", "!="):
-            return Comparison(attribute, operator, None)
-        if value not in ("true", "false"):
-            raise _refuse(f"{attribute} is compared with {literal}: write texts in quotes")
-        value = value == "true"
-    if operator in ("=~", "!~"):
-        _check_pattern(attribute, literal)
-    elif isinstance(value, bool) and operator not in ("=", "!="):
-        raise _refuse(f"{attribute} {operator} {literal} is no comparison")
-    if attribute.scope == "intrinsic":
-        _check_intrinsic(attribute, operator, literal)
-    return Comparison(attribute, operator, value)
-
-
-@lru_cache(maxsize=256)
-def compile_pattern(text: str) -> Any:
-    """Return a regular expression, compiled once. Raises `re2.error`."""
-    return re2.compile(text)
-
-
-def _check_pattern(attribute: Attribute, literal: _Literal) -> None:
-    if literal.kind != "text":
-        raise _refuse(f"{attribute} is matched with {literal}, which is no regular expression")
-    try:
-        compile_pattern(str(literal.value))
-    except re2.error as error:
-        raise _refuse(f"{literal} is no regular expression: {error}") from error
-
-
-def _check_intrinsic(attribute: Attribute, operator: str, literal: _Literal) -> None:
-    name = attribute.name
-    if name in ("duration", "traceDuration"):
-        wanted, fits = "a duration such as 100ms", literal.kind == "duration"
-    elif name == "status":
-        wanted, fits = f"one of {', '.join(STATUSES)}", literal.value in STATUSES
-    elif name == "kind":
-        wanted, fits = f"one of {', '.join(KINDS)}", literal.value in KINDS
-    else:
-        wanted, fits = "a text in quotes", literal.kind == "text"
-    if name in ("status", "kind"):
-        fits = fits and literal.kind == "word" and operator in ("=", "!=")
-    if not fits or (literal.kind == "duration" and operator in ("=~", "!~")):
-        raise _refuse(f"{attribute} {operator} {literal} is not supported: it takes {wanted}")
+        return refuse(f"{found} at character {token.at + 1} where {wanted} should be")

@@ -7,7 +7,9 @@ operations.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
+from time import monotonic
 
 from collector.clock import Clock
 from collector.model import Span, Stream
@@ -21,9 +23,18 @@ from collector.stitch.tree.roles import broker_name
 from collector.store import RequestFilter, RequestRow, Store
 
 _PAGE = 100
+_SAMPLE_PAGE = 50
 # Tags and operations are compared after stitching; so many requests are looked through for them.
 _MOST_ROWS = 2_000
 _SAMPLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSample:
+    """Traces of a range drawn by hash; each of them stands for `weight` ones."""
+
+    traces: tuple[Stitched, ...]
+    weight: float
 
 
 class Traces:
@@ -65,6 +76,33 @@ class Traces:
             if timeline is not None and timeline.id not in seen:
                 seen.add(timeline.id)
                 yield Stitched(timeline=timeline, spans=tuple(spans))
+
+    def sample(
+        self, start_ns: int, end_ns: int, *, limit: int, max_spans: int, max_seconds: float
+    ) -> TraceSample:
+        """
+        Return a sample of the requests that began in [start_ns, end_ns).
+
+        It ends with its limit, or once it holds *max_spans* or has taken *max_seconds*: what is
+        looked at by then is a smaller sample, and stands for more.
+        """
+        rows = self._store.sample_requests(start_ns, end_ns, limit)
+        is_whole = len(rows) < limit
+        deadline_s, spans, looked = monotonic() + max_seconds, 0, 0
+        found: dict[str, Stitched] = {}
+        for first in range(0, len(rows), _SAMPLE_PAGE):
+            if first and (spans > max_spans or monotonic() > deadline_s):
+                is_whole = False
+                break
+            page = rows[first : first + _SAMPLE_PAGE]
+            for _, timeline, stored in self._rows.stitch(page, self._clock.now_ns(), SAMPLED):
+                if timeline is not None:
+                    spans += len(stored)
+                    found.setdefault(timeline.id, Stitched(timeline=timeline, spans=tuple(stored)))
+            looked = first + len(page)
+        reached = rows[looked - 1].place_ratio if looked else None
+        weight = 1.0 if is_whole or not reached else max(1 / reached, 1.0) * (looked - 1) / looked
+        return TraceSample(tuple(found.values()), max(weight, 1.0))
 
     def calls(self, start_ns: int, end_ns: int) -> list[tuple[str, str, int]]:
         """
