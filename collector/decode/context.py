@@ -14,6 +14,7 @@ from collector.decode.fields import Row, is_missing
 from collector.identity.ids import (
     REQUEST_ID_HEADERS,
     TraceContext,
+    hex_from_decimal,
     normalise_span_id,
     normalise_trace_id,
     parse_traceparent,
@@ -35,8 +36,9 @@ _FACTS = Aliases(
         "uber-trace-id": (),
         "x-amzn-trace-id": ("amzn_trace_id",),
         "x-cloud-trace-context": ("cloud_trace_context",),
-        "x-datadog-trace-id": (),
-        "x-datadog-parent-id": (),
+        # what Datadog's tracers write into logs: decimal, or hex where the id has 128 bits
+        "x-datadog-trace-id": ("dd.trace_id", "datadog_trace_id"),
+        "x-datadog-parent-id": ("dd.span_id", "datadog_span_id"),
         "trace_id": ("trace", "logging.googleapis.com/trace"),
         "span_id": ("logging.googleapis.com/spanId",),
         "parent_span_id": ("parent_id",),
@@ -49,6 +51,8 @@ _FACTS = Aliases(
     ),
 )
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])", re.ASCII)
+_TEXT = (str,)
+_NUMBER_OR_TEXT = (str, int)
 _ID_RANKS = {name: rank for rank, name in enumerate(REQUEST_ID_HEADERS)}
 _ZERO_TRACE = "0" * 32
 _ZERO_SPAN = "0" * 16
@@ -99,9 +103,10 @@ def read_context(row: Row) -> LoggedContext:
     headers = {}
     for name, spellings in keys.items():
         values = (row[key] for key in spellings)
-        value = next((each for each in values if isinstance(each, str) and each), "")
+        written = _NUMBER_OR_TEXT if name.startswith("x-datadog-") else _TEXT
+        value = next((each for each in values if each and each.__class__ in written), "")
         if value:
-            headers[name] = value
+            headers[name] = str(value)
     context = context_from_headers(headers)
     if context.trace_id:
         carrier = "x-b3-traceid" if context.source == "x-b3" else context.source
@@ -109,15 +114,19 @@ def read_context(row: Row) -> LoggedContext:
             parent = normalise_span_id(headers.get("x-b3-parentspanid", ""))
             context = context._replace(parent_span_id=parent)
         return context._replace(source=keys.get(carrier, (carrier,))[0])
-    trace_id = normalise_trace_id(headers.get("trace_id", "").rpartition("/")[2])
+    name = "trace_id" if "trace_id" in headers else "x-datadog-trace-id"
+    trace_id = normalise_trace_id(headers.get(name, "").rpartition("/")[2])
     if not trace_id:
         return _NONE
+    span_id = headers.get("span_id", "")
+    if not span_id and "x-datadog-parent-id" in headers:
+        span_id = hex_from_decimal(headers["x-datadog-parent-id"])
     return LoggedContext(
         trace_id,
-        outgoing_span_id=normalise_span_id(headers.get("span_id", "")),
+        outgoing_span_id=normalise_span_id(span_id),
         parent_span_id=normalise_span_id(headers.get("parent_span_id", "")),
         is_sampled=_flag(row, keys.get("sampled", ())),
-        source=keys["trace_id"][0],
+        source=keys[name][0],
     )
 
 

@@ -90,8 +90,11 @@ _ENCODED = frozenset(("data", "Data", "body", "Body"))
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _RANKS = {name: rank for rank, name in enumerate(_PAYLOADS)}
 _PODS = ("PodName", "pod_name", "pod", "k8s.pod.name", "kubernetes.pod_name", "kubernetes.pod.name")
+# Members that say when the line in an envelope was written.
+_TIMES = ("time", "@timestamp", "timestamp", "date", "ts", "eventTime", "TimeGenerated")
 _CRI = re.compile(r"\d{4}-\d\d-\d\dT\S{1,40} (stdout|stderr) ([FP])(?::\S{1,20})? ", re.ASCII)
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+_ISO_TIME = re.compile(_ISO, re.ASCII)
 _HEADERS = tuple(
     re.compile(pattern, re.ASCII)
     for pattern in (
@@ -125,9 +128,10 @@ class Unwrapper:
     """
     Opens the entries of one body, in their order.
 
-    *is_row* and *is_line* tell what the adapter reads itself, *is_whole* which other objects are
-    no envelope although they have a text in them. Lines that were cut wait for their rest: call
-    `finish` at the end.
+    `time` is what the innermost envelope of the entry yielded last says of when it was written, as
+    it stands there; `None` when none does. *is_row* and *is_line* tell what the adapter reads
+    itself, *is_whole* which other objects are no envelope although they have a text in them. Lines
+    that were cut wait for their rest: call `finish` at the end.
     """
 
     def __init__(
@@ -142,6 +146,7 @@ class Unwrapper:
         self._bytes_left = _MOST_BYTES
         self._pieces: dict[tuple[str, str], list[str]] = {}
         self.is_repaired = False
+        self.time: object = None
 
     def open(self, entry: Any, instance: str = "", depth: int = 0) -> Iterator[Opened]:
         """
@@ -153,9 +158,15 @@ class Unwrapper:
         if depth > _DEEPEST:
             yield Opened(_refusal(f"lies in more than {_DEEPEST} envelopes"))
         elif entry.__class__ is str:
+            outer = self.time
+            self.time = _leading_time(entry) or outer
             yield from self._open_text(entry, instance, depth)
+            self.time = outer
         elif entry.__class__ is dict:
+            outer = self.time
+            self.time = next((entry[name] for name in _TIMES if name in entry), outer)
             yield from self._open_object(entry, instance, depth)
+            self.time = outer
         elif entry.__class__ is list:
             for each in without_tags(entry):
                 yield from self.open(each, instance, depth + 1)
@@ -349,6 +360,12 @@ class Unwrapper:
         if not decompressor.eof:
             raise ValueError("the gzip data is cut off")
         return inflated
+
+
+def _leading_time(text: str) -> str:
+    """Return the moment that container runtimes and `kubectl --timestamps` write before a line."""
+    found = _ISO_TIME.match(text)
+    return found[0] if found else ""
 
 
 def _parse(text: str) -> Any:

@@ -13,10 +13,18 @@ from typing import Any
 
 from collector.decode.bodies import Bodies, split_body
 from collector.decode.envelopes import Unwrapper, may_hold_entries, without_tags
-from collector.decode.fields import FieldError, NotARequest, Row, describe
+from collector.decode.fields import (
+    NS_PER_S,
+    FieldError,
+    NotARequest,
+    Row,
+    describe,
+    parse_timestamp,
+)
 from collector.decode.pairs import parse_logfmt, parse_ltsv
 from collector.decode.probes import is_probe
 from collector.decode.program_logs import is_program_line, is_program_row
+from collector.decode.quality import SECOND_GRANULARITY
 from collector.decode.tables import split_table
 from collector.errors import Undecodable
 from collector.model import Decoded, GatewayRecord, RecordError
@@ -77,9 +85,9 @@ class Reading:
     seen: int = 0
     repaired: int = 0
 
-    def take(self, entry: Any, instance: str = "") -> None:
+    def take(self, entry: Any, instance: str = "", time: object = None) -> None:
         """
-        Read one entry that is out of its envelopes.
+        Read one entry that is out of its envelopes; *time* is when they say it was written.
 
         Raises:
             Undecodable: there are more than one body may hold. Never retried.
@@ -115,6 +123,8 @@ class Reading:
             return
         if instance and not record.instance:
             record.instance = instance
+        if not record.start_ns and time is not None:
+            _take_time(record, time)
         record.is_probe = is_probe(record)
         self.records.append(record)
 
@@ -162,7 +172,7 @@ def read_body(reader: Reader, body: bytes) -> Reading:
             reading.take(entry)
         else:
             for opened in unwrapper.open(entry):
-                reading.take(opened.value, opened.instance)
+                reading.take(opened.value, opened.instance, unwrapper.time)
     for opened in unwrapper.finish():
         reading.take(opened.value, opened.instance)
     if bodies.is_repaired or unwrapper.is_repaired:
@@ -179,6 +189,18 @@ def read_rows(reader: Reader, rows: Iterable[Mapping[str, Any]]) -> Decoded:
     for row in rows:
         reading.take(row)
     return reading.decoded()
+
+
+def _take_time(record: GatewayRecord, time: object) -> None:
+    """Let a record without a time of its own end when its envelope says it was written."""
+    try:
+        end = parse_timestamp(time)
+    except ValueError:
+        return
+    record.start_ns = end.ns - (record.duration_ns or 0)
+    record.attributes = {**record.attributes, "reading.time": "the envelope's, taken as the end"}
+    if end.resolution_ns >= NS_PER_S and SECOND_GRANULARITY not in record.quality:
+        record.quality = (*record.quality, SECOND_GRANULARITY)
 
 
 def _has_objects(reading: Reading) -> bool:

@@ -10,7 +10,7 @@ internal/xds/translator/accesslog.go; istio pilot/pkg/model/telemetry_logging.go
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "start_time": (
@@ -34,22 +34,28 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "user_agent": ("user-agent", "http_user_agent", "user_agent.original"),
     "response_code": (
         *("status", "status_code", "response_status", "http_status", "http.status_code"),
-        "http.response.status_code",
+        *("http.response.status_code", "code"),
     ),
     "response_flags": ("response_flag",),
     "response_code_details": ("response_details",),
     "connection_termination_details": ("termination_details",),
     "upstream_transport_failure_reason": ("upstream_transport_failure",),
-    "bytes_received": ("request_bytes", "request_size", "request_body_size", "received_bytes"),
-    "bytes_sent": ("response_bytes", "response_size", "response_body_size", "sent_bytes"),
+    "bytes_received": (
+        *("request_bytes", "request_size", "request_body_size", "received_bytes", "bytes_in"),
+    ),
+    "bytes_sent": (
+        *("response_bytes", "response_size", "response_body_size", "sent_bytes", "bytes_out"),
+    ),
     "duration": (
         *("duration_ms", "total_duration", "total_duration_ms", "total_time", "client_duration"),
+        *("ms", "latency_ms", "response_time_ms"),
     ),
     "duration_ns": (),
     "upstream_service_time": (
         *("x-envoy-upstream-service-time", "resp_upstream_service_time", "upstream_time"),
         *("resp_x_envoy_upstream_service_time", "upstream_service_time_ms"),
-        *("resp_backend_service_time", "backend_service_time"),
+        *("resp_backend_service_time", "backend_service_time", "upstream_ms", "upstream_time_ms"),
+        *("upstream_duration", "upstream_duration_ms"),
     ),
     "request_received": ("request_duration", "request_duration_ms"),
     "request_received_ns": ("time_to_last_rx_byte_ns",),
@@ -61,7 +67,10 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "last_upstream_rx_ns": ("time_to_last_upstream_rx_byte_ns",),
     "first_downstream_tx_ns": ("time_to_first_downstream_tx_byte_ns",),
     "response_tx": ("response_tx_duration", "response_tx_duration_ms"),
-    "attempts": ("upstream_request_attempt_count", "x-envoy-attempt-count"),
+    "attempts": (
+        *("upstream_request_attempt_count", "x-envoy-attempt-count", "request_attempt_count"),
+        *("attempt_count", "retry_attempts"),
+    ),
     "request_id": ("x-request-id", "guid:x-request-id", "req_id"),
     "trace_id": ("trace.id",),
     "span_id": ("span.id",),
@@ -77,8 +86,13 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "upstream_host": ("upstream_address", "upstream_remote_address"),
     "client_address": (
         *("downstream_remote_address", "downstream_direct_remote_address", "downstream_address"),
-        *("client_ip", "remote_address"),
+        *("client_ip", "remote_address", "client.address", "source.address"),
     ),
+    # too plain to tell an Envoy by themselves
+    "plain_flags": ("flags", "response.flags"),
+    "plain_details": ("details",),
+    "plain_cluster": ("cluster",),
+    "plain_upstream": ("upstream",),
     "requested_server_name": ("sni",),
     "route_name": (),
     "service": ("service_name", "service.name"),
@@ -121,10 +135,28 @@ _TRACEPARENT = re.compile(r"(?<![\w-])00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?
 _TRACE_ID = re.compile(r"(?<![\w-])(?:[0-9a-f]{32}|[0-9a-f]{16})(?![\w-])", re.ASCII)
 _LONGEST_LINE = 32_768
 
+# What users make of the default format: values left out, put elsewhere, quoted, or named.
+_HEAD = re.compile(
+    r'(?:ACCESS )?\[(?P<start_time>\d{4}-\d\d-\d\dT[^\]"]{8,32})\] '
+    r'"(?P<method>[A-Z]{3,16}|-) (?P<path>[^\s"]+)(?: (?P<protocol>HTTP/[\d.]+|-))?" '
+    r"(?P<response_code>\d{1,3})(?= )",
+    re.ASCII,
+)
+_VALUE = re.compile(r'(?:([A-Za-z_][\w.-]{0,40})=)?(?:"([^"]*)"|([^\s"]+))(?=\s|$)', re.ASCII)
+_FLAGS = re.compile(r"-|[A-Z]{2,5}(?:,[A-Z]{2,5})*", re.ASCII)
+_NUMBER = re.compile(r"\d{1,18}|-", re.ASCII)
+_NUMBERS = ("bytes_received", "bytes_sent", "duration", "upstream_service_time")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+# the values around the request id, which is the one that can be told
+_AROUND_ID = {-2: "x_forwarded_for", -1: "user_agent", 0: "request_id", 1: "authority"}
+_BEHIND_ID = ("upstream_host", "upstream_cluster")
+
 
 def is_line(line: str) -> bool:
     """Tell from its beginning whether *line* is in one of the default text formats."""
-    return len(line) <= _LONGEST_LINE and _LEFT.match(line) is not None
+    if len(line) > _LONGEST_LINE:
+        return False
+    return _LEFT.match(line) is not None or _HEAD.match(line) is not None
 
 
 def parse_line(line: str) -> dict[str, str] | None:
@@ -134,11 +166,11 @@ def parse_line(line: str) -> dict[str, str] | None:
     What a user appended is looked through for a traceparent or a trace id.
     """
     left = _LEFT.match(line) if len(line) <= _LONGEST_LINE else None
-    if left is None:
-        return None
-    right = _RIGHT.fullmatch(line, left.end()) or _LOOSE_RIGHT.fullmatch(line, left.end())
-    if right is None:
-        return None
+    right = None
+    if left is not None:
+        right = _RIGHT.fullmatch(line, left.end()) or _LOOSE_RIGHT.fullmatch(line, left.end())
+    if left is None or right is None:
+        return _parse_changed(line, is_default=left is not None)
     found = {**left.groupdict(), **right.groupdict()}
     if more := found.pop("more", None):
         if header := _TRACEPARENT.search(more):
@@ -146,3 +178,47 @@ def parse_line(line: str) -> dict[str, str] | None:
         elif trace_id := _TRACE_ID.search(more):
             found["trace_id"] = trace_id[0]
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _parse_changed(line: str, *, is_default: bool) -> dict[str, str] | None:
+    """
+    Return the facts of a line that begins like the default format and goes on differently.
+
+    Named values are taken by their names. Of the others the flags, the numbers behind them, and
+    what stands around the request id can be told by what they look like. A line that *is_default*
+    up to there is cut off, unless named values follow.
+    """
+    head = _HEAD.match(line) if len(line) <= _LONGEST_LINE and line.count('"') % 2 == 0 else None
+    if head is None:
+        return None
+    found = {name: value for name, value in head.groupdict().items() if value}
+    values: list[str] = []
+    named = 0
+    for name, quoted, bare in _VALUE.findall(line[head.end() :]):
+        if name:
+            named += 1
+            found.setdefault(name, quoted or bare)
+        else:
+            values.append(quoted or bare)
+    if values and _FLAGS.fullmatch(values[0]):
+        found.setdefault("response_flags", values.pop(0))
+    numbers = _first_numbers(values)
+    if len(numbers) >= len(_NUMBERS) - 1:
+        found.update(zip(_NUMBERS, numbers, strict=False))
+    place = next((at for at, value in enumerate(values) if _UUID.fullmatch(value)), None)
+    if place is not None:
+        behind = {2 + at: name for at, name in enumerate(_BEHIND_ID)}
+        for offset, name in (_AROUND_ID | behind).items():
+            if 0 <= place + offset < len(values):
+                found.setdefault(name, values[place + offset])
+    is_whole = named > 0 if is_default else named > 1 or place is not None
+    return found if is_whole else None
+
+
+def _first_numbers(values: Sequence[str]) -> Sequence[str]:
+    """Return the first numbers that stand together, what stands before them left out."""
+    start = next((at for at, value in enumerate(values) if value.isdecimal()), len(values))
+    end = start
+    while end < len(values) and end - start < len(_NUMBERS) and _NUMBER.fullmatch(values[end]):
+        end += 1
+    return values[start:end]

@@ -39,7 +39,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.outcome import has_client_left, settle
+from collector.decode.outcome import settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.timestamps import NS_PER_MS, Timestamp
@@ -432,13 +432,14 @@ def _read_error(record: GatewayRecord, row: Row, original: Row) -> None:
         record.error_source = "gateway"
         record.error_reason = _WAF_BLOCK
         record.error_message = message or "the web application firewall blocked it"
+    if status is None or status >= 400:
+        has_called_in_vain = record.error_reason in _ERRORS_OF_CALLS and not backend_status
+        is_own = bool(message or record.error_reason) or (status or 0) >= 500
+        if backend_message or (backend_status or 0) >= 400 or has_called_in_vain:
+            record.error_source = "backend"
+        elif is_own:
+            record.error_source = "gateway"
     settle(record)
-    if has_client_left(record) or (status is not None and status < 400):
-        return
-    if backend_message or (backend_status is not None and backend_status >= 400):
-        record.error_source = "backend"
-    elif record.is_error or message or record.error_reason:
-        record.error_source = "gateway"
 
 
 ADAPTER = Adapter(

@@ -14,13 +14,16 @@ from typing import Any
 
 from collector.decode.aliases import Aliases
 from collector.decode.context import read_context
+from collector.decode.envoy import mesh_log
 from collector.decode.envoy.fields import NAMES, is_line, parse_line
 from collector.decode.envoy.response_flags import ResponseFlag, primary_flag
 from collector.decode.fields import (
     FieldError,
     NotARequest,
     Row,
+    Timestamp,
     derive_record_id,
+    is_missing,
     read_int,
     read_ns_from_ms,
     read_status,
@@ -43,6 +46,9 @@ PROFILE = Profile(
 )
 
 _MOST_ATTEMPTS = 10_000
+_NO_TIME = Timestamp(0, 0)
+# With these, formats that people post leave the time out: their envelope has it, or the arrival.
+_TELLING = ("response_code", "path")
 # Istio's names for what comes in to the proxy's own application.
 _INBOUND = ("inbound|", "inbound-vip|", "InboundPassthroughCluster")
 _FACTS = Aliases(NAMES)
@@ -50,8 +56,10 @@ _FACTS = Aliases(NAMES)
 _MARKS = frozenset(("response_flags", "response_code", "upstream_cluster"))
 _OWN = (
     *("response_flags", "response_code_details", "connection_termination_details"),
-    *("upstream_cluster", "upstream_host", "upstream_service_time", "requested_server_name"),
+    *("upstream_cluster", "upstream_host", "upstream_service_time"),
 )
+# Nor two of these beside each other.
+_PLAIN = ("plain_flags", "response_code", "path")
 # Upstream's faults that Envoy knows before it asks a host.
 _WITHOUT_HOST = ("UH", "UO", "LH")
 _FLAVOURS = (
@@ -72,22 +80,32 @@ _CONTINUED = "as logged: Envoy's own if it traces, else the client's"
 
 
 def _is_row(row: Row) -> bool:
-    return not _MARKS.isdisjoint(row) or _FACTS.has(row, *_OWN)
+    if not _MARKS.isdisjoint(row) or _FACTS.has(row, *_OWN):
+        return True
+    keys = _FACTS.keys(row)
+    return all(name in keys for name in _PLAIN) or mesh_log.is_entry(row)
 
 
 def _read_line(line: str) -> GatewayRecord:
     row = parse_line(line)
     if row is None:
         raise FieldError("", "expected JSON or Envoy's default text format")
-    return _build(row, write_raw(line), "Istio" if "upstream_cluster" in row else "Envoy", row)
+    flavour = "Istio" if "upstream_cluster" in row else "Envoy"
+    facts = _FACTS.lay(row)
+    _take_plain(facts)
+    return _build(facts, write_raw(line), flavour, row)
 
 
 def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
+    if mesh_log.is_entry(row):
+        facts = mesh_log.lay(row)
+        return _build(facts, write_raw(row), "Cloud Service Mesh", facts)
     if not _is_row(row):
         raise FieldError("response_flags", "is missing, and so is all else that tells an Envoy")
     for name in ("cluster", "host"):
         if f"backend_{name}" in facts:
             facts.setdefault(f"upstream_{name}", facts[f"backend_{name}"])
+    _take_plain(facts)
     flavour = next((name for key, name in _FLAVOURS if key in row), "Envoy")
     return _build(facts, write_raw(row), flavour, row)
 
@@ -95,10 +113,26 @@ def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
 _read_row = _FACTS.reader(_read)
 
 
+def _take_plain(facts: dict[str, Any]) -> None:
+    """Take the names that are too plain to tell an Envoy, where the usual ones are missing."""
+    upstream = facts.get("plain_upstream")
+    is_address = isinstance(upstream, str) and upstream.rpartition(":")[2].isdecimal()
+    plain = {
+        "response_flags": facts.get("plain_flags"),
+        "response_code_details": facts.get("plain_details"),
+        "upstream_cluster": facts.get("plain_cluster"),
+        "upstream_host" if is_address else "upstream_cluster": upstream,
+    }
+    for name, value in plain.items():
+        if value.__class__ is str:
+            facts.setdefault(name, value)
+
+
 def _build(row: Row, raw: str, flavour: str, original: Row) -> GatewayRecord:
     _pass_over_others(row)
     cluster = read_text(row, "upstream_cluster")
-    start = require_timestamp(row, "start_time")
+    is_timeless = "start_time" not in row and not any(is_missing(row.get(n)) for n in _TELLING)
+    start = _NO_TIME if is_timeless else require_timestamp(row, "start_time")
     request_id = read_text(row, "request_id")
     target = split_target(read_text(row, "path"))
     status = read_status(row, "response_code")

@@ -24,6 +24,7 @@ from collector.decode.fields import (
     Row,
     derive_record_id,
     read_int,
+    read_ns_from_ms,
     read_ns_from_s,
     read_status,
     read_text,
@@ -61,6 +62,7 @@ _CUT = re.compile(r" (?:\d+|-) [\d.]+ \[")
 # What users append to the combined format: `rt=0.012 urt="0.010"`, or the bare times.
 _PAIR = re.compile(r'(?:^|\s)([A-Za-z_]\w{0,40})[=:] ?(?:"([^"]*)"|([^\s"]+))', re.ASCII)
 _TIMES = re.compile(r'(?:^|\s)"?(\d+\.\d{3})"?(?: "?(\d+\.\d{3}(?:, \d+\.\d{3})*|-)"?)?(?=\s|$)')
+_ADDRESS = re.compile(r"[\d.]{7,15}:\d|\[[\da-fA-F:]+\]:\d|unix:", re.ASCII)
 _TRACEPARENT = re.compile(r"\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b", re.ASCII)
 # nginx's and ingress-nginx's own modules of OpenTelemetry have the two as variables.
 _TRACE_AND_SPAN = re.compile(r'(?:^|[\s"])([0-9a-f]{32})"? "?([0-9a-f]{16})(?=["\s]|$)', re.ASCII)
@@ -81,7 +83,9 @@ _FACTS = Aliases(
             *("time_msec", "timestamp_in_ms", "ts_msec", "time_epoch", "ts", "@timestamp", "time"),
             *("time_iso8601", "time_iso", "iso8601", "timestamp", "time_str", "time_local", "date"),
         ),
-        "request_time": ("http_request_time", "req_time", "rt", "http.request.time"),
+        "request_time": ("http_request_time", "req_time", "reqtime", "rt", "http.request.time"),
+        "request_time_ms": (),
+        "upstream_response_time_ms": (),
         "duration": ("latency", "total_time", "response_time", "request_duration"),
         "status": (
             *("status_code", "response_status", "response_code", "http_status", "response.status"),
@@ -98,7 +102,9 @@ _FACTS = Aliases(
         "scheme": (),
         "protocol": ("request_proto", "server_protocol", "http_request_protocol"),
         "upstream_addr": ("upstream_server", "upstream.ip", "upstream"),
-        "upstream_response_time": (*("upstream_resp_time", "urt", "ut", "upstream.response.time"),),
+        "upstream_response_time": (
+            *("upstream_resp_time", "upsttime", "urt", "ut", "upstream.response.time"),
+        ),
         "upstream_status": ("upstream.response.status_code", "upstream_status_code", "us"),
         "upstream_connect_time": ("uct",),
         "upstream_header_time": ("uht",),
@@ -190,6 +196,9 @@ def _read_line(line: str) -> GatewayRecord:
 def _read_more(text: str) -> dict[str, str]:
     """Return what a user appended to the combined format, as far as it tells its name."""
     found = {name: quoted or bare for name, quoted, bare in _PAIR.findall(text)}
+    if _ADDRESS.match(found.get("ua", "")):
+        # others call their user agent so
+        found.setdefault("upstream_addr", found["ua"])
     if context := _TRACEPARENT.search(text):
         found["traceparent"] = context[0]
     elif ids := _TRACE_AND_SPAN.search(text):
@@ -218,6 +227,8 @@ def _build(row: dict[str, Any], raw: str, original: Row) -> GatewayRecord:
     if is_url or (not signs and _CLIENTS.isdisjoint(original)):
         raise FieldError("request_time", "is missing, and so is all else that tells an nginx")
     duration_ns = _seconds(row, "request_time")
+    if duration_ns is None:
+        duration_ns = read_ns_from_ms(row, "request_time_ms")
     if duration_ns is None:
         duration_ns = _seconds(row, "duration")
     status = read_status(row, "status")
@@ -269,6 +280,8 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
         # the column is there and empty: nginx answered by itself
         record.attempts = 0
     record.backend_ns = _seconds(row, "upstream_response_time")
+    if record.backend_ns is None:
+        record.backend_ns = read_ns_from_ms(row, "upstream_response_time_ms")
     last_status = statuses[-1] if statuses else ""
     if not _has_no_answer(row):
         record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
