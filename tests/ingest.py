@@ -24,7 +24,8 @@ from collector.intake import Intake, build_intake
 from collector.journal import read_messages
 from collector.model import GatewayRecord, Stream
 from collector.receive.body import Admission
-from collector.receive.grpc import start_grpc
+from collector.receive.doorway import Doorway
+from collector.receive.grpc import OTLP_METHODS, GrpcDoor, open_grpc
 from collector.receive.http import build_http_app
 from collector.telemetry import Metrics
 
@@ -155,14 +156,11 @@ async def open_ingest(
     loaded = load_settings(**({"data_dir": folder, "flush_interval_ms": 60_000} | settings))
     receive = loaded.receive()
     metrics = Metrics()
-    admission = Admission(receive.max_inflight_bytes, metrics)
     async with build_intake(loaded, clock, metrics) as intake:
-        app = build_http_app(intake, receive, metrics, admission, clock)
-        server, grpc_port = await start_grpc(
-            intake, load_settings(otlp_grpc_port=0, **settings).receive(), metrics, admission, clock
-        )
-        try:
-            async with open_http_server(app, "127.0.0.1", 0) as http_port:
-                yield Ingest(loaded, intake, metrics, admission, http_port, grpc_port)
-        finally:
-            await server.stop(1)
+        doorway = Doorway.of(receive, intake, metrics, clock)
+        otlp = GrpcDoor(OTLP_METHODS, doorway)
+        async with (
+            open_grpc(receive, 0, [otlp], drain_s=1) as grpc_port,
+            open_http_server(build_http_app(doorway), "127.0.0.1", 0) as http_port,
+        ):
+            yield Ingest(loaded, intake, metrics, doorway.admission, http_port, grpc_port)

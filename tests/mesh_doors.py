@@ -22,8 +22,8 @@ from collector.intake import Intake, build_intake
 from collector.model import Stream
 from collector.receive.als import METHOD as ALS_METHOD
 from collector.receive.als import AccessLogDoor
-from collector.receive.body import Admission
-from collector.receive.grpc import GrpcDoor, start_door_server
+from collector.receive.doorway import Doorway
+from collector.receive.grpc import GrpcDoor, open_grpc
 from collector.receive.jaeger import GRPC_METHODS
 from collector.receive.jaeger import HTTP_ROUTE as JAEGER_ROUTE
 from collector.receive.span_http import SpanHttp
@@ -74,14 +74,12 @@ async def open_doors(
     clock = clock or ManualClock(NOW_NS)
     loaded = load_settings(data_dir=folder, flush_interval_ms=60_000, **settings)
     receive, metrics = loaded.receive(), Metrics()
-    admission = Admission(receive.max_inflight_bytes, metrics)
     async with contextlib.AsyncExitStack() as stack:
         intake = await stack.enter_async_context(build_intake(loaded, clock, metrics))
-        context = (intake, receive, admission, clock)
-        handlers = [GrpcDoor(GRPC_METHODS, *context), AccessLogDoor(*context)]
-        server, grpc_port = await start_door_server(receive, 0, handlers)
-        stack.push_async_callback(server.stop, 1)
-        apps = {route.path: SpanHttp(route, *context) for route in (ZIPKIN_ROUTE, JAEGER_ROUTE)}
+        doorway = Doorway.of(receive, intake, metrics, clock)
+        handlers = [GrpcDoor(GRPC_METHODS, doorway), AccessLogDoor(doorway)]
+        grpc_port = await stack.enter_async_context(open_grpc(receive, 0, handlers, drain_s=1))
+        apps = {route.path: SpanHttp(route, doorway) for route in (ZIPKIN_ROUTE, JAEGER_ROUTE)}
 
         async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
             is_jaeger = scope["path"].startswith(JAEGER_ROUTE.path)

@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING, cast
 import grpc
 import grpc.aio
 
-from collector.clock import Clock
 from collector.decode.envoy.access_log_service import read_identifier
 from collector.errors import CollectorError
 from collector.http.grpc_server import Context, call_address
 from collector.http.tokens import Caller
 from collector.intake import Intake
 from collector.model import Envelope, Stream
-from collector.receive.body import Admission, inflate
+from collector.receive.body import inflate
+from collector.receive.doorway import Doorway
 from collector.receive.grpc import admit_call, refuse, sniff_encoding
-from collector.receive.span_http import ingest_gate
 from collector.retry import until_accepted
-from collector.settings import ReceiveSettings
 
 DOOR = "envoy-als"
 METHOD = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
@@ -40,14 +38,8 @@ else:
 class AccessLogDoor(RpcHandler):
     """Serves the one method of the service."""
 
-    def __init__(
-        self, intake: Intake, settings: ReceiveSettings, admission: Admission, clock: Clock
-    ) -> None:
-        self._intake = intake
-        self._max_body_bytes = settings.max_body_bytes
-        self._admission = admission
-        self._gate = ingest_gate(settings)
-        self._clock = clock
+    def __init__(self, doorway: Doorway) -> None:
+        self._doorway = doorway
         self._handler = grpc.stream_unary_rpc_method_handler(self._stream)
 
     def service(
@@ -56,19 +48,19 @@ class AccessLogDoor(RpcHandler):
         return self._handler if handler_call_details.method == METHOD else None
 
     async def _stream(self, _: object, context: Context) -> bytes:
-        intake = self._intake
+        intake = self._doorway.intake
         try:
-            caller = admit_call(context, self._gate)
+            caller = admit_call(context, self._doorway.gate)
             intake, sender = intake.of(caller.tenant), (call_address(context), caller)
         except CollectorError as exc:
-            self._intake.refuse(DOOR, "envoy", Stream.LOG, exc)
+            intake.refuse(DOOR, "envoy", Stream.LOG, exc)
             await refuse(context, exc)
         identifier = b""
         while True:
             message = cast(object, await context.read())  # EOF at the end of the stream
             if not isinstance(message, bytes):
                 return b""
-            received_ns = self._clock.now_ns()
+            received_ns = self._doorway.clock.now_ns()
             take = partial(
                 self._take, intake, message, identifier, received_ns, context.peer(), sender
             )
@@ -91,10 +83,11 @@ class AccessLogDoor(RpcHandler):
         sender: tuple[str, Caller],
     ) -> bytes:
         """Accept a message, and return the stream's identifier. Raises `CollectorError`."""
-        async with self._admission.claim(sender) as claim:
+        async with self._doorway.admission.claim(sender) as claim:
             await claim.grow_to(len(message))
             encoding = sniff_encoding(message)
-            body = await inflate(message, encoding, claim, self._max_body_bytes)
+            limit = self._doorway.settings.max_body_bytes
+            body = await inflate(message, encoding, claim, limit)
             identifier = read_identifier(body) or identifier
             envelope = Envelope(
                 signal=Stream.LOG,

@@ -4,33 +4,24 @@ Gateway records pushed over HTTP: `POST /v1/gateway/{adapter}`.
 Amazon Data Firehose delivers any gateway's records in a way of its own: see `firehose`.
 """
 
+from functools import partial
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from collector.clock import Clock
 from collector.decode.gateways import Adapter, get_adapter
 from collector.errors import CollectorError
 from collector.http.errors import error_document
-from collector.http.headers import (
-    Headers,
-    authorization,
-    content_encoding,
-    content_length,
-    peer,
-    refusal_headers,
-)
-from collector.http.tenants import Gate
+from collector.http.headers import Headers, authorization, peer, refusal_headers
 from collector.http.tokens import Caller
-from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
-from collector.receive.body import Admission, inflate, read_body
+from collector.receive.doorway import Doorway
 from collector.receive.firehose import (
     ACCESS_KEY_HEADER,
     DELIVERY_HEADER,
     is_delivery,
     write_answer,
 )
-from collector.settings import ReceiveSettings
 
 DOOR = "gateway-http"
 _MAX_ERRORS = 100
@@ -48,19 +39,8 @@ _EXAMPLE = {
 class GatewayPush:
     """The route and what it needs."""
 
-    def __init__(
-        self,
-        intake: Intake,
-        settings: ReceiveSettings,
-        admission: Admission,
-        gate: Gate,
-        clock: Clock,
-    ) -> None:
-        self._intake = intake
-        self._max_body_bytes = settings.max_body_bytes
-        self._admission = admission
-        self._gate = gate
-        self._clock = clock
+    def __init__(self, doorway: Doorway) -> None:
+        self._doorway = doorway
         self.router = APIRouter()
         self.router.add_api_route(
             "/v1/gateway/{adapter}",
@@ -80,20 +60,15 @@ class GatewayPush:
         headers: Headers = dict(request.scope["headers"])
         known: Adapter | None = None
         outcome: Receipt | CollectorError
-        intake = self._intake
+        intake = self._doorway.intake
         try:
             known = get_adapter(adapter)
             caller = self._admit(request, headers)
             intake = intake.of(caller.tenant)
-            intake.check_room()
-            length = content_length(headers)
-            async with self._admission.claim((peer(request.scope), caller)) as claim:
-                body = await read_body(request.receive, claim, length, self._max_body_bytes)
-                received_ns = self._clock.now_ns()
-                encoding = content_encoding(headers)
-                body = await inflate(body, encoding, claim, self._max_body_bytes)
-                envelope = self._envelope(known, headers, body, received_ns, request)
-                outcome = await intake.accept(envelope)
+            envelope = partial(self._envelope, known, headers, request)
+            outcome = await self._doorway.accept(
+                request.scope, request.receive, headers, caller, envelope
+            )
         except CollectorError as exc:
             intake.refuse(DOOR, known.name if known else "unknown", Stream.RECORD, exc)
             outcome = exc
@@ -102,11 +77,11 @@ class GatewayPush:
     def _admit(self, request: Request, headers: Headers) -> Caller:
         if ACCESS_KEY_HEADER in headers and not authorization(headers):
             token = headers[ACCESS_KEY_HEADER].decode("latin-1")
-            return self._gate.admit_token(token, request.scope)
-        return self._gate.admit(request.scope)
+            return self._doorway.gate.admit_token(token, request.scope)
+        return self._doorway.gate.admit(request.scope)
 
     def _envelope(
-        self, adapter: Adapter, headers: Headers, body: bytes, received_ns: int, request: Request
+        self, adapter: Adapter, headers: Headers, request: Request, body: bytes, received_ns: int
     ) -> Envelope:
         return Envelope(
             signal=Stream.RECORD,
@@ -128,7 +103,7 @@ class GatewayPush:
             refusal = refusal_headers(outcome, headers)
             extra = {name.decode(): value.decode() for name, value in refusal}
         if is_delivery(headers):
-            body = write_answer(headers, outcome, self._clock.now_ns())
+            body = write_answer(headers, outcome, self._doorway.clock.now_ns())
             return Response(body, status, extra, "application/json")
         if isinstance(outcome, CollectorError):
             return JSONResponse(error_document(outcome), status, extra)

@@ -7,15 +7,14 @@ Source: OTLP specification 1.11.0, OTLP/gRPC; gRPC over HTTP/2 (message encoding
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import grpc
 import grpc.aio
 
-from collector.clock import Clock, SystemClock
 from collector.errors import CollectorError, TooSlow
 from collector.http.grpc_server import (
     Context,
@@ -29,16 +28,14 @@ from collector.http.tenants import Gate
 from collector.http.tokens import Caller
 from collector.intake import Intake
 from collector.model import Envelope, Receipt, Stream
-from collector.receive.body import Admission, inflate
-from collector.receive.span_http import ingest_gate
+from collector.receive.body import inflate
+from collector.receive.doorway import Doorway, as_refusal
 from collector.receive.status import PROTOBUF, build_status, encode_receipt
 from collector.settings import ReceiveSettings
-from collector.telemetry import Metrics
 
 DOOR = "otlp-grpc"
 _PACKAGE = "/opentelemetry.proto.collector"
 _MESSAGE_WAIT_S = 60
-_log = logging.getLogger(__name__)
 
 Behavior = Callable[[object, Context], Awaitable[bytes]]
 
@@ -78,19 +75,8 @@ class GrpcDoor(RpcHandler):
     message: only then is it ours to say when the message is read.
     """
 
-    def __init__(
-        self,
-        methods: Mapping[str, GrpcMethod],
-        intake: Intake,
-        settings: ReceiveSettings,
-        admission: Admission,
-        clock: Clock,
-    ) -> None:
-        self._intake = intake
-        self._max_body_bytes = settings.max_body_bytes
-        self._admission = admission
-        self._gate = ingest_gate(settings)
-        self._clock = clock
+    def __init__(self, methods: Mapping[str, GrpcMethod], doorway: Doorway) -> None:
+        self._doorway = doorway
         self._handlers = {
             path: grpc.stream_unary_rpc_method_handler(self._behavior(method))
             for path, method in methods.items()
@@ -103,13 +89,13 @@ class GrpcDoor(RpcHandler):
 
     def _behavior(self, method: GrpcMethod) -> Behavior:
         async def export(_: object, context: Context) -> bytes:
-            intake = self._intake
+            intake = self._doorway.intake
             try:
-                caller = admit_call(context, self._gate)
+                caller = admit_call(context, self._doorway.gate)
                 intake = intake.of(caller.tenant)
                 return method.answer(await self._accept(intake, caller, method, context))
             except Exception as exc:
-                error = exc if isinstance(exc, CollectorError) else _unexpected(exc)
+                error = as_refusal(exc)
                 intake.refuse(method.door, method.source, method.signal, error)
             await refuse(context, error)
             raise AssertionError("abort raises")
@@ -120,12 +106,14 @@ class GrpcDoor(RpcHandler):
         self, intake: Intake, caller: Caller, method: GrpcMethod, context: Context
     ) -> Receipt:
         intake.check_room()
-        async with self._admission.claim((call_address(context), caller)) as claim:
+        doorway = self._doorway
+        async with doorway.admission.claim((call_address(context), caller)) as claim:
             message = await _read_message(context)
             body = message if isinstance(message, bytes) else b""  # EOF: an empty request
-            received_ns = self._clock.now_ns()
+            received_ns = doorway.clock.now_ns()
             await claim.grow_to(len(body))
-            body = await inflate(body, sniff_encoding(body), claim, self._max_body_bytes)
+            limit = doorway.settings.max_body_bytes
+            body = await inflate(body, sniff_encoding(body), claim, limit)
             envelope = Envelope(
                 signal=method.signal,
                 format=method.format,
@@ -138,41 +126,30 @@ class GrpcDoor(RpcHandler):
             return await intake.accept(envelope)
 
 
-async def start_grpc(
-    intake: Intake,
-    settings: ReceiveSettings,
-    metrics: Metrics,
-    admission: Admission | None = None,
-    clock: Clock | None = None,
-    others: Sequence[RpcHandler] = (),
-) -> tuple[grpc.aio.Server, int]:
+@asynccontextmanager
+async def open_grpc(
+    settings: ReceiveSettings, port: int, handlers: Sequence[RpcHandler], *, drain_s: float = 10
+) -> AsyncIterator[int]:
     """
-    Start OTLP/gRPC, and *others* on the same port.
-
-    Stop it with `server.stop(grace)`, which lets calls under way finish.
+    Serve doors on *port* until the block is left, then let calls under way finish in *drain_s*.
 
     Returns:
-        The server and its port, which the system chooses when the setting is 0.
+        The port, which the system chooses when *port* is 0.
 
     Raises:
         ConfigError: the address cannot be bound.
     """
-    admission = admission or Admission(settings.max_inflight_bytes, metrics)
-    door = GrpcDoor(OTLP_METHODS, intake, settings, admission, clock or SystemClock())
-    return await start_door_server(settings, settings.otlp_grpc_port, [door, *others])
-
-
-async def start_door_server(
-    settings: ReceiveSettings, port: int, handlers: Sequence[RpcHandler]
-) -> tuple[grpc.aio.Server, int]:
-    """Start a server of doors on *port*; see `start_grpc`."""
-    return await start_grpc_server(
+    server, bound = await start_grpc_server(
         settings.bind,
         port,
         handlers,
         max_message_bytes=settings.max_body_bytes,
         tls=settings.tls,
     )
+    try:
+        yield bound
+    finally:
+        await server.stop(drain_s)
 
 
 async def refuse(context: Context, error: CollectorError) -> None:
@@ -210,8 +187,3 @@ def sniff_encoding(message: bytes) -> str:
     if message[:1] == b"\x78" and len(message) > 6 and int.from_bytes(message[:2]) % 31 == 0:
         return "deflate"
     return "identity"
-
-
-def _unexpected(exc: Exception) -> CollectorError:
-    _log.error("a call failed", exc_info=exc)
-    return CollectorError("an internal error; the request was not accepted")

@@ -6,7 +6,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from collector.clock import Clock, SystemClock
 from collector.errors import (
     CollectorError,
     Unauthenticated,
@@ -19,11 +18,9 @@ from collector.http.errors import error_document
 from collector.http.tenants import Gate
 from collector.http.tokens import Tokens
 from collector.intake import Intake
-from collector.receive.body import Admission
+from collector.receive.doorway import Doorway
 from collector.receive.gateway_push import GatewayPush
 from collector.receive.otlp_http import OtlpHttp
-from collector.receive.span_http import ingest_gate
-from collector.settings import ReceiveSettings
 from collector.telemetry import Metrics
 
 _OTLP_PREFIXES = ("/v1/", "/v1development/")
@@ -50,25 +47,18 @@ class IngestApp:
         await self.pages(scope, receive, send)
 
 
-def build_http_app(
-    intake: Intake,
-    settings: ReceiveSettings,
-    metrics: Metrics,
-    admission: Admission | None = None,
-    clock: Clock | None = None,
-) -> IngestApp:
-    """Build the application; *admission* is given when other doors share the memory."""
-    clock = clock or SystemClock()
-    admission = admission or Admission(settings.max_inflight_bytes, metrics)
-    gate = ingest_gate(settings)
-    otlp = OtlpHttp(intake, settings, admission, gate, clock)
+def build_http_app(doorway: Doorway) -> IngestApp:
+    """Build the application."""
+    settings, gate = doorway.settings, doorway.gate
     pages = FastAPI(title="Hopline ingest", docs_url=None, redoc_url=None)
-    pages.include_router(GatewayPush(intake, settings, admission, gate, clock).router)
-    _add_health(pages, intake)
-    readers = Tokens(settings.read_tokens, "HOPLINE_QUERY_TOKENS", settings.token_file)
-    _add_metrics(pages, metrics, Gate(readers, gate.tenancy), must_sign_in=settings.must_sign_in)
+    pages.include_router(GatewayPush(doorway).router)
+    _add_health(pages, doorway.intake)
+    readers = Gate(
+        Tokens(settings.read_tokens, "HOPLINE_QUERY_TOKENS", settings.token_file), gate.tenancy
+    )
+    _add_metrics(pages, doorway.metrics, readers, must_sign_in=settings.must_sign_in)
     _add_error_handlers(pages)
-    return IngestApp(otlp, pages)
+    return IngestApp(OtlpHttp(doorway), pages)
 
 
 def _add_health(pages: FastAPI, intake: Intake) -> None:

@@ -5,24 +5,18 @@ Source: jaegertracing.io APIs (`POST /api/traces?format=jaeger.thrift`, 202);
 jaegertracing/jaeger-idl proto/api_v2/collector.proto.
 """
 
-import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from urllib.parse import parse_qs
 
-from collector.clock import Clock
 from collector.errors import UnsupportedFormat
-from collector.http.server import open_http_server
-from collector.intake import Intake
 from collector.model import Receipt, Stream
-from collector.receive.body import Admission
-from collector.receive.grpc import GrpcDoor, GrpcMethod, start_door_server
-from collector.receive.span_http import SpanHttp, SpanRoute, keep_pages_out
+from collector.receive.doorway import Doorway
+from collector.receive.grpc import GrpcDoor, GrpcMethod, open_grpc
+from collector.receive.span_http import SpanRoute, open_span_http
 from collector.receive.udp import open_udp
-from collector.settings import ReceiveSettings
-from collector.telemetry import Metrics
 
-_DRAIN_S = 10
 _QUERY_FORMATS = ("jaeger.thrift", "jaeger.thrift.binary")
 
 
@@ -64,45 +58,30 @@ GRPC_METHODS = {
 }
 
 
-@contextlib.asynccontextmanager
-async def open_jaeger_http(
-    settings: ReceiveSettings, intake: Intake, metrics: Metrics, admission: Admission, clock: Clock
-) -> AsyncIterator[None]:
-    """Serve the Jaeger HTTP port, if it has a number."""
-    if not settings.jaeger_http_port:
-        yield
-        return
-    app = keep_pages_out(SpanHttp(HTTP_ROUTE, intake, settings, admission, clock), settings)
-    async with open_http_server(app, settings.bind, settings.jaeger_http_port, tls=settings.tls):
+def open_jaeger_http(doorway: Doorway) -> AbstractAsyncContextManager[None]:
+    """Serve the Jaeger HTTP port."""
+    return open_span_http(HTTP_ROUTE, doorway, doorway.settings.jaeger_http_port)
+
+
+@asynccontextmanager
+async def open_jaeger_grpc(doorway: Doorway) -> AsyncIterator[None]:
+    """Serve the Jaeger gRPC port."""
+    settings = doorway.settings
+    async with open_grpc(settings, settings.jaeger_grpc_port, [GrpcDoor(GRPC_METHODS, doorway)]):
         yield
 
 
-@contextlib.asynccontextmanager
-async def open_jaeger_grpc(
-    settings: ReceiveSettings, intake: Intake, metrics: Metrics, admission: Admission, clock: Clock
-) -> AsyncIterator[None]:
-    """Serve the Jaeger gRPC port, if it has a number."""
-    if not settings.jaeger_grpc_port:
-        yield
-        return
-    door = GrpcDoor(GRPC_METHODS, intake, settings, admission, clock)
-    server, _ = await start_door_server(settings, settings.jaeger_grpc_port, [door])
-    try:
-        yield
-    finally:
-        await server.stop(_DRAIN_S)
-
-
-@contextlib.asynccontextmanager
-async def open_jaeger_udp(
-    settings: ReceiveSettings, intake: Intake, metrics: Metrics, admission: Admission, clock: Clock
-) -> AsyncIterator[None]:
-    """Serve the Jaeger agent ports, compact and one above it binary, if they have a number."""
+@asynccontextmanager
+async def open_jaeger_udp(doorway: Doorway) -> AsyncIterator[None]:
+    """Serve the Jaeger agent ports, compact and one above it binary."""
+    settings = doorway.settings
+    agent = partial(
+        open_udp,
+        intake=doorway.intake.of(settings.pull_tenant),
+        settings=settings,
+        metrics=doorway.metrics,
+        clock=doorway.clock,
+    )
     port = settings.jaeger_udp_port
-    if not port:
-        yield
-        return
-    own = intake.of(settings.pull_tenant)
-    agent = partial(open_udp, intake=own, settings=settings, metrics=metrics, clock=clock)
     async with agent("compact", port), agent("binary", port + 1):
         yield

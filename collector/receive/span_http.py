@@ -5,32 +5,20 @@ Their senders look at the status alone, so an answer has text only when there is
 what was rejected or repaired, or why nothing was taken.
 """
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from collector.clock import Clock
-from collector.errors import CollectorError, UnknownDoor, UnsupportedFormat, WrongMethod
-from collector.http.asgi import App, Receive, Scope, Send, send_answer
-from collector.http.headers import (
-    Headers,
-    content_encoding,
-    content_length,
-    media_type,
-    peer,
-    refusal_headers,
-)
-from collector.http.origins import Origins, OwnPagesOnly
-from collector.http.tenants import Gate, Tenancy
-from collector.http.tokens import Caller, Tokens
-from collector.intake import Intake
+from collector.errors import UnknownDoor, UnsupportedFormat, WrongMethod
+from collector.http.asgi import Receive, Scope, Send, send_answer
+from collector.http.headers import Headers, media_type, peer, refusal_headers
+from collector.http.server import open_http_server
+from collector.http.tokens import Caller
 from collector.model import Envelope, Receipt, Stream
-from collector.receive.body import Admission, inflate, read_body
+from collector.receive.doorway import Doorway, as_refusal
 from collector.receive.status import describe
-from collector.settings import ReceiveSettings
 
 _TEXT = b"text/plain; charset=utf-8"
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +41,21 @@ class SpanRoute:
 class SpanHttp:
     """The ASGI application of one such protocol."""
 
-    def __init__(
-        self,
-        route: SpanRoute,
-        intake: Intake,
-        settings: ReceiveSettings,
-        admission: Admission,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, route: SpanRoute, doorway: Doorway) -> None:
         self._route = route
-        self._intake = intake
-        self._max_body_bytes = settings.max_body_bytes
-        self._admission = admission
-        self._gate = ingest_gate(settings)
-        self._clock = clock
+        self._doorway = doorway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = dict(scope["headers"])
         extra: list[tuple[bytes, bytes]] = []
-        intake = self._intake
+        intake = self._doorway.intake
         try:
             caller = self._enter(scope)
             intake = intake.of(caller.tenant)
-            receipt = await self._accept(intake, caller, scope, receive, headers)
+            receipt = await self._accept(caller, scope, receive, headers)
             status, text = 202, describe(receipt)
         except Exception as exc:
-            error = exc if isinstance(exc, CollectorError) else _unexpected(exc)
+            error = as_refusal(exc)
             intake.refuse(self._route.door, self._route.source, Stream.TRACE, error)
             status = error.http_status
             text = error.message if not error.hint else f"{error.message} ({error.hint})"
@@ -93,10 +70,10 @@ class SpanHttp:
         if scope["method"] != "POST":
             msg = f"{route.path} takes POST only"
             raise WrongMethod(msg)
-        return self._gate.admit(scope)
+        return self._doorway.gate.admit(scope)
 
     async def _accept(
-        self, intake: Intake, caller: Caller, scope: Scope, receive: Receive, headers: Headers
+        self, caller: Caller, scope: Scope, receive: Receive, headers: Headers
     ) -> Receipt:
         route = self._route
         route.check_query(scope["query_string"].decode("latin-1"))
@@ -104,37 +81,24 @@ class SpanHttp:
         if name is None:
             msg = f"content type {media_type(headers)[:80]!r} is not read here"
             raise UnsupportedFormat(msg, hint=f"send {', '.join(filter(None, route.formats))}")
-        intake.check_room()
-        length = content_length(headers)
-        async with self._admission.claim((peer(scope), caller)) as claim:
-            body = await read_body(receive, claim, length, self._max_body_bytes)
-            received_ns = self._clock.now_ns()
-            body = await inflate(body, content_encoding(headers), claim, self._max_body_bytes)
-            return await intake.accept(
-                Envelope(
-                    signal=Stream.TRACE,
-                    format=name,
-                    body=body,
-                    received_ns=received_ns,
-                    door=route.door,
-                    source=route.source,
-                    peer=peer(scope),
-                )
+
+        def envelope(body: bytes, received_ns: int) -> Envelope:
+            return Envelope(
+                signal=Stream.TRACE,
+                format=name,
+                body=body,
+                received_ns=received_ns,
+                door=route.door,
+                source=route.source,
+                peer=peer(scope),
             )
 
-
-def ingest_gate(settings: ReceiveSettings) -> Gate:
-    """Return who may send, and for which tenant."""
-    tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
-    return Gate(tokens, Tenancy(settings.tenants))
+        return await self._doorway.accept(scope, receive, headers, caller, envelope)
 
 
-def keep_pages_out(app: App, settings: ReceiveSettings) -> App:
-    """Return *app* for programs: without tokens no page of another site may send to it."""
-    is_open = not (settings.tokens or settings.token_file)
-    return OwnPagesOnly(app, Origins(settings.bind, settings.allowed_hosts, is_open=is_open))
-
-
-def _unexpected(exc: Exception) -> CollectorError:
-    _log.error("a request failed", exc_info=exc)
-    return CollectorError("an internal error; the request was not accepted")
+@asynccontextmanager
+async def open_span_http(route: SpanRoute, doorway: Doorway, port: int) -> AsyncIterator[None]:
+    """Serve one such protocol on a port of its own."""
+    app = doorway.keep_pages_out(SpanHttp(route, doorway))
+    async with open_http_server(app, doorway.settings.bind, port, tls=doorway.settings.tls):
+        yield

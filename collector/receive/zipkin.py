@@ -5,16 +5,10 @@ Source: openzipkin/zipkin-api zipkin2-api.yaml (202, empty body); openzipkin/zip
 ZipkinHttpCollector (a body without content type is JSON).
 """
 
-import contextlib
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
-from collector.clock import Clock
-from collector.http.server import open_http_server
-from collector.intake import Intake
-from collector.receive.body import Admission
-from collector.receive.span_http import SpanHttp, SpanRoute, keep_pages_out
-from collector.settings import ReceiveSettings
-from collector.telemetry import Metrics
+from collector.receive.doorway import Doorway
+from collector.receive.span_http import SpanRoute, open_span_http
 
 ROUTE = SpanRoute(
     door="zipkin-http",
@@ -30,14 +24,6 @@ ROUTE = SpanRoute(
 )
 
 
-@contextlib.asynccontextmanager
-async def open_zipkin(
-    settings: ReceiveSettings, intake: Intake, metrics: Metrics, admission: Admission, clock: Clock
-) -> AsyncIterator[None]:
-    """Serve the Zipkin port, if it has a number."""
-    if not settings.zipkin_port:
-        yield
-        return
-    app = keep_pages_out(SpanHttp(ROUTE, intake, settings, admission, clock), settings)
-    async with open_http_server(app, settings.bind, settings.zipkin_port, tls=settings.tls):
-        yield
+def open_zipkin(doorway: Doorway) -> AbstractAsyncContextManager[None]:
+    """Serve the Zipkin port."""
+    return open_span_http(ROUTE, doorway, doorway.settings.zipkin_port)
