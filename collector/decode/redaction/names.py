@@ -15,13 +15,25 @@ import re2
 
 EXACT = (
     "authorization",
-    "cookie",
+    "cookie2?",
     "api[-_. ]?key",
     "subscription[-_. ]?key",
     "functions[-_. ]?key",
     "(?:account|access|primary|secondary|private|encryption|decryption|master|auth|ssh|gpg|pgp|aes"
     "|hmac|shared|storage|deploy|licen[cs]e|signing|webhook|admin|app|application|consumer|ingest"
-    "|ingestion|symmetric|root|recovery|service[-_. ]?account)[-_. ]?key",
+    "|ingestion|symmetric|root|recovery|sso|service[-_. ]?account)[-_. ]?key",
+    "(?:store|key|user|db|database|root|smtp|ftp|ldap|proxy|mysql|pg|svc|bind|sudo|become)pass",
+    "honeycomb[-_.]team",
+    "jfrog[-_.]art[-_.]api",
+    "rspauth",
+    "oauth2[-_]bearer",
+    # passwords of German, Portuguese, Spanish, French, Russian and Chinese programs
+    "kennwort",
+    "senha",
+    r"contrase(?:n|\xc3\xb1)a",
+    "mot[-_ ]de[-_ ]passe",
+    r"\xd0[\x9f\xbf]\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c",
+    r"\xe5\xaf\x86\xe7\xa0\x81",
     "client[-_. ]?cert",
     "www[-_]authenticate",
     "proxy[-_]authenticate",
@@ -59,7 +71,7 @@ NUMERIC_LONG = (
 NUMERIC_SHORT = "otp|totp|pin|cvv2?|cvc2?|ssn"
 # query parameters of OAuth, Azure Functions, shared access signatures and map services
 PARAMETERS = (
-    f"sig|code|assertion|key|hmac|{SHORT}|samlresponse|samlrequest|oauth_verifier|ticket|apikey"
+    f"sig|code|assertion|key|hmac|sid|{SHORT}|samlresponse|samlrequest|oauth_verifier|ticket|apikey"
 )
 TAIL = r"(?:[-\w.\[\]]|%5b|%5d)*"
 # before a short name: no letter or digit, or the length byte of a serialized text
@@ -70,12 +82,12 @@ _ABOUT = (
     "types?|counts?|usage|limit|bucket|length|len|size|ttl|expiry|expires|expires[-_.]?(?:in|at|on)"
     "|expired|expiration|age|duration|timeout|max|min|rate|total|names?|kind|algorithm|alg|method"
     "|version|policy|state|status|valid|invalid|enabled|disabled|required|present|provider|issuer"
-    "|endpoint|ur[il]|path|file|field|header|manager|affinity|created|started|stdin|prompt|mode"
+    "|endpoint|ur[il]|path|file|field|header|manager|affinity|created|started|stdin|prompt|mode|(?:key)?refs?"
 )
 _HARMLESS_KEY = (
     rf"(?:token|secret|password|session|signature|credential|cookie|jwt|auth|pass)s?[-_.]?"
     rf"(?:{_ABOUT})(?:[-_.][-_.\w]*)?$|tokens$|sessions$|token[-_.]ids?$|tokeni[sz]|secretar"
-    r"|passwordless|max[-_]tokens|gen_ai\.usage|session[-_.]affinity"
+    r"|passwordless|imagepullsecrets?$|max[-_]tokens|gen_ai\.usage|session[-_.]affinity"
 )
 _ID_KEY = "(?:request|correlation|trace|span|message|transaction|record)[-_.]?id$"
 _KEY_CACHE = 10_000

@@ -94,7 +94,8 @@ class Redactor:
             name: secrets.mask_text(getattr(record, name), found, name) for name in _TEXT_FIELDS
         }
         changed["attributes"] = {
-            key: self._mask_pair(key, value, found) for key, value in record.attributes.items()
+            secrets.mask_text(key, found): self._mask_pair(key, value, found)
+            for key, value in record.attributes.items()
         }
         changed["raw"] = secrets.mask_text(record.raw, found)
         return replace(record, **changed) if found.counts.total() > before else record
@@ -192,6 +193,7 @@ class _Rewriter:
                 for each in value if field.is_repeated else (value,):
                     if isinstance(each, KeyValue):
                         self._mask_value(each.value, each.key, False)
+                        self._mask_key(each)
                     elif isinstance(each, AnyValue):
                         self._mask_value(each, "", False)
                     else:
@@ -229,6 +231,12 @@ class _Rewriter:
             is_hidden = is_secret or (hidden and pair.key.lower() in PAIR_VALUES)
             is_hidden = is_hidden or self._secrets.is_secret_key(pair.key)
             self._mask_value(pair.value, pair.key, is_hidden)
+            self._mask_key(pair)
+
+    def _mask_key(self, pair: KeyValue) -> None:
+        masked = self._secrets.mask_text(pair.key, self._found)
+        if masked != pair.key:
+            pair.key = masked
 
     def _mask_string(self, text: str, key: str, is_secret: bool) -> str:
         if not is_secret or (self._secrets.names.is_short(key) and is_plain(text)):

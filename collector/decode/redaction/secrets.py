@@ -2,6 +2,8 @@
 Finds and masks secrets: under the names of keys, by their shape, and inside text and JSON.
 """
 
+import bisect
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from collector.decode.redaction.names import (
     Names,
     compile_pattern,
 )
-from collector.decode.redaction.texts import Texts, is_plain
+from collector.decode.redaction.texts import Texts, find_in_command, is_plain
 
 # the length of a value in 1 to 4 bytes, then the tag of a text, array, list or bytes AnyValue
 _LENGTH = r"[\x80-\xff]{0,3}[\x00-\x7f]"
@@ -27,6 +29,7 @@ PAIR_VALUES = frozenset(("value", "val", "v", "values", "content", "data"))
 # the private parts of a JSON Web Key (RFC 7518)
 _JWK_PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "k"))
 _MAX_JSON_CHARS = 1024 * 1024
+_MAX_COMMAND_BYTES = 64 * 1024
 
 
 class Secrets:
@@ -100,7 +103,7 @@ class Secrets:
 
     def _mask_json(self, text: str, found: Findings) -> str | None:
         try:
-            document = json.loads(text)
+            document = json.loads(text, object_pairs_hook=_read_object)
             masked = self.mask_document(document, found)
         except (ValueError, RecursionError):
             return None
@@ -175,7 +178,7 @@ class Secrets:
                 is_value = is_place and is_name and not _is_word(value)
             if is_value and self.is_secret_key(name.lstrip("-")):
                 hidden.add(index + 1)
-        return frozenset(hidden)
+        return frozenset(hidden | _find_in_command(values))
 
     def _mask_leaves(self, value: Any, found: Findings, key: str) -> Any:
         """Return a JSON value under a secret *key* with every text in it masked."""
@@ -184,10 +187,31 @@ class Secrets:
         if isinstance(value, list):
             return [self._mask_leaves(each, found, key) for each in value]
         if isinstance(value, dict):
-            return {name: self._mask_leaves(each, found, key) for name, each in value.items()}
+            return {
+                self.mask_text(name, found): self._mask_leaves(each, found, key)
+                for name, each in value.items()
+            }
         if isinstance(value, int | float) and not isinstance(value, bool):
             return found.hide("key", str(value)) if self.names.is_numeric(key) else value
         return value
+
+
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError for a name that is there twice: the first value would go unseen."""
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise ValueError("a name is there twice")
+    return read
+
+
+def _find_in_command(values: Sequence[Any]) -> set[int]:
+    """Return which of *values* are secrets if they are the words of a command."""
+    if not any(isinstance(each, str) and each[:1] == "-" for each in values):
+        return set()
+    words = [each.encode("utf-8", "replace") if isinstance(each, str) else b"" for each in values]
+    begins = list(itertools.accumulate((len(word) + 1 for word in words), initial=0))
+    found = find_in_command(b" ".join(words)[:_MAX_COMMAND_BYTES])
+    return {bisect.bisect_right(begins, start) - 1 for start, _ in found}
 
 
 def _is_word(value: Any) -> bool:

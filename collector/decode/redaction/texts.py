@@ -9,9 +9,9 @@ rules do not see each other's work and their order does not matter.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from collector.decode.redaction import shapes
+from collector.decode.redaction import commands, shapes
 from collector.decode.redaction.findings import has_mark
-from collector.decode.redaction.names import PARAMETERS, Names, compile_pattern
+from collector.decode.redaction.names import PARAMETERS, SHORT, Names, compile_pattern
 
 Span = tuple[int, int, str]
 
@@ -22,15 +22,23 @@ _SCHEMES = frozenset(
 )
 # what follows these is a list of parameters, to the end of the line
 _LIST_SCHEMES = frozenset(b"digest aws4-hmac-sha256 hawk oauth signature".split())
-_QUOTE = r"(?:\\{0,8}[\"'`]|&quot;)"
-_ASSIGN = r"(?:=>|:=|!=|<>|==|[:=]|%(?:25){0,2}3[da])"
+_QUOTE = r"(?:\\{0,8}[\"'`]|&quot;|%(?:25){0,2}2[27])"
+_SPACE = r"(?:[ \t]|\xc2\xa0)"
+# the last two are the full-width signs of Chinese and Japanese texts
+_ASSIGN = (
+    r"(?:: ?(?:string|str|any)\b ?=|=>|:=|!=|<>|==|[~-]> |[:=]|%(?:25){0,2}3[da]"
+    r"|\xef\xbc[\x9a\x9d])"
+)
 # a word behind "bearer" is a credential if it has a digit or is long
 _CREDENTIAL = r"(?:[-\w.~+/]*\d[-\w.~+/=]*|[-\w.~+/]{16,}=*)"
-_SAYS = "(?:(?:was |has been )?(?:set|reset|changed) to|is|was)"
-_HASHED = r"(?:[-\w+/]{20,}=*|[-\w+/.]{1,64}:[-\w+/]{8,}=*)"
+_SAYS = "(?:(?:was |has been )?(?:set|reset|changed) to|is|was):?"
+_HASHED = r"(?:[-\w+/]{16,}=*|[-\w+/.]{1,64}:[-\w+/]{8,}=*)"
 _MARK_URL = r"(?:[?&;#]|%(?:25){0,2}(?:3f|26|23|3b))"
 _EQUALS_URL = r"(?:=|%(?:25){0,2}3d)"
 _PARAMETER_VALUE = r"(?:[^&\s\"'<>#%;\\]|%[013-9a-f][0-9a-f]|%2[0-57-9a-f])+"
+_OPEN = r"(?:<|&lt;|&#60;|%3c|\\{1,4}u003c)"
+_CLOSE = r"(?:>|&gt;|&#62;|%3e|\\{1,4}u003e)"
+_LONG = r"[-\w.~+/]{10,}=*"
 _NEWLINE = r"(?:\r?\n|(?:\\r)?\\n)"
 # what is said of a secret in prose, and switches: no values
 _PLAIN = frozenset(
@@ -55,18 +63,31 @@ _NESTED_STOPS = compile_pattern(r"[\s\"'`&<>]|%(?:25){0,2}(?:26|23)")
 _CUT = compile_pattern(r"[,;](?:$|\s|[-\w. ]{1,40}[=:]|[{\[])")
 _LINE_END = compile_pattern(r"[\r\n\"'`]|\\[nr\"']")
 _NEWLINE_AT = compile_pattern(r"[\r\n]|\\[nr]")
-_QUOTE_AT = compile_pattern(r"(?:b|u|n|rb)?(\\{0,8}[\"'`]|&quot;)", has_groups=True)
-_NEXT_IN_LIST = compile_pattern(r"(?:\\{0,8}[\"'`]|&quot;)\s{0,4},\s{0,4}")
+# letters of Python and SQL before a text, and calls around it: MD5('…'), Some("…")
+_QUOTE_AT = compile_pattern(
+    rf"(?:[A-Za-z_][\w.]{{0,24}}\( ?){{0,3}}(?:b|u|n|e|r|rb)?({_QUOTE})", has_groups=True
+)
+_NEXT_IN_LIST = compile_pattern(rf"{_QUOTE}\s{{0,4}},\s{{0,4}}")
+# a YAML text of several lines, until one that is not indented
+_BLOCK = compile_pattern(r"[|>][-+]?[ \t]*(?:\r?\n|\\n)\s{1,40}")
+_BLOCK_END = compile_pattern(r"(?:\n|\\n)(?:[^\s]|$)")
 _NAME_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.$[]%")
 _MAX_NAME_BYTES = 80
 _DIGIT = compile_pattern(r"\d")
-_SAID = compile_pattern(" (?:is|was|to) $")
+# the name of a secret in AWS
+_ARN = compile_pattern(r"\barn:[-\w]+:secretsmanager:[-\w:]*$")
+_SAID = compile_pattern(" (?:is|was|to):? $")
 _WORDS_ONLY = compile_pattern(r"^[a-z]+(?:-[a-z]+)*$")
 _LOWER_ONLY = compile_pattern(r"(?-i:^[a-z-]+$)")
-_URL = compile_pattern(r"://([^\s\"'<>`\x00-\x20]{1,400})", has_groups=True)
+# a scheme, or none where a text or a value begins; JSON may escape the slashes
+_URL = compile_pattern(
+    r"(?:[:\s\"'=(]|^)(?:\\{0,4}/){2}([^\s\"'<>`\x00-\x20]{1,400})", has_groups=True
+)
 _PORT_OR_NOTHING = compile_pattern(r"^\d{0,5}$")
 _HOST = compile_pattern(r"^(?:[-\w.]{1,253}|\[[0-9a-f:.%]+\])(?::\d{1,5})?(?:[/?#,;:)\\]|$)")
-_INSERT = compile_pattern(r"\(([^()]+)\)\s{0,8}values\s{0,8}\(([^()]+)", has_groups=True)
+_ROW = r"\(((?:[^()]|\([^()]*\))+)"
+_INSERT = compile_pattern(rf"\(([^()]+)\)\s{{0,8}}values\s{{0,8}}{_ROW}", has_groups=True)
+_NEXT_ROW = compile_pattern(rf"\)?\s*,\s*{_ROW}", has_groups=True)
 _SQL_VALUE = compile_pattern(
     r"\s*(?:n?('(?:[^'\\]|''|\\.)*'?|\"[^\"]*\"?)|([^,]*))(?:,|$)", has_groups=True
 )
@@ -85,11 +106,15 @@ class Texts:
         closing = rf"(?:{quote}|[\])]){{0,2}}"
         self.shapes = (*_shapes(name, closing), *shapes.SEARCH, *(each for _, each in patterns))
         self._assignment = compile_pattern(
-            rf"{name}({closing}[ \t]{{0,16}}{_ASSIGN}[ \t]{{0,16}})", has_groups=True
+            rf"{name}({closing}{_SPACE}{{0,16}}{_ASSIGN}{_SPACE}{{0,16}})", has_groups=True
         )
         # what stands before a value: (kind, pattern with the name, must be quoted)
         self._before = (
-            (rf"--?([-\w.]{{0,32}}{name})(?:{quote}\s{{0,4}},?\s{{0,4}}|[ \t]+)", False),
+            (
+                rf"(?:^|[\s\"'=,`])--?([-\w.]{{0,32}}{name})"
+                rf"(?:{quote}\s{{0,4}},?\s{{0,4}}|[ \t]+)",
+                False,
+            ),
             (
                 rf"(?:name|key){quote}\s?:\s?{quote}([-\w.]{{0,60}}{name}){quote}\s?,\s?"
                 rf"{quote}value{quote}\s?:\s?",
@@ -102,6 +127,7 @@ class Texts:
                 False,
             ),
             (r"identified (?:by|with \S{1,60} (?:by|as)) (password )?", True),
+            (r"(?:user|role|to) \S{1,80} identified by (password )?", False),
             (r"(passw\w{0,8})(?: for [^=]{1,80}=| ?\(| ) ?", True),
             (rf"([-\w.]{{0,60}}{name})[\"'`\]]? {{0,4}}(?:like|in|by) {{0,4}}\(? ?", True),
         )
@@ -114,6 +140,12 @@ class Texts:
             compile_pattern(pattern, has_groups=True) for pattern in _named_patterns(name)
         )
         self._fixed = _build_fixed()
+        # value and name
+        self._aliased = compile_pattern(
+            rf"'([^']{{1,256}})' (?:as|=) [\"'`\[]?([-\w.]{{0,60}}{name})\b"
+            rf"|value=[\"']([^\"'<>]{{1,256}})[\"']\s(?:name|key|type)=[\"']([-\w.]{{0,60}}{name})\b",
+            has_groups=True,
+        )
         self._own = tuple(
             (kind, compile_pattern(f"({pattern})", has_groups=True)) for kind, pattern in patterns
         )
@@ -129,8 +161,18 @@ class Texts:
         ]
         for pattern in self._named:
             for match in pattern.finditer(data):
-                if self._names.is_secret(_clean_name(match.group(1))):
-                    found.append((*_trim(data, *match.span(2)), "key"))
+                name = _clean_name(match.group(1))
+                start, end = _trim(data, *match.span(2))
+                value = data[start : min(end, start + _LOOKED_AT)]
+                if self._names.is_secret(name) and self._is_value(value, name, is_prose=False):
+                    found.append((start, end, "key"))
+        for match in self._aliased.finditer(data):
+            group = 1 if match.start(1) >= 0 else 3
+            name = _clean_name(match.group(group + 1))
+            value = match.group(group)
+            if self._names.is_secret(name) and self._is_value(value, name, is_prose=False):
+                found.append((*match.span(group), "key"))
+        found += ((*each, "command") for each in find_in_command(data))
         for kind, pattern in (*self._fixed, *shapes.RULES, *self._own):
             for match in pattern.finditer(data):
                 if _is_credible(kind, match.group(1)):
@@ -148,7 +190,7 @@ class Texts:
             if sign < done:
                 continue
             name = _read_name(data, match.start(), sign)
-            if not self._names.is_secret(name):
+            if not self._names.is_secret(name) or _ARN.search(data[max(0, sign - 120) : sign]):
                 continue
             sign_text = data[sign:end]
             for start, stop in self._read_values(data, ends, end, name, b"%" in sign_text):
@@ -166,6 +208,8 @@ class Texts:
                 name = _clean_name(match.group(1) or b"password")
                 at = match.end()
                 quoted = _QUOTE_AT.match(data, at)
+                if data[at - 1 : at] == b"(":
+                    at -= 1  # a list of values
                 if not self._names.is_secret(name) or (is_quoted and not quoted):
                     continue
                 for start, stop in self._read_values(data, ends, at, name, False):
@@ -184,14 +228,20 @@ class Texts:
             columns = [
                 _clean_name(each.strip(b' \t\r\n`"[]')) for each in match.group(1).split(b",")
             ]
-            written, at = match.group(2), match.start(2)
-            for column, value in zip(columns, _SQL_VALUE.finditer(written), strict=False):
-                group = 1 if value.start(1) >= 0 else 2
-                first, last = value.span(group)
-                start, stop = _trim(written, first, last, b"'\" \r\n\t")
-                is_value = self._is_value(written[start:stop], column, is_prose=False)
-                if self._names.is_secret(column) and is_value:
-                    yield at + start, at + stop, "key"
+            if not any(self._names.is_secret(column) for column in columns):
+                continue
+            row, group = match, 2
+            while row:
+                yield from self._find_in_row(columns, row.group(group), row.start(group))
+                row, group = _NEXT_ROW.match(data, row.end()), 1
+
+    def _find_in_row(self, columns: Sequence[str], written: bytes, at: int) -> Iterator[Span]:
+        for column, value in zip(columns, _SQL_VALUE.finditer(written), strict=False):
+            first, last = value.span(1 if value.start(1) >= 0 else 2)
+            start, stop = _trim(written, first, last, b"'\" \r\n\t")
+            is_value = self._is_value(written[start:stop], column, is_prose=False)
+            if self._names.is_secret(column) and is_value:
+                yield at + start, at + stop, "key"
 
     def _read_values(
         self, data: bytes, ends: "_Ends", at: int, name: str, is_nested: bool
@@ -203,6 +253,9 @@ class Texts:
         while data[at : at + 1] in (b"[", b"(", b" ") and not has_mark(data, at):
             at += 1
         quoted = _QUOTE_AT.match(data, at)
+        if block := _BLOCK.match(data, at):
+            yield block.end(), ends.find(_BLOCK_END, block.end())
+            return
         if not quoted:
             yield self._read_bare(data, ends, at, name, is_nested)
             return
@@ -217,7 +270,7 @@ class Texts:
         self, data: bytes, ends: "_Ends", at: int, name: str, is_nested: bool
     ) -> tuple[int, int]:
         lowered = name.lower()
-        if lowered.endswith("cookie"):
+        if lowered.endswith(("cookie", "cookie2", "-signature", "authentication-info")):
             return at, ends.find(_LINE_END, at)
         stops = _NESTED_STOPS if is_nested else _STOPS
         end = ends.find(stops, at)
@@ -249,6 +302,15 @@ class Texts:
         return not (plain.isdigit() and len(plain) < 6 and not self._names.is_numeric(name))
 
 
+def find_in_command(data: bytes) -> list[tuple[int, int]]:
+    """Return where the secrets are that a command line gives by short flags or by their place."""
+    return [
+        match.span(1)
+        for match in commands.find_commands(data)
+        if _is_credible("command", match.group(1))
+    ]
+
+
 def is_plain(value: str) -> bool:
     """Tell whether *value* is a word that says something about a secret, and none itself."""
     word = value.strip().lower().encode("utf-8", "replace")
@@ -258,17 +320,17 @@ def is_plain(value: str) -> bool:
 def _shapes(name: str, closing: str) -> tuple[str, ...]:
     quote = _QUOTE
     return (
-        rf"{name}{closing}[ \t]*{_ASSIGN}",
+        rf"{name}{closing}{_SPACE}*{_ASSIGN}",
         rf"--?[-\w.]*{name}(?:{quote}|[\s,])",
         rf"{_MARK_URL}(?:{PARAMETERS}){_EQUALS_URL}",
-        r"://[^/?#@\s\x00-\x20\"']+@",
-        r"://[^/?#@:\s\x00-\x20\"']*:[^\s\x00-\x20\"'@]+@",
+        r"(?:\\{0,4}/){2}[^/?#@\s\x00-\x20\"']+@",
+        r"(?:\\{0,4}/){2}[^/?#@:\s\x00-\x20\"']*:[^\s\x00-\x20\"'@]+@",
         r"%3a%(?:25){0,2}2f%(?:25){0,2}2f[^\s&\"'\x00-\x20]+%(?:25){0,2}40",
         r"@(?:tcp|unix)\(",
         rf"(?:bearer|basic|apikey|geniekey|privatetoken) +{_CREDENTIAL}",
         rf"(?:token|sharedkey|sharedkeylite|negotiate|ntlm) +{_HASHED}",
-        rf"(?:<|&lt;)[-\w.:]*{name}(?:\s[^<>\x00-\x1f]*)?(?:>|&gt;)",
-        rf"(?:name|key)=\\*[\"']?[-\w.\[\]]*{name}",
+        rf"{_OPEN}(?:[-\w.:]*{name}|(?:{SHORT}))(?:\s[^<>\x00-\x1f]*)?{_CLOSE}",
+        rf"(?:name|key|id|type)=\\*[\"']?[-\w.\[\]:]*{name}",
         rf"(?:name|key){quote}\s?:\s?{quote}[-\w.]*{name}",
         rf"<(?:key|name)>[-\w.]*{name}",
         rf"{name}{quote}\s?,\s?(?:\[\s?)?b?{quote}",
@@ -276,25 +338,29 @@ def _shapes(name: str, closing: str) -> tuple[str, ...]:
         rf"(?:identified|{name}[\"'`\]]?) *(?:by|like|in|with|for) *\(? ?\S",
         r"passw\w{0,8}[ (]{1,3}['\"]",
         r"values\s*\(\s{0,2}(?:['\"n]|\d)",
-        r"(?-i:AUTH) +\S",
-        r"(?:^|[\x00-\x7f])auth +\S*\d",
-        r"(?:requirepass|masterauth) +\S",
-        r"acl setuser ",
-        r"(?:curl|wget)[^\x00-\x1f]{0,120} (?:-u|--user) ?['\"]?[^\s:'\"]+:",
-        r"(?:mysql|sshpass)[^\x00-\x1f]{0,120} -p ?\S",
-        r"redis-cli[^\x00-\x1f]{0,120} -a ",
+        r"k8s\.io\.[-\w]|bearer, ?[-\w.~+/]{8}",
+        r"(?:pgp_sym|aes)_(?:en|de)crypt",
+        r"(?:code|assertion)=[^&\s]{6}[^\x00-\x20]*&(?:grant_type|client_id|redirect_uri|state)=",
+        rf"(?-i:['\"]) (?:as|=) [\"'`\[]?{name}",
+        r"(?:token|api[-_ ]?key)s?(?: provided)?[:= \[<'\"`(]{1,4}[-\w.~+/]{10}",
+        r"passw\w{0,8} \S*\d",
+        *commands.SIGNS,
         r"\"kty\\{0,2}\"",
     )
 
 
 def _named_patterns(name: str) -> tuple[str, ...]:
     quote, line = _QUOTE, _NEWLINE
-    element = rf"(?:[-\w.]{{1,40}}:)?([-\w.]{{0,40}}{name})"
+    element = rf"(?:[-\w.]{{1,40}}:)?([-\w.]{{0,40}}{name}|{SHORT})"
     return (
-        rf"<{element}(?:\s[^<>]{{0,256}})?>\s{{0,8}}([^<\s][^<]*)",
+        rf"{_OPEN}{element}(?:\s[^<>&]{{0,256}}?)?{_CLOSE}\s{{0,8}}([^<&%\s].*?)(?:{_OPEN}|\z)",
         rf"<{element}(?:\s[^<>]{{0,256}})?>\s{{0,8}}<!\[CDATA\[(.*?)(?:\]\]>|\z)",
-        rf"&lt;{element}(?:\s[^&<>]{{0,256}})?&gt;(.+?)(?:&lt;|\z)",
+        rf"<{element}\s[^<>]{{0,256}}?\bvalue={quote}([^\"'<>]+)",
         rf"<(?:key|name)>([-\w.]{{0,40}}{name})</\w+>\s{{0,8}}<\w+>([^<]+)",
+        rf"\s(?:name|key|id)={quote}([-\w.:]{{0,60}}{name}){quote}[^<>]{{0,80}}>"
+        r"\s{0,8}([^<\s][^<]*)",
+        rf"(?:name|type)=(?:{quote})?([-\w.:]{{0,60}}{name})(?:{quote})?\s[^<>]{{0,80}}?"
+        rf"(?:value|content)=(?:{quote})?([^\"'<>\s]+)",
         rf"name={quote}?([-\w.\[\]]{{1,60}}){quote}?[^\n\\]{{0,120}}{line}"
         rf"(?:[-\w]{{1,60}}:[^\n\\]{{0,120}}{line}){{0,4}}{line}(.*?)(?:{line}--|\z)",
     )
@@ -308,15 +374,12 @@ def _build_fixed() -> tuple[tuple[str, Any], ...]:
         ("url_userinfo", r"[-\w.]{1,64}:([^\s\"'@]{1,128})@(?:tcp|unix)\("),
         ("bearer", rf"(?:bearer|basic|apikey|geniekey|privatetoken) +({_CREDENTIAL})"),
         ("scheme", rf"(?:^|\W)(?:token|sharedkey|sharedkeylite|negotiate|ntlm) +({_HASHED})"),
-        ("command", r"(?:^|[\n\"'`>])\s?(?-i:AUTH) +([^\s\"']+(?: +[^\s\"']+)?)\s*(?:$|[\n\"'`])"),
-        ("command", r"^(?:auth) +([^\s\"']*\d[^\s\"']*)$"),
-        ("command", r"hello \d (?-i:AUTH) +[^\s]+ +([^\s\"']+)"),
-        ("command", r"(?:requirepass|masterauth) +[\"']?([^\s\"']+)"),
-        ("command", r"acl setuser [^\n>]*>([^\s\"']+)"),
-        ("command", r"(?:curl|wget)[^\n]{0,120} (?:-u|--user) ?['\"]?[^\s:'\"]+:([^\s'\"]+)"),
-        ("command", r"mysql\w{0,10}[^\n]{0,120} (?-i:-p)['\"]?([^\s'\"-][^\s'\"]*)"),
-        ("command", r"sshpass (?-i:-p) ?['\"]?([^\s'\"]+)"),
-        ("command", r"redis-cli[^\n]{0,120} (?-i:-a) ['\"]?([^\s'\"]+)"),
+        ("parameter", rf"(?:^|[\s\"'])(?:code|assertion)=({_PARAMETER_VALUE})&\w+="),
+        ("named", rf"(?:token|api[-_ ]?key)s?(?: provided)?[:= ] ?[\[<'\"`(]?({_LONG})"),
+        ("named", r"with (?:the )?passw\w{0,8} [\"'`]?([^\s\"'`]{6,})"),
+        ("bearer", r"base64url\.bearer\.authorization\.k8s\.io\.([-\w]{8,})"),
+        ("bearer", r"sec-websocket-protocol\W{1,6}bearer, ?([-\w.~+/=]{8,})"),
+        ("key", r"(?:pgp_sym|aes)_(?:en|de)crypt\w{0,8}\s?\([^()]*?,\s*'([^']+)'"),
     )
     return tuple((kind, compile_pattern(rule, has_groups=True)) for kind, rule in rules)
 
@@ -324,10 +387,11 @@ def _build_fixed() -> tuple[tuple[str, Any], ...]:
 def _is_credible(kind: str, value: bytes) -> bool:
     plain = value.lower().strip()
     if kind == "parameter":
-        return not (plain.isdigit() and len(plain) <= 3) and plain not in _SWITCHES
+        is_number = plain.isdigit() and len(plain) <= 3
+        return not (is_number or plain in _SWITCHES or _PLACEHOLDER.search(plain))
     if kind == "bearer":
-        return not _LOWER_ONLY.search(value)
-    if kind == "scheme":
+        return len(value) > 3 and not _LOWER_ONLY.search(value)
+    if kind in ("scheme", "named"):
         return bool(_DIGIT.search(value))
     if kind == "command":
         return plain.split()[-1] not in _PLAIN and not _PLACEHOLDER.search(plain)
@@ -368,7 +432,7 @@ def _read_name(data: bytes, start: int, end: int) -> str:
 
 
 def _clean_name(name: bytes) -> str:
-    text = name.decode("latin-1").strip()
+    text = name.decode("utf-8", "replace").strip()
     for encoded in ("%5B", "%5D", "%5b", "%5d", "[", "]"):
         text = text.replace(encoded, ".")
     return text.strip(".%-\"'`\\:&?;#,({ \n\t")
@@ -376,7 +440,7 @@ def _clean_name(name: bytes) -> str:
 
 def _find_closing(data: bytes, at: int, opening: bytes) -> int:
     """Return where the text ends that *opening*, a quote with its backslashes, has begun."""
-    if opening.startswith(b"&"):
+    if opening[:1] in b"&%":
         end = data.find(opening, at)
         return end if end >= 0 else len(data)
     sign, depth = opening[-1:], len(opening) - 1

@@ -1,6 +1,8 @@
 """Redaction against a corpus: what people would call a secret goes, everything else stays."""
 
 import random
+import re
+import shlex
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,48 +20,25 @@ from tests.ingest import make_log, make_request, make_span, text
 _CORPUS = Path(__file__).parents[3] / "fixtures" / "secrets"
 _ALPHABET = string.ascii_letters + string.digits
 _CANARIES = 3_000
-HEX = "0123456789abcdef"
-# prefix, alphabet and length of what follows, as the vendors document their tokens
-VENDOR_TOKENS = [
-    ("ghp_", _ALPHABET, 36),
-    ("gho_", _ALPHABET, 36),
-    ("github_pat_", _ALPHABET, 82),
-    ("glpat-", _ALPHABET, 20),
-    ("xoxb-", _ALPHABET, 40),
-    ("xapp-1-", _ALPHABET, 40),
-    ("https://hooks.slack.com/services/T0000/B0000/", _ALPHABET, 24),
-    ("sk_live_", _ALPHABET, 24),
-    ("rk_test_", _ALPHABET, 24),
-    ("whsec_", _ALPHABET, 32),
-    ("AIza", _ALPHABET, 35),
-    ("ya29.", _ALPHABET, 60),
-    ("GOCSPX-", _ALPHABET, 28),
-    ("sk-proj-", _ALPHABET, 48),
-    ("sk-ant-api03-", _ALPHABET, 90),
-    ("sk-", _ALPHABET, 48),
-    ("npm_", _ALPHABET, 36),
-    ("pypi-", _ALPHABET, 60),
-    ("dckr_pat_", _ALPHABET, 27),
-    ("dop_v1_", HEX, 64),
-    ("hvs.", _ALPHABET, 90),
-    ("dapi", HEX, 32),
-    ("shpat_", HEX, 32),
-    ("hf_", _ALPHABET, 34),
-    ("lin_api_", _ALPHABET, 40),
-    ("glsa_", _ALPHABET, 41),
-    ("NRAK-", string.ascii_uppercase + string.digits, 27),
-    ("sntrys_", _ALPHABET, 60),
-    ("figd_", _ALPHABET, 40),
-    ("ATATT3", _ALPHABET, 60),
-    ("AKIA", string.ascii_uppercase + string.digits, 16),
-    ("key-", HEX, 32),
-    ("LS0tLS1CRUdJTi", _ALPHABET, 60),
-]
+_ALPHABETS = {
+    "alnum": _ALPHABET,
+    "upper": string.ascii_uppercase + string.digits,
+    "lower": string.ascii_lowercase + string.digits,
+    "hex": string.hexdigits[:16],
+    "hex-": string.hexdigits[:16] + "-",
+}
 
 
 def read_corpus(name: str) -> list[str]:
     lines = (_CORPUS / name).read_text().splitlines()
     return [line for line in lines if line and not line.startswith("# ")]
+
+
+def read_tokens() -> Iterator[tuple[str, str, int]]:
+    """Yield prefix, alphabet and length of what follows, as the vendors document their tokens."""
+    for line in read_corpus("tokens.txt"):
+        alphabet, length, prefix = line.split(" ", 2)
+        yield prefix, _ALPHABETS[alphabet], int(length)
 
 
 def fill(template: str, secret: str) -> str:
@@ -76,6 +55,8 @@ def fill(template: str, secret: str) -> str:
 
 
 TEMPLATES = read_corpus("texts.txt")
+VENDOR_TOKENS = list(read_tokens())
+COMMANDS = [each for each in TEMPLATES if " {s}" in each and re.search(" -[-a-zA-Z]", each)]
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +103,7 @@ def test_vendor_token_is_known_by_its_shape(
     """A token with a documented prefix is masked under any key and inside any sentence."""
     pick = random.Random(prefix)
     token = prefix + "".join(pick.choice(alphabet) for _ in range(length))
-    for value in (token, f"called with {token}", f"/a/{token}/b", f'["{token}"]'):
+    for value in (token, f"called with {token}", f"/a/{token}/b", f'["{token}"]', f"a\\n{token}"):
         for stream, message in serialize(value):
             masked, _ = redactor.redact_message(stream, message)
             assert token.encode() not in masked
@@ -220,6 +201,60 @@ def test_token_as_a_key_of_json_is_masked(
     redactor: Redactor, prefix: str, alphabet: str, length: int
 ) -> None:
     """A log of who used which token has the tokens as keys."""
-    token = prefix + (alphabet * 3)[-length:]
+    token = prefix + (alphabet * 20)[-length:]
     masked = redactor.redact_text(f'{{"used": {{"{token}": 3}}, "password": "Zq7xK2mV9t"}}')
     assert token not in masked and "Zq7xK2mV9t" not in masked
+    assert token not in redactor.redact_text(f'{{"credentials": {{"{token}": ["a"]}}}}')
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "c0ffee00" * 4 + "-us21",
+        "Zq7x" * 19 + "+AStZq7xK2==",
+        "Zq7xK2mV9tL" * 3 + "+ASbZq7xK=",
+        "A3-ABCDEF-GHIJK1-LMNO2-PQRS3-TUVW4",
+    ],
+)
+def test_token_with_its_mark_inside(redactor: Redactor, token: str) -> None:
+    """Azure's keys have their signature behind most of their digits, Mailchimp's its region."""
+    for stream, message in serialize(f"opened with {token}, and went"):
+        assert token.encode() not in redactor.redact_message(stream, message)[0]
+
+
+def test_token_as_a_name(redactor: Redactor) -> None:
+    """Names of attributes, of maps in them and of records' fields are looked at like values."""
+    token = "ghp_" + "Zq7xK2mV9tLw4RbN" * 3
+    nested = AnyValue()
+    nested.kvlist_value.values.add(key=token, value={"string_value": "x"})
+    attributes = [text(token, "x"), {"key": "used", "value": nested}]
+    group = {"attributes": attributes}
+    span = make_span(2, attributes=attributes, events=[{"name": "e", **group}], links=[group])
+    record = GatewayRecord(gateway="g", record_id="1", start_ns=1, attributes={token: "x"})
+    for stream, message, count in (
+        (Stream.TRACE, make_request(span), 6),
+        (Stream.LOG, make_request(make_log(1, attributes=attributes)), 2),
+        (Stream.RECORD, encode_records([record]), 1),
+    ):
+        masked, found = redactor.redact_message(stream, message)
+        assert token.encode() not in masked
+        assert found == {"vendor_token": count}
+
+
+def test_first_of_two_equal_names_in_json(redactor: Redactor) -> None:
+    """JSON readers keep the last value of a name: what they drop is masked nevertheless."""
+    for first, last in (("Zq7xK2mV9tLw4RbN", ""), ("Zq7xK2mV9tLw4RbN", "x"), ("", "Zq7xK2mV9tL")):
+        masked = redactor.redact_text(f'{{"password": "{first}", "password": "{last}"}}')
+        assert "Zq7x" not in masked
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_as_a_list_of_words(redactor: Redactor, command: str) -> None:
+    """`process.command_args` is read like the line that it was."""
+    value = AnyValue()
+    for word in shlex.split(fill(command, "Zq7xK2mV9tLw4RbN")):
+        value.array_value.values.add(string_value=word)
+    span = make_span(2, attributes=[{"key": "process.command_args", "value": value}])
+    masked, found = redactor.redact_message(Stream.TRACE, make_request(span))
+    assert b"Zq7xK2mV9tLw4RbN" not in masked
+    assert found.total() >= 1
