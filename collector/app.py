@@ -255,21 +255,25 @@ async def _serve_api(
             for each in questions.values():
                 work = each.background(share)
                 await stack.enter_async_context(_running(work.run, "background"))
-        own = questions.pop("")
         if is_stitching and settings.export_otlp_endpoint:
-            export = _build_exporter(settings, stores[""], own)
-            await stack.enter_async_context(_running(export.run, "export"))
+            for tenant in questions if settings.export_otlp_tenant_header else ("",):
+                export = _build_exporter(settings, tenant, stores[tenant], questions[tenant])
+                await stack.enter_async_context(_running(export.run, "export"))
+        own = questions.pop("")
         await stack.enter_async_context(open_sql_port(stores, settings.sql(), own.secrets))
         await run_api(own, settings.api(), health, stop, ready, others=questions)
 
 
-def _build_exporter(settings: Settings, store: "Store", questions: "QueryService") -> "Exporter":
+def _build_exporter(
+    settings: Settings, tenant: str, store: "Store", questions: "QueryService"
+) -> "Exporter":
     # OpenTelemetry's exporter takes memory, and most do not export
-    from collector.export.sending import Sender
+    from collector.export.sending import open_sender
     from collector.export.worker import Exporter
 
     chosen = settings.export()
-    return Exporter(store, SystemClock(), questions.rows, Sender(chosen), chosen, METRICS)
+    sender = open_sender(chosen, tenant)
+    return Exporter(store, SystemClock(), questions.rows, sender, chosen, questions.metrics)
 
 
 @contextlib.asynccontextmanager

@@ -186,11 +186,17 @@ class Settings(BaseSettings):
     )
     export_otlp_endpoint: str = Field(
         "",
-        description="OTLP/HTTP endpoint that gateway records are sent to as spans, "
-        "http(s)://host:port or the whole address with `/v1/traces`. Empty: off.",
+        description="OTLP endpoint that gateway records are sent to as spans: http(s)://host:port, "
+        "or the whole address with `/v1/traces`; grpc(s)://host:port. Empty: off.",
     )
     export_otlp_headers: SecretStr = Field(
         SecretStr(""), description="Headers for it: `name=value` pairs, comma separated."
+    )
+    export_otlp_tenant_header: str = Field(
+        "",
+        pattern=r"^(?:[A-Za-z0-9-]{1,100})?$",
+        description="Header that names the tenant of what is sent, such as `X-Scope-OrgID`: the "
+        "records of all tenants are sent then. Empty: the default one's only.",
     )
     export_otlp_gateways: str = Field(
         "",
@@ -398,8 +404,13 @@ class Settings(BaseSettings):
         if not value:
             return value
         parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ValueError(f"{value!r} is no address: http(s)://host:port of OTLP over HTTP")
+        is_grpc = parts.scheme in ("grpc", "grpcs")
+        if not (is_grpc or parts.scheme in ("http", "https")) or not parts.hostname or parts.query:
+            raise ValueError(
+                f"{value!r} is no address: http(s)://host:port or grpc(s)://host:port of OTLP"
+            )
+        if is_grpc and (parts.port is None or parts.path not in ("", "/")):
+            raise ValueError(f"{value!r} is no address of OTLP over gRPC: grpc(s)://host:port")
         return value.rstrip("/")
 
     @field_validator("azure_resource_ids")
@@ -621,6 +632,7 @@ class Settings(BaseSettings):
         return ExportSettings(
             endpoint=self.export_otlp_endpoint,
             headers=_pairs(self.export_otlp_headers),
+            tenant_header=self.export_otlp_tenant_header,
             gateways=_split(self.export_otlp_gateways),
             omitted=_split(self.export_otlp_omit),
             has_inferred_hops=self.export_otlp_inferred_hops,

@@ -91,10 +91,16 @@ class ExportSettings:
 
     endpoint: str = ""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    tenant_header: str = ""
     gateways: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
     has_inferred_hops: bool = False
     wait_s: int = 60
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether spans are sent over gRPC."""
+        return self.endpoint.startswith("grpc")
 
     @property
     def traces_url(self) -> str:

@@ -1,12 +1,14 @@
-"""An OTLP/HTTP endpoint on a real socket that keeps what it gets and answers as it is told."""
+"""An OTLP endpoint on a real socket that keeps what it gets and answers as it is told."""
 
 import gzip
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -117,3 +119,40 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    404: grpc.StatusCode.UNIMPLEMENTED,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    503: grpc.StatusCode.UNAVAILABLE,
+}
+
+
+@contextmanager
+def receiving_grpc() -> Iterator[Receiver]:
+    """Listen for OTLP over gRPC until the block is left; `answer` tells HTTP's statuses too."""
+    receiver = Receiver()
+
+    def export(body: bytes, context: grpc.ServicerContext) -> bytes:
+        headers = {key: str(value) for key, value in context.invocation_metadata()}
+        status, text = receiver.take(body, headers)
+        if status >= 300:
+            told = "Received message larger than max" if status == 413 else str(status)
+            context.abort(_CODES[status], told)
+        return text
+
+    method = grpc.unary_unary_rpc_method_handler(export)
+    service = "opentelemetry.proto.collector.trace.v1.TraceService"
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service, {"Export": method}),)
+    )
+    receiver.port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield receiver
+    finally:
+        server.stop(0).wait()

@@ -10,7 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
 from collector.clock import ManualClock
 from collector.config import Settings, load_settings
-from collector.export.sending import Sender
+from collector.export.sending import Fate, open_sender
 from collector.export.worker import POSITION, Exporter, NotDelivered, Step
 from collector.model import Id, Span
 from collector.query.learned.freshness import Freshness
@@ -19,7 +19,14 @@ from collector.query.timelines import rows as timeline_rows
 from collector.settings import ExportSettings
 from collector.store import Store, StoredRecord, open_store
 from collector.telemetry import Metrics
-from tests.otlp_receiver import Receiver, always, attributes_of, partial, receiving
+from tests.otlp_receiver import (
+    Receiver,
+    always,
+    attributes_of,
+    partial,
+    receiving,
+    receiving_grpc,
+)
 from tests.stories import (
     MS,
     SECOND,
@@ -63,7 +70,7 @@ class Stage:
     def exporter(self, url: str = "", **given: object) -> Exporter:
         """Return an exporter that goes on where the last one was."""
         chosen = ExportSettings(url or self.receiver.url, wait_s=0, **given)  # type: ignore[arg-type]  # named by tests
-        sender = Sender(chosen)
+        sender = open_sender(chosen)
         return Exporter(self.store, self.clock, self.questions.rows, sender, chosen, self.metrics)
 
     def export(self, exporter: Exporter | None = None) -> int:
@@ -335,6 +342,56 @@ def test_spans_that_are_not_kept_are_counted(stage: Stage) -> None:
     stage.receiver.answer = lambda _: partial(3)
     assert stage.export() == 1
     assert stage.counted("hopline_export_spans_refused_total") == {("partial_success",): 3}
+
+
+def test_grpc_carries_the_same_spans(stage: Stage) -> None:
+    """Over gRPC the same spans arrive, with the endpoint's token and the tenant's name."""
+    stage.arrive(*(joined_story(stage.n(number), stage.at()) for number in range(3)))
+    with receiving_grpc() as endpoint:
+        chosen = ExportSettings(
+            f"grpc://127.0.0.1:{endpoint.port}",
+            headers=(("X-Token", "secret"), ("X-Scope-OrgID", "main")),
+            tenant_header="x-scope-orgid",
+            wait_s=0,
+        )
+        exporter = stage.exporter(chosen.endpoint, headers=chosen.headers)
+        assert stage.export(exporter) == 3
+        assert endpoint.headers[-1]["x-token"] == "secret"
+        assert endpoint.headers[-1]["x-scope-orgid"] == "main"
+        assert attributes_of(endpoint.spans[0])["hopline.record_id"]
+        sender = open_sender(chosen, "red")
+        assert sender.send([]).fate is Fate.TAKEN
+        assert endpoint.headers[-1]["x-scope-orgid"] == "red"
+        sender.close()
+        assert sender.send([]).fate is Fate.UNDELIVERED
+
+
+def test_grpc_failures_lose_nothing(stage: Stage) -> None:
+    """What passes is waited for; a span that is refused for good is found, counted and skipped."""
+    stories = [joined_story(stage.n(number), stage.at()) for number in range(5)]
+    stage.arrive(*stories)
+    bad = bytes.fromhex(stories[2].records[0].trace_id)
+    with receiving_grpc() as endpoint:
+        exporter = stage.exporter(f"grpc://127.0.0.1:{endpoint.port}")
+        for status, name in ((401, "UNAUTH"), (404, "UNIMPL"), (429, "RESOURCE"), (503, "UNAVAIL")):
+            endpoint.answer = always(status)
+            with pytest.raises(NotDelivered, match=name):
+                exporter.step()
+        endpoint.answer = lambda spans: (
+            (413, b"")
+            if len(spans) > 2
+            else (400 * (bad in {s.trace_id for s in spans}) or 200, b"")
+        )
+        assert stage.export(exporter) == 4
+        assert bad not in {span.trace_id for span in endpoint.spans}
+        assert stage.counted("hopline_export_spans_refused_total") == {("INVALID_ARGUMENT",): 1}
+        stage.arrive(joined_story(stage.n(9), stage.at()))
+        endpoint.answer = lambda _: partial(1)
+        assert stage.export(exporter) == 0
+        away = exporter
+    stage.arrive(joined_story(stage.n(10), stage.at()))
+    with pytest.raises(NotDelivered, match="UNAVAILABLE"):
+        away.step()
 
 
 def test_services_that_sent_no_spans_are_sent_by_choice(stage: Stage) -> None:

@@ -75,7 +75,12 @@ def test_other_addresses_need_tokens(bind: str) -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["http://127.0.0.1:4318", "http://localhost:4317/", "https://[::1]:4318/v1/traces"],
+    [
+        "http://127.0.0.1:4318",
+        "http://localhost:4317/",
+        "https://[::1]:4318/v1/traces",
+        "grpc://localhost:4317",
+    ],
 )
 def test_an_export_to_the_own_port_is_refused(endpoint: str) -> None:
     """Spans that come back would be exported for ever."""
@@ -85,7 +90,10 @@ def test_an_export_to_the_own_port_is_refused(endpoint: str) -> None:
     assert moved.export().traces_url.endswith("/v1/traces")
 
 
-@pytest.mark.parametrize("endpoint", ["tempo:4318", "grpc://tempo:4317", "http://", "http://a/?b"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["tempo:4318", "grpc://tempo", "grpcs://tempo:4317/x", "http://", "http://a/?b", "grpc://:1"],
+)
 def test_an_export_to_no_address_is_refused(endpoint: str) -> None:
     """What is no address of OTLP over HTTP is told at the start."""
     with pytest.raises(ConfigError, match="HOPLINE_EXPORT_OTLP_ENDPOINT"):
