@@ -29,7 +29,7 @@ def mark_background(members: Sequence[Node]) -> None:
     """Set `is_background` of each node that its service did not wait for, by raw times."""
     for node in members:
         parent = node.parent
-        if parent is None or node.is_proxy:
+        if parent is None or node.is_proxy or node.goes_on_with_message:
             continue
         if was_cancelled(node):
             node.is_background = _ended_with_answer(node)
@@ -88,8 +88,10 @@ def _visit_of(node: Node) -> Node | None:
 def _outlives(node: Node, visit: Node) -> bool:
     length = visit.raw_end - visit.raw_start
     if node.service != visit.service:
-        # Two clocks: that it lasted more than twice as long says so whatever they differ by.
-        return node.raw_end - node.raw_start > 2 * length + _NOISE_NS
+        # Two clocks: that it lasted more than twice as long says so whatever they differ by, and
+        # so does a longer one that began when the answer was there.
+        times = 1 if node.raw_start > visit.raw_end + _NOISE_NS else 2
+        return node.raw_end - node.raw_start > times * length + _NOISE_NS
     excess = node.raw_end - visit.raw_end
     if node.kind in _CALLS:
         return excess > max(_NOISE_NS, length // _NOISE_SHARE)

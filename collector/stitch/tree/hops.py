@@ -92,7 +92,8 @@ def group_hops(members: Sequence[Node]) -> list[HopDraft]:
             # What does not say whose it is, is its parent's.
             node.service = node.parent.service
         above = hops[node.parent.hop] if node.parent is not None else None
-        if above and (node.is_async or node.is_background or node.parent in put_off):
+        is_message = node.is_async and not node.goes_on_with_message
+        if above and (is_message or node.is_background or node.parent in put_off):
             put_off.add(node)
         hop = above if above is not None and _continues(above, node) else None
         if hop is None:
@@ -166,7 +167,8 @@ def _queue_before(hops: list[HopDraft], caller: HopDraft | None, node: Node) -> 
     parent = node.parent
     if not queue:
         return caller
-    if parent is not None and parent.kind == "Producer" and parent.callee:
+    is_told = parent is not None and (parent.kind == "Producer" or parent.callee == queue)
+    if parent is not None and is_told and parent.side == "client" and parent.callee:
         named = node.attributes.get("peer.service", ""), parent.attributes.get("peer.service", "")
         if not all(named) or named[0] == named[1]:
             return caller
@@ -217,6 +219,9 @@ def _find_tries(members: Sequence[Node]) -> None:
                 and not is_call_of_lost_service(child)
             ]
             node.fans_out = len(onward) > 1 or (len(onward) == 1 and onward[0].fans_out)
+            if node.fans_out and node.parent is None and not node.is_proxy:
+                # Whoever began the trace made all these calls: the span is its own visit.
+                node.is_caller_side = False
 
 
 def _leads_onward(node: Node, child: Node) -> bool:
@@ -242,6 +247,8 @@ def _continues(hop: HopDraft, node: Node) -> bool:
     assert parent is not None
     if parent.is_gateway:
         return node.role == "gateway" and not node.is_gateway
+    if node.goes_on_with_message:
+        return True
     if node.is_async or parent.kind == "Producer" or node.is_mirrored > parent.is_mirrored:
         return False
     is_below_caller = parent.is_caller_side
@@ -413,7 +420,9 @@ def _number_attempts(hop: HopDraft) -> None:
     groups: list[list[HopDraft]] = []
     for child in sorted(hop.children, key=lambda h: h.top.order()):
         top = child.top
-        if not child.nodes or child.is_mirrored or top.is_gateway or top.is_background:
+        # A message that is delivered again is tried again, though nobody waits for it.
+        is_put_off = top.is_background and not top.is_async
+        if not child.nodes or child.is_mirrored or top.is_gateway or is_put_off:
             continue
         key, is_telling = call_key(child.service, child.nodes)
         group = open_groups.get(key)

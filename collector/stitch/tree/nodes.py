@@ -106,6 +106,16 @@ class Node:
         return self.is_inferred and self.span is None and self.record is None
 
     @property
+    def goes_on_with_message(self) -> bool:
+        """Whether it works on the message that its parent, in the same service, received."""
+        parent = self.parent
+        return (
+            parent is not None
+            and self.kind == "Consumer" == parent.kind
+            and self.service == parent.service
+        )
+
+    @property
     def duration(self) -> int:
         return self.end - self.start
 

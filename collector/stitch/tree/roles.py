@@ -214,7 +214,7 @@ def _identify_app(node: Node, span: Span) -> None:
             or _first_of(attributes, _PEER_ADDRESS_KEYS)
         )
         system = dependency_system(attributes)
-        if span.kind == "Producer":
+        if span.kind == "Producer" or attributes.get("messaging.system"):
             node.callee = broker_name(attributes)
         elif system:
             name = attributes.get("db.name") or attributes.get("db.namespace") or ""

@@ -29,6 +29,8 @@ _TARGET_KEYS = (
     "rpc.method",
 )
 _BEFORE_PATH = re.compile(r"^[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
+# What was asked for at one address that takes all questions: a GraphQL or an AWS endpoint.
+_ACTION_KEYS = ("graphql.operation.name", "rpc.method", "db.operation.name")
 # A name that says only how it was asked, or a template that stands for many targets.
 _BARE_NAME = re.compile(r"^(HTTP )?[A-Z]+$|[{*<]|/:")
 _CANCELLED_WORDS = re.compile(r"cancel|AbortError|request aborted", re.IGNORECASE)
@@ -51,14 +53,16 @@ def call_key(service: str, nodes: Sequence[Node]) -> tuple[Key, bool]:
         A key that equal calls share, and whether it tells the target: without one, equal keys prove
         nothing.
     """
-    method = target = ""
+    method = target = action = ""
     for node in nodes:
+        action = action or _first_of(node.attributes, _ACTION_KEYS)
         method = method or _first_of(node.attributes, _METHOD_KEYS)
         target = target or _target_of(node.attributes)
+    asked = f"{method} {action}".strip()
     if target:
-        return (service, method, target), True
+        return (service, asked, target), True
     name = nodes[0].name
-    return (service, "", name), not _BARE_NAME.search(name)
+    return (service, asked, name), not _BARE_NAME.search(name)
 
 
 def is_try_again(earlier: Node, later: Node, *, is_same_target: bool) -> bool:

@@ -33,7 +33,7 @@ _MAX_EXAMPLES = 5
 # gRPC: cancelled, deadline exceeded.
 _ENDS_OF_STREAMS = (1, 4)
 # Spans of these kinds say nothing of how they ended unless it was badly.
-_SILENT_KINDS = ("Internal", "Client", "Producer")
+_SILENT_KINDS = ("Internal", "Client", "Producer", "Consumer")
 
 # What failed below a span that never arrived, or that says nothing, may have been dealt with there.
 _CALLER_UNKNOWN = 0.5
@@ -64,6 +64,8 @@ def _hidden_outcome(verdict: Verdict, members: Sequence[Node], hops: Sequence[Ho
     hidden = _hidden_failure(members, hops)
     if hidden is not None:
         inner = judge_below(hidden, hops)
+        if _is_whole_work(hidden):
+            return inner
         unknown = _unknown_end(hidden, hops)
         if unknown:
             reason = f"{inner.reason}; {unknown}"
@@ -78,13 +80,25 @@ def _hidden_outcome(verdict: Verdict, members: Sequence[Node], hops: Sequence[Ho
             return replace(
                 verdict, component=node.service, reason=reason, outcome="masked", hop=node.hop
             )
-    later = _failed_afterwards(members)
+    later = _failed_afterwards(members, hops)
     if not later:
         return verdict
     inner = judge_below(later[0], hops)
     more = f", and {len(later) - 1} more" if len(later) > 1 else ""
     reason = f"answered, but {inner.component} failed afterwards ({inner.reason}){more}"
     return _told_of(verdict, inner, reason, verdict.outcome)
+
+
+def _is_whole_work(failed: Node) -> bool:
+    """Tell whether *failed* worked on the message that the span above it only fetched."""
+    parent = failed.parent
+    return (
+        failed.kind == "Consumer"
+        and parent is not None
+        and parent.service == failed.service
+        and parent.kind in ("Consumer", "Client")
+        and is_silent(parent)
+    )
 
 
 def _unknown_end(failed: Node, hops: Sequence[HopDraft]) -> str:
@@ -179,12 +193,13 @@ def _set_apart(members: Sequence[Node]) -> set[Node]:
     return apart
 
 
-def _failed_afterwards(members: Sequence[Node]) -> list[Node]:
+def _failed_afterwards(members: Sequence[Node], hops: Sequence[HopDraft]) -> list[Node]:
     """
     Return the failures of what nobody waited for: consumers of messages, work that was put off.
 
-    A stream that outlives the request ends by its deadline or is cancelled as a rule, and a copy's
-    failure is the copy's. What failed inside counts if nothing above it says that it went well.
+    Of a message that was delivered several times the last time counts. A stream that outlives the
+    request ends by its deadline or is cancelled as a rule, and a copy's failure is the copy's. What
+    failed inside counts if nothing above it says that it went well.
     """
     found = []
     open_tops: set[Node] = set()
@@ -196,7 +211,9 @@ def _failed_afterwards(members: Sequence[Node]) -> list[Node]:
             is_stream = node.is_background and (
                 node.grpc_status in _ENDS_OF_STREAMS or timed_out_waiting(node)
             )
-            if not is_stream and not was_cancelled(node):
+            hop = hops[node.hop]
+            is_last = node is not hop.top or hop.attempt == hop.attempts
+            if is_last and not is_stream and not was_cancelled(node):
                 found.append(node)
         elif node.kind in _SILENT_KINDS and is_silent(node):
             open_tops.add(node)
