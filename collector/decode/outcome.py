@@ -141,7 +141,10 @@ def _was_kept_from_backend(record: GatewayRecord) -> bool:
 
 def has_client_left(record: GatewayRecord) -> bool:
     """Tell whether the client went away before it had the answer."""
-    if record.status == CLIENT_CLOSED or _LEFT.search(record.error_reason):
+    if record.status == CLIENT_CLOSED:
+        return True
+    # the client that a gateway is to its backend may lose a connection as well
+    if record.error_source != "backend" and _LEFT.search(record.error_reason):
         return True
     # The answer to a WebSocket's handshake is not the end of it.
     return record.status in (None, _SWITCHED) and record.error_source == "client"

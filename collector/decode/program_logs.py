@@ -25,7 +25,8 @@ _LINES = re.compile(
     r"|(?:[^\s=]{1,40}=(?:\"[^\"]{0,80}\"|[^\s\"]{0,80}) ){0,4}level="
     r"|\s*at [\w.$<>/]{1,200}\(|Caused by: |\.\.\. \d{1,5} (?:more|common frames)"
     r"|(?:Exception in thread |[a-z]\w{0,40}(?:\.[\w$]{1,80}){1,20}(?:Exception|Error)(?::|$))"
-    # KrakenD's
+    # gin's and KrakenD's
+    r"|\[GIN-debug\] "
     rf"|(?:\[\w{{1,20}}\] ?){{1,3}}\d{{4}}/\d\d/\d\d - [\d:.]{{8,15}} \S{{1,3}} {_LEVEL}\s"
     # the banner that Spring Boot begins with
     r"|:: Spring Boot ::|[ _.|/\\'()=,`:]{6,80}$",

@@ -152,7 +152,7 @@ def _build(flat: FlatRow) -> GatewayRecord:
     _read_target(record, flat)
     record.attributes = _attributes(record, found[len(_TEXTS) :])
     record.kind = kind_of("", "websocket" if record.scheme in ("ws", "wss") else "")
-    _read_outcome(record, read_text(flat, "cachestatus"))
+    _read_outcome(record, flat)
     record.quality = check(record, PROFILE, start_resolution_ns=stamp.resolution_ns)
     return record
 
@@ -182,8 +182,8 @@ def _attributes(record: GatewayRecord, texts: Sequence[str]) -> dict[str, str]:
     return {**record.attributes, **told, "reading.time": "end"}
 
 
-def _read_outcome(record: GatewayRecord, cache_status: str) -> None:
-    record.cache = _CACHE.get(cache_status.lower(), "")
+def _read_outcome(record: GatewayRecord, flat: FlatRow) -> None:
+    record.cache = _CACHE.get(read_text(flat, "cachestatus").lower(), "")
     error = record.error_reason = "" if record.error_reason == _NO_ERROR else record.error_reason
     status = record.status
     was_called = bool(record.backend_host) and record.cache != "hit"
@@ -197,7 +197,9 @@ def _read_outcome(record: GatewayRecord, cache_status: str) -> None:
         record.error_source = "backend" if status >= 400 else ""
     elif status and status >= 400:
         record.error_source = "gateway"
-    if not was_called and not error:
+    # the column is there and empty: no origin was asked
+    is_told = "originname" in flat or "backendhostname" in flat
+    if is_told and not was_called and not error:
         record.attempts = 0
     settle(record)
 

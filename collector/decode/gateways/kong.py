@@ -36,7 +36,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.decode.gateways import Adapter
-from collector.decode.outcome import note_grpc, settle
+from collector.decode.outcome import note_grpc, read_cache, settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import is_event_stream, kind_of, split_target
@@ -104,6 +104,9 @@ def _read(row: Row) -> GatewayRecord:
     note_grpc(
         record, _header(answer_headers, "grpc-status"), _header(answer_headers, "grpc-message")
     )
+    if record.backend_ns is None and not record.attempts:
+        # else the header is the backend's, of a cache of its own
+        record.cache = read_cache(_header(answer_headers, "x-cache-status"))
     _read_error(record, row)
     is_streaming = is_event_stream(_header(answer_headers, "content-type"))
     record.quality = check(record, PROFILE, is_streaming=is_streaming)
@@ -128,13 +131,15 @@ def _header(headers: Row, name: str) -> str:
 
 def _read_route(record: GatewayRecord, row: Row) -> None:
     route = read_object(row, "route")
-    service = read_object(row, "service")
+    # `api` was both, before 0.13
+    service = read_object(row, "service", "api")
     paths = read_list(route, "paths", within="route.")
     record.operation = read_text(route, "name", "id", within="route.")
     record.route = str(paths[0]) if paths else ""
     record.api = read_text(service, "name", "id", within="service.")
     record.backend_id = record.api
-    record.backend_host = read_text(service, "host", within="service.")
+    url = split_target(read_text(service, "upstream_url", within="api."))
+    record.backend_host = read_text(service, "host", within="service.") or url.host
 
 
 def _read_times(record: GatewayRecord, latencies: Row, tries: Sequence[Any]) -> None:

@@ -145,7 +145,7 @@ class _Rows:
             for name, places in mapping.fields.items()
         }
         for name, words in mapping.values.items():
-            facts[name] = words.get(str(facts[name]), facts[name])
+            facts[name] = _meaning(facts[name], words)
         try:
             return self._record(row, facts, raw)
         except FieldError as exc:
@@ -203,6 +203,16 @@ class _Rows:
             value = first_value(places, row)
             found[name] = write_raw(value) if isinstance(value, dict | list) else _text(value)
         return {name: value for name, value in found.items() if value}
+
+
+def _meaning(value: Any, words: Mapping[str, str]) -> Any:
+    """Return what *words* say for a value: for the whole of it, else for its longest beginning."""
+    text = str(value)
+    if value is None or text in words:
+        return words.get(text, value)
+    begun = (word for word in words if word.endswith("*") and text.startswith(word[:-1]))
+    longest = max(begun, key=len, default="")
+    return words[longest] if longest else value
 
 
 def _read_moment(facts: Row) -> Timestamp | None:

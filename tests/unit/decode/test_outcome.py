@@ -173,6 +173,13 @@ def agc(status: int, **more: Any) -> Any:
     return {"time": "2031-03-05T08:15:30Z", "properties": row}
 
 
+def front_door(status: int, **more: Any) -> Any:
+    # 0 alone is an origin's silence there
+    error = "NoError" if status else "ClientDisconnected"
+    row = {"trackingReference": "d" * 32, "httpStatusCode": str(status), "timeTaken": "0.02"}
+    return {"time": "2031-03-05T08:15:30Z", "properties": {**row, "errorInfo": error}}
+
+
 def aws(status: int, **more: Any) -> Any:
     row = {
         "requestId": "5d0c1b2a-0000-4000-8000-0000000000bb",
@@ -205,6 +212,7 @@ ROWS: dict[str, Callable[..., Any]] = {
     "ingress-nginx": nginx,
     "azure-application-gateway": app_gateway,
     "azure-agc": agc,
+    "azure-front-door": front_door,
     "aws-api-gateway": aws,
     "apigee": apigee,
     "spring-cloud-gateway": netty,

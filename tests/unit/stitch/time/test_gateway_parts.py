@@ -214,6 +214,10 @@ LINES: dict[str, dict[str, Any]] = {
         "time": "2031-03-05T08:15:30Z",
         "properties": {"trackingId": "a" * 32, "httpStatusCode": "200", "timeTaken": "640"},
     },
+    "azure-front-door": {
+        "time": "2031-03-05T08:15:30Z",
+        "properties": {"trackingReference": "c" * 32, "httpStatusCode": "200", "timeTaken": "0.64"},
+    },
     "azure-application-gateway": {
         "time": "2031-03-05T08:15:30Z",
         "properties": {"transactionId": "b" * 32, "httpStatus": 200, "timeTaken": 0.64},
