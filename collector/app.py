@@ -152,6 +152,7 @@ def _build_loader(settings: Settings, tenant: str, store: "Store") -> "Loader":
         rewrite=_rewrite_refused,
         describe=_describe_damaged,
         min_free_bytes=kept.min_free_bytes,
+        at_once=store.settings.loads_at_once,
     )
 
 

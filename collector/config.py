@@ -291,6 +291,13 @@ class Settings(BaseSettings):
     store_memory_bytes: int = Field(
         2048 * MIB, ge=0, description="Memory cap of one statement, in bytes. 0: the engine's own."
     )
+    loads_at_once: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="Segments that are loaded at the same time when several wait; each may take a "
+        "core.",
+    )
     query_timeout_s: int = Field(20, ge=1, description="Time limit of one read, in seconds.")
     background_cpu_percent: int = Field(
         10,
@@ -587,6 +594,7 @@ class Settings(BaseSettings):
             flush_interval_ms=self.flush_interval_ms,
             memory_bytes=self.store_memory_bytes,
             query_timeout_s=self.query_timeout_s,
+            loads_at_once=self.loads_at_once,
             tenant=tenant,
             span_ttl_days=None if self._are_spans_kept_like_the_rest() else self.span_ttl_days,
         )

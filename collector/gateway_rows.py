@@ -12,6 +12,7 @@ merged like any other version.
 """
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -45,12 +46,17 @@ class _Part:
 
 
 class GatewayRows:
-    """Loads segments into *store*, and the records of the gateway spans in them."""
+    """
+    Loads segments into *store*, and the records of the gateway spans in them. Thread-safe.
+
+    Of two segments with pieces of one trace, the later sees the records that the other has added.
+    """
 
     def __init__(self, store: Store, journal: JournalFolder, rules: Sequence[ServiceRule]) -> None:
         self._store = store
         self._journal = journal
         self._rules = rules
+        self._adding = threading.Lock()
         self._origin = _DOOR_TAG + _text(b"spans")
         if store.settings.tenant:
             self._origin += _TENANT_TAG + _text(store.settings.tenant.encode())
@@ -67,7 +73,9 @@ class GatewayRows:
         if segment.stream is not Stream.TRACE:
             return
         try:
-            self._add_records(segment)
+            if self._can_have_records(segment):
+                with self._adding:
+                    self._add_records(segment)
         except StoreUnavailable:
             raise
         except Exception:
@@ -87,8 +95,6 @@ class GatewayRows:
         self._store.hold_merges(is_held=is_held)
 
     def _add_records(self, segment: LoadableSegment) -> None:
-        if not self._can_have_records(segment):
-            return
         trace_ids: set[str] = set()
         services: set[str] = set()
         for _, message in self._journal.read_messages(segment.path):

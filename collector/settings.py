@@ -151,6 +151,7 @@ class StoreSettings:
     query_timeout_s: int
     tenant: str = ""
     span_ttl_days: int | None = None
+    loads_at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)

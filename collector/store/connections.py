@@ -7,7 +7,7 @@ The one place where the driver's exceptions become ours.
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -54,17 +54,20 @@ class Connections:
 
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
-        self._readers: queue.LifoQueue[Client] = queue.LifoQueue()
-        self._writers: queue.LifoQueue[Client] = queue.LifoQueue()
         self._clients: list[Client] = []
         self._connecting = threading.Lock()
-        self._reader_count = 1
         self._ender: Client | None = None
         self._target = _target(settings)
         self.is_embedded = not settings.url
+        self._readers = self._make_pool(self.read_settings, READERS)
+        self._writers = self._make_pool(self._write_settings(), 1)
+        self._loaders = self._make_pool(self._write_settings(), settings.loads_at_once)
         with _translated("connect"):
-            self._writers.put(self.connect(self._write_settings()))
-            self._readers.put(self.connect(self.read_settings))
+            self._writers.put(self._writers.take())
+            self._readers.put(self._readers.take())
+
+    def _make_pool(self, client_settings: Mapping[str, Any], most: int) -> "_Pool":
+        return _Pool(lambda: self.connect(client_settings), self._connecting, most)
 
     @contextmanager
     def reading(self) -> Iterator[Client]:
@@ -97,6 +100,12 @@ class Connections:
         with self._lent(self._writers) as client, _translated("load"):
             yield client
 
+    @contextmanager
+    def loading(self) -> Iterator[Client]:
+        """Lend a client for one of the loads that go on at once. Raises what `writing` does."""
+        with self._lent(self._loaders) as client, _translated("load"):
+            yield client
+
     def close(self) -> None:
         """Close every client; the embedded engine ends with the last one."""
         for client in self._clients:
@@ -104,8 +113,8 @@ class Connections:
         self._clients.clear()
 
     @contextmanager
-    def _lent(self, pool: "queue.LifoQueue[Client]") -> Iterator[Client]:
-        client = self._reader_at_hand() if pool is self._readers else pool.get()
+    def _lent(self, pool: "_Pool") -> Iterator[Client]:
+        client = pool.take()
         try:
             yield client
         except BaseException:
@@ -124,17 +133,6 @@ class Connections:
         if self.is_embedded:
             with suppress(ClickHouseError, OSError, RuntimeError):
                 client.raw_query("SELECT 1 FORMAT Null")
-
-    def _reader_at_hand(self) -> Client:
-        try:
-            return self._readers.get_nowait()
-        except queue.Empty:
-            with self._connecting:
-                if self._reader_count < READERS:
-                    client = self.connect(self.read_settings)
-                    self._reader_count += 1
-                    return client
-            return self._readers.get()
 
     def _end_queries(self, comment: str) -> None:
         """End the reads that carry *comment*; whoever waits for them gets `QueryTimeout`."""
@@ -166,6 +164,32 @@ class Connections:
 
     def _write_settings(self) -> dict[str, Any]:
         return _JSON | {"max_memory_usage": self._settings.memory_bytes}
+
+
+class _Pool:
+    """Clients that are made when they are first needed, *most* of them."""
+
+    def __init__(
+        self, connect: Callable[[], Client], connecting: threading.Lock, most: int
+    ) -> None:
+        self._connect = connect
+        self._connecting = connecting
+        self._left = most
+        self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
+
+    def take(self) -> Client:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            with self._connecting:
+                if self._left:
+                    client = self._connect()
+                    self._left -= 1
+                    return client
+            return self._idle.get()
+
+    def put(self, client: Client) -> None:
+        self._idle.put(client)
 
 
 def _target(settings: StoreSettings) -> dict[str, Any]:

@@ -11,6 +11,8 @@ still knows their tokens then, so loading the segment again would do nothing. He
 - What fails is taken out of the table, and out of the log. The same segment under the same token
   then fills exactly the parts that are missing: every other table and partition still knows it.
 - At the start each log is held against the parts that are there, for what was lost unseen.
+- Loads go on side by side. While a table is mended none is under way, and since nobody knows whose
+  rows a part holds, all that were are to be repeated.
 
 Cost: 4 ms a load with 300 parts in 13 tables.
 """
@@ -19,7 +21,9 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,17 +71,33 @@ class _Part:
 
 
 class PartWatch:
-    """Knows which parts of a database are whole. Used by the one thread that loads."""
+    """
+    Knows which parts of a database are whole. Thread-safe.
 
-    def __init__(self, database: str, metrics: Metrics, *, is_embedded: bool) -> None:
+    *writing* lends the client that changes things; see `Connections`.
+    """
+
+    def __init__(
+        self,
+        database: str,
+        metrics: Metrics,
+        writing: Callable[[], AbstractContextManager[Client]],
+        *,
+        is_embedded: bool,
+    ) -> None:
         self._database = database
         self._metrics = metrics
+        self._writing = writing
         self._is_embedded = is_embedded
         self._known: set[tuple[str, str]] = set()
         self._unsettled: set[str] = set()
         self._is_reload_needed = False
+        # held while parts are looked at; tables are mended when no load is under way besides
+        self._gate = threading.Condition()
+        self._loads = 0
+        self._losses = 0
 
-    def recover(self, client: Client) -> None:
+    def recover(self) -> None:
         """
         Make each table forget the loads whose rows it does not have, after a start.
 
@@ -86,49 +106,86 @@ class PartWatch:
         """
         if not self._is_embedded:
             return
-        self._settle(client, self._log_folders(client), ())
-        self._known = {(part.table, part.name) for part in self._parts(client)}
+        with self._gate, self._writing() as client:
+            self._settle(client, self._log_folders(client), ())
+            self._known = {(part.table, part.name) for part in self._parts(client)}
 
-    def take_reload(self) -> bool:
-        """Tell, once, that segments which were let go have to be loaded again."""
-        needed, self._is_reload_needed = self._is_reload_needed, False
-        return needed
-
-    def settle(self, client: Client) -> None:
+    @contextlib.contextmanager
+    def load(self) -> Iterator[None]:
         """
-        Finish what a full disk kept `check` from finishing. Call it before a load.
+        Watch over one load: finish what a full disk kept from being mended before, check behind.
 
         Raises:
-            StoreUnavailable: it still does. Retryable.
+            StoreUnavailable: parts are not whole, of this load or of one beside it. They are gone;
+                load the segment again. Retryable.
         """
+        with self._gate:
+            self._settle_rest()
+            self._loads += 1
+            losses = self._losses
+        try:
+            yield
+        finally:  # an insert that fails may have written to some of the tables
+            with self._gate:
+                self._loads -= 1
+                self._gate.notify_all()
+                self._check()
+                if self._losses != losses:
+                    raise StoreUnavailable("parts of a load beside this one were not whole")
+
+    def check(self) -> bool:
+        """
+        Check what merges wrote; tell, once, whether segments let go have to be loaded again.
+
+        Raises:
+            StoreUnavailable: some parts are not whole. They are gone. Retryable.
+        """
+        with self._gate:
+            self._settle_rest()
+            self._check()
+            needed, self._is_reload_needed = self._is_reload_needed, False
+            return needed
+
+    def _settle_rest(self) -> None:
         if self._unsettled:
-            folders = self._log_folders(client)
-            self._settle(client, {table: folders[table] for table in self._unsettled}, ())
+            self._wait_for_loads()
+            with self._writing() as client:
+                folders = self._log_folders(client)
+                self._settle(client, {table: folders[table] for table in self._unsettled}, ())
 
-    def check(self, client: Client) -> None:
-        """
-        Check the parts that are new since the last time.
+    def _wait_for_loads(self) -> None:
+        """Return when no load is under way; none begins while the gate is held."""
+        self._gate.wait_for(lambda: not self._loads)
 
-        Raises:
-            StoreUnavailable: some are not whole. They are gone; load the segment again. Retryable.
-        """
+    def _check(self) -> None:
+        """Check the parts that are new since the last time."""
         if not self._is_embedded:
             return
+        with self._writing() as client:
+            if not self._find_new_broken(client):
+                return
+        self._wait_for_loads()
+        with self._writing() as client:
+            broken = self._find_new_broken(client)
+            if not broken:  # another thread has taken them out meanwhile
+                return
+            self._losses += 1
+            self._metrics.count("hopline_store_parts_broken_total", len(broken))
+            self._remove(client, broken)
+        names = ", ".join(f"{part.table} {part.name}" for part in broken[:5])
+        raise StoreUnavailable(
+            f"ClickHouse wrote {len(broken)} parts that are not whole: {names}",
+            hint="free space on the disk of HOPLINE_DATA_DIR",
+        )
+
+    def _find_new_broken(self, client: Client) -> list[_Part]:
         parts = self._parts(client)
         new = [part for part in parts if (part.table, part.name) not in self._known]
         broken = self._find_broken(part for part in new if part.is_active)
-        if broken:
-            self._metrics.count("hopline_store_parts_broken_total", len(broken))
-            self._remove(client, broken)
         self._known = {(part.table, part.name) for part in parts} - {
             (part.table, part.name) for part in broken
         }
-        if broken:
-            names = ", ".join(f"{part.table} {part.name}" for part in broken[:5])
-            raise StoreUnavailable(
-                f"ClickHouse wrote {len(broken)} parts that are not whole: {names}",
-                hint="free space on the disk of HOPLINE_DATA_DIR",
-            )
+        return broken
 
     def _find_broken(self, parts: Iterable[_Part]) -> list[_Part]:
         logs: dict[str, str] = {}

@@ -89,7 +89,10 @@ class Store:
             raise ConfigError(str(exc)) from exc
         self.connections = Connections(settings)
         self._parts = PartWatch(
-            settings.database, metrics, is_embedded=self.connections.is_embedded
+            settings.database,
+            metrics,
+            self.connections.writing,
+            is_embedded=self.connections.is_embedded,
         )
         self._aside = AsideExecutor(_ASIDE_THREADS, thread_name_prefix="hopline-search")
         self._source = Source(self.connections.reading, self._aside, settings.database)
@@ -148,26 +151,23 @@ class Store:
     def load(self, segment: LoadableSegment) -> None:
         """
         Load *segment*; when this returns, its rows are on disk, whole. Loading it again changes
-        nothing.
+        nothing. Several threads may load at once, each another segment.
 
         Raises:
             StoreRejectedRows: ClickHouse refuses the bytes for good; no row of it is stored.
             StoreUnavailable: anything else; it may be stored or not. Load it again.
         """
         began = perf_counter()
+        with self._parts.load(), self.connections.loading() as client:
+            load_file(
+                client,
+                self.settings.database,
+                segment.stream,
+                segment.path,
+                segment.id,
+                is_embedded=self.connections.is_embedded,
+            )
         with self.connections.writing() as client:
-            self._parts.settle(client)
-            try:
-                load_file(
-                    client,
-                    self.settings.database,
-                    segment.stream,
-                    segment.path,
-                    segment.id,
-                    is_embedded=self.connections.is_embedded,
-                )
-            finally:  # an insert that fails may have written to some of the tables
-                self._parts.check(client)
             loads.note_late(client, self.settings.database, segment, self._clock.now_ns())
         stream = str(segment.stream)
         self._metrics.observe("hopline_store_load_seconds", perf_counter() - began, stream=stream)
@@ -180,8 +180,7 @@ class Store:
         Raises:
             StoreUnavailable: not possible now. Retryable.
         """
-        with self.connections.writing() as client:
-            self._parts.recover(client)
+        self._parts.recover()
 
     def check_parts(self) -> bool:
         """
@@ -190,10 +189,7 @@ class Store:
         Raises:
             StoreUnavailable: something was not whole, and is taken out. Retryable.
         """
-        with self.connections.writing() as client:
-            self._parts.settle(client)
-            self._parts.check(client)
-        return self._parts.take_reload()
+        return self._parts.check()
 
     def hold_merges(self, *, is_held: bool) -> None:
         """Stop merges, which need room on the disk, or let them go on. A server decides itself."""

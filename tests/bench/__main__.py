@@ -25,6 +25,7 @@ from tests.bench.questions import fill, measure_disk, measure_questions
 from tests.bench.runs import Row, drain, finish_senders, quantile, server_cpu_s, start_senders
 from tests.bench.small_requests import measure_small_requests
 from tests.bench.stitching import measure_stitching
+from tests.bench.sustained import measure_sustained
 from tests.service import Service, start_service
 
 README = Path(__file__).parent / "README.md"
@@ -192,6 +193,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--spans", type=int, default=10_000_000, help="spans in the store")
     parser.add_argument("--seconds", type=float, default=20, help="length of each load")
+    parser.add_argument(
+        "--sustained-seconds", type=float, default=60, help="length of the load that is sustained"
+    )
     parser.add_argument("--keep", type=Path, help="folder to work in and to keep")
     options = parser.parse_args()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="hopline-bench-"))
@@ -213,6 +217,7 @@ def main() -> int:
         add(measure_disk(service.data_dir / "chdb"))
         with start_service(folder / "main", flush_interval_ms="1000") as service:
             add(measure_questions(service, traces))
+        add(measure_sustained(options.sustained_seconds))
         add(measure_engine(folder, full.spans_per_cpu_s, 2_000_000))
         add(measure_small_requests())
         add(measure_protocols())

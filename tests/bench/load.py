@@ -136,6 +136,7 @@ def send(
     spans_per_second: float = 0,
     spread_s: int = 0,
     keep_every: int = 0,
+    pause_s: float = 0,
 ) -> Ledger:
     """
     Send over one kept-alive HTTP connection until the time or the spans are used up.
@@ -143,6 +144,7 @@ def send(
     With *spans_per_second* the schedule is fixed beforehand (open loop) and latency counts from the
     planned moment, so a stall is not hidden. With *spread_s* the spans' times go through that past
     once, nearly in order, as traffic does; of each *keep_every*th request the trace ids are kept.
+    A request that is refused is followed by a pause of *pause_s*.
     """
     pool = Pool(spans_per_request, seed)
     random = np.random.default_rng(seed + 1)
@@ -178,6 +180,7 @@ def send(
             ledger.spans += spans
         else:
             ledger.failures += 1
+            time.sleep(pause_s)
     ledger.seconds = time.perf_counter() - begin
     return ledger
 

@@ -1,5 +1,6 @@
 """Gateways that send spans: named by setting, found by search, one request beside their logs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,24 @@ def test_spans_in_pieces_and_again_make_each_record_once(tmp_path: Path) -> None
             rows.load(segment)
         stored = query_rows(store, "SELECT backend_ns, received_ns FROM hopline.gateway_record")
     assert sorted(stored, key=str) == [(104 * MS, NOW), (None, NOW)]
+
+
+def test_pieces_that_are_loaded_at_once_make_each_record_once(tmp_path: Path) -> None:
+    """Segments with pieces of the same traces, loaded side by side: one record a request."""
+    stories = [_kong_story(number).spans for number in range(1, 21)]
+    with opened(store_settings(tmp_path, loads_at_once=2)) as store:
+        journal = JournalFolder(tmp_path / "journal")
+        (tmp_path / "journal" / "trace").mkdir(parents=True)
+        loading = Loading(store, tmp_path)
+        pieces = [
+            loading.make(Stream.TRACE, encode_spans([span for some in halves for span in some]))
+            for halves in ([s[:2] for s in stories], [[s[0], *s[2:]] for s in stories])
+        ]
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(GatewayRows(store, journal, ()).load, pieces))
+        count = "SELECT count(), uniqExact(record_id) FROM hopline.gateway_record WHERE {0}"
+        full = query_rows(store, count.format("backend_ns IS NOT NULL"))
+    assert full == [(20, 20)]
 
 
 def test_without_gateway_spans_nothing_is_read_or_written(tmp_path: Path) -> None:

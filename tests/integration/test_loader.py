@@ -1,6 +1,8 @@
 """The loader over a real journal and the real engine: whatever happens, each row is there once."""
 
 import errno
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -342,6 +344,50 @@ def test_store_that_does_not_answer_keeps_the_order(
     retries = bench.metrics.value("hopline_store_load_retries_total", reason="store_unavailable")
     assert retries == 12
     assert bench.letters() == []
+
+
+def test_waiting_segments_are_loaded_at_once(store: Store, trace: int, tmp_path: Path) -> None:
+    """Two loads of one stream are under way at the same moment; each row is there once."""
+    faulty = Faulty(store)
+    bench = Bench(tmp_path, faulty)
+    for number in range(6):
+        bench.append(spans_of(trace, number))
+    both = threading.Barrier(2, timeout=30)
+
+    def meet(_: LoadableSegment) -> None:
+        both.wait()
+
+    faulty.before = meet
+    assert bench.make_loader(faulty, at_once=2).load_sealed() == 6
+    assert stored(store, trace) == once(*range(6))
+    assert summed(store, trace) == 6
+
+
+def test_nothing_overtakes_a_segment_that_is_tried_again(
+    store: Store, trace: int, tmp_path: Path
+) -> None:
+    """With two at once, one load passes a segment that fails; the others wait, and a bug ends."""
+    faulty = Faulty(store)
+    bench = Bench(tmp_path, faulty)
+    paths = [bench.append(spans_of(trace, number)) for number in range(5)]
+
+    has_failed = threading.Event()
+
+    def fail(segment: LoadableSegment) -> None:
+        if segment.id == id_of(paths[0]):
+            has_failed.set()
+            raise ZeroDivisionError
+        assert has_failed.wait(30)
+
+    faulty.before = fail
+    loader = bench.make_loader(faulty, at_once=2)
+    for _ in range(4):
+        loader.load_sealed()
+        assert faulty.loaded == [id_of(paths[1])]
+        time.sleep(0.02)
+    assert bench.run_until(bench.is_empty, loader)
+    assert [path.name for path in bench.letters()] == [f"trace-{paths[0].name}"]
+    assert stored(store, trace) == once(1, 2, 3, 4)
 
 
 def test_streams_do_not_block_each_other(store: Store, trace: int, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A disk that runs full under the engine: what it cut is noticed, and loaded again once."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,42 @@ def test_load_that_is_cut_is_not_released(tmp_path: Path, monkeypatch: pytest.Mo
         assert counts(store) == {"rows": 20, "summaries": 10, "sources": 20}
         assert loader.load_sealed() == 1
         assert counts(store) == {"rows": 20, "summaries": 20, "sources": 20}
+
+
+def test_load_beside_one_that_is_cut_is_not_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cut part may be of either load: both are repeated, and nothing is there twice."""
+    journal = journal_of(tmp_path)
+    cut: list[Path] = []
+    both = threading.Barrier(2, timeout=30)
+    with opened(store_settings(tmp_path, loads_at_once=2)) as store:
+        store.hold_merges(is_held=True)
+        bench = Bench(tmp_path, store)
+
+        def load_then_cut(*arguments: Any, **options: Any) -> None:
+            if cut:
+                load_file(*arguments, **options)
+                return
+            both.wait()
+            load_file(*arguments, **options)
+            if both.wait() == 0:
+                cut.append(max(part_files(store, "trace_summary")))
+                (cut[0] / "checksums.txt").write_bytes(b"")
+            both.wait()
+
+        append(bench, 1)
+        load_all(store, journal)
+        append(bench, 2)
+        append(bench, 3)
+        monkeypatch.setattr("collector.store.store.load_file", load_then_cut)
+        loader = Loader(store, journal, Metrics(), pauses_s=(0.0,), at_once=2)
+        assert loader.prepare()
+        assert loader.load_sealed() == 0
+        assert cut and not cut[0].exists()
+        assert counts(store) == {"rows": 30, "summaries": 20, "sources": 30}
+        assert loader.load_sealed() == 2
+        assert counts(store) == {"rows": 30, "summaries": 30, "sources": 30}
 
 
 @pytest.mark.timeout(240)
