@@ -222,11 +222,6 @@ LINES: dict[str, dict[str, Any]] = {
         "time": "2031-03-05T08:15:30Z",
         "properties": {"transactionId": "b" * 32, "httpStatus": 200, "timeTaken": 0.64},
     },
-    "azure-front-door": {
-        "time": "2031-03-05T08:15:30Z",
-        "category": "FrontDoorAccessLog",
-        "properties": {"trackingReference": "f" * 40, "httpStatusCode": "200", "timeTaken": "0.64"},
-    },
     "kong": {
         "request": {"id": "d" * 32, "method": "GET", "uri": "/p", "url": "https://h.example/p"},
         "response": {"status": 200, "size": 5},
