@@ -5,7 +5,6 @@ Times are Chromium's own: paints by its performance timeline, frames by its trac
 scrolls and zooms a timeline of 10,000 spans. Figures are the median of five loads.
 """
 
-import gzip
 import json
 import statistics
 import sys
@@ -16,12 +15,12 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from collector.api.page.routes import read_files
 from tests.pages.conftest import SWITCHES, find_chromium
 from tests.pages.scene import build_scene, now_ns, send_scene
 from tests.service import start_service
 
 _LOADS = 5
-_PAGE = Path(__file__).parents[2] / "collector" / "api" / "page"
 _NOTE_ROWS = """
 new MutationObserver((_, observer) => {
   if (document.querySelector('%s')) { window.__rows = performance.now(); observer.disconnect(); }
@@ -158,9 +157,8 @@ def _longest_task_ms(browser: Browser, page: Page, act: Callable[[], None]) -> t
 
 
 def _scripts() -> _Row:
-    scripts = [path for path in _PAGE.rglob("*") if path.suffix in (".js", ".mjs")]
-    size = sum(len(gzip.compress(path.read_bytes(), 9)) for path in scripts)
-    return ("all scripts, gzip", size / 1024, 120, "KB")
+    scripts = [file.zipped for name, file in read_files().items() if name.endswith(("js", "mjs"))]
+    return ("all scripts, gzip", sum(map(len, scripts)) / 1024, 120, "KB")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What holds for every page: accessible, nothing sticks out, and what it looks like."""
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from collector.api.page.routes import read_files
 from tests.pages import tools
 from tests.pages.opening import DRAWN, NARROW, WIDE, Opener, Scheme
 from tests.pages.scene import Scene
@@ -170,7 +170,6 @@ def test_first_paint_needs_no_data(opener: Opener) -> None:
 
 def test_all_scripts_together_are_small() -> None:
     """Everything that a reader could ever load is at most 120 KB, zipped."""
-    folder = Path(__file__).parents[2] / "collector" / "api" / "page"
-    scripts = [path for path in folder.rglob("*") if path.suffix in (".js", ".mjs")]
+    scripts = [file.zipped for name, file in read_files().items() if name.endswith(("js", "mjs"))]
     assert len(scripts) > 20
-    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in scripts) <= 120 * 1024
+    assert sum(map(len, scripts)) <= 120 * 1024

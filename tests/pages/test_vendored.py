@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.api.page.routes import PAGES
+from collector.api.page.routes import PAGES, read_files
 from tests.pages import tools
 
 PAGE = Path(__file__).parents[2] / "collector" / "api" / "page"
@@ -61,6 +61,24 @@ def test_scripts_fit_the_policy() -> None:
             addresses = text.replace("http://www.w3.org/2000/svg", "").replace("http://${", "")
             assert "http://" not in addresses, path.name
             assert "https://" not in addresses, path.name
+
+
+def test_served_scripts_do_what_the_files_do(tmp_path: Path) -> None:
+    """Comments stay at home and nothing else does, as TypeScript reads both."""
+    if tools.install() is None:
+        pytest.skip(f"scripts are not compared: {tools.MISSING}")
+    served = {name: file.body for name, file in read_files().items() if name.endswith(".js")}
+    for name, body in served.items():
+        for folder, text in (("served", body), ("written", (PAGE / name).read_bytes())):
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text)
+    for folder in ("served", "written"):
+        tools.strip(tmp_path / folder, tmp_path / "out" / folder)
+    for name, body in served.items():
+        sent, written = ((tmp_path / "out" / which / name) for which in ("served", "written"))
+        assert sent.read_text().split() == written.read_text().split(), name
+        assert "vendor" in name or b"/**" not in body, name
 
 
 def test_server_and_script_know_the_same_pages() -> None:

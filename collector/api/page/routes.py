@@ -45,12 +45,16 @@ PAGES = {
 OPEN_PATHS = frozenset({*PAGES, "/docs"})
 OPEN_PREFIXES = ("/page/", "/trace/")
 _STATIC_IMPORT = re.compile(rb"""^(?:import|export) [^;]*?from ?"(\./[^"]+|\.\./[^"]+)";""", re.M)
+# What the pages' own scripts say to people only: a sixth of them, zipped.
+_COMMENTS = re.compile(rb"^[ \t]*//[^\n]*\n|/\*\*.*?\*/[ \t]*", re.M | re.S)
 _MODULES = b"<!-- modules: written by the server -->"
 # Browsers find modules by address only, and an import map would have to stand inline.
 _BARE_IMPORT = (b'from"preact"', b'from"./preact.mjs"')
 
 
-class _File(NamedTuple):
+class File(NamedTuple):
+    """A file as it is served, plain and zipped."""
+
     body: bytes
     zipped: bytes
     tag: str
@@ -59,7 +63,7 @@ class _File(NamedTuple):
 
 def add_pages(app: FastAPI) -> None:
     """Add every page, `/docs` and what they need. They hold no data: scripts ask the API for it."""
-    files = _read_files()
+    files = read_files()
     index = (_FOLDER / "index.html").read_bytes()
     docs = _make_file((_FOLDER / "docs.html").read_bytes(), _HTML)
 
@@ -85,14 +89,15 @@ def add_pages(app: FastAPI) -> None:
         return _answer(files[name], request.headers)
 
 
-def _endpoint(file: _File) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+def _endpoint(file: File) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     async def page(request: Request) -> Response:
         return _answer(file, request.headers)
 
     return page
 
 
-def _read_files() -> dict[str, _File]:
+def read_files() -> dict[str, File]:
+    """Return every file by its address below `page/`, as it is served."""
     files = {}
     for path in sorted(_FOLDER.rglob("*")):
         if path.suffix not in _TYPES:
@@ -100,12 +105,14 @@ def _read_files() -> dict[str, _File]:
         body = path.read_bytes()
         if path.parent.name == "preact":
             body = body.replace(*_BARE_IMPORT)
+        if path.suffix == ".js" and path.parents[1].name != "vendor":
+            body = _COMMENTS.sub(b"", body)
         name = path.relative_to(_FOLDER).as_posix()
         files[name] = _make_file(body, _TYPES[path.suffix])
     return files
 
 
-def _make_page(index: bytes, files: Mapping[str, _File], script: str) -> _File:
+def _make_page(index: bytes, files: Mapping[str, File], script: str) -> File:
     """Name every module at once: found one in the other, they took a round trip a level."""
     found = {"main.js", script}
     waiting = [*found]
@@ -120,12 +127,12 @@ def _make_page(index: bytes, files: Mapping[str, _File], script: str) -> _File:
     return _make_file(index.replace(_MODULES, links.encode()), _HTML)
 
 
-def _make_file(body: bytes, media_type: str) -> _File:
+def _make_file(body: bytes, media_type: str) -> File:
     tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-    return _File(body, gzip.compress(body, 9, mtime=0), tag, media_type)
+    return File(body, gzip.compress(body, 9, mtime=0), tag, media_type)
 
 
-def _answer(file: _File, headers: Headers) -> Response:
+def _answer(file: File, headers: Headers) -> Response:
     """Answer with the file, zipped where that is welcome, or that the reader has it already."""
     sent = {"ETag": file.tag, "Vary": "Accept-Encoding"}
     if file.tag in headers.get("if-none-match", ""):
