@@ -41,11 +41,14 @@ class Opener:
         """Open an address in a fresh context and wait until it is drawn."""
         return self.go(self.new(size=size, scheme=scheme), page, params, drawn=drawn)
 
-    def new(self, *, size: tuple[int, int] = WIDE, scheme: Scheme = "light") -> Page:
-        """Return an empty page of a fresh context."""
+    def new(
+        self, *, size: tuple[int, int] = WIDE, scheme: Scheme = "light", zone: str | None = None
+    ) -> Page:
+        """Return an empty page of a fresh context; *zone* is the browser's time zone."""
         context = self.browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme=scheme,
+            timezone_id=zone,
             accept_downloads=True,
             permissions=["clipboard-read", "clipboard-write"],
         )

@@ -74,7 +74,7 @@ _STICKING_OUT = """
 """
 
 
-def address(name: str, scene: Scene) -> tuple[str, dict[str, str]]:
+def page_address(name: str, scene: Scene) -> tuple[str, dict[str, str]]:
     """Return the page and the parameters that *name* stands for."""
     kind, _, detail = name.partition(", ")
     if kind in ("home", "doctor", "outcomes", "sources", "map", "changes"):
@@ -96,6 +96,11 @@ def address(name: str, scene: Scene) -> tuple[str, dict[str, str]]:
         "hostile": {"panel": "gateway"},
     }
     return "request", {"id": id_, **shown.get(detail, {})}
+
+
+def drawn_by_page(name: str) -> str:
+    """Return the selector of what the page of *name* shows when it is drawn."""
+    return _DRAWN.get(name, DRAWN)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +136,7 @@ def test_page_is_accessible_and_in_its_frame(
 ) -> None:
     """axe finds nothing, nothing sticks out sideways, nothing jumps; the picture is kept."""
     which, opener, page = form
-    opener.go(page, *address(name, scene), drawn=_DRAWN.get(name, DRAWN))
+    opener.go(page, *page_address(name, scene), drawn=drawn_by_page(name))
     if name == "request, span":
         page.click(".slow button:has-text('Show')")
         page.wait_for_selector(".panel .values")

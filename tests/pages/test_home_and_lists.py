@@ -1,9 +1,11 @@
 """The first page, and the lists of what is wrong, what came of requests, and who is heard."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.pages.opening import Opener
 from tests.pages.scene import Scene
@@ -104,6 +106,59 @@ def test_sources_say_who_is_heard(opener: Opener) -> None:
     expect(joins.locator("tr", has_text="shop-api")).to_contain_text("%")
     clocks = page.get_by_role("region", name="Clocks of hosts")
     expect(clocks.locator("tbody tr").first).to_be_visible()
+
+
+def test_storage_says_what_another_time_would_change(opener: Opener) -> None:
+    """What each kind takes, how long it is kept and by which setting, and what fewer days free."""
+    page = opener.open("sources", {"keep": "1"}, drawn=".size-fill")
+    storage = page.get_by_role("region", name="Storage")
+    expect(storage.locator("tr", has_text="Spans")).to_contain_text("HOPLINE_SPAN_TTL_DAYS")
+    records = storage.locator("tr", has_text="Gateway records")
+    expect(records).to_contain_text("90 days HOPLINE_TTL_DAYS")
+    expect(records).to_contain_text("frees nothing yet")
+    page.get_by_label("if kept").select_option("90")
+    expect(records).to_contain_text("as now")
+    page.get_by_role("button", name="Copy as Markdown").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert "| Gateway records | 90 days |" in page.evaluate("navigator.clipboard.readText()")
+    page.route("**/api/v1/storage", _grow)
+    page.reload()
+    expect(page.get_by_label("if kept")).to_have_value("90")
+    page.get_by_label("if kept").select_option("30")
+    expect(records).to_contain_text("frees 5.00 GB at once, saves 60.0 GB in the long run")
+    page.get_by_label("if kept").select_option("180")
+    expect(records).to_contain_text("takes 90.0 GB more in the long run")
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def _grow(route: Route) -> None:
+    """Answer as the service would if records had come for weeks."""
+    answer = route.fetch().json()
+    for kind in answer["kinds"]:
+        if kind["kind"] == "records":
+            kind |= {"bytes_per_day": 10**9, "expected_bytes": 90 * 10**9}
+            for choice in kind["choices"]:
+                freed = 5 * 10**9 if choice["days"] < 90 else 0
+                choice |= {"expected_bytes": choice["days"] * 10**9, "freed_bytes": freed}
+    route.fulfill(json=answer)
+
+
+def test_a_wrong_clock_of_the_browser_changes_nothing(opener: Opener, scene: Scene) -> None:
+    """Ages and ranges go by the server's clock, in whatever zone the reader is."""
+    page = opener.new(zone="Pacific/Apia")
+    page.clock.install(time=datetime.now(UTC) + timedelta(hours=5, minutes=7))
+    opener.go(page, "sources", drawn=".grid")
+    expect(page.locator("tr", has_text="gateway-logs")).to_contain_text("on time")
+    expect(page.locator("tr", has_text="gateway-logs")).not_to_contain_text(re.compile(r"\d h ago"))
+    expect(page.locator(".zone")).to_contain_text("UTC+13:00")
+    opener.go(page, "requests", drawn=".requests tbody tr")
+    page.get_by_role("button", name="Earlier").click()
+    page.wait_for_url(re.compile("end="))
+    end = datetime.fromisoformat(parse_qs(urlsplit(page.url).query)["end"][0])
+    assert abs(end - (datetime.now(UTC) - timedelta(hours=1))) < timedelta(minutes=2)
+    opener.go(page, "request", {"id": scene.slowest.id})
+    begun = datetime.fromtimestamp(scene.slowest.start_ns // 10**9, UTC) + timedelta(hours=13)
+    expect(page.locator(".facts")).to_contain_text(f"{begun:%H:%M:%S}")
 
 
 def test_empty_store_says_how_to_begin_and_fills_itself(browser: Browser, tmp_path: Path) -> None:

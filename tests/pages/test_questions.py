@@ -142,7 +142,7 @@ def test_changes_say_what_came_and_what_came_of_it(opener: Opener) -> None:
     revision = page.locator(".change", has_text="Revision")
     expect(revision).to_contain_text("2 → 3")
     expect(revision).to_contain_text("rests on")
-    page.get_by_text("Let a deployment tool tell").click()
+    page.get_by_text("Report deployments").click()
     page.get_by_role("button", name="Copy the command").click()
     command = str(page.evaluate("navigator.clipboard.readText()"))
     matched = re.search(r"'(http\S+)' .* -d '(.+)'", command)

@@ -50,7 +50,15 @@ def check_types() -> int:
 
 def strip(folder: Path, out: Path) -> None:
     """Write every script below *folder* to *out* as TypeScript writes it without comments."""
-    switches = "--allowJs --removeComments --noCheck --target esnext --module esnext".split()
+    switches = [
+        "--allowJs",
+        "--removeComments",
+        "--noCheck",
+        "--target",
+        "esnext",
+        "--module",
+        "esnext",
+    ]
     files = [str(path) for path in folder.rglob("*.js")]
     tsc = str(MODULES / ".bin" / "tsc")
     where = ["--rootDir", str(folder), "--outDir", str(out)]

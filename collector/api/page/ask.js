@@ -29,6 +29,21 @@ function tell() {
   for (const watcher of watchers) watcher();
 }
 
+/** How far the server's clock is ahead of the browser's, ms; 0 while they agree well enough. */
+let ahead = 0;
+const CLOCKS_AGREE_MS = 5_000;
+
+/** @param {string | null} date header of an answer, in whole seconds */
+function readClock(date) {
+  const found = date ? Date.parse(date) - Date.now() : NaN;
+  if (!Number.isNaN(found)) ahead = Math.abs(found) < CLOCKS_AGREE_MS ? 0 : found;
+}
+
+/** The time, Unix ms, as the server has it: a browser's clock may be wrong by hours. */
+export function now() {
+  return Date.now() + ahead;
+}
+
 /**
  * Use another token from now on; every question is asked again.
  * @param {string} token "": none any more @param {boolean} [isKept] until it is forgotten, not in this tab only
@@ -108,6 +123,7 @@ async function request(path, params, accept, signal) {
     throw new Failure("unreachable", "Hopline does not answer.",
       "The service may be stopped or restarting; this page asks again by itself.");
   }
+  readClock(answer.headers.get("Date"));
   if (answer.status === 401) {
     access = readToken() ? "refused" : "wanted";
     tell();

@@ -22,6 +22,7 @@ const pages = [
 for (const { segment } of pages) PAGES.add(segment);
 /** What draws a page, once it is loaded. @type {Map<string, any>} */
 const drawn = new Map();
+let hadPage = false;
 
 function App() {
   const { page: segment, params } = useAddress();
@@ -43,6 +44,12 @@ function Loaded({ page, params }) {
       draw((count) => count + 1);
     }, (error) => setProblem(String(error)));
   }, [page]);
+  // What had the focus is gone with the page before: the keys go on at this one's beginning.
+  useEffect(() => {
+    const content = document.getElementById("content");
+    if (hadPage && content && document.activeElement === document.body) content.focus({ preventScroll: true });
+    hadPage = true;
+  }, []);
   const Page = drawn.get(page.segment);
   if (Page) return html`<${Page} params=${params} />`;
   return problem ? html`<${Nothing} title="This page could not be loaded"><p class="quiet">${problem}</p>

@@ -21,6 +21,13 @@ const KEYS = [
   ["?", "these keys"],
 ];
 
+/** Go past the navigation; the address stays as it is. @param {Event} event */
+function skip(event) {
+  event.preventDefault();
+  const content = document.getElementById("content");
+  if (content) content.focus();
+}
+
 /** The zone that the address asks for. */
 export function useZone() {
   return { utc: useAddress().params.tz === "utc" };
@@ -37,8 +44,10 @@ export function Shell({ pages, page, children }) {
       const isTyping = event.target instanceof HTMLElement
         && /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
       if (event.metaKey || event.ctrlKey || event.altKey || event.defaultPrevented) return;
-      if (event.key === "?" && !isTyping) showKeys((shown) => !shown);
-      else if (event.key === "Escape" && hasKeys) showKeys(false);
+      const dialog = document.querySelector("dialog");
+      // Closed before it is taken away, it gives the focus back.
+      if (event.key === "?" && dialog) dialog.close();
+      else if (event.key === "?" && !isTyping) showKeys(true);
       else if (event.key === "/" && !isTyping) {
         const field = document.querySelector("[data-find]") || document.getElementById("lookup");
         if (field instanceof HTMLInputElement) {
@@ -50,9 +59,9 @@ export function Shell({ pages, page, children }) {
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
-  }, [hasKeys]);
+  }, []);
   return html`
-    <a class="skip" href="#content">Skip to the content</a>
+    <a class="skip" href="#content" onClick=${skip}>Skip to the content</a>
     <header class="bar">
       <a class="brand" href=${link("")}><span class="brand-mark"></span>Hopline</a>
       <nav class="nav" aria-label="Pages">${pages.filter((each) => each.isListed).map((each) => html`
@@ -130,7 +139,7 @@ function Keys({ close }) {
   useEffect(() => { if (box.current && !box.current.open) box.current.showModal(); }, []);
   return html`<dialog class="dialog" ref=${box} onClose=${close} aria-labelledby="keys-title">
     <div class="row spread"><h2 id="keys-title">Keys</h2>
-      <button type="button" class="button bare" aria-label="Close" onClick=${close}><${Icon} name="close" /></button></div>
+      <button type="button" class="button bare" aria-label="Close" onClick=${() => box.current && box.current.close()}><${Icon} name="close" /></button></div>
     <dl class="keys">${KEYS.map(([key, meaning]) => html`<dt><kbd>${key}</kbd></dt><dd>${meaning}</dd>`)}</dl>
   </dialog>`;
 }

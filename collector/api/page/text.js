@@ -1,5 +1,6 @@
 // Values as people read them: times, durations, counts, and texts in which nothing hides.
 
+import { now } from "./ask.js";
 import { html } from "./html.js";
 
 /** Characters that act instead of being seen: controls, invisible ones, direction overrides. */
@@ -81,6 +82,15 @@ export function count(value) {
   return value === null || value === undefined ? "–" : value.toLocaleString("en-US");
 }
 
+const SIZES = ["B", "kB", "MB", "GB", "TB", "PB"];
+
+/** @param {number | null | undefined} value */
+export function bytes(value) {
+  if (value === null || value === undefined) return "–";
+  const step = value < 1_000 ? 0 : Math.min(SIZES.length - 1, Math.floor(Math.log10(value) / 3));
+  return (step ? digits(value / 1_000 ** step) : Math.round(value)) + " " + SIZES[step];
+}
+
 /** A rate with the digits that count. @param {number} perSecond */
 export function rate(perSecond) {
   if (perSecond === 0) return "0";
@@ -128,7 +138,7 @@ export function split(moment, zone) {
  */
 export function clock(moment, zone) {
   const { day, clock: time, ms } = split(moment, zone);
-  return (day === split(Date.now(), zone).day ? "" : day + " ") + time + ms;
+  return (day === split(now(), zone).day ? "" : day + " ") + time + ms;
 }
 
 /** The name of the zone that times are shown in. @param {Zone} zone */
@@ -143,7 +153,7 @@ export function zoneName(zone) {
 
 /** How long ago a moment is, in its largest unit. @param {string | number | Date} moment */
 export function ago(moment) {
-  const s = (Date.now() - new Date(moment).getTime()) / 1_000;
+  const s = (now() - new Date(moment).getTime()) / 1_000;
   if (Number.isNaN(s)) return "";
   if (s < -1) return "in the future";
   if (s < 60) return `${Math.max(0, Math.round(s))} s ago`;

@@ -1,7 +1,7 @@
 // What an empty store shows: how to send the first span and the first record, with the real ports.
 
 import { link } from "../address.js";
-import { useAnswer } from "../ask.js";
+import { now, useAnswer } from "../ask.js";
 import { html, useMemo } from "../html.js";
 import { hostName, ingestAddress, tokenHeader } from "../parts/command.js";
 import { Copy } from "../parts/copy.js";
@@ -45,7 +45,7 @@ function Step({ number, title, text, shown, children }) {
 
 /** @param {string} ingest @param {string} token @param {Ids} trace */
 function sendSpan(ingest, token, trace) {
-  const end = Date.now() * 1_000_000;
+  const end = now() * 1_000_000;
   const span = {
     traceId: trace.id, spanId: trace.span, parentSpanId: trace.outgoing, name: "GET /hello", kind: 2,
     startTimeUnixNano: String(BigInt(end) - 80_000_000n), endTimeUnixNano: String(BigInt(end) - 5_000_000n),
@@ -57,7 +57,7 @@ function sendSpan(ingest, token, trace) {
 /** @param {string} ingest @param {string} token @param {Ids} trace */
 function sendRecord(ingest, token, trace) {
   const entry = {
-    started_at: Date.now() - 85, latencies: { request: 90, kong: 5, proxy: 80 },
+    started_at: now() - 85, latencies: { request: 90, kong: 5, proxy: 80 },
     request: { id: hex(16), method: "GET", uri: "/hello", headers: { host: "api.example", traceparent: `00-${trace.id}-${trace.outgoing}-01` } },
     response: { status: 200 }, upstream_uri: "/hello", service: { name: "hello", host: "hello.svc" }, route: { name: "hello" },
   };

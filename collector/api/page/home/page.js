@@ -4,7 +4,7 @@ import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
 import { DEFAULT_START } from "../early.js";
 import { html } from "../html.js";
-import { judge, nameOf as sourceName } from "../lists/sources.js";
+import { LIGHTS, judge, nameOf as sourceName } from "../lists/sources.js";
 import { SHARES } from "../layers.js";
 import { Icon } from "../parts/icons.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
@@ -59,8 +59,6 @@ function sortWorst(apis) {
   return [...apis].sort((a, b) => b.errors - a.errors || slower(b) - slower(a) || (b.p95_ms || 0) - (a.p95_ms || 0));
 }
 
-const LIGHTS = { good: 0, quiet: 1, bad: 2 };
-
 /**
  * How sources and doctor are doing, in a line that is always there.
  * @param {{sources: any[], doctor: any, params: Record<string, string>}} props
@@ -85,8 +83,8 @@ function Strip({ sources, doctor, params }) {
       ${late.length === 0 ? `${plural(told.length, "source")} on time` : html`<span><strong><${Text}>${sourceName(late[0])}<//></strong> ${judge(late[0]).word}${
         late[0].last_received ? `, last heard ${ago(late[0].last_received)}` : ""}${late.length > 1 ? `, and ${late.length - 1} more` : ""}: what comes from there may be missing here</span>`}</a>
     <a class=${"strip-item" + (fresh.length ? " is-warn" : "")} href=${link("doctor", times)}>${fresh.length ? html`<${Icon} name="failed" />` : html`<span class=${"light is-" + health}></span>`}
-      ${doctor.failure ? html`<span>the doctor has no answer: <${Text}>${doctor.failure.message}<//></span>` : !doctor.data ? "looking for faults …" : fresh.length ? html`<span>New since ${clock(fresh[0].first_seen, zone)}: ${word(fresh[0])}${fresh.length > 1 ? `, and ${fresh.length - 1} more` : ""}</span>`
-      : findings.length ? html`<span>${word(findings[0])}${findings.length > 1 ? `, and ${findings.length - 1} more` : ""}</span>` : "nothing breaks context or timings"}</a></div>`;
+      ${doctor.failure ? html`<span>the doctor has no answer: <${Text}>${doctor.failure.message}<//></span>` : !doctor.data ? "checking for broken context and clocks …" : fresh.length ? html`<span>New since ${clock(fresh[0].first_seen, zone)}: ${word(fresh[0])}${fresh.length > 1 ? `, and ${fresh.length - 1} more` : ""}</span>`
+      : findings.length ? html`<span>${word(findings[0])}${findings.length > 1 ? `, and ${findings.length - 1} more` : ""}</span>` : "no broken context, no clock problem"}</a></div>`;
 }
 
 const MOST_APIS = 15;
@@ -105,18 +103,18 @@ function Apis({ apis, lines, params }) {
   const slowest = Math.max(1, ...apis.map((api) => api.p99_ms || 0));
   const times = { start: params.start, end: params.end };
   const only = (/** @type {any} */ api) => ({ ...times, gateway: api.gateway, api: api.api, operation: (api.groups || {}).operation });
-  return html`<section class="card is-drawn apis"><header class="row spread"><h2>The worst first</h2>
+  return html`<section class="card is-drawn apis"><header class="row spread"><h2>${isByApi ? "APIs" : "Operations"}, worst first</h2>
       <div class="segments" role="group" aria-label="Rows">${[["", "Operations"], ["api", "APIs"]].map(([value, label]) => html`<button type="button" aria-pressed=${(params.by || "") === value} onClick=${() => change({ by: value }, { step: true })}>${label}</button>`)}</div></header>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label="APIs, the worst first"><table class="grid stacks"><thead><tr><th>${isByApi ? "API" : "Operation"}</th><th>Requests</th><th class="n">Failed</th>
-      <th class="wide">Half · 95 % · 99 % took at most</th><th class="n">95 % changed</th><th class="shares-cell">Where time goes</th><th class="n">Joined</th></tr></thead>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label="Worst first"><table class="grid stacks"><thead><tr><th>${isByApi ? "API" : "Operation"}</th><th>Requests</th><th class="n">Errors</th>
+      <th class="wide">p50 · p95 · p99</th><th class="n">p95 change</th><th class="shares-cell">Where time goes</th><th class="n">Joined</th></tr></thead>
     <tbody>${(isLong ? apis.slice(0, MOST_APIS) : apis).map((api) => html`<tr>
       <td><a href=${link("requests", only(api))}><strong><${Text}>${(api.groups || {}).operation || api.api || "without a name"}<//></strong></a> <span class="quiet"><${Text}>${isByApi ? api.gateway : api.api}<//></span></td>
       <td class="trend" data-label="requests"><${Trend} line=${known.get(keyOf(api))} />
         <span class="trend-text">${count(api.requests)} <span class="quiet">${rate(api.requests_per_s)}/s</span></span></td>
-      <td class="n" data-label="failed">${api.errors ? html`<a class="bad" href=${link("requests", { ...only(api), error: "true" })}>${percent(api.error_ratio)}</a>` : html`<span class="quiet">0 %</span>`}<${Moved} changes=${api.changes} of="error_ratio" /></td>
-      <td class="wide" data-label="half · 95 % · 99 % took at most"><span class="spread-line" aria-hidden="true"><span class="spread-99" style=${{ width: ((api.p99_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-95" style=${{ width: ((api.p95_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-50" style=${{ width: ((api.p50_ms || 0) / slowest) * 100 + "%" }}></span></span>
+      <td class="n" data-label="errors">${api.errors ? html`<a class="bad" href=${link("requests", { ...only(api), error: "true" })}>${percent(api.error_ratio)}</a>` : html`<span class="quiet">0 %</span>`}<${Moved} changes=${api.changes} of="error_ratio" /></td>
+      <td class="wide" data-label="p50 · p95 · p99"><span class="spread-line" aria-hidden="true"><span class="spread-99" style=${{ width: ((api.p99_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-95" style=${{ width: ((api.p95_ms || 0) / slowest) * 100 + "%" }}></span><span class="spread-50" style=${{ width: ((api.p50_ms || 0) / slowest) * 100 + "%" }}></span></span>
         <span class="spread-text">${durationMs(api.p50_ms)} · <a href=${link("slow", only(api))} title="Why are they slow?">${durationMs(api.p95_ms)}</a> · <strong>${durationMs(api.p99_ms)}</strong></span></td>
-      <td class="n" data-label="changed"><${Moved} changes=${api.changes} of="p95" /></td>
+      <td class="n" data-label="p95 change"><${Moved} changes=${api.changes} of="p95" /></td>
       <td class="shares-cell" data-label="where time goes"><${Shares} shares=${api.shares} /></td>
       <td class="n" data-label="joined">${percent(api.join_coverage)}</td></tr>`)}</tbody></table></div>
     <div class="legend">${SHARES.map(([, layer, label]) => html`<span><span class=${"dot fill-" + layer}></span>${label}</span>`)}
@@ -129,7 +127,7 @@ function Apis({ apis, lines, params }) {
  */
 function Moved({ changes, of }) {
   const found = (changes || []).map((each) => ({ against: each.against, shift: each[of] })).filter(({ shift }) => shift && shift.significant);
-  if (!found.length) return of === "p95" ? html`<span class="quiet" title="no difference that is more than chance">${changes && changes.length ? "as before" : "–"}</span>` : null;
+  if (!found.length) return of === "p95" ? html`<span class="quiet" title="no significant difference">${changes && changes.length ? "same" : "–"}</span>` : null;
   const { against, shift } = found[0];
   const delta = of === "p95" ? shift.delta_ms : shift.delta;
   const said = of === "p95" ? durationMs(Math.abs(delta)) : percent(Math.abs(delta));
@@ -154,7 +152,7 @@ function Trend({ line }) {
 
 /** @param {{shares: Record<string, number> | null | undefined}} props */
 function Shares({ shares }) {
-  if (!shares) return html`<span class="quiet">not known</span>`;
+  if (!shares) return html`<span class="quiet"title="no request of it has been stitched yet">not known yet</span>`;
   const parts = SHARES.filter(([name]) => shares[name] > 0);
   return html`<span class="shares-bar" role="img" aria-label=${parts.map(([name, , label]) => `${label} ${percent(shares[name])}`).join(", ")}>${parts.map(([name, layer, label]) => html`
     <span class=${"fill-" + layer} title=${`${label}: ${percent(shares[name])}`} style=${{ "flex-grow": shares[name] }}></span>`)}</span>`;

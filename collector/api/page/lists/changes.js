@@ -32,7 +32,7 @@ export function Page({ params }) {
   const changes = data ? data.changes : [];
   return html`<div class="changes">
     <${Head} title="Changes" name="Changes" markdown=${() => asMarkdown(changes)}>
-      <p class="quiet">What requests met for the first time, and how far times and failures moved with it</p><//>
+      <p class="quiet">What was seen for the first time, and whether latency or errors moved with it</p><//>
     <div class="card search-bar"><${Filters} params=${params} rows=${[]} apis=${apis ? apis.apis : []} names=${ASKED} />
       <select class="input" aria-label="Kind of change" value=${params.kind || ""} onChange=${(/** @type {any} */ event) => change({ kind: event.target.value }, { step: true })}>
         <option value="">all kinds</option>${Object.entries(KINDS).map(([value, label]) => html`<option value=${value} selected=${params.kind === value}>${label}</option>`)}</select>
@@ -61,7 +61,7 @@ function One({ found }) {
         ${found.former.length > 0 && html`<span class="quiet"><${Text}>${found.former.slice(0, 3).join(", ")}<//> → </span>`}<span class="change-value"><${Text}>${found.value}<//></span>
         ${found.rollback && html`<span class="tag" title="it had been there before">came back</span>`}${effect && html`<span class=${"status " + kind}>${verdict}</span>`}</header>
       <p><${Text}>${found.sentence}<//></p>
-      ${effect && effect.p50 && html`<div class="change-shifts"><${Shift} label="half" shift=${effect.p50} /><${Shift} label="95 %" shift=${effect.p95} /><${Failures} shift=${effect.failures} /></div>`}
+      ${effect && effect.p50 && html`<div class="change-shifts"><${Shift} label="p50" shift=${effect.p50} /><${Shift} label="p95" shift=${effect.p95} /><${Failures} shift=${effect.failures} /></div>`}
       <footer class="quiet row">${found.share !== null && html`<span>${percent(found.share)} of requests since</span>`}${effect && html`<span>rests on ${count(effect.before)} before, ${count(effect.after)} after${effect.beside ? `, ${count(effect.beside)} beside` : ""}</span>`}
         <a href=${link("requests", { ...before, ...filter })}>requests around it</a><a href=${link("slow", { ...before, ...filter })}>why slow</a>
         ${effect && effect.example_ids.length > 0 && html`<span>examples: ${effect.example_ids.slice(0, 5).map((/** @type {string} */ id, /** @type {number} */ at) => html`<a href=${link("request", { id })} title=${plain(id)}>${at + 1}</a> `)}</span>`}
@@ -81,7 +81,7 @@ function Shift({ label, shift }) {
 /** @param {{shift: any}} props */
 function Failures({ shift }) {
   if (!shift || (!shift.shift && !shift.after_ratio && !shift.before_ratio)) return null;
-  return html`<div class=${"shift is-ratio" + (shift.shift ? (shift.delta_ratio > 0 ? " is-worse" : " is-better") : "")}><span class="quiet">failed</span>
+  return html`<div class=${"shift is-ratio" + (shift.shift ? (shift.delta_ratio > 0 ? " is-worse" : " is-better") : "")}><span class="quiet">errors</span>
     <span>${percent(shift.before_ratio)} → <strong>${percent(shift.after_ratio)}</strong></span></div>`;
 }
 
@@ -91,7 +91,7 @@ function Tell() {
   if (!doors) return null;
   const body = '{"kind": "deployment", "service": "orders", "value": "1.4.2", "title": "Release 1.4.2"}';
   const command = `curl -X POST '${new URL("api/v1/changes", location.href.replace(/[^/]*$/, "")).href}' -H 'Content-Type: application/json'${tokenHeader(doors)} -d '${body}'`;
-  return html`<details class="card tell"><summary>Let a deployment tool tell of its changes</summary>
+  return html`<details class="card tell"><summary>Report deployments from your pipeline</summary>
     <div class="stack"><pre class="block" tabindex="0" aria-label="Command">${command}</pre><${Copy} text=${() => command} label="Copy the command" class="button bare" isBare=${true} /></div></details>`;
 }
 

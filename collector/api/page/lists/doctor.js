@@ -17,11 +17,11 @@ export function Page({ params }) {
   const findings = data ? data.findings : [];
   return html`<div class="doctor">
     <${Head} title="Doctor" name="Doctor" markdown=${() => asMarkdown(findings)}>
-      <p class="quiet">What breaks context and timings again and again${data ? html`: ${plural(findings.length, "finding")} in ${plural(data.looked_at, "request")} that were looked at` : ""}</p><//>
+      <p class="quiet">What keeps breaking trace context or timings${data ? html`: ${plural(findings.length, "finding")} in ${plural(data.looked_at, "request")} examined` : ""}</p><//>
     <div class="card search-bar"><span class="quiet">${params.api ? html`API <strong><${Text}>${params.api}<//></strong>` : "All APIs"}</span><${Times} params=${params} again=${again} /></div>
     ${failure && html`<${Failed} failure=${failure} again=${again} />`}
     ${isLoading && !data && html`<${Loading} what="Looking at requests …" />`}
-    ${data && findings.length === 0 && html`<${Nothing} title="Nothing is wrong"><p class="quiet"><${Text}>${data.note || `${plural(data.looked_at, "request")} were looked at.`}<//></p><//>`}
+    ${data && findings.length === 0 && html`<${Nothing} title="Nothing is wrong"><p class="quiet"><${Text}>${data.note || `${plural(data.looked_at, "request")} examined.`}<//></p><//>`}
     <div class="findings">${findings.map((/** @type {any} */ finding) => html`<${Finding} finding=${finding} />`)}</div>
     ${data && data.note && findings.length > 0 && html`<p class="quiet"><${Text}>${data.note}<//></p>`}
   </div>`;

@@ -1,4 +1,4 @@
-// What consumers got against what happened inside.
+// What consumers got, against what happened inside.
 
 import { link } from "../address.js";
 import { useAnswer } from "../ask.js";
@@ -28,12 +28,12 @@ export function Page({ params }) {
   const apis = data ? data.apis : [];
   return html`<div class="outcomes">
     <${Head} title="Outcomes" name="Outcomes" markdown=${() => asMarkdown(apis)}>
-      <p class="quiet">What consumers got against what happened inside${data ? `, in ${plural(data.looked_at, "request")} that were looked at` : ""}</p><//>
+      <p class="quiet">What consumers got, against what happened inside${data ? `, in ${plural(data.looked_at, "request")} examined` : ""}</p><//>
     <div class="card search-bar"><dl class="outcome-legend">${ORDER.map((name) => html`<div title=${MEANINGS[name]}><dt><span class=${"dot outcome-" + name}></span>${name}</dt></div>`)}</dl>
       <${Times} params=${params} again=${again} /></div>
     ${failure && html`<${Failed} failure=${failure} again=${again} />`}
     ${isLoading && !data && html`<${Loading} what="Looking at requests …" />`}
-    ${data && apis.length === 0 && html`<${Nothing} title="No request was looked at"><p class="quiet"><${Text}>${data.note}<//></p><//>`}
+    ${data && apis.length === 0 && html`<${Nothing} title="No request was examined"><p class="quiet"><${Text}>${data.note}<//></p><//>`}
     ${apis.map((/** @type {any} */ api) => html`<${Api} api=${api} />`)}
     ${data && data.note && apis.length > 0 && html`<p class="quiet"><${Text}>${data.note}<//></p>`}
   </div>`;
@@ -43,15 +43,15 @@ export function Page({ params }) {
 function Api({ api }) {
   const parts = ORDER.filter((name) => api.outcomes[name]);
   return html`<section class="card outcome-card is-drawn">
-    <header class="row spread"><h2>${api.api ? html`<a href=${link("requests", { api: api.api })}><${Text}>${api.api}<//></a>` : "Requests that no gateway wrote down"}</h2>
+    <header class="row spread"><h2>${api.api ? html`<a href=${link("requests", { api: api.api })}><${Text}>${api.api}<//></a>` : "Requests without a gateway record"}</h2>
       <span class="quiet">${plural(api.requests, "request")}</span></header>
     <div class="phase-bar" role="img" aria-label=${parts.map((name) => `${name} ${api.outcomes[name]}`).join(", ")}>
       ${parts.map((name) => html`<span class=${"outcome-" + name} title=${`${name}: ${count(api.outcomes[name])}. ${MEANINGS[name]}`} style=${{ "flex-grow": api.outcomes[name] / api.requests }}></span>`)}</div>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label=${"Outcomes of " + (api.api || "requests that no gateway wrote down")}><table class="grid stacks"><thead><tr><th>Outcome</th><th>Consumer</th><th>Gateway</th><th>Edge</th><th>Application</th><th class="n">Requests</th><th class="n">Share</th><th class="n">Work for nobody</th><th>Examples</th></tr></thead>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label=${"Outcomes of " + (api.api || "requests without a gateway record")}><table class="grid stacks"><thead><tr><th>Outcome</th><th>Consumer</th><th>Gateway</th><th>Edge</th><th>Application</th><th class="n">Requests</th><th class="n">Share</th><th class="n">Wasted time</th><th>Examples</th></tr></thead>
       <tbody>${api.matrix.map((/** @type {any} */ row) => html`<tr>
         <td title=${MEANINGS[row.outcome] || ""}><span class=${"dot outcome-" + row.outcome}></span><strong>${row.outcome}</strong></td>
         <td data-label="consumer"><${Text}>${row.consumer || "–"}<//></td><td data-label="gateway"><${Class} status=${row.gateway_status} /></td><td data-label="edge"><${Class} status=${row.edge_status} /></td><td data-label="application"><${Class} status=${row.app_status} /></td>
-        <td class="n" data-label="requests">${count(row.requests)}</td><td class="n" data-label="share">${percent(row.requests / api.requests)}</td><td class="n" data-label="for nobody">${row.wasted_ms > 0 ? durationMs(row.wasted_ms) : "–"}</td>
+        <td class="n" data-label="requests">${count(row.requests)}</td><td class="n" data-label="share">${percent(row.requests / api.requests)}</td><td class="n" data-label="wasted">${row.wasted_ms > 0 ? durationMs(row.wasted_ms) : "–"}</td>
         <td data-label="examples">${row.example_ids.map((/** @type {string} */ id, /** @type {number} */ index) => html`<a href=${link("request", { id })} title=${plain(id)}>${index + 1}</a> `)}</td></tr>`)}</tbody></table></div>
   </section>`;
 }

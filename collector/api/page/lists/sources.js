@@ -1,15 +1,18 @@
 // What is heard from whom, how late, and what therefore cannot be seen.
 
 import { link } from "../address.js";
-import { useAnswer } from "../ask.js";
+import { now, useAnswer } from "../ask.js";
 import { html } from "../html.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Head, useZone } from "../shell.js";
 import { Text, ago, clock, count, durationMs, markdownTable, percent } from "../text.js";
+import { Storage, storageRows } from "./storage.js";
 
 /** A source is quiet when nothing came for so much longer than its records are usually late. */
 const QUIET_FACTOR = 4;
 const QUIET_AT_LEAST_MS = 180_000;
+/** What needs somebody is listed first. */
+export const LIGHTS = { good: 0, quiet: 1, bad: 2 };
 
 /**
  * Say how a source is doing.
@@ -18,7 +21,7 @@ const QUIET_AT_LEAST_MS = 180_000;
 export function judge(source) {
   if (source.last_error) return { kind: "bad", word: "cannot be read" };
   if (!source.last_received) return { kind: "quiet", word: "nothing came yet" };
-  const silence = Date.now() - new Date(source.last_received).getTime();
+  const silence = now() - new Date(source.last_received).getTime();
   const patience = Math.max(QUIET_AT_LEAST_MS, QUIET_FACTOR * (source.lag_p99_ms || 0));
   return silence > patience ? { kind: "quiet", word: "quiet" } : { kind: "good", word: "on time" };
 }
@@ -28,19 +31,23 @@ export function nameOf(source) {
   return source.source || `${source.stream}s without a name`;
 }
 
-export function Page() {
+/** @param {{params: Record<string, string>}} props */
+export function Page({ params }) {
   const { data, failure, isLoading, again } = useAnswer("api/v1/sources", {}, { everyMs: 10_000 });
   const joins = useAnswer("api/v1/joins", {});
   const clocks = useAnswer("api/v1/clocks", {});
-  const sources = data ? data.sources : [];
+  const storage = useAnswer("api/v1/storage", {}, { everyMs: 60_000 });
+  const sources = data ? [...data.sources].sort((a, b) => LIGHTS[judge(b).kind] - LIGHTS[judge(a).kind]) : [];
   return html`<div class="sources">
-    <${Head} title="Sources" name="Sources" markdown=${() => asMarkdown(sources)}><p class="quiet">Who is heard, how late, and what therefore cannot be seen</p><//>
+    <${Head} title="Sources" name="Sources" markdown=${() => asMarkdown(sources, storage.data)}><p class="quiet">Who is heard, how late, and what therefore cannot be seen</p><//>
     ${failure && html`<${Failed} failure=${failure} again=${again} />`}
     ${isLoading && !data && html`<${Loading} what="Asking the sources …" />`}
     ${data && sources.length === 0 && html`<${Nothing} title="Nothing has ever come"><p class="quiet"><a href=${link("")}>How to send the first record and span</a></p><//>`}
     ${sources.length > 0 && html`<${Sources} sources=${sources} />`}
     ${data && joins.data && joins.data.apis.length > 0 && html`<${Joins} report=${joins.data} />`}
     ${data && !joins.isLoading && clocks.data && clocks.data.pairs.length > 0 && html`<${Clocks} report=${clocks.data} />`}
+    ${data && storage.failure && html`<${Failed} failure=${storage.failure} again=${storage.again} />`}
+    ${data && !joins.isLoading && storage.data && storage.data.kinds.length > 0 && html`<${Storage} report=${storage.data} days=${params.keep || ""} />`}
   </div>`;
 }
 
@@ -48,13 +55,13 @@ export function Page() {
 function Sources({ sources }) {
   const zone = useZone();
   return html`<section class="card is-drawn"><div class="grid-scroll" tabindex="0" role="region" aria-label="Sources"><table class="grid stacks"><thead><tr><th>Source</th><th>Sends</th><th>State</th><th>Last event</th><th>Last heard</th>
-      <th>Late by, half · 90 % · 99 %</th><th>Known up to</th><th class="n">Rows</th><th class="n">Accepted</th><th class="n">Rejected</th></tr></thead>
+      <th>Late by, p50 · p90 · p99</th><th>Known up to</th><th class="n">Rows</th><th class="n">Accepted</th><th class="n">Rejected</th></tr></thead>
     <tbody>${sources.map((source) => { const { kind, word } = judge(source); return html`<tr>
       <td><strong><${Text}>${nameOf(source)}<//></strong>${source.doors.length > 0 && html` <span class="quiet">${source.doors.join(", ")}</span>`}${source.last_error && html`<br /><span class="bad"><${Text}>${source.last_error}<//></span>`}</td>
       <td class="line" data-label="sends">${source.stream === "pull" ? "is polled" : source.stream + "s"}</td>
       <td class="line" data-label="state"><span class=${"light is-" + kind}></span>${word}</td>
       <td class="line" data-label="last event">${source.last_event ? clock(source.last_event, zone) : "–"}</td><td class="line" data-label="last heard">${source.last_received ? ago(source.last_received) : "–"}</td>
-      <td class="lags wide-stacked" data-label="late by, half · 90 % · 99 %">${source.lag_p50_ms === null ? "–" : html`${durationMs(source.lag_p50_ms)} · ${durationMs(source.lag_p90_ms)} · ${durationMs(source.lag_p99_ms)}`}</td>
+      <td class="lags wide-stacked" data-label="late by, p50 · p90 · p99">${source.lag_p50_ms === null ? "–" : html`${durationMs(source.lag_p50_ms)} · ${durationMs(source.lag_p90_ms)} · ${durationMs(source.lag_p99_ms)}`}</td>
       <td class="line" data-label="known up to">${source.watermark ? clock(source.watermark, zone) : "–"}</td>
       <td class="n" data-label="rows">${source.rows ? count(source.rows) : "–"}</td><td class="n" data-label="accepted">${source.accepted ? count(source.accepted) : "–"}</td><td data-label="rejected" class=${"n" + (source.rejected ? " bad" : "")}>${source.rejected ? count(source.rejected) : "–"}</td></tr>`; })}</tbody></table></div></section>`;
 }
@@ -64,7 +71,7 @@ const TIERS = [["0", "exact: trace id and parent"], ["1", "exact"], ["2", "norma
 
 /** @param {{report: any}} props */
 function Joins({ report }) {
-  return html`<section class="card is-drawn"><header class="row spread"><h2>What could be joined</h2><span class="quiet">${count(report.looked_at)} requests were looked at${report.unrecorded ? `, ${count(report.unrecorded)} without a gateway record` : ""}</span></header>
+  return html`<section class="card is-drawn"><header class="row spread"><h2>What could be joined</h2><span class="quiet">${count(report.looked_at)} requests examined${report.unrecorded ? `, ${count(report.unrecorded)} without a gateway record` : ""}</span></header>
     <div class="grid-scroll" tabindex="0" role="region" aria-label="What could be joined"><table class="grid stacks"><thead><tr><th>API</th><th>Gateway</th><th class="n">Records</th><th>By tier</th><th class="n">Joined by id</th><th class="n">Without ids</th><th class="n">Of those right</th></tr></thead>
     <tbody>${report.apis.map((/** @type {any} */ api) => html`<tr><td><a href=${link("requests", { api: api.api, joined: "false" })}><${Text}>${api.api || "–"}<//></a></td><td data-label="gateway"><${Text}>${api.gateway}<//></td><td class="n" data-label="records">${count(api.records)}</td>
       <td class="tier-cell wide-stacked" data-label="by tier"><span class="phase-bar" role="img" aria-label=${TIERS.filter(([tier]) => api.tiers[tier]).map(([tier, word]) => `${word}: ${api.tiers[tier]}`).join(", ")}>
@@ -87,8 +94,9 @@ function Clocks({ report }) {
     ${report.pairs.length > 200 && html`<p class="list-end">200 of ${count(report.pairs.length)} shown</p>`}</section>`;
 }
 
-/** @param {any[]} sources */
-function asMarkdown(sources) {
+/** @param {any[]} sources @param {any} storage */
+function asMarkdown(sources, storage) {
   const rows = sources.map((source) => [nameOf(source), source.stream, judge(source).word, source.last_received || "–", source.watermark || "–", source.rows, source.accepted, source.rejected, source.last_error]);
-  return markdownTable(["source", "stream", "state", "last heard", "known up to", "rows", "accepted", "rejected", "error"], rows) + `\n\nFrom ${location.href}\n`;
+  return markdownTable(["source", "stream", "state", "last heard", "known up to", "rows", "accepted", "rejected", "error"], rows)
+    + (storage ? `\n\n${markdownTable(["kind", "kept for", "rows", "on disk", "per day"], storageRows(storage))}` : "") + `\n\nFrom ${location.href}\n`;
 }

@@ -32,7 +32,7 @@ export function HeatMap({ filters, times, threshold = null, everyMs = 0, choose 
   const { data, failure } = useAnswer("api/page/heat", { ...known, ...times }, { everyMs });
   if (failure) return null;
   return html`<section class="card heat" aria-label="Durations over time">
-    ${data && data.cells.length > 0 ? html`<${Picture} heat=${data} threshold=${threshold} choose=${choose} />` : html`<p class="heat-none quiet">${data ? "No gateway wrote a request with a duration down in this time." : ""}</p>`}
+    ${data && data.cells.length > 0 ? html`<${Picture} heat=${data} threshold=${threshold} choose=${choose} />` : html`<p class="heat-none quiet">${data ? "No gateway record of this time has a duration." : ""}</p>`}
     ${left.length > 0 && data && data.cells.length > 0 && html`<p class="quiet heat-left">the picture leaves out the filters that gateway records do not have: ${left.join(", ")}</p>`}</section>`;
 }
 

@@ -101,6 +101,11 @@ export function Filters({ params, rows, apis, names = ALL }) {
     setOpen(false);
     setAt(0);
   };
+  const drop = (/** @type {string[]} */ dropped) => {
+    change({ ...Object.fromEntries(dropped.map((name) => [name, ""])), cursor: "" }, { step: true });
+    if (field.current) field.current.focus();
+    setOpen(false);
+  };
   const onKey = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "ArrowDown") { setOpen(true); setAt(Math.min(suggestions.length - 1, at + 1)); }
     else if (event.key === "ArrowUp") setAt(Math.max(0, at - 1));
@@ -109,7 +114,7 @@ export function Filters({ params, rows, apis, names = ALL }) {
       if (looksLikeId(text.trim())) open("request", { id: text.trim() });
       else if (suggestions[at]) use(suggestions[at]);
     } else if (event.key === "Backspace" && !text && Object.keys(filters).length) {
-      change({ [Object.keys(filters).pop() || ""]: "", cursor: "" }, { step: true });
+      drop(Object.keys(filters).slice(-1));
     } else return;
     event.preventDefault();
   };
@@ -117,7 +122,7 @@ export function Filters({ params, rows, apis, names = ALL }) {
     ${Object.entries(filters).map(([name, value]) => html`<span class="chip"><span class="chip-name">${FILTERS[name]}</span>
       <span class="chip-value"><${Text}>${say(name, value)}<//></span>
       <button type="button" class="chip-drop" aria-label=${`Drop the filter ${FILTERS[name]} ${value}`}
-        onClick=${() => change({ [name]: "", cursor: "" }, { step: true })}><${Icon} name="close" /></button></span>`)}
+        onClick=${() => drop([name])}><${Icon} name="close" /></button></span>`)}
     <div class="combo" onFocusOut=${(/** @type {FocusEvent} */ event) => {
       if (!(event.currentTarget instanceof Node && event.relatedTarget instanceof Node && event.currentTarget.contains(event.relatedTarget))) setOpen(false);
     }}>
@@ -133,8 +138,7 @@ export function Filters({ params, rows, apis, names = ALL }) {
           <span class="chip-name">${FILTERS[each.name]}</span> <${Text}>${say(each.name, each.value)}<//>
           ${each.rows > 0 && html`<span class="quiet suggestion-rows">${count(each.rows)}</span>`}</li>`)}</ul>
     </div>
-    ${Object.keys(filters).length > 1 && html`<button type="button" class="plain" onClick=${() => change(
-      Object.fromEntries(Object.keys(filters).map((name) => [name, ""])), { step: true })}>Drop all</button>`}
+    ${Object.keys(filters).length > 1 && html`<button type="button" class="plain" onClick=${() => drop(Object.keys(filters))}>Drop all</button>`}
   </div>`;
 }
 

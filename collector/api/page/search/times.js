@@ -1,6 +1,7 @@
 // The time picker: how far back, or from when to when; in the address as the API takes it.
 
 import { change } from "../address.js";
+import { now } from "../ask.js";
 import { DEFAULT_START } from "../early.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Icon } from "../parts/icons.js";
@@ -16,17 +17,16 @@ const LENGTHS = /** @type {Record<string, number>} */ ({ s: 1_000, m: 60_000, h:
  * @returns {{from: number, to: number, isRelative: boolean}}
  */
 export function readRange(params) {
-  const now = Date.now();
-  const to = moment(params.end || "now", now);
-  const from = moment(params.start || DEFAULT_START, now);
+  const to = moment(params.end || "now", now());
+  const from = moment(params.start || DEFAULT_START, now());
   return { from, to, isRelative: !params.end || params.end === "now" };
 }
 
-/** @param {string} text @param {number} now Unix ms */
-function moment(text, now) {
+/** @param {string} text @param {number} at what is now, Unix ms */
+function moment(text, at) {
   const relative = /^-(\d+)([smhd])$/.exec(text);
-  if (relative) return now - Number(relative[1]) * LENGTHS[relative[2]];
-  if (text === "now") return now;
+  if (relative) return at - Number(relative[1]) * LENGTHS[relative[2]];
+  if (text === "now") return at;
   if (/^\d{10}$/.test(text)) return Number(text) * 1_000;
   if (/^\d{13}$/.test(text)) return Number(text);
   return new Date(text).getTime();
@@ -37,16 +37,22 @@ export function Times({ params, again }) {
   const zone = useZone();
   const [isOpen, setOpen] = useState(false);
   const box = useRef(/** @type {HTMLElement | null} */ (null));
+  const opener = useRef(/** @type {HTMLButtonElement | null} */ (null));
   const { from, to, isRelative } = readRange(params);
   const preset = isRelative ? PRESETS.find(([value]) => value === (params.start || DEFAULT_START)) : undefined;
   useEffect(() => {
     if (!isOpen) return undefined;
-    const close = (/** @type {Event} */ event) => {
+    const leave = (/** @type {Event} */ event) => {
       if (box.current && event.target instanceof Node && !box.current.contains(event.target)) setOpen(false);
     };
-    addEventListener("pointerdown", close);
-    return () => removeEventListener("pointerdown", close);
+    addEventListener("pointerdown", leave);
+    addEventListener("focusin", leave);
+    return () => { removeEventListener("pointerdown", leave); removeEventListener("focusin", leave); };
   }, [isOpen]);
+  const close = () => {
+    setOpen(false);
+    if (opener.current) opener.current.focus();
+  };
   const use = (/** @type {string} */ start) => change({ start: start === DEFAULT_START ? "" : start, end: "", cursor: "" }, { step: true });
   const shift = (/** @type {number} */ by) => change({
     start: new Date(from + by * (to - from)).toISOString(), end: new Date(to + by * (to - from)).toISOString(), cursor: "",
@@ -54,17 +60,19 @@ export function Times({ params, again }) {
   return html`<div class="times" ref=${box}>
     <div class="segments" role="group" aria-label="How far back">${PRESETS.map(([value, label]) => html`
       <button type="button" aria-pressed=${preset !== undefined && preset[0] === value} onClick=${() => use(value)}>${label}</button>`)}
-      <button type="button" aria-pressed=${!preset} aria-expanded=${isOpen} onClick=${() => setOpen(!isOpen)}>${preset ? "From – to" : `${clock(from, zone).slice(0, -4)} – ${isRelative ? "now" : clock(to, zone).slice(0, -4)}`}</button></div>
+      <button type="button" aria-pressed=${!preset} aria-expanded=${isOpen} ref=${opener} onClick=${() => setOpen(!isOpen)}>${preset ? "From – to" : `${clock(from, zone).slice(0, -4)} – ${isRelative ? "now" : clock(to, zone).slice(0, -4)}`}</button></div>
     <button type="button" class="button bare" aria-label="Earlier" title="Earlier" onClick=${() => shift(-1)}><${Icon} name="back" /></button>
     <button type="button" class="button bare" aria-label="Later" title="Later" disabled=${isRelative} onClick=${() => shift(1)}><${Icon} name="forward" /></button>
     <button type="button" class="button bare" aria-label="Ask again" title="Ask again" onClick=${again}><${Icon} name="again" /></button>
-    ${isOpen && html`<${Absolute} from=${from} to=${to} close=${() => setOpen(false)} />`}
+    ${isOpen && html`<${Absolute} from=${from} to=${to} close=${close} />`}
   </div>`;
 }
 
 /** @param {{from: number, to: number, close: () => void}} props */
 function Absolute({ from, to, close }) {
   const zone = useZone();
+  const first = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => { if (first.current) first.current.focus(); }, []);
   const field = (/** @type {number} */ at) => { const { day, clock: time } = split(at, zone); return `${day}T${time}`; };
   const [begin, setBegin] = useState(field(from));
   const [end, setEnd] = useState(field(to));
@@ -77,7 +85,7 @@ function Absolute({ from, to, close }) {
     close();
   };
   return html`<form class="popover" onSubmit=${use} onKeyDown=${(/** @type {KeyboardEvent} */ event) => { if (event.key === "Escape") { close(); event.stopPropagation(); } }}>
-    <label>From <input class="input" type="datetime-local" step="1" value=${begin} onInput=${(/** @type {any} */ event) => setBegin(event.target.value)} /></label>
+    <label>From <input class="input" ref=${first} type="datetime-local" step="1" value=${begin} onInput=${(/** @type {any} */ event) => setBegin(event.target.value)} /></label>
     <label>To <input class="input" type="datetime-local" step="1" value=${end} onInput=${(/** @type {any} */ event) => setEnd(event.target.value)} /></label>
     <p class="quiet">${isWrong ? "The end is not after the start." : `Times in ${zoneName(zone)}`}</p>
     <button class="button strong" disabled=${isWrong}>Search this time</button></form>`;

@@ -46,11 +46,11 @@ export function Page({ params }) {
     <${HeatMap} filters=${filters} times=${{ start: question.start, end: question.end }} threshold=${select === "slow" && data ? data.threshold_ms : null}
       choose=${(/** @type {import("../parts/heat.js").Chosen} */ chosen) => change({ start: chosen.start, end: chosen.end, slower_than_ms: chosen.minMs ?? params.slower_than_ms }, { step: true })} />
     ${failure && html`<${Failed} failure=${failure} again=${again} />`}
-    ${isLoading && !data && html`<${Loading} what="Holding requests against each other …" />`}
+    ${isLoading && !data && html`<${Loading} what="Comparing the requests …" />`}
     ${data && html`<${Sets} data=${data} select=${select} chosen=${chosen} versus=${versus} />
-      ${data.differences.length > 0 ? html`<section class="card" aria-label="What sets them apart"><header class="row spread"><h2>What sets them apart</h2><span class="quiet">the likeliest cause first; one vote a request</span></header>
+      ${data.differences.length > 0 ? html`<section class="card" aria-label="What sets them apart"><header class="row spread"><h2>What sets them apart</h2><span class="quiet">most likely cause first</span></header>
         <ol class="differences">${data.differences.map((/** @type {any} */ each, /** @type {number} */ at) => html`<${Difference} found=${each} rank=${at + 1} word=${word} versus=${versus} chosen=${chosen} select=${select} />`)}</ol></section>`
-      : html`<${Nothing} title=${!data.selected.observed ? `There are no ${word} requests to look at` : /^Too few/.test(data.note) ? "Too few requests to tell" : "Nothing sets them apart"}><p class="quiet"><${Text}>${data.note || "What the two sets have does not differ by more than chance."}<//></p><//>`}
+      : html`<${Nothing} title=${!data.selected.observed ? `There are no ${word} requests to look at` : /^Too few/.test(data.note) ? "Too few requests to tell" : "Nothing sets them apart"}><p class="quiet"><${Text}>${data.note || "The two sets do not differ significantly in anything that is known of them."}<//></p><//>`}
       ${data.differences.length > 0 && data.note && html`<p class="quiet"><${Text}>${data.note}<//></p>`}
       <div class="columns"><${Times2} title="Phases" rows=${data.phases} word=${word} name=${(/** @type {any} */ row) => html`<span class=${"dot fill-" + phaseLayer(row.name)}></span>${PHASE_NAMES[row.name] || row.name}`} />
         <${Times2} title="Calls" rows=${data.calls.slice(0, 12)} word=${word} name=${(/** @type {any} */ row) => html`<strong><${Text}>${row.service || row.name}<//></strong> <span class="quiet"><${Text}>${row.operation}<//></span>`} /></div>`}
@@ -68,8 +68,8 @@ function Choose({ params, select, threshold }) {
     <div class="segments" role="group" aria-label="Which requests">${SELECTS.map(([value, label]) => html`<button type="button" aria-pressed=${select === value}
       onClick=${() => change({ select: value === "slow" ? "" : value }, { step: true })}>${label}</button>`)}</div>
     ${select === "slow" && html`<form class="row" onSubmit=${use}><label class="row">at least <input class="input threshold" inputmode="decimal" aria-label="Slow from, in ms" maxlength="20" value=${text}
-      placeholder=${threshold === null ? "p95" : `${durationMs(threshold)} (p95)`} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label></form>`}
-    <label class="row">against <select class="input" aria-label="Held against" value=${params.baseline || ""} onChange=${(/** @type {any} */ event) => change({ baseline: event.target.value }, { step: true })}>
+      placeholder=${threshold === null ? "p95" : `${durationMs(threshold)} (p95)`} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /> ms</label></form>`}
+    <label class="row">against <select class="input" aria-label="Compared with" value=${params.baseline || ""} onChange=${(/** @type {any} */ event) => change({ baseline: event.target.value }, { step: true })}>
       ${BASELINES.map(([value, label]) => html`<option value=${value} selected=${(params.baseline || "") === value}>${label}</option>`)}
       ${params.baseline && !BASELINES.some(([value]) => value === params.baseline) && html`<option value=${params.baseline} selected>${plain(params.baseline)}</option>`}</select></label>
   </div>`;
@@ -81,9 +81,9 @@ function Sets({ data, select, chosen, versus }) {
   return html`<section class="card sets is-drawn" aria-label="The two sets">
     <div><span class="quiet">${select === "failed" ? "failed" : "slow"}</span>
       <a class="figure" href=${link("requests", chosen)}>${count(selected.requests)}</a><span class="quiet">${select === "slow" && data.threshold_ms !== null ? `took ${durationMs(data.threshold_ms)} or more` : ""}</span></div>
-    <div><span class="quiet">${versus}</span><span class="figure">${count(baseline.requests)}</span><span class="quiet">looked at closely: ${count(selected.observed)} and ${count(baseline.observed)}</span></div>
-    ${[["p50", "half took at most"], ["p95", "95 % took at most"], ["p99", "99 % took at most"]].map(([name, label]) => html`<div><span class="quiet">${label}</span><span class="figure">${durationMs(population[name + "_ms"])}</span></div>`)}
-    <p class="quiet sets-rest">Percentiles rest on ${population.source === "records" ? `all ${plural(population.measured, "gateway record")}` : `${plural(population.measured, "stitched request")}, weighed`}.</p>
+    <div><span class="quiet">${versus}</span><span class="figure">${count(baseline.requests)}</span><span class="quiet">sampled: ${count(selected.observed)} against ${count(baseline.observed)}</span></div>
+    ${["p50", "p95", "p99"].map((name) => html`<div><span class="quiet">${name}</span><span class="figure">${durationMs(population[name + "_ms"])}</span></div>`)}
+    <p class="quiet sets-rest">Percentiles rest on ${population.source === "records" ? `all ${plural(population.measured, "gateway record")}` : `${plural(population.measured, "stitched request")}, weighted`}.</p>
     ${data.sentences.length > 0 && html`<ul class="sets-told">${data.sentences.slice(0, 3).map((/** @type {any} */ each) => html`<li><${Text}>${each.text}<//></li>`)}</ul>`}
   </section>`;
 }
@@ -114,7 +114,7 @@ function Difference({ found, rank, word, versus, chosen, select }) {
       <span class="share-label">${word}</span><span class="share-track"><span class="share-fill is-selected" style=${{ width: found.share_selected * 100 + "%" }}></span>
         <span class="share-bound" style=${{ left: reach(found.lower) + "%", width: Math.max(0.4, reach(found.upper) - reach(found.lower)) + "%" }}></span></span><strong>${percent(found.share_selected)}</strong><span class="quiet">${count(found.selected)}</span>
       <span class="share-label">${versus}</span><span class="share-track"><span class="share-fill" style=${{ width: found.share_baseline * 100 + "%" }}></span></span><span>${percent(found.share_baseline)}</span><span class="quiet">${count(found.baseline)}</span></div>
-    <div class="difference-delta">${found.delta_ms === null || select === "failed" ? "" : html`<strong>${found.delta_ms >= 0 ? "+" : "−"}${durationMs(Math.abs(found.delta_ms))}</strong><span class="quiet">with it, in the median</span>`}
+    <div class="difference-delta">${found.delta_ms === null || select === "failed" ? "" : html`<strong>${found.delta_ms >= 0 ? "+" : "−"}${durationMs(Math.abs(found.delta_ms))}</strong><span class="quiet">median with it</span>`}
       <span class="quiet" title="difference of the shares with its 95 % bounds">${signed(found.lower)} to ${signed(found.upper)} points</span></div>
   </li>`;
 }
@@ -137,12 +137,12 @@ function examples(ids) {
 function Times2({ title, rows, word, name }) {
   if (!rows.length) return html`<section class="card"><header><h2>${title}</h2></header><p class="quiet short-none">Nothing is known of them.</p></section>`;
   const most = Math.max(1e-6, ...rows.map((row) => Math.max(row.selected_ms, row.baseline_ms)));
-  return html`<section class="card"><header class="row spread"><h2>${title}</h2><span class="quiet">means of all requests of a set</span></header>
-    <div class="grid-scroll" tabindex="0" role="region" aria-label=${title}><table class="grid pairs stacks"><thead><tr><th>${title.slice(0, -1)}</th><th class="n">${word}</th><td></td><th class="n">others</th><th class="n">more</th><th class="n">of it all</th></tr></thead>
-    <tbody>${rows.map((row) => html`<tr title=${`half ${durationMs(row.p50_ms)}, 95 % ${durationMs(row.p95_ms)} at most, in ${plural(row.requests, "request")}`}><td>${name(row)}</td><td class="n" data-label=${word}>${durationMs(row.selected_ms)}</td>
+  return html`<section class="card"><header class="row spread"><h2>${title}</h2><span class="quiet">mean per request</span></header>
+    <div class="grid-scroll" tabindex="0" role="region" aria-label=${title}><table class="grid pairs stacks"><thead><tr><th>${title.slice(0, -1)}</th><th class="n">${word}</th><td></td><th class="n">others</th><th class="n">difference</th><th class="n">share of it</th></tr></thead>
+    <tbody>${rows.map((row) => html`<tr title=${`p50 ${durationMs(row.p50_ms)}, p95 ${durationMs(row.p95_ms)}, in ${plural(row.requests, "request")}`}><td>${name(row)}</td><td class="n" data-label=${word}>${durationMs(row.selected_ms)}</td>
       <td class="pair"><span class="pair-bar side-a" style=${{ width: (row.selected_ms / most) * 100 + "%" }}></span><span class="pair-bar side-b" style=${{ width: (row.baseline_ms / most) * 100 + "%" }}></span></td>
-      <td class="n" data-label="others">${durationMs(row.baseline_ms)}</td><td data-label="more" class=${"n delta" + (row.share > 0.1 ? " is-worse" : "")}>${row.delta_ms > 0 ? "+" : row.delta_ms < 0 ? "−" : ""}${durationMs(Math.abs(row.delta_ms))}</td>
-      <td class="n" data-label="of it all">${row.share > 0 ? percent(Math.min(1, row.share)) : "–"}</td></tr>`)}</tbody></table></div></section>`;
+      <td class="n" data-label="others">${durationMs(row.baseline_ms)}</td><td data-label="difference" class=${"n delta" + (row.share > 0.1 ? " is-worse" : "")}>${row.delta_ms > 0 ? "+" : row.delta_ms < 0 ? "−" : ""}${durationMs(Math.abs(row.delta_ms))}</td>
+      <td class="n" data-label="share of it">${row.share > 0 ? percent(Math.min(1, row.share)) : "–"}</td></tr>`)}</tbody></table></div></section>`;
 }
 
 /** @param {any} data @param {string} title */

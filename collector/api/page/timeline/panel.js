@@ -17,8 +17,7 @@ export function Panel({ trace, id, asOf, raw, span, tab, selected, select }) {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (event.key === "Escape") {
       change({ span: "", panel: "" });
-      const grid = document.querySelector("[role=treegrid]");
-      if (grid instanceof HTMLElement) grid.focus();
+      focusRows();
     } else if (by && event.target instanceof HTMLElement && event.target.role === "tab") {
       const at = tabs.findIndex(([name]) => name === tab);
       const next = tabs[(at + by + tabs.length) % tabs.length][0];
@@ -33,13 +32,19 @@ export function Panel({ trace, id, asOf, raw, span, tab, selected, select }) {
     <div class="tabs"><div role="tablist" aria-label="Details of">${tabs.map(([name, label]) => html`
       <button type="button" role="tab" id=${"tab-" + name} aria-selected=${tab === name} aria-controls="panel" tabindex=${tab === name ? 0 : -1}
         onClick=${() => change({ panel: name === "request" ? "" : name })}>${label}</button>`)}</div>
-      <button type="button" class="button bare" aria-label="Close the details" onClick=${() => change({ panel: "none" })}><${Icon} name="close" /></button></div>
+      <button type="button" class="button bare" aria-label="Close the details" onClick=${() => { change({ panel: "none" }); focusRows(); }}><${Icon} name="close" /></button></div>
     <div class="panel-body" id="panel" role="tabpanel" tabindex="0" aria-labelledby=${"tab-" + tab}>
       ${tab === "span" ? html`<${SpanDetails} trace=${trace} id=${id} asOf=${asOf} raw=${raw} span=${span} row=${selected} select=${select} />`
       : tab === "gateway" ? html`<${Records} trace=${trace} />`
       : html`<${Diagnosis} trace=${trace} raw=${raw} select=${select} />`}
     </div>
   </aside>`;
+}
+
+/** Where the focus goes when its place is gone. */
+function focusRows() {
+  const grid = document.querySelector("[role=treegrid]");
+  if (grid instanceof HTMLElement) grid.focus();
 }
 
 /** One part of the panel. @param {{title: any, count?: number, isOpen?: boolean, children?: any}} props */
