@@ -88,7 +88,9 @@ def test_tab_walks_through_the_whole_page(
     walker: Opener, tab: Page, name: str, scene: Scene
 ) -> None:
     """Each stop is marked, in sight and further on; nothing is left out and nothing is a trap."""
-    walker.go(tab, *page_address(name, scene), drawn=drawn_by_page(name))
+    # What a busy machine answers too late is said, and has its keys as well.
+    drawn = f"{drawn_by_page(name)}, .state-failed"
+    walker.go(tab, *page_address(name, scene), drawn=drawn)
     if name == "request, span":
         tab.click(".slow button:has-text('Show')")
         tab.wait_for_selector(".panel .values")
@@ -116,7 +118,7 @@ def test_tab_walks_through_the_whole_page(
 
 def test_skip_link_leads_past_the_navigation(opener: Opener) -> None:
     """The first stop jumps to the content, and the next one lies in it."""
-    page = opener.open("outcomes", drawn=".outcome-card")
+    page = opener.open("requests")
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
     page.keyboard.press("Enter")
