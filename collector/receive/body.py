@@ -10,16 +10,18 @@ import asyncio
 import bisect
 import io
 import itertools
-from collections.abc import Hashable
+import types
+from collections.abc import Generator, Hashable
 from dataclasses import dataclass
-from typing import Protocol, Self
+from functools import partial
+from typing import Any, Protocol, Self
 
 import zstandard
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
 from collector.errors import Overloaded, TooLarge, TooSlow, Undecodable, UnsupportedFormat
-from collector.http.asgi import Receive
+from collector.http.asgi import Message, Receive
 from collector.telemetry import Metrics
 
 ENCODINGS = ("identity", "gzip", "deflate", "zstd")
@@ -277,7 +279,7 @@ async def read_body(
 
 
 async def _read_all(receive: Receive, claim: Claim, max_bytes: int) -> bytes:
-    whole = io.BytesIO()
+    whole: io.BytesIO | None = None
     size = 0
     # the time that the sender takes; that in which it waits for room is not its own
     left_s = _READ_GRACE_S
@@ -285,8 +287,7 @@ async def _read_all(receive: Receive, claim: Claim, max_bytes: int) -> bytes:
     while True:
         begin_s = clock()
         try:
-            async with asyncio.timeout(left_s):
-                message = await receive()
+            message = await _receive_within(receive, left_s)
         except TimeoutError:
             raise TooSlow(
                 f"{size} bytes of the body came, and then too little for too long"
@@ -299,11 +300,48 @@ async def _read_all(receive: Receive, claim: Claim, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise _too_large(max_bytes)
         await claim.grow_to(size)
-        if not message.get("more_body", False) and size == len(chunk):
-            return bytes(chunk)
+        is_last = not message.get("more_body", False)
+        if whole is None:
+            if is_last:
+                return bytes(chunk)
+            whole = io.BytesIO()
         whole.write(chunk)
-        if not message.get("more_body", False):
+        if is_last:
             return whole.getvalue()
+
+
+async def _receive_within(receive: Receive, left_s: float) -> Message:
+    """
+    Receive the next message. Raises `TimeoutError`.
+
+    What has arrived already, as all of a small body has, needs no timer, which would cost more
+    than all else that is done to such a body here.
+    """
+    step = receive().__await__()
+    try:
+        waits_for = next(step)
+    except StopIteration as exc:
+        found: Message = exc.value
+        return found
+    async with asyncio.timeout(left_s):
+        return await _go_on(step, waits_for)
+
+
+@types.coroutine
+def _go_on(step: Generator[Any, Any, Message], waits_for: Any) -> Generator[Any, Any, Message]:
+    """Wait for what *step* has begun to wait for, and go on with it."""
+    while True:
+        try:
+            sent = yield waits_for
+        except BaseException as exc:
+            go_on = partial(step.throw, exc)
+        else:
+            go_on = partial(step.send, sent)
+        try:
+            waits_for = go_on()
+        except StopIteration as exc:
+            found: Message = exc.value
+            return found
 
 
 async def inflate(body: bytes, encoding: str, claim: Claim, max_bytes: int) -> bytes:
