@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
 
+import lz4.frame
 import zstandard
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
@@ -24,7 +25,7 @@ from collector.errors import Overloaded, TooLarge, TooSlow, Undecodable, Unsuppo
 from collector.http.asgi import Message, Receive
 from collector.telemetry import Metrics
 
-ENCODINGS = ("identity", "gzip", "deflate", "zstd")
+ENCODINGS = ("identity", "gzip", "deflate", "zstd", "lz4")
 # a request that holds nothing yet is told early to come back; one that holds something goes on
 _CLAIM_WAIT_S = 5.0
 _GROW_WAIT_S = 30.0
@@ -45,7 +46,7 @@ _LARGE_BYTES = 4 * 1024 * 1024
 _THREAD_BYTES = 256 * 1024
 # RFC 8878 asks decoders for 8 MiB; more is only useful for archives
 _ZSTD_WINDOW_BYTES = 8 * 1024 * 1024
-_ZSTD_STEP_BYTES = 1024
+_FRAME_STEP_BYTES = 1024
 _GZIP_WBITS, _ZLIB_WBITS, _RAW_WBITS = 31, 15, -15
 # isal's stub calls its error a text
 _DAMAGED: tuple[type[Exception], ...] = (IsalError, zstandard.ZstdError)  # type: ignore[assignment]
@@ -399,6 +400,8 @@ class _Reader(Protocol):
 def _open_reader(body: bytes, encoding: str) -> _Reader:
     if encoding == "zstd":
         return _ZstdReader(body)
+    if encoding == "lz4":
+        return _Lz4Reader(body)
     if encoding == "gzip":
         return _Inflater(body, _GZIP_WBITS)
     # HTTP means the zlib format, some senders send the bare one
@@ -482,8 +485,37 @@ class _ZstdReader:
                 self._inner = self._decompressor.decompressobj()
             if not self._rest:
                 raise Undecodable("the compressed body is cut off")
-            out = self._inner.decompress(self._rest[:_ZSTD_STEP_BYTES])
-            self._rest = self._rest[_ZSTD_STEP_BYTES:]
+            out = self._inner.decompress(self._rest[:_FRAME_STEP_BYTES])
+            self._rest = self._rest[_FRAME_STEP_BYTES:]
+            if out:
+                return out
+
+
+class _Lz4Reader:
+    """LZ4 frames, fed little by little, as what a frame leaves of its input is copied."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = memoryview(body)
+        self._inner = lz4.frame.LZ4FrameDecompressor()
+
+    def read(self, size: int, /) -> bytes:
+        while True:
+            if self._inner.eof:
+                start = len(self._rest) + len(self._inner.unused_data or b"")
+                if not start:
+                    return b""
+                self._rest = memoryview(self._rest.obj)[-start:]
+                self._inner = lz4.frame.LZ4FrameDecompressor()
+            piece = b""
+            if self._inner.needs_input:
+                if not self._rest:
+                    raise Undecodable("the compressed body is cut off")
+                piece = bytes(self._rest[:_FRAME_STEP_BYTES])
+                self._rest = self._rest[_FRAME_STEP_BYTES:]
+            try:
+                out: bytes = self._inner.decompress(piece, size)
+            except RuntimeError as exc:
+                raise Undecodable(f"the body is not lz4: {exc}") from exc
             if out:
                 return out
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import httpx
+import lz4.frame
 import pytest
 import zstandard
 
@@ -59,18 +60,20 @@ def zstd_stream(body: bytes) -> bytes:
         ("deflate", raw_deflate(BODY)),
         ("zstd", zstandard.compress(BODY)),
         ("zstd", zstd_stream(BODY)),
+        ("lz4", lz4.frame.compress(BODY)),
+        ("lz4", lz4.frame.compress(BODY[:40]) + lz4.frame.compress(BODY[40:], store_size=False)),
         ("identity", BODY),
         ("", BODY),
     ],
 )
 async def test_encodings(ingest: Ingest, encoding: str, content: bytes) -> None:
-    """gzip, also of several members, deflate, also without its head, and zstd are read."""
+    """gzip, also of several members, deflate, also without its head, zstd and lz4 are read."""
     answer = await HttpSender().send(ingest, content, headers={"content-encoding": encoding})
     assert answer.code == "OK"
     assert journaled_items(ingest.journal, Stream.TRACE) == [make_span(1)]
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "lz4"])
 @pytest.mark.parametrize("damage", ["cut", "noise", "other"])
 async def test_damaged_compression_is_undecodable(
     ingest: Ingest, encoding: str, damage: str
@@ -80,6 +83,7 @@ async def test_damaged_compression_is_undecodable(
         "gzip": gzip.compress(BODY),
         "deflate": zlib.compress(BODY),
         "zstd": zstandard.compress(BODY),
+        "lz4": lz4.frame.compress(BODY, content_checksum=True),
     }[encoding]
     content = {
         "cut": packed[:-9],
@@ -91,12 +95,12 @@ async def test_damaged_compression_is_undecodable(
     assert refused(ingest, "undecodable") == 1
 
 
-@pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "x-snappy", "a" * 5000])
+@pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "snappy", "x-snappy-framed", "a" * 5000])
 async def test_unknown_encoding(ingest: Ingest, encoding: str) -> None:
     """Encodings that are not read are 415, with the known ones in the text."""
     answer = await HttpSender().send(ingest, BODY, headers={"content-encoding": encoding})
     assert answer.http_status == 415
-    assert "zstd" in answer.message
+    assert "zstd, lz4" in answer.message
     assert len(answer.message) < 300
     assert refused(ingest, "unsupported_format") == 1
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import lz4.frame
 import pytest
 import zstandard
 
@@ -45,9 +46,16 @@ def zstd_bomb(size: int) -> bytes:
     return b"".join([packer.compress(_STEP) for _ in range(size // len(_STEP))]) + packer.flush()
 
 
+def lz4_bomb(size: int) -> bytes:
+    with lz4.frame.LZ4FrameCompressor() as packer:
+        begin = packer.begin()
+        steps = [packer.compress(_STEP) for _ in range(size // len(_STEP))]
+        return b"".join([begin, *steps, packer.flush()])
+
+
 @pytest.mark.parametrize(
     ("encoding", "build"),
-    [("gzip", gzip_bomb), ("deflate", deflate_bomb), ("zstd", zstd_bomb)],
+    [("gzip", gzip_bomb), ("deflate", deflate_bomb), ("zstd", zstd_bomb), ("lz4", lz4_bomb)],
 )
 async def test_bomb_over_http(ingest: IngestProcess, encoding: str, build: object) -> None:
     """A body that would become 512 MiB is 413 and costs less than 200 MiB."""
