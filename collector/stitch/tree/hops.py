@@ -92,8 +92,8 @@ def group_hops(members: Sequence[Node]) -> list[HopDraft]:
             # What does not say whose it is, is its parent's.
             node.service = node.parent.service
         above = hops[node.parent.hop] if node.parent is not None else None
-        is_message = node.is_async and not node.goes_on_with_message
-        if above and (is_message or node.is_background or node.parent in put_off):
+        is_apart = not (node.is_mirrored or is_waited_for(node))
+        if above and (is_apart or node.parent in put_off):
             put_off.add(node)
         hop = above if above is not None and _continues(above, node) else None
         if hop is None:
@@ -249,7 +249,9 @@ def _continues(hop: HopDraft, node: Node) -> bool:
         return node.role == "gateway" and not node.is_gateway
     if node.goes_on_with_message:
         return True
-    if node.is_async or parent.kind == "Producer" or node.is_mirrored > parent.is_mirrored:
+    if node.is_async or node.is_mirrored > parent.is_mirrored:
+        return False
+    if parent.kind == "Producer" and node.service != parent.service:
         return False
     is_below_caller = parent.is_caller_side
     if is_call_of_lost_service(node):
@@ -383,7 +385,8 @@ def _called(hop: HopDraft) -> str:
     """Return whom a call without a callee's spans reached: who called on from there, or a name."""
     calls_on = (child.top for child in hop.children if is_call_of_lost_service(child.top))
     onward = next((top.service for top in calls_on if top.parent in hop.nodes), "")
-    return onward or next((n.callee for n in reversed(hop.nodes) if n.callee), "")
+    queue = next((n.callee for n in hop.nodes if n.kind == "Producer" and n.callee), "")
+    return onward or queue or next((n.callee for n in reversed(hop.nodes) if n.callee), "")
 
 
 def _served_by(hop: HopDraft) -> Node | None:

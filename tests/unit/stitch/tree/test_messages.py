@@ -172,3 +172,12 @@ def test_a_browser_that_asks_first_made_both_calls() -> None:
     timeline = told.timeline()
     assert picture(timeline) == ["service browser", "  service shop", "  service shop"]
     assert timeline.hops[0].critical_ns == 70_000_000
+
+
+def test_a_call_through_a_queue_that_is_answered_is_waited_for() -> None:
+    """RPC over a queue: the caller's span covers the consumer's work, which is on the path."""
+    told = Told()
+    call = told.span("shop", 5, 20, told.request(200), "Client", attributes=_QUEUE)
+    told.span("pricer", 8, 12, call, "Consumer", attributes=_QUEUE)
+    [_, queue, pricer] = told.timeline().hops
+    assert (queue.is_async, pricer.is_async, pricer.critical_ns) == (False, False, 12_000_000)
