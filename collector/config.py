@@ -288,6 +288,11 @@ class Settings(BaseSettings):
         description="Days that spans, logs and metrics are kept. Where HOPLINE_TTL_DAYS alone is "
         "set: as long as that. 0: for ever.",
     )
+    keep_spans: bool = Field(
+        True,
+        description="Keep the spans and logs of slow and failed requests, and of one in a hundred "
+        "others, as long as records. Background stitching says which, and copies them a day later.",
+    )
     store_memory_bytes: int = Field(
         2048 * MIB, ge=0, description="Memory cap of one statement, in bytes. 0: the engine's own."
     )
@@ -597,7 +602,13 @@ class Settings(BaseSettings):
             loads_at_once=self.loads_at_once,
             tenant=tenant,
             span_ttl_days=None if self._are_spans_kept_like_the_rest() else self.span_ttl_days,
+            keeps_spans=self.keep_spans and self._do_spans_go_first(),
         )
+
+    def _do_spans_go_first(self) -> bool:
+        """Tell whether records are kept for longer than spans."""
+        of_spans = 0 if self._are_spans_kept_like_the_rest() else self.span_ttl_days
+        return of_spans > 0 and not 0 < self.ttl_days <= of_spans
 
     def _are_spans_kept_like_the_rest(self) -> bool:
         """Tell whether someone set one time for all rows, as it was before spans had their own."""

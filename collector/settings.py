@@ -138,7 +138,8 @@ class StoreSettings:
     Which ClickHouse, and how long rows are kept. An empty `url` means embedded chDB.
 
     Each `tenant` has a database of its own, named by `database` and itself.
-    `span_ttl_days` is of spans, logs and metrics; `None`: as long as the rest.
+    `span_ttl_days` is of spans, logs and metrics; `None`: as long as the rest. `keeps_spans`: those
+    that are worth it are copied, and live as long as the rest.
     """
 
     url: str
@@ -152,6 +153,7 @@ class StoreSettings:
     tenant: str = ""
     span_ttl_days: int | None = None
     loads_at_once: int = 1
+    keeps_spans: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ Counter = Literal[
     "hopline_request_total",
     "hopline_request_errors_total",
     "hopline_request_unstitched_total",
+    "hopline_traces_kept_total",
     "hopline_export_spans_sent_total",
     "hopline_export_spans_refused_total",
     "hopline_export_records_skipped_total",
@@ -139,6 +140,9 @@ MEANINGS: Mapping[Name, str] = {
     "hopline_request_unstitched_total": (
         "requests left out of background stitching, by reason (`no_room`: too many spans, or gone "
         "by then; `failed`: an error that the log names)"
+    ),
+    "hopline_traces_kept_total": (
+        "traces whose spans and logs were copied to where they live as long as records"
     ),
     "hopline_export_spans_sent_total": "spans sent to HOPLINE_EXPORT_OTLP_ENDPOINT and taken there",
     "hopline_export_spans_refused_total": "spans that it refused for good, by reason",

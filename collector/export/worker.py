@@ -206,7 +206,7 @@ class Exporter:
                     record_id=each.record_id,
                     trace_id=each.trace_id,
                     is_joined=place is not None,
-                    buckets=place.buckets if place else (),
+                    buckets=place.sole_buckets if place else (),
                 )
             )
         for stored, (row, timeline, spans) in zip(records, self._stitched(rows), strict=True):

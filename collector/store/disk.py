@@ -11,18 +11,26 @@ from datetime import UTC, datetime
 
 from clickhouse_connect.driver import Client
 
-SPANS, LOGS, METRICS, RECORDS, REQUESTS, OTHER = (
-    "spans", "logs", "metrics", "records", "requests", "other",
+SPANS, KEPT, LOGS, METRICS, RECORDS, REQUESTS, OTHER = (
+    "spans", "kept spans", "logs", "metrics", "records", "requests", "other",
 )  # fmt: skip
 _KINDS = {
     "otel_traces": SPANS,
     "otel_traces_trace_id_ts": SPANS,
     "trace_summary": SPANS,
+    "otel_traces_kept": KEPT,
+    "otel_logs_kept": KEPT,
     "otel_logs": LOGS,
     "gateway_record": RECORDS,
     "request": REQUESTS,
 }
-_MAIN = {SPANS: "otel_traces", LOGS: "otel_logs", RECORDS: "gateway_record", REQUESTS: "request"}
+_MAIN = {
+    SPANS: "otel_traces",
+    KEPT: "otel_traces_kept",
+    LOGS: "otel_logs",
+    RECORDS: "gateway_record",
+    REQUESTS: "request",
+}
 _FIND_PARTS = """
 SELECT table, partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
 FROM system.parts WHERE database = {database:String} AND active

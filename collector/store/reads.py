@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, fields
+from functools import partial
 from operator import attrgetter
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -61,10 +62,17 @@ class TracePlace:
     Where the spans of a trace lie: in which five minutes, each by its first second.
 
     None are named where there are too many. `received_s` is the last second that spans came in.
+    Of what `is_kept` there is a copy for later, which may be all that is left.
     """
 
     buckets: Sequence[int]
     received_s: int
+    is_kept: bool = False
+
+    @property
+    def sole_buckets(self) -> Sequence[int]:
+        """Return the five minutes that hold all there is, none where it must be looked up."""
+        return () if self.is_kept else self.buckets
 
 
 def query(
@@ -173,22 +181,26 @@ def locate_traces(client: Client, database: str, trace_ids: Iterable[str]) -> di
     if not wanted:
         return {}
     times: dict[str, tuple[int, int, int]] = {}
+    kept: set[str] = set()
     for chunk in in_chunks(wanted):
-        for trace_id, *row in ask(client, "locate_traces", database=database, trace_ids=chunk):
+        rows = ask(client, "locate_traces", database=database, trace_ids=chunk)
+        for trace_id, *row, is_kept in rows:
             first_s, last_s, received_s = times.get(trace_id, row)
             times[trace_id] = (min(first_s, row[0]), max(last_s, row[1]), max(received_s, row[2]))
+            if is_kept:
+                kept.add(trace_id)
     places: dict[str, TracePlace] = {}
     for trace_id, (first_s, last_s, received_s) in sorted(times.items()):
         buckets = range(first_s // BUCKET_S * BUCKET_S, last_s + 1, BUCKET_S)
         known = buckets if len(buckets) <= _MAX_BUCKETS else ()
-        places[trace_id] = TracePlace(known, received_s)
+        places[trace_id] = TracePlace(known, received_s, trace_id in kept)
     return places
 
 
 def trace_keys(places: Mapping[str, TracePlace]) -> tuple[list[TraceKey], list[str]]:
     """Return the (bucket, trace id) keys of traces, and the ids of those with too many buckets."""
     keys = [(bucket, trace_id) for trace_id, at in places.items() for bucket in at.buckets]
-    return keys, [trace_id for trace_id, at in places.items() if not at.buckets]
+    return keys, [id_ for id_, at in places.items() if not at.buckets and not at.is_kept]
 
 
 def get_spans(
@@ -205,28 +217,35 @@ def get_spans(
     """Return the spans of *trace_ids*, of all or some services, in order of trace and start."""
     known = buckets or {}
     unknown = [trace_id for trace_id in trace_ids if not known.get(trace_id)]
-    keys, long_ids = trace_keys(locate_traces(client, database, unknown))
+    places = locate_traces(client, database, unknown)
+    keys, long_ids = trace_keys(places)
     keys += [(bucket, trace_id) for trace_id in trace_ids for bucket in known.get(trace_id, ())]
+    kept = [trace_id for trace_id, at in places.items() if at.is_kept]
     if not keys and not long_ids:
         return []
-    rows = ask(
+    parts = _parts(services=services, as_of=received_until_ns is not None, whole=not is_brief)
+    ask_spans = partial(
+        ask,
         client,
         "get_spans",
-        _parts(
-            long_ids=long_ids,
-            services=services,
-            as_of=received_until_ns is not None,
-            whole=not is_brief,
-        ),
         database=database,
-        trace_ids=list(trace_ids),
         keys=keys,
         long_ids=long_ids,
         services=list(services),
         received_until_ns=received_until_ns,
         limit=limit,
     )
+    rows = ask_spans(parts | _parts(long_ids=long_ids), trace_ids=list(trace_ids))
+    if kept:
+        rows = _add_kept(rows, ask_spans(parts | {"kept"}, trace_ids=kept))[:limit]
     return [_span(row) for row in rows]
+
+
+def _add_kept(rows: list[tuple[Any, ...]], kept: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the spans of both, in order; a span that is in both is the same one."""
+    own = {row[:8] for row in kept}
+    both = [*(row for row in rows if row[:8] not in own), *kept]
+    return sorted(both, key=lambda row: (row[0], row[5], row[1]))
 
 
 def get_logs(

@@ -438,7 +438,7 @@ def _record_row(
         consumer=record.consumer,
         revision=record.api_revision,
         backend_ns=record.backend_ns,
-        buckets=trace.place.buckets if trace else (),
+        buckets=trace.place.sole_buckets if trace else (),
         received_s=trace.place.received_s if trace else 0,
         versions=versions,
     )

@@ -19,9 +19,10 @@ from collector.store.connections import Connections
 # What people query, with names and columns that stay. Other tables are Hopline's own affair: they
 # hold states of aggregates, several revisions of a row, or nothing.
 PUBLIC_TABLES = frozenset({
-    "gateway_record", "hops", "otel_logs", "otel_metrics_exponential_histogram",
-    "otel_metrics_gauge", "otel_metrics_histogram", "otel_metrics_sum", "otel_metrics_summary",
-    "otel_traces", "otel_traces_trace_id_ts", "requests",
+    "gateway_record", "hops", "otel_logs", "otel_logs_kept",
+    "otel_metrics_exponential_histogram", "otel_metrics_gauge", "otel_metrics_histogram",
+    "otel_metrics_sum", "otel_metrics_summary", "otel_traces", "otel_traces_kept",
+    "otel_traces_trace_id_ts", "requests",
 })  # fmt: skip
 SYSTEM_TABLES = frozenset({
     "columns", "data_type_families", "databases", "formats", "functions", "numbers", "one",

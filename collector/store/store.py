@@ -17,6 +17,7 @@ from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import Connections
 from collector.store.disk import DayOfKind, get_days
 from collector.store.in_order import RecordsInOrder
+from collector.store.kept import WorthKeeping, find_worth_keeping, keep_traces
 from collector.store.loading import load_file
 from collector.store.migrations import find_table_settings, migrate
 from collector.store.parts import PartWatch
@@ -497,6 +498,21 @@ class Store:
         with self.connections.writing() as client:
             stitched.write_requests(client, self.settings.database, requests, revision)
             stitched.forget_requests(client, self.settings.database, gone, revision)
+
+    def find_worth_keeping(self, start_ns: int, end_ns: int) -> WorthKeeping | None:
+        """Return traces to keep of the first five minutes in [start_ns, end_ns) with any."""
+        with self.connections.reading() as client:
+            return find_worth_keeping(client, self.settings.database, start_ns, end_ns)
+
+    def keep_traces(self, trace_ids: Sequence[str]) -> int:
+        """
+        Copy the spans and logs of traces to where they live as long as records; return of how many.
+
+        Raises:
+            StoreUnavailable: some may be copied. Called again it copies the rest.
+        """
+        with self.connections.writing() as client:
+            return keep_traces(client, self.settings.database, trace_ids)
 
     def find_slow_bounds(self, start_ns: int, end_ns: int) -> dict[tuple[str, str], int]:
         """Return the 95th percentile of each (gateway, API), and of each ("", edge service)."""

@@ -31,7 +31,7 @@ def get_trace_summaries(
         return []
     keys, long_ids = trace_keys(places)
     rows = ask(client, "get_trace_summaries", database=database, keys=keys, long_ids=long_ids)
-    return [_summary(row, places[row[0]].buckets) for row in rows]
+    return [_summary(row, places[row[0]].sole_buckets) for row in rows]
 
 
 def get_trace_services(

@@ -1,5 +1,7 @@
 """Settings from the environment: what is refused, and what only looks like one."""
 
+from typing import Any
+
 import pytest
 
 from collector.config import is_loopback, load_settings
@@ -119,3 +121,20 @@ def test_one_time_to_live_that_is_set_alone_holds_for_spans_too() -> None:
     assert load_settings().store().span_ttl_days == 7
     assert load_settings(ttl_days=30).store().span_ttl_days is None
     assert load_settings(ttl_days=30, span_ttl_days=3).store().span_ttl_days == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "is_kept"),
+    [
+        ({}, True),
+        ({"keep_spans": False}, False),
+        ({"ttl_days": 30}, False),
+        ({"ttl_days": 30, "span_ttl_days": 3}, True),
+        ({"ttl_days": 3, "span_ttl_days": 3}, False),
+        ({"ttl_days": 0, "span_ttl_days": 3}, True),
+        ({"ttl_days": 3, "span_ttl_days": 0}, False),
+    ],
+)
+def test_spans_are_kept_where_records_live_longer(given: dict[str, Any], is_kept: bool) -> None:
+    """What would live as long anyway is not copied."""
+    assert load_settings(**given).store().keeps_spans is is_kept

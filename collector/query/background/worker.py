@@ -22,6 +22,7 @@ from collector.clock import Clock
 from collector.errors import CollectorError
 from collector.model import Span
 from collector.query.background.facts import facts_of, main_record
+from collector.query.background.keeping import Keeping
 from collector.query.background.lease import Lease
 from collector.query.background.measured import count_requests
 from collector.query.background.strata import Bounds, choose_bounds, place_of, strata_of
@@ -118,6 +119,7 @@ class Background:
         self._bounds_read_ns = 0
         # What a step has counted: if it fails later on, it is done again.
         self._counted: set[_Key] = set()
+        self._keeping = Keeping(store, clock, metrics, self._check_going_on)
 
     def run(self, halt: threading.Event) -> None:
         """Work until *halt* is set. Never raises."""
@@ -126,6 +128,8 @@ class Background:
             began, is_behind = monotonic(), False
             try:
                 is_behind = self._lease.is_held() and self.step().is_behind
+                if not is_behind and self._lease.is_held():
+                    is_behind = self._keeping.step()
             except _Interrupted:
                 pass
             except CollectorError as exc:
@@ -291,7 +295,7 @@ class Background:
                 record_id=each.record_id,
                 trace_id=each.trace_id,
                 is_joined=bool(each.record_id) and place is not None,
-                buckets=place.buckets if place else (),
+                buckets=place.sole_buckets if place else (),
             )
             records = () if each.record_id else known.records_of(each.trace_id)
             drawn += [

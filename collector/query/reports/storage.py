@@ -9,12 +9,13 @@ from collector.answers import Answer
 from collector.clock import Clock
 from collector.query.search.filters import collect_pairs
 from collector.store import Store
-from collector.store.disk import LOGS, METRICS, OTHER, RECORDS, REQUESTS, SPANS, DayOfKind
+from collector.store.disk import KEPT, LOGS, METRICS, OTHER, RECORDS, REQUESTS, SPANS, DayOfKind
 from collector.timestamps import NS_PER_DAY
 
 _CHOICES = (1, 3, 7, 14, 30, 60, 90, 180, 365)
 _SETTINGS = {
     SPANS: "HOPLINE_SPAN_TTL_DAYS",
+    KEPT: "HOPLINE_TTL_DAYS",
     LOGS: "HOPLINE_SPAN_TTL_DAYS",
     METRICS: "HOPLINE_SPAN_TTL_DAYS",
     RECORDS: "HOPLINE_TTL_DAYS",

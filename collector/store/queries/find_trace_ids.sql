@@ -9,4 +9,14 @@ SELECT substring(TraceId, 17) AS key, TraceId AS trace_id, toUnixTimestamp(Start
 FROM {database:Identifier}.otel_traces_trace_id_ts
 WHERE substring(TraceId, 17) IN {half_keys:Array(String)}
 {% endif %}
+UNION ALL
+SELECT DISTINCT TraceId AS key, TraceId AS trace_id, toUnixTimestamp(toDateTime(Timestamp)) AS start_s
+FROM {database:Identifier}.otel_traces_kept
+PREWHERE TraceId IN {keys:Array(String)}
+{% if half_keys %}
+UNION ALL
+SELECT DISTINCT substring(TraceId, 17) AS key, TraceId AS trace_id, toUnixTimestamp(toDateTime(Timestamp)) AS start_s
+FROM {database:Identifier}.otel_traces_kept
+WHERE substring(TraceId, 17) IN {half_keys:Array(String)}
+{% endif %}
 LIMIT {limit:UInt32}

@@ -1,10 +1,13 @@
--- The log records that name one of the traces.
+-- The log records that name one of the traces, and those of them that are kept for longer.
 SELECT
     toUnixTimestamp64Nano(Timestamp) AS time_ns, TraceId, SpanId, ServiceName, SeverityText, Body,
     LogAttributes, Resource, ScopeName, EventName, toUnixTimestamp64Nano(Received) AS received_ns
-FROM {database:Identifier}.otel_logs
-WHERE TraceId IN {trace_ids:Array(String)}
-    {% if as_of %}AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}){% endif %}
+FROM (
+    SELECT * FROM {database:Identifier}.otel_logs WHERE TraceId IN {trace_ids:Array(String)}
+    UNION ALL
+    SELECT * FROM {database:Identifier}.otel_logs_kept WHERE TraceId IN {trace_ids:Array(String)}
+)
+{% if as_of %}WHERE Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}){% endif %}
 ORDER BY time_ns, SpanId, Body, received_ns
 LIMIT 1 BY TraceId, SpanId, time_ns, Body, cityHash64(LogAttributes)
 LIMIT {limit:UInt32}

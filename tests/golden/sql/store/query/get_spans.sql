@@ -4,11 +4,9 @@ SELECT
     , TraceState, toUnixTimestamp64Nano(Received),
     arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`), `Events.Name`, `Events.Attributes`,
     `Links.TraceId`, `Links.SpanId`, `Links.Attributes`
-FROM {database:Identifier}.otel_traces
-PREWHERE identity(TraceId) IN {trace_ids:Array(String)}
-WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime, String))}
-        OR TraceId IN {long_ids:Array(String)}
-    )
+FROM {database:Identifier}.otel_traces_kept
+PREWHERE TraceId IN {trace_ids:Array(String)}
+WHERE 1
     AND ServiceName IN {services:Array(String)}
     AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64})
 ORDER BY TraceId, start_ns, SpanId

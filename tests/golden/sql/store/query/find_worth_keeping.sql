@@ -1,0 +1,12 @@
+SELECT toUnixTimestamp(bucket) AS bucket_s, trace_id
+FROM {database:Identifier}.request FINAL
+WHERE trace_id != '' AND (stratum != 'rest' OR place < {rest_below:UInt64}) AND bucket = (
+    SELECT min(bucket)
+    FROM {database:Identifier}.request
+    WHERE bucket >= fromUnixTimestamp({from_s:UInt32}) AND bucket < fromUnixTimestamp({to_s:UInt32})
+        AND trace_id != '' AND (stratum != 'rest' OR place < {rest_below:UInt64})
+    HAVING count() > 0
+)
+ORDER BY place
+LIMIT 1 BY trace_id
+LIMIT {limit:UInt32}
