@@ -46,6 +46,7 @@ _UNITS_NS = {
 }
 _LONGEST_DURATION = 64
 
+_TRIES = re.compile(r", | : |,")
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -194,6 +195,11 @@ def read_duration_ns(row: Row, *names: str, unit_ns: int, within: str = "") -> i
         FieldError: it is not a number.
     """
     return _read_duration(row, names, within, unit_ns)
+
+
+def split_tries(text: str) -> Sequence[str]:
+    """Return the values of several tries that nginx and others write in one: `502, 200`."""
+    return [part.strip() for part in _TRIES.split(text) if part.strip()]
 
 
 def read_bool(row: Row, *names: str, within: str = "") -> bool | None:

@@ -26,6 +26,7 @@ CLOCK_FUTURE = "CLOCK_FUTURE"
 STREAMING = "STREAMING"
 TIME_OF_ARRIVAL = "TIME_OF_ARRIVAL"
 ABSURD_DURATION = "ABSURD_DURATION"
+DATE_ORDER_ASSUMED = "DATE_ORDER_ASSUMED"
 
 MEANINGS = {
     BACKEND_GT_TOTAL: "the time of the backend is longer than the whole request",
@@ -37,6 +38,7 @@ MEANINGS = {
     CLOCK_FUTURE: "the request ends later than its record was received",
     TIME_OF_ARRIVAL: "the record has no time of its own: it is that of its arrival",
     STREAMING: "the duration is the life of a connection, not the time of an answer",
+    DATE_ORDER_ASSUMED: "month/day is assumed: its table has no date that tells",
     ABSURD_DURATION: "a time is too long to be one, as an epoch is; only the raw row has it",
 }
 

@@ -24,8 +24,8 @@ from collector.decode.fields import (
 from collector.decode.pairs import parse_logfmt, parse_ltsv
 from collector.decode.probes import is_probe
 from collector.decode.program_logs import is_program_line, is_program_row
-from collector.decode.quality import SECOND_GRANULARITY
-from collector.decode.tables import split_table
+from collector.decode.quality import DATE_ORDER_ASSUMED, SECOND_GRANULARITY
+from collector.decode.tables import has_open_dates, split_table
 from collector.errors import Undecodable
 from collector.model import Decoded, GatewayRecord, RecordError
 
@@ -175,6 +175,9 @@ def read_body(reader: Reader, body: bytes) -> Reading:
                 reading.take(opened.value, opened.instance, unwrapper.time)
     for opened in unwrapper.finish():
         reading.take(opened.value, opened.instance)
+    if rows is not None and has_open_dates(body):
+        for record in reading.records:
+            record.quality = (*record.quality, DATE_ORDER_ASSUMED)
     if bodies.is_repaired or unwrapper.is_repaired:
         reading.repaired = sum(_REPLACEMENT in record.raw for record in reading.records)
     is_json = reader.read_line is None or reader.is_json

@@ -1,7 +1,9 @@
 """
 Tables with a header line: what portals and query consoles save, as CSV, or with tabs or semicolons.
 
-In: a body, and whether the columns of a header are of interest. Out: one object a line.
+In: a body, and whether the columns of a header are of interest. Out: one object a line. A portal
+writes dates as its user's country does, 3/4 or 4/3: which comes first is told by the dates of the
+table that can be only one of them, and is open where there is none.
 
 Source: RFC 4180; Azure portal (a column of times is called `TimeGenerated [UTC]`), CloudWatch Logs
 Insights, BigQuery and Kibana exports.
@@ -23,6 +25,8 @@ _LONGEST_HEADER = 16_384
 _MOST_COLUMNS = 512
 _NAME = re.compile(r"[A-Za-z_@$][\w.@$:()/ \[\]-]{0,127}", re.ASCII)
 _ZONE = " [UTC]"
+_DATE = re.compile(r"(?<![\w/.])(\d{1,2})/(\d{1,2})(?=/\d{4},? \d{1,2}:\d\d)", re.ASCII)
+_MONTHS = 12
 
 
 def split_table(body: bytes, is_known: Callable[[Mapping[str, Any]], bool]) -> Sequence[Any] | None:
@@ -46,7 +50,27 @@ def split_table(body: bytes, is_known: Callable[[Mapping[str, Any]], bool]) -> S
     if not is_header or not is_known(dict.fromkeys(names)):
         return None
     text = body.decode(errors="replace").removeprefix(_BOM).lstrip()
+    if _date_order(text) == "day":
+        text = _DATE.sub(r"\2/\1", text)
     return Entries(partial(_read_lines, text, delimiter, names))
+
+
+def has_open_dates(body: bytes) -> bool:
+    """Tell whether a table has dates of which nothing tells if the month or the day comes first."""
+    return _date_order(body.decode(errors="replace")) == "open"
+
+
+def _date_order(text: str) -> str:
+    """Return what comes first in dates like 3/4/2026: `month`, `day`, or `open`; "" for none."""
+    order = ""
+    for first, second in _DATE.findall(text):
+        if int(first) > _MONTHS >= int(second):
+            return "day"
+        if int(second) > _MONTHS:
+            order = "month"
+        elif first != second and not order:
+            order = "open"
+    return order
 
 
 def _first_line(text: str, delimiter: str) -> list[str]:

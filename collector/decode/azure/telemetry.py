@@ -37,7 +37,9 @@ def is_enveloped(row: Row) -> bool:
     data = row.get("data")
     if data.__class__ is dict and "baseType" in data:
         return True
-    return row.get("internal").__class__ is dict and row.get("context").__class__ is dict
+    is_exported = any(row.get(name).__class__ is list for name in _EXPORTED)
+    is_exported = is_exported or row.get("internal").__class__ is dict
+    return is_exported and row.get("context").__class__ is dict
 
 
 def lay(row: Row) -> FlatRow:

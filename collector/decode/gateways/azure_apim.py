@@ -130,6 +130,13 @@ _ATTRIBUTES = {
     "apim.deployment_version": "deploymentversion",
     "apim.gateway_id": "gatewayid",
 }
+# What policies of AI gateways write; the gateway's own log of models is read by `side_logs`.
+_USAGE = {
+    "gen_ai.request.model": "modelname",
+    "gen_ai.usage.input_tokens": "prompttokens",
+    "gen_ai.usage.output_tokens": "completiontokens",
+    "gen_ai.usage.total_tokens": "totaltokens",
+}
 
 
 def _is_row(row: Row) -> bool:
@@ -226,7 +233,7 @@ def _read_gateway_log(flat: FlatRow) -> GatewayRecord:
         backend_status=_status(flat, "backendresponsecode") or None,
         request_bytes=_size(flat, "requestsize"),
         response_bytes=_size(flat, "responsesize"),
-        attributes=read_texts(flat, _ATTRIBUTES),
+        attributes=read_texts(flat, _ATTRIBUTES | _USAGE),
         raw=raw_text(flat),
         **read_texts(flat, _COLUMNS),
     )
@@ -426,7 +433,7 @@ def _read_policy_event(flat: FlatRow) -> GatewayRecord:
         backend_status=_status(flat, "backendstatus") or None,
         request_bytes=_size(flat, "requestsize"),
         response_bytes=_size(flat, "responsesize"),
-        attributes=read_texts(flat, _ATTRIBUTES),
+        attributes=read_texts(flat, _ATTRIBUTES | _USAGE),
         raw=raw_text(flat),
     )
     if is_missing(flat.get("startedat")) and elapsed_ns is not None:

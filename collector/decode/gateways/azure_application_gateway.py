@@ -35,6 +35,7 @@ from collector.decode.fields import (
     read_ns_from_s,
     read_status,
     read_text,
+    split_tries,
     write_raw,
 )
 from collector.decode.gateways import Adapter
@@ -127,6 +128,8 @@ def _build(flat: FlatRow) -> GatewayRecord:
     texts["scheme"] = _SCHEMES.get(texts["scheme"].lower(), "")
     texts["host"] = texts["host"] or read_text(flat, "host")
     texts["api"] = texts["api"] or read_text(flat, "listenername")
+    servers = split_tries(texts["backend_host"])
+    texts["backend_host"] = servers[-1] if servers else ""
     attributes = _attributes(found[len(_TEXTS) :], is_v1)
     if machine:
         attributes["agw.instance"] = machine
@@ -137,19 +140,41 @@ def _build(flat: FlatRow) -> GatewayRecord:
         ids=(Id("transaction_id", transaction_id),) if transaction_id else (),
         duration_ns=duration_ns,
         client_ns=None if is_v1 else read_ns_from_s(flat, "clientresponsetime"),
-        backend_ns=read_ns_from_s(flat, "serverresponselatency"),
+        backend_ns=_read_latency(flat),
         status=read_status(flat, "httpstatus"),
-        backend_status=read_status(flat, "serverstatus"),
+        backend_status=read_status(_last_of(flat, "serverstatus"), "serverstatus"),
         request_bytes=read_int(flat, "receivedbytes"),
         response_bytes=read_int(flat, "sentbytes"),
         attributes=attributes,
         raw=raw,
         **texts,
     )
+    if len(servers) > 1:
+        record.attempts = len(servers)
     _read_target(record, attributes, flat)
     _set_error(record)
     record.quality = check(record, PROFILE, start_resolution_ns=stamp.resolution_ns)
     return record
+
+
+def _read_latency(flat: FlatRow) -> int | None:
+    """Return the time of the backend, and the sum where one server after another was tried."""
+    value = flat.get("serverresponselatency")
+    if value.__class__ is not str or "," not in value:
+        return read_ns_from_s(flat, "serverresponselatency")
+    tries = [
+        read_ns_from_s({"serverresponselatency": each}, "serverresponselatency")
+        for each in split_tries(value)
+    ]
+    known = [each for each in tries if each is not None]
+    return sum(known) if known else None
+
+
+def _last_of(flat: FlatRow, name: str) -> Row:
+    value = flat.get(name)
+    if not isinstance(value, str) or "," not in value:
+        return flat
+    return {name: (split_tries(value) or ("",))[-1]}
 
 
 def _is_v1(flat: FlatRow) -> bool:

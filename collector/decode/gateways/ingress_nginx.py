@@ -29,6 +29,7 @@ from collector.decode.fields import (
     read_status,
     read_text,
     require_timestamp,
+    split_tries,
     write_raw,
 )
 from collector.decode.gateways import Adapter
@@ -69,7 +70,6 @@ _TRACE_AND_SPAN = re.compile(r'(?:^|[\s"])([0-9a-f]{32})"? "?([0-9a-f]{16})(?=["
 # ingress-nginx writes TCP and UDP services by a format of their own.
 _STREAM = re.compile(r"\[[^\]]{2,64}\] \[[^\]]{20,40}\] (?:TCP|UDP) \d{3} ", re.ASCII)
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_LIST = re.compile(r", | : |,")
 _LONGEST_LINE = 32_768
 _MARKS = frozenset(("request_time", "upstream_response_time", "upstream_addr"))
 _CLIENTS = frozenset(("remote_addr", "remote_address"))
@@ -299,7 +299,7 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
 def _has_no_answer(row: Row) -> bool:
     """Tell whether the last try brought no header: its status is then nginx's own."""
     heads = row.get("upstream_header_time")
-    return isinstance(heads, str) and _LIST.split(heads)[-1].strip() == "-"
+    return isinstance(heads, str) and split_tries(heads)[-1:] == ["-"]
 
 
 def _read_ids(record: GatewayRecord, row: Row, original: Row, request_id: str) -> None:
@@ -326,8 +326,7 @@ def _seconds(row: Row, name: str) -> int | None:
 
 
 def _values(row: Row, name: str) -> Sequence[str]:
-    text = read_text(row, name)
-    return [part.strip() for part in _LIST.split(text) if part.strip()] if text else ()
+    return split_tries(read_text(row, name))
 
 
 def _upgrade(row: Row) -> str:

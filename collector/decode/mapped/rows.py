@@ -33,6 +33,7 @@ from collector.decode.fields import (
     read_status,
     read_text,
     read_timestamp,
+    split_tries,
     write_raw,
 )
 from collector.decode.mapped.mapping import NUMBERS, TEXTS, UNITS_NS, GatewayMapping, Measure
@@ -54,7 +55,6 @@ _PROFILE = Profile(
 _PROFILE_OF_STARTS = replace(_PROFILE, stamped="start")
 # Syslog's, and Tyk's: which year it was only the arrival tells.
 _WITHOUT_YEAR = re.compile(r"[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d", re.ASCII)
-_TRIES = re.compile(r", | : |,")
 _READ: Mapping[str, Callable[[Row, str], object]] = {
     **dict.fromkeys(TEXTS, read_text),
     **dict.fromkeys(NUMBERS, read_int),
@@ -255,8 +255,8 @@ def _read_ns(place: Place, row: Row, unit_ns: int) -> int | None:
         return read_duration_ns({place.text: value}, place.text, unit_ns=unit_ns)
     tries = [
         read_duration_ns({place.text: each.strip()}, place.text, unit_ns=unit_ns)
-        for each in _TRIES.split(value)
-        if not is_missing(each.strip())
+        for each in split_tries(value)
+        if not is_missing(each)
     ]
     known = [each for each in tries if each is not None]
     return sum(known) if known else None
@@ -267,7 +267,7 @@ def _whole(facts: Row, name: str) -> Row:
     value = facts.get(name)
     if not isinstance(value, str):
         return facts
-    last = _TRIES.split(value.strip())[-1].partition(" ")[0]
+    last = (split_tries(value) or ("",))[-1].partition(" ")[0]
     # HAProxy's -1 is what others write as 0: nothing was sent
     return {name: "0" if last == "-1" else last}
 
@@ -275,7 +275,7 @@ def _whole(facts: Row, name: str) -> Row:
 def _read_backend(record: GatewayRecord, facts: Row) -> None:
     backend = split_target(read_text(facts, "backend_url"))
     # of several tries the last
-    record.backend_host = _TRIES.split(record.backend_host)[-1] or backend.host
+    record.backend_host = (split_tries(record.backend_host) or (backend.host,))[-1]
     record.backend_path = split_target(record.backend_path).path or backend.path
     record.cache = read_cache(read_text(facts, "cache"))
     status = record.status

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.decode.tables import split_table
+from collector.decode.tables import has_open_dates, split_table
 from collector.model import RecordError
 
 
@@ -64,3 +64,25 @@ def test_a_cell_that_is_too_long_costs_its_line() -> None:
     rows = list(split_table(body, _has_status) or ())
     assert isinstance(rows[0], RecordError)
     assert rows[-1] == {"path": "/b", "status": "201"}
+
+
+@pytest.mark.parametrize(
+    ("dates", "first", "is_open"),
+    [
+        (("3/4/2026, 9:05:00 AM", "13/4/2026, 9:06:00 AM"), "4/3/2026, 9:05:00 AM", False),
+        (("03/04/2026 09:05:00", "03/14/2026 09:06:00"), "03/04/2026 09:05:00", False),
+        (("03/04/2026 09:05:00", "04/04/2026 09:06:00"), "03/04/2026 09:05:00", True),
+        (("04/04/2026 09:05:00", "05/05/2026 09:06:00"), "04/04/2026 09:05:00", False),
+        (("2026-04-03T09:05:00Z", "2026-04-13T09:06:00Z"), "2026-04-03T09:05:00Z", False),
+    ],
+    ids=["day first", "month first", "open", "the same either way", "ISO"],
+)
+def test_the_order_of_dates_is_learned_from_the_whole_table(
+    dates: tuple[str, str], first: str, is_open: bool
+) -> None:
+    """One date that can only be day/month says so of the others; without one the order is open."""
+    body = "time,status,note\n" + "".join(f'"{each}",200,/1/2/2026\n' for each in dates)
+    rows = split_table(body.encode(), _has_status)
+    assert rows is not None
+    assert rows[0]["time"] == first
+    assert has_open_dates(body.encode()) is is_open
