@@ -280,7 +280,7 @@ class Metrics:
                 self._siblings.publish(self._registry.collect())
             except OSError as exc:
                 if problem != str(exc):
-                    _log.warning("the other processes do not get this one's metrics: %s", exc)
+                    _log.warning("cannot share this process's metrics with the others: %s", exc)
                 problem = str(exc)
             pause.wait(_PUBLISH_EVERY_S)
 

@@ -17,7 +17,6 @@ from collector.identity.ids import (
     hex_from_decimal,
     normalise_span_id,
     normalise_trace_id,
-    parse_traceparent,
     request_id_key,
     trace_context_from_headers,
 )
@@ -128,13 +127,6 @@ def read_context(row: Row) -> LoggedContext:
         is_sampled=_flag(row, keys.get("sampled", ())),
         source=keys[name][0],
     )
-
-
-def find_context(headers: Mapping[str, str]) -> TraceContext | None:
-    """Return all that *headers* (lower-case names) say of the trace; most records carry nothing."""
-    if _CARRIERS.isdisjoint(headers):
-        return None
-    return parse_traceparent(headers.get("traceparent", "")) or trace_context_from_headers(headers)
 
 
 def context_from_headers(headers: Mapping[str, str], within: str = "") -> LoggedContext:

@@ -145,11 +145,6 @@ def check_clock(record: GatewayRecord, received_ns: int) -> tuple[str, ...]:
     return record.quality
 
 
-def is_measurement(record: GatewayRecord) -> bool:
-    """Tell whether the record's times belong into latency statistics."""
-    return LEFT_OUT_OF_PERCENTILES.isdisjoint(record.quality)
-
-
 def _has_excess(record: GatewayRecord, duration_ns: int) -> bool:
     """Tell whether the parts exceed the whole beyond what rounding explains."""
     client_ns, gateway_ns = record.client_ns, record.gateway_ns

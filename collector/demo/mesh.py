@@ -70,10 +70,6 @@ class Mesh:
         """Where callers inside the mesh reach a service: waypoint, sidecar or application."""
         return f"http://127.0.0.1:{self.ports.entry(self.topology.service(name))}"
 
-    def access_log_path(self, proxy: str) -> Path:
-        """Return the JSON access log of a sidecar (by its service) or gateway."""
-        return self.folder / "logs" / f"{proxy}.access.log"
-
     def start(self) -> None:
         """
         Start all processes and wait until they answer.

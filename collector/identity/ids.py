@@ -19,8 +19,6 @@ from urllib.parse import unquote
 
 import orjson
 
-from collector.model import Id
-
 _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _HEX_32 = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -144,11 +142,6 @@ def is_64bit(trace_id: str) -> bool:
 def low_64(trace_id: str) -> str:
     """Return the lower half of a canonical trace id, all that a 64-bit system keeps of it."""
     return trace_id[-16:] if len(trace_id) == 32 else ""
-
-
-def format_xray(trace_id: str) -> str:
-    """Write a canonical trace id the way X-Ray does."""
-    return f"1-{trace_id[:8]}-{trace_id[8:]}" if len(trace_id) == 32 else ""
 
 
 def request_id_key(text: str) -> str:
@@ -370,16 +363,6 @@ def trace_context_from_headers(headers: Mapping[str, str]) -> TraceContext | Non
         or parse_datadog(lower)
         or parse_grpc_trace_bin(lower.get("grpc-trace-bin", ""))
         or parse_request_id(lower.get("request-id", ""))
-    )
-
-
-def ids_from_headers(headers: Mapping[str, str]) -> tuple[Id, ...]:
-    """Return the request ids among the headers (names in any case), in a fixed order."""
-    lower = {str(name).lower(): str(value).strip() for name, value in headers.items()}
-    return tuple(
-        Id(kind, lower[name])
-        for name, kind in REQUEST_ID_HEADERS.items()
-        if request_id_key(lower.get(name, ""))
     )
 
 

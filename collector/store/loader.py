@@ -257,11 +257,11 @@ class Loader:
         """
         free = self._journal.free_bytes()
         if free < self._min_free_bytes and not self._is_short:
-            _log.warning("%d bytes of the disk are free: merges stop, soon loads", free)
+            _log.warning("only %d bytes of the disk are free: merges stop, and loads will soon", free)
             self._store.hold_merges(is_held=True)
             self._is_short = True
         elif free >= self._min_free_bytes and self._is_short:
-            _log.info("%d bytes of the disk are free: merges go on", free)
+            _log.info("%d bytes of the disk are free again: merges go on", free)
             self._store.hold_merges(is_held=False)
             self._is_short = False
         return free * 2 >= self._min_free_bytes
@@ -357,7 +357,7 @@ class Loader:
         self._delays.pop(segment.stream)
         stream = str(segment.stream)
         self._metrics.count("hopline_store_messages_dead_letter_total", messages, stream=stream)
-        _log.error("segment %s went to the dead letter as a whole: %s", segment.id, reason)
+        _log.error("segment %s became a dead letter as a whole: %s", segment.id, reason)
 
     def _load(self, segment: LoadableSegment) -> None:
         try:

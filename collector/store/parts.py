@@ -235,7 +235,7 @@ class PartWatch:
                             _replace(path, text)
                 except OSError as exc:
                     raise StoreUnavailable(f"cannot mend table {table} yet: {exc}") from exc
-                _log.warning("table %s: %d loads are to be repeated", table, len(forgotten))
+                _log.warning("table %s: %d loads will be repeated", table, len(forgotten))
             self._unsettled.discard(table)
             self._is_reload_needed |= bool(forgotten - set(expected))
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector.identity.ids import format_xray
 from collector.query.results import Stored
 from collector.query.timelines.explanation import Explanation
 from collector.stitch.timeline import Timeline
@@ -56,6 +55,7 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
 
 
 TRACE = SLOW.spans[0].trace_id
+_XRAY = f"1-{TRACE[:8]}-{TRACE[8:]}"
 CORRELATION = SLOW.records[0].record_id
 REQUEST_ID = SLOW.spans[0].attributes["guid:x-request-id"]
 
@@ -73,8 +73,8 @@ REQUEST_ID = SLOW.spans[0].attributes["guid:x-request-id"]
         f"{TRACE}-{SLOW.spans[0].span_id}-1",
         f"{TRACE}:{SLOW.spans[0].span_id}:0:1",
         f"{TRACE}%3A{SLOW.spans[0].span_id}%3A0%3A1",
-        f"Root={format_xray(TRACE)};Parent={SLOW.spans[0].span_id};Sampled=1",
-        format_xray(TRACE),
+        f"Root={_XRAY};Parent={SLOW.spans[0].span_id};Sampled=1",
+        _XRAY,
         f"|{TRACE}.{SLOW.spans[0].span_id}.",
         f"{TRACE}/123456;o=1",
         CORRELATION,

@@ -21,7 +21,6 @@ import orjson
 from collector.decode.aliases import Aliases
 from collector.decode.envoy.fields import NAMES, parse_line
 from collector.decode.envoy.response_flags import RESPONSE_FLAGS as RESPONSE_FLAGS
-from collector.decode.envoy.response_flags import ResponseFlag, primary_flag
 from collector.identity.ids import normalise_span_id, normalise_trace_id, trace_context_from_headers
 from collector.model import LogRecord
 
@@ -90,11 +89,6 @@ class AccessLogEntry:
     response_tx_ns: int | None = None
     upstream_ns: int | None = None
     resolution_ns: int = MS
-
-    @property
-    def cause(self) -> ResponseFlag | None:
-        """The response flag that names the cause, if a known one was set."""
-        return primary_flag(self.flags)
 
 
 def entry_from_log(log: LogRecord) -> AccessLogEntry | None:

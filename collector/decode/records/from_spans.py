@@ -139,13 +139,6 @@ def views_from_spans(spans: Sequence[Span], rules: Sequence[ServiceRule] = ()) -
     return sorted(views, key=lambda view: (view.record.start_ns, view.record.record_id))
 
 
-def records_from_spans(
-    spans: Sequence[Span], rules: Sequence[ServiceRule] = ()
-) -> list[GatewayRecord]:
-    """Return the records of `views_from_spans`."""
-    return [view.record for view in views_from_spans(spans, rules)]
-
-
 def reconcile(record: GatewayRecord, logs: Sequence[GatewayRecord]) -> GatewayRecord:
     """
     Return *record*, made of spans, beside the records that the same gateway logged.
@@ -180,12 +173,6 @@ def reconcile(record: GatewayRecord, logs: Sequence[GatewayRecord]) -> GatewayRe
         raw=record.raw,
         received_ns=log.received_ns,
     )
-
-
-def record_from_span(span: Span, rules: Sequence[ServiceRule] = ()) -> GatewayRecord | None:
-    """Return the record of a span that is a gateway's by itself, without what it called."""
-    gateway = _gateway_of(span, rules, ())
-    return _build(span, gateway, ()) if gateway else None
 
 
 def _gateway_of(span: Span, rules: Sequence[ServiceRule], calls: Sequence[Span]) -> str:

@@ -20,11 +20,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.model import GatewayRecord, Span
+from collector.model import GatewayRecord
 from collector.stitch.join.densities import Density, Numbers, learn_density
 from collector.stitch.join.likely import TIMELINE_MINIMUM, LikelyPair
 from collector.stitch.timeline import Evidence, RejectedCandidate
-from collector.stitch.tree.roles import status_code
 
 STATISTICS_MINIMUM = 0.95
 _MIN_PAIRS = 20
@@ -123,21 +122,6 @@ def record_point(record: GatewayRecord) -> RecordPoint | None:
         backend_ns=record.backend_ns,
         resolution_ns=record.resolution_ns,
         response_bytes=record.response_bytes,
-    )
-
-
-def span_point(span: Span) -> SpanPoint:
-    """Return what a mesh entry span tells."""
-    attributes = span.attributes
-    size = next((attributes[key] for key in _SIZE_KEYS if attributes.get(key)), "")
-    method = attributes.get("http.request.method") or attributes.get("http.method", "")
-    return SpanPoint(
-        key=f"{span.trace_id}/{span.span_id}",
-        method=method.upper(),
-        status=status_code(attributes),
-        start_ns=span.start_ns,
-        duration_ns=max(span.end_ns - span.start_ns, 0),
-        response_bytes=int(size) if size.isascii() and size.isdigit() else None,
     )
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from collector.identity import ids
-from collector.model import Id
 
 TRACE = "5b8aa5a2d2c872e8321cf37308d69df2"
 SPAN = "5fb397be34d26b51"
@@ -163,7 +162,6 @@ def test_xray_header() -> None:
     context = ids.parse_xray(f"Self=1-11111111-{'2' * 24};{root};Parent={SPAN};Sampled=0")
     assert context == ids.TraceContext(TRACE, SPAN, False, "x-amzn-trace-id")
     assert ids.parse_xray(f"Root={TRACE}") is None
-    assert ids.format_xray(TRACE) == f"1-{TRACE[:8]}-{TRACE[8:]}"
 
 
 def test_xray_root_alone_is_not_a_broken_parent() -> None:
@@ -254,17 +252,6 @@ def test_w3c_wins_over_b3_and_b3_single_over_multi() -> None:
     assert b3 is not None
     assert b3.trace_id == other
     assert ids.trace_context_from_headers({"accept": "*/*"}) is None
-
-
-def test_request_ids_are_found_among_headers() -> None:
-    """Request ids get the kind that belongs to their header; placeholders are skipped."""
-    headers = {
-        "X-Request-ID": UUID,
-        "Apim-Request-Id": "-",
-        "X-Kong-Request-Id": "k-1",
-        "Host": "a",
-    }
-    assert ids.ids_from_headers(headers) == (Id("x_request_id", UUID), Id("kong_request_id", "k-1"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Gateway records made of spans: which spans are a gateway's, and what is read from them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +10,10 @@ from collector.decode.records.from_spans import (
     ServiceRule,
     parse_service_rules,
     reconcile,
-    record_from_span,
-    records_from_spans,
     views_from_spans,
 )
 from collector.errors import ConfigError
-from collector.model import Id, Span
+from collector.model import GatewayRecord, Id, Span
 
 TRACE, CALLER = "7e" * 16, "c1" * 8
 T = 1_767_225_600_000_000_000
@@ -31,6 +30,16 @@ def _span(number: int, parent: str, start_ms: int, end_ms: int, **fields: Any) -
         end_ns=T + end_ms * MS,
         **values,
     )
+
+
+def records_from_spans(
+    spans: Sequence[Span], rules: Sequence[ServiceRule] = ()
+) -> list[GatewayRecord]:
+    return [view.record for view in views_from_spans(spans, rules)]
+
+
+def record_from_span(span: Span) -> GatewayRecord | None:
+    return next(iter(records_from_spans([span])), None)
 
 
 def _kong() -> list[Span]:

@@ -13,7 +13,6 @@ from collector.stitch.join.by_likelihood import (
     join_without_ids,
     learn_routes,
     record_point,
-    span_point,
 )
 from collector.stitch.join.densities import learn_density
 from collector.stitch.join.likely import LikelyPair
@@ -207,16 +206,13 @@ def test_densities_are_densities() -> None:
     assert np.isfinite(single.log_at(np.array([5.0]))).all()
 
 
-def test_points_are_read_from_records_and_spans() -> None:
-    """A record without a backend call has no partner; a span's size is text in the tags."""
-    known, trace = shop_request()
+def test_a_record_is_a_point_by_its_call_to_the_backend() -> None:
+    """A record without a backend call has no partner."""
+    known, _ = shop_request()
     point = record_point(known)
     assert point is not None
     assert point.backend_ns == 90 * MS
     assert record_point(record(total=5, backend=0)) is None
-    trace.spans[0].attributes = {**trace.spans[0].attributes, "response_size": "4711"}
-    entry = span_point(trace.spans[0])
-    assert (entry.method, entry.status, entry.response_bytes) == ("GET", 200, 4711)
 
 
 def _likely(probability: float, *, is_demoted: bool = False) -> LikelyPair:
