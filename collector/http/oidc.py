@@ -104,7 +104,7 @@ class Issuer:
                     self._keys = self._fetch_keys()
                     self._fetched_s = now_s
                 except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as exc:
-                    _log.warning("cannot fetch the signing keys of %s: %s", self._settings.issuer, exc)
+                    _log.warning("cannot fetch the keys of %s: %s", self._settings.issuer, exc)
             if kid not in self._keys:
                 raise Unauthenticated(
                     "the token is signed with a key that its issuer does not have"

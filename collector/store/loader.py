@@ -257,7 +257,7 @@ class Loader:
         """
         free = self._journal.free_bytes()
         if free < self._min_free_bytes and not self._is_short:
-            _log.warning("only %d bytes of the disk are free: merges stop, and loads will soon", free)
+            _log.warning("%d bytes of the disk are free: merges stop, loads will soon", free)
             self._store.hold_merges(is_held=True)
             self._is_short = True
         elif free >= self._min_free_bytes and self._is_short:
