@@ -11,7 +11,9 @@ Source: OpenTelemetry semantic conventions (`http.request.resend_count`, `url.*`
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 
 from collector.decode.outcome import GRPC_CANCELLED
 from collector.stitch.tree.nodes import Node
@@ -87,15 +89,29 @@ def mark_outrun(tries: Sequence[Node]) -> None:
 
     It was cancelled, or it went on when the call that made both of them had its answer.
     """
+    good = [node for node in tries if not (node.is_error or was_cancelled(node))]
+    if not good:
+        return
+    in_time = [node for node in good if not _outlasts_call(node)]
+    is_beside_good, is_beside_timely = _overlap_with(good), _overlap_with(in_time)
     for node in tries:
-        node.is_outrun = any(
-            each is not node
-            and each.raw_start < node.raw_end
-            and node.raw_start < each.raw_end
-            and not (each.is_error or was_cancelled(each))
-            and (was_cancelled(node) or (_outlasts_call(node) and not _outlasts_call(each)))
-            for each in tries
-        )
+        if was_cancelled(node):
+            node.is_outrun = is_beside_good(node)
+        elif _outlasts_call(node):
+            node.is_outrun = is_beside_timely(node)
+
+
+def _overlap_with(others: Sequence[Node]) -> Callable[[Node], bool]:
+    """Return what tells whether a node runs while one of *others* does; they may be thousands."""
+    ordered = sorted(others, key=lambda node: node.raw_start)
+    starts = [node.raw_start for node in ordered]
+    last_ends = list(accumulate((node.raw_end for node in ordered), max))
+
+    def is_beside(node: Node) -> bool:
+        begun = bisect_left(starts, node.raw_end)
+        return begun > 0 and last_ends[begun - 1] > node.raw_start
+
+    return is_beside
 
 
 def _outlasts_call(node: Node) -> bool:
