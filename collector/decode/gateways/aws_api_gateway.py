@@ -439,6 +439,8 @@ def _read_error(record: GatewayRecord, row: Row, original: Row) -> None:
             record.error_source = "backend"
         elif is_own:
             record.error_source = "gateway"
+            if status and status < 500 and not record.backend_ns and backend_status is None:
+                record.attempts = 0
     settle(record)
 
 

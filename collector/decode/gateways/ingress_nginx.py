@@ -62,7 +62,16 @@ _UPSTREAM = (
 _CUT = re.compile(r" (?:\d+|-) [\d.]+ \[")
 # What users append to the combined format: `rt=0.012 urt="0.010"`, or the bare times.
 _PAIR = re.compile(r'(?:^|\s)([A-Za-z_]\w{0,40})[=:] ?(?:"([^"]*)"|([^\s"]+))', re.ASCII)
-_TIMES = re.compile(r'(?:^|\s)"?(\d+\.\d{3})"?(?: "?(\d+\.\d{3}(?:, \d+\.\d{3})*|-)"?)?(?=\s|$)')
+_TIMES = re.compile(r'(?:^|\s)"?(\d+\.\d{3})"?(?: +"?(\d+\.\d{3}(?:, \d+\.\d{3})*|-)"?)?(?=\s|$)')
+_SEPARATORS = str.maketrans("[]|", "   ")
+# The format of an answer that many copied: where a request went and how long that took.
+_SENT_TO = re.compile(
+    r"\[(?P<time_local>[^\]\"]{8,64})\] (?P<remote_addr>\S{1,255}) - (?P<remote_user>\S{1,255}) - "
+    r"(?P<server_name>\S{1,255}) +to: (?P<upstream_addr>[^\s\"]+(?:, [^\s\"]+)*): "
+    r"(?P<request>[A-Z]+ \S+ HTTP/[\d.]+)(?: (?P<status>\d{3}))?(?= )",
+    re.ASCII,
+)
+_NAMED = re.compile(r"([a-z_]{4,40}) ([\d.]+(?:, [\d.]+)*|-)(?=\s|$)", re.ASCII)
 _ADDRESS = re.compile(r"[\d.]{7,15}:\d|\[[\da-fA-F:]+\]:\d|unix:", re.ASCII)
 _TRACEPARENT = re.compile(r"\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b", re.ASCII)
 # nginx's and ingress-nginx's own modules of OpenTelemetry have the two as variables.
@@ -108,7 +117,7 @@ _FACTS = Aliases(
         "upstream_status": ("upstream.response.status_code", "upstream_status_code", "us"),
         "upstream_connect_time": ("uct",),
         "upstream_header_time": ("uht",),
-        "upstream_cache_status": ("cache_status",),
+        "upstream_cache_status": ("cache_status", "cs"),
         "request_id": ("req_id", "x_request_id", "http_x_request_id", "http.request.id"),
         "correlation_id": ("http_x_correlation_id", "x_correlation_id"),
         "client_address": (
@@ -162,17 +171,22 @@ def _is_row(row: Row) -> bool:
 
 def _is_line(line: str) -> bool:
     return len(line) <= _LONGEST_LINE and (
-        combined_log.is_line(line) or _STREAM.match(line) is not None
+        combined_log.is_line(line)
+        or _STREAM.match(line) is not None
+        or _SENT_TO.match(line) is not None
     )
 
 
 def _read_line(line: str) -> GatewayRecord:
+    row: dict[str, Any]
     head = combined_log.parse_head(line)
     if head is None:
+        if len(line) <= _LONGEST_LINE and (sent := _SENT_TO.match(line)):
+            row = sent.groupdict() | dict(_NAMED.findall(line, sent.end()))
+            return _build(_FACTS.lay(row), write_raw(line), row, needs_status=False)
         if _STREAM.match(line):
             raise NotARequest("session", "a stream (TCP or UDP) session, no request")
         raise FieldError("", "expected JSON or a text format that begins like nginx's combined one")
-    row: dict[str, Any]
     row, more = head
     ingress = _INGRESS.fullmatch(more)
     if ingress is not None:
@@ -203,7 +217,9 @@ def _read_more(text: str) -> dict[str, str]:
         found["traceparent"] = context[0]
     elif ids := _TRACE_AND_SPAN.search(text):
         found["trace_id"], found["span_id"] = ids.groups()
-    if not _FACTS.has(found, "request_time") and (times := _TIMES.search(text)):
+    if not _FACTS.has(found, "request_time") and (
+        times := _TIMES.search(text.translate(_SEPARATORS))
+    ):
         found["request_time"] = times[1]
         if times[2]:
             found["upstream_response_time"] = times[2]
@@ -220,7 +236,9 @@ def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
 _read_row = _FACTS.reader(_read)
 
 
-def _build(row: dict[str, Any], raw: str, original: Row) -> GatewayRecord:
+def _build(
+    row: dict[str, Any], raw: str, original: Row, *, needs_status: bool = True
+) -> GatewayRecord:
     signs = [name for name in _OWN if name in row]
     # others log a whole URL as their upstream's address
     is_url = signs == ["upstream_addr"] and "://" in str(row["upstream_addr"])
@@ -232,7 +250,7 @@ def _build(row: dict[str, Any], raw: str, original: Row) -> GatewayRecord:
     if duration_ns is None:
         duration_ns = _seconds(row, "duration")
     status = read_status(row, "status")
-    if status is None:
+    if status is None and needs_status:
         raise FieldError("status", "is missing")
     end = require_timestamp(row, "msec")
     if request := read_text(row, "request"):
