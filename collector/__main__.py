@@ -98,7 +98,7 @@ def check_config() -> int:
     settings = _settings(None)
     open_certificate(settings.tls())
     if settings.tokens_file:
-        check_token_tenants(Path(settings.tokens_file), settings.tenancy())
+        check_token_tenants(settings.tokens_file, settings.tenancy())
     build_redactor(settings.redaction())
     redactor = Redactor()
     parse_service_rules(settings.gateway_spans)
@@ -108,7 +108,10 @@ def check_config() -> int:
         if isinstance(value, SecretStr):
             value = "(set)" if value.get_secret_value() else ""
         else:
-            value = redactor.redact_text(str(value))
+            shown = (
+                ",".join(value) if isinstance(value, tuple) else str("" if value is None else value)
+            )
+            value = redactor.redact_text(shown)
         click.echo(f"HOPLINE_{name.upper()}={value}")
     return 0
 

@@ -16,7 +16,6 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.clock import SystemClock
@@ -56,7 +55,7 @@ def run(settings: Settings, role: str) -> int:
     parse_service_rules(settings.gateway_spans)
     use_mappings(settings.gateway_mappings)
     if settings.tokens_file:
-        check_token_tenants(Path(settings.tokens_file), settings.tenancy())
+        check_token_tenants(settings.tokens_file, settings.tenancy())
     parent = os.environ.get(PARENT, "")
     if parent:
         end_with_parent(int(parent))

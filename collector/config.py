@@ -8,15 +8,22 @@ Each room receives the frozen part that concerns it (`settings.journal()`), neve
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from socket import gethostname
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from collector.errors import ConfigError
 from collector.settings import (
@@ -78,6 +85,18 @@ _AZURE_CLOUDS = {
 }
 
 
+def _split(value: str | SecretStr | Iterable[str]) -> tuple[str, ...]:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    parts = text.split(",") if isinstance(text, str) else text
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+_Port = Annotated[int, Field(ge=0, le=65535)]
+_File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
+_Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Names or addresses, comma separated."""
+
+
 class Settings(BaseSettings):
     """
     Everything that can be set, from the environment.
@@ -94,31 +113,23 @@ class Settings(BaseSettings):
         "127.0.0.1",
         description="Address of every socket. Other than loopback needs both token settings.",
     )
-    otlp_grpc_port: int = Field(4317, ge=0, le=65535, description="OTLP/gRPC. 0: off.")
-    ingest_port: int = Field(
-        4318, ge=0, le=65535, description="OTLP/HTTP and gateway push. 0: off."
-    )
-    api_port: int = Field(8080, ge=0, le=65535, description="REST and pages. 0: off.")
-    sql_port: int = Field(
+    otlp_grpc_port: _Port = Field(4317, description="OTLP/gRPC. 0: off.")
+    ingest_port: _Port = Field(4318, description="OTLP/HTTP and gateway push. 0: off.")
+    api_port: _Port = Field(8080, description="REST and pages. 0: off.")
+    sql_port: _Port = Field(
         0,
-        ge=0,
-        le=65535,
         description="ClickHouse's HTTP interface to the tables, read-only, for Grafana; usually "
         "8123. 0: off.",
     )
-    jaeger_query_port: int = Field(
+    jaeger_query_port: _Port = Field(
         0,
-        ge=0,
-        le=65535,
         description="Jaeger's query API over gRPC, for Kiali and others; usually 16685. 0: off.",
     )
-    zipkin_port: int = Field(0, ge=0, le=65535, description="Zipkin v2, usually 9411. 0: off.")
-    jaeger_http_port: int = Field(
-        0, ge=0, le=65535, description="Jaeger Thrift over HTTP, usually 14268. 0: off."
+    zipkin_port: _Port = Field(0, description="Zipkin v2, usually 9411. 0: off.")
+    jaeger_http_port: _Port = Field(
+        0, description="Jaeger Thrift over HTTP, usually 14268. 0: off."
     )
-    jaeger_grpc_port: int = Field(
-        0, ge=0, le=65535, description="Jaeger gRPC, usually 14250. 0: off."
-    )
+    jaeger_grpc_port: _Port = Field(0, description="Jaeger gRPC, usually 14250. 0: off.")
     jaeger_udp_port: int = Field(
         0,
         ge=0,
@@ -131,8 +142,8 @@ class Settings(BaseSettings):
     query_tokens: SecretStr = Field(
         SecretStr(""), description="Bearer tokens that may read, comma separated. Empty: no check."
     )
-    tokens_file: str = Field(
-        "",
+    tokens_file: _File = Field(
+        None,
         description="TOML file of hashed tokens with names and scopes (`hopline token` makes an "
         "entry), read again when it changes. Empty: none.",
     )
@@ -142,14 +153,14 @@ class Settings(BaseSettings):
         "`iss`. Empty: none.",
     )
     oidc_audience: str = Field("", description="What these tokens must have as `aud`.")
-    oidc_groups: str = Field(
-        "", description="Groups (claim `groups`) that may read, comma separated. Empty: all."
+    oidc_groups: _Names = Field(
+        (), description="Groups (claim `groups`) that may read, comma separated. Empty: all."
     )
     oidc_tenant_claim: str = Field(
         "", description="Claim that names a person's tenant. Empty: all are of the default one."
     )
-    tenants: str = Field(
-        "",
+    tenants: _Names = Field(
+        (),
         description="Tenants whose data are kept apart, comma separated, at most 32: a database "
         "and a journal each. Empty: all data are of one.",
     )
@@ -158,8 +169,8 @@ class Settings(BaseSettings):
         description="Header (gRPC: metadata) in which a trusted proxy names the tenant of a "
         "request.",
     )
-    trusted_proxies: str = Field(
-        "",
+    trusted_proxies: _Names = Field(
+        (),
         description="Addresses or networks that the header is believed from, comma separated. "
         'Others need a token with `tenant = "*"`. Empty: none.',
     )
@@ -198,13 +209,13 @@ class Settings(BaseSettings):
         description="Header that names the tenant of what is sent, such as `X-Scope-OrgID`: the "
         "records of all tenants are sent then. Empty: the default one's only.",
     )
-    export_otlp_gateways: str = Field(
-        "",
+    export_otlp_gateways: _Names = Field(
+        (),
         description="Gateways whose records are sent, as answers name them, comma separated. "
         "Empty: all.",
     )
-    export_otlp_omit: str = Field(
-        "",
+    export_otlp_omit: _Names = Field(
+        (),
         description="Attributes that are left out, comma separated; `client.*` leaves out all that "
         "begin so. Empty: none.",
     )
@@ -217,17 +228,17 @@ class Settings(BaseSettings):
         description="Seconds between a record's arrival in the store and its export, in which the "
         "mesh's spans come too. More than the longest load takes.",
     )
-    tls_cert: str = Field(
-        "",
+    tls_cert: _File = Field(
+        None,
         description="PEM file of the certificate for every TCP port, read again when it changes. "
         "Empty: plain text.",
     )
-    tls_key: str = Field("", description="PEM file of its key.")
-    tls_client_ca: str = Field(
-        "", description="PEM file of the authority that clients' certificates must be of (mTLS)."
+    tls_key: _File = Field(None, description="PEM file of its key.")
+    tls_client_ca: _File = Field(
+        None, description="PEM file of the authority that clients' certificates must be of (mTLS)."
     )
-    allowed_hosts: str = Field(
-        "",
+    allowed_hosts: _Names = Field(
+        (),
         description="More names under which a browser may reach a loopback port that asks for no "
         "token, comma separated.",
     )
@@ -313,11 +324,11 @@ class Settings(BaseSettings):
         "in `hopline.requests`.",
     )
     redact: bool = Field(True, description="Mask secrets before anything reaches the disk.")
-    redact_keys: str = Field(
-        "", description="More attribute or header names to mask, comma separated."
+    redact_keys: _Names = Field(
+        (), description="More attribute or header names to mask, comma separated."
     )
-    redact_rules: str = Field(
-        "",
+    redact_rules: _File = Field(
+        None,
         description="TOML file of your own rules: `keys`, `allow` and `[patterns]` (RE2). "
         "Empty: none.",
     )
@@ -335,16 +346,16 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds in which an identical resent request is recognised. 0: never.",
     )
-    azure_workspace_ids: str = Field(
-        "", description="Log Analytics workspaces to poll, comma separated. Empty: no poller."
+    azure_workspace_ids: _Names = Field(
+        (), description="Log Analytics workspaces to poll, comma separated. Empty: no poller."
     )
-    azure_resource_ids: str = Field(
-        "",
+    azure_resource_ids: _Names = Field(
+        (),
         description="Azure resources to poll the logs of, `/subscriptions/…`, comma separated: for "
         "who may not ask a workspace. Empty: none.",
     )
-    azure_tables: str = Field(
-        "ApiManagementGatewayLogs", description="Tables to poll, comma separated."
+    azure_tables: _Names = Field(
+        ("ApiManagementGatewayLogs",), description="Tables to poll, comma separated."
     )
     azure_cloud: Literal["public", "usgovernment", "china"] = Field(
         "public", description="The cloud that gives tokens and answers queries."
@@ -371,12 +382,10 @@ class Settings(BaseSettings):
     eventhub_connection_string: SecretStr = Field(
         SecretStr(""), description="Event Hubs connection string. Empty: plain Kafka without SASL."
     )
-    eventhub_topics: str = Field("", description="Event hubs to read, comma separated.")
+    eventhub_topics: _Names = Field((), description="Event hubs to read, comma separated.")
     eventhub_group: str = Field("hopline", description="Consumer group.")
-    gateway_log_udp_port: int = Field(
+    gateway_log_udp_port: _Port = Field(
         0,
-        ge=0,
-        le=65535,
         description="UDP for a self-hosted API Management gateway's JSON logs, usually 8888. "
         "0: off.",
     )
@@ -427,8 +436,8 @@ class Settings(BaseSettings):
 
     @field_validator("azure_resource_ids")
     @classmethod
-    def _are_paths(cls, value: str) -> str:
-        for resource in _split(value):
+    def _are_paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for resource in value:
             if not _RESOURCE_ID.fullmatch(resource):
                 raise ValueError(
                     f"{resource!r} is no resource id: `az resource show` prints it as `id`, "
@@ -438,8 +447,7 @@ class Settings(BaseSettings):
 
     @field_validator("tenants")
     @classmethod
-    def _are_tenants(cls, value: str) -> str:
-        names = _split(value)
+    def _are_tenants(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if not _TENANT.fullmatch(name) or len(name) > _MAX_TENANT_CHARACTERS:
                 raise ValueError(
@@ -452,7 +460,7 @@ class Settings(BaseSettings):
             raise ValueError("a name is there twice")
         if len(names) > MAX_TENANTS:
             raise ValueError(f"{len(names)} tenants are more than {MAX_TENANTS}")
-        return value
+        return names
 
     @field_validator("tenant_header")
     @classmethod
@@ -463,14 +471,14 @@ class Settings(BaseSettings):
 
     @field_validator("trusted_proxies")
     @classmethod
-    def _are_networks(cls, value: str) -> str:
-        for each in _split(value):
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
             ip_network(each)
         return value
 
     @model_validator(mode="after")
     def _are_tenants_used(self) -> "Settings":
-        names = _split(self.tenants)
+        names = self.tenants
         if self.pull_tenant not in ("", DEFAULT_TENANT, *names):
             raise ValueError(f"HOPLINE_PULL_TENANT={self.pull_tenant} is not in HOPLINE_TENANTS")
         for name in ("trusted_proxies", "oidc_tenant_claim"):
@@ -517,7 +525,7 @@ class Settings(BaseSettings):
 
     def tenant_names(self) -> tuple[str, ...]:
         """Return all tenants, the default one, "", first."""
-        return ("", *_split(self.tenants))
+        return ("", *self.tenants)
 
     def tenant_dir(self, tenant: str) -> Path:
         """Return the folder of a tenant's journal, counters and watermarks."""
@@ -525,9 +533,9 @@ class Settings(BaseSettings):
 
     def tenancy(self) -> TenantSettings:
         return TenantSettings(
-            names=_split(self.tenants),
+            names=self.tenants,
             header=self.tenant_header.lower(),
-            proxies=_split(self.trusted_proxies),
+            proxies=self.trusted_proxies,
         )
 
     def journal(self, tenant: str = "") -> JournalSettings:
@@ -546,8 +554,8 @@ class Settings(BaseSettings):
     def redaction(self, tenant: str = "") -> RedactSettings:
         return RedactSettings(
             is_on=self.redact,
-            keys=_split(self.redact_keys),
-            rules_path=_path(self.redact_rules),
+            keys=self.redact_keys,
+            rules_path=self.redact_rules,
             is_hashing=self.redact_mode == "hash",
             salt=self.redact_salt.get_secret_value(),
             salt_path=self.tenant_dir(tenant) / "redact.salt",
@@ -563,7 +571,7 @@ class Settings(BaseSettings):
         )
 
     def tls(self) -> TlsSettings:
-        return TlsSettings(_path(self.tls_cert), _path(self.tls_key), _path(self.tls_client_ca))
+        return TlsSettings(self.tls_cert, self.tls_key, self.tls_client_ca)
 
     def receive(self) -> ReceiveSettings:
         return ReceiveSettings(
@@ -577,9 +585,9 @@ class Settings(BaseSettings):
             tokens=_split(self.ingest_tokens),
             max_body_bytes=self.max_body_bytes,
             max_inflight_bytes=self.max_inflight_bytes,
-            token_file=_path(self.tokens_file),
+            token_file=self.tokens_file,
             tls=self.tls(),
-            allowed_hosts=_split(self.allowed_hosts),
+            allowed_hosts=self.allowed_hosts,
             read_tokens=_split(self.query_tokens),
             must_sign_in=bool(self.oidc_issuer),
             tenants=self.tenancy(),
@@ -626,9 +634,9 @@ class Settings(BaseSettings):
                 needs_token=bool(_split(self.ingest_tokens) or self.tokens_file),
                 has_tls=bool(self.tls_cert),
             ),
-            token_file=_path(self.tokens_file),
+            token_file=self.tokens_file,
             tls=self.tls(),
-            allowed_hosts=_split(self.allowed_hosts),
+            allowed_hosts=self.allowed_hosts,
             oidc=self._oidc(),
             is_audited=self.audit_log,
             jaeger_query_port=self.jaeger_query_port,
@@ -639,7 +647,7 @@ class Settings(BaseSettings):
         if not self.oidc_issuer:
             return None
         return OidcSettings(
-            self.oidc_issuer, self.oidc_audience, _split(self.oidc_groups), self.oidc_tenant_claim
+            self.oidc_issuer, self.oidc_audience, self.oidc_groups, self.oidc_tenant_claim
         )
 
     def telemetry(self) -> TelemetrySettings:
@@ -652,8 +660,8 @@ class Settings(BaseSettings):
             endpoint=self.export_otlp_endpoint,
             headers=_pairs(self.export_otlp_headers),
             tenant_header=self.export_otlp_tenant_header,
-            gateways=_split(self.export_otlp_gateways),
-            omitted=_split(self.export_otlp_omit),
+            gateways=self.export_otlp_gateways,
+            omitted=self.export_otlp_omit,
             has_inferred_hops=self.export_otlp_inferred_hops,
             wait_s=self.export_otlp_wait_s,
         )
@@ -664,17 +672,17 @@ class Settings(BaseSettings):
             port=self.sql_port,
             tokens=_split(self.query_tokens),
             timeout_s=self.query_timeout_s,
-            token_file=_path(self.tokens_file),
+            token_file=self.tokens_file,
             is_audited=self.audit_log,
             tls=self.tls(),
-            allowed_hosts=_split(self.allowed_hosts),
+            allowed_hosts=self.allowed_hosts,
             tenants=self.tenancy(),
         )
 
     def azure(self) -> AzureSettings:
         return AzureSettings(
-            workspace_ids=_split(self.azure_workspace_ids),
-            tables=_split(self.azure_tables),
+            workspace_ids=self.azure_workspace_ids,
+            tables=self.azure_tables,
             endpoint=self.azure_endpoint or _AZURE_CLOUDS[self.azure_cloud][0],
             poll_interval_s=self.azure_poll_interval_s,
             overlap_s=self.azure_overlap_s,
@@ -682,7 +690,7 @@ class Settings(BaseSettings):
             max_window_s=self.azure_max_window_s,
             state_directory=self.tenant_dir(self.tenant_of_pulled()) / "pull",
             is_insecure_endpoint_allowed=self.azure_allow_insecure,
-            resource_ids=_split(self.azure_resource_ids),
+            resource_ids=self.azure_resource_ids,
             authority=_AZURE_CLOUDS[self.azure_cloud][1],
         )
 
@@ -690,7 +698,7 @@ class Settings(BaseSettings):
         return EventHubSettings(
             bootstrap_servers=self.eventhub_bootstrap,
             connection_string=self.eventhub_connection_string.get_secret_value(),
-            topics=_split(self.eventhub_topics),
+            topics=self.eventhub_topics,
             group=self.eventhub_group,
             state_directory=self.tenant_dir(self.tenant_of_pulled()) / "pull",
             dead_letter_directory=(
@@ -721,7 +729,8 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as exc:
         problems = "; ".join(
-            (f"HOPLINE_{str(e['loc'][0]).upper()}: " if e["loc"] else "") + str(e["msg"])
+            (f"HOPLINE_{str(e['loc'][0]).upper()}: " if e["loc"] else "")
+            + str(e["msg"]).removeprefix("Value error, ")
             for e in exc.errors()
         )
         raise ConfigError(problems, hint="see the settings in deploy/reference.md") from exc
@@ -749,15 +758,6 @@ def check_names(environment: Mapping[str, str]) -> None:
         raise ConfigError("; ".join(problems), hint="see the settings in deploy/reference.md")
 
 
-def _split(value: str | SecretStr) -> tuple[str, ...]:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def _pairs(value: SecretStr) -> tuple[tuple[str, str], ...]:
     pairs = (pair.partition("=") for pair in _split(value))
     return tuple((name.strip(), text.strip()) for name, _, text in pairs)
-
-
-def _path(value: str) -> Path | None:
-    return Path(value) if value else None

@@ -31,7 +31,9 @@ def _settings_table() -> Iterator[str]:
         default = info.default
         if isinstance(default, SecretStr):
             default = default.get_secret_value()
-        shown = f"`{default}`" if default != "" else "empty"
+        if isinstance(default, tuple):
+            default = ", ".join(default)
+        shown = "empty" if default in ("", None) else f"`{default}`"
         yield f"| `HOPLINE_{name.upper()}` | {shown} | {info.description} |"
 
 
