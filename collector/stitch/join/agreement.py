@@ -19,6 +19,8 @@ PASSED_ON = "caller"
 
 # Managed gateways send no spans of their own to anybody.
 _WITHOUT_SPANS = ("azure-", "aws-", "apigee")
+# Of the backend's time at its proxy, what its own span shows of it at least.
+_CALL_SHARE = 0.75
 _SECOND_NS = 1_000_000_000
 # Two clocks kept by NTP stamp within this, and a proxy's last byte leaves as late.
 _JITTER_NS = 1_000_000
@@ -51,7 +53,8 @@ def is_written_by_proxy_of(node: Node, record: GatewayRecord) -> bool:
     Tell whether a span and a record are one proxy's: of one request, at one time.
 
     Envoys tell by the cluster that they called. Of any other proxy the span that nothing speaks
-    against is its own if it lasted longer than the backend's answer: what was called cannot have.
+    against is its own if it lasted longer than the backend's answer, and a call below it as long:
+    what was called cannot have.
     """
     if node.side == "client" or node.is_gateway:
         return False
@@ -71,10 +74,20 @@ def is_written_by_proxy_of(node: Node, record: GatewayRecord) -> bool:
 def _is_own_view(node: Node, record: GatewayRecord) -> bool:
     if node.is_proxy or record.gateway.startswith(_WITHOUT_SPANS) or record.backend_ns is None:
         return False
-    if node.raw_end - node.raw_start <= record.backend_ns + record.resolution_ns:
+    longest = record.backend_ns + record.resolution_ns
+    if node.raw_end - node.raw_start <= longest or not _shows_call(
+        node, record.backend_ns, longest
+    ):
         return False
     is_other_answer = bool(record.status) and node.status_code not in (None, record.status)
     return node.side == "server" and not is_other_answer and not contradictions(record, node)
+
+
+def _shows_call(node: Node, backend_ns: int, longest_ns: int) -> bool:
+    """Tell whether a call below *node* can be the backend's: many log its time to the headers."""
+    least_ns = backend_ns * _CALL_SHARE
+    took = (child.raw_end - child.raw_start for child in node.children if child.side)
+    return any(least_ns <= length <= longest_ns for length in took)
 
 
 def contradictions(record: GatewayRecord, node: Node) -> tuple[Evidence, ...]:

@@ -89,9 +89,11 @@ def _outlives(node: Node, visit: Node) -> bool:
     length = visit.raw_end - visit.raw_start
     if node.service != visit.service:
         # Two clocks: that it lasted more than twice as long says so whatever they differ by, and
-        # so does a longer one that began when the answer was there.
-        times = 1 if node.raw_start > visit.raw_end + _NOISE_NS else 2
-        return node.raw_end - node.raw_start > times * length + _NOISE_NS
+        # so does one that is longer by a quarter and began when the answer was there: a callee may
+        # outlast its caller by a little, and its clock be ahead.
+        has_begun_later = node.raw_start > visit.raw_end + _NOISE_NS
+        longest = length + length // 4 if has_begun_later else 2 * length
+        return node.raw_end - node.raw_start > longest + _NOISE_NS
     excess = node.raw_end - visit.raw_end
     if node.kind in _CALLS:
         return excess > max(_NOISE_NS, length // _NOISE_SHARE)

@@ -130,8 +130,16 @@ def test_any_proxy_that_logs_and_traces_is_one_hop(ids: dict[str, str], gateway:
         ({"status": 404}, {}),
         ({}, {"at": -30}),
         ({"gateway": "azure-apim"}, {}),
+        ({"gateway": "kong", "backend": 40}, {}),
     ],
-    ids=["as long as the call", "another path", "another status", "another time", "sends no spans"],
+    ids=[
+        "as long as the call",
+        "another path",
+        "another status",
+        "another time",
+        "sends no spans",
+        "streams after its headers",
+    ],
 )
 def test_what_a_proxy_called_stays_a_hop_of_its_own(
     more: dict[str, Any], span: dict[str, Any]

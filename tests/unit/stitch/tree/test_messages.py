@@ -181,3 +181,15 @@ def test_a_call_through_a_queue_that_is_answered_is_waited_for() -> None:
     told.span("pricer", 8, 12, call, "Consumer", attributes=_QUEUE)
     [_, queue, pricer] = told.timeline().hops
     assert (queue.is_async, pricer.is_async, pricer.critical_ns) == (False, False, 12_000_000)
+
+
+@pytest.mark.parametrize(("ms", "is_put_off"), [(31, False), (34, False), (45, True)])
+def test_a_callee_with_a_fast_clock_is_waited_for_though_a_little_longer(
+    ms: float, is_put_off: bool
+) -> None:
+    """It may end after its caller's last byte: only what is clearly longer was put off."""
+    told = Told()
+    told.span("stock", 500, ms, told.request(200), "Server", attributes={"http.status_code": "200"})
+    timeline = told.timeline()
+    assert timeline.hops[1].is_async is is_put_off
+    assert bool(timeline.spans[1].adjusted_by_ns) is not is_put_off
