@@ -37,12 +37,21 @@ def migrate(settings: Settings) -> int:
 
 
 def replay(settings: Settings) -> int:
-    """Put every dead letter back into the journal; a running service loads them at once."""
+    """
+    Put every dead letter back into the journal; a running service loads them at once.
+
+    Returns:
+        0, or 1 where there is no journal.
+    """
+    if not settings.journal().directory.is_dir():
+        _say(_no_journal(settings.journal().directory))
+        return 1
     count = sum(
         replay_dead_letters(settings.journal(tenant).directory, SystemClock().now_ns())
         for tenant in settings.tenant_names()
     )
-    _say(f"{count} dead letters are back in the journal")
+    verb = "letter is" if count == 1 else "letters are"
+    _say(f"{count} dead {verb} back in the journal")
     return 0
 
 
@@ -72,7 +81,7 @@ def _check_journal(settings: Settings, tenant: str = "") -> Iterator[tuple[str, 
         yield "no journal yet", False
         return
     if not directory.is_dir():
-        yield f"no journal: there is no folder {directory}; HOPLINE_DATA_DIR names its parent", True
+        yield _no_journal(directory), True
         return
     for stream in Stream:
         segments = find_sealed(directory, stream)
@@ -93,6 +102,10 @@ def _check_journal(settings: Settings, tenant: str = "") -> Iterator[tuple[str, 
         yield f"dead letter {letter.stem}: {letter.read_text()}", True
     if not letters:
         yield "no dead letters", False
+
+
+def _no_journal(directory: Path) -> str:
+    return f"no journal: there is no folder {directory}; HOPLINE_DATA_DIR names its parent"
 
 
 def _check_store(settings: Settings) -> Iterator[tuple[str, bool]]:

@@ -487,7 +487,7 @@ def test_operator_sees_dead_letters_and_puts_them_back(
     assert f"dead letter {bench.letters()[0].stem}" in shown
     assert "ClickHouse could not load" in shown
     assert operations.replay(settings) == 0
-    assert "1 dead letters are back in the journal" in capsys.readouterr().out
+    assert "1 dead letter is back in the journal" in capsys.readouterr().out
     assert bench.letters() == []
     assert bench.reasons() == []
     assert operations.verify(settings) == 0

@@ -11,11 +11,11 @@ from collector.telemetry import Metrics
 from tests.stored import store_settings
 
 
-def verify(folder: Path) -> tuple[int, str]:
-    """Run the command on *folder*, in a process of its own."""
+def run(folder: Path, command: str = "verify") -> tuple[int, str]:
+    """Run a command on *folder*, in a process of its own."""
     environment = {**os.environ, "HOPLINE_DATA_DIR": str(folder)}
     done = subprocess.run(
-        [sys.executable, "-m", "collector", "verify"],
+        [sys.executable, "-m", "collector", command],
         env=environment,
         capture_output=True,
         text=True,
@@ -26,10 +26,11 @@ def verify(folder: Path) -> tuple[int, str]:
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    """Nothing to verify is no success, and nothing is created by looking."""
-    status, said = verify(tmp_path / "missing")
-    assert status == 1
-    assert "there is no folder" in said
+    """Nothing to verify or replay is no success, and nothing is created by looking."""
+    for command in ("verify", "replay"):
+        status, said = run(tmp_path / "missing", command)
+        assert status == 1
+        assert "there is no folder" in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -40,7 +41,7 @@ def test_a_store_in_use_is_left_to_its_service(tmp_path: Path) -> None:
     store = open_store(settings, SystemClock(), Metrics())
     try:
         store.migrate()
-        status, said = verify(settings.directory.parent)
+        status, said = run(settings.directory.parent)
     finally:
         store.close()
     assert status == 0, said
