@@ -24,7 +24,7 @@ def TestOneInput(data: bytes) -> bool:  # noqa: N802
     around = data[1:].decode("utf-8", "replace")
     middle = len(around) // 2
     masked = _REDACTOR.redact_text(f"{around[:middle]} {prefix}{secret} {around[middle:]}")
-    assert secret not in masked
+    assert secret not in masked, (prefix, around)
     return bool(around)
 
 
