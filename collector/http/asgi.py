@@ -12,6 +12,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
+class SenderGone(ConnectionError):
+    """Nobody is there any more to take an answer: no fault of ours, and no line of a log's."""
+
+
 async def send_answer(
     send: Send, status: int, body: bytes, content_type: bytes, extra: list[tuple[bytes, bytes]]
 ) -> None:

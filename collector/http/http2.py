@@ -30,7 +30,7 @@ from h2.settings import SettingCodes, Settings
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from collector.http.asgi import App, Message, Scope
+from collector.http.asgi import App, Message, Scope, SenderGone
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # what clients assume before they have read our settings: with less, their first requests break them
@@ -167,7 +167,7 @@ class Http2Protocol(asyncio.Protocol):
     async def _serve(self, stream: "_Stream") -> None:
         try:
             await self._app(stream.scope, stream.receive, stream.send)
-        except (ConnectionError, ProtocolError, TimeoutError):
+        except SenderGone:
             pass  # its sender is gone
         except Exception:
             _log.exception("a request failed")
@@ -264,9 +264,15 @@ class _Stream:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer. Raises `ConnectionError` when nobody takes it."""
+        """Send a part of the answer. Raises `SenderGone` when nobody takes it."""
         if self._is_reset:
-            raise ConnectionError
+            raise SenderGone
+        try:
+            await self._send(message)
+        except (ConnectionError, ProtocolError, TimeoutError) as exc:
+            raise SenderGone from exc
+
+    async def _send(self, message: Message) -> None:
         self._must_continue = False
         if message["type"] == "http.response.start":
             fields = [(name.lower(), value) for name, value in message.get("headers", ())]
@@ -303,7 +309,7 @@ class _Stream:
         async with asyncio.timeout(_WRITE_WAIT_S):
             while True:
                 if self._is_reset:
-                    raise ConnectionError
+                    raise SenderGone
                 room = self._h2.local_flow_control_window(self.number)
                 if room > 0:
                     return min(room, self._h2.max_outbound_frame_size)

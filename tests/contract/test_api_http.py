@@ -1,12 +1,16 @@
 """How the query API behaves whatever is asked: errors, tokens, probes, headers, documentation."""
 
 import json
+import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import h2.connection
+import h2.events
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -396,3 +400,26 @@ def test_no_raw_bytes_in_a_path_are_an_inner_error(asker: Asker, raw: bytes) -> 
     escaped = "".join(f"%{byte:02x}" for byte in raw)
     answer = asker.client.get(f"/api/v1/requests/{escaped}?q={escaped}")
     assert answer.status_code in (400, 404, 422)
+
+
+def test_streams_that_are_reset_leave_no_line_in_the_log(
+    guarded: Asker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who opens streams and resets them cannot fill the disk with what is said about it."""
+    client = h2.connection.H2Connection()
+    client.initiate_connection()
+    fields = [(":method", "GET"), (":scheme", "http"), (":authority", "127.0.0.1")]
+    path = (":path", "/api/v1/requests")
+    with socket.create_connection(("127.0.0.1", guarded.client.base_url.port or 0)) as link:
+        for number in range(1, 200, 2):
+            client.send_headers(number, [*fields, path], end_stream=True)
+            client.reset_stream(number)
+        client.send_headers(201, [*fields, (":path", "/healthz")], end_stream=True)
+        link.sendall(client.data_to_send())
+        link.settimeout(30)
+        while not any(
+            isinstance(each, h2.events.StreamEnded) and each.stream_id == 201
+            for each in client.receive_data(link.recv(65_536))
+        ):
+            pass
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []

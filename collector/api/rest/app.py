@@ -46,6 +46,7 @@ from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
 from collector.config import is_loopback
 from collector.errors import BadQuestion, CollectorError
+from collector.http.asgi import SenderGone
 from collector.http.errors import ErrorAnswer, ErrorBody
 from collector.http.oidc import Issuer
 from collector.identity.paths import REQUESTS, request_path
@@ -180,7 +181,8 @@ def _add_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> Response:
-        _LOG.error("answering %s failed", request.url.path, exc_info=error)
+        if not isinstance(error, SenderGone):
+            _LOG.error("answering %s failed", request.url.path, exc_info=error)
         message = "Hopline failed to answer; this is a bug, and its log says where"
         return json_answer(ErrorAnswer(ErrorBody("internal", message)), status=500)
 
