@@ -60,6 +60,7 @@ _OWN = (
 )
 # Nor two of these beside each other.
 _PLAIN = ("plain_flags", "response_code", "path")
+_PLAIN_FACTS = frozenset(("plain_flags", "plain_details", "plain_cluster", "plain_upstream"))
 # Upstream's faults that Envoy knows before it asks a host.
 _WITHOUT_HOST = ("UH", "UO", "LH")
 _FLAVOURS = (
@@ -97,7 +98,7 @@ def _read_line(line: str) -> GatewayRecord:
 
 
 def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
-    if mesh_log.is_entry(row):
+    if "labels" in row and mesh_log.is_entry(row):
         facts = mesh_log.lay(row)
         return _build(facts, write_raw(row), "Cloud Service Mesh", facts)
     if not _is_row(row):
@@ -115,6 +116,8 @@ _read_row = _FACTS.reader(_read)
 
 def _take_plain(facts: dict[str, Any]) -> None:
     """Take the names that are too plain to tell an Envoy, where the usual ones are missing."""
+    if _PLAIN_FACTS.isdisjoint(facts):
+        return
     upstream = facts.get("plain_upstream")
     is_address = isinstance(upstream, str) and upstream.rpartition(":")[2].isdecimal()
     plain = {
