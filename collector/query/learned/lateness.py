@@ -25,6 +25,8 @@ _FAR_NS = 600 * NS_PER_S
 _AHEAD_NS = 2 * NS_PER_S
 # Of a constant the quantiles are within this share of each other; the sketch is right within 5 %.
 _SPREAD_SHARE = 5
+# So much of the rows may be far later than the rest without anybody waiting for them.
+_FEW_SHARE = 0.1
 # What lies above the last quantile that is counted on.
 _TAIL_SHARE = 0.01
 # The part of a source's rows that each quantile speaks for.
@@ -76,9 +78,18 @@ class _Cell:
 
 
 def prevailing_lag_ns(group: Sequence[SourceStat]) -> int:
-    """Return the lag within which 99 % of what honest clocks stamped arrives, in ns."""
+    """
+    Return the lag within which 99 % of what honest clocks stamped arrives, in ns.
+
+    What is far later than the rest and a small part of it is not waited for, whether the clocks of
+    several pods are off, each by another time, or one service sends by the hour.
+    """
     far = _far_ns(group)
     cells = [cell for stat in group for cell in _cells(stat) if not _is_lie(cell, far)]
+    near = [cell for cell in cells if cell.lag_ns <= far]
+    rows = sum(stat.rows for stat in group)
+    if sum(cell.weight for cell in cells) - sum(cell.weight for cell in near) < rows * _FEW_SHARE:
+        cells = near
     cells.sort(key=lambda cell: cell.lag_ns, reverse=True)
     left = sum(cell.weight for cell in cells) * _TAIL_SHARE
     for cell in cells:
