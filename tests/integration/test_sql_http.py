@@ -115,6 +115,51 @@ def test_every_column_of_a_view_can_be_selected(port: SqlClient, view: str) -> N
         assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT version()", 1),
+        ('SHOW TABLES FROM "hopline"', None),
+        ('DESC TABLE "hopline"."otel_traces"', None),
+        ('DESC TABLE "hopline"."otel_traces_trace_id_ts"', None),
+        ("SELECT name, type, table FROM system.columns WHERE database IN ('hopline')", None),
+        ("SELECT name FROM system.databases ORDER BY name", 2),
+        (
+            'SELECT DISTINCT arrayJoin(mapKeys("SpanAttributes")) as keys FROM '
+            '(SELECT "SpanAttributes" FROM "hopline"."otel_traces" LIMIT 1000) LIMIT 1000',
+            0,
+        ),
+        (
+            'SELECT DISTINCT arrayJoin(mapKeys("SpanAttributes")) as keys FROM '
+            '"hopline"."otel_traces" WHERE "Timestamp" >= now() - INTERVAL 6 HOUR LIMIT 1000',
+            0,
+        ),
+        (
+            'SELECT DISTINCT "SpanAttributes"[\'http.route\'] AS value FROM "hopline"."otel_traces"'
+            " WHERE mapContains(\"SpanAttributes\", 'http.route') ORDER BY value LIMIT 1000",
+            0,
+        ),
+        (
+            'SELECT DISTINCT "ServiceName" FROM "hopline"."otel_traces" WHERE "ServiceName" IS NOT'
+            " NULL LIMIT 1000",
+            None,
+        ),
+        (
+            "SELECT point.1 AS x, point.2 AS y FROM (SELECT arrayJoin(lttb(100)(toUnixTimestamp("
+            '"Timestamp"), "Duration")) AS point FROM "hopline"."otel_traces") ORDER BY x',
+            None,
+        ),
+        ("SELECT 1 SETTINGS max_execution_time=10", 1),
+    ],
+)
+def test_what_grafanas_editor_sends_is_answered(
+    port: SqlClient, sql: str, rows: int | None
+) -> None:
+    """Its lists of tables, columns, keys and values, its variables and its downsampling."""
+    found = port.rows(sql, limit="100000")
+    assert found if rows is None else len(found) == rows
+
+
 def test_formats_come_with_their_content_type(port: SqlClient) -> None:
     """The format is the statement's, else the address's, else the header's, else TabSeparated."""
     json = port.post("SELECT 1 AS a FORMAT JSON", {"default_format": "CSV"})
