@@ -32,7 +32,7 @@ from collector.timestamps import NS_PER_MS, NS_PER_S
 Document = dict[str, Any]
 Labels = tuple[tuple[str, Value], ...]
 
-_REQUESTS, _SPANS, _SECONDS = 500, 30_000, 10.0
+_REQUESTS, _SPANS, _SECONDS = 500, 30_000, 6.0
 # panels of one page ask about one range at once
 _KEPT, _KEPT_S = 2, 20.0
 _DEFAULT_RANGE_NS = 3600 * NS_PER_S
