@@ -38,13 +38,15 @@ class Receiver:
     """
     What came in.
 
-    `answer` decides on each batch; what it answers with 2xx is kept in `taken`, in its order.
+    `answer` decides on each batch; what it answers with 2xx is kept in `taken`, in its order, and
+    in `by_trace` the headers of the batch that a trace came in.
     """
 
     port: int = 0
     answer: Callable[[list[Span]], Answer] = lambda _: TAKEN
     taken: list[tuple[dict[str, object], Span]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    by_trace: dict[str, dict[str, str]] = field(default_factory=dict)
     batches: int = 0
     arrived: threading.Event = field(default_factory=threading.Event)
 
@@ -70,6 +72,7 @@ class Receiver:
         answer = self.answer([span for _, span in found])
         if answer[0] < 300:
             self.taken += found
+            self.by_trace |= {span.trace_id.hex(): headers for _, span in found}
         self.arrived.set()
         return answer
 

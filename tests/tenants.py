@@ -188,8 +188,8 @@ PATHS: Mapping[str, tuple[str, ...]] = {
     "/tempo/api/echo": (),
     "/tempo/ready": (),
     "/tempo/api/status/buildinfo": (),
-    "/tempo/api/metrics/query": (),
-    "/tempo/api/metrics/query_range": (),
+    "/tempo/api/metrics/query": ("traceql_metric",),
+    "/tempo/api/metrics/query_range": ("traceql_metric",),
     "/api/page/timeline": ("page_id",),
     "/api/page/doors": (),
     "/api/page/heat": ("api",),
@@ -199,7 +199,7 @@ PATHS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-_NAMES = {"page_id": "id", "traceql": "q"}
+_NAMES = {"page_id": "id", "traceql": "q", "traceql_metric": "q"}
 _BESIDE = {
     "endTs": {"lookback": "3600000"},
     "a": {"b": SHARED_TRACE},
@@ -236,6 +236,8 @@ def _values(name: str, tenant: Tenant, ids: tuple[str, ...]) -> Iterator[str]:
         yield tenant.word(_VALUES[name])
     elif name == "traceql":
         yield f'{{ resource.service.name = "{tenant.word("otlp-http")}" }}'
+    elif name == "traceql_metric":
+        yield "{} | count_over_time() by(resource.service.name)"
     elif name == "query.service_name":
         yield tenant.word("otlp-http")
     else:
