@@ -70,30 +70,27 @@ class Tree:
         return above
 
     def _below(self, ids: Set[str]) -> Set[str]:
-        known: dict[str, bool] = {}
-        for child in self._parents:
-            path = []
-            place: str | None = child
-            # a ring of parents ends where it began
-            while place is not None and place not in known:
-                known[place] = False
-                path.append(place)
-                place = self._parents.get(place)
-            is_below = place is not None and (known[place] or place in ids)
-            for each in reversed(path):
-                known[each] = is_below
-                is_below = is_below or each in ids
-        return {each for each, is_below in known.items() if is_below}
+        found: set[str] = set()
+        waiting = list(ids)
+        while waiting:
+            new = [each for each in self._children.get(waiting.pop(), ()) if each not in found]
+            found.update(new)
+            waiting += new
+        return found
+
+    @cached_property
+    def _children(self) -> Mapping[str, list[str]]:
+        children: dict[str, list[str]] = {}
+        for child, parent in self._parents.items():
+            children.setdefault(parent, []).append(child)
+        return children
 
     @cached_property
     def _nested_sets(self) -> Mapping[str, tuple[int, int, int]]:
-        children: dict[str, list[str]] = {}
         tops = []
         first = self._trace.find_root().span_id
         for span in self._trace.spans:
-            if span.span_id in self._parents:
-                children.setdefault(self._parents[span.span_id], []).append(span.span_id)
-            else:
+            if span.span_id not in self._parents:
                 is_root = span.span_id == first or not span.parent_id
                 tops.append((span.span_id, _ROOT if is_root else 0))
         found: dict[str, tuple[int, int, int]] = {}
@@ -110,6 +107,6 @@ class Tree:
                 span_id, parent = entered.pop()
                 number += 1
                 opened.append((span_id, parent, number))
-                below = children.get(span_id, [])
+                below = self._children.get(span_id, [])
                 entered += [(child, number) for child in reversed(below)]
         return found
