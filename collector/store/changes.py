@@ -6,7 +6,7 @@ Reads `request`, so it knows what background stitching has stitched. Source: sch
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from clickhouse_connect.driver import Client
 
@@ -89,11 +89,7 @@ def find_values(client: Client, database: str, wanted: ChangeFilter) -> list[Val
         client,
         "find_values",
         database=database,
-        start_ns=wanted.start_ns,
-        end_ns=wanted.end_ns,
-        gateway=wanted.gateway,
-        api=wanted.api,
-        service=wanted.service,
+        **asdict(wanted),
         step_s=step_s,
         limit=MAX_VALUES + 1,
     )
@@ -141,11 +137,7 @@ def find_told(client: Client, database: str, wanted: ChangeFilter) -> list[ToldC
         client,
         "find_told_changes",
         database=database,
-        start_ns=wanted.start_ns,
-        end_ns=wanted.end_ns,
-        gateway=wanted.gateway,
-        api=wanted.api,
-        service=wanted.service,
+        **asdict(wanted),
         limit=MAX_TOLD + 1,
     )
     names = ("change_id", "at_ns", "kind", "gateway", "api", "service", "value", "title", "url")

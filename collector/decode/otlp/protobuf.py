@@ -164,20 +164,12 @@ def _parse_repaired(signal: Signal, message: bytes, tally: Tally) -> Any:
 
 def _check_spans(request: ExportTraceServiceRequest, tally: Tally, received_ns: int) -> int:
     rows: list[tuple[bytes, bytes, bytes, int, int]] = []
-    for group in request.resource_spans:
-        for scope in group.scope_spans:
-            rows += map(_get_span, scope.spans)
+    lists = [scope.spans for group in request.resource_spans for scope in group.scope_spans]
+    for spans in lists:
+        rows += map(_get_span, spans)
     latest_ns = received_ns + MAX_AHEAD_NS
     if rows and not _are_fine_spans(rows, latest_ns):
-        index = tally.seen
-        for group in request.resource_spans:
-            for scope in group.scope_spans:
-                index += sift(
-                    scope.spans,
-                    index,
-                    tally,
-                    lambda span, at: _judge_span(span, at, tally, latest_ns),
-                )
+        _sift_all(lists, tally, lambda span, at: _judge_span(span, at, tally, latest_ns))
     return len(rows)
 
 
@@ -228,19 +220,11 @@ def _judge_span(span: Span, index: int, tally: Tally, latest_ns: int) -> str:
 
 def _check_logs(request: ExportLogsServiceRequest, tally: Tally, received_ns: int) -> int:
     rows: list[tuple[bytes, bytes, int]] = []
-    for group in request.resource_logs:
-        for scope in group.scope_logs:
-            rows += map(_get_log, scope.log_records)
+    lists = [scope.log_records for group in request.resource_logs for scope in group.scope_logs]
+    for logs in lists:
+        rows += map(_get_log, logs)
     if rows and not _are_fine_logs(rows, received_ns + MAX_AHEAD_NS):
-        index = tally.seen
-        for group in request.resource_logs:
-            for scope in group.scope_logs:
-                index += sift(
-                    scope.log_records,
-                    index,
-                    tally,
-                    lambda record, at: _judge_log(record, at, tally, received_ns),
-                )
+        _sift_all(lists, tally, lambda record, at: _judge_log(record, at, tally, received_ns))
     return len(rows)
 
 
@@ -279,6 +263,12 @@ def _judge_log(record: LogRecord, index: int, tally: Tally, received_ns: int) ->
     elif record.span_id == _NO_SPAN_ID:
         record.span_id = b""
     return ""
+
+
+def _sift_all(lists: Iterable[Any], tally: Tally, judge: Callable[[Any, int], str]) -> None:
+    index = tally.seen
+    for items in lists:
+        index += sift(items, index, tally, judge)
 
 
 def sift(items: Any, first: int, tally: Tally, judge: Callable[[Any, int], str]) -> int:
