@@ -70,7 +70,7 @@ def serving(
     )
     server.start()
     try:
-        assert ready.wait(10), "the API did not start"
+        assert ready.wait(60), "the API did not start"
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             yield Asker(client)
     finally:

@@ -19,6 +19,7 @@ from collector.cli.tables import (
     text,
 )
 
+_LIKELY_TIER = 4
 Document = Mapping[str, Any]
 
 
@@ -48,6 +49,14 @@ def _status_style(row: Row) -> str:
     return "red" if row.get("error") else ""
 
 
+def _join(row: Row) -> str:
+    """Return by what a request is joined: what only likelihood joins says how likely it is."""
+    tier, confidence = row.get("join_tier"), row.get("join_confidence")
+    if tier is None or confidence is None:
+        return ""
+    return f"likely {confidence:.0%}" if tier >= _LIKELY_TIER else f"tier {tier}"
+
+
 REQUEST_COLUMNS = (
     text("METHOD", "method", spare=3),
     text("ROUTE", "route"),
@@ -57,6 +66,7 @@ REQUEST_COLUMNS = (
     duration("BACKEND", "backend_ms", spare=5),
     number("HOPS", "hops", spare=6),
     text("STATE", "state", spare=7),
+    Column("JOIN", _join, spare=8),
     Column(
         "FAILED FIRST",
         lambda row: "" if row.get("verdict") == "none" else str(row["verdict"]),

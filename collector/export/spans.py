@@ -21,7 +21,7 @@ from collector.attributes import (
 )
 from collector.decode.records.from_spans import SOURCE
 from collector.model import GatewayRecord
-from collector.query.background.facts import best_link
+from collector.query.reports.join_count import best_link
 from collector.stitch.timeline import MergedRecord, Timeline, TimelineSpan
 from collector.stitch.tree.nodes import derived_span_id, name_of_gateway
 from collector.timestamps import NS_PER_MS

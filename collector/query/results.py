@@ -22,7 +22,8 @@ class Summary(Answer):
     that failed first, with the component behind a colon, or "none", and while
     `is_verdict_provisional` one of the sources in `settled_by` could overturn it. `is_joined` tells
     whether both a gateway record and spans are known; it is `None` for what was answered at the
-    gateway and never called a backend. `slowest_hop` is the service that alone held up the answer
+    gateway and never called a backend. `join_tier` and `join_confidence` tell by what they were
+    joined, as a timeline's links do. `slowest_hop` is the service that alone held up the answer
     longest, for `slowest_hop_ns`.
     """
 
@@ -45,6 +46,8 @@ class Summary(Answer):
     hops: int
     services: tuple[str, ...]
     is_joined: bool | None
+    join_tier: int | None = None
+    join_confidence: float | None = None
     state: str
     verdict: str
     is_verdict_provisional: bool = False

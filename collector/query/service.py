@@ -63,10 +63,10 @@ class QueryService:
             return self._clocks.offsets_at(moment_ns)
 
         stitching = Stitching(freshness, metrics, gateway_services, offsets_at)
-        rows = RowStitching(store, stitching, aside)
+        likely_partners = LikelyPartners(store, clock, freshness)
+        rows = RowStitching(store, stitching, aside, likely_partners)
         self._clocks = Clocks(store, clock, rows)
         self._store, self._rows = store, rows
-        likely_partners = LikelyPartners(store, clock, freshness)
         self.timelines = Timelines(store, clock, freshness, stitching, likely_partners, one_aside)
         self.searches = Searches(store, clock, freshness, rows)
         self.reports = Reports(

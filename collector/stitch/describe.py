@@ -54,11 +54,14 @@ def describe(stitched: Stitched, inputs: StitchInputs) -> Timeline:
     rooted, own = stitched.rooted, stitched.own
     root, members = rooted.root, rooted.members
     outermost = next((node.record for node in members if node.record is not None), None)
+    ids = _collect_ids(own, rooted)
+    # What access logs alone tell of may have been given nothing but a request id.
+    alone = root.trace_id or next((each.value for each in ids), "")
     return Timeline(
-        id=outermost.record.record_id if outermost is not None else root.trace_id,
+        id=outermost.record.record_id if outermost is not None else alone,
         trace_id=_main_trace_id(rooted, own),
         trace_ids=tuple(sorted({node.trace_id for node in members if node.trace_id})),
-        ids=_collect_ids(own, rooted),
+        ids=ids,
         state=stitched.state,
         expected=stitched.expected,
         revision=_count_revisions(rooted, own, inputs),

@@ -38,8 +38,9 @@ _BYTES_BETWEEN = 4
 # What reads a range gets every core. What looks up keys reads so little that a second thread only
 # makes it dearer by a quarter, and takes a core from the lookup beside it.
 _SCANS = frozenset({
-    "count_bad", "count_rows", "count_stitched", "find_edges", "find_join_records", "find_observed",
-    "find_operations", "find_records", "find_span_ids", "find_response_sizes", "find_traces",
+    "count_bad", "count_rows", "count_stitched", "find_edges", "find_join_records", "find_logged",
+    "find_observed", "find_operations", "find_records", "find_span_ids", "find_response_sizes",
+    "find_traces",
     "get_edge_stats", "get_group_stats", "get_heat", "get_series", "get_service_stats",
     "get_share_stats", "get_other_sources", "get_source_stats", "sample_records",
     "sample_requests", "sample_traces",
@@ -284,6 +285,23 @@ def find_logs(
         keys=wanted,
         buckets=[bucket for (bucket,) in buckets],
         received_until_ns=received_until_ns,
+        limit=limit,
+    )
+    return [_log_record(row) for row in rows]
+
+
+def read_lines(
+    client: Client, database: str, keys: Iterable[str], buckets: Iterable[int], limit: int
+) -> list[LogRecord]:
+    """Return the log records of some five minutes that carry one of *keys*, in order of time."""
+    wanted = sorted(set(keys))
+    rows = ask(
+        client,
+        "find_logs",
+        frozenset({"traced"}),
+        database=database,
+        keys=wanted,
+        buckets=sorted(set(buckets)),
         limit=limit,
     )
     return [_log_record(row) for row in rows]

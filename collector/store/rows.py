@@ -53,7 +53,8 @@ class RequestFilter:
     without dashes, at the beginning of ids: one of the two has to fit. What only a gateway knows
     (gateway, api, operation, consumer, revision) restricts to requests that have a gateway record.
     `is_joined`: has both a gateway record and spans. `status_class` is 1 to 5.
-    `received_since_ns`: something of it came in after that.
+    `received_since_ns`: something of it came in after that. `with_logged`: also those requests of
+    which nothing is known but proxies' access logs.
     """
 
     start_ns: int
@@ -76,6 +77,7 @@ class RequestFilter:
     text: str = ""
     id_prefix: str = ""
     received_since_ns: int | None = None
+    with_logged: bool = False
     order: Literal["-duration", "-start"] = "-duration"
 
 
@@ -85,8 +87,10 @@ class RequestRow:
     One request found by a search: a gateway record, or a trace that has none (`record_id` is "").
 
     `trace_id` is "" when no spans are known. Without a gateway record the values are those of the
-    edge span. `versions` are the stored versions of the record, without their own text. `buckets`
-    are the five minutes, by their first second, that its spans lie in, where they are known;
+    edge span. Of a request that only access logs tell of, they are those of the outermost line;
+    `log_keys` are the ids that its lines carry and `request_id` is the one it is asked for by.
+    `versions` are the stored versions of the record, without their own text. `buckets` are the five
+    minutes, by their first second, that its spans or lines lie in, where they are known;
     `received_s` is the last second that some came in. `cursor` continues the search behind this
     row. `place_ratio` is where a sample by hash has it: that share of all requests comes before it.
     """
@@ -109,10 +113,17 @@ class RequestRow:
     revision: str = ""
     backend_ns: int | None = None
     versions: Sequence[GatewayRecord] = ()
+    request_id: str = ""
+    log_keys: Sequence[str] = ()
     buckets: Sequence[int] = ()
     received_s: int = 0
     cursor: str = ""
     place_ratio: float | None = None
+
+    @property
+    def id(self) -> str:
+        """What the request is asked for by."""
+        return self.record_id or self.request_id or self.trace_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,10 +100,15 @@ def find_join_records(
     reach_ns: int,
     limit: int,
 ) -> list[GatewayRecord]:
-    """Return the records of an API nearest to a moment, with what a join by likelihood reads."""
+    """
+    Return the records of an API nearest to a moment, with what a join by likelihood reads.
+
+    Without a *gateway*, those of every API that have no trace id.
+    """
     rows = ask(
         client,
         "find_join_records",
+        frozenset(("of_api",) if gateway else ()),
         database=database,
         gateway=gateway,
         api=api,

@@ -1,10 +1,12 @@
 """
-The search: gateway records and traces that have none, as one ordered list of requests.
+The search: gateway records, traces that have none, and requests that only access logs tell of, as
+one ordered list.
 
 Each kind is read in its own order, a batch of candidates at a time. A candidate is a stored row; it
 is settled when it is known whether it stands for a request of the result (the newest version of its
-record; the edge of its trace, which no record claims). The two lists are merged as far as both are
-settled, so nothing is read that the page does not need.
+record; the edge of its trace, which no record claims; the edge of its lines, which neither record
+nor spans claim). The lists are merged as far as all are settled, so nothing is read that the page
+does not need.
 
 A search without a total order pages over an unstable set.
 """
@@ -20,6 +22,7 @@ from typing import Any, Protocol
 from collector.errors import BadQuestion
 from collector.model import GatewayRecord
 from collector.store.reads import (
+    BUCKET_S,
     Source,
     TracePlace,
     find_ids,
@@ -129,6 +132,8 @@ def find_requests(
     lists = [_List(_Records(source, wanted, claimed), after, size)]
     if not _needs_record(wanted):
         lists.append(_List(_Traces(source, wanted, claimed), after, size))
+        if wanted.with_logged:
+            lists.append(_List(_Logged(source, wanted), after, size))
     return [
         replace(placed.row, cursor=_write_cursor(placed.position, wanted))
         for placed in _merge(lists, limit)
@@ -328,6 +333,62 @@ class _Traces:
         return {trace for trace, _ in asked} - named
 
 
+class _Logged:
+    """Requests that fit and that neither a gateway record nor spans tell of."""
+
+    def __init__(self, source: Source, wanted: RequestFilter) -> None:
+        self._source = source
+        self._wanted = wanted
+        # Where spans and logs are of the same requests, all that is read is dropped again.
+        self._quick_reads = 1
+
+    def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
+        thorough = []
+        if self._quick_reads <= 0:
+            thorough = ["thorough_unclaimed"]
+            thorough += ["thorough_service"] if self._wanted.service else []
+        self._quick_reads -= 1
+        found, end = _find(self._source, "find_logged", self._wanted, after, limit, thorough)
+        stored = {
+            position: bucket_s
+            for value, start_ns, key, bucket_s in found
+            if (position := _Position(value, start_ns, "", key, 0)) < after
+        }
+        places = {
+            (bucket_s + gap_s, at.id)
+            for at, bucket_s in stored.items()
+            for gap_s in (-BUCKET_S, 0, BUCKET_S)
+        }
+        rows = self._source.ask("get_logged", keys=sorted(places)) if places else []
+        free = self._find_free({row[0]: row[2] for row in rows})
+        known = {row[0]: row for row in rows if row[0] in free and self._fits(row[3])}
+        placed: dict[str, _Placed] = {}
+        for position in sorted(stored, reverse=True):
+            row = known.get(position.id)
+            if row and _logged_place(row[1], self._wanted.order) == (
+                position.value,
+                position.start_ns,
+            ):
+                placed.setdefault(position.id, _Placed(position, _logged_row(row)))
+        return list(placed.values()), end
+
+    def _fits(self, services: Sequence[str]) -> bool:
+        return not self._wanted.service or self._wanted.service in services
+
+    def _find_free(self, keys: Mapping[str, Sequence[str]]) -> set[str]:
+        """Return those of *keys*, each with what its lines carry, that nothing else tells of."""
+        carried = sorted({each for group in keys.values() for each in group})
+        if not carried:
+            return set()
+        rows = self._source.ask("find_recorded_keys", keys=carried)
+        claimed = {row[0] for row in rows}
+        hits = self._source.read(find_ids, carried)
+        traces = {hit.trace_id for hit in hits} | set(carried)
+        located = self._source.read(locate_traces, traces)
+        claimed |= {hit.key for hit in hits if hit.trace_id in located} | located.keys()
+        return {key for key, group in keys.items() if claimed.isdisjoint(group)}
+
+
 def _find(
     source: Source,
     name: str,
@@ -457,6 +518,29 @@ def _trace_row(trace: TraceSummary) -> RequestRow:
         is_error=trace.edge_is_error,
         buckets=trace.buckets,
         received_s=trace.received_ns // NS_PER_S,
+    )
+
+
+def _logged_place(edge: Mapping[str, Any], order: str) -> tuple[int, int]:
+    start_ns = edge["start_ns"]
+    return start_ns if order == "-start" else -edge["longest"], start_ns
+
+
+def _logged_row(row: tuple[Any, ...]) -> RequestRow:
+    _, edge, keys, _, received_ns, buckets = row
+    return RequestRow(
+        start_ns=edge["start_ns"],
+        duration_ns=-edge["longest"] if edge["longest"] <= 0 else None,
+        request_id=edge["id"],
+        route=edge["path"],
+        method=edge["method"],
+        host=edge["host"],
+        path=edge["path"],
+        status=edge["status"] or None,
+        is_error=bool(edge["is_error"]),
+        log_keys=tuple(sorted(keys)),
+        buckets=tuple(sorted(buckets)),
+        received_s=received_ns // NS_PER_S,
     )
 
 

@@ -276,6 +276,13 @@ class Store:
         with self.connections.reading() as client:
             return reads.find_logs(client, self.settings.database, keys, received_until_ns, limit)
 
+    def read_lines(
+        self, keys: Iterable[str], buckets: Iterable[int], *, limit: int = 5_000
+    ) -> list[LogRecord]:
+        """Return the log records of *buckets*, five minutes each, that carry one of *keys*."""
+        with self.connections.reading() as client:
+            return reads.read_lines(client, self.settings.database, keys, buckets, limit)
+
     def get_records(
         self,
         *,
@@ -442,7 +449,11 @@ class Store:
     def find_join_records(
         self, gateway: str, api: str, moment_ns: int, *, reach_ns: int, limit: int
     ) -> list[GatewayRecord]:
-        """Return an API's records nearest to a moment, with the fields that tell times and ids."""
+        """
+        Return an API's records nearest to a moment, with the fields that tell times and ids.
+
+        Without a *gateway*, those of every API that have no trace id.
+        """
         with self.connections.reading() as client:
             return sampling.find_join_records(
                 client, self.settings.database, gateway, api, moment_ns, reach_ns, limit

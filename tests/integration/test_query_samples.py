@@ -8,6 +8,7 @@ import pytest
 
 from collector.clock import ManualClock
 from collector.query.learned.freshness import Freshness
+from collector.query.learned.likely_partners import LikelyPartners
 from collector.query.reports.doctor import DoctorReport
 from collector.query.reports.outcomes import OutcomeReport
 from collector.query.reports.sampling import Sampling
@@ -129,7 +130,8 @@ def test_a_sample_ends_with_its_time(told: tuple[QueryService, Store], tmp_path:
     clock = ManualClock(NOW)
     freshness = Freshness(told[1], clock, tmp_path)
     with ThreadPoolExecutor(1) as aside:
-        rows = RowStitching(told[1], Stitching(freshness, Metrics(), ()), aside)
+        partners = LikelyPartners(told[1], clock, freshness)
+        rows = RowStitching(told[1], Stitching(freshness, Metrics(), ()), aside, partners)
         sampling = Sampling(told[1], clock, freshness, rows, max_seconds=-1.0)
         sample = sampling.draw([])
     assert sample.timelines == ()

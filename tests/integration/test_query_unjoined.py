@@ -152,3 +152,32 @@ def test_the_account_tells_the_proof_of_a_likely_join(asker: Asker) -> None:
             assert f"azure-apim/{record_id}" in found[0]["refs"]
             return
     pytest.fail("no record was joined without ids")
+
+
+def test_a_likely_pair_is_one_row_of_a_list(asker: Asker) -> None:
+    """Record and trace are told as one request, under the record's id, with how likely it is."""
+    page = asker.get(f"/api/v1/requests?start={T}&end={T + 30 * SECOND}&order=-start&limit=100")
+    shown = {row["id"]: row for row in page["requests"]}
+    joined = 0
+    for row in page["requests"]:
+        if row["id"] not in PLAIN.partner_of or not row["joined"]:
+            continue
+        joined += 1
+        assert row["join_tier"] == 4
+        assert 0.5 <= row["join_confidence"] <= 1
+        assert row["trace_id"] not in shown
+        assert row["hops"] > 1
+    assert joined >= 0.6 * len([each for each in shown if each in PLAIN.partner_of])
+    sure = next(row for row in page["requests"] if row["id"] not in PLAIN.partner_of)
+    assert sure["join_tier"] < 4
+
+
+def test_a_trace_opens_with_its_likely_record(asker: Asker) -> None:
+    """Asked for by the trace, the request is the same one as asked for by the record."""
+    opened = 0
+    for record_id, trace in list(PLAIN.partner_of.items())[:6]:
+        timeline = asker.timeline(record_id)
+        if timeline["trace_id"] == trace:
+            opened += 1
+            assert asker.timeline(trace)["id"] == record_id
+    assert opened

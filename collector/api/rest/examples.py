@@ -150,6 +150,8 @@ FOUND = Found(
             hops=len(TIMELINE.hops),
             services=("orders",),
             is_joined=True,
+            join_tier=0,
+            join_confidence=1.0,
             state=TIMELINE.state,
             verdict="none",
         ),

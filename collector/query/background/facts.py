@@ -17,7 +17,8 @@ from collector.decode.probes import is_probing
 from collector.decode.quality import STREAMING
 from collector.decode.urls import is_event_stream, is_tunnel
 from collector.model import GatewayRecord, Span
-from collector.stitch.timeline import Hop, Link, Timeline, TimelineSpan
+from collector.query.reports.join_count import best_link
+from collector.stitch.timeline import Hop, Timeline, TimelineSpan
 from collector.stitch.tree.roles import response_flags
 from collector.store import StitchedHop, StitchedRequest
 
@@ -169,15 +170,6 @@ def _without_life(hop: StitchedHop, open_ns: int) -> StitchedHop:
     if hop.duration_ns is not None and 2 * hop.duration_ns < open_ns:
         return replace(hop, critical_ns=0)
     return replace(hop, duration_ns=None, self_ns=None, critical_ns=0, proxy_ns=0)
-
-
-def best_link(timeline: Timeline, record: GatewayRecord | None) -> Link | None:
-    """Return the surest link of *record* to something, `None` without any."""
-    if record is None:
-        return None
-    name = record.reference
-    own = [link for link in timeline.links if link.to and name in (link.from_, link.to)]
-    return min(own, key=lambda link: (link.tier, -link.confidence), default=None)
 
 
 def _root_attributes(timeline: Timeline) -> Mapping[str, str]:

@@ -19,7 +19,7 @@ from cachetools import TTLCache
 
 from collector.clock import Clock
 from collector.identity import ids
-from collector.model import GatewayRecord
+from collector.model import GatewayRecord, Stream
 from collector.query.learned.freshness import Freshness
 from collector.stitch.completeness import SPAN_SOURCE
 from collector.stitch.join.by_likelihood import (
@@ -52,6 +52,12 @@ _MAX_CLUSTER_EDGES = 2_000
 _LEAST_CANDIDATE = 0.05
 # A kind of id that leads to spans in half of the records would have led there in this one too.
 _CARRIED_SHARE = 0.5
+# A list waits for so much and no more: what is left over stays in two rows.
+_MAX_CLUSTERS = 4
+_MAX_NEAR_STRETCHES = 8
+_NEAR_NS = 5 * NS_PER_S
+_MAX_NEAR = 4
+_UNTAUGHT_NS = 600 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,71 @@ class LikelyPartners:
         self._learned: TTLCache[tuple[str, str, int], Learned] = TTLCache(
             _MAX_REMEMBERED, ttl=_FRESH_NS, timer=clock.now_ns
         )
+        self._listed: TTLCache[str, tuple[LikelyPair, ...]] = TTLCache(
+            _MAX_REMEMBERED * 64, ttl=_FRESH_NS, timer=clock.now_ns
+        )
+        self._untaught: TTLCache[tuple[str, str], bool] = TTLCache(
+            _MAX_REMEMBERED * 16, ttl=_UNTAUGHT_NS, timer=clock.now_ns
+        )
+
+    def find_listed(
+        self, records: Iterable[GatewayRecord], traces: Mapping[str, int]
+    ) -> list[LikelyPair]:
+        """
+        Return the pairs, likely enough to be joined, of a page's records or traces.
+
+        *traces* are ids, with the starts of their edge spans. Records with a trace id are left out:
+        their partner would carry it. A page is given so much time only; what was found is kept for
+        a minute, so the next one gets further.
+        """
+        if SPAN_SOURCE not in self._freshness.lags() or not self._freshness.names(Stream.RECORD):
+            return []
+        wanted = {_reference(each): each for each in records if not each.trace_id}
+        for each in self._find_near(traces):
+            wanted.setdefault(_reference(each), each)
+        with self._lock:
+            known = {each: self._listed.get(each) for each in wanted}
+            untaught = set(self._untaught)
+        clusters: dict[tuple[str, str, int], list[GatewayRecord]] = {}
+        for reference, record in wanted.items():
+            if known[reference] is None and (record.gateway, record.api) not in untaught:
+                place = (record.gateway, record.api, record.start_ns // _CLUSTER_NS)
+                clusters.setdefault(place, []).append(record)
+        for group in sorted(clusters.values(), key=len, reverse=True)[:_MAX_CLUSTERS]:
+            first = group[0]
+            pairs = [pair for pair in self.find(group) if is_taken(pair)]
+            is_taught = bool(self.learn(first.gateway, first.api, first.start_ns).models)
+            with self._lock:
+                if not is_taught:
+                    self._untaught[first.gateway, first.api] = True
+                for reference in map(_reference, group):
+                    own = tuple(pair for pair in pairs if pair.record == reference)
+                    known[reference] = self._listed[reference] = own
+        return [pair for pairs in known.values() for pair in pairs or ()]
+
+    def _find_near(self, traces: Mapping[str, int]) -> list[GatewayRecord]:
+        """Return the records without a trace id that began next to *traces*."""
+        found: dict[str, GatewayRecord] = {}
+        stretches: dict[int, list[int]] = {}
+        for start_ns in sorted(traces.values()):
+            stretches.setdefault(start_ns // (2 * _CLUSTER_NS), []).append(start_ns)
+        for starts in sorted(stretches.values(), key=len, reverse=True)[:_MAX_NEAR_STRETCHES]:
+            near = self._store.find_join_records(
+                "",
+                "",
+                (starts[0] + starts[-1]) // 2,
+                reach_ns=(starts[-1] - starts[0]) // 2 + _NEAR_NS,
+                limit=_MAX_CLUSTER_RECORDS,
+            )
+            for start_ns in starts:
+                places = sorted((abs(r.start_ns - start_ns), _reference(r)) for r in near)
+                by_reference = {_reference(r): r for r in near}
+                found.update(
+                    (reference, by_reference[reference])
+                    for distance_ns, reference in places[:_MAX_NEAR]
+                    if distance_ns <= _NEAR_NS
+                )
+        return list(found.values())
 
     def find(
         self, records: Iterable[GatewayRecord], *, known_until_ns: int | None = None
@@ -116,15 +187,20 @@ class LikelyPartners:
         if known_until_ns is not None:
             settled_ns = min(settled_ns, known_until_ns - spans.p99_lag_ns)
         newest = {(r.gateway, r.record_id): r for r in records if r.source != "span"}
-        found: list[LikelyPair] = []
+        clusters: dict[tuple[str, str, int], list[RecordPoint]] = {}
         for record in newest.values():
             point = record_point(record)
             if point is None or record.start_ns + (record.duration_ns or 0) > settled_ns:
                 continue
             learned = self.learn(record.gateway, record.api, record.start_ns)
             if point.route in learned.models and not learned.carried & _keys(record).keys():
-                found += self._weigh(record, point, learned)
-        return found
+                place = (record.gateway, record.api, point.start_ns // _CLUSTER_NS)
+                clusters.setdefault(place, []).append(point)
+        return [
+            pair
+            for (gateway, api, _), points in clusters.items()
+            for pair in self._weigh(gateway, api, points)
+        ]
 
     def learn(self, gateway: str, api: str, moment_ns: int) -> Learned:
         """Return what the requests of an API around a moment teach, a minute old at most."""
@@ -162,37 +238,37 @@ class LikelyPartners:
             records = [r for r in records if first <= r.start_ns <= last - _MARGIN_NS // 10]
         return records, edges, self._store.find_claimed(edges)
 
-    def _weigh(
-        self, record: GatewayRecord, point: RecordPoint, learned: Learned
-    ) -> list[LikelyPair]:
-        """Weigh one record together with the others near it that no id joins."""
-        middle_ns = point.start_ns + learned.delay_ns
+    def _weigh(self, gateway: str, api: str, points: Sequence[RecordPoint]) -> list[LikelyPair]:
+        """Weigh records of one cluster together with the others near them that no id joins."""
+        starts = sorted(point.start_ns for point in points)
+        learned = self.learn(gateway, api, starts[0])
         edges = self._store.find_edges(
-            middle_ns - _CLUSTER_NS,
-            middle_ns + _CLUSTER_NS,
+            starts[0] + learned.delay_ns - _CLUSTER_NS,
+            starts[-1] + learned.delay_ns + _CLUSTER_NS,
             services=learned.services,
             limit=_MAX_CLUSTER_EDGES,
         )
         if not edges:
             return []
         rivals = self._store.find_join_records(
-            record.gateway,
-            record.api,
-            point.start_ns,
-            reach_ns=_CLUSTER_NS,
+            gateway,
+            api,
+            (starts[0] + starts[-1]) // 2,
+            reach_ns=_CLUSTER_NS + (starts[-1] - starts[0]) // 2,
             limit=_MAX_CLUSTER_RECORDS,
         )
         claimed = self._store.find_claimed(edges)
         matched = match_by_ids(rivals, edges, claimed, carried=learned.carried)
-        points = {each.key: each for each in matched.lonely_records} | {point.key: point}
+        own = {point.key: point for point in points}
+        lonely = {each.key: each for each in matched.lonely_records} | own
         pairs = join_without_ids(
-            list(points.values()),
+            list(lonely.values()),
             [edge_point(edge) for edge in matched.lonely_edges],
             learned.models,
             learned.audits,
             minimum=_LEAST_CANDIDATE,
         )
-        return [pair for pair in pairs if pair.record == point.key]
+        return [pair for pair in pairs if pair.record in own]
 
 
 def is_taken(pair: LikelyPair) -> bool:
@@ -287,6 +363,10 @@ def edge_point(edge: Edge) -> SpanPoint:
         duration_ns=edge.duration_ns,
         response_bytes=edge.response_bytes,
     )
+
+
+def _reference(record: GatewayRecord) -> str:
+    return f"{record.gateway}/{record.record_id}"
 
 
 def _keys(record: GatewayRecord) -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ import threading
 from cachetools import LRUCache
 
 from collector.model import GatewayRecord
-from collector.stitch.timeline import Timeline
+from collector.stitch.timeline import Link, Timeline
 from collector.telemetry import Metrics
 
 _MAX_REMEMBERED = 50_000
@@ -44,6 +44,15 @@ class JoinCount:
             return is_new
 
 
+def best_link(timeline: Timeline, record: GatewayRecord | None) -> Link | None:
+    """Return the surest link of *record* to something, `None` without any."""
+    if record is None:
+        return None
+    name = record.reference
+    own = [link for link in timeline.links if link.to and name in (link.from_, link.to)]
+    return min(own, key=lambda link: (link.tier, -link.confidence), default=None)
+
+
 def tier_name(timeline: Timeline, record: GatewayRecord) -> str:
     """Return the tier of a record, "gateway" if it never left it, "none" if nothing joins it."""
     tier = tier_of(timeline, record)
@@ -54,6 +63,5 @@ def tier_name(timeline: Timeline, record: GatewayRecord) -> str:
 
 def tier_of(timeline: Timeline, record: GatewayRecord) -> int | None:
     """Return the best tier by which a record is joined to anything, `None` when it is not."""
-    name = record.reference
-    tiers = [link.tier for link in timeline.links if link.to and name in (link.from_, link.to)]
-    return min(tiers, default=None)
+    link = best_link(timeline, record)
+    return None if link is None else link.tier

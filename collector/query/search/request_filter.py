@@ -29,5 +29,6 @@ def build_filter(search: Search, start_ns: int, end_ns: int) -> RequestFilter:
         is_joined=search.is_joined,
         text=search.q,
         id_prefix=ids.prefix_key(search.q),
+        with_logged=True,
         order="-start" if search.order == "-start" else "-duration",
     )

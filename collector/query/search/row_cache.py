@@ -12,6 +12,7 @@ from cachetools import TLRUCache
 
 from collector.clock import Clock
 from collector.query.learned.freshness import Freshness
+from collector.query.reports.join_count import best_link
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import LISTED
 from collector.stitch.completeness import SourceLags, judge_completeness
@@ -41,6 +42,8 @@ class CachedRow:
     hops: int
     services: tuple[str, ...]
     is_joined: bool | None
+    join_tier: int | None = None
+    join_confidence: float | None = None
     unexplained_ns: int | None
     slowest_hop: str
     slowest_hop_ns: int | None
@@ -105,15 +108,19 @@ class RowCache:
         who = f"{verdict.layer}: {verdict.component}" if verdict.component else verdict.layer
         unexplained = [p.duration_ns for p in timeline.phases if p.name == "unexplained"]
         services = {hop.service for hop in timeline.hops if hop.role in ("edge", "service")}
+        outermost = timeline.gateway_records[0].record if timeline.gateway_records else None
+        link = best_link(timeline, outermost)
         slowest = max(timeline.hops, key=lambda hop: hop.critical_ns, default=None)
         return CachedRow(
             id=timeline.id,
-            gateway=records[0].record.gateway if (records := timeline.gateway_records) else "",
+            gateway=outermost.gateway if outermost else "",
             trace_id=timeline.trace_id,
             state=timeline.state,
             hops=len(timeline.hops),
             services=tuple(sorted(services - {""})),
             is_joined=None if timeline.is_answered_at_gateway else is_joined(timeline),
+            join_tier=link.tier if link else None,
+            join_confidence=link.confidence if link else None,
             unexplained_ns=None if timeline.duration_ns is None else sum(unexplained),
             slowest_hop=slowest.service if slowest and slowest.critical_ns else "",
             slowest_hop_ns=slowest.critical_ns if slowest and slowest.critical_ns else None,
@@ -159,6 +166,7 @@ def _key(row: RequestRow) -> _Key:
         row.gateway,
         row.record_id,
         row.trace_id,
+        row.request_id,
         row.received_s,
         max((each.received_ns for each in row.versions), default=0),
         row.duration_ns,
@@ -177,7 +185,7 @@ def _plain(row: RequestRow, summary: TraceSummary | None) -> CachedRow:
     """Show a request that is too large to be stitched in a list, by its row and summary."""
     services = tuple(summary.services) if summary else ()
     return CachedRow(
-        id=row.record_id or row.trace_id,
+        id=row.id,
         gateway=row.gateway,
         trace_id=row.trace_id,
         state="provisional",

@@ -153,13 +153,13 @@ class Searches:
 
 def _is_own(row: RequestRow, shown: CachedRow) -> bool:
     """Tell whether a row is the one that its request is shown by."""
-    return (row.gateway, row.record_id or row.trace_id) == (shown.gateway, shown.id)
+    return bool(row.log_keys) or (row.gateway, row.id) == (shown.gateway, shown.id)
 
 
 def _is_whole(wanted: RequestFilter) -> bool:
     """Tell whether every row of the range is found: the outermost one of each request too."""
     return wanted == RequestFilter(
-        start_ns=wanted.start_ns, end_ns=wanted.end_ns, order=wanted.order
+        start_ns=wanted.start_ns, end_ns=wanted.end_ns, order=wanted.order, with_logged=True
     )
 
 
@@ -193,6 +193,8 @@ def _summary(row: RequestRow, shown: CachedRow) -> Summary:
         hops=shown.hops,
         services=shown.services,
         is_joined=shown.is_joined,
+        join_tier=shown.join_tier,
+        join_confidence=shown.join_confidence,
         state=shown.state,
         verdict=shown.verdict,
         is_verdict_provisional=shown.is_verdict_provisional,

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from collector.model import GatewayRecord, Span
-from collector.query.timelines.resolve import halves, ids_in, is_telling
+from collector.model import GatewayRecord, LogRecord, Span
+from collector.query.learned.likely_partners import LikelyPartners
+from collector.query.timelines.resolve import halves, ids_in, ids_in_logs, is_telling
 from collector.query.timelines.stitching import Profile, Stitching
+from collector.stitch.join.likely import LikelyPair
 from collector.stitch.timeline import Timeline
-from collector.store import IdHit, RequestRow, Store
+from collector.store import BUCKET_S, IdHit, RequestRow, Store
+from collector.timestamps import NS_PER_S
 
 # A page of 50 ordinary requests is 500 to 1,500 spans; traces of load tests can have 100,000.
 MAX_PAGE_SPANS = 30_000
@@ -23,8 +26,11 @@ _FIRST_CHUNK = 0.4
 class RowStitching:
     """Turns rows of a search into timelines. Thread-safe."""
 
-    def __init__(self, store: Store, stitching: Stitching, aside: Executor) -> None:
+    def __init__(
+        self, store: Store, stitching: Stitching, aside: Executor, likely_partners: LikelyPartners
+    ) -> None:
         self._store = store
+        self._likely_partners = likely_partners
         self._stitching = stitching
         self._aside = aside
 
@@ -40,17 +46,25 @@ class RowStitching:
         if not rows:
             return
         batch = _Batch(self._store, self._aside, rows, is_brief=profile.is_brief)
+        if profile.has_likely:
+            batch.join_likely(self._likely_partners)
         room = MAX_PAGE_SPANS
         for parts in batch.parts:
             spans = batch.spans_of(parts)
             records = batch.records_of(parts)
-            if len(spans) > room or batch.is_cut(parts) or not (spans or records):
+            logs = [] if spans else batch.logs_of(parts)
+            if len(spans) > room or batch.is_cut(parts) or not (spans or records or logs):
                 yield parts.row, None, []
                 continue
             room -= len(spans)
-            subject = parts.row.record_id or parts.row.trace_id
             timeline = self._stitching.make(
-                records, spans, now_ns=now_ns, subject=subject, profile=profile
+                records,
+                spans,
+                logs,
+                now_ns=now_ns,
+                subject=parts.row.id,
+                profile=profile,
+                likely=parts.likely,
             )
             yield parts.row, timeline, spans
 
@@ -62,6 +76,8 @@ class _Parts:
     row: RequestRow
     traces: set[str] = field(default_factory=set)
     records: set[tuple[str, str]] = field(default_factory=set)
+    log_keys: set[str] = field(default_factory=set)
+    likely: list[LikelyPair] = field(default_factory=list)
 
 
 class _Batch:
@@ -87,7 +103,8 @@ class _Batch:
         self._reading: dict[str, Future[list[Span]]] = {}
         self._records: dict[tuple[str, str], list[GatewayRecord]] = {}
         self._records_of_trace: dict[str, set[tuple[str, str]]] = {}
-        self.parts = [_Parts(row) for row in rows]
+        self._logs: dict[str, list[LogRecord]] = {}
+        self.parts = [_Parts(row, log_keys=set(row.log_keys)) for row in rows]
         for parts in self.parts:
             if parts.row.trace_id:
                 parts.traces.add(parts.row.trace_id)
@@ -114,6 +131,38 @@ class _Batch:
         for trace in parts.traces:
             keys |= self._records_of_trace.get(trace, set())
         return [record for key in sorted(keys) for record in self._records.get(key, ())]
+
+    def logs_of(self, parts: _Parts) -> list[LogRecord]:
+        """Return the lines of access logs that carry an id of *parts*."""
+        found = {id(log): log for key in parts.log_keys for log in self._logs.get(key, ())}
+        return sorted(found.values(), key=lambda log: log.time_ns)
+
+    def join_likely(self, partners: LikelyPartners) -> None:
+        """Bring together the records and traces that no id joins and likelihood does."""
+        lonely = {
+            f"{row.gateway}/{row.record_id}": parts
+            for parts in self.parts
+            if (row := parts.row).record_id and not (parts.traces or parts.log_keys)
+        }
+        traces = {
+            row.trace_id: parts
+            for parts in self.parts
+            if (row := parts.row).trace_id and not row.record_id and not self.records_of(parts)
+        }
+        if not lonely and not traces:
+            return
+        records = [record for parts in lonely.values() for record in self.records_of(parts)]
+        starts_ns = {trace_id: parts.row.start_ns for trace_id, parts in traces.items()}
+        for pair in partners.find_listed(records, starts_ns):
+            trace_id = pair.span.partition("/")[0]
+            gateway, _, record_id = pair.record.partition("/")
+            if parts := lonely.get(pair.record):
+                parts.traces.add(trace_id)
+                parts.likely.append(pair)
+            if parts := traces.get(trace_id):
+                parts.records.add((gateway, record_id))
+                parts.likely.append(pair)
+        self._read()
 
     def _read(self) -> None:
         """Read what the parts name and is not here yet."""
@@ -181,6 +230,7 @@ class _Batch:
         ]
         wanted = sorted(set().union(*keys)) if keys else []
         hits: dict[str, list[IdHit]] = {}
+        buckets = {bucket for parts in self.parts if parts.log_keys for bucket in parts.row.buckets}
         for hit in self._store.find_ids(wanted) if wanted else ():
             hits.setdefault(hit.key, []).append(hit)
         for parts, own in zip(self.parts, keys, strict=True):
@@ -190,4 +240,15 @@ class _Batch:
                     continue
                 parts.traces |= {hit.trace_id for hit in group if hit.trace_id}
                 parts.records |= {(h.gateway, h.record_id) for h in group if h.record_id}
+                for hit in group:
+                    if not hit.trace_id and not hit.record_id:
+                        parts.log_keys.add(key)
+                        buckets.add(hit.start_ns // NS_PER_S // BUCKET_S * BUCKET_S)
         self._read()
+        self._read_logs(buckets)
+
+    def _read_logs(self, buckets: set[int]) -> None:
+        keys = {key for parts in self.parts for key in parts.log_keys}
+        for log in self._store.read_lines(keys, buckets) if keys else ():
+            for key in ids_in_logs([log]):
+                self._logs.setdefault(key, []).append(log)

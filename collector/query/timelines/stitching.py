@@ -26,16 +26,17 @@ class Profile:
     `is_brief` leaves out what only a reader of the whole timeline wants: the records' own text,
     the spans' events, links, trace states and times of arrival, and the doctor's findings. What is
     not an answer is not counted among the joins; what the clocks are learned from is not moved by
-    what was learned.
+    what was learned. `has_likely`: a record and a trace that only likelihood joins are one request.
     """
 
     is_brief: bool = False
     is_counted: bool = False
     uses_learned_clocks: bool = True
+    has_likely: bool = False
 
 
 ANSWER = Profile(is_counted=True)
-LISTED = Profile(is_brief=True, is_counted=True)
+LISTED = Profile(is_brief=True, is_counted=True, has_likely=True)
 SAMPLED = Profile()
 EXPORTED = Profile(is_brief=True)
 LEARNT = Profile(is_brief=True, uses_learned_clocks=False)

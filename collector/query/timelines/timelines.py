@@ -122,13 +122,29 @@ class Timelines:
         raise self._not_found(text, found, until_ns)
 
     def _add_likely(self, found: Gathered, until_ns: int | None) -> list[LikelyPair]:
-        """Add the spans of the likeliest partner of records that came without any."""
+        """Add the spans of the likeliest partner of lonely records, or the record of spans."""
+        if found.spans and not found.records and until_ns is None:
+            return self._add_likely_record(found)
         if not found.records or found.spans or found.logs:
             return []
         likely = self._likely_partners.find(found.records, known_until_ns=until_ns)
         traces = sorted({pair.span.partition("/")[0] for pair in likely if is_taken(pair)})
         if traces:
             found.spans += self._store.get_spans(traces, received_until_ns=until_ns)
+        return likely
+
+    def _add_likely_record(self, found: Gathered) -> list[LikelyPair]:
+        starts_ns: dict[str, int] = {}
+        for span in found.spans:
+            known_ns = starts_ns.get(span.trace_id, span.start_ns)
+            starts_ns[span.trace_id] = min(known_ns, span.start_ns)
+        likely = [
+            pair
+            for pair in self._likely_partners.find_listed((), starts_ns)
+            if pair.span.partition("/")[0] in starts_ns
+        ]
+        keys = [(gateway, id_) for gateway, _, id_ in (p.record.partition("/") for p in likely)]
+        found.records += self._store.get_records(record_keys=keys)
         return likely
 
     def _not_found(self, text: str, found: Gathered, until_ns: int | None) -> NotFound:

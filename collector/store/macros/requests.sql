@@ -71,6 +71,20 @@ NOT is_probe AND source NOT IN {side_sources:Array(String)} AND (source != {span
         GROUP BY hash HAVING uniq(gateway, record_id) <= {max_traces_of_id:UInt32}))
 {%- endmacro %}
 
+-- The ids, by a hash, under which a gateway record or spans are known: what they tell of a request comes before what
+-- access logs do. Reads the whole range, so it is a last resort; see record_is_joined.
+{% macro claimed_keys() -%}
+SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE {{ around("bucket") }}
+UNION ALL
+SELECT cityHash64(key) AS hash FROM {database:Identifier}.id_index
+WHERE {{ around("bucket") }} AND gateway != ''
+GROUP BY hash HAVING uniq(gateway, record_id) <= {max_traces_of_id:UInt32}
+UNION ALL
+SELECT cityHash64(key) FROM {database:Identifier}.id_index
+WHERE {{ around("bucket") }} AND gateway = '' AND trace_id != '' AND cityHash64(trace_id) GLOBAL IN (
+    SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary WHERE {{ around("bucket") }})
+{%- endmacro %}
+
 -- The traces in which a service took part, by a hash of their ids.
 {% macro traces_of_service() -%}
 SELECT cityHash64(trace_id) FROM {database:Identifier}.trace_summary

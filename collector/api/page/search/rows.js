@@ -48,7 +48,7 @@ export function Rows({ rows, order }) {
       <td class="held">${row.slowest_hop && html`<${Text}>${row.slowest_hop}<//> <span class="quiet">${durationMs(row.slowest_hop_ms)}</span>`}</td>
       <td class="n hops" title=${plain((row.services || []).join(", "))}>${count(row.hops)}</td>
       <td class="failed-first">${row.verdict && row.verdict !== "none" && html`<${Verdict} text=${row.verdict} />`}${row.verdict_provisional && html`<span class="quiet" title=${plain("may change: " + row.settled_by.join(", ") + " still to come")}> ?</span>`}</td>
-      <td class="state-cell">${row.joined === false && html`<span class="badge" title="no span was found for the gateway's record">not joined</span> `}<${StateBadge} state=${row.state} /></td>
+      <td class="state-cell">${row.joined === false && html`<span class="badge" title="no span was found for the gateway's record">not joined</span> `}${row.join_tier >= 4 && html`<span class="badge" title=${plain("no id joins the gateway's record and the spans: " + Math.round(row.join_confidence * 100) + " % likely")}>likely</span> `}<${StateBadge} state=${row.state} /></td>
     </tr>`)}</tbody></table>`;
 }
 

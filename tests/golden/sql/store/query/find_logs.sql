@@ -3,8 +3,7 @@ SELECT
     LogAttributes, Resource, ScopeName, EventName, toUnixTimestamp64Nano(Received) AS received_ns
 FROM {database:Identifier}.otel_logs
 WHERE toUnixTimestamp(toStartOfFiveMinutes(Timestamp)) IN {buckets:Array(Int64)}
-    AND TraceId = ''
-    AND hasAny(RequestKeys, {keys:Array(String)})
+    AND (TraceId IN {keys:Array(String)} OR hasAny(RequestKeys, {keys:Array(String)}))
     AND Received <= fromUnixTimestamp64Nano({received_until_ns:Int64})
 ORDER BY time_ns, ServiceName, Body, received_ns
 LIMIT 1 BY ServiceName, time_ns, Body, cityHash64(LogAttributes), Resource

@@ -1,0 +1,68 @@
+-- Feeds logged_request: the lines of proxies' access logs that carry an id of their request.
+-- A cheap look at the names comes first, so that what applications log is not taken apart.
+-- The spellings are those of collector/decode/envoy/fields.py; a test compares what both read.
+-- Source: Envoy substitution formatter; linkerd2-proxy linkerd/http/access-log/src/lib.rs.
+{% from "macros/access_logs.sql" import fact, line_facts %}
+{% from "macros/ids.sql" import log_ids, request_id_key %}
+{% from "macros/requests.sql" import five_minutes %}
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.logged_request_mv {{ on_cluster }}
+TO {{ database }}.logged_request{{ local }} AS
+SELECT
+    {{ five_minutes("time_ns") }} AS bucket,
+    key,
+    (
+        if(begin_ns > 0, begin_ns, time_ns), if(duration_ns >= 0, -duration_ns, 1),
+        code, code >= 500 OR grpc > 1, id, service, method, host, path
+    ) AS edge,
+    keys,
+    arrayFilter(name -> name != '', [service]) AS services,
+    received_ns
+FROM (
+    SELECT
+        time_ns, received_ns, key,
+        arrayDistinct(arrayFilter(each -> each != '', arrayConcat(own_keys, [trace_id]))) AS keys,
+        multiIf(written != '', written, key) AS id,
+        toUnixTimestamp64Nano(parseDateTime64BestEffortOrZero(
+            if(match({{ fact("starttime", "timestamp", "systemtime", "requeststarttime") }}, '^\\d{4}-\\d\\d-\\d\\d[Tt ]'),
+               {{ fact("starttime", "timestamp", "systemtime", "requeststarttime") }}, ''), 9, 'UTC')) AS begin_ns,
+        multiIf(
+            {{ fact("durationns", "totalns") }} != '', ifNull(toInt64OrNull({{ fact("durationns", "totalns") }}), -1),
+            ifNull(toInt64(round(toFloat64OrNull({{ fact("duration", "durationms", "totalduration", "totaldurationms", "totaltime", "clientduration") }}) * 1e6)), -1)) AS duration_ns,
+        toUInt16OrZero({{ fact("responsecode", "status", "statuscode", "responsestatus", "httpstatus", "httpstatuscode", "httpresponsestatuscode") }}) AS code,
+        toUInt16OrZero({{ fact("grpcstatus", "grpcstatusnumber", "grpcstatuscode") }}) AS grpc,
+        if({{ fact("service", "servicename") }} != '', {{ fact("service", "servicename") }}, own_service) AS service,
+        {{ fact("method", "httpmethod", "requestmethod", "reqmethod", "httprequestmethod") }} AS method,
+        {{ fact("authority", "host", "httphost", "requesthost", "serveraddress", "authorityfor") }} AS host,
+        replaceRegexpOne(
+            {{ fact("path", "xenvoyoriginpath", "xenvoyoriginalpath", "requestpath", "httppath", "originalpath", "urlpath", "httptarget", "uri") }},
+            '^(?i)[a-z][a-z0-9+.-]*://[^/?]*', '') AS path
+    FROM (
+        SELECT
+            time_ns, received_ns, trace_id, own_service, own_keys, key,
+            mapFromArrays(arrayMap(fact -> fact.1, pairs), arrayMap(fact -> fact.2, pairs)) AS facts,
+            arrayFirst(pair -> pair.1 LIKE '%id' AND {{ request_id_key("pair.2") }} = key, ids).2 AS written
+        FROM (
+            SELECT
+                toUnixTimestamp64Nano(otel_logs{{ local }}.Timestamp) AS time_ns,
+                toUnixTimestamp64Nano(otel_logs{{ local }}.Received) AS received_ns,
+                TraceId AS trace_id, ServiceName AS own_service, RequestKeys AS own_keys,
+                {{ line_facts() }} AS pairs,
+                {{ log_ids() }} AS ids,
+                multiIf(
+                    arrayExists(each -> NOT match(each, '^[0-9a-f]{32}$'), RequestKeys),
+                    arrayFirst(each -> NOT match(each, '^[0-9a-f]{32}$'), RequestKeys),
+                    TraceId != '', TraceId,
+                    arrayFirst(each -> 1, RequestKeys)) AS key
+            FROM {{ database }}.otel_logs{{ local }}
+            WHERE (TraceId != '' OR notEmpty(RequestKeys)) AND (
+                startsWith(Body, '[') AND match(Body, '^\\[[^\\]"]{0,64}\\] "\\S* \\S* [^"]*" \\d+ \\S+ ')
+                OR startsWith(Body, '{') AND length(Body) <= 16384
+                    AND match(Body, '(?i)"(?:response.?flags?|upstream.?cluster[a-z._]*|response.?(?:code.?)?details|processing_ns)"')
+                OR arrayExists(
+                    name -> match(name, '(?i)^(?:response.?flags?|upstream.?cluster[a-z._]*|response.?(?:code.?)?details|processing_ns)$'),
+                    mapKeys(LogAttributes)))
+        )
+    )
+    WHERE {{ fact("responsecode", "status", "statuscode", "responsestatus", "httpstatus", "httpstatuscode", "httpresponsestatuscode",
+                  "durationns", "totalns", "duration", "durationms", "totalduration", "totaldurationms", "totaltime", "clientduration") }} != ''
+)

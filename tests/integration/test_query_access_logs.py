@@ -1,0 +1,225 @@
+"""Requests that only proxies' access logs tell of, in lists over a real embedded engine."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+from collector.decode.envoy.access_log import entry_from_log
+from collector.model import Id, LogRecord, Stream
+from collector.store import Store
+from tests.api_client import Asker, serving
+from tests.stored import Loading, encode_log, query_rows
+from tests.stories import (
+    MINUTE,
+    MS,
+    NOW,
+    SECOND,
+    Story,
+    as_uuid,
+    asking,
+    make_record,
+    number_id,
+    unrecorded_story,
+)
+
+T = NOW - 30 * MINUTE
+ALONE, PAIR, JSON, LINKERD, TRACED, RECORDED, SPANNED = (
+    as_uuid(number_id(number + 500), "9") for number in range(7)
+)
+TRACE = number_id(77)
+HEALTHY = unrecorded_story(3, T + 20 * SECOND)
+SPANNED_TRACE = HEALTHY.spans[0].trace_id
+RECORD = make_record(
+    9, T + 30 * SECOND, trace_id="", ids=(Id("x_request_id", RECORDED),), path="/recorded"
+)
+
+
+def line(request_id: str, at_ns: int, path: str, status: int, ms: int, cluster: str) -> str:
+    """Write Istio's default text format."""
+    return (
+        f'[{_moment(at_ns)}] "GET {path} HTTP/1.1" {status} - via_upstream - "-" 0 91 {ms} 7 '
+        f'"-" "curl \\"8\\"" "{request_id}" "basket.shop" "10.0.0.7:8080" '
+        f"{cluster} 10.0.0.5:41000 10.0.0.7:80 10.0.0.5:40998 - default"
+    )
+
+
+def _moment(at_ns: int) -> str:
+    whole = datetime.fromtimestamp(at_ns // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{at_ns % SECOND // MS:03d}Z"
+
+
+OUT, IN = "outbound|80||basket.shop.svc.cluster.local", "inbound|8080||"
+LINES: list[tuple[int, dict[str, Any]]] = [
+    (T, {"body": line(ALONE, T, "/basket", 200, 310, OUT)}),
+    (T + SECOND, {"body": line(PAIR, T + SECOND, "/pay", 503, 95, OUT)}),
+    (
+        T + SECOND + 2 * MS,
+        {
+            "body": line(PAIR, T + SECOND + 2 * MS, "/pay", 503, 90, IN),
+            "resource": {"service.name": "basket"},
+        },
+    ),
+    (
+        T + 2 * SECOND,
+        {
+            "body": json.dumps({
+                "start_time": _moment(T + 2 * SECOND), "method": "POST", "path": "/ship?to=1",
+                "response_code": 201, "response_flags": "-", "duration": 71, "route_name": None,
+                "authority": "ship.shop", "request_id": JSON, "bytes_sent": 12,
+            }),
+        },
+    ),
+    (
+        T + 3 * SECOND,
+        {
+            "body": json.dumps({
+                "client.addr": "10.0.0.9:33", "processing_ns": "31000", "total_ns": "42000000",
+                "method": "GET", "uri": "http://web.shop/items", "status": 404, "host": "web.shop",
+                "trace_id": LINKERD, "version": "HTTP/2.0",
+            }),
+            "resource": {"service.name": "web"},
+        },
+    ),
+    (
+        T + 4 * SECOND,
+        {
+            "attributes": {
+                "method": "GET", "path": "/cart", "response_code": 200, "duration": 33,
+                "response_flags": "-", "upstream_cluster": OUT, "authority": "cart.shop",
+            },
+            "trace_id": bytes.fromhex(TRACE),
+        },
+    ),
+    (T + 20 * SECOND, {"body": line(SPANNED, T, "/spanned", 200, 99, OUT)}),
+    (T + 30 * SECOND, {"body": line(RECORDED, T + 30 * SECOND, "/recorded", 200, 99, OUT)}),
+    # what an application logs is no request, whatever ids it carries
+    (
+        T + 5 * SECOND,
+        {"body": json.dumps({"trace_id": TRACE, "status": 200, "duration": 4}), "attributes": {}},
+    ),
+]  # fmt: skip
+LINES[6][1]["trace_id"] = bytes.fromhex(SPANNED_TRACE)
+
+
+def encode(at_ns: int, fields: dict[str, Any]) -> bytes:
+    given = {**fields, "body": AnyValue(string_value=fields.get("body", ""))}
+    return encode_log(time_unix_nano=at_ns, **given)
+
+
+@pytest.fixture(scope="module")
+def store_and_asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Asker]]:
+    folder = tmp_path_factory.mktemp("logged")
+    with asking([HEALTHY, Story([RECORD])], folder) as (questions, store):
+        load = Loading(store, folder)
+        for at_ns, fields in LINES:
+            load.messages(Stream.LOG, encode(at_ns, fields), received_ns=NOW - 20 * MINUTE)
+        with serving(questions) as asker:
+            yield store, asker
+
+
+@pytest.fixture(scope="module")
+def asker(store_and_asker: tuple[Store, Asker]) -> Asker:
+    return store_and_asker[1]
+
+
+def rows(asker: Asker, query: str = "") -> list[Any]:
+    found: list[Any] = asker.get(f"/api/v1/requests?start=-1h&limit=100&{query}")["requests"]
+    return found
+
+
+def logged(asker: Asker, query: str = "") -> list[str]:
+    known = {SPANNED_TRACE, RECORD.record_id}
+    return [row["id"] for row in rows(asker, query) if row["id"] not in known]
+
+
+def test_a_list_has_them_in_their_order_beside_the_others(asker: Asker) -> None:
+    """One row for each request, however many lines; records and spans tell of theirs themselves."""
+    assert logged(asker, "order=-start") == [TRACE, LINKERD, JSON, PAIR, ALONE]
+    assert logged(asker, "order=-duration") == [ALONE, PAIR, JSON, LINKERD, TRACE]
+    all_of_them = [row["id"] for row in rows(asker)]
+    assert len(all_of_them) == len(set(all_of_them)) == 7
+
+
+def test_a_row_shows_what_the_lines_say(asker: Asker) -> None:
+    """Method, path, status and duration are the outermost proxy's; nothing is joined."""
+    [row] = [row for row in rows(asker) if row["id"] == PAIR]
+    assert (row["method"], row["route"], row["status"], row["error"]) == (
+        "GET",
+        "/pay",
+        503,
+        True,
+    )
+    assert (row["duration_ms"], row["joined"], row["gateway"]) == (95, False, "")
+    assert row["hops"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("status=503", [PAIR]),
+        ("status=4xx", [LINKERD]),
+        ("error=true", [PAIR]),
+        ("min_duration_ms=80", [ALONE, PAIR]),
+        ("max_duration_ms=50", [LINKERD, TRACE]),
+        ("method=POST", [JSON]),
+        ("host=web.shop", [LINKERD]),
+        ("route=/items", [LINKERD]),
+        ("q=basket", [ALONE]),
+        (f"q={JSON[:12]}", [JSON]),
+        ("service=web", [LINKERD]),
+        ("joined=false", [ALONE, PAIR, JSON, LINKERD, TRACE]),
+        ("joined=true", []),
+        ("api=orders-api", []),
+    ],
+)
+def test_filters_hold_for_them(asker: Asker, query: str, wanted: list[str]) -> None:
+    """Each filter of a search that a line can answer finds them; those of gateways do not."""
+    assert logged(asker, query) == wanted
+
+
+def test_pages_go_on_behind_them(asker: Asker) -> None:
+    """Pages of two give what one page gives, also after the first reads."""
+    query, found, cursor = "start=-1h&limit=2", [], ""
+    while True:
+        page = asker.get(f"/api/v1/requests?{query}&cursor={cursor}")
+        found += [row["id"] for row in page["requests"]]
+        cursor = page["next_cursor"] or ""
+        if not cursor:
+            break
+    assert found == [row["id"] for row in rows(asker)]
+
+
+def test_each_opens_under_the_id_it_is_listed_by(asker: Asker) -> None:
+    """The timeline has the same id and duration as the row."""
+    for row in rows(asker):
+        timeline = asker.timeline(row["id"])
+        assert (timeline["id"], timeline["duration_ms"]) == (row["id"], row["duration_ms"])
+
+
+def test_the_table_reads_lines_as_the_rules_do(store_and_asker: tuple[Store, Asker]) -> None:
+    """Method, path, host, status and duration in SQL are those of the access log's decoder."""
+    sql = "SELECT edge FROM logged_request WHERE key != '' ORDER BY edge"
+    [(database,)] = query_rows(
+        store_and_asker[0], "SELECT database FROM system.tables WHERE name = 'logged_request'"
+    )
+    edges = query_rows(
+        store_and_asker[0], sql.replace("logged_request", f"{database}.logged_request")
+    )
+    stored = {(e["method"], e["path"], e["host"], e["status"], -e["longest"]) for (e,) in edges}
+    entries = [
+        entry_from_log(
+            LogRecord(
+                time_ns=at_ns,
+                body=fields.get("body", ""),
+                attributes={k: str(v) for k, v in fields.get("attributes", {}).items()},
+            )
+        )
+        for at_ns, fields in LINES
+    ]
+    wanted = {(e.method, e.path, e.authority, e.status, e.duration_ns) for e in entries if e}
+    assert stored <= wanted
+    assert len(stored) == len(wanted) - 1  # two lines of one request are one row
