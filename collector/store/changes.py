@@ -5,6 +5,7 @@ deployment tools said.
 Reads `request`, so it knows what background stitching has stitched. Source: schema/0170, 0200.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -14,7 +15,7 @@ from collector.store.reads import BUCKET_S, ask
 from collector.store.stitched import draw_again
 from collector.timestamps import NS_PER_S
 
-MAX_VALUES = 200_000
+MAX_VALUES = 20_000
 MAX_TOLD = 1_000
 """So many are read; one more is returned where there are more."""
 _MAX_VISITS = 4_000
@@ -81,8 +82,15 @@ class ToldChange:
     url: str
 
 
-def find_values(client: Client, database: str, wanted: ChangeFilter) -> list[ValueCount]:
-    """Return the values of the requests that fit, by steps of five minutes and more."""
+def find_values(
+    client: Client, database: str, wanted: ChangeFilter
+) -> tuple[list[ValueCount], list[str]]:
+    """
+    Return the values of the requests that fit, by steps of five minutes and more.
+
+    Of a kind with more than `MAX_VALUES` rows the busiest subjects are returned, each of them
+    whole: a part of one would look like a change. The second list names those kinds.
+    """
     span_s = (wanted.end_ns - wanted.start_ns) // NS_PER_S
     step_s = max(span_s // _STEPS // BUCKET_S, 1) * BUCKET_S
     rows = ask(
@@ -91,9 +99,18 @@ def find_values(client: Client, database: str, wanted: ChangeFilter) -> list[Val
         database=database,
         **asdict(wanted),
         step_s=step_s,
-        limit=MAX_VALUES + 1,
+        each=MAX_VALUES,
     )
-    return [ValueCount(*row) for row in rows]
+    counts = [ValueCount(*row[:10]) for row in rows]
+    last = {each.kind: (each.gateway, each.subject) for each in counts}
+    sizes = Counter(each.kind for each in counts)
+    cut = sorted(kind for kind, size in sizes.items() if size > MAX_VALUES)
+    kept = [
+        each
+        for each in counts
+        if each.kind not in cut or (each.gateway, each.subject) != last[each.kind]
+    ]
+    return kept, cut
 
 
 def find_visits(

@@ -21,6 +21,7 @@ _KINDS = {
     "otel_traces_kept": KEPT,
     "otel_logs_kept": KEPT,
     "otel_logs": LOGS,
+    "logged_request": LOGS,
     "gateway_record": RECORDS,
     "request": REQUESTS,
 }
@@ -35,6 +36,11 @@ _FIND_PARTS = """
 SELECT table, partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
 FROM system.parts WHERE database = {database:String} AND active
 GROUP BY table, partition ORDER BY table, partition
+"""
+_COUNT_LATEST = """
+SELECT toDate(bucket) AS day, count() FROM {database:Identifier}.{table:Identifier} FINAL
+GROUP BY day
+SETTINGS do_not_merge_across_partitions_select_final = 1
 """
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -55,10 +61,24 @@ class DayOfKind:
 
 
 def get_days(client: Client, database: str) -> Sequence[DayOfKind]:
-    """Return what lies on the disk of the node that is asked."""
+    """
+    Return what lies on the disk of the node that is asked.
+
+    A stitched request that was corrected is counted once, also before its rows are merged.
+    """
     found = client.query(_FIND_PARTS, parameters={"database": database}).result_rows
+    latest: dict[tuple[str, str], int] = {}
+    for name in sorted({str(table) for table, *_ in found} & {"request", "request_local"}):
+        given = {"database": database, "table": name}
+        counted = client.query(_COUNT_LATEST, parameters=given).result_rows
+        latest |= {(name, str(day)): int(rows) for day, rows in counted}
     return [
-        _day_of(str(table).removesuffix("_local"), str(partition), int(rows), int(size))
+        _day_of(
+            str(table).removesuffix("_local"),
+            str(partition),
+            latest.get((str(table), str(partition).strip("'")), int(rows)),
+            int(size),
+        )
         for table, partition, rows, size in found
     ]
 

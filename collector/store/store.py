@@ -571,8 +571,12 @@ class Store:
                 settings={"distributed_foreground_insert": 1},
             )
 
-    def find_values(self, wanted: ChangeFilter) -> list[ValueCount]:
-        """Return which revisions, versions, pods and so on the stitched requests had, over time."""
+    def find_values(self, wanted: ChangeFilter) -> tuple[list[ValueCount], list[str]]:
+        """
+        Return which revisions, versions, pods and so on the stitched requests had, over time.
+
+        The second list names the kinds of which there are more than are returned.
+        """
         with self.connections.reading() as client:
             return changes.find_values(client, self.settings.database, wanted)
 

@@ -1,5 +1,6 @@
 """Changes found in stored requests, and those that deployment tools tell, asked through the API."""
 
+from collections import Counter
 from collections.abc import Iterator
 from random import Random
 
@@ -136,10 +137,16 @@ def test_what_is_told_of_others_takes_no_room(
 def test_too_many_values_are_said_to_be_too_many(
     asker: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Changes that may be missing because the range has too many values are no silence."""
+    """What has too many values is named, and costs the changes of other kinds nothing."""
+    before = asker.get("/api/v1/changes")
+    assert before["note"] == ""
+    kinds = Counter(each["kind"] for each in before["changes"])
     for place in ("collector.store.changes", "collector.query.reports.changes"):
-        monkeypatch.setattr(f"{place}.MAX_VALUES", 5)
-    assert "changes of some services are missing" in asker.get("/api/v1/changes")["note"]
+        monkeypatch.setattr(f"{place}.MAX_VALUES", 40)
+    after = asker.get("/api/v1/changes")
+    assert "pod" in after["note"]
+    assert "busiest" in after["note"]
+    assert Counter(each["kind"] for each in after["changes"])["revision"] == kinds["revision"] > 0
 
 
 def test_a_secret_that_a_tool_tells_is_masked(asker: Asker) -> None:
@@ -212,3 +219,12 @@ def test_nothing_stored_says_so(asker: Asker) -> None:
     document = asker.get("/api/v1/changes?start=-9d&end=-8d")
     assert document["changes"] == []
     assert "No stitched request" in document["note"]
+
+
+def test_a_corrected_request_is_one_row_of_the_storage(
+    asker: Asker, told: tuple[QueryService, Store]
+) -> None:
+    """Rows that a correction superseded are no requests, also before they are merged away."""
+    told[1].write_requests(list(_requests())[:100], [], NOW + SECOND)
+    kinds = {each["kind"]: each for each in asker.get("/api/v1/storage")["kinds"]}
+    assert kinds["requests"]["rows"] == 1_440

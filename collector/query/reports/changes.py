@@ -75,10 +75,6 @@ _NAMES = {"version": "rollout", "template": "rollout", "pod": "pods"}
 # How queries/find_visits.sql finds the requests with the value.
 _FOUND_BY = {"template": "pod"}
 _NOT_COMPARED = frozenset({"operation"})
-_TOO_MANY_VALUES = (
-    f"More than {MAX_VALUES:,} values by time were seen: changes of some services are missing. "
-    "Ask for one API or service, or for a shorter range."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +111,7 @@ class FindingChanges:
             api=wish.api,
             service=wish.service,
         )
-        counts = self._store.find_values(wanted)
+        counts, cut_kinds = self._store.find_values(wanted)
         all_seen = find_first_seen(counts, wish.start_ns - _COMPARED_NS)
         seen = [each for each in all_seen if each.first_ns >= wish.start_ns and _fits(each, wish)]
         told = self._store.find_told(replace(wanted, start_ns=wish.start_ns))
@@ -134,7 +130,7 @@ class FindingChanges:
                 (
                     _note(len(found), len(shown), is_empty=not counts),
                     tell_cut(len(told), MAX_TOLD, "changes that were told", "newest"),
-                    _TOO_MANY_VALUES if len(counts) > MAX_VALUES else "",
+                    _tell_cut_kinds(cut_kinds),
                 )
             ),
         )
@@ -376,6 +372,15 @@ def _failure_shift(old: bounds.Sample, new: bounds.Sample) -> FailureEffect | No
 def _differs(old: bounds.Sample, new: bounds.Sample) -> bool:
     found = (_time_shift(old, new, 0.5), _time_shift(old, new, 0.95), _failure_shift(old, new))
     return any(each is not None and each.is_shift for each in found)
+
+
+def _tell_cut_kinds(kinds: Sequence[str]) -> str:
+    if not kinds:
+        return ""
+    return (
+        f"More than {MAX_VALUES:,} values by time were seen of: {', '.join(kinds)}. Of these only "
+        "the busiest APIs and services were looked at: ask for one of them, or for a shorter range."
+    )
 
 
 def _note(found: int, shown: int, *, is_empty: bool) -> str:

@@ -1,12 +1,14 @@
 -- Which revisions, versions, pods and so on the requests of a range had, by steps of time: how many requests, for
 -- how many they stand, the first and the last. `subject` is what the value is of: an API or a service.
 -- What nobody says ("") is left out, but for `api` and `service`, which count the requests of a subject.
--- `of` is the version that a pod ran.
+-- `of` is the version that a pod ran. Of each kind at most `each` rows, those of the busiest subjects, so that many
+-- pods leave room for revisions; a row more tells that there are more.
 {% from "macros/requests.sql" import five_minutes %}
 SELECT
     value.1 AS kind, value.2 AS of_gateway, value.3 AS subject, value.4 AS name, value.5 AS of,
     toUnixTimestamp(toStartOfInterval(bucket, toIntervalSecond({step_s:UInt32}))) AS step_begin_s,
-    count() AS seen, sum(weight) AS requests, min(start_ns) AS first_ns, max(start_ns) AS last_ns
+    count() AS seen, sum(weight) AS requests, min(start_ns) AS first_ns, max(start_ns) AS last_ns,
+    sum(count()) OVER (PARTITION BY kind, of_gateway, subject) AS seen_of_subject
 FROM (
     SELECT bucket, weight, start_ns, arrayJoin(arrayConcat(
         if(gateway = '', [], [
@@ -36,6 +38,6 @@ FROM (
 )
 WHERE name != ''
 GROUP BY kind, of_gateway, subject, name, of, step_begin_s
-ORDER BY kind, of_gateway, subject, name, of, step_begin_s
-LIMIT {limit:UInt32}
+ORDER BY kind, seen_of_subject DESC, of_gateway, subject, name, of, step_begin_s
+LIMIT {each:UInt32} + 1 BY kind
 SETTINGS do_not_merge_across_partitions_select_final = 1

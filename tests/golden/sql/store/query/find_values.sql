@@ -1,7 +1,8 @@
 SELECT
     value.1 AS kind, value.2 AS of_gateway, value.3 AS subject, value.4 AS name, value.5 AS of,
     toUnixTimestamp(toStartOfInterval(bucket, toIntervalSecond({step_s:UInt32}))) AS step_begin_s,
-    count() AS seen, sum(weight) AS requests, min(start_ns) AS first_ns, max(start_ns) AS last_ns
+    count() AS seen, sum(weight) AS requests, min(start_ns) AS first_ns, max(start_ns) AS last_ns,
+    sum(count()) OVER (PARTITION BY kind, of_gateway, subject) AS seen_of_subject
 FROM (
     SELECT bucket, weight, start_ns, arrayJoin(arrayConcat(
         if(gateway = '', [], [
@@ -31,6 +32,6 @@ FROM (
 )
 WHERE name != ''
 GROUP BY kind, of_gateway, subject, name, of, step_begin_s
-ORDER BY kind, of_gateway, subject, name, of, step_begin_s
-LIMIT {limit:UInt32}
+ORDER BY kind, seen_of_subject DESC, of_gateway, subject, name, of, step_begin_s
+LIMIT {each:UInt32} + 1 BY kind
 SETTINGS do_not_merge_across_partitions_select_final = 1
