@@ -76,6 +76,8 @@ Gauge = Literal[
     "hopline_pull_lag_seconds",
     "hopline_receive_inflight_bytes",
     "hopline_export_lag_seconds",
+    "hopline_source_received_timestamp_seconds",
+    "hopline_source_lag_seconds",
 ]
 Histogram = Literal[
     "hopline_intake_acknowledge_seconds",
@@ -162,6 +164,13 @@ MEANINGS: Mapping[Name, str] = {
     "hopline_receive_inflight_bytes": "bytes of requests being handled",
     "hopline_export_lag_seconds": (
         "seconds that the export is behind what it may send, HOPLINE_EXPORT_OTLP_WAIT_S left out"
+    ),
+    "hopline_source_received_timestamp_seconds": (
+        "when something of a source came in last, in Unix seconds, by stream and source"
+    ),
+    "hopline_source_lag_seconds": (
+        "seconds from an event to its reception that 99 % of a source's events of the last day "
+        "kept, by stream and source"
     ),
     "hopline_intake_acknowledge_seconds": (
         "from the last byte of a request to its acknowledgement, by door"

@@ -85,6 +85,10 @@ class QueryService:
         """Return the moment that relative times count from."""
         return self._clock.now_ns()
 
+    def note_freshness(self) -> None:
+        """Bring the metrics that tell how fresh each source is up to date."""
+        self._freshness.note(self.metrics)
+
     def background(self, cpu_ratio: float) -> Background:
         """Return what stitches arriving requests, in *cpu_ratio* of one core."""
         return Background(

@@ -269,6 +269,17 @@ def test_joins_are_counted_once_a_record_by_tier(asker: Asker) -> None:
     assert float(counts[name.format(3)]) == 1
 
 
+def test_metrics_tell_how_fresh_each_source_is(asker: Asker) -> None:
+    """When each source was heard of last, and how late it is as a rule, by its stream and name."""
+    lines = asker.client.get("/metrics").text.splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if line.startswith("hopline_source_"))
+    named = '{{source="{}",stream="{}"}}'
+    for source in (named.format("log-analytics", "record"), named.format("orders", "trace")):
+        received_s = float(values[f"hopline_source_received_timestamp_seconds{source}"])
+        assert NOW - 31 * MINUTE < received_s * SECOND <= NOW
+        assert 0 < float(values[f"hopline_source_lag_seconds{source}"]) < 3600
+
+
 TRACE = FAILED.spans[0].trace_id
 
 

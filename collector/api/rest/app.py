@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
 from typing import Any
 from urllib.parse import unquote
@@ -64,6 +64,8 @@ Question = Callable[[Pairs], Answer]
 _LOG = logging.getLogger(__name__)
 # longer than this no question stands in line: its asker is told to come again
 _LINE_S = 5.0
+# a scrape waits so long for the sources, and shows what was known of them before
+_FRESHNESS_S = 1.0
 _MARKDOWN_TYPE = "text/markdown; charset=utf-8"
 
 
@@ -101,6 +103,8 @@ def build_api(
         await lists.close()
         await probes.close()
 
+    everybody = (questions, *(others or {}).values())
+
     def build(questions: QueryService, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         app = FastAPI(
             title="Hopline",
@@ -111,7 +115,7 @@ def build_api(
             lifespan=lifespan,
         )
         _add_error_answers(app)
-        _add_probes(app, health, questions.metrics, probes)
+        _add_probes(app, health, questions.metrics, probes, everybody)
         tails = Tails(stopping)
         asks = _asks(questions, workers, lists)
         assistants = AssistantDoor(asks, _pages(settings), _hosts(settings))
@@ -187,7 +191,19 @@ def _add_error_answers(app: FastAPI) -> None:
         return json_answer(ErrorAnswer(ErrorBody("internal", message)), status=500)
 
 
-def _add_probes(app: FastAPI, health: Health, metrics: Metrics, probes: Workers) -> None:
+def _add_probes(
+    app: FastAPI,
+    health: Health,
+    metrics: Metrics,
+    probes: Workers,
+    everybody: Sequence[QueryService],
+) -> None:
+    def note_freshness() -> None:
+        for each in everybody:
+            # the other metrics tell why the store does not answer
+            with suppress(CollectorError):
+                each.note_freshness()
+
     @app.get("/healthz", **openapi.HEALTH)
     async def healthz() -> Response:
         return json_answer(openapi.HealthAnswer("ok"))
@@ -204,6 +220,9 @@ def _add_probes(app: FastAPI, health: Health, metrics: Metrics, probes: Workers)
 
     @app.get("/metrics", **openapi.METRICS_TEXT)
     async def prometheus(request: Request) -> Response:
+        with suppress(CollectorError, TimeoutError):
+            async with asyncio.timeout(_FRESHNESS_S):
+                await probes.run(note_freshness)
         text, media_type = metrics.exposition(request.headers.get("accept", ""))
         return Response(text, media_type=media_type)
 

@@ -23,6 +23,7 @@ from collector.query.refreshed import Refreshed
 from collector.query.results import SourceReport
 from collector.stitch.completeness import SPAN_SOURCE, SourceLag
 from collector.store import SourceStat, Store
+from collector.telemetry import Metrics
 from collector.timestamps import NS_PER_S, format_duration, format_timestamp
 
 _REFRESH_NS = 5 * NS_PER_S
@@ -95,6 +96,15 @@ class Freshness:
             found[key] = _add_counts(report, entry)
         reports = [*found.values(), *self._read_pulled()]
         return sorted(reports, key=lambda report: (report.stream, report.source))
+
+    def note(self, metrics: Metrics) -> None:
+        """Show each source's freshness as metrics, as it was when it was read last."""
+        for stat in self._state.get().stats:
+            labels = {"stream": str(stat.stream), "source": stat.source or _UNNAMED}
+            received_s = stat.last_received_ns / NS_PER_S
+            metrics.gauge("hopline_source_received_timestamp_seconds", received_s, **labels)
+            if stat.names == 1:
+                metrics.gauge("hopline_source_lag_seconds", stat.lag_p99_ns / NS_PER_S, **labels)
 
     def describe_outstanding(self) -> str:
         """Say per source up to when it is known, for an answer that found nothing."""
