@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -223,3 +224,43 @@ def test_the_table_reads_lines_as_the_rules_do(store_and_asker: tuple[Store, Ask
     wanted = {(e.method, e.path, e.authority, e.status, e.duration_ns) for e in entries if e}
     assert stored <= wanted
     assert len(stored) == len(wanted) - 1  # two lines of one request are one row
+
+
+def test_no_value_of_a_line_costs_a_load(
+    store_and_asker: tuple[Store, Asker], tmp_path: Path
+) -> None:
+    """Numbers and times beyond all bounds are read as unknown: they never refuse what was sent."""
+    store = store_and_asker[0]
+    values = [
+        *(("duration", text) for text in ("inf", "-inf", "nan", "1e400", "-7", "9" * 30, "0x1")),
+        ("duration", ""),
+        *(("duration_ns", text) for text in ("9" * 19, "-9223372036854775808", "1.5", "x")),
+        *(
+            ("start_time", text)
+            for text in (
+                "9999-12-31T23:59:59.999999999Z", "0001-01-01T00:00:00Z", "2262-04-12T00:00:00Z",
+                "2026-02-30T10:00:00Z", "2026-01-01 ", "1969-12-31T23:59:59Z",
+            )
+        ),
+        *(("response_code", text) for text in ("99999", "-1", "two", "1e3")),
+        ("method", "\N{GREEK SMALL LETTER ALPHA}" * 3_000),
+        ("path", "\0\ufffd\\x"),
+        ("grpc_status", "70000"),
+    ]  # fmt: skip
+    encoded = []
+    for number, (name, text) in enumerate(values):
+        at_ns = NOW - 5 * 60 * MINUTE + number * SECOND
+        fields = {"response_code": "200", "response_flags": "-", "duration": "5", "method": "GET"}
+        given = {**fields, name: text, "x-request-id": as_uuid(number_id(number + 900), "9")}
+        encoded.append(encode(at_ns, {"attributes": given}))
+        encoded.append(encode(at_ns + 1, {"body": json.dumps(given)}))
+        line_of = line(given["x-request-id"], at_ns, "/p", 200, 5, OUT)
+        encoded.append(encode(at_ns + 2, {"body": line_of.replace(" 5 7 ", f" {text or '-'} 7 ")}))
+    [(database,)] = query_rows(
+        store, "SELECT database FROM system.tables WHERE name = 'logged_request'"
+    )
+    count = f"SELECT uniqExact(key) FROM {database}.logged_request"
+    [(before,)] = query_rows(store, count)
+    Loading(store, tmp_path).messages(Stream.LOG, *encoded, id="unbounded")
+    [(after,)] = query_rows(store, count)
+    assert after - before == len(values)

@@ -27,7 +27,7 @@ FROM (
                {{ fact("starttime", "timestamp", "systemtime", "requeststarttime") }}, ''), 9, 'UTC')) AS begin_ns,
         multiIf(
             {{ fact("durationns", "totalns") }} != '', ifNull(toInt64OrNull({{ fact("durationns", "totalns") }}), -1),
-            ifNull(toInt64(round(toFloat64OrNull({{ fact("duration", "durationms", "totalduration", "totaldurationms", "totaltime", "clientduration") }}) * 1e6)), -1)) AS duration_ns,
+            ifNull(accurateCastOrNull(round(toFloat64OrNull({{ fact("duration", "durationms", "totalduration", "totaldurationms", "totaltime", "clientduration") }}) * 1e6), 'Int64'), -1)) AS duration_ns,
         toUInt16OrZero({{ fact("responsecode", "status", "statuscode", "responsestatus", "httpstatus", "httpstatuscode", "httpresponsestatuscode") }}) AS code,
         toUInt16OrZero({{ fact("grpcstatus", "grpcstatusnumber", "grpcstatuscode") }}) AS grpc,
         if({{ fact("service", "servicename") }} != '', {{ fact("service", "servicename") }}, own_service) AS service,

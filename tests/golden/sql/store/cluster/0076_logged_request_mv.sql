@@ -28,9 +28,9 @@ FROM (
     arrayMap(name -> facts[name], ['durationns', 'totalns'])) != '', ifNull(toInt64OrNull(arrayFirst(
     value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
     arrayMap(name -> facts[name], ['durationns', 'totalns']))), -1),
-            ifNull(toInt64(round(toFloat64OrNull(arrayFirst(
+            ifNull(accurateCastOrNull(round(toFloat64OrNull(arrayFirst(
     value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['duration', 'durationms', 'totalduration', 'totaldurationms', 'totaltime', 'clientduration']))) * 1e6)), -1)) AS duration_ns,
+    arrayMap(name -> facts[name], ['duration', 'durationms', 'totalduration', 'totaldurationms', 'totaltime', 'clientduration']))) * 1e6), 'Int64'), -1)) AS duration_ns,
         toUInt16OrZero(arrayFirst(
     value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
     arrayMap(name -> facts[name], ['responsecode', 'status', 'statuscode', 'responsestatus', 'httpstatus', 'httpstatuscode', 'httpresponsestatuscode']))) AS code,
