@@ -3,6 +3,7 @@ The threads in which blocking questions run, so that the event loop never waits 
 """
 
 import asyncio
+import copy
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -32,12 +33,28 @@ class Workers:
         line_s: float = 30.0,
         name: str = "question",
     ) -> None:
+        self._threads = threads
+        self._whole: Workers | None = None
+        self._turns = asyncio.Semaphore(threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"hopline-{name}")
         self._most = threads + queue
         self._timeout_s = timeout_s
         self._line_s = line_s
         self._taken = 0
         self._ending: set[asyncio.Task[None]] = set()
+
+    def share(self) -> "Workers":
+        """
+        Return this pool as one of several tenants sees it.
+
+        A tenant has all threads but one and half of the places at most, and what it asks beyond
+        that waits in a line of its own: the others find a thread however much it asks.
+        """
+        mine = copy.copy(self)
+        mine._whole = self
+        mine._turns = asyncio.Semaphore(max(1, self._threads - 1))
+        mine._most = max(1, self._most // 2)
+        return mine
 
     async def run(self, ask: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """
@@ -52,6 +69,8 @@ class Workers:
         """
         if self._taken >= self._most:
             raise _busy()
+        if self._whole is not None:
+            return await self._run_in_turn(self._whole, ask, *args, **kwargs)
         loop = asyncio.get_running_loop()
         self._taken += 1
         asking, begun = Asking(), asyncio.Event()
@@ -77,6 +96,23 @@ class Workers:
                 ending = loop.create_task(_end(asking, job))
                 self._ending.add(ending)
                 ending.add_done_callback(self._ending.discard)
+
+    async def _run_in_turn(
+        self, whole: "Workers", ask: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        self._taken += 1
+        try:
+            try:
+                async with asyncio.timeout(self._line_s):
+                    await self._turns.acquire()
+            except TimeoutError:
+                raise _busy() from None
+            try:
+                return await whole.run(ask, *args, **kwargs)
+            finally:
+                self._turns.release()
+        finally:
+            self._taken -= 1
 
     async def _wait_in_line(self, begun: asyncio.Event) -> None:
         try:

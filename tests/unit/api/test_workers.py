@@ -76,3 +76,36 @@ async def test_a_cancellation_that_meets_the_answer_is_not_lost() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asking
     await workers.close()
+
+
+async def test_a_tenant_leaves_a_thread_to_the_others() -> None:
+    """However much one tenant asks, another is answered at once, and its own are told to retry."""
+    workers = Workers(threads=2, queue=6)
+    greedy, modest = workers.share(), workers.share()
+    release = threading.Event()
+    asked = [asyncio.create_task(greedy.run(release.wait, 10)) for _ in range(4)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await greedy.run(lambda: 7)
+    async with asyncio.timeout(5):
+        assert [await modest.run(lambda: 7) for _ in range(3)] == [7, 7, 7]
+    release.set()
+    assert await asyncio.gather(*asked) == [True] * 4
+    assert await greedy.run(lambda: 7) == 7
+    await workers.close()
+
+
+async def test_a_tenants_question_that_is_given_up_frees_its_turn() -> None:
+    """Who leaves while it waits, or while it is answered, takes no turn of its tenant's along."""
+    workers = Workers(threads=2, queue=6)
+    mine = workers.share()
+    release = threading.Event()
+    asked = [asyncio.create_task(mine.run(release.wait, 10)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    for each in asked:
+        each.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    async with asyncio.timeout(5):
+        assert await mine.run(lambda: 7) == 7
+    release.set()
+    await workers.close()
