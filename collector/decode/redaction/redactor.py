@@ -57,7 +57,7 @@ class Redactor:
     """
     Mask what `Secrets` finds. Keys stay; values become `[REDACTED]`, with a salt a keyed hash.
 
-    Measured on 500-span requests: 0.6 us/span when nothing is found.
+    Measured on 500-span requests: 1.2 us/span when nothing is found.
     """
 
     def __init__(self, secrets: Secrets | None = None, salt: bytes = b"") -> None:
