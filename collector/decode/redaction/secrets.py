@@ -155,7 +155,8 @@ class Secrets:
             if index in hidden:
                 masked.append(self._mask_leaves(each, found, key))
             elif are_pairs and self.is_secret_key(each[0]):
-                masked.append([each[0], self._mask_leaves(each[1], found, each[0])])
+                name = self.mask_text(each[0], found)
+                masked.append([name, self._mask_leaves(each[1], found, each[0])])
             else:
                 masked.append(self.mask_document(each, found, key))
         return masked

@@ -205,6 +205,7 @@ def test_token_as_a_key_of_json_is_masked(
     masked = redactor.redact_text(f'{{"used": {{"{token}": 3}}, "password": "Zq7xK2mV9t"}}')
     assert token not in masked and "Zq7xK2mV9t" not in masked
     assert token not in redactor.redact_text(f'{{"credentials": {{"{token}": ["a"]}}}}')
+    assert token not in redactor.redact_text(f'{{"h": [["{token} for password", "a"]]}}')
 
 
 @pytest.mark.parametrize(
