@@ -161,6 +161,26 @@ def _violations(page: Page, axe: str) -> list[str]:
     ]
 
 
+def test_every_page_can_be_passed_on(opener: Opener, scene: Scene) -> None:
+    """Each has its own title, a link that is its address, and Markdown with the way back."""
+    opener.allow("404|429|50[34]")
+    page, titles = opener.new(), set()
+    for name in ("home", "requests", "request", "slow", "map", "changes", "compare", "sources"):
+        opener.go(page, *page_address(name, scene), drawn=drawn_by_page(name))
+        titles.add(page.title())
+        assert page.title().endswith("· Hopline")
+        for label in ("Copy link", "Copy as Markdown"):
+            page.evaluate("navigator.clipboard.writeText('')")
+            page.get_by_role("button", name=label).click()
+            copied = ""
+            while not copied:  # the Markdown of a request is asked for; the test has its limit
+                page.wait_for_timeout(50)
+                copied = str(page.evaluate("navigator.clipboard.readText()"))
+            assert page.url in copied, (name, label)
+            assert label == "Copy as Markdown" or copied == page.url
+    assert len(titles) == 8
+
+
 def test_first_paint_needs_no_data(opener: Opener) -> None:
     """What every page shares is painted before any answer is there."""
     page = opener.new()

@@ -1,11 +1,14 @@
 """What the pages say when there is nothing to show, or nobody answers, or a token is wanted."""
 
+import json
+import random
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
 from tests.pages.opening import Opener
-from tests.service import start_service
+from tests.pages.scene import gateway_row, now_ns
+from tests.service import Service, start_service
 
 TOKEN = "a-token-for-reading"
 
@@ -16,6 +19,25 @@ def test_unknown_id_says_where_was_looked(opener: Opener) -> None:
     page = opener.open("request", {"id": "f" * 31 + "e"})
     expect(page.locator(".state-failed")).to_contain_text("nothing is stored under")
     expect(page.locator(".wf-row")).to_have_count(0)
+
+
+def test_an_id_fills_its_page_when_it_comes(opener: Opener, service: Service) -> None:
+    """A link may be opened before the record arrives; an answer of a busy service is no end."""
+    opener.allow("404|503")
+    row = gateway_row(random.Random("later"), now_ns() - 10**9, 4, "list-items", 200)
+    page = opener.open("request", {"id": str(row["CorrelationId"])})
+    expect(page.locator(".state-failed")).to_contain_text("nothing is stored under")
+    status, answer = service.post("/v1/gateway/azure-apim", json.dumps([row]).encode())
+    assert (status, answer["accepted"]) == (200, 1), answer
+    expect(page.locator(".wf-row")).to_have_count(1)
+    expect(page.locator(".tools-count")).to_have_text("1 of 1 spans shown")
+    busy = {"error": {"code": "busy", "message": "too many at once", "hint": ""}}
+    page.route("**/api/page/timeline*", lambda route: route.fulfill(status=503, json=busy))
+    expect(page.locator(".state-failed")).to_contain_text("too many at once")
+    expect(page.locator(".wf-row")).to_have_count(1)
+    page.unroute_all(behavior="ignoreErrors")
+    expect(page.locator(".state-failed")).to_have_count(0)
+    expect(page.locator(".wf-row")).to_have_count(1)
 
 
 def test_unknown_page_is_said(opener: Opener) -> None:

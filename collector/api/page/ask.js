@@ -17,6 +17,12 @@ export class Failure extends Error {
     this.hint = hint;
     this.status = status;
   }
+
+  /** After how many ms it is worth to ask again: 0 if the answer would be the same. */
+  get againMs() {
+    // Too much at once: what was begun is often there when it is asked again. Proxies say 502 of a restart.
+    return this.code === "unreachable" ? 3_000 : [429, 502, 503, 504].includes(this.status) ? 5_000 : 0;
+  }
 }
 
 /** @type {Set<() => void>} */
@@ -183,17 +189,14 @@ export function useAnswer(path, params = {}, { everyMs = 0, isEmpty = () => fals
       (error) => {
         if (control.signal.aborted) return;
         const failure = error instanceof Failure ? error : new Failure("page", String(error));
-        // Too much at once: what was begun is often there when it is asked again.
-        const isBusy = [429, 503, 504].includes(failure.status);
         // What was answered to this very question stays true while nobody answers it again.
         setState((before) => ({
           question,
-          data: (failure.code === "unreachable" || isBusy) && before.question === question ? before.data : null,
+          data: failure.againMs && before.question === question ? before.data : null,
           failure,
           isLoading: false,
         }));
-        if (failure.code === "unreachable") later(3_000);
-        if (isBusy) later(5_000);
+        if (failure.againMs) later(failure.againMs);
       });
     return () => {
       control.abort();

@@ -2,7 +2,7 @@
 
 import { link } from "../address.js";
 import { now, useAnswer } from "../ask.js";
-import { html } from "../html.js";
+import { html, useMemo } from "../html.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Head, useZone } from "../shell.js";
 import { Text, ago, clock, count, durationMs, markdownTable, percent } from "../text.js";
@@ -27,6 +27,11 @@ export function judge(source) {
 }
 
 /** @param {any} source */
+function keyOf(source) {
+  return JSON.stringify([source.source, source.stream, source.doors]);
+}
+
+/** @param {any} source */
 export function nameOf(source) {
   return source.source || `${source.stream}s without a name`;
 }
@@ -37,7 +42,10 @@ export function Page({ params }) {
   const joins = useAnswer("api/v1/joins", {});
   const clocks = useAnswer("api/v1/clocks", {});
   const storage = useAnswer("api/v1/storage", {}, { everyMs: 60_000 });
-  const sources = data ? [...data.sources].sort((a, b) => LIGHTS[judge(b).kind] - LIGHTS[judge(a).kind]) : [];
+  const heard = /** @type {any[]} */ (data ? data.sources : []);
+  // Rows keep their places while one reads, whatever becomes of them.
+  const ranks = useMemo(() => new Map(heard.map((source) => [keyOf(source), LIGHTS[judge(source).kind]])), [heard.map(keyOf).join()]);
+  const sources = [...heard].sort((a, b) => (ranks.get(keyOf(b)) || 0) - (ranks.get(keyOf(a)) || 0));
   return html`<div class="sources">
     <${Head} title="Sources" name="Sources" markdown=${() => asMarkdown(sources, storage.data)}><p class="quiet">Who is heard, how late, and what therefore cannot be seen</p><//>
     ${failure && html`<${Failed} failure=${failure} again=${again} />`}

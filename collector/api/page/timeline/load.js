@@ -6,6 +6,8 @@ import { Trace } from "./model.js";
 
 /** How long after an answer to ask again, by state; a final timeline does not change. */
 const AGAIN_MS = /** @type {Record<string, number>} */ ({ provisional: 5_000, complete: 20_000 });
+/** An id that is not known yet may come with the next record. */
+const UNKNOWN_MS = 10_000;
 /** Asking must cost the service little: so many times what the last answer took. */
 const PAUSES = 10;
 
@@ -59,14 +61,14 @@ export function useTrace(id, asOf, raw) {
       if (control.signal.aborted) return;
       const failure = error instanceof Failure ? error : new Failure("page", String(error));
       // What was drawn stays true while nobody answers.
-      const isDown = failure.code === "unreachable";
       setState((before) => ({
         key,
-        trace: isDown && before.key === key ? before.trace : null,
+        trace: failure.againMs && before.key === key ? before.trace : null,
         loaded: before.loaded,
         failure,
       }));
-      if (isDown) later(3_000);
+      const againMs = failure.status === 404 ? UNKNOWN_MS : failure.againMs;
+      if (againMs) later(againMs);
     });
     return () => {
       control.abort();
