@@ -60,6 +60,11 @@ export function Shell({ pages, page, children }) {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, []);
+  // Where the navigation is wider than the screen, it shows where one is.
+  useEffect(() => {
+    const here = document.querySelector(".nav [aria-current]");
+    if (here instanceof HTMLElement && here.parentElement) here.parentElement.scrollLeft = here.offsetLeft - 2 * here.parentElement.offsetLeft;
+  }, [page]);
   return html`
     <a class="skip" href="#content" onClick=${skip}>Skip to the content</a>
     <header class="bar">
