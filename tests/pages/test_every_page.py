@@ -30,6 +30,7 @@ PAGES = (
     "changes",
     "requests",
     "requests, none found",
+    "requests, week",
     "request",
     "request, span",
     "request, gateway",
@@ -80,7 +81,9 @@ def page_address(name: str, scene: Scene) -> tuple[str, dict[str, str]]:
     if kind in ("home", "doctor", "outcomes", "sources", "map", "changes"):
         return kind if kind != "home" else "", {}
     if kind == "requests":
-        return "requests", {"api": "nobody"} if detail == "none found" else {}
+        return "requests", {"none found": {"api": "nobody"}, "week": {"start": "-7d"}}.get(
+            detail, {}
+        )
     if kind == "compare":
         return "compare", {"a": scene.slowest.id}
     if kind == "slow":

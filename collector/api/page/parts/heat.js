@@ -1,10 +1,10 @@
 // When requests were slow: how many took how long over time, to choose from with the pointer or the keys.
 
-import { useAnswer } from "../ask.js";
+import { now, useAnswer } from "../ask.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { POPULATION } from "../search/filters.js";
 import { useZone } from "../shell.js";
-import { clock, count, duration, durationMs, plural } from "../text.js";
+import { clock, count, duration, durationMs, plural, split } from "../text.js";
 
 /** Filters of the search that this picture knows. */
 const HEAT_FILTERS = [...POPULATION.filter((name) => name !== "service"), "error", "min_duration_ms", "max_duration_ms"];
@@ -163,7 +163,9 @@ function Picture({ heat, threshold, choose }) {
     last = yOf(rowOf(ns));
     decades.push(ns);
   }
-  const ticks = [0, 0.25, 0.5, 0.75];
+  const ticks = [0, 0.25, 0.5, 0.75].map((part) => ({ part, ...split(timeAt(part * inner), zone) }));
+  // The day stands only where another one begins: there is no room for more.
+  const dayBefore = (/** @type {number} */ at) => (at ? ticks[at - 1].day : split(now(), zone).day);
   return html`<div class="heat-box" ref=${box}>
     <div class="heat-axis" aria-hidden="true">${decades.map((ns) => html`<span style=${{ top: yOf(rowOf(ns)) + "px" }}>${duration(ns / 1_000).replace(/\.0+ /, " ")}</span>`)}</div>
     <div class="heat-field" role="application" tabindex="0" onKeyDown=${onKey} onBlur=${() => { setKeyed(null); setAt(""); }}
@@ -174,5 +176,5 @@ function Picture({ heat, threshold, choose }) {
       ${threshold !== null && threshold > 0 && rowOf(threshold * 1e6) > low && rowOf(threshold * 1e6) < high && html`<span class=${"heat-line" + (yOf(rowOf(threshold * 1e6)) < 20 ? " is-high" : "")} style=${{ top: yOf(rowOf(threshold * 1e6)) + "px" }}><span>slow: ${durationMs(threshold)}</span></span>`}
       ${drawn && html`<span class="heat-drag" style=${{ left: drawn.left + "px", top: drawn.top + "px", width: drawn.width + "px", height: drawn.height + "px" }}></span>`}
     </div>
-    <div class="heat-times" style=${{ left: AXIS + "px", width: inner + "px" }}>${ticks.map((part) => html`<span style=${{ left: part * 100 + "%" }}>${clock(timeAt(part * inner), zone).slice(0, -7)}</span>`)}<span class="heat-at" role="status">${at || "drag to choose"}</span></div></div>`;
+    <div class="heat-times" style=${{ left: AXIS + "px", width: inner + "px" }}>${ticks.map(({ part, day, clock: time }, at) => html`<span style=${{ left: part * 100 + "%" }}>${day === dayBefore(at) ? "" : day.slice(5) + " "}${time.slice(0, 5)}</span>`)}<span class="heat-at" role="status">${at || "drag to choose"}</span></div></div>`;
 }
