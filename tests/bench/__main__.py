@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.background import measure_background
 from tests.bench.load import Pool
 from tests.bench.machine import describe_machine
 from tests.bench.protocols import measure_protocols
@@ -224,6 +225,7 @@ def main() -> int:
         add(measure_aside("tests.bench.adapters"))
         add(measure_aside("tests.bench.records"))
         add(measure_stitching())
+        add(measure_background())
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
