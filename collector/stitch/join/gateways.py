@@ -293,7 +293,7 @@ def _attach_to_named_callers(
         if joint.node.parent is not None or joint.match_of(trace) is None:
             continue
         caller = _named_caller(joint.record, trace, forest)
-        if caller is not None:
+        if caller is not None and not _is_behind(caller, joint):
             by_caller.setdefault(caller, []).append(joint)
     for caller, called in by_caller.items():
         for joint in called:
@@ -314,6 +314,18 @@ def _named_caller(record: GatewayRecord, trace: TraceView, forest: Forest) -> No
         if caller is not None and caller.role != "gateway":
             return caller
     return None
+
+
+def _is_behind(named: Node, joint: AttachedRecord) -> bool:
+    """
+    Tell whether a gateway called the span that it names: its first one, begun and ended meanwhile.
+
+    With B3 a server has the span id of its caller; and some log what the backend sends back.
+    """
+    if named.side != "server" or named.parent is not None or joint.record.duration_ns is None:
+        return False
+    is_shorter = named.raw_end - named.raw_start < joint.record.duration_ns
+    return is_shorter and lies_inside(named, joint.node)
 
 
 def _meets(caller: Node, joint: AttachedRecord) -> bool:

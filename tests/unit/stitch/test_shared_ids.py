@@ -387,3 +387,16 @@ def test_two_seconds_apart_is_a_clock_and_more_is_doubted(late_ms: int, against:
     timeline = asked([request("one", 0, 50, parent_span_id="")], trace, "one")
     [link] = [link for link in timeline.links if link.to]
     assert [one.field for one in link.contradictions] == against
+
+
+@pytest.mark.parametrize("logged", ["parent_span_id", "outgoing_span_id"])
+def test_a_logged_header_may_name_the_span_that_the_gateway_called(logged: str) -> None:
+    """A trace's first server span that lies in the record's time is behind the gateway."""
+    trace = TraceBuilder()
+    first = trace.span("orders", 2, 90, None, "Server")
+    trace.span("payments", 10, 60, first, "Server")
+    known = record(total=95, backend=93, trace_id=TRACE, **{logged: first.span_id})
+    timeline = stitch([known], trace.spans, now_ns=LONG_AFTER, subject=known.record_id)
+    assert timeline.hops[0].role == "gateway"
+    assert [hop.service for hop in timeline.hops][1:] == ["orders", "payments"]
+    assert timeline.duration_ns == 95 * MS
