@@ -97,20 +97,22 @@ _PREFIX = re.compile(rf"{_WEEKDAY},?\s+(?=[\da-z])", re.ASCII)
 _BETWEEN = re.compile(r"\s*(?:[t,:]\s*|\s+(?:at\s+)?)(?=\d)", re.ASCII)
 
 
-def parse_timestamp(text: str, *, name: str, now_ns: int) -> int:
+def parse_timestamp(text: str, *, name: str, now_ns: int, latest_ns: int | None = None) -> int:
     """
     Read one moment; *name* is the parameter that the error names.
 
     A bare number is told apart by its size: below 1e11 seconds, below 1e14 milliseconds, below
     1e17 microseconds, else nanoseconds. A time without a day is today's, or yesterday's where that
-    is more than twelve hours ahead; a day of the week is the last one, today included.
+    is after *latest_ns* (now); a day of the week is the last one, today included.
 
     Raises:
         BadQuestion: none of the forms, or outside 1970 to 2262. Never retried.
     """
     cleaned = text.translate(_MINUS_SIGNS).strip(" \t\"'") if len(text) <= _MAX_TEXT else ""
     # The sign of a relative time may have been a `+`, decoded to a space and stripped: not a form.
-    moment = None if _MONTHS_UNIT.search(cleaned) else _read_any(_plain(cleaned), now_ns)
+    latest_ns = now_ns if latest_ns is None else latest_ns
+    is_form = not _MONTHS_UNIT.search(cleaned)
+    moment = _read_any(_plain(cleaned), now_ns, latest_ns) if is_form else None
     if moment is None:
         msg = f"{name}: {_shorten(text)} is not a moment"
         raise BadQuestion(msg, hint=_FORMS)
@@ -127,7 +129,7 @@ def _plain(text: str) -> str:
     return plain
 
 
-def _read_any(text: str, now_ns: int) -> int | None:
+def _read_any(text: str, now_ns: int, latest_ns: int) -> int | None:
     if text == "now":
         return now_ns
     # Eight digits that are a day are no second of 1970.
@@ -137,7 +139,7 @@ def _read_any(text: str, now_ns: int) -> int | None:
     if relative is not None:
         return relative
     try:
-        return _read_civil(text, now_ns)
+        return _read_civil(text, now_ns, latest_ns)
     except (ValueError, OverflowError, KeyError):  # KeyError: no such zone
         return None
 
@@ -185,13 +187,13 @@ def _round_down(moment_ns: int, unit: str) -> int:
     return moment_ns // _UNITS_NS[unit] * _UNITS_NS[unit]
 
 
-def _read_civil(text: str, now_ns: int) -> int | None:
+def _read_civil(text: str, now_ns: int, latest_ns: int) -> int | None:
     """Read a day, a time of day or both, with or without a zone."""
     if match := _CTIME.fullmatch(text):
         text = f"{match[1]} {match[4]} {match[3]}"
     found = _read_day(text, now_ns)
     if found is None:
-        return _read_clock_first(text, now_ns)
+        return _read_clock_first(text, now_ns, latest_ns)
     day, rest = found
     if not rest:
         return _moment(day, 0, 0, UTC)
@@ -204,7 +206,7 @@ def _read_zone_of_day(rest: str, day: date) -> int | None:
     return None if zone is None or rest[: zone[0]].strip() else _moment(day, 0, 0, zone[1])
 
 
-def _read_clock_first(text: str, now_ns: int) -> int | None:
+def _read_clock_first(text: str, now_ns: int, latest_ns: int) -> int | None:
     """Read `09:30`, and `09:30 yesterday`."""
     clock, _, after = text.partition(" ")
     found = _read_day(after, now_ns) if after else None
@@ -214,7 +216,7 @@ def _read_clock_first(text: str, now_ns: int) -> int | None:
         return None
     today = _today(now_ns)
     moment = _read_clock(text, today)
-    if moment is not None and moment > now_ns + NS_PER_DAY // 2:
+    if moment is not None and moment > latest_ns:
         moment = _read_clock(text, today - timedelta(days=1))
     return moment
 

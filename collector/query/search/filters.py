@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from collector.errors import BadQuestion, UnknownParameter
 from collector.query.timestamps import parse_timestamp
-from collector.timestamps import NS_PER_MS
+from collector.timestamps import NS_PER_DAY, NS_PER_MS
 
 DEFAULT_RANGE_NS = 3600 * 1_000_000_000
 DEFAULT_LIMIT = 50
@@ -236,10 +236,13 @@ def parse_range(given: Mapping[str, str], now_ns: int) -> tuple[int, int]:
     Raises:
         BadQuestion: one of them is no moment, or they are in the wrong order.
     """
-    end_ns = parse_timestamp(given["end"], name="end", now_ns=now_ns) if "end" in given else now_ns
+    end_ns = now_ns
+    if "end" in given:
+        ahead_ns = now_ns + NS_PER_DAY // 2
+        end_ns = parse_timestamp(given["end"], name="end", now_ns=now_ns, latest_ns=ahead_ns)
     start_ns = max(end_ns - DEFAULT_RANGE_NS, 0)
     if "start" in given:
-        start_ns = parse_timestamp(given["start"], name="start", now_ns=now_ns)
+        start_ns = parse_timestamp(given["start"], name="start", now_ns=now_ns, latest_ns=end_ns)
     if start_ns >= end_ns:
         msg = "start: is not before end"
         raise BadQuestion(msg, hint="the range is [start, end); without end it ends now")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import BadQuestion
+from collector.query.search.filters import parse_range
 from collector.query.timestamps import parse_timestamp
 from collector.timestamps import format_duration, format_timestamp, to_ms
 
@@ -77,7 +78,7 @@ def parse(text: str) -> int:
 )
 def test_every_way_to_write_noon(text: str) -> None:
     """RFC 3339 with any offset, Unix time in four units and relative times name one moment."""
-    assert parse(text) == NOON
+    assert parse_timestamp(text, name="end", now_ns=NOW, latest_ns=NOON) == NOON
 
 
 def test_relative_times_count_from_now() -> None:
@@ -127,11 +128,37 @@ def test_days_are_named_from_now() -> None:
 
 
 def test_a_time_alone_is_near() -> None:
-    """Today's, and yesterday's for what today is far ahead: at half past nine 23:50 has been."""
+    """The last one before the latest it may be, which is now: at half past nine 23:50 has been."""
+    day = 24 * 60 * MINUTE
     assert parse("09:30") == parse("9:30am") == NOW
-    assert parse("21:00") == NOW + 690 * MINUTE
-    assert parse("23:50") == NOW + 860 * MINUTE - 24 * 60 * MINUTE
-    assert parse("09:30:15.25") == NOW + 15_250_000_000
+    assert parse("09:29") == NOW - MINUTE
+    assert parse("09:31") == NOW + MINUTE - day
+    assert parse("23:50") == NOW + 860 * MINUTE - day
+    assert parse("09:29:15.25") == NOW - 45 * 1_000_000_000 + 250_000_000
+    noon = parse_timestamp("12:00", name="end", now_ns=NOW, latest_ns=NOW + day // 2)
+    assert noon == NOW + 150 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "from_minutes", "to_minutes"),
+    [
+        ("09:00", "", -30, 0),
+        ("10:00", "", 30 - 1440, 0),
+        ("09:00", "12:00", -30, 150),
+        ("23:00", "10:00", 810 - 1440, 30),
+        ("23:00", "01:00", 810 - 1440, -510),
+    ],
+)
+def test_a_range_of_times_ends_nearby_and_begins_before_that(
+    start: str, end: str, from_minutes: int, to_minutes: int
+) -> None:
+    """A shift that is not over yet, last night's, and the morning asked for after midnight."""
+    words = {"start": start} | ({"end": end} if end else {})
+    assert parse_range(words, NOW) == (NOW + from_minutes * MINUTE, NOW + to_minutes * MINUTE)
+
+
+def test_a_day_without_a_year_has_been() -> None:
+    """A day without a year is of the last one that is not ahead."""
     assert parse("Dec 31 23:59:00") == parse("2025-12-31T23:59:00Z")
 
 
