@@ -113,28 +113,28 @@ def _next_child(frame: _Frame) -> Node | None:
             return None
         if max(child.start, low) >= min(child.end, cursor):
             continue
-        if min(child.end, frame.high) <= cursor or _is_followed(frame, child):
+        end = min(child.end, frame.high)
+        if end <= cursor or _is_followed(frame, end):
             return child
     return None
 
 
-def _is_followed(frame: _Frame, child: Node) -> bool:
+def _is_followed(frame: _Frame, end: int) -> bool:
     """
-    Tell whether what begins at the cursor follows *child*, though *child* ends a little later.
+    Tell whether what begins at the cursor follows a child, though that ends a little later.
 
     The overlap is no more than a step of the units, or less than a hundredth of the parent, and no
     third child begins or ends within it: then it is what clocks make of a sequence.
     """
-    overlap = child.end - frame.cursor
+    overlap = end - frame.cursor
     is_small = overlap * _SLACK_SHARE < frame.high - frame.low
-    if not is_small and overlap > _step(child.end, frame.cursor):
+    if not is_small and overlap > _step(end, frame.cursor):
         return False
     if not frame.starts:
         frame.starts = sorted(each.start for each in frame.all)
         frame.ends = sorted(each.end for each in frame.all)
     return not (
-        _has_between(frame.starts, frame.cursor, child.end)
-        or _has_between(frame.ends, frame.cursor, child.end)
+        _has_between(frame.starts, frame.cursor, end) or _has_between(frame.ends, frame.cursor, end)
     )
 
 

@@ -1,7 +1,7 @@
 """The critical path against a short recursive definition, and its edges."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.model import Span
@@ -61,6 +61,9 @@ trees = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
+@example(
+    [(0, 0, 0), (0, 0, 199), (8, 197, 2), (0, 0, 0), (87, 0, 197)]
+)  # both outlast their caller
 @given(trees)
 def test_the_path_is_as_defined_and_tiles_the_root(shape: list[tuple[int, int, int]]) -> None:
     """For any tree the sections are those of the definition, without gap or overlap."""
