@@ -20,7 +20,18 @@ from collector.query.service import QueryService
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 from tests.api_client import Asker, check_answer, serving
-from tests.stories import MINUTE, MS, NOW, SECOND, Story, joined_story, refused_story, tell
+from tests.stories import (
+    MINUTE,
+    MS,
+    NOW,
+    SECOND,
+    Story,
+    joined_story,
+    keep,
+    load_kept,
+    refused_story,
+    tell,
+)
 
 
 class Scene:
@@ -204,3 +215,20 @@ def test_overlapping_polls_tell_each_request_once() -> None:
         clock.advance(ns=30 * SECOND)
     assert told == ["request-0", "request-1", "request-2"]
     assert since == [NOW, NOW, NOW + 20 * SECOND]
+
+
+def test_what_is_loaded_late_is_told(scene: tuple[Scene, QueryService]) -> None:
+    """A request that waited in the journal for a minute becomes known when it is loaded."""
+    stage, questions = scene
+    tail = questions.searches.open_tail([])
+    story = replace(joined_story(970, stage.clock.now_ns()), lag_ns=SECOND)
+    stage.clock.advance(ns=SECOND)
+    keep([story], stage.settings, stage.clock)
+    for _ in range(6):
+        stage.clock.advance(ns=10 * SECOND)
+        assert not tail.poll().events
+    load_kept(stage.settings, stage.store)
+    assert [each.request.id for each in tail.poll().events] == [story.records[0].record_id]
+    assert not tail.poll().events
+    with stage.store.connections.writing() as client:  # the server's clock is ahead of the stories'
+        client.command("TRUNCATE TABLE hopline.late_load")

@@ -83,12 +83,22 @@ class Searches:
         Raises:
             BadQuestion: a parameter cannot be understood, or is one of a list's.
         """
-        search = parse_tail(pairs, now_ns=self._clock.now_ns())
-        return Tail(lambda since_ns: self._find_arrived(search, since_ns), self._clock)
+        opened_ns = self._clock.now_ns()
+        search = parse_tail(pairs, now_ns=opened_ns)
+        return Tail(lambda since_ns: self._find_arrived(search, since_ns, opened_ns), self._clock)
 
-    def _find_arrived(self, search: Search, since_ns: int) -> tuple[list[Summary], bool]:
-        """Return what came in after a moment, the newest first, and whether there is more of it."""
+    def _find_arrived(
+        self, search: Search, since_ns: int, opened_ns: int
+    ) -> tuple[list[Summary], bool]:
+        """
+        Return what came in after a moment, the newest first, and whether there is more of it.
+
+        What was loaded since then, and waited for that in the journal, came in before: it is found
+        by its load, as far as it came after the reader.
+        """
         now_ns = self._clock.now_ns()
+        late = self._store.find_late_loads(since_ns)
+        since_ns = max(min([since_ns, *(each.from_ns - 1 for each in late)]), opened_ns)
         wanted = replace(
             build_filter(search, now_ns - TAIL_RANGE_NS, now_ns + TAIL_AHEAD_NS),
             received_since_ns=since_ns,
