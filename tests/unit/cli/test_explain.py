@@ -226,11 +226,11 @@ def test_fitted_text_has_exactly_its_width(text: str, cells: int) -> None:
 
 @given(st.text(max_size=80), st.integers(2, 40))
 def test_wrapped_lines_are_narrow_and_lose_nothing(text: str, cells: int) -> None:
-    """Wrapping keeps every character that is not a space."""
+    """Wrapping keeps every character that is no space of any kind."""
     clean = Ink().clean(text)
     lines = wrap(clean, cells)
     assert all(count_cells(line) <= cells for line in lines)
-    assert "".join(lines).replace(" ", "") == clean.replace(" ", "")
+    assert "".join("".join(lines).split()) == "".join(clean.split())
 
 
 JSON = st.recursive(
