@@ -26,8 +26,9 @@ _GOOD = frozenset({"kept", "better"})
 
 def draw_slow(document: Document, ink: Ink, width: int) -> Iterator[str]:
     """Yield how slow requests are, what the slow ones have that others have not, and where."""
-    for name in ("population", "stitched"):
-        yield _percentiles(document[name], ink)
+    yield _percentiles(document["population"], ink)
+    if document["population"] != document["stitched"]:
+        yield _percentiles(document["stitched"], ink)
     if document.get("threshold_ms") is not None:
         yield f"slow: {format_ms(document['threshold_ms'])} ms or more"
     sentences = document.get("sentences") or ()

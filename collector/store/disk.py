@@ -33,12 +33,13 @@ _MAIN = {
     REQUESTS: "request",
 }
 _FIND_PARTS = """
-SELECT table, partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
+SELECT table, partition, sum(rows) AS rows, sum(bytes_on_disk) AS bytes, count() AS parts
 FROM system.parts WHERE database = {database:String} AND active
 GROUP BY table, partition ORDER BY table, partition
 """
 _COUNT_LATEST = """
 SELECT toDate(bucket) AS day, count() FROM {database:Identifier}.{table:Identifier} FINAL
+WHERE day IN {days:Array(Date)}
 GROUP BY day
 SETTINGS do_not_merge_across_partitions_select_final = 1
 """
@@ -64,12 +65,17 @@ def get_days(client: Client, database: str) -> Sequence[DayOfKind]:
     """
     Return what lies on the disk of the node that is asked.
 
-    A stitched request that was corrected is counted once, also before its rows are merged.
+    A stitched request that was corrected is counted once, also before its rows are merged: days of
+    several parts are counted for that, one part holds a request once.
     """
     found = client.query(_FIND_PARTS, parameters={"database": database}).result_rows
     latest: dict[tuple[str, str], int] = {}
-    for name in sorted({str(table) for table, *_ in found} & {"request", "request_local"}):
-        given = {"database": database, "table": name}
+    unmerged: dict[str, list[str]] = {}
+    for table, partition, _, _, parts in found:
+        if table in ("request", "request_local") and parts > 1:
+            unmerged.setdefault(table, []).append(str(partition).strip("'"))
+    for name, days in unmerged.items():
+        given = {"database": database, "table": name, "days": days}
         counted = client.query(_COUNT_LATEST, parameters=given).result_rows
         latest |= {(name, str(day)): int(rows) for day, rows in counted}
     return [
@@ -79,7 +85,7 @@ def get_days(client: Client, database: str) -> Sequence[DayOfKind]:
             latest.get((str(table), str(partition).strip("'")), int(rows)),
             int(size),
         )
-        for table, partition, rows, size in found
+        for table, partition, rows, size, _ in found
     ]
 
 

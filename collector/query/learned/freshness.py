@@ -109,6 +109,9 @@ class Freshness:
     def describe_outstanding(self) -> str:
         """Say per source up to when it is known, for an answer that found nothing."""
         lags = self.lags()
+        if not lags:  # it may have been so a moment ago only
+            self._state.read()
+            lags = self.lags()
         if not lags:
             return "no source has sent anything yet"
         parts = [

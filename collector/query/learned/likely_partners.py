@@ -11,9 +11,11 @@ pair changes a timeline only, and only on routes that keep what they claim.
 """
 
 import threading
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from cachetools import TTLCache
 
@@ -58,6 +60,7 @@ _MAX_NEAR_STRETCHES = 8
 _NEAR_NS = 5 * NS_PER_S
 _MAX_NEAR = 4
 _UNTAUGHT_NS = 600 * NS_PER_S
+_START = attrgetter("start_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,14 +140,15 @@ class LikelyPartners:
                 clusters.setdefault(place, []).append(record)
         for group in sorted(clusters.values(), key=len, reverse=True)[:_MAX_CLUSTERS]:
             first = group[0]
-            pairs = [pair for pair in self.find(group) if is_taken(pair)]
+            own: dict[str, list[LikelyPair]] = {}
+            for pair in filter(is_taken, self.find(group)):
+                own.setdefault(pair.record, []).append(pair)
             is_taught = bool(self.learn(first.gateway, first.api, first.start_ns).models)
             with self._lock:
                 if not is_taught:
                     self._untaught[first.gateway, first.api] = True
                 for reference in map(_reference, group):
-                    own = tuple(pair for pair in pairs if pair.record == reference)
-                    known[reference] = self._listed[reference] = own
+                    known[reference] = self._listed[reference] = tuple(own.get(reference, ()))
         return [pair for pairs in known.values() for pair in pairs or ()]
 
     def _find_near(self, traces: Mapping[str, int]) -> list[GatewayRecord]:
@@ -161,14 +165,14 @@ class LikelyPartners:
                 reach_ns=(starts[-1] - starts[0]) // 2 + _NEAR_NS,
                 limit=_MAX_CLUSTER_RECORDS,
             )
+            near.sort(key=_START)
             for start_ns in starts:
-                places = sorted((abs(r.start_ns - start_ns), _reference(r)) for r in near)
-                by_reference = {_reference(r): r for r in near}
-                found.update(
-                    (reference, by_reference[reference])
-                    for distance_ns, reference in places[:_MAX_NEAR]
-                    if distance_ns <= _NEAR_NS
-                )
+                place = bisect_left(near, start_ns, key=_START)
+                around = near[max(place - _MAX_NEAR, 0) : place + _MAX_NEAR]
+                around.sort(key=lambda record: abs(record.start_ns - start_ns))
+                for record in around[:_MAX_NEAR]:
+                    if abs(record.start_ns - start_ns) <= _NEAR_NS:
+                        found[_reference(record)] = record
         return list(found.values())
 
     def find(

@@ -394,6 +394,8 @@ def _compared(
     selected: Sequence[Observation],
     baseline: Sequence[Observation],
 ) -> Compared:
+    if not (selected and baseline):  # of nothing there is no mean to be longer than
+        return Compared(differences, (), 0)
     calls = {key for each in (*selected, *baseline) for key in each.times_ns if key[0] == "call"}
     return Compared(differences, find_times(selected, baseline), len(calls))
 

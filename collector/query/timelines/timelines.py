@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from collector.clock import Clock
 from collector.errors import NotFound
+from collector.identity.ids import prefix_key
 from collector.model import Stream
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners, is_taken
@@ -154,7 +155,11 @@ class Timelines:
             msg = f"{shown!r} was not known yet at {format_timestamp(until_ns)}"
             return NotFound(msg, hint="leave out as_of to see what is known now")
         msg = f"nothing is stored under {shown!r}; searched: {where}"
-        return NotFound(msg, hint=self._freshness.describe_outstanding())
+        hint = self._freshness.describe_outstanding()
+        beginning = prefix_key(shown)
+        if beginning and len(beginning) not in (16, 32):
+            hint = f"the beginning of an id is found by a search for q={shown}; {hint}"
+        return NotFound(msg, hint=hint)
 
 
 def _subject(found: Gathered) -> str:

@@ -152,7 +152,7 @@ function Trend({ line }) {
 
 /** @param {{shares: Record<string, number> | null | undefined}} props */
 function Shares({ shares }) {
-  if (!shares) return html`<span class="quiet"title="no request of it has been stitched yet">not known yet</span>`;
+  if (!shares) return html`<span class="quiet" title="no request of it has been stitched yet">not known yet</span>`;
   const parts = SHARES.filter(([name]) => shares[name] > 0);
   return html`<span class="shares-bar" role="img" aria-label=${parts.map(([name, , label]) => `${label} ${percent(shares[name])}`).join(", ")}>${parts.map(([name, layer, label]) => html`
     <span class=${"fill-" + layer} title=${`${label}: ${percent(shares[name])}`} style=${{ "flex-grow": shares[name] }}></span>`)}</span>`;

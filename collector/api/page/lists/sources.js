@@ -41,7 +41,7 @@ export function Page({ params }) {
   const { data, failure, isLoading, again } = useAnswer("api/v1/sources", {}, { everyMs: 10_000 });
   const joins = useAnswer("api/v1/joins", {});
   const clocks = useAnswer("api/v1/clocks", {});
-  const storage = useAnswer("api/v1/storage", {}, { everyMs: 60_000 });
+  const storage = useAnswer("api/v1/storage", {});
   const heard = /** @type {any[]} */ (data ? data.sources : []);
   // Rows keep their places while one reads, whatever becomes of them.
   const ranks = useMemo(() => new Map(heard.map((source) => [keyOf(source), LIGHTS[judge(source).kind]])), [heard.map(keyOf).join()]);

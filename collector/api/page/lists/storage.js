@@ -5,7 +5,7 @@ import { html } from "../html.js";
 import { bytes, count, plural } from "../text.js";
 
 /** @type {Record<string, string>} */
-const NAMES = { spans: "Spans", logs: "Access-log lines", metrics: "Metrics", records: "Gateway records", requests: "Stitched requests", other: "What was learned" };
+const NAMES = { spans: "Spans", "kept spans": "Spans kept for longer", logs: "Access-log lines", metrics: "Metrics", records: "Gateway records", requests: "Stitched requests", other: "What was learned" };
 
 /**
  * @param {{report: any, days: string}} props `days`: what the address asks to reckon with

@@ -165,3 +165,12 @@ def test_a_baseline_is_a_range_or_filters() -> None:
     apart = parse_slow([*given, ("baseline", text)], now_ns=NOW_NS).baseline
     assert apart is not None
     assert (apart.consumer, apart.end_ns) == ("a&b", NOW_NS - 2 * HOUR_NS)
+
+
+def test_nothing_is_longer_than_the_times_of_nobody() -> None:
+    """Where there are no others, no time of theirs is told, and none is zero."""
+    slow, rest = slow_and_rest()
+    for some, others in ((slow, rest[:0]), (slow[:0], rest)):
+        found = compare_cohorts(some, others)
+        assert not found.times
+        assert not found.differences
