@@ -62,13 +62,20 @@ def nearly_full_disk(
 
 
 def killed(folder: Path, *, roles: tuple[str, ...], kills: int, gap_s: float = 1.5) -> Outcome:
-    """Kill -9 of the processes again and again while spans and records are sent."""
+    """
+    Kill -9 of the processes again and again while spans and records are sent.
+
+    Every other kill waits until something was acknowledged since the last one; the rest hit what
+    is still starting as well.
+    """
     service = start_bound_service(folder)
     rng = random.Random(kills)
     try:
         ledger = Ledger(service.http_port, spans_per_s=4000)
         with ledger.sending():
-            for _ in range(kills):
+            for number in range(kills):
+                if number % 2:
+                    _wait_for_acknowledged(ledger)
                 time.sleep(rng.uniform(0.2, gap_s))
                 for role in roles:
                     _kill(service, role)
@@ -77,6 +84,14 @@ def killed(folder: Path, *, roles: tuple[str, ...], kills: int, gap_s: float = 1
     finally:
         service.stop()
     return ledger.settle(service.data_dir, queryable_s)
+
+
+def _wait_for_acknowledged(ledger: Ledger) -> None:
+    before = len(ledger.traces)
+    deadline = time.monotonic() + 60
+    while len(ledger.traces) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def _kill(service: Service, role: str) -> None:
