@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,13 +48,17 @@ def _hold(folder: Path) -> Iterator[None]:
 
 
 def _clear(folder: Path) -> None:
-    for pid in _find_processes(folder):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    # until none is left: a process that was killed may still be writing
+    while pids := _find_processes(folder):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
     disk = folder / "disk"
     if disk.is_mount():
         subprocess.run(["umount", "-l", str(disk)], check=True)
-    shutil.rmtree(folder)
+    while folder.exists():  # another run may be clearing the same folder away
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find_processes(folder: Path) -> list[int]:
