@@ -9,7 +9,7 @@ import { Values } from "../parts/values.js";
 import { useZone } from "../shell.js";
 import { Text, clock, duration, durationMs, percent } from "../text.js";
 import { sayLayer } from "./head.js";
-import { Section } from "./panel.js";
+import { Section } from "./section.js";
 
 /** @typedef {import("./model.js").Trace} Trace */
 

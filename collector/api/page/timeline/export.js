@@ -5,8 +5,7 @@ import { PHASE_NAMES, phaseLayer } from "../layers.js";
 import { saveFile } from "../parts/copy.js";
 import { count, duration, durationMs, percent, plain } from "../text.js";
 import { sayLayer } from "./head.js";
-import { listRows, ticks } from "./model.js";
-import { titleOf } from "./page.js";
+import { listRows, ticks, titleOf } from "./model.js";
 
 /** @typedef {import("./model.js").Trace} Trace */
 /** @typedef {{params: Record<string, string>, markdown: () => Promise<string>}} Asked */

@@ -324,3 +324,10 @@ export function ticks(from, to, wanted) {
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) found.push(Math.round(at * 1e3) / 1e3);
   return found;
 }
+
+/** What a request is called: what its record asked for, else its first span. @param {Trace} trace */
+export function titleOf(trace) {
+  const record = trace.request.gateway_records[0];
+  const what = record ? [record.method, record.path || record.route].filter(Boolean).join(" ") : "";
+  return what || trace.names[0] || trace.request.id;
+}

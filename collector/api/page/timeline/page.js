@@ -12,7 +12,7 @@ import { EXPORTS } from "./export.js";
 import { Facts, Legend, Phases, Story } from "./head.js";
 import { useTrace } from "./load.js";
 import { Minimap } from "./minimap.js";
-import { listRows, listServices } from "./model.js";
+import { listRows, listServices, titleOf } from "./model.js";
 import { Panel } from "./panel.js";
 import { Services } from "./services.js";
 import { Waterfall } from "./waterfall.js";
@@ -51,13 +51,6 @@ const StillStory = memo(Story);
 const StillPhases = memo(Phases);
 const StillLegend = memo(Legend);
 const StillPanel = memo(Panel);
-
-/** @param {Trace} trace */
-export function titleOf(trace) {
-  const record = trace.request.gateway_records[0];
-  const what = record ? [record.method, record.path || record.route].filter(Boolean).join(" ") : "";
-  return what || trace.names[0] || trace.request.id;
-}
 
 /** @param {{trace: Trace, loaded: number, params: Record<string, string>}} props */
 function Body({ trace, loaded, params }) {

@@ -5,7 +5,7 @@ import { Copy } from "../parts/copy.js";
 import { Nothing } from "../parts/states.js";
 import { Values } from "../parts/values.js";
 import { Text } from "../text.js";
-import { Section } from "./panel.js";
+import { Section } from "./section.js";
 
 const NOT_FIELDS = new Set(["raw", "ids", "attributes", "quality", "sources", "versions", "span_id"]);
 

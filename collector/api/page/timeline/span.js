@@ -8,7 +8,7 @@ import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Values } from "../parts/values.js";
 import { useZone } from "../shell.js";
 import { Text, clock, duration, durationMs, percent } from "../text.js";
-import { Section } from "./panel.js";
+import { Section } from "./section.js";
 
 /**
  * @param {{trace: import("./model.js").Trace, id: string, asOf: string, raw: string, span: string, row: number,
