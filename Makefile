@@ -57,7 +57,7 @@ golden: install
 	GOLDEN_WRITE=1 $(BIN)/python -m pytest -q tests -k golden
 
 proto: install
-	$(BIN)/python -m grpc_tools.protoc -Icollector/wire --python_out=collector/wire --pyi_out=collector/wire $(addprefix collector/wire/,$(addsuffix .proto,gateway_record zipkin jaeger envoy_als))
+	$(BIN)/python -m grpc_tools.protoc -Icollector/wire --python_out=collector/wire --pyi_out=collector/wire $(addprefix collector/wire/,$(addsuffix .proto,gateway_record zipkin jaeger envoy_als prometheus))
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 

@@ -1,12 +1,10 @@
 """
-Hopline's own metrics: named here once, counted anywhere, shown as Prometheus and OpenMetrics text.
+Hopline's own metrics: named here once, counted anywhere, shown as `exposition` writes them.
 
 A process has one registry. Label values come from closed sets or are cut at `MAX_SERIES` per
 metric, so that hostile input cannot grow it. Processes that share a data folder tell each other
 their metrics through files in it, so each of their `/metrics` shows all of them, told apart by the
 label `process`.
-
-Source: Prometheus text format 0.0.4; OpenMetrics 1.0.
 """
 
 import json
@@ -15,7 +13,6 @@ import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from math import inf, isfinite
 from operator import attrgetter
 from pathlib import Path
 from time import time
@@ -25,14 +22,13 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
-from prometheus_client.samples import Exemplar
+from prometheus_client.samples import Exemplar, NativeHistogram, Sample
 
 from collector.config import DEFAULT_TENANT
+from collector.exposition import NativeBuckets, expose
 
 MAX_SERIES = 500
 OVERFLOW = "__overflow__"
-TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _PUBLISH_EVERY_S = 2.0
 # Longer ago than this a file is of a process that is gone, or of another machine that is.
 _MAX_AGE_S = 60.0
@@ -222,11 +218,7 @@ class Metrics:
         """
         Count a duration *times* over; *exemplar* is the trace id of a request that took that long.
         """
-        series = self._find(prometheus_client.Histogram, name, labels)
-        series.observe(seconds, {"trace_id": exemplar} if exemplar else None)
-        if times > 1:  # the client counts one at a time, and a request may stand for thousands
-            series._sum.inc(seconds * (times - 1))
-            series._buckets[bisect_left(series._upper_bounds, seconds)].inc(times - 1)
+        self._find(_Histogram, name, labels).count(seconds, times, exemplar)
 
     def value(self, name: Counter | Gauge, **labels: str) -> float:
         """Return one series' value, or the sum of all that carry the given labels."""
@@ -249,14 +241,12 @@ class Metrics:
         """Return this process's own metrics with their samples, as they are now."""
         return list(self._registry.collect())
 
-    def exposition(self, accept: str = "") -> tuple[str, str]:
-        """Return the text of all metrics and its content type, as *accept* asks for it."""
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the page of all metrics and its content type, as *accept* asks for it."""
         families = sorted(self._registry.collect(), key=attrgetter("name"))
         if self._siblings is not None:
             families = self._siblings.add_to(families)
-        if "application/openmetrics-text" in accept:
-            return "".join(_openmetrics_lines(families)), OPENMETRICS_TYPE
-        return "".join(_text_lines(families)), TEXT_TYPE
+        return expose(families, accept)
 
     def _find(self, kind: Any, name: Name, labels: Mapping[str, str]) -> Any:
         if self._tenants is not None:
@@ -270,7 +260,7 @@ class Metrics:
             metric = self._metrics.get(name)
             if metric is None:
                 given: dict[str, Any] = {"labelnames": sorted(labels), "registry": self._registry}
-                if kind is prometheus_client.Histogram:
+                if kind is _Histogram:
                     given["buckets"] = _BUCKETS_S
                 metric = self._metrics[name] = kind(name, MEANINGS[name], **given)
             if not labels:
@@ -294,6 +284,30 @@ class Metrics:
             pause.wait(_PUBLISH_EVERY_S)
 
 
+class _Histogram(prometheus_client.Histogram):
+    """Classic buckets and, of the same observations, those of a native histogram."""
+
+    def count(self, seconds: float, times: int, exemplar: str) -> None:
+        with self._whole:
+            self.observe(seconds, {"trace_id": exemplar} if exemplar else None)
+            self._native.add(seconds, times)
+            if times > 1:  # the client counts one at a time, and a request may stand for thousands
+                self._sum.inc(seconds * (times - 1))
+                self._buckets[bisect_left(self._upper_bounds, seconds)].inc(times - 1)
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self._native = NativeBuckets()
+        # Prometheus refuses a histogram whose buckets do not add up to its count
+        self._whole = threading.Lock()
+
+    def _child_samples(self) -> Iterable[Sample]:
+        with self._whole:
+            classic = tuple(super()._child_samples())
+            native = self._native.as_histogram(self._sum.get())
+        return (*classic, Sample("", {}, native.count_value, None, None, native))
+
+
 class _TenantMetrics(Metrics):
     """What is counted of one tenant, in the registry of all."""
 
@@ -307,7 +321,7 @@ class _TenantMetrics(Metrics):
     def value(self, name: Counter | Gauge, **labels: str) -> float:
         return self._all.value(name, **self._labels, **labels)
 
-    def exposition(self, accept: str = "") -> tuple[str, str]:
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
         return self._all.exposition(accept)
 
     def families(self) -> list[Metric]:
@@ -359,51 +373,11 @@ class _Siblings:
             return
         for name, kind, meaning, samples in rows:
             metric = Metric(name, meaning, kind)
-            for sample_name, labels, value, _, exemplar, *_ in samples:
+            for sample_name, labels, value, _, exemplar, native in samples:
                 known = Exemplar(*exemplar) if exemplar else None
-                metric.add_sample(sample_name, labels, value, exemplar=known)
+                counted = NativeHistogram(*native) if native else None
+                metric.add_sample(sample_name, labels, value, None, known, counted)
             yield metric
-
-
-def _text_lines(families: Iterable[Metric]) -> Iterator[str]:
-    for each in families:
-        name = f"{each.name}_total" if each.type == "counter" else each.name
-        kind = {"info": "gauge", "unknown": "untyped"}.get(each.type, each.type)
-        yield f"# HELP {name} {_escaped(each.documentation)}\n# TYPE {name} {kind}\n"
-        for sample in each.samples:
-            yield f"{sample.name}{_braces(sample.labels)} {_number(sample.value)}\n"
-
-
-def _openmetrics_lines(families: Iterable[Metric]) -> Iterator[str]:
-    for each in families:
-        meaning = _escaped(each.documentation, quotes=True)
-        yield f"# HELP {each.name} {meaning}\n# TYPE {each.name} {each.type}\n"
-        for sample in each.samples:
-            line = f"{sample.name}{_braces(sample.labels)} {_number(sample.value)}"
-            if sample.exemplar:
-                known = sample.exemplar
-                line += f" # {_braces(known.labels)} {_number(known.value)} {known.timestamp or ''}"
-            yield line.rstrip() + "\n"
-    yield "# EOF\n"
-
-
-def _number(value: float) -> str:
-    """Write a value with all of its digits: the client writes 10 000 001 as 1.0000001e+07."""
-    if not isfinite(value):
-        return {inf: "+Inf", -inf: "-Inf"}.get(value, "NaN")
-    return str(int(value)) if value == int(value) else repr(value)
-
-
-def _braces(labels: Mapping[str, str]) -> str:
-    if not labels:
-        return ""
-    quoted = (f'{name}="{_escaped(value, quotes=True)}"' for name, value in sorted(labels.items()))
-    return "{" + ",".join(quoted) + "}"
-
-
-def _escaped(text: str, *, quotes: bool = False) -> str:
-    text = text.replace("\\", r"\\").replace("\n", r"\n")
-    return text.replace('"', r"\"") if quotes else text
 
 
 METRICS = Metrics()

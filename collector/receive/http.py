@@ -75,7 +75,7 @@ def _add_health(pages: FastAPI, intake: Intake) -> None:
 
 
 def _add_metrics(pages: FastAPI, metrics: Metrics, gate: Gate, *, must_sign_in: bool) -> None:
-    @pages.get("/metrics", summary="Show the counters as Prometheus text")
+    @pages.get("/metrics", summary="Show the metrics to Prometheus")
     async def show_metrics(request: Request) -> Response:
         try:
             if must_sign_in and not gate.tokens.are_needed:

@@ -205,7 +205,7 @@ async def test_every_table_of_every_workspace_is_polled(scene: Scene) -> None:
         for workspace in (WORKSPACE, other)
         for table in (TABLE, "AppRequests")
     }
-    text, _ = scene.metrics.exposition()
+    text = scene.metrics.exposition()[0].decode()
     assert len(re.findall(r"^hopline_pull_lag_seconds{source=.*} 0$", text, re.MULTILINE)) == 4
 
 

@@ -471,7 +471,7 @@ def test_requests_are_metrics_once_each(stage: Stage) -> None:
     assert stage.stitch() == 1
     assert stage.metrics.value("hopline_request_total", api="metered", joined="yes") == 1
     assert stage.metrics.value("hopline_request_errors_total", api="metered") == 1
-    text, _ = stage.metrics.exposition()
+    text = stage.metrics.exposition()[0].decode()
     counted = 'hopline_request_seconds_count{api="metered",gateway="azure-apim",phase="%s"} 1\n'
     assert counted % "total" in text
     assert counted % "gateway" in text

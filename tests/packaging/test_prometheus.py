@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from base64 import b64encode
 from pathlib import Path
 from typing import Any, get_args
 
@@ -67,7 +68,7 @@ def test_promtools_lint_has_nothing_to_say(engine: Path) -> None:
         metrics.gauge(name, 1, door="d")
     for name in get_args(Histogram):
         metrics.observe(name, 0.2, door="d")
-    page, _ = metrics.exposition()
+    page = metrics.exposition()[0].decode()
     assert len(re.findall(r"^# TYPE", page, re.MULTILINE)) == len(MEANINGS)
     assert _check(engine, lint=page)["problems"] == []
 
@@ -122,14 +123,64 @@ def test_every_query_of_the_dashboard_of_itself_gives_series(engine: Path) -> No
         assert answer["series"], query
 
 
+def test_native_histograms_give_quantiles_of_what_was_counted(engine: Path) -> None:
+    """A page as Prometheus scrapes it: its parser, storage and engine, against the observations."""
+    observed = [0.001 * 1.004**number for number in range(2000)] + [0.0]
+    metrics, pages = Metrics(), []
+    place = {"gateway": "kong", "api": "orders", "phase": "total"}
+    for at_s in (100, 180):
+        for seconds in observed if at_s > 100 else [0.2]:
+            metrics.observe("hopline_request_seconds", seconds, "ab" * 16, 3, **place)
+        metrics.count("hopline_request_total", 6_003, joined="yes")
+        metrics.gauge("hopline_journal_pending_bytes", at_s)
+        body, content_type = metrics.exposition(
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
+            "encoding=delimited;q=0.7,application/openmetrics-text;version=1.0.0;q=0.6,*/*;q=0.1"
+        )
+        assert content_type.startswith("application/vnd.google.protobuf")
+        pages.append({"at_s": at_s, "content_type": content_type, "body": b64encode(body).decode()})
+    name = "hopline_request_seconds"
+    quantiles = (0.05, 0.5, 0.95, 0.99)
+    answers = _check(
+        engine,
+        expressions=[
+            *(f"histogram_quantile({each}, increase({name}[2m]))" for each in quantiles),
+            f"histogram_count({name})",
+            f"histogram_sum({name})",
+            f"{name}_count",
+            f'{name}_bucket{{le="+Inf"}}',
+            f'{name}_bucket{{le="0.25"}}',
+            "hopline_request_total",
+            "hopline_journal_pending_bytes",
+        ],
+        pages=pages,
+        at_s=180,
+    )
+    assert answers["pages"] == [
+        {"histograms": 1, "exemplars": 1, "error": ""},
+        {"histograms": 1, "exemplars": 12, "error": ""},
+    ]
+    values = [float(each["series"][0]["value"]) for each in answers["answers"]]
+    for quantile, found in zip(quantiles, values, strict=False):
+        exact = sorted(observed)[int(quantile * len(observed))]
+        assert found == pytest.approx(exact, rel=0.09), quantile
+    count = 3 * len(observed) + 3
+    below = 3 * sum(each <= 0.25 for each in observed) + 3
+    total = pytest.approx(3 * sum(observed) + 0.6)
+    assert values[4:] == [count, total, count, count, below, 12_006, 180]
+
+
 def _check(
     engine: Path,
     series: list[str] | None = None,
     expressions: list[str] | None = None,
     lint: str = "",
+    pages: list[dict[str, Any]] | None = None,
+    at_s: int = 3 * 3600 - 60,
 ) -> dict[str, Any]:
     load = "load 1m\n" + "".join(f"  {each}\n" for each in series or ())
-    asked = {"load": load, "at_s": 3 * 3600 - 60, "expressions": expressions or [], "lint": lint}
+    asked = {"load": load, "at_s": at_s, "expressions": expressions or [], "lint": lint}
+    asked["pages"] = pages or []
     done = subprocess.run(
         [engine], input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=False
     )

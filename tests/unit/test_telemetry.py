@@ -3,25 +3,28 @@
 import json
 import os
 import time
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from google.protobuf.proto import parse_length_prefixed
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics
-from prometheus_client.samples import Sample
+from prometheus_client.samples import NativeHistogram, Sample
 
+from collector.exposition import OPENMETRICS_TYPE, PROTOBUF_TYPE, TEXT_TYPE
 from collector.telemetry import (
     MAX_SERIES,
     MEANINGS,
-    OPENMETRICS_TYPE,
     OVERFLOW,
-    TEXT_TYPE,
     Counter,
     Gauge,
     Histogram,
     Metrics,
 )
+from collector.wire.prometheus_pb2 import MetricFamily
 
 
 def test_every_metric_says_what_it_means() -> None:
@@ -39,7 +42,7 @@ def test_values_keep_all_their_digits() -> None:
     metrics.gauge("hopline_pull_lag_seconds", 12_345_678.25, source="one")
     metrics.gauge("hopline_pull_lag_seconds", float("nan"), source="two")
     metrics.gauge("hopline_pull_lag_seconds", float("inf"), source="three")
-    text, kind = metrics.exposition()
+    text, kind = _text(metrics)
     assert kind == TEXT_TYPE
     assert 'hopline_journal_bytes_total{stream="trace"} 9007199254740991\n' in text
     assert 'hopline_pull_lag_seconds{source="one"} 12345678.25\n' in text
@@ -62,12 +65,17 @@ def test_a_duration_counts_as_often_as_it_is_said_to() -> None:
             api="orders",
             phase="total",
         )
-    text, _ = metrics.exposition()
+    text, _ = _text(metrics)
     place = 'api="orders",gateway="kong"'
     assert f'hopline_request_seconds_bucket{{{place},le="0.025",phase="total"}} 0\n' in text
     assert f'hopline_request_seconds_bucket{{{place},le="0.05",phase="total"}} 64\n' in text
     assert f'hopline_request_seconds_bucket{{{place},le="+Inf",phase="total"}} 65\n' in text
     assert f'hopline_request_seconds_sum{{{place},phase="total"}} 100.92' in text
+
+
+def _text(metrics: Metrics, accept: str = "") -> tuple[str, str]:
+    page, kind = metrics.exposition(accept)
+    return page.decode(), kind
 
 
 def _fill(metrics: Metrics) -> None:
@@ -81,7 +89,7 @@ def test_prometheus_reads_it() -> None:
     """The text is what Prometheus's own parser understands, histograms and odd labels included."""
     metrics = Metrics()
     _fill(metrics)
-    text, _ = metrics.exposition("text/plain")
+    text, _ = _text(metrics, "text/plain")
     found = {each.name: each for each in parser.text_string_to_metric_families(text)}
     (joined,) = found["hopline_stitch_join"].samples
     assert joined.labels["api"] == 'a "quoted" \\ name\nof two lines'
@@ -99,7 +107,7 @@ def test_openmetrics_carries_exemplars() -> None:
     """Who asks for OpenMetrics gets it, and with it the trace id of a request in each bucket."""
     metrics = Metrics()
     _fill(metrics)
-    text, kind = metrics.exposition("application/openmetrics-text; version=1.0.0, */*;q=0.1")
+    text, kind = _text(metrics, "application/openmetrics-text; version=1.0.0, */*;q=0.1")
     assert kind == OPENMETRICS_TYPE
     known = [(s.labels["le"], s.exemplar.labels) for s in _read_openmetrics(text) if s.exemplar]
     assert known == [("0.5", {"trace_id": "ab" * 16})]
@@ -141,7 +149,7 @@ def test_each_process_shows_all(tmp_path: Path) -> None:
     two.count("hopline_journal_syncs_total", 4)
     for wanted in ("ingest", "store"):
         for _ in range(200):
-            text, _ = (one if wanted == "store" else two).exposition()
+            text, _ = _text(one if wanted == "store" else two)
             if f'hopline_journal_syncs_total{{process="{wanted}"}}' in text:
                 break
             time.sleep(0.05)
@@ -149,7 +157,7 @@ def test_each_process_shows_all(tmp_path: Path) -> None:
         assert 'hopline_journal_syncs_total{process="store"} 4\n' in text
         assert 'process_resident_memory_bytes{process="ingest"}' in text
         assert text.count("# TYPE hopline_journal_syncs_total counter") == 1
-    samples = _read_openmetrics(two.exposition(OPENMETRICS_TYPE)[0])
+    samples = _read_openmetrics(_text(two, OPENMETRICS_TYPE)[0])
     assert any(each.exemplar and each.labels["process"] == "ingest" for each in samples)
 
 
@@ -157,13 +165,89 @@ def test_metrics_of_processes_that_are_gone_are_not_shown(tmp_path: Path) -> Non
     """A file that nobody has written for a minute, or that is no such file, is passed over."""
     metrics = Metrics()
     metrics.share(tmp_path, "store")
-    sample = ["hopline_journal_syncs_total", {}, 9, 0, None]
+    sample = ["hopline_journal_syncs_total", {}, 9, 0, None, None]
     row = json.dumps([["hopline_journal_syncs", "counter", "", [sample]]])
     (tmp_path / "old.json").write_text(row)
     os.utime(tmp_path / "old.json", (1, 1))
     (tmp_path / "torn.json").write_text(row[:30])
     (tmp_path / "query.json").write_text(row)
-    text, _ = metrics.exposition()
+    text, _ = _text(metrics)
     assert 'hopline_journal_syncs_total{process="query"} 9\n' in text
     assert '"old"' not in text
     assert '"torn"' not in text
+
+
+def test_native_buckets_hold_what_was_observed() -> None:
+    """Each duration is in the bucket that ends at or just above it, zero and days included."""
+    bounds = [2 ** (number / 8) for number in range(-160, 161)]
+    for seconds in (*bounds[1:], 3e-6, 0.0499, 0.05, 1.0000001, 700.0, 86_400.0):
+        (native,) = _natives([seconds])
+        ((offset, length),) = native.pos_spans or ()
+        assert (length, native.zero_count, native.pos_deltas) == (1, 0, [1])
+        assert 2 ** ((offset - 1) / 8) < seconds * (1 + 1e-12)
+        assert seconds * (1 - 1e-12) <= 2 ** (offset / 8)
+    (native,) = _natives([0.0, 1e-7, 3e8])
+    assert (native.zero_count, native.count_value) == (2, 3)
+    assert native.pos_spans == [(160, 1)]
+
+
+def _natives(observed: list[float]) -> list[NativeHistogram]:
+    metrics = Metrics()
+    for seconds in observed:
+        metrics.observe("hopline_store_load_seconds", seconds, stream="trace")
+    samples = [each for family in metrics.families() for each in family.samples]
+    return [each.native_histogram for each in samples if each.native_histogram is not None]
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", TEXT_TYPE),
+        ("*/*", TEXT_TYPE),
+        ("application/json", TEXT_TYPE),
+        (f"{OPENMETRICS_TYPE};q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.1", OPENMETRICS_TYPE),
+        (f"{OPENMETRICS_TYPE};q=0.6,{PROTOBUF_TYPE};q=0.7", PROTOBUF_TYPE),
+        (f"{OPENMETRICS_TYPE};q=0.6, {PROTOBUF_TYPE};q=0.5", OPENMETRICS_TYPE),
+        (f"{PROTOBUF_TYPE};q=0", TEXT_TYPE),
+        (f"{PROTOBUF_TYPE};q=much, {OPENMETRICS_TYPE}", OPENMETRICS_TYPE),
+        (PROTOBUF_TYPE.replace("delimited", "text"), TEXT_TYPE),
+        ("application/vnd.google.protobuf", TEXT_TYPE),
+        ('Application/OpenMetrics-Text; Version="1.0.0"', OPENMETRICS_TYPE),
+        (";;,,=;q", TEXT_TYPE),
+    ],
+)
+def test_a_scraper_gets_the_form_that_it_likes_best(accept: str, form: str) -> None:
+    """By the weights of its Accept header; text for what is none of ours."""
+    assert Metrics().exposition(accept)[1] == form
+
+
+def test_processes_share_native_buckets(tmp_path: Path) -> None:
+    """In protobuf each process's histogram is whole, those from the siblings' files too."""
+    one, two = Metrics(), Metrics()
+    _fill(one)
+    one.share(tmp_path, "ingest")
+    while not (tmp_path / "ingest.json").exists():
+        time.sleep(0.01)
+    two.share(tmp_path, "store")
+    _fill(two)
+    page, _ = two.exposition(PROTOBUF_TYPE)
+    families = {each.name: each for each in _read_protobuf(page)}
+    assert families["hopline_journal_syncs_total"].metric[0].counter.value == 3
+    assert families["process_resident_memory_bytes"].metric[0].gauge.value > 0
+    loads = families["hopline_store_load_seconds"].metric
+    labels = [{pair.name: pair.value for pair in each.label} for each in loads]
+    assert [each["process"] for each in labels] == ["store", "ingest"]
+    for each in loads:
+        counted = each.histogram
+        assert (counted.sample_count, counted.bucket[-1].cumulative_count) == (2, 2)
+        assert [(span.offset, span.length) for span in counted.positive_span] == [(-13, 1), (55, 1)]
+        assert list(counted.positive_delta) == [1, 0]
+        (known,) = counted.exemplars
+        assert known == counted.bucket[8].exemplar
+        assert known.timestamp.seconds > 1_700_000_000
+
+
+def _read_protobuf(page: bytes) -> Iterator[MetricFamily]:
+    stream = BytesIO(page)
+    while (family := parse_length_prefixed(MetricFamily, stream)) is not None:
+        yield family

@@ -359,8 +359,9 @@ READY = _route(
 )
 METRICS_TEXT = _route(
     "metrics",
-    "Prometheus text",
-    "Hopline's own metrics.",
+    "Metrics for Prometheus",
+    "Hopline's own metrics as text, OpenMetrics or protobuf (`io.prometheus.client.MetricFamily`, "
+    "delimited, with native histograms), as the header `Accept` likes it best.",
     tag="operation",
     errors=(401,),
 )
