@@ -277,6 +277,7 @@ def draw_sources(document: Document, ink: Ink, width: int) -> Iterator[str]:
         _seconds("LAG P50 S", "lag_p50_ms", spare=2),
         _seconds("P99 S", "lag_p99_ms"),
         _moment("KNOWN UP TO (UTC)", "watermark", spare=4),
+        number("ROWS", "rows", spare=6),
         number("ACCEPTED", "accepted"),
         number("REJECTED", "rejected", spare=1),
         number("IGNORED", "ignored", spare=5),

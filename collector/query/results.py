@@ -113,8 +113,9 @@ class SourceReport:
     How fresh and complete one source is.
 
     `stream` is the kind of what it sends, or `pull` for a source that is polled. `watermark_ns`:
-    events before it are almost surely here. `lag_*_ns` is reception minus event. Counts are of
-    this ingest process's life. `last_error` says why a polled source could not be read, `note` what
+    events before it are almost surely here. `lag_*_ns` is reception minus event. `rows` is what the
+    tables hold; the other counts are of the running ingest processes, `None` where the doors do not
+    tell this source from others. `last_error` says why a polled source could not be read, `note` what
     is odd about its times and was left out of the watermark.
     """
 
@@ -128,9 +129,9 @@ class SourceReport:
     lag_p90_ns: Duration | None = None
     lag_p99_ns: Duration | None = None
     watermark_ns: Moment | None = None
-    accepted: int = 0
-    rejected: int = 0
-    ignored: int = 0
+    accepted: int | None = None
+    rejected: int | None = None
+    ignored: int | None = None
     last_error: str = ""
     note: str = ""
 

@@ -238,9 +238,9 @@ def _add_counts(report: SourceReport, entry: Mapping[str, Any]) -> SourceReport:
     return replace(
         report,
         doors=tuple(sorted({*report.doors, door} - {""})),
-        accepted=report.accepted + (_positive(entry.get("accepted")) or 0),
-        rejected=report.rejected + (_positive(entry.get("rejected")) or 0),
-        ignored=report.ignored + (_positive(entry.get("ignored")) or 0),
+        accepted=(report.accepted or 0) + (_positive(entry.get("accepted")) or 0),
+        rejected=(report.rejected or 0) + (_positive(entry.get("rejected")) or 0),
+        ignored=(report.ignored or 0) + (_positive(entry.get("ignored")) or 0),
         last_received_ns=report.last_received_ns or seen_ns,
     )
 

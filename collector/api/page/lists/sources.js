@@ -104,7 +104,7 @@ function Clocks({ report }) {
 
 /** @param {any[]} sources @param {any} storage */
 function asMarkdown(sources, storage) {
-  const rows = sources.map((source) => [nameOf(source), source.stream, judge(source).word, source.last_received || "–", source.watermark || "–", source.rows, source.accepted, source.rejected, source.last_error]);
+  const rows = sources.map((source) => [nameOf(source), source.stream, judge(source).word, source.last_received || "–", source.watermark || "–", source.rows, source.accepted ?? "", source.rejected ?? "", source.last_error]);
   return markdownTable(["source", "stream", "state", "last heard", "known up to", "rows", "accepted", "rejected", "error"], rows)
     + (storage ? `\n\n${markdownTable(["kind", "kept for", "rows", "on disk", "per day"], storageRows(storage))}` : "") + `\n\nFrom ${location.href}\n`;
 }
