@@ -63,10 +63,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
+class _Role(click.Choice[str]):
+    """What a process does; `ingest-1` and so on are for the children of one."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value.startswith("ingest-") and value.removeprefix("ingest-").isdigit():
+            return value
+        return super().convert(value, param, ctx)
+
+
 @hopline.command(help="Run the service.")
 @click.option(
     "--role",
-    type=click.Choice(("all", "ingest", "store", "query")),
+    type=_Role(("all", "ingest", "store", "query")),
     default="all",
     help="all (default): ingest and store; query: the API over a ClickHouse server.",
 )

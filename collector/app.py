@@ -3,7 +3,9 @@ The composition root: which processes there are, and what each one is built from
 
 `hopline serve` runs a supervisor with two children, the ingest process and the store process. They
 share the journal folder and nothing else: a crash of the engine never stops ingestion, and a query
-never slows an acknowledgement. `--role` runs one part in this process.
+never slows an acknowledgement. `--role` runs one part in this process. With
+`HOPLINE_INGEST_PROCESSES` there are several of the first kind, `ingest`, `ingest-1` and so on, on
+the same ports: each has a journal of its own, and only the first one polls and takes datagrams.
 """
 
 import asyncio
@@ -25,6 +27,8 @@ from collector.http.tokens import check_token_tenants
 from collector.model import Stream
 from collector.own_telemetry import export_telemetry
 from collector.process import end_with_parent, hold_folder, is_orphan
+from collector.resends import Sharing, share_resends
+from collector.settings import of_number
 from collector.supervisor import PARENT, Supervisor, log, tell_ready
 from collector.telemetry import METRICS, Metrics
 
@@ -63,10 +67,13 @@ def run(settings: Settings, role: str) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.suppress(PermissionError):  # a mounted volume can belong to another user
         settings.data_dir.chmod(0o700)
+    kind, _, number = role.partition("-")
+    children = _children(settings, role, is_child=bool(parent))
     if role != "query":
         # kept until the process ends: a second one would answer for, or delete, what this one holds
         patience_s = _DRAIN_S if parent else 0  # the child of a killed supervisor may still drain
-        _held.append(hold_folder(settings.data_dir, role, patience_s))
+        held = "ingest-all" if children and role == "ingest" else role
+        _held.append(hold_folder(settings.data_dir, held, patience_s))
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -75,10 +82,17 @@ def run(settings: Settings, role: str) -> int:
     logging.getLogger("uvicorn").setLevel("WARNING")
     # azure-core writes every request with all of its headers at INFO
     logging.getLogger("azure").setLevel("WARNING")
-    if role == "all":
-        _check_ports(settings)
-        announce = lambda: _announce(settings)  # noqa: E731 - one line, used once
-        return Supervisor(settings.data_dir, ("ingest", "store"), announce).run()
+    if children:
+        _check_ports(settings, role)
+        announce = lambda: _announce(settings, role)  # noqa: E731 - one line, used once
+        sharing = share_resends() if settings.ingest_processes > 1 else Sharing()
+        return Supervisor(
+            settings.data_dir,
+            children,
+            announce,
+            descriptors=sharing.descriptors,
+            environment=sharing.environment,
+        ).run()
     if role == "query" and not settings.store().url:
         raise ConfigError(
             "role query needs a ClickHouse server",
@@ -86,14 +100,23 @@ def run(settings: Settings, role: str) -> int:
         )
     if settings.tenancy().names:
         METRICS.of_tenant("")  # before anything is counted
+    settings = settings.of_ingest_process(int(number or 0))
     METRICS.share(settings.data_dir / "status" / "metrics", role)
     mains: dict[str, _Main] = {"ingest": run_ingest, "store": run_store, "query": run_query}
     with (
         export_telemetry(settings.telemetry(), role, METRICS),
         asyncio.Runner(loop_factory=_make_loop) as runner,
     ):
-        runner.run(_until_signal(mains[role], settings))
+        runner.run(_until_signal(mains[kind], settings))
     return 0
+
+
+def _children(settings: Settings, role: str, *, is_child: bool) -> tuple[str, ...]:
+    """Return the roles of the processes that *role* is a supervisor of; none: it does the work."""
+    ingest = tuple(of_number("ingest", each) for each in range(settings.ingest_processes))
+    if role == "all":
+        return (*ingest, "store")
+    return ingest if role == "ingest" and len(ingest) > 1 and not is_child else ()
 
 
 async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:
@@ -103,18 +126,19 @@ async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> 
     from collector.receive.serve import run_doors
 
     clock = SystemClock()
-    async with (
-        build_intake(settings, clock, METRICS) as intake,
-        run_pollers(
-            settings.azure(),
-            settings.event_hub(),
-            settings.gateway_log(),
-            intake=intake.of(settings.tenant_of_pulled()),
-            clock=clock,
-            metrics=METRICS,
-            stop=stop,
-        ),
-    ):
+    async with contextlib.AsyncExitStack() as stack:
+        intake = await stack.enter_async_context(build_intake(settings, clock, METRICS))
+        if settings.is_first_ingest_process:
+            pollers = run_pollers(
+                settings.azure(),
+                settings.event_hub(),
+                settings.gateway_log(),
+                intake=intake.of(settings.tenant_of_pulled()),
+                clock=clock,
+                metrics=METRICS,
+                stop=stop,
+            )
+            await stack.enter_async_context(pollers)
         await run_doors(settings, intake, METRICS, stop, ready)
 
 
@@ -291,12 +315,13 @@ async def _running(work: Callable[[threading.Event], None], name: str) -> AsyncI
 
 def _check_health(settings: Settings, store: "Store") -> dict[str, str]:
     """Return what each component says: `ok`, or what is wrong with it."""
-    from collector.journal import describe_shortage, free_bytes
+    from collector.journal import all_folders, describe_shortage, free_bytes
 
-    journal = settings.journal().directory
+    journals = [each for each in all_folders(settings.journal().directory) if each.exists()]
     answers = {"store": "ok", "disk": "ok"}
-    if journal.exists():  # a query node has none
-        answers["journal"] = "ok" if os.access(journal, os.W_OK) else "not writable"
+    if journals:  # a query node has none
+        are_writable = all(os.access(each, os.W_OK) for each in journals)
+        answers["journal"] = "ok" if are_writable else "not writable"
     free = free_bytes(settings.data_dir)
     METRICS.gauge("hopline_journal_disk_free_bytes", free)
     if free < settings.min_free_bytes:
@@ -336,9 +361,15 @@ async def _stop_with_parent(stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _check_ports(settings: Settings) -> None:
+def _check_ports(settings: Settings, role: str) -> None:
     """Find a taken port before anything starts, and name the setting that moves it."""
-    for name in ("otlp_grpc_port", "ingest_port", "api_port", "sql_port", "jaeger_query_port"):
+    names = ["otlp_grpc_port", "ingest_port"]
+    if role == "all":
+        names += ["api_port", "sql_port", "jaeger_query_port"]
+    if settings.ingest_processes > 1:
+        # these share their ports with whoever wants to, so nobody else would notice
+        names += ["zipkin_port", "jaeger_http_port", "jaeger_grpc_port"]
+    for name in names:
         port = getattr(settings, name)
         family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
         with socket.socket(family) as probe:
@@ -352,15 +383,18 @@ def _check_ports(settings: Settings) -> None:
                 ) from exc
 
 
-def _announce(settings: Settings) -> None:
+def _announce(settings: Settings, role: str) -> None:
     lines = ["ready"]
-    doors = (
+    doors = [
         ("OTLP/gRPC", settings.otlp_grpc_port, "{}:{}"),
         ("OTLP/HTTP", settings.ingest_port, "http://{}:{}"),
-        ("questions", settings.api_port, "http://{}:{}"),
-        ("ClickHouse HTTP", settings.sql_port, "http://{}:{}"),
-        ("Jaeger query gRPC", settings.jaeger_query_port, "{}:{}"),
-    )
+    ]
+    if role == "all":
+        doors += [
+            ("questions", settings.api_port, "http://{}:{}"),
+            ("ClickHouse HTTP", settings.sql_port, "http://{}:{}"),
+            ("Jaeger query gRPC", settings.jaeger_query_port, "{}:{}"),
+        ]
     lines += [f"  {name}  {form.format(settings.bind, port)}" for name, port, form in doors if port]
     sys.stderr.write("hopline: " + "\n".join(lines) + "\n")
     sys.stderr.flush()

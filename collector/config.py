@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     BeforeValidator,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationInfo,
     field_validator,
@@ -43,12 +44,14 @@ from collector.settings import (
     TelemetrySettings,
     TenantSettings,
     TlsSettings,
+    find_numbered,
+    of_number,
 )
 
 MIB = 1024 * 1024
 _PREFIX = "HOPLINE_"
 # Read by the supervisor and the tests.
-_NO_SETTINGS = re.compile(r"HOPLINE_(?:READY_FD|PARENT_PID|TEST_\w+|FUZZ_\w+)")
+_NO_SETTINGS = re.compile(r"HOPLINE_(?:READY_FD|PARENT_PID|RESENDS_FD|TEST_\w+|FUZZ_\w+)")
 # What Kubernetes sets in every pod beside a Service whose name begins with hopline.
 _SERVICE_LINK = re.compile(
     r"HOPLINE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_[A-Z]+(?:_[A-Z]+)?)"
@@ -251,6 +254,13 @@ class Settings(BaseSettings):
     max_inflight_bytes: int = Field(
         256 * MIB, ge=1024, description="Bytes of requests held at once; above it senders wait."
     )
+    ingest_processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that take data in on the same ports; each may take a core. They "
+        "divide the journal's quota and the bytes held at once. UDP and pollers: the first one's.",
+    )
     journal_max_bytes: int = Field(
         4096 * MIB,
         ge=1024,
@@ -403,6 +413,9 @@ class Settings(BaseSettings):
         "info", description="Least severe message that is logged."
     )
 
+    # which of the ingest processes this one is
+    _ingest_number: int = PrivateAttr(0)
+
     @field_validator("*", mode="before")
     @classmethod
     def _is_no_service_link(cls, value: object, info: ValidationInfo) -> object:
@@ -531,6 +544,17 @@ class Settings(BaseSettings):
         """Return the folder of a tenant's journal, counters and watermarks."""
         return self.data_dir / "tenants" / tenant if tenant else self.data_dir
 
+    def of_ingest_process(self, number: int) -> "Settings":
+        """Return the settings of one of the ingest processes, which are numbered from 0."""
+        settings = self.model_copy()
+        settings._ingest_number = number
+        return settings
+
+    @property
+    def is_first_ingest_process(self) -> bool:
+        """Whether this is the one that also does what only one may do."""
+        return self._ingest_number == 0
+
     def tenancy(self) -> TenantSettings:
         return TenantSettings(
             names=self.tenants,
@@ -541,14 +565,16 @@ class Settings(BaseSettings):
     def journal(self, tenant: str = "") -> JournalSettings:
         # no tenant takes the room of another, and all together no more than one would
         count = len(self.tenant_names())
+        first = self.tenant_dir(tenant) / "journal"
         return JournalSettings(
-            directory=self.tenant_dir(tenant) / "journal",
-            max_bytes=self.journal_max_bytes // count,
+            directory=self._own(first),
+            max_bytes=self.journal_max_bytes // (count * self.ingest_processes),
             segment_bytes=self.journal_segment_bytes,
             segment_age_ms=self.flush_interval_ms,
             min_free_bytes=self.min_free_bytes,
             kept_s=self.kept_segments_s,
             kept_bytes=self.kept_segments_bytes // count,
+            abandoned=self._abandoned(first),
         )
 
     def redaction(self, tenant: str = "") -> RedactSettings:
@@ -561,12 +587,23 @@ class Settings(BaseSettings):
             salt_path=self.tenant_dir(tenant) / "redact.salt",
         )
 
+    def _own(self, first: Path) -> Path:
+        """Return what this ingest process has where the first one has *first*."""
+        return first.with_stem(of_number(first.stem, self._ingest_number))
+
+    def _abandoned(self, first: Path) -> tuple[Path, ...]:
+        """Return what the first ingest process looks after for those that there are no more."""
+        return find_numbered(first, self.ingest_processes) if self.is_first_ingest_process else ()
+
     def intake(self, tenant: str = "") -> IntakeSettings:
+        status = self.tenant_dir(tenant) / "status" / "ingest.json"
         return IntakeSettings(
             redact=self.redaction(tenant),
             resend_window_s=self.resend_window_s,
-            status_path=self.tenant_dir(tenant) / "status" / "ingest.json",
+            status_path=self._own(status),
+            outdated=self._abandoned(status),
             tenant=tenant,
+            tenant_number=self.tenant_names().index(tenant),
             tenant_count=len(self.tenant_names()),
         )
 
@@ -581,10 +618,12 @@ class Settings(BaseSettings):
             zipkin_port=self.zipkin_port,
             jaeger_http_port=self.jaeger_http_port,
             jaeger_grpc_port=self.jaeger_grpc_port,
-            jaeger_udp_port=self.jaeger_udp_port,
+            # the system gives datagrams to sockets by their sender, which few are
+            jaeger_udp_port=self.jaeger_udp_port if self.is_first_ingest_process else 0,
             tokens=_split(self.ingest_tokens),
             max_body_bytes=self.max_body_bytes,
-            max_inflight_bytes=self.max_inflight_bytes,
+            max_inflight_bytes=self.max_inflight_bytes // self.ingest_processes,
+            shares_ports=self.ingest_processes > 1,
             token_file=self.tokens_file,
             tls=self.tls(),
             allowed_hosts=self.allowed_hosts,

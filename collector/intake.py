@@ -26,6 +26,7 @@ from collector.decode.result import DecodeResult
 from collector.errors import CollectorError
 from collector.journal import Journal, add_checksum
 from collector.model import Decoded, Envelope, GatewayRecord, Receipt, Stream
+from collector.resends import Resends, hash_delivery, map_shared
 from collector.settings import IntakeSettings
 from collector.telemetry import Metrics
 from collector.wire.varint import encode_varint
@@ -77,7 +78,10 @@ async def _open_intake(
 ) -> AsyncIterator["Intake"]:
     journal = Journal(settings.journal(tenant), clock, metrics)
     journal.open()
-    intake = Intake(settings.intake(tenant), journal, clock, metrics, others)
+    chosen = settings.intake(tenant)
+    for path in chosen.outdated:
+        path.unlink(missing_ok=True)
+    intake = Intake(chosen, journal, clock, metrics, others)
     reporter = asyncio.create_task(intake.report())
     try:
         yield intake
@@ -154,7 +158,12 @@ class Intake:
         self._others = others or {}
         self._redactor = build_redactor(settings.redact)
         self._large = ThreadPoolExecutor(1, "decode")
-        self._resends = _Resends(settings.resend_window_s, _MAX_REMEMBERED // settings.tenant_count)
+        most = _MAX_REMEMBERED // settings.tenant_count
+        self._resends = Resends(
+            settings.resend_window_s,
+            most,
+            map_shared(settings.tenant_number, settings.tenant_count, most),
+        )
         self._sources: dict[tuple[str, str, str], _SourceCount] = {}
         self._started_ns = clock.now_ns()
         # A report that was cancelled still writes on its thread while the last one is written.
@@ -174,7 +183,7 @@ class Intake:
             Refused: nothing of it is taken; its class says whether the sender may retry.
             JournalError: it cannot be made durable now. Retryable.
         """
-        key = _hash_delivery(envelope)
+        key = hash_delivery(envelope)
         known = self._resends.find(key, self._clock.monotonic_ns())
         source = self._source(envelope.door, _name_source(envelope), envelope.signal)
         source.last_seen_ns = envelope.received_ns
@@ -337,32 +346,6 @@ class Intake:
                 _replace_file(self._settings.status_path, json.dumps(status))
         except OSError:  # a full disk: the counters are in /metrics as well
             _log.warning("cannot write %s", self._settings.status_path.name)
-
-
-class _Resends:
-    """The receipts of the last requests by the keyed hash of their bytes, bounded in number."""
-
-    def __init__(self, window_s: int, most: int) -> None:
-        self._window_ns = window_s * 1_000_000_000
-        self._most = most
-        self._receipts: dict[int, tuple[int, Receipt]] = {}
-
-    def find(self, key: int, now_ns: int) -> Receipt | None:
-        found = self._receipts.get(key)
-        return found[1] if found is not None and found[0] > now_ns else None
-
-    def add(self, key: int, receipt: Receipt, now_ns: int) -> None:
-        if not self._window_ns:
-            return
-        self._receipts[key] = (now_ns + self._window_ns, receipt)
-        if len(self._receipts) > self._most:
-            del self._receipts[next(iter(self._receipts))]
-
-
-def _hash_delivery(envelope: Envelope) -> int:
-    # SipHash with a random key: 0.08 us/span for 64 bits, a third of SHA-256
-    identity = envelope.delivery_id or envelope.body
-    return hash((identity, envelope.signal, envelope.format, envelope.adapter))
 
 
 def _name_source(envelope: Envelope) -> str:

@@ -12,7 +12,13 @@ from pathlib import Path
 from collector.clock import SystemClock
 from collector.config import Settings
 from collector.errors import JournalError, StoreUnavailable
-from collector.journal import find_sealed, read_messages, replay_dead_letters
+from collector.journal import (
+    DEAD_LETTER,
+    all_folders,
+    find_sealed,
+    read_messages,
+    replay_dead_letters,
+)
 from collector.model import Stream
 from collector.store import Store, open_store
 from collector.telemetry import METRICS
@@ -47,8 +53,9 @@ def replay(settings: Settings) -> int:
         _say(_no_journal(settings.journal().directory))
         return 1
     count = sum(
-        replay_dead_letters(settings.journal(tenant).directory, SystemClock().now_ns())
+        replay_dead_letters(directory, SystemClock().now_ns())
         for tenant in settings.tenant_names()
+        for directory in all_folders(settings.journal(tenant).directory)
     )
     verb = "letter is" if count == 1 else "letters are"
     _say(f"{count} dead {verb} back in the journal")
@@ -83,8 +90,9 @@ def _check_journal(settings: Settings, tenant: str = "") -> Iterator[tuple[str, 
     if not directory.is_dir():
         yield _no_journal(directory), True
         return
+    folders = all_folders(directory)
     for stream in Stream:
-        segments = find_sealed(directory, stream)
+        segments = [each for folder in folders for each in find_sealed(folder, stream)]
         messages = size = 0
         for segment in segments:
             try:
@@ -97,7 +105,7 @@ def _check_journal(settings: Settings, tenant: str = "") -> Iterator[tuple[str, 
         if segments:
             line = f"{stream}: {len(segments)} segments to load, {messages} messages, {size} bytes"
             yield line, False
-    letters = sorted((directory / "dead-letter").glob("*.json"))
+    letters = [each for folder in folders for each in sorted((folder / DEAD_LETTER).glob("*.json"))]
     for letter in letters:
         yield f"dead letter {letter.stem}: {letter.read_text()}", True
     if not letters:

@@ -6,6 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+def of_number(name: str, number: int) -> str:
+    """Return the name of what each ingest process has one of; the first one's has no number."""
+    return f"{name}-{number}" if number else name
+
+
+def find_numbered(first: Path, least: int = 1) -> tuple[Path, ...]:
+    """Return what exists beside *first* for ingest processes from the number *least* on."""
+    prefix = f"{first.stem}-"
+    found = {
+        int(path.stem.removeprefix(prefix)): path
+        for path in first.parent.glob(f"{prefix}*{first.suffix}")
+        if path.stem.removeprefix(prefix).isdigit()
+    }
+    return tuple(found[number] for number in sorted(found) if number >= least)
+
+
 @dataclass(frozen=True, slots=True)
 class TenantSettings:
     """
@@ -23,6 +39,8 @@ class TenantSettings:
 class JournalSettings:
     """
     Where segments lie, how much they may hold, when one is closed, and how long loaded ones stay.
+
+    `abandoned` are folders that other processes wrote and none does any more.
     """
 
     directory: Path
@@ -32,6 +50,7 @@ class JournalSettings:
     min_free_bytes: int = 0
     kept_s: int = 0
     kept_bytes: int = 0
+    abandoned: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +67,19 @@ class RedactSettings:
 
 @dataclass(frozen=True, slots=True)
 class IntakeSettings:
-    """What happens to a request between decoding and the journal, and where counters are shown."""
+    """
+    What happens to a request between decoding and the journal, and where counters are shown.
+
+    `outdated` are the counters of processes that there are no more.
+    """
 
     redact: RedactSettings
     resend_window_s: int
     status_path: Path
     tenant: str = ""
+    tenant_number: int = 0
     tenant_count: int = 1
+    outdated: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +136,11 @@ class ExportSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReceiveSettings:
-    """Sockets of the ingest process. A port of 0 turns a door off."""
+    """
+    Sockets of an ingest process. A port of 0 turns a door off.
+
+    With `shares_ports` others listen on the same ones, and the system divides the connections.
+    """
 
     bind: str
     otlp_grpc_port: int
@@ -130,6 +159,7 @@ class ReceiveSettings:
     must_sign_in: bool = False  # whoever reads, with an issuer's token
     tenants: TenantSettings = TenantSettings()
     pull_tenant: str = ""
+    shares_ports: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ way when it was itself asked to (`HOPLINE_READY_FD`), which is how the demo and 
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,16 +51,40 @@ class _Child:
     is_ready: bool = False
     restart_at: float | None = None
 
+    def is_running(self) -> bool:
+        return self.restart_at is None and self.process.poll() is None
+
+    def wait(self, deadline: float) -> int:
+        """Wait until it has ended, or end it at the *deadline*; return how it went, 0 for well."""
+        try:
+            return abs(self.process.wait(max(deadline - time.monotonic(), 0)))
+        except subprocess.TimeoutExpired:
+            log(f"the {self.role} process did not drain in {_DRAIN_LIMIT_S:g} s and is ended")
+            self.process.kill()
+            self.process.wait()
+            return 1
+
 
 class Supervisor:
     """
     Keeps one child process a role running and passes signals on.
 
     A child that dies is started again, with growing pauses. On a signal the first role in the list
-    is stopped first and drains before the next one is told.
+    is stopped first, with those that differ from it by a number only, and drains before the next
+    one is told. All inherit *descriptors* and *environment*.
     """
 
-    def __init__(self, data_dir: Path, roles: Sequence[str], announce: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        roles: Sequence[str],
+        announce: Callable[[], None],
+        *,
+        descriptors: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._descriptors = descriptors
+        self._environment = environment or {}
         self._data_dir = data_dir
         self._roles = roles
         self._announce = announce
@@ -89,13 +114,13 @@ class Supervisor:
     def _start(self, role: str, failures: int = 0) -> _Child:
         read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
-        environment = dict(os.environ, **{READY_FD: str(write_fd)})
+        environment = {**os.environ, **self._environment, READY_FD: str(write_fd)}
         environment["HOPLINE_DATA_DIR"] = str(self._data_dir)
         environment[PARENT] = str(os.getpid())
         process = subprocess.Popen(  # noqa: S603 - our own command line
             [sys.executable, "-m", "collector", "serve", "--role", role],
             env=environment,
-            pass_fds=(write_fd,),
+            pass_fds=(write_fd, *self._descriptors),
             start_new_session=True,
         )
         os.close(write_fd)
@@ -131,16 +156,11 @@ class Supervisor:
 
     def _stop(self) -> int:
         status = EXIT_CONFIG if self._is_hopeless else 0
-        for role in self._roles:
-            child = self._children[role]
-            if child.restart_at is not None or child.process.poll() is not None:
-                continue
-            child.process.send_signal(signal.SIGTERM)
-            try:
-                status = max(status, abs(child.process.wait(timeout=_DRAIN_LIMIT_S)))
-            except subprocess.TimeoutExpired:
-                log(f"the {role} process did not drain in {_DRAIN_LIMIT_S:g} s and is ended")
-                child.process.kill()
-                child.process.wait()
-                status = 1
+        for _, roles in itertools.groupby(self._roles, lambda role: role.partition("-")[0]):
+            running = [child for role in roles if (child := self._children[role]).is_running()]
+            for child in running:
+                child.process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + _DRAIN_LIMIT_S
+            for child in running:
+                status = max(status, child.wait(deadline))
         return status

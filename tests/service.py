@@ -105,8 +105,8 @@ class Service:
 
     def journal_files(self) -> list[Path]:
         """Return the segments that are not loaded yet."""
-        folder = self.data_dir / "journal"
-        return [path for kind in ("*/*.open", "*/*.seg") for path in folder.glob(kind)]
+        kinds = ("journal*/*/*.open", "journal*/*/*.seg")
+        return [path for kind in kinds for path in self.data_dir.glob(kind)]
 
     def stop(self) -> int:
         """Stop as an operator does; return the exit status."""

@@ -36,9 +36,12 @@ async def start_grpc_server(
     max_message_bytes: int,
     tls: TlsSettings,
     is_inflating: bool = False,
+    is_shared: bool = False,
 ) -> tuple[grpc.aio.Server, int]:
     """
     Start a server of any handlers. Messages arrive still compressed unless it *is_inflating* them.
+
+    A port that *is_shared* takes more processes, each of which gets some of the connections.
 
     Returns:
         The server and its port, which the system chooses when *port* is 0.
@@ -55,8 +58,8 @@ async def start_grpc_server(
             ("grpc.max_connection_idle_ms", _IDLE_CONNECTION_MS),
             ("grpc.keepalive_time_ms", _PING_MS),
             ("grpc.keepalive_timeout_ms", _PING_WAIT_MS),
-            # two processes on one port would each get half of the calls
-            ("grpc.so_reuseport", 0),
+            # else two services on one port would each get half of the calls, and nobody be told
+            ("grpc.so_reuseport", int(is_shared)),
             # exporters ping idle connections; the default answer to that is to close them
             ("grpc.http2.min_ping_interval_without_data_ms", 5000),
         )

@@ -66,12 +66,14 @@ async def open_http_server(
     *,
     has_lifespan: bool = False,
     tls: TlsSettings | None = None,
+    is_shared: bool = False,
 ) -> AsyncIterator[int]:
     """
     Serve *app* until the block is left, then finish the requests under way.
 
     With a certificate in *tls* only TLS is spoken, with one of the files as they are at the time.
-    With *has_lifespan* the application is told of its start and its end.
+    With *has_lifespan* the application is told of its start and its end. A port that *is_shared*
+    takes more processes, each of which gets some of the connections.
 
     Returns:
         The port, chosen by the system when *port* is 0.
@@ -80,7 +82,7 @@ async def open_http_server(
         ConfigError: the address cannot be bound, or the certificate cannot be used.
     """
     certificate = open_certificate(tls) if tls else None
-    listener = bind_tcp(bind, port)
+    listener = bind_tcp(bind, port, is_shared=is_shared)
     config = uvicorn.Config(
         app,
         http=HttpProtocol,
@@ -104,11 +106,13 @@ async def open_http_server(
         listener.close()
 
 
-def bind_tcp(bind: str, port: int) -> socket.socket:
+def bind_tcp(bind: str, port: int, *, is_shared: bool = False) -> socket.socket:
     """Return a listening socket. Raises `ConfigError` when the address is taken or unknown."""
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((bind, port))
     except OSError as exc:

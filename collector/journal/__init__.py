@@ -6,7 +6,7 @@ In: messages with a checksum. Out: sealed segments, oldest first. May import: `c
 """
 
 from collector.journal.dead_letters import DEAD_LETTER, move_to_dead_letter, replay_dead_letters
-from collector.journal.folder import JournalFolder
+from collector.journal.folder import JournalFolder, all_folders
 from collector.journal.segments import (
     Segment,
     add_checksum,
@@ -24,6 +24,7 @@ __all__ = [
     "JournalFolder",
     "Segment",
     "add_checksum",
+    "all_folders",
     "describe_shortage",
     "find_sealed",
     "free_bytes",

@@ -23,14 +23,25 @@ from collector.journal.segments import (
     sync_directory,
 )
 from collector.model import Stream
+from collector.settings import find_numbered
 from collector.wire.varint import encode_varint
 
 _SCRATCH = ".parts-"
 KEPT = "kept"
 
 
+def all_folders(directory: Path) -> tuple[Path, ...]:
+    """Return the journals of all ingest processes, of which *directory* is the first one's."""
+    return directory, *find_numbered(directory)
+
+
 class JournalFolder:
-    """What a loader needs: find, read, release, dead_letter."""
+    """
+    What a loader needs: find, read, release, dead_letter.
+
+    *directory* is the journal of the first ingest process. Those of others are beside it, also when
+    nobody writes them any more.
+    """
 
     def __init__(self, directory: Path, *, kept_s: int = 0, kept_bytes: int = 0) -> None:
         self._directory = directory
@@ -38,8 +49,9 @@ class JournalFolder:
         self._kept_bytes = kept_bytes
 
     def find_sealed(self) -> list[Segment]:
-        """Return the segments to load, oldest first."""
-        return find_sealed(self._directory)
+        """Return the segments to load, of all journals, oldest first."""
+        found = [each for folder in all_folders(self._directory) for each in find_sealed(folder)]
+        return sorted(found, key=lambda segment: segment.id)
 
     def find_messages(self, path: Path) -> Iterator[tuple[int, int]]:
         """Yield start and end of each message; see the function of the same name."""
@@ -90,7 +102,7 @@ class JournalFolder:
         What is renamed is not synced: after a power cut it is loaded again, which changes nothing.
         """
         if self._kept_s and self._kept_bytes:
-            folder = self._directory / KEPT / path.parent.name
+            folder = path.parents[1] / KEPT / path.parent.name
             make_folder(folder)
             path.rename(folder / path.name)
         else:
@@ -120,15 +132,16 @@ class JournalFolder:
         """Put the kept segments back to be loaded again, and return how many."""
         found = self._find_kept()
         for path in found:
-            path.rename(self._directory / path.parent.name / path.name)
+            path.rename(path.parents[2] / path.parent.name / path.name)
         return len(found)
 
     def _find_kept(self) -> list[Path]:
         """Return the kept segments, oldest first."""
         found = [
-            self._directory / KEPT / stream / name
+            directory / KEPT / stream / name
+            for directory in all_folders(self._directory)
             for stream in Stream
-            for name, _ in scan_folder(self._directory / KEPT / stream, SEALED)
+            for name, _ in scan_folder(directory / KEPT / stream, SEALED)
         ]
         return sorted(found, key=lambda path: path.name)
 
@@ -138,4 +151,4 @@ class JournalFolder:
 
     def set_aside(self, stream: Stream, path: Path, reason: str) -> None:
         """Keep a whole segment that cannot be loaded, with the reason."""
-        move_segment_to_dead_letter(self._directory, stream, path, reason)
+        move_segment_to_dead_letter(path.parents[1], stream, path, reason)

@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,8 +183,9 @@ class Journal:
             make_folder(self._settings.directory)
             for stream in Stream:
                 make_folder(self._settings.directory / stream)
-                for name, _ in scan_folder(self._settings.directory / stream, OPEN):
-                    self._recover(self._settings.directory / stream / name)
+                for folder in self._folders(stream):
+                    for name, _ in scan_folder(folder, OPEN):
+                        self._recover(folder / name)
             self._rescan()
         except OSError as exc:
             raise _translated(exc) from exc
@@ -441,16 +442,20 @@ class Journal:
         found: dict[Path, int] = {}
         backlog: Counter[Stream] = Counter()
         for stream in Stream:
-            folder = self._settings.directory / stream
-            for name, size in scan_folder(folder, SEALED, OPEN):
-                found[folder / name] = mine.get(folder / name, size)
-                backlog[stream] += name.endswith(SEALED)
+            for folder in self._folders(stream):
+                for name, size in scan_folder(folder, SEALED, OPEN):
+                    found[folder / name] = mine.get(folder / name, size)
+                    backlog[stream] += name.endswith(SEALED)
         self._backlog = backlog
         self._stored_bytes = sum(found.values())
         self._free_bytes = free_bytes(self._settings.directory)
         self._metrics.gauge("hopline_journal_disk_free_bytes", self._free_bytes)
         self._scanned_ns = self._clock.monotonic_ns()
         self._metrics.gauge("hopline_journal_pending_bytes", self._stored_bytes)
+
+    def _folders(self, stream: Stream) -> Iterator[Path]:
+        for directory in (self._settings.directory, *self._settings.abandoned):
+            yield directory / stream
 
 
 def _translated(exc: OSError) -> JournalError:

@@ -5,6 +5,7 @@ them.
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from collector.clock import Clock
@@ -12,6 +13,7 @@ from collector.errors import CollectorError
 from collector.http.asgi import App, Receive, Scope
 from collector.http.headers import Headers, content_encoding, content_length, peer
 from collector.http.origins import Origins, OwnPagesOnly
+from collector.http.server import open_http_server
 from collector.http.tenants import Gate, Tenancy
 from collector.http.tokens import Caller, Tokens
 from collector.intake import Intake
@@ -75,6 +77,18 @@ class Doorway:
         settings = self.settings
         is_open = not (settings.tokens or settings.token_file)
         return OwnPagesOnly(app, Origins(settings.bind, settings.allowed_hosts, is_open=is_open))
+
+
+def open_http_door(doorway: Doorway, app: App, port: int) -> AbstractAsyncContextManager[int]:
+    """Serve *app* on *port* to programs; see `open_http_server`."""
+    settings = doorway.settings
+    return open_http_server(
+        doorway.keep_pages_out(app),
+        settings.bind,
+        port,
+        tls=settings.tls,
+        is_shared=settings.shares_ports,
+    )
 
 
 def as_refusal(exc: Exception) -> CollectorError:

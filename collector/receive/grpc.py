@@ -145,6 +145,7 @@ async def open_grpc(
         handlers,
         max_message_bytes=settings.max_body_bytes,
         tls=settings.tls,
+        is_shared=settings.shares_ports,
     )
     try:
         yield bound

@@ -14,12 +14,11 @@ from contextlib import AbstractAsyncContextManager
 
 from collector.clock import Clock, SystemClock
 from collector.config import Settings
-from collector.http.server import open_http_server
 from collector.intake import Intake
 from collector.receive.allocator import give_memory_back, trim
 from collector.receive.als import AccessLogDoor
 from collector.receive.body import Admission
-from collector.receive.doorway import Doorway
+from collector.receive.doorway import Doorway, open_http_door
 from collector.receive.grpc import OTLP_METHODS, GrpcDoor, open_grpc
 from collector.receive.http import build_http_app
 from collector.receive.jaeger import open_jaeger_grpc, open_jaeger_http, open_jaeger_udp
@@ -43,9 +42,7 @@ def open_otlp_grpc(doorway: Doorway) -> AbstractAsyncContextManager[int]:
 
 def open_ingest_http(doorway: Doorway) -> AbstractAsyncContextManager[int]:
     """OTLP/HTTP, gateway push, health and metrics."""
-    settings = doorway.settings
-    app = doorway.keep_pages_out(build_http_app(doorway))
-    return open_http_server(app, settings.bind, settings.ingest_port, tls=settings.tls)
+    return open_http_door(doorway, build_http_app(doorway), doorway.settings.ingest_port)
 
 
 _DOORS: Mapping[str, Door] = {

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from collector.errors import UnknownDoor, UnsupportedFormat, WrongMethod
 from collector.http.asgi import Receive, Scope, Send, send_answer
 from collector.http.headers import Headers, media_type, peer, refusal_headers
-from collector.http.server import open_http_server
 from collector.http.tokens import Caller
 from collector.model import Envelope, Receipt, Stream
-from collector.receive.doorway import Doorway, as_refusal
+from collector.receive.doorway import Doorway, as_refusal, open_http_door
 from collector.receive.status import describe
 
 _TEXT = b"text/plain; charset=utf-8"
@@ -99,6 +98,5 @@ class SpanHttp:
 @asynccontextmanager
 async def open_span_http(route: SpanRoute, doorway: Doorway, port: int) -> AsyncIterator[None]:
     """Serve one such protocol on a port of its own."""
-    app = doorway.keep_pages_out(SpanHttp(route, doorway))
-    async with open_http_server(app, doorway.settings.bind, port, tls=doorway.settings.tls):
+    async with open_http_door(doorway, SpanHttp(route, doorway), port):
         yield

@@ -61,14 +61,22 @@ def nearly_full_disk(
         return ledger.settle(disk / "data", queryable_s)
 
 
-def killed(folder: Path, *, roles: tuple[str, ...], kills: int, gap_s: float = 1.5) -> Outcome:
+def killed(
+    folder: Path,
+    *,
+    roles: tuple[str, ...],
+    kills: int,
+    gap_s: float = 1.5,
+    is_one_at_a_time: bool = False,
+    **settings: Any,
+) -> Outcome:
     """
     Kill -9 of the processes again and again while spans and records are sent.
 
     Every other kill waits until something was acknowledged since the last one; the rest hit what
-    is still starting as well.
+    is still starting as well. With *is_one_at_a_time* each hits one of them, by chance.
     """
-    service = start_bound_service(folder)
+    service = start_bound_service(folder, **settings)
     rng = random.Random(kills)
     try:
         ledger = Ledger(service.http_port, spans_per_s=4000)
@@ -77,7 +85,7 @@ def killed(folder: Path, *, roles: tuple[str, ...], kills: int, gap_s: float = 1
                 if number % 2:
                     _wait_for_acknowledged(ledger)
                 time.sleep(rng.uniform(0.2, gap_s))
-                for role in roles:
+                for role in [rng.choice(roles)] if is_one_at_a_time else roles:
                     _kill(service, role)
             time.sleep(1)
         queryable_s = wait_until_loaded(service.data_dir, 300)

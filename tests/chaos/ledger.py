@@ -159,8 +159,8 @@ def wait_until_loaded(data_dir: Path, limit_s: float = 600.0) -> float:
     begin = time.monotonic()
     while left := [
         path
-        for kind in ("*/*.open", "*/*.seg")
-        for path in (data_dir / "journal").glob(kind)
+        for kind in ("journal*/*/*.open", "journal*/*/*.seg")
+        for path in data_dir.glob(kind)
         if path.parent.name in ("trace", "record", "log", "metric")
     ]:
         names = ", ".join(f"{path.parent.name}/{path.name}" for path in left[:3])

@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.clock import ManualClock, SystemClock
+from collector.config import load_settings
 from collector.errors import JournalError
 from collector.journal import (
     Journal,
+    JournalFolder,
     add_checksum,
     find_sealed,
     move_to_dead_letter,
@@ -543,3 +545,61 @@ def test_every_cut_of_a_small_segment(tmp_path: Path) -> None:
     for cut in range(len(content) + 1):
         expected = MESSAGES[: sum(end <= cut for end in ends[1:])]
         assert recover(tmp_path, content[:cut])[0] == expected
+
+
+def settings_of(folder: Path, number: int, processes: int = 2) -> JournalSettings:
+    """Return the journal of one of several ingest processes."""
+    chosen = load_settings(data_dir=folder, ingest_processes=processes, journal_max_bytes=10_000)
+    return chosen.of_ingest_process(number).journal()
+
+
+async def write_as(folder: Path, number: int, *messages: bytes, processes: int = 2) -> None:
+    """Write a segment as one of several ingest processes does."""
+    journal = Journal(settings_of(folder, number, processes), SystemClock(), Metrics())
+    journal.open()
+    for message in messages:
+        await journal.append([(Stream.TRACE, message)])
+    await journal.close()
+
+
+async def test_journals_of_several_processes_are_one_to_the_loader(tmp_path: Path) -> None:
+    """Segments come by age whoever wrote them, and each is kept and restored where it was."""
+    for number in (1, 0, 1):
+        await write_as(tmp_path, number, MESSAGES[number])
+    loaded = JournalFolder(tmp_path / "journal", kept_s=600, kept_bytes=1 << 20)
+    found = loaded.find_sealed()
+    assert [each.path.parents[1].name for each in found] == ["journal-1", "journal", "journal-1"]
+    for segment in found:
+        loaded.release(segment.path)
+    assert loaded.find_sealed() == []
+    assert loaded.restore_kept() == 3
+    assert loaded.find_sealed() == found
+    loaded.set_aside(Stream.TRACE, found[0].path, "unexpected error")
+    assert loaded.find_sealed() == found[1:]
+    assert replay_dead_letters(tmp_path / "journal-1", 0) == 1
+
+
+async def test_what_a_process_left_that_there_is_no_more_is_sealed(tmp_path: Path) -> None:
+    """With fewer processes than before a crash, the first sees to the journals of the others."""
+    await write_as(tmp_path, 2, MESSAGES[2], processes=3)
+    await write_as(tmp_path, 1, MESSAGES[1])
+    for path in tmp_path.glob("journal-*/trace/*.seg"):
+        path.rename(path.with_name(f"{path.name.partition('.')[0]}.open"))
+    journal = Journal(settings_of(tmp_path, 0, processes=2), SystemClock(), Metrics())
+    journal.open()
+    (segment,) = JournalFolder(tmp_path / "journal").find_sealed()
+    assert [message for _, message in read_messages(segment.path)] == [MESSAGES[2]]
+    assert journal.pending_bytes == segment.size_bytes  # it takes room until it is loaded
+    await journal.close()
+
+
+def test_processes_divide_the_quota(tmp_path: Path) -> None:
+    """All journals together hold no more than one would."""
+    sizes = [settings_of(tmp_path, number, processes=4).max_bytes for number in range(4)]
+    assert sizes == [2500] * 4
+
+
+def test_one_process_is_as_it_was(tmp_path: Path) -> None:
+    """Without the setting the folder of the journal is the one of earlier versions."""
+    assert settings_of(tmp_path, 0, processes=1).directory == tmp_path / "journal"
+    assert settings_of(tmp_path, 0, processes=9).directory == tmp_path / "journal"

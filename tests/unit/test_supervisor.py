@@ -81,3 +81,14 @@ def test_gives_up_on_a_configuration_that_can_not_work(tmp_path: Path) -> None:
     with _start(tmp_path, "one", "hopeless") as supervisor:
         assert supervisor.wait(timeout=20) == EXIT_CONFIG
     assert (tmp_path / "log").read_text().count("hopeless start") == 1
+
+
+def test_stops_processes_of_one_kind_together(tmp_path: Path) -> None:
+    """Those that differ by a number are told at once, and the next kind when all have drained."""
+    with _start(tmp_path, "one", "one-1", "two") as supervisor:
+        _wait_for(tmp_path / "announced")
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(timeout=20) == 0
+    stops = [line for line in (tmp_path / "log").read_text().splitlines() if "stop" in line]
+    assert sorted(stops[:2]) == ["one stop", "one-1 stop"]
+    assert stops[2:] == ["two stop"]

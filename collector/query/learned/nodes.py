@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from collector.errors import CollectorError
+from collector.settings import find_numbered
 from collector.store import Store
 
 Kind = Literal["ingest", "pull"]
@@ -58,8 +59,9 @@ class Nodes:
                 self._published[kind] = text
 
     def _own(self, kind: Kind) -> Iterator[Document]:
+        counted = self._data_dir / "status" / "ingest.json"
         paths = (
-            [self._data_dir / "status" / "ingest.json"]
+            [counted, *find_numbered(counted)]
             if kind == "ingest"
             else sorted((self._data_dir / "pull").glob("*.json"))
         )
