@@ -8,7 +8,7 @@ from itertools import islice
 
 from collector.decode.outcome import is_grpc_error
 from collector.identity.ids import is_64bit, low_64, request_id_key
-from collector.model import Id
+from collector.model import GatewayRecord, Id, LogRecord, Span
 from collector.stitch.completeness import is_answered_at_gateway
 from collector.stitch.inputs import StitchInputs
 from collector.stitch.join.gateways import AttachedRecord
@@ -47,12 +47,16 @@ class Stitched:
     expected: tuple[Expected, ...]
     verdict: Verdict
     acts: Sequence[PolicyAction]
+    # what it was stitched of
+    records: Sequence[GatewayRecord]
+    spans: Sequence[Span]
 
 
 def describe(stitched: Stitched, inputs: StitchInputs) -> Timeline:
     """Return the values of a request; its findings are added by whoever looks for them."""
     rooted, own = stitched.rooted, stitched.own
     root, members = rooted.root, rooted.members
+    start_ns = root.start
     outermost = next((node.record for node in members if node.record is not None), None)
     ids = _collect_ids(own, rooted)
     # What access logs alone tell of may have been given nothing but a request id.
@@ -64,19 +68,21 @@ def describe(stitched: Stitched, inputs: StitchInputs) -> Timeline:
         ids=ids,
         state=stitched.state,
         expected=stitched.expected,
-        revision=_count_revisions(rooted, own, inputs),
-        start_ns=root.start,
+        revision=_count_revisions(stitched, inputs.logs),
+        start_ns=start_ns,
         duration_ns=root.measured_duration,
         status=_first_status(rooted),
         is_error=counts_as_error(root),
         root_span_id=root.span_id,
         gateway_records=tuple(joint.merged for joint in own),
         phases=tuple(stitched.split.phases),
-        hops=tuple(describe_hop(hop, root) for hop in stitched.hops),
-        spans=tuple(_describe_span(node, root, is_raw=inputs.is_raw) for node in members),
+        hops=tuple([describe_hop(hop, root) for hop in stitched.hops]),
+        spans=tuple([_describe_span(node, root, is_raw=inputs.is_raw) for node in members]),
         critical_path=tuple(
-            Section(span_id=node.span_id, from_ns=low - root.start, to_ns=high - root.start)
-            for node, low, high in stitched.path
+            [
+                Section(span_id=node.span_id, from_ns=low - start_ns, to_ns=high - start_ns)
+                for node, low, high in stitched.path
+            ]
         ),
         links=_collect_links(own, rooted),
         verdict=stitched.verdict,
@@ -126,17 +132,13 @@ def _collect_ids(own: Sequence[AttachedRecord], rooted: Rooted) -> tuple[Id, ...
     return tuple(found[key] for key in sorted(found))
 
 
-def _count_revisions(
-    rooted: Rooted,
-    own: Sequence[AttachedRecord],
-    inputs: StitchInputs,
-) -> int:
+def _count_revisions(stitched: Stitched, logs: Sequence[LogRecord]) -> int:
     """Count the moments at which something of this request became known."""
-    traces = {node.trace_id for node in rooted.members}
-    keys = {(joint.record.gateway, joint.record.record_id.lower()) for joint in own}
-    moments = {r.received_ns for r in inputs.records if (r.gateway, r.record_id.lower()) in keys}
-    moments |= {s.received_ns for s in inputs.spans if s.trace_id in traces}
-    moments |= {entry.received_ns for entry in inputs.logs if entry.trace_id in traces}
+    traces = {node.trace_id for node in stitched.rooted.members}
+    keys = {(joint.record.gateway, joint.record.record_id.lower()) for joint in stitched.own}
+    moments = {r.received_ns for r in stitched.records if (r.gateway, r.record_id.lower()) in keys}
+    moments |= {s.received_ns for s in stitched.spans if s.trace_id in traces}
+    moments |= {entry.received_ns for entry in logs if entry.trace_id in traces}
     return max(1, len(moments))
 
 

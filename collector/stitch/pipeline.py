@@ -85,8 +85,10 @@ def stitch(inputs: StitchInputs) -> Timeline:
     acts = find_policy_actions(members, hops, verdict)
     verdict = hold_open(verdict, root, expected, inputs.lags)
 
-    stitched = Stitched(rooted, own, hops, path, split, state, expected, verdict, acts)
-    timeline = describe(stitched, replace(inputs, records=records, spans=spans))
+    stitched = Stitched(
+        rooted, own, hops, path, split, state, expected, verdict, acts, records, spans
+    )
+    timeline = describe(stitched, inputs)
 
     # Findings come last: most rules read the finished timeline, as its reader does.
     if not inputs.is_diagnosed:

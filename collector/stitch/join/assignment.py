@@ -18,6 +18,8 @@ def least_cost_pairs(costs: Mapping[tuple[int, int], float]) -> list[tuple[int, 
 
     *costs* holds the pairs that are possible. Each row and each column is in one pair at most.
     """
+    if len(costs) < 2:
+        return list(costs)  # one request with one call, as most are
     found: list[tuple[int, int]] = []
     for rows, columns in _components(costs):
         if len(rows) * len(columns) > _MAX_CELLS:

@@ -73,21 +73,14 @@ def _find_names(records: list[GatewayRecord]) -> dict[_Key, _Key]:
 
 
 def _merge(group: list[GatewayRecord], record_id: str) -> MergedRecord:
-    # Nearly every record came once: to compare it with itself takes as long as all the rest.
-    is_single = len(group) == 1
-    versions = group if is_single else sorted(group, key=_completeness, reverse=True)
+    versions = sorted(group, key=_completeness, reverse=True) if len(group) > 1 else group
     first = next(v for v in versions if v.record_id.lower() == record_id)
     merged = replace(first)
-    for name in () if is_single else _PLAIN:
-        setattr(merged, name, _first_said(versions, name))
-    _merge_times(merged, versions)
-    _merge_context(merged, versions)
+    # Nearly every record came once: to compare it with itself takes as long as all the rest.
+    if len(versions) > 1:
+        _merge_versions(merged, versions)
     _add_calls(merged, versions)
-    merged.kind = next((v.kind for v in versions if v.kind != "http"), first.kind)
-    merged.is_error = any(v.is_error for v in versions)
-    merged.weight = max(v.weight for v in versions)
-    merged.is_probe = any(v.is_probe for v in versions)
-    merged.received_ns = max(v.received_ns for v in versions)
+    merged.quality = tuple(sorted(set(merged.quality)))
     merged.ids = tuple(
         sorted({(i.kind, i.value): i for v in versions for i in v.ids}.values(), key=_id_order)
     )
@@ -100,6 +93,18 @@ def _merge(group: list[GatewayRecord], record_id: str) -> MergedRecord:
     )
 
 
+def _merge_versions(merged: GatewayRecord, versions: list[GatewayRecord]) -> None:
+    for name in _PLAIN:
+        setattr(merged, name, _first_said(versions, name))
+    _merge_times(merged, versions)
+    _merge_context(merged, versions)
+    merged.kind = next((v.kind for v in versions if v.kind != "http"), merged.kind)
+    merged.is_error = any(v.is_error for v in versions)
+    merged.weight = max(v.weight for v in versions)
+    merged.is_probe = any(v.is_probe for v in versions)
+    merged.received_ns = max(v.received_ns for v in versions)
+
+
 def _merge_times(merged: GatewayRecord, versions: list[GatewayRecord]) -> None:
     # Durations of two clocks mixed would contradict each other by their rounding alone.
     timed = min(versions, key=lambda v: (-_count_times(v), v.resolution_ns))
@@ -110,7 +115,7 @@ def _merge_times(merged: GatewayRecord, versions: list[GatewayRecord]) -> None:
     merged.resolution_ns = timed.resolution_ns
     # A flag about times belongs to the version whose times are used.
     others = {flag for v in versions for flag in v.quality if flag not in TIME_FLAGS}
-    merged.quality = tuple(sorted(others | set(timed.quality)))
+    merged.quality = (*others, *timed.quality)
     merged.start_ns = min(versions, key=lambda v: (v.resolution_ns, -_count_times(v))).start_ns
 
 

@@ -84,10 +84,11 @@ def _tell_apart(members: Sequence[Node]) -> None:
 def _subject_node(
     joints: Sequence[AttachedRecord], traces: dict[str, TraceView], subject: str
 ) -> Node | None:
-    keys = trace_id_candidates(subject) or (Candidate("", ""),)
+    key = request_id_key(subject)
     for joint in joints:
-        if subject and matches_subject(joint, request_id_key(subject)):
+        if subject and matches_subject(joint, key):
             return joint.node
+    keys = trace_id_candidates(subject) or (Candidate("", ""),)
     wanted = next((traces[c.key] for c in keys if c.key in traces), None)
     for joint in joints:
         linked = [match.trace for match in joint.matches.accepted]

@@ -49,28 +49,23 @@ def split_into_phases(
     """
     split = Split()
     parts: list[Part] = []
-    own: dict[int, int] = {}
-    gateways: dict[int, Node] = {}
-    for node, low, high in sections:
-        gateway = hops[node.hop].record_node if node.role == "gateway" else None
+    own: dict[Node, int] = {}
+    for node in dict.fromkeys(node for node, _, _ in sections):
+        hop, value = hops[node.hop], node.critical_time
+        gateway = hop.record_node if node.role == "gateway" else None
         if gateway is not None:
             # Spans of the gateway itself are inside of what its record reports.
-            own[id(gateway)] = own.get(id(gateway), 0) + high - low
-            gateways[id(gateway)] = gateway
+            own[gateway] = own.get(gateway, 0) + value
         else:
-            parts.append(_mesh_part(node, hops[node.hop], high - low))
-    for key, node in gateways.items():
-        found, contradiction = gateway_parts(node, own[key], is_outermost=node is root)
+            name, source = phase_of(node, hop)
+            parts.append(Part(name, value, value, value, source))
+    for node, value in own.items():
+        found, contradiction = gateway_parts(node, value, is_outermost=node is root)
         parts += found
         if contradiction:
             split.contradictions.append((node, contradiction))
     split.phases = _summed(parts, root)
     return split
-
-
-def _mesh_part(node: Node, hop: HopDraft, value: int) -> Part:
-    name, source = phase_of(node, hop)
-    return Part(name, value, value, value, source)
 
 
 def phase_of(node: Node, hop: HopDraft) -> tuple[str, str]:
@@ -145,18 +140,20 @@ def _summed(parts: Sequence[Part], root: Node) -> list[Phase]:
         by_name.setdefault(part.name, []).append(part)
     phases = []
     for name in PHASES:
-        same = by_name.get(name, [])
-        value = sum(part.value for part in same)
+        same = by_name.get(name)
+        if same is None:
+            continue
+        value = sum([part.value for part in same])
         if value == 0 and not any(part.is_claim for part in same):
             continue
         phases.append(
             Phase(
                 name=name,
                 duration_ns=value,
-                lower_ns=min(value, sum(part.lower for part in same)),
-                upper_ns=max(value, min(sum(part.upper for part in same), longest)),
+                lower_ns=min(value, sum([part.lower for part in same])),
+                upper_ns=max(value, min(sum([part.upper for part in same]), longest)),
                 source="; ".join(sorted({part.source for part in same})),
-                directions=tuple(way for part in same for way in _directions(part)),
+                directions=tuple([way for part in same for way in _directions(part)]),
             )
         )
     return phases

@@ -307,6 +307,8 @@ def _agreed(calls: Sequence[CallBounds]) -> tuple[int, int] | None:
     """Return what all calls allow, else what most do: a call with a wrong parent is outvoted."""
     if not calls:
         return None
+    if len(calls) == 1:
+        return calls[0].lower_ns, calls[0].upper_ns
     lower = max(call.lower_ns for call in calls)
     upper = min(call.upper_ns for call in calls)
     if lower <= upper:

@@ -16,6 +16,7 @@ span in each proxy), envoy router (`retry.count`, `-shadow` authorities).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.tree.access_logs import FROM_ACCESS_LOG
@@ -328,6 +329,7 @@ def _serves_its_own(node: Node) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def _bare(name: str) -> str:
     name = name.partition(".")[0].lower()
     for suffix in _PROXY_SUFFIXES:
@@ -419,14 +421,24 @@ def _number_attempts(hop: HopDraft) -> None:
     if hop.top.is_inferred:
         # Several beginnings under a stand-in are several requests.
         return
-    open_groups: dict[Key, list[HopDraft]] = {}
-    groups: list[list[HopDraft]] = []
-    for child in sorted(hop.children, key=lambda h: h.top.order()):
+    calls_of: dict[str, list[HopDraft]] = {}
+    for child in hop.children:
         top = child.top
         # A message that is delivered again is tried again, though nobody waits for it.
         is_put_off = top.is_background and not top.is_async
-        if not child.nodes or child.is_mirrored or top.is_gateway or is_put_off:
-            continue
+        if child.nodes and not (child.is_mirrored or top.is_gateway or is_put_off):
+            calls_of.setdefault(child.service, []).append(child)
+    for calls in calls_of.values():
+        if len(calls) > 1:
+            _number_calls(calls)
+
+
+def _number_calls(calls: list[HopDraft]) -> None:
+    """Number the tries among several calls to one service."""
+    open_groups: dict[Key, list[HopDraft]] = {}
+    groups: list[list[HopDraft]] = []
+    for child in sorted(calls, key=lambda h: h.top.order()):
+        top = child.top
         key, is_telling = call_key(child.service, child.nodes)
         group = open_groups.get(key)
         if group and is_try_again(group[-1].top, top, is_same_target=is_telling):
@@ -435,6 +447,8 @@ def _number_attempts(hop: HopDraft) -> None:
             open_groups[key] = [child]
             groups.append(open_groups[key])
     for group in groups:
+        if len(group) == 1:
+            continue
         for number, one in enumerate(group, start=1):
             one.attempt, one.attempts = number, len(group)
         mark_outrun([one.top for one in group])

@@ -12,6 +12,7 @@ database, messaging), Kong kong/observability/otlp.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from collector.decode.envoy.access_log import instance_of_node
 from collector.decode.outcome import GRPC_FAULTS, read_grpc_status
@@ -95,6 +96,7 @@ def service_name(span: Span) -> str:
     return _workload_of_node(attributes.get("node_id", "")) or _own_cluster(attributes) or name
 
 
+@lru_cache(maxsize=1024)
 def callee_of_cluster(cluster: str) -> str:
     """
     Return the service behind an Envoy cluster name, or "" for an inbound or catch-all cluster.
@@ -281,6 +283,7 @@ def _own_cluster(attributes: Mapping[str, str]) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)
 def _is_generic(name: str) -> bool:
     lower = name.lower()
     return lower in _GENERIC_NAMES or lower.startswith("unknown_service")

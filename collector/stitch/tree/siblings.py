@@ -9,6 +9,7 @@ linkerd/linkerd2-proxy#2408, a mesh with one tracer reading W3C and the next one
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from collector.stitch.tree.nodes import Node
 
@@ -31,6 +32,7 @@ def adopt_siblings(members: Sequence[Node]) -> None:
             node.children = [child for child in node.children if child.parent is node]
 
 
+@lru_cache(maxsize=1024)
 def bare_name(service: str) -> str:
     """Return a service's name without namespace and domain, in lower case."""
     return service.partition(".")[0].partition(":")[0].lower()

@@ -79,9 +79,11 @@ def _refusals(members: Sequence[Node]) -> Iterator[PolicyAction]:
 def _handled(members: Sequence[Node]) -> Iterator[PolicyAction]:
     """Errors that a gateway's policies dealt with: what it did, and not how it ended."""
     for node in members:
+        if node.record is None:
+            continue
         counts = Counter(
             (class_of_error(error), describe_handled(error))
-            for error in (handled_errors(node.record.record) if node.record is not None else ())
+            for error in handled_errors(node.record.record)
         )
         for (class_, text), count in counts.items():
             times = f" ({count} times)" if count > 1 else ""
@@ -91,8 +93,9 @@ def _handled(members: Sequence[Node]) -> Iterator[PolicyAction]:
 
 def _firewalls(members: Sequence[Node]) -> Iterator[PolicyAction]:
     for node in members:
-        told = node.record.record.attributes if node.record is not None else {}
-        for name, text in told.items():
+        if node.record is None:
+            continue
+        for name, text in node.record.record.attributes.items():
             if name.startswith(WAF_RULE):
                 detail = f"WAF rule {name.removeprefix(WAF_RULE)}: {text}"
                 yield _act("authorization", "gateway", node, detail)
