@@ -151,7 +151,25 @@ def draw_apis(document: Document, ink: Ink, width: int) -> Iterator[str]:
         yield from draw_table(columns, rows, ink, width)
     else:
         yield "no API was called in this range"
+    yield from draw_logged("HOST, BY LOGS ONLY", document, ink, width)
     yield from draw_note(document, ink, width)
+
+
+def draw_logged(title: str, document: Document, ink: Ink, width: int) -> Iterator[str]:
+    """Yield the requests that only access logs tell of."""
+    rows = document.get("logged_only") or ()
+    if rows:
+        columns = (
+            text(title, "name"),
+            number("REQUESTS", "requests", spare=1),
+            number("PER S", "requests_per_s", "{:,.2f}".format),
+            share("ERROR %", "error_ratio"),
+            duration("P50 MS", "p50_ms", spare=2),
+            duration("P95 MS", "p95_ms"),
+            duration("P99 MS", "p99_ms", spare=3),
+        )
+        yield ""
+        yield from draw_table(columns, rows, ink, width)
 
 
 def _group(name: str) -> Column:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from collector.cli.ink import Ink, wrap
-from collector.cli.lists import draw_note
+from collector.cli.lists import draw_logged, draw_note
 from collector.cli.tables import (
     Column,
     Row,
@@ -122,6 +122,7 @@ def draw_services(document: Document, ink: Ink, width: int) -> Iterator[str]:
         )
         yield from draw_table(columns, rows, ink, width)
     yield from _basis(document, ink)
+    yield from draw_logged("SERVICE, BY LOGS ONLY", document, ink, width)
     yield from draw_note(document, ink, width)
 
 

@@ -17,6 +17,7 @@ from collector.store.changes import (
 )
 from collector.store.in_order import StoredRecord
 from collector.store.loads import LateLoad
+from collector.store.logged import MAX_LOGGED, LoggedStat
 from collector.store.population import (
     GROUP_FIELDS,
     MAX_EDGES,
@@ -58,6 +59,7 @@ __all__ = [
     "GROUP_FIELDS",
     "MAX_EDGES",
     "MAX_GROUPS",
+    "MAX_LOGGED",
     "MAX_SERVICES",
     "MAX_TOLD",
     "MAX_VALUES",
@@ -72,6 +74,7 @@ __all__ = [
     "IdHit",
     "LateLoad",
     "LoadableSegment",
+    "LoggedStat",
     "ObservedHop",
     "ObservedRequest",
     "RequestFilter",

@@ -38,10 +38,12 @@ _BYTES_BETWEEN = 4
 # What reads a range gets every core. What looks up keys reads so little that a second thread only
 # makes it dearer by a quarter, and takes a core from the lookup beside it.
 _SCANS = frozenset({
-    "count_bad", "count_rows", "count_stitched", "find_edges", "find_join_records", "find_logged",
+    "count_bad", "count_logged", "count_rows", "count_stitched", "find_edges", "find_join_records",
+    "find_logged",
     "find_observed", "find_operations", "find_records", "find_span_ids", "find_response_sizes",
     "find_traces",
-    "get_edge_stats", "get_group_stats", "get_heat", "get_series", "get_service_stats",
+    "get_edge_stats", "get_group_stats", "get_heat", "get_logged_stats", "get_series",
+    "get_service_stats",
     "get_share_stats", "get_other_sources", "get_source_stats", "sample_records",
     "sample_requests", "sample_traces",
     "find_values", "find_visits",

@@ -130,7 +130,7 @@ def find_requests(
     is_picky = bool(wanted.service or wanted.is_joined is not None)
     size = min(limit + 8 if not is_picky else 3 * limit, _MAX_BATCH)
     lists = [_List(_Records(source, wanted, claimed), after, size)]
-    if not _needs_record(wanted):
+    if not needs_record(wanted):
         lists.append(_List(_Traces(source, wanted, claimed), after, size))
         if wanted.with_logged:
             lists.append(_List(_Logged(source, wanted), after, size))
@@ -416,7 +416,8 @@ def _find(
     return rows, _Position.before_all(value, start_ns - 1)
 
 
-def _needs_record(wanted: RequestFilter) -> bool:
+def needs_record(wanted: RequestFilter) -> bool:
+    """Tell whether only what a gateway recorded can fit."""
     only_in_records = (
         wanted.gateway, wanted.api, wanted.operation, wanted.consumer, wanted.revision,
     )  # fmt: skip

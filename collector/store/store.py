@@ -12,13 +12,24 @@ from collector.clock import Clock
 from collector.errors import ConfigError
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.settings import StoreSettings
-from collector.store import changes, leases, loads, population, reads, sampling, stitched, summaries
+from collector.store import (
+    changes,
+    leases,
+    loads,
+    logged,
+    population,
+    reads,
+    sampling,
+    stitched,
+    summaries,
+)
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import Connections
 from collector.store.disk import DayOfKind, get_days
 from collector.store.in_order import RecordsInOrder
 from collector.store.kept import WorthKeeping, find_worth_keeping, keep_traces
 from collector.store.loading import load_file
+from collector.store.logged import LoggedStat
 from collector.store.migrations import find_table_settings, migrate
 from collector.store.parts import PartWatch
 from collector.store.population import (
@@ -396,6 +407,13 @@ class Store:
         """Return what each service did in the stitched requests that fit, the busiest first."""
         with self.connections.reading() as client:
             return population.get_service_stats(client, self.settings.database, wanted)
+
+    def get_logged_stats(self, wanted: RequestFilter, *, by_service: bool) -> list[LoggedStat]:
+        """Return what requests add up to that only access logs tell of, see `logged`."""
+        with self.connections.reading() as client:
+            return logged.get_logged_stats(
+                client, self.settings.database, wanted, by_service=by_service
+            )
 
     def get_edge_stats(
         self, wanted: RequestFilter, *, by_operation: bool = False

@@ -182,6 +182,27 @@ def test_filters_hold_for_them(asker: Asker, query: str, wanted: list[str]) -> N
     assert logged(asker, query) == wanted
 
 
+def test_reports_count_them_beside_what_they_are_about(asker: Asker) -> None:
+    """By host beside the APIs and by service beside the services, once for each request."""
+
+    def counted(path: str, query: str = "") -> dict[str, tuple[Any, ...]]:
+        answer = asker.get(f"/api/v1/{path}?start=-1h&{query}")
+        assert ("logged_only" in answer["note"]) == bool(answer["logged_only"])
+        names = ("requests", "errors", "measured", "p50_ms")
+        return {row["name"]: tuple(row[key] for key in names) for row in answer["logged_only"]}
+
+    assert counted("apis") == {
+        "basket.shop": (2, 1, 2, 202.5),
+        "cart.shop": (1, 0, 1, 33),
+        "ship.shop": (1, 0, 1, 71),
+        "web.shop": (1, 0, 1, 42),
+    }
+    assert counted("services") == {"basket": (1, 1, 1, 95), "web": (1, 0, 1, 42)}
+    assert counted("apis", "status=5xx&group_by=consumer") == {"basket.shop": (1, 1, 1, 95)}
+    assert counted("services", "service=web&method=GET") == {"web": (1, 0, 1, 42)}
+    assert counted("apis", "end=-31m") == counted("apis", "api=orders-api") == {}
+
+
 def test_pages_go_on_behind_them(asker: Asker) -> None:
     """Pages of two give what one page gives, also after the first reads."""
     query, found, cursor = "start=-1h&limit=2", [], ""

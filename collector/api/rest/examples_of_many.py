@@ -3,6 +3,7 @@ Examples of answers about many requests: one invented hour of an API.
 """
 
 from collector.query.reports.apis import ApiReport, Apis
+from collector.query.reports.logged import LoggedReport
 from collector.query.reports.services import (
     EdgeReport,
     Edges,
@@ -85,6 +86,19 @@ APIS = Apis(
             ),
         ),
     ),
+    logged_only=(
+        LoggedReport(
+            name="shop.internal",
+            requests=180,
+            requests_per_s=0.05,
+            errors=3,
+            error_ratio=0.016667,
+            measured=180,
+            p50_ns=12 * NS_PER_MS,
+            p95_ns=61 * NS_PER_MS,
+            p99_ns=140 * NS_PER_MS,
+        ),
+    ),
     range=_HOUR,
     group_by=("consumer",),
     note="",
@@ -115,6 +129,7 @@ SERVICES = Services(
             seen=1_851,
         ),
     ),
+    logged_only=(),
     range=_HOUR,
     basis=_BASIS,
     note="",

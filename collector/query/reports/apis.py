@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from collector.answers import Answer, Duration
 from collector.clock import Clock
 from collector.query.learned.freshness import Freshness
+from collector.query.reports.logged import LoggedReport, report_logged
 from collector.query.reports.shifts import ApiChange, Pair, compare_pairs
 from collector.query.reports.wanted import (
     GROUP_BY,
@@ -71,9 +72,14 @@ class ApiReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apis(Answer):
-    """The APIs of all gateways, the busiest first."""
+    """
+    The APIs of all gateways, the busiest first.
+
+    `logged_only` are requests by host that no gateway recorded and only access logs tell of.
+    """
 
     apis: tuple[ApiReport, ...]
+    logged_only: tuple[LoggedReport, ...]
     range: TimeRange
     group_by: tuple[str, ...]
     note: str
@@ -112,19 +118,20 @@ class ApiReports:
             row = _row(stat, shares, fields, seconds)
             row = replace(row, join_coverage=joined, changes=tuple(changes.get(stat.key, ())))
             found.append(row)
+        logged, about_logged = report_logged(self._store, wanted, by_service=False)
         return Apis(
             apis=tuple(found),
+            logged_only=logged,
             range=range_of(wanted),
             group_by=fields,
             note=join_notes(
                 (
-                    _note(missing_ns, is_whole=is_whole),
+                    _note(missing_ns, is_whole=is_whole) if now else self._why_empty(),
                     tell_open(sum(stat.open for stat in now)),
                     tell_cut(more, MAX_GROUPS, "groups" if fields else "APIs"),
+                    about_logged,
                 )
-            )
-            if now
-            else self._why_empty(wanted),
+            ),
         )
 
     def _coverage(
@@ -174,7 +181,7 @@ class ApiReports:
         known = [lags[each].watermark_ns for each in sources if each in lags]
         return max(wanted.end_ns - min(known, default=wanted.end_ns), 0)
 
-    def _why_empty(self, wanted: RequestFilter) -> str:
+    def _why_empty(self) -> str:
         if self._freshness.data_range() is None:
             return "Nothing is stored yet."
         return "No gateway record of this range fits."

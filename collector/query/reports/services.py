@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from collector.answers import Answer, Duration, MaybeText
 from collector.clock import Clock
+from collector.query.reports.logged import LoggedReport, report_logged
 from collector.query.reports.wanted import (
     NOT_STITCHED,
     STITCHED_FILTERS,
@@ -83,9 +84,14 @@ class ServiceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services(Answer):
-    """The services of a range, the busiest first."""
+    """
+    The services of a range, the busiest first.
+
+    `logged_only` are requests that only access logs tell of, by each service that logged a line.
+    """
 
     services: tuple[ServiceReport, ...]
+    logged_only: tuple[LoggedReport, ...]
     range: TimeRange
     basis: Basis
     note: str
@@ -170,9 +176,11 @@ class ServiceReports:
         basis, note = self._basis(wanted)
         seconds = _seconds(wanted)
         found = self._store.get_service_stats(wanted) if basis.stitched else ()
-        note = join_notes((note, tell_cut(len(found), MAX_SERVICES, "services")))
+        logged, about_logged = report_logged(self._store, wanted, by_service=True)
+        note = join_notes((note, tell_cut(len(found), MAX_SERVICES, "services"), about_logged))
         return Services(
             services=tuple(_service(each, seconds) for each in found[:MAX_SERVICES]),
+            logged_only=logged,
             range=range_of(wanted),
             basis=basis,
             note=note,

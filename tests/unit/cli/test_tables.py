@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.cli.ink import Ink, fit, write_json
+from collector.cli.lists import draw_apis
 from collector.cli.tables import draw_table, duration, number, share, text
 
 COLUMNS = (text("API", "api"), number("REQUESTS", "requests"), duration("MS", "ms"))
@@ -44,6 +45,16 @@ def test_what_nobody_knows_stays_empty() -> None:
     rows = [{"api": "a", "requests": 0, "ms": None, "share": None}]
     lines = list(draw_table((*COLUMNS, share("SHARE", "share")), rows, Ink(), 80))
     assert lines == ["API  REQUESTS", "a           0"]
+
+
+def test_requests_of_logs_alone_have_a_table_of_their_own() -> None:
+    """Beside the APIs, and beside no API; there is none where every request is recorded."""
+    known = {"name": "shop.internal", "requests": 12, "requests_per_s": 0.2, "p95_ms": 41}
+    lines = list(draw_apis({"apis": [], "logged_only": [known], "note": ""}, Ink(), 100))
+    assert lines[0] == "no API was called in this range"
+    assert lines[2].split() == ["HOST,", "BY", "LOGS", "ONLY", "REQUESTS", "PER", "S", "P95", "MS"]
+    assert lines[3].split() == ["shop.internal", "12", "0.20", "41.0"]
+    assert not any("LOGS ONLY" in line for line in draw_apis({"logged_only": []}, Ink(), 100))
 
 
 def test_names_cannot_steer_the_terminal() -> None:

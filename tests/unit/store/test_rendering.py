@@ -40,7 +40,7 @@ SINGLE = StoreSettings(
 CLUSTER = replace(SINGLE, cluster="mesh")
 MIGRATIONS = find_migrations()
 QUERIES = sorted(path.stem for path in QUERY_DIR.glob("*.sql"))
-ONE_ROW = {"count_bad", "count_rows", "count_stitched", "get_progress"}
+ONE_ROW = {"count_bad", "count_logged", "count_rows", "count_stitched", "get_progress"}
 # Rows of a few places, which the caller adds up or sorts in less time than the engine plans it.
 PUT_IN_ORDER = {
     "find_trace_ids",

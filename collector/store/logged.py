@@ -1,0 +1,74 @@
+"""
+What the requests add up to that only proxies' access logs tell of.
+
+No gateway recorded them and no span is of them: no API is known, nor what held them up.
+"""
+
+from dataclasses import dataclass
+
+from clickhouse_connect.driver import Client
+
+from collector.store.population import filter_parameters, whole
+from collector.store.reads import ask
+from collector.store.rows import RequestFilter
+from collector.store.search import needs_record
+
+MAX_LOGGED = 200
+"""So many hosts or services are worth listing."""
+# Of more than this a part is read.
+_MOST_ROWS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedStat:
+    """
+    Requests by host or service; a request counts for each service that logged a line of it.
+
+    Errors and durations are those of the whole request, as its outermost line has them; percentiles
+    rest on `measured` lines. With `one_of` above 1 they were drawn by hash.
+    """
+
+    name: str
+    requests: int
+    errors: int
+    measured: int
+    p50_ns: int | None
+    p95_ns: int | None
+    p99_ns: int | None
+    one_of: int
+
+
+def get_logged_stats(
+    client: Client, database: str, wanted: RequestFilter, *, by_service: bool
+) -> list[LoggedStat]:
+    """Return the busiest hosts, or services; none where a filter is of gateway records only."""
+    if needs_record(wanted):
+        return []
+    given = filter_parameters(wanted)
+    ((stored,),) = ask(client, "count_logged", database=database, **given)
+    if not stored:
+        return []
+    one_of = 1 + stored // _MOST_ROWS
+    parts = frozenset({"by_service"} if by_service else ())
+    rows = ask(
+        client,
+        "get_logged_stats",
+        parts,
+        database=database,
+        one_of=one_of,
+        limit=MAX_LOGGED,
+        **given,
+    )
+    return [
+        LoggedStat(
+            name=name,
+            requests=requests,
+            errors=errors,
+            measured=measured,
+            p50_ns=whole(durations[0]),
+            p95_ns=whole(durations[1]),
+            p99_ns=whole(durations[2]),
+            one_of=one_of,
+        )
+        for name, requests, errors, measured, durations in rows
+    ]

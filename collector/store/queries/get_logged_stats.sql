@@ -1,0 +1,27 @@
+-- Requests of a range that only access logs tell of, by the host that was asked for or by each service that logged a
+-- line: their number, the failed ones, durations as the outermost line has them. One of `one_of` is read, by its key.
+{% from "macros/requests.sql" import around, claimed_keys %}
+SELECT
+    {% if by_service %}arrayJoin(all_services){% else %}first.host{% endif %} AS name, count() * {one_of:UInt32} AS requests,
+    countIf(first.is_error) * {one_of:UInt32} AS errors, countIf(first.longest <= 0) AS measured,
+    quantilesIf(0.5, 0.95, 0.99)(-first.longest, first.longest <= 0) AS durations
+FROM (
+    SELECT key, min(edge) AS first, groupUniqArrayArray(services) AS all_services
+    FROM {database:Identifier}.logged_request
+    WHERE {{ around("bucket") }} AND cityHash64(key) % {one_of:UInt32} = 0 AND key GLOBAL NOT IN (
+        SELECT key FROM {database:Identifier}.logged_request ARRAY JOIN keys AS each
+        WHERE {{ around("bucket") }} AND cityHash64(key) % {one_of:UInt32} = 0
+            AND cityHash64(each) GLOBAL IN ({{ claimed_keys() }}))
+    GROUP BY key
+)
+WHERE first.start_ns >= {start_ns:Int64} AND first.start_ns < {end_ns:Int64}
+    AND ({route:String} = '' OR first.path = {route:String})
+    AND ({method:String} = '' OR first.method = {method:String})
+    AND ({host:String} = '' OR first.host = {host:String})
+    AND ({status:Int32} = -1 OR first.status = {status:Int32})
+    AND ({status_class:Int32} = -1 OR intDiv(first.status, 100) = {status_class:Int32})
+    AND ({is_error:Int8} = -1 OR first.is_error = ({is_error:Int8} = 1))
+    AND ({service:String} = '' OR has(all_services, {service:String}))
+GROUP BY name
+ORDER BY requests DESC, name
+LIMIT {limit:UInt32}
