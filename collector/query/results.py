@@ -115,8 +115,8 @@ class SourceReport:
     `stream` is the kind of what it sends, or `pull` for a source that is polled. `watermark_ns`:
     events before it are almost surely here. `lag_*_ns` is reception minus event. `rows` is what the
     tables hold; the other counts are of the running ingest processes, `None` where the doors do not
-    tell this source from others. `last_error` says why a polled source could not be read, `note` what
-    is odd about its times and was left out of the watermark.
+    tell this source from others. `last_error` says why a polled source could not be read, `note`
+    what is odd about its times and was left out of the watermark.
     """
 
     source: str
