@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from collector.api.page.routes import read_files
+from collector.api.page.routes import PAGES as PAGE_SCRIPTS
 from tests.pages import tools
 from tests.pages.opening import DRAWN, NARROW, WIDE, Opener, Scheme
 from tests.pages.scene import Scene
@@ -51,6 +52,8 @@ new PerformanceObserver(list => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__shift += entry.value;
 }).observe({ type: 'layout-shift', buffered: true });
 """
+_SCRIPTS = """performance.getEntriesByType('resource').map(entry => entry.name)
+    .filter(name => /\\.m?js$/.test(name))"""
 _DRAWN = {
     "docs": "#docs h2",
     "home": ".apis + .columns .short-row",
@@ -148,6 +151,9 @@ def test_page_is_accessible_and_in_its_frame(
         page.emulate_media(color_scheme=scheme)
         file = f"{name.replace(', ', '-').replace(' ', '-')}-{which}-{scheme}.png"
         page.screenshot(path=PICTURES / file)
+    loaded = {urlsplit(url).path.removeprefix("/page/") for url in page.evaluate(_SCRIPTS)}
+    path = urlsplit(page.url).path
+    assert loaded <= ({"docs.js"} if path == "/docs" else {*tools.scripts_of(path)}), loaded
     assert page.evaluate(_STICKING_OUT) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate("window.__shift") <= _MOST_SHIFT
@@ -196,8 +202,8 @@ def test_first_paint_needs_no_data(opener: Opener) -> None:
     page.unroute_all(behavior="ignoreErrors")
 
 
-def test_all_scripts_together_are_small() -> None:
-    """Everything that a reader could ever load is at most 120 KB, zipped."""
-    scripts = [file.zipped for name, file in read_files().items() if name.endswith(("js", "mjs"))]
-    assert len(scripts) > 20
-    assert sum(map(len, scripts)) <= 120 * 1024
+def test_scripts_are_small() -> None:
+    """No visit loads more than 60 KB of scripts, zipped; all pages' together are 135 KB."""
+    visits = {page: sum(tools.scripts_of(page).values()) for page in PAGE_SCRIPTS}
+    assert max(visits.values()) <= 60 * 1024, visits
+    assert sum(tools.scripts_of(*PAGE_SCRIPTS).values()) <= 135 * 1024

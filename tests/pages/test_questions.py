@@ -47,7 +47,7 @@ def test_brushing_the_picture_chooses(opener: Opener) -> None:
     for name, wanted in (("requests", "min_duration_ms="), ("slow", "slower_than_ms=")):
         page = opener.open(name, drawn=".heat-field canvas")
         page.wait_for_selector(".requests tbody tr, .difference, .state-nothing")
-        box = page.locator(".heat-field").bounding_box()
+        box = page.locator(".heat-field .u-over").bounding_box()
         assert box
         page.mouse.move(box["x"] + 40, box["y"] + 1)
         page.mouse.down()
@@ -68,10 +68,10 @@ def test_keys_choose_from_the_picture(opener: Opener) -> None:
     expect(page.locator(".heat-at")).to_contain_text("1 request of")
     for key in ("Shift+ArrowLeft", "Shift+ArrowDown"):
         page.keyboard.press(key)
-    expect(page.locator(".heat-drag")).to_be_visible()
+    expect(page.locator(".u-select")).to_be_visible()
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("start=.*end=.*min_duration_ms="))
-    expect(page.locator(".heat-drag")).to_have_count(0)
+    expect(page.locator(".u-select")).to_be_hidden()
     expect(page.locator(".requests tbody tr").first).to_be_visible()
 
 

@@ -2,6 +2,9 @@
 //
 // This module imports nothing, so it runs at once. `ask.js` takes the answers, each once.
 
+// A library asks for it that expects a build step.
+/** @type {any} */ (globalThis).process ??= { env: { NODE_ENV: "production" } };
+
 /** The time that pages show unless the address says otherwise. */
 export const DEFAULT_START = "-1h";
 const TOKEN = "hopline-token";

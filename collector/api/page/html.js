@@ -1,6 +1,7 @@
 // Preact and its hooks with htm's templates: what every part of the pages is written in.
 
 import htm from "./vendor/htm/htm.module.js";
+import { useEffect, useState } from "./vendor/preact/hooks.mjs";
 import { Component, h } from "./vendor/preact/preact.mjs";
 
 export { h, render } from "./vendor/preact/preact.mjs";
@@ -26,5 +27,21 @@ export function memo(draw) {
     }
 
     render() { return h(/** @type {any} */ (draw), this.props); }
+  };
+}
+
+/**
+ * Return a part whose script is loaded when it is drawn first; until then there is *instead*.
+ * @param {() => Promise<(props: any) => any>} load @param {any} [instead]
+ */
+export function later(load, instead = null) {
+  /** @type {any} */
+  let part;
+  return function Later(/** @type {any} */ props) {
+    const [, draw] = useState(false);
+    useEffect(() => {
+      if (!part) load().then((loaded) => { part = loaded; draw(true); });
+    }, []);
+    return part ? h(part, props) : instead;
   };
 }

@@ -48,8 +48,11 @@ _STATIC_IMPORT = re.compile(rb"""^(?:import|export) [^;]*?from ?"(\./[^"]+|\.\./
 # What the pages' own scripts say to people only: a sixth of them, zipped.
 _COMMENTS = re.compile(rb"^[ \t]*//[^\n]*\n|/\*\*.*?\*/[ \t]*", re.M | re.S)
 _MODULES = b"<!-- modules: written by the server -->"
+_INDENT = re.compile(rb"^[ \t]+", re.M)
 # Browsers find modules by address only, and an import map would have to stand inline.
 _BARE_IMPORT = (b'from"preact"', b'from"./preact.mjs"')
+# uPlot is published minified as a script with a global only.
+_NAMED = {"uPlot.iife.min.js": b"export default uPlot;\n"}
 
 
 class File(NamedTuple):
@@ -105,8 +108,10 @@ def read_files() -> dict[str, File]:
         body = path.read_bytes()
         if path.parent.name == "preact":
             body = body.replace(*_BARE_IMPORT)
-        if path.suffix == ".js" and path.parents[1].name != "vendor":
-            body = _COMMENTS.sub(b"", body)
+        if path.suffix == ".js":
+            is_own = path.parents[1].name != "vendor"
+            body = _INDENT.sub(b"", _COMMENTS.sub(b"", body) if is_own else body)
+            body += _NAMED.get(path.name, b"")
         name = path.relative_to(_FOLDER).as_posix()
         files[name] = _make_file(body, _TYPES[path.suffix])
     return files

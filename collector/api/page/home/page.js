@@ -3,7 +3,7 @@
 import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
 import { DEFAULT_START } from "../early.js";
-import { html } from "../html.js";
+import { html, later } from "../html.js";
 import { LIGHTS, judge, nameOf as sourceName } from "../lists/sources.js";
 import { SHARES } from "../layers.js";
 import { Icon } from "../parts/icons.js";
@@ -16,6 +16,7 @@ import { Text, ago, clock, count, durationMs, markdownTable, percent, plural, ra
 import { FirstSteps } from "./first_steps.js";
 
 const LISTED = 8;
+const Bars = later(() => import("../parts/chart.js").then((module) => module.Trend));
 
 /** @param {{params: Record<string, string>}} props */
 export function Page({ params }) {
@@ -138,16 +139,9 @@ function Moved({ changes, of }) {
 /** How many requests there were when; the part that failed is red. @param {{line: any}} props */
 function Trend({ line }) {
   if (!line) return html`<span class="trend-line"></span>`;
-  const most = Math.max(1, ...line.requests);
-  // What is there at all is seen: a single failure among thousands too.
-  const bars = (/** @type {number[]} */ counts) => counts.map((each, at) => {
-    const height = each ? Math.max(2, (each / most) * 20) : 0;
-    return height ? `M${at * 4} 20V${(20 - height).toFixed(1)}h3V20z` : "";
-  }).join("");
   const failed = line.errors.reduce((/** @type {number} */ sum, /** @type {number} */ each) => sum + each, 0);
-  return html`<svg class="trend-line" viewBox=${`0 0 ${line.requests.length * 4 - 1} 20`} preserveAspectRatio="none" role="img"
-    aria-label=${`at most ${plural(most, "request")} in 1/${line.requests.length} of the time${failed ? `, ${count(failed)} failed` : ""}`}>
-    <path class="trend-all" d=${bars(line.requests)} /><path class="trend-bad" d=${bars(line.errors)} /></svg>`;
+  return html`<span class="trend-line" role="img" aria-label=${`at most ${plural(Math.max(...line.requests), "request")} in 1/${line.requests.length} of the time${failed ? `, ${count(failed)} failed` : ""}`}>
+    <${Bars} all=${line.requests} failed=${line.errors} /></span>`;
 }
 
 /** @param {{shares: Record<string, number> | null | undefined}} props */

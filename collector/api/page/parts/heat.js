@@ -1,21 +1,26 @@
 // When requests were slow: how many took how long over time, to choose from with the pointer or the keys.
 
 import { now, useAnswer } from "../ask.js";
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { html, useMemo, useRef, useState } from "../html.js";
 import { POPULATION } from "../search/filters.js";
 import { useZone } from "../shell.js";
+import uPlot from "../vendor/uplot/uPlot.iife.min.js";
 import { clock, count, duration, durationMs, plural, split } from "../text.js";
+import { Chart } from "./chart.js";
 
 /** Filters of the search that this picture knows. */
 const HEAT_FILTERS = [...POPULATION.filter((name) => name !== "service"), "error", "min_duration_ms", "max_duration_ms"];
-const HEIGHT = 92;
-const AXIS = 46;
+const HEIGHT = 140;
+/** What the axis of times takes of it, and the room above. */
+const AXIS = 20;
+const ABOVE = 6;
 /** Labels of the axis closer than this would stand in each other. */
 const LABEL_PX = 13;
 /** Shorter than 32 µs is one row: what was not measured finely must not press the rest together. */
 const LEAST_ROW = 30;
-/** A drag of less is a click. */
+/** A drag of less is a click; one of less to a side chooses everything to that side. */
 const LEAST_PX = 5;
+const LEAST_SIDE_PX = 10;
 /** Two rows a doubling, in nanoseconds. @param {number} row */
 const boundNs = (row) => 2 ** (row / 2);
 
@@ -39,142 +44,155 @@ export function HeatMap({ filters, times, threshold = null, everyMs = 0, choose 
 /** @param {{heat: Heat, threshold: number | null, choose: (chosen: Chosen) => void}} props */
 function Picture({ heat, threshold, choose }) {
   const zone = useZone();
-  const box = useRef(/** @type {HTMLElement | null} */ (null));
-  const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
-  const [width, setWidth] = useState(0);
-  const [scheme, setScheme] = useState(0);
-  const [drag, setDrag] = useState(/** @type {{x0: number, y0: number, x1: number, y1: number} | null} */ (null));
+  const chart = useRef(/** @type {uPlot | null} */ (null));
   const [at, setAt] = useState("");
+  /** What the keys chose: a corner, and the one across that they move. */
+  const keyed = useRef(/** @type {{c0: number, r0: number, c1: number, r1: number} | null} */ (null));
   const from = new Date(heat.start).getTime();
   const to = new Date(heat.end).getTime();
   const rows = heat.cells.map(([, row]) => row);
   const top = Math.max(...rows);
   const low = Math.min(top, Math.max(LEAST_ROW, Math.min(...rows)));
   const high = Math.max(top, low + 7) + 1;
-  /** Columns and rows that the keys chose; they move its second corner. */
-  const [keyed, setKeyed] = useState(/** @type {{c0: number, r0: number, c1: number, r1: number} | null} */ (null));
-  const inner = Math.max(1, width - AXIS);
-  const yOf = (/** @type {number} */ row) => HEIGHT - ((row - low) / (high - low)) * HEIGHT;
-  useLayoutEffect(() => {
-    if (!box.current) return undefined;
-    const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
-  useEffect(() => {
-    const media = matchMedia("(prefers-color-scheme: dark)");
-    const turn = () => setScheme((value) => value + 1);
-    media.addEventListener("change", turn);
-    return () => media.removeEventListener("change", turn);
-  }, []);
-  useLayoutEffect(() => {
-    const context = canvas.current && canvas.current.getContext("2d");
-    if (!context || !canvas.current || !width) return;
-    const ratio = devicePixelRatio || 1;
-    canvas.current.width = inner * ratio;
-    canvas.current.height = HEIGHT * ratio;
-    context.scale(ratio, ratio);
-    const style = getComputedStyle(canvas.current);
-    const colour = style.getPropertyValue("--heat");
-    const bad = style.getPropertyValue("--bad");
-    const most = Math.max(...heat.cells.map((cell) => cell[2]));
-    const step = inner / heat.columns;
-    const size = HEIGHT / (high - low);
-    for (const [column, row, requests, errors] of heat.cells) {
-      const top = yOf(Math.max(row, low) + 1);
-      context.fillStyle = `rgba(${colour}, ${0.2 + 0.8 * Math.sqrt(requests / most)})`;
-      context.fillRect(column * step, top, Math.max(1, step - 1), Math.max(1, size - 1));
-      if (!errors) continue;
-      const part = Math.max(2, (size - 1) * (errors / requests));
-      context.fillStyle = bad;
-      context.fillRect(column * step, top + size - 1 - part, Math.max(1, step - 1), part);
-    }
-  }, [heat, width, scheme]);
-  const place = (/** @type {PointerEvent} */ event) => {
-    const frame = /** @type {HTMLElement} */ (event.currentTarget).getBoundingClientRect();
-    return { x: Math.max(0, Math.min(inner, event.clientX - frame.left)), y: Math.max(0, Math.min(HEIGHT, event.clientY - frame.top)) };
-  };
-  const timeAt = (/** @type {number} */ x) => from + (x / inner) * (to - from);
-  const nsAt = (/** @type {number} */ y) => boundNs(low + ((HEIGHT - y) / HEIGHT) * (high - low));
-  const onMove = (/** @type {PointerEvent} */ event) => {
-    const { x, y } = place(event);
-    if (drag) setDrag({ ...drag, x1: x, y1: y });
-    const column = Math.floor((x / inner) * heat.columns);
-    const row = Math.floor(low + ((HEIGHT - y) / HEIGHT) * (high - low));
-    setKeyed(null);
-    setAt(tell(column, column, row, row));
-  };
+  const most = Math.max(...heat.cells.map((cell) => cell[2]));
+  const timeOf = (/** @type {number} */ column) => from + (column / heat.columns) * (to - from);
+  const rowOf = (/** @type {number} */ ns) => 2 * Math.log2(ns);
+  const ms = (/** @type {number} */ row) => Number((boundNs(row) / 1e6).toPrecision(3));
+  const iso = (/** @type {number} */ time) => new Date(time).toISOString();
+  const sum = (/** @type {[number, number, number, number][]} */ cells) => [2, 3].map((field) => cells.reduce((total, cell) => total + cell[field], 0));
   /** What lies in some cells, "" if nothing does; the lowest row has all that took less. */
   const tell = (/** @type {number} */ left, /** @type {number} */ right, /** @type {number} */ bottom, /** @type {number} */ up) => {
-    const cells = heat.cells.filter(([column, row]) => column >= left && column <= right && Math.max(row, low) >= bottom && row <= up);
-    const [requests, errors] = [2, 3].map((field) => cells.reduce((sum, cell) => sum + cell[field], 0));
-    const when = clock(timeAt((left / heat.columns) * inner), zone).slice(0, -4)
-      + (right > left ? ` – ${clock(timeAt(((right + 1) / heat.columns) * inner), zone).slice(0, -4)}` : "");
+    const [requests, errors] = sum(heat.cells.filter(([column, row]) => column >= left && column <= right && Math.max(row, low) >= bottom && row <= up));
+    const when = [left, ...(right > left ? [right + 1] : [])].map((column) => clock(timeOf(column), zone).slice(0, -4)).join(" – ");
     return requests ? `${when}: ${plural(requests, "request")} of ${duration(boundNs(bottom) / 1_000)} to ${duration(boundNs(up + 1) / 1_000)}${errors ? `, ${count(errors)} failed` : ""}` : "";
   };
-  const keyBox = keyed && { left: Math.min(keyed.c0, keyed.c1), right: Math.max(keyed.c0, keyed.c1), bottom: Math.min(keyed.r0, keyed.r1), up: Math.max(keyed.r0, keyed.r1) };
+
+  /** @param {uPlot} u */
+  const paint = (u) => {
+    const style = getComputedStyle(u.root);
+    const [colour, bad] = ["--heat", "--bad"].map((variable) => style.getPropertyValue(variable));
+    const step = u.bbox.width / heat.columns;
+    const size = u.bbox.height / (high - low);
+    const gap = devicePixelRatio || 1;
+    for (const [column, row, requests, errors] of heat.cells) {
+      const [x, y, width] = [u.bbox.left + column * step, u.valToPos(Math.max(row, low) + 1, "y", true), Math.max(gap, step - gap)];
+      u.ctx.fillStyle = `rgba(${colour}, ${0.2 + 0.8 * Math.sqrt(requests / most)})`;
+      u.ctx.fillRect(x, y, width, Math.max(gap, size - gap));
+      if (!errors) continue;
+      const part = Math.max(2 * gap, (size - gap) * (errors / requests));
+      u.ctx.fillStyle = bad;
+      u.ctx.fillRect(x, y + size - gap - part, width, part);
+    }
+  };
+  const onCursor = (/** @type {uPlot} */ u) => {
+    const { left = -1, top: y = -1 } = u.cursor;
+    if (left < 0) return setAt("");
+    const [column, row] = [Math.floor((u.posToVal(left, "x") - from) / (to - from) * heat.columns), Math.floor(u.posToVal(y, "y"))];
+    return setAt(tell(column, column, row, row));
+  };
+  const onSelect = (/** @type {uPlot} */ u) => {
+    const { left, top: y, width, height } = u.select;
+    const bottom = u.over.clientHeight - 2;
+    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    choose({
+      start: iso(u.posToVal(left, "x")), end: iso(u.posToVal(left + width, "x")),
+      minMs: y + height < bottom ? ms(u.posToVal(y + height, "y")) : null,
+      maxMs: y > 2 ? ms(u.posToVal(y, "y")) : null,
+    });
+  };
+  /** Labels of powers of ten, as many as there is room for. */
+  const decades = () => {
+    const rowPx = (HEIGHT - AXIS - ABOVE) / (high - low);
+    const found = [];
+    for (let ns = 1e12, last = Infinity; ns >= boundNs(low); ns /= 10) {
+      const row = rowOf(ns);
+      if (ns >= boundNs(high) || (last - row) * rowPx < LABEL_PX) continue;
+      last = row;
+      found.unshift(row);
+    }
+    return found;
+  };
+  /** The day stands only where another one begins: there is no room for more. @param {number[]} times */
+  const times = (times) => {
+    let before = split(now(), zone).day;
+    return times.map((time) => {
+      const { day, clock: text } = split(time, zone);
+      const said = day === before ? "" : day.slice(5) + " ";
+      before = day;
+      return said + text.slice(0, times.length > 1 && times[1] - times[0] < 60_000 ? 8 : 5);
+    });
+  };
+  // uPlot is made once; what it calls is that of the last drawing.
+  const last = useRef({ paint, onCursor, onSelect, decades, times, from, to, low, high, zone });
+  last.current = { paint, onCursor, onSelect, decades, times, from, to, low, high, zone };
+  const build = (/** @type {import("./chart.js").Colours} */ colours) => {
+    const axis = { stroke: colours("--dim"), font: `${colours("--size-1")} ${colours("--sans")}`, ticks: { show: false }, gap: 6 };
+    return {
+      padding: /** @type {[number, number, number, number]} */ ([ABOVE, 0, 0, 0]),
+      tzDate: (/** @type {number} */ time) => (last.current.zone.utc ? uPlot.tzDate(new Date(time), "Etc/UTC") : new Date(time)),
+      scales: {
+        x: { range: () => /** @type {[number, number]} */ ([last.current.from, last.current.to]) },
+        y: { range: () => /** @type {[number, number]} */ ([last.current.low, last.current.high]) },
+      },
+      axes: [
+        { ...axis, size: AXIS, space: 64, grid: { show: false }, values: (/** @type {uPlot} */ _, /** @type {number[]} */ splits) => last.current.times(splits) },
+        { ...axis, size: 46, grid: { stroke: colours("--line"), width: 1 }, splits: () => last.current.decades(),
+          values: (/** @type {uPlot} */ _, /** @type {number[]} */ splits) => splits.map((row) => duration(Math.round(boundNs(row)) / 1_000).replace(/\.0+ /, " ")) },
+      ],
+      series: [{}, { paths: () => null, points: { show: false } }],
+      cursor: { x: false, y: false, points: { show: false }, drag: { x: true, y: true, uni: LEAST_SIDE_PX, dist: LEAST_PX, setScale: false } },
+      hooks: {
+        ready: [withFingers], draw: [(/** @type {uPlot} */ u) => last.current.paint(u)],
+        setCursor: [(/** @type {uPlot} */ u) => last.current.onCursor(u)], setSelect: [(/** @type {uPlot} */ u) => last.current.onSelect(u)],
+      },
+    };
+  };
+  const data = useMemo(() => [[from, to], [null, null]], [heat]);
+
+  /** @param {typeof keyed.current} next */
+  const choosing = (next) => {
+    keyed.current = next;
+    const u = chart.current;
+    if (!u) return null;
+    const [width, height] = [u.over.clientWidth / heat.columns, u.over.clientHeight / (high - low)];
+    const [left, right] = next ? [Math.min(next.c0, next.c1), Math.max(next.c0, next.c1) + 1] : [0, 0];
+    const [bottom, up] = next ? [Math.min(next.r0, next.r1), Math.max(next.r0, next.r1) + 1] : [0, 0];
+    u.setSelect({ left: left * width, width: (right - left) * width, top: (high - up) * height, height: (up - bottom) * height }, false);
+    return { left, right, bottom, up };
+  };
   const onKey = (/** @type {KeyboardEvent} */ event) => {
     const [across, up] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] || [0, 0];
+    const begun = keyed.current;
     if (across || up) {
       // It begins at the slowest of the last requests.
-      const last = heat.cells.reduce((best, cell) => (cell[1] > best[1] || (cell[1] === best[1] && cell[0] > best[0]) ? cell : best));
-      const from = keyed || { c0: last[0], r0: last[1], c1: last[0], r1: last[1] };
-      const c1 = keyed ? Math.max(0, Math.min(heat.columns - 1, from.c1 + across)) : from.c1;
-      const r1 = keyed ? Math.max(low, Math.min(high - 1, from.r1 + up)) : from.r1;
-      const next = event.shiftKey ? { ...from, c1, r1 } : { c0: c1, r0: r1, c1, r1 };
-      setKeyed(next);
-      setAt(tell(Math.min(next.c0, c1), Math.max(next.c0, c1), Math.min(next.r0, r1), Math.max(next.r0, r1)) || "no request here");
-    } else if (event.key === "Enter" && keyBox) {
-      const ms = (/** @type {number} */ row) => Number((boundNs(row) / 1e6).toPrecision(3));
-      choose({
-        start: new Date(timeAt((keyBox.left / heat.columns) * inner)).toISOString(),
-        end: new Date(timeAt(((keyBox.right + 1) / heat.columns) * inner)).toISOString(),
-        minMs: keyBox.bottom > low ? ms(keyBox.bottom) : null,
-        maxMs: keyBox.up < high - 1 ? ms(keyBox.up + 1) : null,
-      });
-      setKeyed(null);
-    } else if (event.key === "Escape" && keyed) setKeyed(null);
+      const slowest = heat.cells.reduce((best, cell) => (cell[1] > best[1] || (cell[1] === best[1] && cell[0] > best[0]) ? cell : best));
+      const c1 = begun ? Math.max(0, Math.min(heat.columns - 1, begun.c1 + across)) : slowest[0];
+      const r1 = begun ? Math.max(low, Math.min(high - 1, begun.r1 + up)) : slowest[1];
+      const found = choosing(event.shiftKey && begun ? { ...begun, c1, r1 } : { c0: c1, r0: r1, c1, r1 });
+      if (found) setAt(tell(found.left, found.right - 1, found.bottom, found.up - 1) || "no request here");
+    } else if (event.key === "Enter" && begun) {
+      const found = choosing(begun);
+      choosing(null);
+      if (found) choose({ start: iso(timeOf(found.left)), end: iso(timeOf(found.right)), minMs: found.bottom > low ? ms(found.bottom) : null, maxMs: found.up < high ? ms(found.up) : null });
+    } else if (event.key === "Escape" && begun) choosing(null);
     else return;
     event.preventDefault();
   };
-  const drawn = drag ? { left: Math.min(drag.x0, drag.x1), top: Math.min(drag.y0, drag.y1), width: Math.abs(drag.x1 - drag.x0), height: Math.abs(drag.y1 - drag.y0) }
-    : keyBox && { left: (keyBox.left / heat.columns) * inner, top: yOf(keyBox.up + 1), width: ((keyBox.right + 1 - keyBox.left) / heat.columns) * inner, height: yOf(keyBox.bottom) - yOf(keyBox.up + 1) };
-  const onUp = () => {
-    if (!drag) return;
-    setDrag(null);
-    const [left, right] = [Math.min(drag.x0, drag.x1), Math.max(drag.x0, drag.x1)];
-    const [top, bottom] = [Math.min(drag.y0, drag.y1), Math.max(drag.y0, drag.y1)];
-    if (right - left < LEAST_PX && bottom - top < LEAST_PX) return;
-    const isTall = bottom - top >= LEAST_PX * 2;
-    const ms = (/** @type {number} */ y) => Number((nsAt(y) / 1e6).toPrecision(3));
-    choose({
-      start: new Date(timeAt(right - left < LEAST_PX ? 0 : left)).toISOString(),
-      end: new Date(timeAt(right - left < LEAST_PX ? inner : right)).toISOString(),
-      minMs: isTall && bottom < HEIGHT - 2 ? ms(bottom) : null,
-      maxMs: isTall && top > 2 ? ms(top) : null,
+  const [total, failed] = sum(heat.cells);
+  const line = threshold ? (rowOf(threshold * 1e6) - low) / (high - low) : 0;
+  return html`<div class="heat-field" role="application" tabindex="0" onKeyDown=${onKey} onBlur=${() => { choosing(null); setAt(""); }}
+    aria-label=${`${plural(total, "request")} by duration and time${failed ? `, ${count(failed)} failed` : ""}; drag to choose some, or go with the arrow keys, widen with Shift, choose with Enter`}>
+    <${Chart} height=${HEIGHT} data=${data} build=${build} chart=${chart} />
+    <div class="heat-over">${line > 0 && line < 1 && html`<span class=${"heat-line" + (line > 0.8 ? " is-high" : "")} style=${{ top: (1 - line) * 100 + "%" }}><span>slow: ${durationMs(threshold)}</span></span>`}</div>
+    <span class="heat-at" role="status">${at || "drag to choose"}</span></div>`;
+}
+
+/** uPlot hears the mouse only; a finger that moves sideways chooses too. @param {uPlot} u */
+function withFingers(u) {
+  for (const kind of ["down", "move", "up"]) {
+    u.over.addEventListener("pointer" + kind, (/** @type {any} */ event) => {
+      const { clientX, clientY } = event;
+      if (event.pointerType === "touch") u.over.dispatchEvent(new MouseEvent("mouse" + kind, { clientX, clientY, movementX: 1, bubbles: true }));
     });
-  };
-  const total = heat.cells.reduce((sum, cell) => sum + cell[2], 0);
-  const failed = heat.cells.reduce((sum, cell) => sum + cell[3], 0);
-  const decades = [];
-  const rowOf = (/** @type {number} */ ns) => 2 * Math.log2(ns);
-  for (let ns = 1e12, last = -LABEL_PX; ns >= boundNs(low); ns /= 10) {
-    if (ns >= boundNs(high) || yOf(rowOf(ns)) - last < LABEL_PX) continue;
-    last = yOf(rowOf(ns));
-    decades.push(ns);
   }
-  const ticks = [0, 0.25, 0.5, 0.75].map((part) => ({ part, ...split(timeAt(part * inner), zone) }));
-  // The day stands only where another one begins: there is no room for more.
-  const dayBefore = (/** @type {number} */ at) => (at ? ticks[at - 1].day : split(now(), zone).day);
-  return html`<div class="heat-box" ref=${box}>
-    <div class="heat-axis" aria-hidden="true">${decades.map((ns) => html`<span style=${{ top: yOf(rowOf(ns)) + "px" }}>${duration(ns / 1_000).replace(/\.0+ /, " ")}</span>`)}</div>
-    <div class="heat-field" role="application" tabindex="0" onKeyDown=${onKey} onBlur=${() => { setKeyed(null); setAt(""); }}
-      aria-label=${`${plural(total, "request")} by duration and time${failed ? `, ${count(failed)} failed` : ""}; drag to choose some, or go with the arrow keys, widen with Shift, choose with Enter`} style=${{ left: AXIS + "px", width: inner + "px", height: HEIGHT + "px" }}
-      onPointerDown=${(/** @type {PointerEvent} */ event) => { if (event.button) return; const { x, y } = place(event); /** @type {HTMLElement} */ (event.currentTarget).setPointerCapture(event.pointerId); setDrag({ x0: x, y0: y, x1: x, y1: y }); }}
-      onPointerMove=${onMove} onPointerUp=${onUp} onPointerCancel=${() => setDrag(null)} onPointerLeave=${() => setAt("")}>
-      <canvas ref=${canvas} style=${{ width: inner + "px", height: HEIGHT + "px" }}></canvas>
-      ${threshold !== null && threshold > 0 && rowOf(threshold * 1e6) > low && rowOf(threshold * 1e6) < high && html`<span class=${"heat-line" + (yOf(rowOf(threshold * 1e6)) < 20 ? " is-high" : "")} style=${{ top: yOf(rowOf(threshold * 1e6)) + "px" }}><span>slow: ${durationMs(threshold)}</span></span>`}
-      ${drawn && html`<span class="heat-drag" style=${{ left: drawn.left + "px", top: drawn.top + "px", width: drawn.width + "px", height: drawn.height + "px" }}></span>`}
-    </div>
-    <div class="heat-times" style=${{ left: AXIS + "px", width: inner + "px" }}>${ticks.map(({ part, day, clock: time }, at) => html`<span style=${{ left: part * 100 + "%" }}>${day === dayBefore(at) ? "" : day.slice(5) + " "}${time.slice(0, 5)}</span>`)}<span class="heat-at" role="status">${at || "drag to choose"}</span></div></div>`;
 }

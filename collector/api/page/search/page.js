@@ -3,8 +3,7 @@
 import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
 import { DEFAULT_START } from "../early.js";
-import { html, useMemo } from "../html.js";
-import { HeatMap } from "../parts/heat.js";
+import { html, later, useMemo } from "../html.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Head } from "../shell.js";
 import { Text, count, durationMs, markdownTable, plain, plural } from "../text.js";
@@ -13,6 +12,7 @@ import { useLive } from "./live.js";
 import { Rows, nameOf } from "./rows.js";
 import { Times, readRange } from "./times.js";
 
+const HeatMap = later(() => import("../parts/heat.js").then((module) => module.HeatMap), html`<section class="card heat"><p class="heat-none"></p></section>`);
 const PAGE = 50;
 const MOST = 500;
 

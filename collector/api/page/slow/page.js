@@ -3,9 +3,8 @@
 import { change, link } from "../address.js";
 import { ask, useAnswer } from "../ask.js";
 import { DEFAULT_START } from "../early.js";
-import { html, useState } from "../html.js";
+import { html, later, useState } from "../html.js";
 import { PHASE_NAMES, phaseLayer } from "../layers.js";
-import { HeatMap } from "../parts/heat.js";
 import { Failed, Loading, Nothing } from "../parts/states.js";
 import { Filters, POPULATION, readFilters } from "../search/filters.js";
 import { Times } from "../search/times.js";
@@ -14,6 +13,7 @@ import { Text, count, durationMs, markdown, markdownTable, percent, plain, plura
 
 /** @typedef {Record<string, string | number | null | undefined>} Chosen */
 
+const HeatMap = later(() => import("../parts/heat.js").then((module) => module.HeatMap), html`<section class="card heat"><p class="heat-none"></p></section>`);
 const SELECTS = [["slow", "Slow"], ["failed", "Failed"]];
 const BASELINES = [["", "the rest"], ["previous", "the range before"], ["day", "a day ago"], ["week", "a week ago"]];
 /** Filters of the search that a feature is. */

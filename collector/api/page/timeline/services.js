@@ -1,8 +1,8 @@
 // The same time by service: all visits to one service on one line.
 
 import { html, useRef } from "../html.js";
-import { Text, count, duration } from "../text.js";
-import { Share, useRowHeight, useWindow } from "./waterfall.js";
+import { Text, count, duration, plural } from "../text.js";
+import { Share, useRowHeight, useRows } from "./waterfall.js";
 
 /**
  * @param {{lines: import("./model.js").ServiceLine[], range: import("./waterfall.js").Range,
@@ -11,31 +11,28 @@ import { Share, useRowHeight, useWindow } from "./waterfall.js";
 export function Services({ lines, range, select }) {
   const scroller = useRef(/** @type {HTMLElement | null} */ (null));
   const height = useRowHeight();
-  const { first, last } = useWindow(scroller, lines.length, height);
+  const virtual = useRows(scroller, lines.length, height);
   const whole = range.to - range.from;
   const place = (/** @type {number} */ from, /** @type {number} */ to) => {
     const left = Math.max(0, (from - range.from) / whole);
     return { left: left * 100 + "%", width: Math.max(0, Math.min(1, (to - range.from) / whole) - left) * 100 + "%" };
   };
   const isSeen = (/** @type {number} */ from, /** @type {number} */ to) => to >= range.from && from <= range.to;
+  /** @param {import("./model.js").ServiceLine} line @param {number} index @param {number} top px */
+  const drawLine = (line, index, top) => html`<div class=${"wf-row layer-" + line.layer + (line.failed ? " is-failed" : "")} role="row"
+      key=${line.service} aria-rowindex=${index + 1} style=${{ top: top + "px" }} onClick=${() => select(line.row)}>
+    <div class="wf-name" role="gridcell"><span class="caret"></span><span class="wf-label"><span class="wf-dot"></span><button type="button" class="plain"><strong><${Text}>${line.service}<//></strong></button>
+      ${" "}<span class="wf-what">${plural(line.visits, "visit")}${line.failed ? `, ${count(line.failed)} failed` : ""}</span></span></div>
+    <${Share} share=${line.share} />
+    <div class="wf-bars" role="gridcell">
+      ${line.spans.filter(([from, to]) => isSeen(from, to)).slice(0, 200).map(([from, to]) => html`<span class="wf-bar" style=${place(from, to)} title=${"busy for " + duration(to - from)}></span>`)}
+      ${line.sections.filter(({ from, to }) => isSeen(from, to)).slice(0, 200).map(({ from, to }) => html`<span class="wf-crit" style=${place(from, to)}></span>`)}
+    </div></div>`;
   return html`<div class="wf">
     <div class="wf-head"><span class="wf-name">Service</span><span class="wf-share">Held up</span>
-      <div class="wf-axis"><span class="wf-tick">${plural(lines.length)}</span></div></div>
+      <div class="wf-axis"><span class="wf-tick">${plural(lines.length, "service")}</span></div></div>
     <div class="wf-scroll" ref=${scroller} role="grid" aria-label="Time by service" aria-rowcount=${lines.length} tabindex="0">
-      <div class="wf-space" role="presentation" style=${{ height: lines.length * height + "px" }}>
-      ${lines.slice(first, last).map((line, offset) => html`<div class=${"wf-row layer-" + line.layer + (line.failed ? " is-failed" : "")} role="row"
-          key=${line.service} aria-rowindex=${first + offset + 1} style=${{ top: (first + offset) * height + "px" }} onClick=${() => select(line.row)}>
-        <div class="wf-name" role="gridcell"><span class="caret"></span><span class="wf-label"><span class="wf-dot"></span><button type="button" class="plain"><strong><${Text}>${line.service}<//></strong></button>
-          ${" "}<span class="wf-what">${count(line.visits)} ${line.visits === 1 ? "visit" : "visits"}${line.failed ? `, ${count(line.failed)} failed` : ""}</span></span></div>
-        <${Share} share=${line.share} />
-        <div class="wf-bars" role="gridcell">
-          ${line.spans.filter(([from, to]) => isSeen(from, to)).slice(0, 200).map(([from, to]) => html`<span class="wf-bar" style=${place(from, to)} title=${"busy for " + duration(to - from)}></span>`)}
-          ${line.sections.filter(({ from, to }) => isSeen(from, to)).slice(0, 200).map(({ from, to }) => html`<span class="wf-crit" style=${place(from, to)}></span>`)}
-        </div></div>`)}
+      <div class="wf-space" role="presentation" style=${{ height: virtual.getTotalSize() + "px" }}>
+      ${virtual.getVirtualItems().map(({ index, start }) => drawLine(lines[index], index, start))}
       </div></div></div>`;
-}
-
-/** @param {number} number */
-function plural(number) {
-  return count(number) + (number === 1 ? " service" : " services");
 }

@@ -1,8 +1,9 @@
 // The waterfall: only the rows in sight exist, however many there are.
 
-import { html, memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { html, memo, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { Icon } from "../parts/icons.js";
 import { Text, count, duration, percent, plain } from "../text.js";
+import { Virtualizer, elementScroll, observeElementOffset, observeElementRect } from "../vendor/virtual-core/index.js";
 import { ADJUSTED, EXCEPTION, FAILED, INFERRED, LINKS, ORPHAN, ticks } from "./model.js";
 
 /** Rows drawn above and below what is in sight, so that scrolling meets no gap. */
@@ -31,37 +32,26 @@ export function useRowHeight() {
 }
 
 /**
- * The rows that are in sight of a scroller.
+ * The rows that are in sight of a scroller, and a few above and below them.
  * @param {{current: HTMLElement | null}} scroller
- * @param {number} total @param {number} height of a row, px
+ * @param {number} count @param {number} height of a row, px
  */
-export function useWindow(scroller, total, height) {
-  const [range, setRange] = useState({ first: 0, last: 60 });
-  const measure = useCallback(() => {
-    const box = scroller.current;
-    if (!box) return;
-    const first = Math.max(0, Math.floor(box.scrollTop / height) - MARGIN);
-    const last = Math.min(total, Math.ceil((box.scrollTop + box.clientHeight) / height) + MARGIN);
-    setRange((before) => (before.first === first && before.last === last ? before : { first, last }));
-  }, [total, height]);
-  useLayoutEffect(() => {
-    const box = scroller.current;
-    if (!box) return undefined;
-    measure();
-    let frame = 0;
-    const onScroll = () => {
-      if (!frame) frame = requestAnimationFrame(() => { frame = 0; measure(); });
-    };
-    const sizes = new ResizeObserver(measure);
-    sizes.observe(box);
-    box.addEventListener("scroll", onScroll, { passive: true });
-    return () => {
-      cancelAnimationFrame(frame);
-      sizes.disconnect();
-      box.removeEventListener("scroll", onScroll);
-    };
-  }, [measure]);
-  return { first: range.first, last: Math.min(range.last, total) };
+export function useRows(scroller, count, height) {
+  const [, draw] = useState(0);
+  const held = useRef(/** @type {Virtualizer<HTMLElement, HTMLElement> | null} */ (null));
+  const options = {
+    count, overscan: MARGIN, scrollToFn: elementScroll, observeElementRect, observeElementOffset,
+    // enough for any screen until the scroller is measured
+    initialRect: { width: 0, height: 1_000 },
+    scrollPaddingStart: height, scrollPaddingEnd: height,
+    getScrollElement: () => scroller.current, estimateSize: () => height, onChange: () => draw((times) => times + 1),
+  };
+  const rows = held.current ??= new Virtualizer(options);
+  rows.setOptions(options);
+  useLayoutEffect(() => rows._didMount(), []);
+  useLayoutEffect(() => rows._willUpdate());
+  useLayoutEffect(() => rows.measure(), [height]);
+  return rows;
 }
 
 /**
@@ -73,17 +63,11 @@ export function Waterfall({ trace, rows, range, selected, matches, slowest, onSe
   const scroller = useRef(/** @type {HTMLElement | null} */ (null));
   const axis = useRef(/** @type {HTMLElement | null} */ (null));
   const height = useRowHeight();
-  const { first, last } = useWindow(scroller, rows.length, height);
+  const virtual = useRows(scroller, rows.length, height);
   useDrag(scroller, axis, range, onRange);
   const at = rows.findIndex((each) => each.row === selected);
-  useEffect(() => {
-    const box = scroller.current;
-    if (!box || at < 0) return;
-    if (at * height < box.scrollTop) box.scrollTop = Math.max(0, (at - 2) * height);
-    else if ((at + 1) * height > box.scrollTop + box.clientHeight) {
-      box.scrollTop = (at + 3) * height - box.clientHeight;
-    }
-  }, [selected, at, height]);
+  useEffect(() => { if (at >= 0) virtual.scrollToIndex(at); }, [selected, at, height]);
+  const items = virtual.getVirtualItems();
   const step = grid(range);
   return html`<div class="wf" style=${step.style}>
     <div class="wf-head">
@@ -93,12 +77,12 @@ export function Waterfall({ trace, rows, range, selected, matches, slowest, onSe
         <span class="wf-tick" style=${{ left: tick.left }}>${tick.label}</span>`)}</div>
     </div>
     <div class="wf-scroll" ref=${scroller} tabindex="0" role="treegrid" aria-label="Waterfall"
-      aria-rowcount=${rows.length} aria-activedescendant=${at >= first && at < last ? "row-" + selected : undefined}
+      aria-rowcount=${rows.length} aria-activedescendant=${items.some(({ index }) => index === at) ? "row-" + selected : undefined}
       onKeyDown=${onKey}>
-      <div class="wf-space" role="presentation" style=${{ height: rows.length * height + "px" }}>
-        ${rows.slice(first, last).map((shown, offset) => html`<${Row} key=${shown.row} trace=${trace} shown=${shown}
-          index=${first + offset} top=${(first + offset) * height} range=${range}
-          isSelected=${shown.row === selected} isMatch=${matches.has(shown.row)} isSlowest=${shown.row === slowest}
+      <div class="wf-space" role="presentation" style=${{ height: virtual.getTotalSize() + "px" }}>
+        ${items.map(({ index, start }) => html`<${Row} key=${rows[index].row} trace=${trace} shown=${rows[index]}
+          index=${index} top=${start} range=${range}
+          isSelected=${index === at} isMatch=${matches.has(rows[index].row)} isSlowest=${rows[index].row === slowest}
           onSelect=${onSelect} onToggle=${onToggle} />`)}
       </div>
     </div>
