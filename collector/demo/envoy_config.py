@@ -141,7 +141,7 @@ class ConfigBuilder:
 
     def _sidecar(self, service: Service) -> Json:
         identity = Identity(
-            "sidecar", service.name, service.namespace, service.pod, service.revision
+            "sidecar", service.app, service.namespace, service.pod, service.revision
         )
         tracer = service.tracer or self._topology.tracer
         hosts = [
@@ -204,7 +204,10 @@ class ConfigBuilder:
             if route.mirror_to:
                 wanted.setdefault(route.mirror_to, None)
         services = [(self._topology.service(name), route) for name, route in wanted.items()]
-        return [outbound_cluster(who, self._ports.entry(who), route) for who, route in services]
+        return [
+            outbound_cluster(who, [*map(self._ports.entry, self._topology.pods_of(who))], route)
+            for who, route in services
+        ]
 
     def _connection_manager(
         self,

@@ -277,11 +277,11 @@ def route_action(route: Route, cluster: str, mirror_cluster: str) -> Json:
     return action
 
 
-def outbound_cluster(service: Service, port: int, route: Route | None) -> Json:
-    """Build the cluster to another service, with the route's circuit breakers."""
+def outbound_cluster(service: Service, ports: Iterable[int], route: Route | None) -> Json:
+    """Build the cluster to another service's pods, with the route's circuit breakers."""
     # Over HTTP/1 what meets the limit may wait for the connection instead of being refused.
     is_limited = route is not None and route.max_requests > 0
-    built = cluster(f"outbound|{SERVICE_PORT}||{service.host}", port, is_http2=is_limited)
+    built = cluster(f"outbound|{SERVICE_PORT}||{service.host}", *ports, is_http2=is_limited)
     limits = {
         "max_requests": route.max_requests if route else 0,
         "max_pending_requests": route.max_pending if route else 0,
@@ -295,16 +295,19 @@ def outbound_cluster(service: Service, port: int, route: Route | None) -> Json:
     return built
 
 
-def cluster(name: str, port: int, *, is_http2: bool = False) -> Json:
-    """Build a cluster with one endpoint on this machine."""
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+def cluster(name: str, *ports: int, is_http2: bool = False) -> Json:
+    """Build a cluster with an endpoint on this machine for each port."""
+    endpoints = [
+        {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
+        for port in ports
+    ]
     built: Json = {
         "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+            "endpoints": [{"lb_endpoints": endpoints}],
         },
     }
     if is_http2:

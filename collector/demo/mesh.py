@@ -131,7 +131,7 @@ class Mesh:
         is_http = service.export == "http"
         port = self._collectors.otlp_http if is_http else self._collectors.otlp_grpc
         return ServicePlan(
-            name=service.name,
+            name=service.app,
             namespace=service.namespace,
             revision=service.revision,
             pod=service.pod,

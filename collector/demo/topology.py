@@ -153,7 +153,7 @@ class Service:
     trace headers without writing spans, "none" drops them. `tracer` None takes the mesh's.
     `waypoint` names a waypoint proxy that callers go through instead of a sidecar. With `is_down`
     nothing listens behind the sidecar; with `has_no_endpoints` proxies know the service, but no
-    place to send to.
+    place to send to. `replica_of` names the service that this is another pod of.
     """
 
     name: str
@@ -171,11 +171,17 @@ class Service:
     export: Literal["grpc", "http"] = "grpc"
     is_down: bool = False
     has_no_endpoints: bool = False
+    replica_of: str = ""
+
+    @property
+    def app(self) -> str:
+        """What the service is called, whichever of its pods this is."""
+        return self.replica_of or self.name
 
     @property
     def host(self) -> str:
-        """The name in the cluster: `<name>.<namespace>.svc.cluster.local`."""
-        return f"{self.name}.{self.namespace}.svc.cluster.local"
+        """The name in the cluster: `<app>.<namespace>.svc.cluster.local`."""
+        return f"{self.app}.{self.namespace}.svc.cluster.local"
 
     @property
     def all_routes(self) -> tuple[Route, ...]:
@@ -187,7 +193,7 @@ class Service:
     @property
     def pod(self) -> str:
         """A pod name in the shape of a Deployment's."""
-        return f"{self.name}-{self.revision}-6d9f7c5b84-{pod_suffix(self.name)}"
+        return f"{self.app}-{self.revision}-6d9f7c5b84-{pod_suffix(self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +232,10 @@ class Topology:
             if service.name == name:
                 return service
         raise KeyError(f"topology {self.name} has no service {name}")
+
+    def pods_of(self, service: Service) -> list[Service]:
+        """Return the service with its replicas, each of which is a pod."""
+        return [each for each in self.services if each.app == service.app]
 
 
 def pod_suffix(name: str) -> str:

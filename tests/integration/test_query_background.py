@@ -191,6 +191,38 @@ def test_phases_add_up_and_hops_say_where_they_ran(stage: Stage) -> None:
     assert hops[2][5].startswith("node-")
 
 
+def test_a_hop_ran_where_the_called_one_did(stage: Stage) -> None:
+    """Pod, node, zone and version are not those of the caller, whose own span is of the call."""
+    story = joined_story(stage.n(1), stage.now - 20 * SECOND)
+    orders, proxy = story.spans[2:4]
+
+    def place(name: str) -> dict[str, str]:
+        return {
+            "service.name": name,
+            "service.version": f"{name}-v",
+            "k8s.pod.name": f"{name}-pod",
+            "k8s.node.name": f"{name}-node",
+            "cloud.availability_zone": f"{name}-zone",
+        }
+
+    orders.resource, story.spans[4].resource = place("orders"), place("payments")
+    calling = replace(orders, span_id=number_id(stage.n(1) + 5, 16), name="POST", kind="Client")
+    calling.parent_span_id, calling.attributes = orders.span_id, {"http.status_code": "200"}
+    calling.start_ns, calling.end_ns = proxy.start_ns - MS // 2, proxy.end_ns + MS // 2
+    proxy.parent_span_id = calling.span_id
+    story.spans.append(calling)
+    stage.arrive(story)
+    stage.stitch()
+    assert stage.rows(
+        "service, pod, node, zone, version",
+        "hops",
+        "AND service IN ('orders', 'payments') ORDER BY index",
+    ) == [
+        (name, f"{name}-pod", f"{name}-node", f"{name}-zone", f"{name}-v")
+        for name in ("orders", "payments")
+    ]
+
+
 def test_a_late_record_corrects_the_row_of_its_trace(stage: Stage) -> None:
     """A trace is a row of its own until its record comes; then they are one, under its id."""
     story = joined_story(stage.n(1), stage.now - 20 * SECOND)

@@ -42,6 +42,7 @@ _HOST = ("http.host", "server.address", "net.host.name")
 _PATH = ("url.path", "http.target")
 # The caller's side of a call: it ran where the caller runs.
 _CALLERS_SIDE: Final = frozenset({"client_proxy"})
+_CALLING: Final = frozenset({"Client", "Producer"})
 _RANK = {"app": 0, "server_proxy": 1, "edge": 2, "waypoint": 3, "gateway": 4, "dependency": 5}
 _MAX_TEXT = 200
 _MOST_WEIGHT = 2**32 - 1
@@ -220,14 +221,16 @@ def _hop(
         (part for part in parts if part.role not in _CALLERS_SIDE),
         key=lambda part: _RANK.get(part.role, 9),
     )
+    # the caller's own span of the call ran where the caller does
+    ran = [part for part in own if part.role != "app" or part.kind not in _CALLING]
     resources = [
         span.resource
-        for part in own
+        for part in ran
         if (span := stored.get((part.trace_id, part.raw_span_id))) is not None
     ]
     # a span of the service may carry what its resource lacks; of a service that sends no spans
     # there are only its caller's
-    places = [] if hop.is_inferred else [*resources, *(part.attributes for part in own)]
+    places = [] if hop.is_inferred else [*resources, *(part.attributes for part in ran)]
     return StitchedHop(
         role=hop.role,
         service=hop.service,

@@ -138,3 +138,25 @@ def test_callers_go_where_the_callee_listens() -> None:
     assert ports.entry(Service("back", has_sidecar=False, waypoint="waypoint")) == 42
     assert ports.entry(Service("back")) == 22
     assert ports.entry(Service("back", has_sidecar=False)) == 12
+
+
+def test_replicas_are_endpoints_of_one_service() -> None:
+    """Callers know one cluster with an endpoint a pod; each pod has a proxy of the same name."""
+    again = Service("back-2", replica_of="back")
+    ports = Ports(
+        apps={"front": 11, "back": 12, "back-2": 13},
+        inbound={"front": 21, "back": 22, "back-2": 23},
+        outbound={"front": 31, "back": 32, "back-2": 33},
+    )
+    topology = Topology("pods", (_front(), BACK, again))
+    built = ConfigBuilder(topology, ports, Collectors(otlp_grpc=4317), Path("logs")).build_all()
+    [outbound] = [
+        each["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        for each in built["front"]["static_resources"]["clusters"]
+        if each["name"] == "outbound|8080||back.shop.svc.cluster.local"
+    ]
+    addresses = [each["endpoint"]["address"]["socket_address"] for each in outbound]
+    assert [each["port_value"] for each in addresses] == [22, 23]
+    assert built["back-2"]["node"]["cluster"] == built["back"]["node"]["cluster"] == "back.shop"
+    assert built["back-2"]["node"]["id"] != built["back"]["node"]["id"]
+    assert (again.host, again.pod == BACK.pod) == (BACK.host, False)
