@@ -162,7 +162,7 @@ def engine_outage(folder: Path, *, outage_s: float, spans_per_s: float = 20_000)
     """The store process cannot run for a while; what comes meanwhile waits in the journal."""
     service = start_bound_service(folder, journal_max_bytes=str(64 << 30))
     try:
-        ledger = Ledger(service.http_port, traces=100, senders=4, spans_per_s=spans_per_s)
+        ledger = Ledger(service.http_port, traces=20, spans=25, senders=4, spans_per_s=spans_per_s)
         with ledger.sending():
             time.sleep(1)
             stopped = service.pids()["store"]

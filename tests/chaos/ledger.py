@@ -1,7 +1,7 @@
 """
 Senders that remember what was acknowledged, and the count of it in the store afterwards.
 
-A batch is some traces of five spans over OTLP/HTTP and one Kong record for each. Ids tell their
+A batch is some traces of some spans over OTLP/HTTP and one Kong record for each. Ids tell their
 batch, so one look at the tables tells what is lost and what is there twice, and what is remembered
 is a number a batch. Bodies are made once and numbered by replacing bytes: to build them anew each
 time costs the senders more than Hopline.
@@ -71,16 +71,23 @@ class Ledger:
     """
 
     def __init__(
-        self, port: int, *, traces: int = 10, senders: int = 3, spans_per_s: float | None = None
+        self,
+        port: int,
+        *,
+        traces: int = 10,
+        spans: int = SPANS,
+        senders: int = 3,
+        spans_per_s: float | None = None,
     ):
         self._port = port
         self._traces = traces
+        self._spans = spans
         self._senders = senders
-        self._gap_s = traces * SPANS / spans_per_s if spans_per_s else 0.0
+        self._gap_s = traces * spans / spans_per_s if spans_per_s else 0.0
         self._began = 0.0
         self._numbers = itertools.count(1)
         self._halt = threading.Event()
-        self._span_template = _spans(traces)
+        self._span_template = _spans(traces, spans)
         self._record_template = _records(traces)
         self.traces: set[int] = set()
         self.records: set[int] = set()
@@ -139,7 +146,7 @@ class Ledger:
 
     def settle(self, data_dir: Path, queryable_s: float = 0.0) -> Outcome:
         """Look into the tables below *data_dir*, which no process has open."""
-        found = _count(data_dir)
+        found = _count(data_dir, self._spans)
         lost = doubled = 0
         for acknowledged, tables in (
             (self.traces, ("traces", "summaries")),
@@ -169,7 +176,7 @@ def wait_until_loaded(data_dir: Path, limit_s: float = 600.0) -> float:
     return time.monotonic() - begin
 
 
-def _spans(traces: int) -> bytes:
+def _spans(traces: int, spans: int) -> bytes:
     request = ExportTraceServiceRequest()
     group = request.resource_spans.add(
         resource={"attributes": [text("service.name", "till"), text("k8s.pod.name", "till-0")]}
@@ -178,7 +185,7 @@ def _spans(traces: int) -> bytes:
     for trace in range(traces):
         trace_id = f"{_NUMBER:020x}{trace:012x}"
         tail = _NUMBER.to_bytes(5) + trace.to_bytes(2)
-        for number in range(SPANS):
+        for number in range(spans):
             scope.spans.add(
                 trace_id=bytes.fromhex(trace_id),
                 span_id=bytes([number + 1]) + tail,
@@ -235,10 +242,10 @@ def _number_records(template: bytes, number: int) -> bytes:
     )
 
 
-def _count(data_dir: Path) -> dict[str, dict[int, tuple[int, int]]]:
+def _count(data_dir: Path, spans: int) -> dict[str, dict[int, tuple[int, int]]]:
     """Ask a process of its own: one engine lives in a process, and this one may need another."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.ledger", str(data_dir)],
+        [sys.executable, "-m", "tests.chaos.ledger", str(data_dir), str(spans)],
         capture_output=True,
         check=True,
         text=True,
@@ -249,7 +256,7 @@ def _count(data_dir: Path) -> dict[str, dict[int, tuple[int, int]]]:
     }
 
 
-def _main(data_dir: str) -> None:
+def _main(data_dir: str, spans: str) -> None:
     from collector.clock import SystemClock
     from collector.config import load_settings
     from collector.store import open_store
@@ -259,11 +266,11 @@ def _main(data_dir: str) -> None:
     store = open_store(settings.store(), SystemClock(), Metrics())
     with store.connections.reading() as client:
         found = {
-            name: client.query(sql.format(whole=SPANS)).result_rows for name, sql in _COUNTS.items()
+            name: client.query(sql.format(whole=spans)).result_rows for name, sql in _COUNTS.items()
         }
     sys.stdout.write(json.dumps(found))
     store.close()
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(*sys.argv[1:])
