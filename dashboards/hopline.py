@@ -34,7 +34,7 @@ def build() -> builders.Dashboard:
         "Waiting in the journal",
         "Bytes that are durable and not loaded yet. It grows while the store stands still.",
         "bytes",
-        "sum(max by (instance) (hopline_journal_pending_bytes))",
+        "sum(hopline_journal_pending_bytes)",
         5e8,
         2e9,
     )
@@ -100,7 +100,7 @@ def build() -> builders.Dashboard:
         "Journal and disk",
         "Bytes that wait to be loaded, and bytes free on the disk.",
         "bytes",
-        ("max by (instance) (hopline_journal_pending_bytes)", "waiting {{instance}}"),
+        ("sum by (instance) (hopline_journal_pending_bytes)", "waiting {{instance}}"),
         ("min by (instance) (hopline_journal_disk_free_bytes)", "free {{instance}}"),
     )
     over_time(

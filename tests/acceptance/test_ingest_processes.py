@@ -76,7 +76,7 @@ def test_bytes_that_both_processes_get_are_stored_once(service: Service) -> None
     service.wait_for(
         "/api/v1/sources",
         lambda _, answer: all(
-            sum(each[counted] for each in answer["sources"]) == spans
+            sum(each[counted] or 0 for each in answer["sources"]) == spans
             for counted in ("accepted", "rows")
         ),
     )

@@ -36,6 +36,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "queryPorts.jaegerQuery": _PORT,
     "queryPorts.sql": _PORT,
     "ingest.replicas": _COUNT,
+    "ingest.processes": {**_COUNT, "maximum": 64},
     "query.replicas": _COUNT,
     "ingest.autoscaling.minReplicas": _COUNT,
     "ingest.autoscaling.maxReplicas": _COUNT,

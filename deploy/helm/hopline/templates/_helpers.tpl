@@ -154,6 +154,13 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{- define "hopline.processes" -}}
+{{- if gt (int .Values.ingest.processes) 1 -}}
+- name: HOPLINE_INGEST_PROCESSES
+  value: {{ .Values.ingest.processes | quote }}
+{{- end }}
+{{- end }}
+
 {{- define "hopline.doorPorts" -}}
 - { name: otlp-grpc, containerPort: 4317 }
 - { name: ingest-http, containerPort: 4318 }
