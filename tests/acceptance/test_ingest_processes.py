@@ -116,8 +116,13 @@ def test_grpc_reaches_both_processes_and_is_stored_once(service: Service) -> Non
 
 def test_one_that_is_killed_comes_back_and_others_go_on(service: Service) -> None:
     """A crash costs nobody else anything, and what the dead one took is still known."""
-    body, _ = Pool(20, 3, patterns=2).take()
+    body, spans = Pool(20, 3, patterns=2).take()
+    told = sum(counted(service, _ACCEPTED, "otlp-http").values())
     send_on_each_connection(service, "/v1/traces", body)
+    deadline = time.monotonic() + 60
+    while sum(counted(service, _ACCEPTED, "otlp-http").values()) < told + spans:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     before = service.pids()
     service.kill("ingest-1")
     (service.data_dir / "status" / "metrics" / "ingest-1.json").unlink(missing_ok=True)
