@@ -17,7 +17,7 @@ from collector.store.changes import (
 )
 from collector.store.in_order import StoredRecord
 from collector.store.loads import LateLoad
-from collector.store.logged import MAX_LOGGED, LoggedStat
+from collector.store.logged import MAX_LOGGED, LoggedStat, LostLines
 from collector.store.population import (
     GROUP_FIELDS,
     MAX_EDGES,
@@ -75,6 +75,7 @@ __all__ = [
     "LateLoad",
     "LoadableSegment",
     "LoggedStat",
+    "LostLines",
     "ObservedHop",
     "ObservedRequest",
     "RequestFilter",

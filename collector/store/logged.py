@@ -15,6 +15,9 @@ from collector.store.search import needs_record
 
 MAX_LOGGED = 200
 """So many hosts or services are worth listing."""
+_MAX_LOST = 20
+# So many log records are looked at for lines without an id: half a second at most.
+_LOOKED_AT = 200_000
 # Of more than this a part is read.
 _MOST_ROWS = 2_000_000
 
@@ -36,6 +39,34 @@ class LoggedStat:
     p95_ns: int | None
     p99_ns: int | None
     one_of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostLines:
+    """Lines of the access log of one sender: of so many `lines` the `lost` ones carry no id."""
+
+    service: str
+    lines: int
+    lost: int
+    first_ns: int
+    last_ns: int
+
+
+def find_lost_lines(client: Client, database: str, start_ns: int, end_ns: int) -> list[LostLines]:
+    """Return who logs lines without an id, most first, by the first log records of a range."""
+    rows = ask(
+        client,
+        "find_lost_lines",
+        database=database,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        looked_at=_LOOKED_AT,
+        limit=_MAX_LOST,
+    )
+    return [
+        LostLines(service=service, lines=lines, lost=lost, first_ns=first_ns, last_ns=last_ns)
+        for service, lines, lost, first_ns, last_ns in rows
+    ]
 
 
 def get_logged_stats(

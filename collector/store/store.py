@@ -29,7 +29,7 @@ from collector.store.disk import DayOfKind, get_days
 from collector.store.in_order import RecordsInOrder
 from collector.store.kept import WorthKeeping, find_worth_keeping, keep_traces
 from collector.store.loading import load_file
-from collector.store.logged import LoggedStat
+from collector.store.logged import LoggedStat, LostLines
 from collector.store.migrations import find_table_settings, migrate
 from collector.store.parts import PartWatch
 from collector.store.population import (
@@ -414,6 +414,11 @@ class Store:
             return logged.get_logged_stats(
                 client, self.settings.database, wanted, by_service=by_service
             )
+
+    def find_lost_lines(self, start_ns: int, end_ns: int) -> list[LostLines]:
+        """Return whose access logs have lines without any id, see `logged`."""
+        with self.connections.reading() as client:
+            return logged.find_lost_lines(client, self.settings.database, start_ns, end_ns)
 
     def get_edge_stats(
         self, wanted: RequestFilter, *, by_operation: bool = False

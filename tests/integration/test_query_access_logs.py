@@ -12,6 +12,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from collector.decode.envoy.access_log import entry_from_log
 from collector.model import Id, LogRecord, Stream
 from collector.store import Store
+from collector.timestamps import format_timestamp
 from tests.api_client import Asker, serving
 from tests.stored import Loading, encode_log, query_rows
 from tests.stories import (
@@ -103,6 +104,16 @@ LINES: list[tuple[int, dict[str, Any]]] = [
         {"body": json.dumps({"trace_id": TRACE, "status": 200, "duration": 4}), "attributes": {}},
     ),
 ]  # fmt: skip
+LOST = [
+    (
+        T + number * SECOND,
+        {
+            "body": line("-", T + number * SECOND, "/lost", 200, 5, OUT),
+            "resource": {"service.name": "old-proxy"},
+        },
+    )
+    for number in range(25)
+]
 LINES[6][1]["trace_id"] = bytes.fromhex(SPANNED_TRACE)
 
 
@@ -118,6 +129,7 @@ def store_and_asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
         load = Loading(store, folder)
         for at_ns, fields in LINES:
             load.messages(Stream.LOG, encode(at_ns, fields), received_ns=NOW - 20 * MINUTE)
+        load.messages(Stream.LOG, *(encode(*each) for each in LOST), received_ns=NOW - 20 * MINUTE)
         with serving(questions) as asker:
             yield store, asker
 
@@ -201,6 +213,19 @@ def test_reports_count_them_beside_what_they_are_about(asker: Asker) -> None:
     assert counted("apis", "status=5xx&group_by=consumer") == {"basket.shop": (1, 1, 1, 95)}
     assert counted("services", "service=web&method=GET") == {"web": (1, 0, 1, 42)}
     assert counted("apis", "end=-31m") == counted("apis", "api=orders-api") == {}
+
+
+def test_lines_without_an_id_are_told_by_the_doctor(asker: Asker) -> None:
+    """Whose they are, how many of how many, and what to put into the format; few are no finding."""
+    [found] = [
+        each
+        for each in asker.get("/api/v1/doctor?start=-1h")["findings"]
+        if each["rule"] == "LINES_WITHOUT_ID"
+    ]
+    assert (found["hop"], found["affected"], found["requests"]) == ("old-proxy", 25, 25)
+    assert found["first_seen"] == format_timestamp(T)
+    assert "%REQ(X-REQUEST-ID)%" in found["fix"]
+    assert not asker.get("/api/v1/doctor?start=-1h&end=-30m&limit=20")["findings"]
 
 
 def test_pages_go_on_behind_them(asker: Asker) -> None:

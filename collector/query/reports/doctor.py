@@ -18,6 +18,7 @@ from collector.stitch.doctor.diagnose import Diagnosis, diagnose
 from collector.stitch.doctor.overlap_rules import MIN_OVERLAPS
 from collector.stitch.doctor.rule import MIN_REQUESTS, MIN_SHARE
 from collector.stitch.timeline import Timeline, TimelineSpan
+from collector.store import LostLines, Store
 
 _LAYERS = {"gateway": "gateway", "edge": "edge", "dependency": "dependency"}
 _MAX_EXAMPLES = 5
@@ -65,7 +66,8 @@ class DoctorReport(Answer):
 class Doctor:
     """Examines requests. Thread-safe."""
 
-    def __init__(self, sampling: Sampling, freshness: Freshness) -> None:
+    def __init__(self, store: Store, sampling: Sampling, freshness: Freshness) -> None:
+        self._store = store
         self._sampling = sampling
         self._freshness = freshness
 
@@ -76,11 +78,19 @@ class Doctor:
         Raises:
             BadQuestion: a parameter cannot be understood; the message names it.
         """
-        return examine(self._sampling.draw(pairs), self._freshness.lying_clocks())
+        sample = self._sampling.draw(pairs)
+        lost = self._store.find_lost_lines(sample.range.start_ns, sample.range.end_ns)
+        return examine(sample, self._freshness.lying_clocks(), lost)
 
 
-def examine(sample: Sample, clocks: Sequence[LyingClock] = ()) -> DoctorReport:
-    """Return what the rules say of a sample, and the *clocks* that the sources' lags give away."""
+def examine(
+    sample: Sample, clocks: Sequence[LyingClock] = (), lost: Sequence[LostLines] = ()
+) -> DoctorReport:
+    """
+    Return what the rules say of a sample.
+
+    With it the *clocks* that the sources' lags give away, and the *lost* lines of access logs.
+    """
     timelines = sample.timelines
     roles = _roles(timelines)
     findings = (
@@ -89,6 +99,11 @@ def examine(sample: Sample, clocks: Sequence[LyingClock] = ()) -> DoctorReport:
             for found in diagnose(timelines)
         ),
         *(_of_clock(clock, sample) for clock in clocks),
+        *(
+            _of_lines(lines)
+            for lines in lost
+            if lines.lost >= max(MIN_REQUESTS, MIN_SHARE * lines.lines)
+        ),
     )
     notes = [sample.note] if sample.note else []
     if timelines and not findings:
@@ -139,6 +154,29 @@ def _of_clock(clock: LyingClock, sample: Sample) -> DoctorFinding:
         example_ids=tuple(t.id for t in shown[:_MAX_EXAMPLES]),
         message=f"{clock.source}: {clock.note}",
         fix=RULES["CLOCK"].fix_for(""),
+        refs=(),
+    )
+
+
+def _of_lines(lines: LostLines) -> DoctorFinding:
+    """Tell of lines that no request is known by."""
+    sender = lines.service or "a proxy that does not name itself"
+    return DoctorFinding(
+        rule="LINES_WITHOUT_ID",
+        title="Lines of an access log carry no id of their request",
+        meaning="They belong to no timeline, and requests that only they tell of are in no list.",
+        hop=lines.service,
+        layer="mesh",
+        gateway="",
+        share_of_traffic=round(lines.lost / lines.lines, 6),
+        requests=lines.lines,
+        affected=lines.lost,
+        first_seen_ns=lines.first_ns,
+        last_seen_ns=lines.last_ns,
+        example_ids=(),
+        message=f"{sender}: {lines.lost:,} of {lines.lines:,} lines",
+        fix="Add `%REQ(X-REQUEST-ID)%` or `%TRACE_ID%` to the proxies' access log format (Istio: "
+        "meshConfig.accessLogFormat; a JSON format: a key `request_id` or `trace_id`).",
         refs=(),
     )
 

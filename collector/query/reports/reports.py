@@ -59,7 +59,7 @@ class Reports:
         self._slow = SlowReports(store, clock)
         self._heat = HeatReports(store, clock)
         self._series = SeriesReports(store, clock)
-        self._doctor = Doctor(samples, freshness)
+        self._doctor = Doctor(store, samples, freshness)
         self._outcomes = Outcomes(samples)
         self._joins = Joins(samples, likely_partners)
         self._budgets = Budgets(store, clock)

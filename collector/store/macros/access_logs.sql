@@ -31,3 +31,13 @@ arrayFirst(
     value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
     arrayMap(name -> facts[name], ['{{ varargs | join("', '") }}']))
 {%- endmacro %}
+
+-- Whether a log record is a line of a proxy's access log: told by its form, or by names that only those have.
+{% macro is_access_line() -%}
+startsWith(Body, '[') AND match(Body, '^\\[[^\\]"]{0,64}\\] "\\S* \\S* [^"]*" \\d+ \\S+ ')
+                OR startsWith(Body, '{') AND length(Body) <= 16384
+                    AND match(Body, '(?i)"(?:response.?flags?|upstream.?cluster[a-z._]*|response.?(?:code.?)?details|processing_ns)"')
+                OR arrayExists(
+                    name -> match(name, '(?i)^(?:response.?flags?|upstream.?cluster[a-z._]*|response.?(?:code.?)?details|processing_ns)$'),
+                    mapKeys(LogAttributes))
+{%- endmacro %}

@@ -2,7 +2,7 @@
 -- A cheap look at the names comes first, so that what applications log is not taken apart.
 -- The spellings are those of collector/decode/envoy/fields.py; a test compares what both read.
 -- Source: Envoy substitution formatter; linkerd2-proxy linkerd/http/access-log/src/lib.rs.
-{% from "macros/access_logs.sql" import fact, line_facts %}
+{% from "macros/access_logs.sql" import fact, is_access_line, line_facts %}
 {% from "macros/ids.sql" import log_ids, request_id_key %}
 {% from "macros/requests.sql" import five_minutes %}
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.logged_request_mv {{ on_cluster }}
@@ -55,12 +55,7 @@ FROM (
                     arrayFirst(each -> 1, RequestKeys)) AS key
             FROM {{ database }}.otel_logs{{ local }}
             WHERE (TraceId != '' OR notEmpty(RequestKeys)) AND (
-                startsWith(Body, '[') AND match(Body, '^\\[[^\\]"]{0,64}\\] "\\S* \\S* [^"]*" \\d+ \\S+ ')
-                OR startsWith(Body, '{') AND length(Body) <= 16384
-                    AND match(Body, '(?i)"(?:response.?flags?|upstream.?cluster[a-z._]*|response.?(?:code.?)?details|processing_ns)"')
-                OR arrayExists(
-                    name -> match(name, '(?i)^(?:response.?flags?|upstream.?cluster[a-z._]*|response.?(?:code.?)?details|processing_ns)$'),
-                    mapKeys(LogAttributes)))
+                {{ is_access_line() }})
         )
     )
     WHERE {{ fact("responsecode", "status", "statuscode", "responsestatus", "httpstatus", "httpstatuscode", "httpresponsestatuscode",
