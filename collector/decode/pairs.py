@@ -4,8 +4,9 @@ Lines of names and values: `name=value name="a value"`, and `name:value` with ta
 Source: go-logfmt's README (grammar); values in quotation marks have the escapes of JSON; ltsv.org.
 """
 
-import json
 import re
+
+import orjson
 
 _PAIR = re.compile(
     r'(?:^|\s)(?P<name>[^\s="\[{]{1,100})=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s"]*))', re.A
@@ -70,6 +71,7 @@ def _unescaped(text: str) -> str:
     if "\\" not in text:
         return text
     try:
-        return str(json.loads(f'"{text}"'))
+        # unlike json it refuses lone surrogates, which UTF-8 cannot spell
+        return str(orjson.loads(f'"{text}"'))
     except ValueError:
         return text

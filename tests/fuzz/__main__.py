@@ -1,28 +1,28 @@
 """
-Runs the fuzz harnesses: `python -m tests.fuzz [harness…]`, FUZZ_SECONDS each (20), or FUZZ_RUNS
-payloads each, whose figures are written into README.md beside this.
+Runs the fuzz harnesses: `python -m tests.fuzz [harness…]`, FUZZ_SECONDS each (20), guided by
+coverage; with FUZZ_RUNS so many mutated payloads for each decoder instead, whose figures are
+written into README.md beside this.
 
-A harness is a module of this package with `TestOneInput(data)` and `seeds()`, and optionally a
-`WEIGHT` by which its time is multiplied. Coverage is guided by atheris; the corpus stays in
-`.fuzz/<harness>/`. An input that crashes, or takes over five seconds, is kept under
-`tests/fuzz/seeds/<harness>/`, from where the ordinary tests replay it for ever.
+A harness is a module of this package with `DECODERS`, the names of what the first byte of an input
+chooses between, `TestOneInput(data)` and `seeds()`, and optionally a `WEIGHT` by which its time is
+multiplied. What finds new ways stays in `.fuzz/<harness>/`, from where mutation starts.
+An input that crashes, or takes over five seconds, is kept under `tests/fuzz/seeds/<harness>/`, from
+where the ordinary tests replay it for ever.
 """
 
 import hashlib
 import importlib
-import json
 import os
 import pkgutil
+import random
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 
-import atheris
-
 import tests.fuzz
+from tests.fuzz._mutation import SLOW_S, Figures, Mutations, run
 
 ROOT = Path(__file__).parents[2]
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "20"))
@@ -30,10 +30,10 @@ RUNS = int(os.environ.get("FUZZ_RUNS", "0"))
 _IS_CHILD = "HOPLINE_FUZZ_CHILD"
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- figures -->\n", "<!-- end -->"
-_HEAD = "| harness | payloads | refused | crashes | seconds | slowest, ms |\n"
+_HEAD = "| decoder | payloads | refused | crashes | seconds | slowest, ms |\n"
 _RULE = "|---|---|---|---|---|---|\n"
-_FIGURES = ("payloads", "refused", "seconds", "slowest_ms")
-_ROW = re.compile(r"^\| `(\w+)`.*\n", re.MULTILINE)
+_ROW = re.compile(r"^\| `([^`]+)`.*\n", re.MULTILINE)
+_AT_A_TIME = 5_000
 
 
 def harness_names() -> list[str]:
@@ -43,86 +43,80 @@ def harness_names() -> list[str]:
 
 
 def main(chosen: list[str]) -> int:
-    """Run each chosen harness in a process of its own; libFuzzer ends the process it runs in."""
-    failed = []
-    for name in chosen or harness_names():
-        print(f"== {name}", flush=True)
-        environment = {**os.environ, _IS_CHILD: name}
-        command = [sys.executable, "-m", "tests.fuzz", name]
-        has_failed = bool(subprocess.run(command, env=environment, cwd=ROOT).returncode)
-        if has_failed:
-            failed.append(name)
-        if RUNS:
-            _write_row(name, has_failed=has_failed)
+    """Run each chosen harness, and say which failed."""
+    names = chosen or harness_names()
+    failed = _mutate(names) if RUNS else [name for name in names if _is_failing(name)]
     print(f"failed: {', '.join(failed)}" if failed else "no crash, nothing slow")
     return len(failed)
 
 
-class _Counted:
-    """Calls a harness and keeps the figures: libFuzzer ends the process without a word to us."""
-
-    def __init__(self, harness: ModuleType, path: Path) -> None:
-        self._harness = harness
-        self._path = path
-        self._began = time.monotonic()
-        self._payloads = self._refused = 0
-        self._slowest_s = 0.0
-
-    def __call__(self, data: bytes) -> None:
-        began = time.thread_time()
-        self._refused += not self._harness.TestOneInput(data)
-        self._slowest_s = max(self._slowest_s, time.thread_time() - began)
-        self._payloads += 1
-        if self._payloads % 500 == 0 or self._payloads == RUNS:
-            figures = {
-                "payloads": self._payloads,
-                "refused": self._refused,
-                "seconds": round(time.monotonic() - self._began),
-                "slowest_ms": round(self._slowest_s * 1000),
-            }
-            self._path.write_text(json.dumps(figures))
+def _is_failing(name: str) -> bool:
+    """Run a harness in a process of its own; libFuzzer ends the process it runs in."""
+    print(f"== {name}", flush=True)
+    environment = {**os.environ, _IS_CHILD: name}
+    command = [sys.executable, "-m", "tests.fuzz", name]
+    return bool(subprocess.run(command, env=environment, cwd=ROOT).returncode)
 
 
-def _figures_path(name: str) -> Path:
-    return ROOT / ".fuzz" / f"{name}.json"
+def _mutate(names: list[str]) -> list[str]:
+    """Give every decoder its payloads in turns, and write what each has had after each turn."""
+    harnesses = {name: importlib.import_module(f"tests.fuzz.{name}") for name in names}
+    mutations = {
+        name: Mutations(harness, ROOT / ".fuzz" / name, random.Random())
+        for name, harness in harnesses.items()
+    }
+    figures: dict[str, Figures] = {}
+    failed = set()
+    for done in range(0, RUNS, _AT_A_TIME):
+        for name, harness in harnesses.items():
+            for number, decoder in enumerate(harness.DECODERS):
+                payloads = mutations[name].take(number, min(_AT_A_TIME, RUNS - done))
+                had = figures.setdefault(f"{name}: {decoder}", Figures())
+                if run(harness, payloads, had, _kept_folder(name)):
+                    failed.add(name)
+        _write_rows(figures)
+    return sorted(failed)
 
 
-def _write_row(name: str, *, has_failed: bool) -> None:
-    path = _figures_path(name)
-    # a crash within the first payloads leaves none
-    found = json.loads(path.read_text()) if path.exists() else dict.fromkeys(_FIGURES, 0)
-    row = (
-        f"| `{name}` | {found['payloads']:,} | {found['refused']:,} | {int(has_failed)} "
-        f"| {found['seconds']:,} | {found['slowest_ms']:,} |\n"
-    )
+def _write_rows(figures: dict[str, Figures]) -> None:
     before, _, rest = _README.read_text().partition(_BEGIN)
     table, _, after = rest.partition(_END)
-    rows = {match[1]: match[0] for match in _ROW.finditer(table + row)}
+    rows = {match[1]: match[0] for match in _ROW.finditer(table)}
+    for name, had in figures.items():
+        rows[name] = (
+            f"| `{name}` | {had.payloads:,} | {had.refused:,} | {had.crashes} "
+            f"| {had.seconds:,.0f} | {had.slowest_s * 1000:,.0f} |\n"
+        )
     lines = "".join(rows[each] for each in sorted(rows))
     _README.write_text(before + _BEGIN + _HEAD + _RULE + lines + _END + after)
 
 
+def _kept_folder(name: str) -> Path:
+    folder = ROOT / "tests/fuzz/seeds" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def fuzz(name: str) -> None:
-    """Fuzz one harness; does not return."""
+    """Fuzz one harness, guided by coverage; does not return."""
+    import atheris
+
     with atheris.instrument_imports(include=["collector.decode"]):
         harness = importlib.import_module(f"tests.fuzz.{name}")
     corpus = ROOT / ".fuzz" / name
     corpus.mkdir(parents=True, exist_ok=True)
     for seed in harness.seeds():
         (corpus / hashlib.sha256(seed).hexdigest()[:32]).write_bytes(seed)
-    found = ROOT / "tests/fuzz/seeds" / name
-    found.mkdir(parents=True, exist_ok=True)
     options = [
-        f"-runs={RUNS}" if RUNS else f"-max_total_time={round(SECONDS * _weight(harness))}",
-        f"-artifact_prefix={found}/",
-        "-timeout=5",
+        f"-max_total_time={round(SECONDS * _weight(harness))}",
+        f"-artifact_prefix={_kept_folder(name)}/",
+        f"-timeout={SLOW_S:.0f}",
         "-rss_limit_mb=2048",
         "-max_len=65536",
         "-print_final_stats=1",
         "-verbosity=0",
     ]
-    counted = _Counted(harness, _figures_path(name))
-    atheris.Setup([sys.argv[0], *options, str(corpus)], counted)
+    atheris.Setup([sys.argv[0], *options, str(corpus)], harness.TestOneInput)
     atheris.Fuzz()
 
 

@@ -18,6 +18,7 @@ from tests.flat_spans import flat_logs
 
 NOW_NS = 1_767_348_060_000_000_000
 FIXTURES = Path(__file__).parents[1] / "fixtures/formats"
+DECODERS = ("Envoy's gRPC messages", "log bodies")
 FOUND = Path(__file__).parent / "seeds/access_logs"
 
 

@@ -18,7 +18,8 @@ from tests.gateway_fixtures import all_cases
 
 FOUND = Path(__file__).parent / "seeds/gateway_adapters"
 ADAPTERS = tuple(find_adapters().values())
-# Ten adapters share this harness.
+DECODERS = tuple(adapter.name for adapter in ADAPTERS)
+# Many adapters share this harness.
 WEIGHT = len(ADAPTERS) // 2
 
 

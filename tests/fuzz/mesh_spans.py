@@ -23,13 +23,14 @@ from tests.jaeger_messages import proto_request, thrift_batch, written, written_
 NOW_NS = 1_767_348_060_000_000_000
 FIXTURES = Path(__file__).parents[1] / "fixtures/formats"
 FOUND = Path(__file__).parent / "seeds/mesh_spans"
-DECODERS: tuple[Callable[[bytes, int], DecodeResult], ...] = (
-    decode_zipkin_json,
-    decode_zipkin_protobuf,
-    decode_thrift_binary,
-    decode_thrift_compact,
-    decode_jaeger_protobuf,
-)
+_FUNCTIONS: dict[str, Callable[[bytes, int], DecodeResult]] = {
+    "Zipkin JSON": decode_zipkin_json,
+    "Zipkin protobuf": decode_zipkin_protobuf,
+    "Jaeger binary Thrift": decode_thrift_binary,
+    "Jaeger compact Thrift": decode_thrift_compact,
+    "Jaeger protobuf": decode_jaeger_protobuf,
+}
+DECODERS = tuple(_FUNCTIONS)
 
 
 def TestOneInput(data: bytes) -> bool:  # noqa: N802
@@ -37,7 +38,7 @@ def TestOneInput(data: bytes) -> bool:  # noqa: N802
     if not data:
         return False
     try:
-        canonical = DECODERS[data[0] % len(DECODERS)](data[1:], NOW_NS)
+        canonical = _FUNCTIONS[DECODERS[data[0] % len(DECODERS)]](data[1:], NOW_NS)
     except Undecodable:
         return False
     spans = flat_spans(*canonical.messages)

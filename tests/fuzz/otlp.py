@@ -25,6 +25,7 @@ FOUND = Path(__file__).parent / "seeds/otlp"
 FORMATS = tuple(
     (stream, encoding) for stream in REQUESTS for encoding in ("otlp-protobuf", "otlp-json")
 )
+DECODERS = tuple(f"{stream.name.lower()} {encoding}" for stream, encoding in FORMATS)
 _REDACTOR = build_redactor(load_settings().redaction())
 _EARLIEST_NS = 946_684_800_000_000_000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.decode.pairs import parse_ltsv
+from collector.decode.pairs import parse_logfmt, parse_ltsv
 
 
 def test_labels_between_tabs_are_read() -> None:
@@ -27,3 +27,9 @@ def test_host_is_the_host_where_the_client_has_a_name_of_its_own() -> None:
 def test_other_lines_are_none(line: str) -> None:
     """Less than three labels, or a part without one, is not LTSV."""
     assert parse_ltsv(line) == {}
+
+
+def test_half_a_character_stays_as_it_was_written() -> None:
+    """A lone surrogate in an escape is no character, and no store could hold it."""
+    found = parse_logfmt(r'host="har\ud800bour.example" path="/a\u0062"')
+    assert found == {"host": r"har\ud800bour.example", "path": "/ab"}
