@@ -38,4 +38,4 @@ def is_mark(value: str) -> bool:
 
 def has_mark(data: bytes, at: int) -> bool:
     """Tell whether a mark begins in *data* at *at*."""
-    return data.startswith(_OPENING.encode(), at)
+    return at >= 0 and data.startswith(_OPENING.encode(), at)

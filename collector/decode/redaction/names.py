@@ -20,9 +20,9 @@ EXACT = (
     "subscription[-_. ]?key",
     "functions[-_. ]?key",
     "(?:account|access|primary|secondary|private|encryption|decryption|master|auth|ssh|gpg|pgp|aes"
-    "|hmac|shared|storage|deploy|licen[cs]e|signing|webhook|admin|app|application|consumer|ingest"
+    "|hmac|sentry|shared|storage|deploy|licen[cs]e|signing|webhook|admin|app|application|consumer|ingest"
     "|ingestion|symmetric|root|recovery|sso|service[-_. ]?account)[-_. ]?key",
-    "(?:store|key|user|db|database|root|smtp|ftp|ldap|proxy|mysql|pg|svc|bind|sudo|become)pass",
+    "(?:store|key|user|db|database|root|smtp|ftp|ldap|proxy|mysql|pg|svc|bind|sudo|become|ssh)pass",
     "honeycomb[-_.]team",
     "jfrog[-_.]art[-_.]api",
     "rspauth",
@@ -62,7 +62,7 @@ WORDS = (
     "jwt",
     "client[-_]principal",
 )
-SHORT = "pass|pw|auth|otp|totp|pin|psk|cvv2?|cvc2?|ssn|creds?|passwd"
+SHORT = "pass|pw|crumb|auth|otp|totp|pin|psk|cvv2?|cvc2?|ssn|creds?|passwd"
 # of these a number is a secret too; under the others it is a count
 NUMERIC_LONG = (
     "passw|passphrase|passcode|pwd|secret|card[-_. ]?(?:number|num|no)|api[-_. ]?key"
@@ -72,6 +72,10 @@ NUMERIC_SHORT = "otp|totp|pin|cvv2?|cvc2?|ssn"
 # query parameters of OAuth, Azure Functions, shared access signatures and map services
 PARAMETERS = (
     f"sig|code|assertion|key|hmac|sid|{SHORT}|samlresponse|samlrequest|oauth_verifier|ticket|apikey"
+    "|(?:[-\\w]{1,24}[-_.])?sign|(?:api|app|req|pay)sign|[-\\w]{1,24}[-_.]sig|openid\\.sig"
+    "|[su]?key|[as]k|(?:user|reset|invite|activation|write|read|app)[-_]?key"
+    "|(?:device|user|activation|confirmation|invit(?:e|ation)|reset|login|registration)[-_]?code"
+    "|_wpnonce|tk|tok|tkn|sess(?:id)?|ssid|csrf|xsrf|ott|refresh|wresult|samlart|magic"
 )
 TAIL = r"(?:[-\w.\[\]]|%5b|%5d)*"
 # before a short name: no letter or digit, or the length byte of a serialized text

@@ -15,6 +15,7 @@ from collector.decode.redaction.names import (
     LEFT,
     NUMERIC_LONG,
     NUMERIC_SHORT,
+    PARAMETERS,
     SHORT,
     Names,
     compile_pattern,
@@ -28,6 +29,9 @@ _PAIR_NAMES = ("name", "key", "header", "field", "k", "parameter")
 PAIR_VALUES = frozenset(("value", "val", "v", "values", "content", "data"))
 # the private parts of a JSON Web Key (RFC 7518)
 _JWK_PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "k"))
+# what Kubernetes keeps in a Secret, and MongoDB's proof of a password
+_MANIFEST = frozenset(("data", "stringData"))
+_SASL = frozenset(("payload",))
 _MAX_JSON_CHARS = 1024 * 1024
 _MAX_COMMAND_BYTES = 64 * 1024
 
@@ -55,7 +59,7 @@ class Secrets:
         number = (
             rf"(?:(?:{NUMERIC_LONG}){_KEY_END}|{LEFT}(?:{NUMERIC_SHORT})\x12){_LENGTH}[\x18\x21]"
         )
-        query = rf"query\x12{_LENGTH}\x0a{_LENGTH}(?:sig|code|assertion|key|{SHORT})="
+        query = rf"query\x12{_LENGTH}\x0a{_LENGTH}(?:{PARAMETERS})="
         name = rf"(?:(?:{exact})|(?:{words})[-\w.]*)"
         pair = rf"(?:name|key)\x12{_LENGTH}\x0a{_LENGTH}[-\w.]*{name}"
         listed = rf"{name}\x0a{_LENGTH}\x0a{_LENGTH}"
@@ -120,12 +124,12 @@ class Secrets:
             return self._mask_list(value, found, key)
         if not isinstance(value, dict):
             return value
-        is_key = "kty" in value
-        hidden = self.hides_pair(value)
+        hidden = _hidden_beside(value)
+        is_pair = self.hides_pair(value)
         return {
             self.mask_text(name, found): self._mask_leaves(each, found, name)
-            if (is_key and name in _JWK_PRIVATE)
-            or (hidden and name.lower() in PAIR_VALUES)
+            if name in hidden
+            or (is_pair and name.lower() in PAIR_VALUES)
             or (self.is_secret_key(name) and not self._is_open(name, each))
             else self.mask_document(each, found, name)
             for name, each in value.items()
@@ -140,7 +144,11 @@ class Secrets:
     def hides_pair(self, value: dict[str, Any]) -> bool:
         """Tell whether an object is a name and a value, as some write headers, of a secret."""
         return any(
-            isinstance(each, str) and name.lower() in _PAIR_NAMES and self.is_secret_key(each)
+            isinstance(each, str)
+            and (
+                (name.lower() in _PAIR_NAMES and self.is_secret_key(each))
+                or (name in ("type", "label") and self.names.is_numeric(each))
+            )
             for name, each in value.items()
         )
 
@@ -196,6 +204,15 @@ class Secrets:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return found.hide("key", str(value)) if self.names.is_numeric(key) else value
         return value
+
+
+def _hidden_beside(value: dict[str, Any]) -> frozenset[str]:
+    """Return the names in an object that are secrets because of what it says that it is."""
+    if "kty" in value:
+        return _JWK_PRIVATE
+    if value.get("kind") == "Secret":
+        return _MANIFEST
+    return _SASL if "saslStart" in value or "saslContinue" in value else frozenset()
 
 
 def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

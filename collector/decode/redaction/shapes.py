@@ -110,6 +110,15 @@ _VENDORS = (
     r"perm[:-][A-Za-z0-9+/=]+\.[A-Za-z0-9+/=]+\.[-A-Za-z0-9+/=]{30,}",  # JetBrains
     r"pnu_[A-Za-z0-9]{36}",  # Prefect
     r"aio_[A-Za-z0-9]{28}",  # Adafruit
+    r"[xyz]prv[1-9A-HJ-NP-Za-km-z]{100,}",  # BIP 32
+    r"(?:\*|\w{1,32}):[\w*]{1,32}\.[0-9a-f]{56}",  # Unleash
+    # hashes of passwords: bcrypt, Argon2, crypt(3), PBKDF2, LDAP, SCRAM of PostgreSQL
+    r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}",
+    r"\$argon2(?:id|i|d)\$v=\d+\$[\w=,]+\$[A-Za-z0-9+/]{8,}\$[A-Za-z0-9+/]{16,}",
+    r"\$(?:1|5|6|apr1|y)\$(?:rounds=\d+\$)?[./A-Za-z0-9$]{1,40}\$[./A-Za-z0-9]{22,}",
+    r"pbkdf2_sha\d+\$\d+\$[A-Za-z0-9]+\$[A-Za-z0-9+/=]{20,}",
+    r"\{S?SHA\d*\}[A-Za-z0-9+/]{24,}={0,2}",
+    r"SCRAM-SHA-256\$\d+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=:]{40,}",
 )
 # Prefixes that words and ids end with as well: only where no letter or digit stands before them.
 _WHOLE = (
@@ -147,6 +156,7 @@ _PEM_BASE64 = r"LS0tLS1CRUdJTi[A-Za-z0-9+/]{20,}={0,2}"
 
 _vendors, _whole = "|".join(_VENDORS), "|".join(_WHOLE)
 _LONG_STARTS = (
+    r"(?:\*|\w{1,32}):[\w*]{1,32}",
     r"(?:pi|seti|cs)_[A-Za-z0-9_]{10,}",
     "[A-Za-z0-9]{14}",
     r"[\w~.-]{3}",

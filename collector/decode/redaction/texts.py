@@ -9,7 +9,7 @@ rules do not see each other's work and their order does not matter.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from collector.decode.redaction import commands, shapes
+from collector.decode.redaction import commands, sentences, shapes
 from collector.decode.redaction.findings import has_mark
 from collector.decode.redaction.names import PARAMETERS, SHORT, Names, compile_pattern
 
@@ -18,22 +18,22 @@ Span = tuple[int, int, str]
 _SCHEMES = frozenset(
     b"bearer basic digest negotiate ntlm token apikey api-key sharedkey sharedkeylite "
     b"sharedaccesssignature aws4-hmac-sha256 hawk oauth geniekey dpop key signature splunk gnap "
-    b"privatetoken jwt".split()
+    b"privatetoken jwt mac sentry".split()
 )
 # what follows these is a list of parameters, to the end of the line
-_LIST_SCHEMES = frozenset(b"digest aws4-hmac-sha256 hawk oauth signature".split())
+_LIST_SCHEMES = frozenset(b"digest mac sentry aws4-hmac-sha256 hawk oauth signature".split())
 _QUOTE = r"(?:\\{0,8}[\"'`]|&quot;|%(?:25){0,2}2[27])"
 _SPACE = r"(?:[ \t]|\xc2\xa0)"
 # the last two are the full-width signs of Chinese and Japanese texts
 _ASSIGN = (
-    r"(?:: ?(?:string|str|any)\b ?=|=>|:=|!=|<>|==|[~-]> |[:=]|%(?:25){0,2}3[da]"
+    r"(?:: ?(?:string|str|any)\b ?=|=>|:=|!=|<>|==|[~-]> |:: |[:=]|%(?:25){0,2}3[da]"
     r"|\xef\xbc[\x9a\x9d])"
 )
 # a word behind "bearer" is a credential if it has a digit or is long
 _CREDENTIAL = r"(?:[-\w.~+/]*\d[-\w.~+/=]*|[-\w.~+/]{16,}=*)"
 _SAYS = "(?:(?:was |has been )?(?:set|reset|changed) to|is|was):?"
 _HASHED = r"(?:[-\w+/]{16,}=*|[-\w+/.]{1,64}:[-\w+/]{8,}=*)"
-_MARK_URL = r"(?:[?&;#]|%(?:25){0,2}(?:3f|26|23|3b))"
+_MARK_URL = r"(?:[?&;#~]|%(?:25){0,2}(?:3f|26|23|3b))"
 _EQUALS_URL = r"(?:=|%(?:25){0,2}3d)"
 _PARAMETER_VALUE = r"(?:[^&\s\"'<>#%;\\]|%[013-9a-f][0-9a-f]|%2[0-57-9a-f])+"
 _OPEN = r"(?:<|&lt;|&#60;|%3c|\\{1,4}u003c)"
@@ -85,9 +85,11 @@ _URL = compile_pattern(
 )
 _PORT_OR_NOTHING = compile_pattern(r"^\d{0,5}$")
 _HOST = compile_pattern(r"^(?:[-\w.]{1,253}|\[[0-9a-f:.%]+\])(?::\d{1,5})?(?:[/?#,;:)\\]|$)")
-_ROW = r"\(((?:[^()]|\([^()]*\))+)"
-_INSERT = compile_pattern(rf"\(([^()]+)\)\s{{0,8}}values\s{{0,8}}{_ROW}", has_groups=True)
-_NEXT_ROW = compile_pattern(rf"\)?\s*,\s*{_ROW}", has_groups=True)
+_ROW = r"((?:[^()]|\([^()]*\))+)"
+_INSERT = compile_pattern(
+    rf"\(([^()]+)\)\s{{0,8}}(?:values\s{{0,8}}\(|select\s{{1,8}}){_ROW}", has_groups=True
+)
+_NEXT_ROW = compile_pattern(rf"\)?\s*,\s*\({_ROW}", has_groups=True)
 _SQL_VALUE = compile_pattern(
     r"\s*(?:n?('(?:[^'\\]|''|\\.)*'?|\"[^\"]*\"?)|([^,]*))(?:,|$)", has_groups=True
 )
@@ -121,7 +123,8 @@ class Texts:
                 True,
             ),
             (rf"(?:name|key)=\\?[\"']([-\w.:]{{0,60}}{name})\\?[\"']\s{{1,8}}value=", True),
-            (rf"[\[(]\s?b?{quote}([-\w.]{{0,60}}{name}){quote}\s?,\s?(?:\[\s?)?", True),
+            (rf"[\[(]\s{{0,8}}b?{quote}([-\w.]{{0,60}}{name}){quote}\s?,\s{{0,8}}(?:\[\s?)?", True),
+            (rf",\s?b?{quote}([-\w]{{0,60}}(?:{names.exact})){quote}\s?,\s?(?:\[\s?)?", True),
             (
                 rf"([-\w.]{{0,60}}{name}) {_SAYS} ",
                 False,
@@ -173,6 +176,7 @@ class Texts:
             if self._names.is_secret(name) and self._is_value(value, name, is_prose=False):
                 found.append((*match.span(group), "key"))
         found += ((*each, "command") for each in find_in_command(data))
+        found += sentences.find_sentences(data)
         for kind, pattern in (*self._fixed, *shapes.RULES, *self._own):
             for match in pattern.finditer(data):
                 if _is_credible(kind, match.group(1)):
@@ -214,8 +218,10 @@ class Texts:
                     continue
                 for start, stop in self._read_values(data, ends, at, name, False):
                     value = data[start : min(stop, start + _LOOKED_AT)]
-                    if quoted and _WORDS_ONLY.search(value) and match.group()[:1] in b"[(":
+                    if quoted and _WORDS_ONLY.search(value) and match.group()[:1] in b"[(,":
                         continue  # a list of header names
+                    if match.group()[:1] == b"," and not sentences.looks_random(value):
+                        continue
                     if not quoted and _SAID.search(match.group()) and not _DIGIT.search(value):
                         continue
                     if value[:1] != b"-" and self._is_value(value, name, is_prose=True):
@@ -327,17 +333,20 @@ def _shapes(name: str, closing: str) -> tuple[str, ...]:
         r"(?:\\{0,4}/){2}[^/?#@:\s\x00-\x20\"']*:[^\s\x00-\x20\"'@]+@",
         r"%3a%(?:25){0,2}2f%(?:25){0,2}2f[^\s&\"'\x00-\x20]+%(?:25){0,2}40",
         r"@(?:tcp|unix)\(",
-        rf"(?:bearer|basic|apikey|geniekey|privatetoken) +{_CREDENTIAL}",
+        rf"(?:bearer|basic|apikey|geniekey|privatetoken)(?: +|\+|%20){_CREDENTIAL}",
         rf"(?:token|sharedkey|sharedkeylite|negotiate|ntlm) +{_HASHED}",
         rf"{_OPEN}(?:[-\w.:]*{name}|(?:{SHORT}))(?:\s[^<>\x00-\x1f]*)?{_CLOSE}",
         rf"(?:name|key|id|type)=\\*[\"']?[-\w.\[\]:]*{name}",
         rf"(?:name|key){quote}\s?:\s?{quote}[-\w.]*{name}",
         rf"<(?:key|name)>[-\w.]*{name}",
-        rf"{name}{quote}\s?,\s?(?:\[\s?)?b?{quote}",
+        rf"{name}{quote}\s?,\s*(?:\[\s?)?b?{quote}",
         rf"{name} {_SAYS} (?:[\"'`]|\S*\d)",
         rf"(?:identified|{name}[\"'`\]]?) *(?:by|like|in|with|for) *\(? ?\S",
         r"passw\w{0,8}[ (]{1,3}['\"]",
-        r"values\s*\(\s{0,2}(?:['\"n]|\d)",
+        r"(?:values\s*\(|\)\s*select)\s{0,4}(?:['\"n]|\d)",
+        rf"name: ?{quote}?[-\w.]*{name}",
+        rf"{name} n?(?:var)?char",
+        r"sasl(?:start|continue)|\"kind\\*\": ?\\*\"secret\\*\"",
         r"k8s\.io\.[-\w]|bearer, ?[-\w.~+/]{8}",
         r"(?:pgp_sym|aes)_(?:en|de)crypt",
         r"(?:code|assertion)=[^&\s]{6}[^\x00-\x20]*&(?:grant_type|client_id|redirect_uri|state)=",
@@ -345,6 +354,7 @@ def _shapes(name: str, closing: str) -> tuple[str, ...]:
         r"(?:token|api[-_ ]?key)s?(?: provided)?[:= \[<'\"`(]{1,4}[-\w.~+/]{10}",
         r"passw\w{0,8} \S*\d",
         *commands.SIGNS,
+        *sentences.SIGNS,
         r"\"kty\\{0,2}\"",
     )
 
@@ -355,10 +365,13 @@ def _named_patterns(name: str) -> tuple[str, ...]:
     return (
         rf"{_OPEN}{element}(?:\s[^<>&]{{0,256}}?)?{_CLOSE}\s{{0,8}}([^<&%\s].*?)(?:{_OPEN}|\z)",
         rf"<{element}(?:\s[^<>]{{0,256}})?>\s{{0,8}}<!\[CDATA\[(.*?)(?:\]\]>|\z)",
+        rf"\bname: ?{quote}?([-\w.]{{0,60}}{name}){quote}?(?:\s|\\n|,){{1,20}}"
+        rf"value: ?{quote}?([^\s\"',}}\\]+)",
+        rf"@([-\w.]{{0,40}}{name}) n?(?:var)?char(?:\(\w+\))?\s?=\s?N?'([^']+)'",
         rf"<{element}\s[^<>]{{0,256}}?\bvalue={quote}([^\"'<>]+)",
         rf"<(?:key|name)>([-\w.]{{0,40}}{name})</\w+>\s{{0,8}}<\w+>([^<]+)",
         rf"\s(?:name|key|id)={quote}([-\w.:]{{0,60}}{name}){quote}[^<>]{{0,80}}>"
-        r"\s{0,8}([^<\s][^<]*)",
+        r"\s{0,8}(?:<value>)?([^<\s][^<]*)",
         rf"(?:name|type)=(?:{quote})?([-\w.:]{{0,60}}{name})(?:{quote})?\s[^<>]{{0,80}}?"
         rf"(?:value|content)=(?:{quote})?([^\"'<>\s]+)",
         rf"name={quote}?([-\w.\[\]]{{1,60}}){quote}?[^\n\\]{{0,120}}{line}"
@@ -372,7 +385,7 @@ def _build_fixed() -> tuple[tuple[str, Any], ...]:
         ("parameter", rf"{_MARK_URL}(?:{PARAMETERS}){_EQUALS_URL}({_PARAMETER_VALUE})"),
         ("url_userinfo", r"%3a%(?:25){0,2}2f%(?:25){0,2}2f([^\s&\"'/]{1,256}?)%(?:25){0,2}40"),
         ("url_userinfo", r"[-\w.]{1,64}:([^\s\"'@]{1,128})@(?:tcp|unix)\("),
-        ("bearer", rf"(?:bearer|basic|apikey|geniekey|privatetoken) +({_CREDENTIAL})"),
+        ("bearer", rf"(?:bearer|basic|apikey|geniekey|privatetoken)(?: +|\+|%20)({_CREDENTIAL})"),
         ("scheme", rf"(?:^|\W)(?:token|sharedkey|sharedkeylite|negotiate|ntlm) +({_HASHED})"),
         ("parameter", rf"(?:^|[\s\"'])(?:code|assertion)=({_PARAMETER_VALUE})&\w+="),
         ("named", rf"(?:token|api[-_ ]?key)s?(?: provided)?[:= ] ?[\[<'\"`(]?({_LONG})"),
@@ -491,7 +504,7 @@ def _trim(data: bytes, start: int, end: int, signs: bytes = b" \r\n\t") -> tuple
 def _merge(data: bytes, found: list[Span]) -> list[Span]:
     merged: list[Span] = []
     for start, end, kind in sorted(found):
-        if start >= end or has_mark(data, start):
+        if start >= end or has_mark(data, start) or has_mark(data, start - 1):
             continue
         if merged and start < merged[-1][1]:
             first, last, first_kind = merged[-1]
