@@ -13,6 +13,8 @@ import json
 import re
 from typing import Any
 
+import orjson
+
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,8}m")
 _HEAD = re.compile(
     r"\[(?:Trace|Debug|Info|Informational|Warn|Warning|Error|Critical|Fatal)\] \S{10,40} "
@@ -57,7 +59,9 @@ def parse_line(line: str) -> dict[str, Any]:
 def _read_value(text: str, at: int, pattern: re.Pattern[str]) -> tuple[Any, int]:
     if text[at : at + 1] in ('"', "{", "["):
         try:
-            value, end = _decoder.raw_decode(text, at)
+            _, end = _decoder.raw_decode(text, at)
+            # unlike json it refuses lone surrogates, which UTF-8 cannot spell
+            value = orjson.loads(text[at:end])
         except (ValueError, RecursionError):
             pass
         else:
@@ -71,7 +75,7 @@ def _without_quotes(value: Any) -> Any:
     """Return a text that was put into quotation marks twice without the second ones."""
     if isinstance(value, str) and value[:1] == '"' and value[-1:] == '"':
         try:
-            return json.loads(value)
+            return orjson.loads(value)
         except ValueError:
             return value
     return value

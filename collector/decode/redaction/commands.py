@@ -65,6 +65,7 @@ _RULES = (
     r"\becho (?:-n )?[\"']?([^\s\"']+)[\"']?\s*\|(?:[^|\n]{1,80}--password-stdin|\s*sudo -S"
     r"|\s*(?:sudo )?passwd --stdin|\s*kinit)",
     r"\bkinit\b[^|\n]{0,60}<<< ?[\"']?([^\s\"']+)",
+    r"mysqladmin\b[^\n]{0,80} password ['\"]?([^\s'\"-][^\s'\"]*)",
     r"wpa_passphrase [\"']?[^\s\"']+[\"']? [\"']?([^\s\"']{8,})",
     r"convertto-securestring (?:-string )?[\"']?([^\s\"'$(-][^\s\"']*)",
     r"\b(?:cargo|vault) login (?:-\S+ )*([^\s-]\S{7,})",

@@ -32,6 +32,7 @@ _JWK_PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "k"))
 # what Kubernetes keeps in a Secret, and MongoDB's proof of a password
 _MANIFEST = frozenset(("data", "stringData"))
 _SASL = frozenset(("payload",))
+_HALF = re.compile("[\\ud800-\\udfff]")
 _MAX_JSON_CHARS = 1024 * 1024
 _MAX_COMMAND_BYTES = 64 * 1024
 
@@ -114,7 +115,9 @@ class Secrets:
             return None
         if masked == document:
             return text
-        return json.dumps(masked, ensure_ascii=False, separators=(",", ":"))
+        written = json.dumps(masked, ensure_ascii=False, separators=(",", ":"))
+        # an escape such as \ud800 is half a character, which only an escape can spell
+        return json.dumps(masked, separators=(",", ":")) if _HALF.search(written) else written
 
     def mask_document(self, value: Any, found: Findings, key: str = "") -> Any:
         """Return a JSON value, found under *key*, with its secrets masked."""

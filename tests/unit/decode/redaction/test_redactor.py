@@ -309,3 +309,12 @@ def test_ordinary_spans_never_take_the_slow_path() -> None:
     ]
     assert not secrets.in_otlp.search(make_request(make_span(1, attributes=ordinary)))
     assert not any(secrets.in_otlp.search(request) for request in unique_requests(20, 500, seed=3))
+
+
+def test_half_a_character_beside_a_secret_in_json() -> None:
+    """An escape that UTF-8 cannot spell stays an escape; the span is neither refused nor cut."""
+    note = '{"password":"Zq7xK2mV9t","said":"\\ud800x"}'
+    message = make_request(make_span(2, attributes=[text("note", note)]))
+    masked, found = Redactor().redact_message(Stream.TRACE, message)
+    assert found == {"key": 1}
+    assert b'{"password":"[REDACTED]","said":"\\ud800x"}' in masked
