@@ -21,15 +21,44 @@ arrayConcat(
                 [extract(if(startsWith(Body, '[') AND length(Body) <= 16384, Body, ''), '" "[^"]*" "([^"]*)" "[^"]*"(?: [^ "]+)*\\s*$')],
                 extractGroups(
                     if(startsWith(Body, '[') AND length(Body) <= 16384, Body, ''),
-                    '^\\[([^\\]"]{0,64})\\] "(\\S*) (\\S*) [^"]*" (\\d+) (\\S+) .*?(?:\\d+|-) (?:\\d+|-) (\\d+|-) (?:\\d+|-) "')),
+                    '^\\[([^\\]"]*)\\] "(\\S*) (\\S*) [^"]*" (\\d+) (\\S+) .*?(?:\\d+|-) (?:\\d+|-) (\\d+|-) (?:\\d+|-) "')),
             7)))
 {%- endmacro %}
 
--- One of a line's facts by its spellings, the best first; "" where it is not logged.
-{% macro fact() -%}
-arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['{{ varargs | join("', '") }}']))
+-- The facts that are read of a line, each with its spellings, the best first.
+{% set spellings = {
+    "start": ["starttime", "timestamp", "systemtime", "requeststarttime"],
+    "duration_ns": ["durationns", "totalns"],
+    "duration_ms": ["duration", "durationms", "totalduration", "totaldurationms", "totaltime", "clientduration"],
+    "code": ["responsecode", "status", "statuscode", "responsestatus", "httpstatus", "httpstatuscode", "httpresponsestatuscode"],
+    "grpc": ["grpcstatus", "grpcstatusnumber", "grpcstatuscode"],
+    "service": ["service", "servicename"],
+    "method": ["method", "httpmethod", "requestmethod", "reqmethod", "httprequestmethod"],
+    "host": ["authority", "host", "httphost", "requesthost", "serveraddress", "authorityfor"],
+    "path": ["path", "xenvoyoriginpath", "xenvoyoriginalpath", "requestpath", "httppath", "originalpath", "urlpath", "httptarget", "uri"]
+} %}
+{% set spelled = "['" ~ spellings.values() | sum(start=[]) | join("', '") ~ "']" %}
+
+-- Those of `pairs` that tell one of these facts, the best spelling of each first.
+{% macro told_facts(pairs) -%}
+arraySort(
+    pair -> indexOf({{ spelled }}, pair.1),
+    arrayFilter(
+        pair -> pair.1 IN ({{ spelled[1:-1] }}) AND lower(pair.2) NOT IN ('', '-', 'null', 'none', 'nil'),
+        {{ pairs }}))
+{%- endmacro %}
+
+-- The facts by name, out of what `told_facts` gives; "" where one is not logged.
+{% macro facts_by_name(told) -%}
+mapFromArrays(
+    arrayMap(
+        name -> multiIf(
+            {%- for fact, names in spellings.items() %}
+            name IN ('{{ names | join("', '") }}'), '{{ fact }}',
+            {%- endfor %}
+            ''),
+        {{ told }}.1),
+    {{ told }}.2)
 {%- endmacro %}
 
 -- Whether a log record is a line of a proxy's access log: told by its form, or by names that only those have.

@@ -2,7 +2,7 @@
 -- A cheap look at the names comes first, so that what applications log is not taken apart.
 -- The spellings are those of collector/decode/envoy/fields.py; a test compares what both read.
 -- Source: Envoy substitution formatter; linkerd2-proxy linkerd/http/access-log/src/lib.rs.
-{% from "macros/access_logs.sql" import fact, is_access_line, line_facts %}
+{% from "macros/access_logs.sql" import facts_by_name, is_access_line, line_facts, told_facts %}
 {% from "macros/ids.sql" import log_ids, request_id_key %}
 {% from "macros/requests.sql" import five_minutes %}
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.logged_request_mv {{ on_cluster }}
@@ -23,30 +23,27 @@ FROM (
         arrayDistinct(arrayFilter(each -> each != '', arrayConcat(own_keys, [trace_id]))) AS keys,
         multiIf(written != '', written, key) AS id,
         toUnixTimestamp64Nano(parseDateTime64BestEffortOrZero(
-            if(match({{ fact("starttime", "timestamp", "systemtime", "requeststarttime") }}, '^\\d{4}-\\d\\d-\\d\\d[Tt ]'),
-               {{ fact("starttime", "timestamp", "systemtime", "requeststarttime") }}, ''), 9, 'UTC')) AS begin_ns,
+            if(match(facts['start'], '^\\d{4}-\\d\\d-\\d\\d[Tt ]'), facts['start'], ''), 9, 'UTC')) AS begin_ns,
         multiIf(
-            {{ fact("durationns", "totalns") }} != '', ifNull(toInt64OrNull({{ fact("durationns", "totalns") }}), -1),
-            ifNull(accurateCastOrNull(round(toFloat64OrNull({{ fact("duration", "durationms", "totalduration", "totaldurationms", "totaltime", "clientduration") }}) * 1e6), 'Int64'), -1)) AS duration_ns,
-        toUInt16OrZero({{ fact("responsecode", "status", "statuscode", "responsestatus", "httpstatus", "httpstatuscode", "httpresponsestatuscode") }}) AS code,
-        toUInt16OrZero({{ fact("grpcstatus", "grpcstatusnumber", "grpcstatuscode") }}) AS grpc,
-        if({{ fact("service", "servicename") }} != '', {{ fact("service", "servicename") }}, own_service) AS service,
-        {{ fact("method", "httpmethod", "requestmethod", "reqmethod", "httprequestmethod") }} AS method,
-        {{ fact("authority", "host", "httphost", "requesthost", "serveraddress", "authorityfor") }} AS host,
-        replaceRegexpOne(
-            {{ fact("path", "xenvoyoriginpath", "xenvoyoriginalpath", "requestpath", "httppath", "originalpath", "urlpath", "httptarget", "uri") }},
-            '^(?i)[a-z][a-z0-9+.-]*://[^/?]*', '') AS path
+            facts['duration_ns'] != '', ifNull(toInt64OrNull(facts['duration_ns']), -1),
+            ifNull(accurateCastOrNull(round(toFloat64OrNull(facts['duration_ms']) * 1e6), 'Int64'), -1)) AS duration_ns,
+        toUInt16OrZero(facts['code']) AS code,
+        toUInt16OrZero(facts['grpc']) AS grpc,
+        if(facts['service'] != '', facts['service'], own_service) AS service,
+        facts['method'] AS method,
+        facts['host'] AS host,
+        replaceRegexpOne(facts['path'], '^(?i)[a-z][a-z0-9+.-]*://[^/?]*', '') AS path
     FROM (
         SELECT
             time_ns, received_ns, trace_id, own_service, own_keys, key,
-            mapFromArrays(arrayMap(fact -> fact.1, pairs), arrayMap(fact -> fact.2, pairs)) AS facts,
+            {{ facts_by_name("told") }} AS facts,
             arrayFirst(pair -> pair.1 LIKE '%id' AND {{ request_id_key("pair.2") }} = key, ids).2 AS written
         FROM (
             SELECT
                 toUnixTimestamp64Nano(otel_logs{{ local }}.Timestamp) AS time_ns,
                 toUnixTimestamp64Nano(otel_logs{{ local }}.Received) AS received_ns,
                 TraceId AS trace_id, ServiceName AS own_service, RequestKeys AS own_keys,
-                {{ line_facts() }} AS pairs,
+                {{ told_facts(line_facts()) }} AS told,
                 {{ log_ids() }} AS ids,
                 multiIf(
                     arrayExists(each -> NOT match(each, '^[0-9a-f]{32}$'), RequestKeys),
@@ -58,6 +55,5 @@ FROM (
                 {{ is_access_line() }})
         )
     )
-    WHERE {{ fact("responsecode", "status", "statuscode", "responsestatus", "httpstatus", "httpstatuscode", "httpresponsestatuscode",
-                  "durationns", "totalns", "duration", "durationms", "totalduration", "totaldurationms", "totaltime", "clientduration") }} != ''
+    WHERE facts['code'] != '' OR facts['duration_ns'] != '' OR facts['duration_ms'] != ''
 )

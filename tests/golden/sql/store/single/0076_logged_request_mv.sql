@@ -16,47 +16,34 @@ FROM (
         arrayDistinct(arrayFilter(each -> each != '', arrayConcat(own_keys, [trace_id]))) AS keys,
         multiIf(written != '', written, key) AS id,
         toUnixTimestamp64Nano(parseDateTime64BestEffortOrZero(
-            if(match(arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['starttime', 'timestamp', 'systemtime', 'requeststarttime'])), '^\\d{4}-\\d\\d-\\d\\d[Tt ]'),
-               arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['starttime', 'timestamp', 'systemtime', 'requeststarttime'])), ''), 9, 'UTC')) AS begin_ns,
+            if(match(facts['start'], '^\\d{4}-\\d\\d-\\d\\d[Tt ]'), facts['start'], ''), 9, 'UTC')) AS begin_ns,
         multiIf(
-            arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['durationns', 'totalns'])) != '', ifNull(toInt64OrNull(arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['durationns', 'totalns']))), -1),
-            ifNull(accurateCastOrNull(round(toFloat64OrNull(arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['duration', 'durationms', 'totalduration', 'totaldurationms', 'totaltime', 'clientduration']))) * 1e6), 'Int64'), -1)) AS duration_ns,
-        toUInt16OrZero(arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['responsecode', 'status', 'statuscode', 'responsestatus', 'httpstatus', 'httpstatuscode', 'httpresponsestatuscode']))) AS code,
-        toUInt16OrZero(arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['grpcstatus', 'grpcstatusnumber', 'grpcstatuscode']))) AS grpc,
-        if(arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['service', 'servicename'])) != '', arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['service', 'servicename'])), own_service) AS service,
-        arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['method', 'httpmethod', 'requestmethod', 'reqmethod', 'httprequestmethod'])) AS method,
-        arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['authority', 'host', 'httphost', 'requesthost', 'serveraddress', 'authorityfor'])) AS host,
-        replaceRegexpOne(
-            arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['path', 'xenvoyoriginpath', 'xenvoyoriginalpath', 'requestpath', 'httppath', 'originalpath', 'urlpath', 'httptarget', 'uri'])),
-            '^(?i)[a-z][a-z0-9+.-]*://[^/?]*', '') AS path
+            facts['duration_ns'] != '', ifNull(toInt64OrNull(facts['duration_ns']), -1),
+            ifNull(accurateCastOrNull(round(toFloat64OrNull(facts['duration_ms']) * 1e6), 'Int64'), -1)) AS duration_ns,
+        toUInt16OrZero(facts['code']) AS code,
+        toUInt16OrZero(facts['grpc']) AS grpc,
+        if(facts['service'] != '', facts['service'], own_service) AS service,
+        facts['method'] AS method,
+        facts['host'] AS host,
+        replaceRegexpOne(facts['path'], '^(?i)[a-z][a-z0-9+.-]*://[^/?]*', '') AS path
     FROM (
         SELECT
             time_ns, received_ns, trace_id, own_service, own_keys, key,
-            mapFromArrays(arrayMap(fact -> fact.1, pairs), arrayMap(fact -> fact.2, pairs)) AS facts,
+            mapFromArrays(
+    arrayMap(
+        name -> multiIf(
+            name IN ('starttime', 'timestamp', 'systemtime', 'requeststarttime'), 'start',
+            name IN ('durationns', 'totalns'), 'duration_ns',
+            name IN ('duration', 'durationms', 'totalduration', 'totaldurationms', 'totaltime', 'clientduration'), 'duration_ms',
+            name IN ('responsecode', 'status', 'statuscode', 'responsestatus', 'httpstatus', 'httpstatuscode', 'httpresponsestatuscode'), 'code',
+            name IN ('grpcstatus', 'grpcstatusnumber', 'grpcstatuscode'), 'grpc',
+            name IN ('service', 'servicename'), 'service',
+            name IN ('method', 'httpmethod', 'requestmethod', 'reqmethod', 'httprequestmethod'), 'method',
+            name IN ('authority', 'host', 'httphost', 'requesthost', 'serveraddress', 'authorityfor'), 'host',
+            name IN ('path', 'xenvoyoriginpath', 'xenvoyoriginalpath', 'requestpath', 'httppath', 'originalpath', 'urlpath', 'httptarget', 'uri'), 'path',
+            ''),
+        told.1),
+    told.2) AS facts,
             arrayFirst(pair -> pair.1 LIKE '%id' AND arrayMap(t -> multiIf(
         t IN ('', '-', 'none', 'null', 'undefined', 'nan'), '',
         match(t, '^([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$'),
@@ -71,7 +58,11 @@ FROM (
                 toUnixTimestamp64Nano(otel_logs.Timestamp) AS time_ns,
                 toUnixTimestamp64Nano(otel_logs.Received) AS received_ns,
                 TraceId AS trace_id, ServiceName AS own_service, RequestKeys AS own_keys,
-                arrayConcat(
+                arraySort(
+    pair -> indexOf(['starttime', 'timestamp', 'systemtime', 'requeststarttime', 'durationns', 'totalns', 'duration', 'durationms', 'totalduration', 'totaldurationms', 'totaltime', 'clientduration', 'responsecode', 'status', 'statuscode', 'responsestatus', 'httpstatus', 'httpstatuscode', 'httpresponsestatuscode', 'grpcstatus', 'grpcstatusnumber', 'grpcstatuscode', 'service', 'servicename', 'method', 'httpmethod', 'requestmethod', 'reqmethod', 'httprequestmethod', 'authority', 'host', 'httphost', 'requesthost', 'serveraddress', 'authorityfor', 'path', 'xenvoyoriginpath', 'xenvoyoriginalpath', 'requestpath', 'httppath', 'originalpath', 'urlpath', 'httptarget', 'uri'], pair.1),
+    arrayFilter(
+        pair -> pair.1 IN ('starttime', 'timestamp', 'systemtime', 'requeststarttime', 'durationns', 'totalns', 'duration', 'durationms', 'totalduration', 'totaldurationms', 'totaltime', 'clientduration', 'responsecode', 'status', 'statuscode', 'responsestatus', 'httpstatus', 'httpstatuscode', 'httpresponsestatuscode', 'grpcstatus', 'grpcstatusnumber', 'grpcstatuscode', 'service', 'servicename', 'method', 'httpmethod', 'requestmethod', 'reqmethod', 'httprequestmethod', 'authority', 'host', 'httphost', 'requesthost', 'serveraddress', 'authorityfor', 'path', 'xenvoyoriginpath', 'xenvoyoriginalpath', 'requestpath', 'httppath', 'originalpath', 'urlpath', 'httptarget', 'uri') AND lower(pair.2) NOT IN ('', '-', 'null', 'none', 'nil'),
+        arrayConcat(
     arrayZip(arrayMap(name -> lower(replaceRegexpAll(name, '[^A-Za-z0-9]', '')), CAST(mapKeys(LogAttributes), 'Array(String)')), mapValues(LogAttributes)),
     arrayMap(
         pair -> (pair.1, if(startsWith(pair.2, '"'), JSONExtractString(pair.2), pair.2)),
@@ -85,8 +76,8 @@ FROM (
                 [extract(if(startsWith(Body, '[') AND length(Body) <= 16384, Body, ''), '" "[^"]*" "([^"]*)" "[^"]*"(?: [^ "]+)*\\s*$')],
                 extractGroups(
                     if(startsWith(Body, '[') AND length(Body) <= 16384, Body, ''),
-                    '^\\[([^\\]"]{0,64})\\] "(\\S*) (\\S*) [^"]*" (\\d+) (\\S+) .*?(?:\\d+|-) (?:\\d+|-) (\\d+|-) (?:\\d+|-) "')),
-            7))) AS pairs,
+                    '^\\[([^\\]"]*)\\] "(\\S*) (\\S*) [^"]*" (\\d+) (\\S+) .*?(?:\\d+|-) (?:\\d+|-) (\\d+|-) (?:\\d+|-) "')),
+            7))))) AS told,
                 arrayConcat(
     arrayFilter(
         pair -> match(pair.1, '^(?:guid:|http\\.request\\.header\\.)?(?:x[-_])?request[-_]id$|^(?:http\\.request\\.header\\.)?(?:traceparent|b3|x[-_]b3[-_]traceid)$|^trace[-_.]?id$')
@@ -94,18 +85,20 @@ FROM (
         arrayMap(
             (name, value) -> (lower(name), replaceRegexpOne(value, '^\\["([^"]*)".*$', '\\1')),
             CAST(mapKeys(LogAttributes), 'Array(String)'), mapValues(LogAttributes))),
-    arrayMap(
-        found -> (lower(found[1]), found[2]),
-        extractAllGroupsVertical(
-            if(startsWith(Body, '{') AND length(Body) <= 16384, Body, ''),
-            '(?i)"((?:x[-_])?request[-_]id|traceparent|b3|x[-_]b3[-_]traceid|trace[-_.]?id)"\\s*:\\s*"([^"]{8,256})"')),
+    arrayFilter(
+        pair -> lengthUTF8(pair.2) BETWEEN 8 AND 256,
+        arrayMap(
+            found -> (lower(found[1]), found[2]),
+            extractAllGroupsVertical(
+                if(startsWith(Body, '{') AND length(Body) <= 16384, Body, ''),
+                '(?i)"((?:x[-_])?request[-_]id|traceparent|b3|x[-_]b3[-_]traceid|trace[-_.]?id)"\\s*:\\s*"([^"]*)"'))),
     arrayMap(
         value -> ('request_id', value),
         arrayFilter(
-            value -> value != '',
+            value -> lengthUTF8(value) BETWEEN 8 AND 128,
             [extract(
                 if(startsWith(Body, '[') AND length(Body) <= 16384, Body, ''),
-                '" "([^" ]{8,128})" "[^"]*" "[^"]*"(?: [^ "]+){0,6}\\s*$')]))) AS ids,
+                '" "([^" ]*)" "[^"]*" "[^"]*"(?: [^ "]+){0,6}\\s*$')]))) AS ids,
                 multiIf(
                     arrayExists(each -> NOT match(each, '^[0-9a-f]{32}$'), RequestKeys),
                     arrayFirst(each -> NOT match(each, '^[0-9a-f]{32}$'), RequestKeys),
@@ -121,7 +114,5 @@ FROM (
                     mapKeys(LogAttributes)))
         )
     )
-    WHERE arrayFirst(
-    value -> lower(value) NOT IN ('', '-', 'null', 'none', 'nil'),
-    arrayMap(name -> facts[name], ['responsecode', 'status', 'statuscode', 'responsestatus', 'httpstatus', 'httpstatuscode', 'httpresponsestatuscode', 'durationns', 'totalns', 'duration', 'durationms', 'totalduration', 'totaldurationms', 'totaltime', 'clientduration'])) != ''
+    WHERE facts['code'] != '' OR facts['duration_ns'] != '' OR facts['duration_ms'] != ''
 )
