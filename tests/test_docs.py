@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from collector import errors, telemetry
 from collector.cli.capacity import capacity_table
+from collector.cli.queueing import queueing_table
 from collector.config import Settings
 from collector.decode.gateways import find_adapters
 
@@ -103,6 +104,7 @@ TABLES = {
     "metrics": (REFERENCE, _metrics_table),
     "errors": (REFERENCE, _errors_table),
     "capacity": (ROOT / "deploy" / "README.md", capacity_table),
+    "queueing": (ROOT / "deploy" / "README.md", queueing_table),
     "conformance": (ROOT / "collector" / "receive" / "README.md", _conformance_table),
 }
 

@@ -4,7 +4,8 @@ How much machine a load takes: processors, memory, disk and nodes from measured 
 Pure. Costs are those of `make bench` on one core (tests/bench/README.md, which a test compares).
 A batch of spans costs as such and by its spans; the two parts follow from the figures at 500 and at
 20 spans a batch. Held against what was measured at 5 spans a message over gRPC, the sum of both
-processes is 2 % too high; the share of the ingest process is a third too low there.
+processes is 2 % too high; the share of the ingest process is a third too low there. What loads cost
+whatever is in them comes on top, for each node's segments, at every shard.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,14 @@ KEPT_RATIO = 0.07
 IDLE_MIB = 478
 INFLIGHT_MIB = 256
 STATEMENT_MIB = 2048
+
+# Processor of a load however little is in it: where its messages are read, and at each shard.
+READ_S, WRITE_S = 0.054, 0.046
+# A segment is closed after a second, or when it holds so many spans (48 MiB).
+FLUSH_S = 1.0
+SEGMENT_SPANS = 90_000
+# More loads a second than that would have the servers of one cluster do little else.
+CLUSTER_LOADS_PER_S = 100
 
 # How full a core may be at the peak before waiting grows.
 FULLEST = 0.6
@@ -66,7 +75,7 @@ class Plan:
 
     `nodes` take what comes in and load it, on `CORES_A_NODE` cores each. With `shards` of 0 the
     store is embedded in the one node; else so many ClickHouse servers have `SHARD_CORES` cores
-    each, replicas not counted.
+    each, replicas not counted, in `clusters` that know nothing of each other.
     """
 
     load: Load
@@ -74,6 +83,8 @@ class Plan:
     ingest_cores: float
     store_cores: float
     nodes: int
+    loads_per_s: float
+    clusters: int
     shards: int
     memory_bytes: int
     disk_bytes: int
@@ -93,11 +104,18 @@ def plan(load: Load) -> Plan:
     ingest_s = (
         spans_per_s * span_us(INGEST_US, load.batch) / 1e6 + requests_per_s / RECORDS_PER_CPU_S
     )
-    store_s = (spans_per_s * span_us(STORE_US, load.batch) + requests_per_s * RECORD_LOAD_US) / 1e6
-    ingest_cores, store_cores = ingest_s / FULLEST, store_s / FULLEST
-    is_one = ingest_cores <= 1 and store_cores <= 1
+    work_s = (spans_per_s * span_us(STORE_US, load.batch) + requests_per_s * RECORD_LOAD_US) / 1e6
+    ingest_cores = ingest_s / FULLEST
+    # a stream of spans and one of records, each at least a segment a second
+    one_s = (work_s + _loads_per_s(1, spans_per_s) * (READ_S + WRITE_S)) / FULLEST
+    is_one = ingest_cores <= 1 and one_s <= 1
     nodes = 1 if is_one else max(ceil(ingest_cores), 2)
-    shards = 0 if is_one else max(ceil(store_cores / SHARD_CORES), 1)
+    loads_per_s = _loads_per_s(nodes, spans_per_s)
+    clusters = 1 if is_one else ceil(loads_per_s / CLUSTER_LOADS_PER_S)
+    shards, store_cores = 0, one_s
+    if not is_one:
+        each, cores = _find_shards(work_s / clusters, loads_per_s / clusters)
+        shards, store_cores = each * clusters, cores * clusters
     mib = nodes * (IDLE_MIB + INFLIGHT_MIB) + (STATEMENT_MIB if is_one else shards * SHARD_MIB)
     disk = load.requests_per_day * (
         load.spans * SPAN_BYTES * (load.span_days + KEPT_RATIO * load.record_days)
@@ -109,10 +127,27 @@ def plan(load: Load) -> Plan:
         ingest_cores=ingest_cores,
         store_cores=store_cores,
         nodes=nodes,
+        loads_per_s=loads_per_s,
+        clusters=clusters,
         shards=shards,
         memory_bytes=mib * 2**20,
         disk_bytes=round(disk),
     )
+
+
+def _loads_per_s(nodes: int, spans_per_s: float) -> float:
+    of_records = nodes / FLUSH_S
+    return max(of_records, spans_per_s / SEGMENT_SPANS) + of_records
+
+
+def _find_shards(work_s: float, loads_per_s: float) -> tuple[int, float]:
+    """Return how many shards do *work_s* a second beside what each load costs at each of them."""
+    shards = 1
+    while True:
+        cores = (work_s + loads_per_s * (READ_S + WRITE_S * shards)) / FULLEST
+        if cores <= shards * SHARD_CORES:
+            return shards, cores
+        shards += 1
 
 
 def describe(load: Load) -> Mapping[str, Any]:
@@ -128,8 +163,7 @@ def draw_plan(document: Mapping[str, Any], ink: Ink, width: int) -> Iterator[str
         f"{document['spans_per_s']:,.0f} spans/s at the peak ({load['peak']:g} times the mean)"
     )
     yield ""
-    shards = document["shards"]
-    store = f"ClickHouse, {shards} × {SHARD_CORES} cores" if shards else "embedded"
+    store = ("ClickHouse, " if document["shards"] else "") + describe_store(document)
     rows = [
         {"what": "processors at the peak", "value": _cores(document)},
         {"what": "ingest nodes", "value": f"{document['nodes']} × {CORES_A_NODE} cores"},
@@ -139,6 +173,11 @@ def draw_plan(document: Mapping[str, Any], ink: Ink, width: int) -> Iterator[str
     ]
     columns = (text("WHAT", "what"), text("TAKES", "value", is_whole=True))
     yield from draw_table(columns, rows, ink, width)
+    if "simulation" in document:
+        from collector.cli.queueing import draw_scenarios
+
+        yield ""
+        yield from draw_scenarios(document["simulation"], ink, width)
     yield ""
     yield (
         f"Spans kept {load['span_days']:g} days, records and the spans of {KEPT_RATIO:.0%} of "
@@ -157,12 +196,21 @@ def capacity_table() -> Iterator[str]:
     yield "|--:|--:|--:|--:|--:|---|--:|--:|"
     for requests in (1e6, 1e7, 1e8, 3e8, 1e9, 3e9, 1e10):
         each = plan(Load(requests_per_day=requests))
-        store = f"{each.shards} × {SHARD_CORES} cores" if each.shards else "embedded"
+        store = describe_store(asdict(each))
         yield (
             f"| {requests / 1e6:,.0f} M | {each.spans_per_s:,.0f} | {each.ingest_cores:,.1f} | "
             f"{each.store_cores:,.1f} | {each.nodes:,} | {store} | "
             f"{format_bytes(each.memory_bytes)} | {format_bytes(each.disk_bytes)} |"
         )
+
+
+def describe_store(document: Mapping[str, Any]) -> str:
+    """Return the ClickHouse servers of a plan in words."""
+    if not document["shards"]:
+        return "embedded"
+    servers = f"{document['shards']:,} × {SHARD_CORES} cores"
+    clusters = document["clusters"]
+    return f"{servers} in {clusters:,} clusters" if clusters > 1 else servers
 
 
 def _cores(document: Mapping[str, Any]) -> str:

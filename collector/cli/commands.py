@@ -289,14 +289,24 @@ def storage(server: "Server", is_json: bool) -> int:
 @click.option(
     "--record-days", type=float, default=90, show_default=True, help="Days records are kept."
 )
+@click.option(
+    "--simulate",
+    is_flag=True,
+    help="Also how journals fill at the peak, and when the engine is away.",
+)
 @_as_json
-def capacity(is_json: bool, **given: float) -> int:
+def capacity(is_json: bool, simulate: bool, **given: float) -> int:
     from collector.cli.capacity import Load, describe, draw_plan
 
     problem = next((name for name, value in given.items() if not 0 < value < 1e15), "")
     if problem:
         raise click.UsageError(f"--{problem.replace('_', '-')} must be more than 0")
-    return _page(is_json, describe(Load(**given)), draw_plan)
+    document = describe(Load(**given))
+    if simulate:
+        from collector.cli.queueing import describe_scenarios
+
+        document = {**document, "simulation": describe_scenarios(Load(**given))}
+    return _page(is_json, document, draw_plan)
 
 
 @click.command(help="Print requests as they become known.")
