@@ -109,6 +109,7 @@ def check_config() -> int:
     if settings.tokens_file:
         check_token_tenants(settings.tokens_file, settings.tenancy())
     build_redactor(settings.redaction())
+    settings.store()
     redactor = Redactor()
     parse_service_rules(settings.gateway_spans)
     use_mappings(settings.gateway_mappings)

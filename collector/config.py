@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from collector.errors import ConfigError
+from collector.retention import MAX_DAYS, read_retention
 from collector.settings import (
     ApiSettings,
     AzureSettings,
@@ -39,6 +40,7 @@ from collector.settings import (
     OidcSettings,
     ReceiveSettings,
     RedactSettings,
+    Retention,
     SqlSettings,
     StoreSettings,
     TelemetrySettings,
@@ -298,14 +300,14 @@ class Settings(BaseSettings):
     ttl_days: int = Field(
         90,
         ge=0,
-        le=20_000,
+        le=MAX_DAYS,
         description="Days that gateway records, stitched requests and changes are kept. 0: for "
         "ever.",
     )
     span_ttl_days: int = Field(
         7,
         ge=0,
-        le=20_000,
+        le=MAX_DAYS,
         description="Days that spans, logs and metrics are kept. Where HOPLINE_TTL_DAYS alone is "
         "set: as long as that. 0: for ever.",
     )
@@ -313,6 +315,11 @@ class Settings(BaseSettings):
         True,
         description="Keep the spans and logs of slow and failed requests, and of one in a hundred "
         "others, as long as records. Background stitching says which, and copies them a day later.",
+    )
+    retention: _File = Field(
+        None,
+        description="TOML file of other times for single tenants and APIs, and of what lies on "
+        "cold disks. Empty: none.",
     )
     store_memory_bytes: int = Field(
         2048 * MIB, ge=0, description="Memory cap of one statement, in bytes. 0: the engine's own."
@@ -642,24 +649,29 @@ class Settings(BaseSettings):
             directory=self.data_dir / "chdb",
             database=self.clickhouse_database,
             cluster=self.clickhouse_cluster,
-            ttl_days=self.ttl_days,
             flush_interval_ms=self.flush_interval_ms,
             memory_bytes=self.store_memory_bytes,
             query_timeout_s=self.query_timeout_s,
             loads_at_once=self.loads_at_once,
             tenant=tenant,
-            span_ttl_days=None if self._are_spans_kept_like_the_rest() else self.span_ttl_days,
-            keeps_spans=self.keep_spans and self._do_spans_go_first(),
+            retention=self._retention(tenant),
         )
 
-    def _do_spans_go_first(self) -> bool:
-        """Tell whether records are kept for longer than spans."""
-        of_spans = 0 if self._are_spans_kept_like_the_rest() else self.span_ttl_days
-        return of_spans > 0 and not 0 < self.ttl_days <= of_spans
-
-    def _are_spans_kept_like_the_rest(self) -> bool:
-        """Tell whether someone set one time for all rows, as it was before spans had their own."""
-        return "ttl_days" in self.model_fields_set and "span_ttl_days" not in self.model_fields_set
+    def _retention(self, tenant: str) -> Retention:
+        # one time for all rows, as it was before spans had their own
+        is_one = (
+            "ttl_days" in self.model_fields_set and "span_ttl_days" not in self.model_fields_set
+        )
+        usual = Retention(
+            record_days=self.ttl_days,
+            span_days=self.ttl_days if is_one else self.span_ttl_days,
+            kept_days=self.ttl_days,
+            keeps_spans=self.keep_spans,
+        )
+        if self.retention is None:
+            return usual
+        known = {DEFAULT_TENANT, *self.tenants}
+        return read_retention(self.retention, usual, tenant or DEFAULT_TENANT, known)
 
     def api(self) -> ApiSettings:
         return ApiSettings(

@@ -163,27 +163,69 @@ class ReceiveSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Cold:
+    """
+    Where parts lie from an age on: a volume of one of ClickHouse's storage policies.
+
+    `engine_config` is the file that declares them to the embedded engine; a server has its own.
+    """
+
+    policy: str
+    volume: str
+    after_days: int
+    engine_config: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """
+    How many days rows are kept; 0: for ever.
+
+    `record_days` is of gateway records, stitched requests and changes, `span_days` of spans, logs
+    and metrics. `keeps_spans`: of those that are worth it a copy is kept for `kept_days`. The pairs
+    are APIs whose records and whose copies have other times. `from_file` names what is not as the
+    settings say.
+    """
+
+    record_days: int = 0
+    span_days: int = 0
+    kept_days: int = 0
+    keeps_spans: bool = False
+    api_record_days: tuple[tuple[str, int], ...] = ()
+    api_kept_days: tuple[tuple[str, int], ...] = ()
+    cold: Cold | None = None
+    from_file: tuple[str, ...] = ()
+
+    @property
+    def does_keep(self) -> bool:
+        """Tell whether any copy would outlive what it was made of."""
+        times = (self.kept_days, *(days for _, days in self.api_kept_days))
+        return self.keeps_spans and any(outlives(each, self.span_days) for each in times)
+
+
+def outlives(days: int, others: int) -> bool:
+    """Tell whether what is kept for *days* is there after what is kept for *others*."""
+    return others > 0 and not 0 < days <= others
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSettings:
     """
     Which ClickHouse, and how long rows are kept. An empty `url` means embedded chDB.
 
     Each `tenant` has a database of its own, named by `database` and itself.
-    `span_ttl_days` is of spans, logs and metrics; `None`: as long as the rest. `keeps_spans`: those
-    that are worth it are copied, and live as long as the rest.
     """
 
     url: str
     directory: Path
     database: str
     cluster: str
-    ttl_days: int
     flush_interval_ms: int
     memory_bytes: int
     query_timeout_s: int
+    retention: Retention = Retention()
     tenant: str = ""
-    span_ttl_days: int | None = None
     loads_at_once: int = 1
-    keeps_spans: bool = False
 
 
 @dataclass(frozen=True, slots=True)

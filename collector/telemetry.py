@@ -140,7 +140,7 @@ MEANINGS: Mapping[Name, str] = {
         "by then; `failed`: an error that the log names)"
     ),
     "hopline_traces_kept_total": (
-        "traces whose spans and logs were copied to where they live as long as records"
+        "traces whose spans and logs were copied to where they are kept for longer"
     ),
     "hopline_export_spans_sent_total": "spans sent to HOPLINE_EXPORT_OTLP_ENDPOINT and taken there",
     "hopline_export_spans_refused_total": "spans that it refused for good, by reason",

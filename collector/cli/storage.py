@@ -28,7 +28,23 @@ def draw_storage(document: Document, ink: Ink, width: int) -> Iterator[str]:
     yield from draw_table(columns, kinds, ink, width)
     yield f"all: {format_bytes(document['bytes'])}"
     for kind in kinds:
+        yield from _draw_apis(kind, ink, width)
+    for kind in kinds:
         yield from _draw_choices(kind, ink, width)
+
+
+def _draw_apis(kind: Document, ink: Ink, width: int) -> Iterator[str]:
+    if not kind["apis"]:
+        return
+    yield ""
+    yield f"{kind['kind']} of APIs with times of their own (HOPLINE_RETENTION):"
+    columns = (
+        text("API", "api"),
+        number("ROWS", "rows"),
+        _size("ABOUT BYTES", "bytes"),
+        Column("KEPT", lambda row: _days(row["kept_days"]), is_number=True),
+    )
+    yield from draw_table(columns, kind["apis"], ink, width)
 
 
 def _draw_choices(kind: Document, ink: Ink, width: int) -> Iterator[str]:

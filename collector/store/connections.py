@@ -200,7 +200,7 @@ def _target(settings: StoreSettings) -> dict[str, Any]:
         return {
             "interface": "chdb",
             "path": str(directory),
-            "chdb_options": _engine_options(directory),
+            "chdb_options": _engine_options(directory) | _declared_disks(settings),
         }
     url = urlsplit(settings.url)
     return {
@@ -238,6 +238,11 @@ def _engine_options(directory: Path) -> dict[str, str]:
     return {name: f"{directory}/{folder}/" for name, folder in folders.items()} | {
         name: str(size) for name, size in sizes.items()
     }
+
+
+def _declared_disks(settings: StoreSettings) -> dict[str, str]:
+    cold = settings.retention.cold
+    return {"config-file": cold.engine_config} if cold and cold.engine_config else {}
 
 
 @contextmanager

@@ -5,11 +5,13 @@ Source: ClickHouse documentation, system.parts.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clickhouse_connect.driver import Client
+
+from collector.settings import Retention
 
 SPANS, KEPT, LOGS, METRICS, RECORDS, REQUESTS, OTHER = (
     "spans", "kept spans", "logs", "metrics", "records", "requests", "other",
@@ -43,6 +45,15 @@ WHERE day IN {days:Array(Date)}
 GROUP BY day
 SETTINGS do_not_merge_across_partitions_select_final = 1
 """
+_COUNT_BY_API = """
+SELECT if(has({apis:Array(String)}, api), api, '') AS which, count() AS rows,
+    countIf(toDate(day) BETWEEN today() - 7 AND today() - 1) AS recent
+FROM (
+    SELECT {column:Identifier} AS api, {moment} AS day
+    FROM {database:Identifier}.{table:Identifier}
+)
+GROUP BY which ORDER BY which
+"""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -59,6 +70,50 @@ class DayOfKind:
     day: int | None
     rows: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApiShare:
+    """
+    What one API has of a kind's rows.
+
+    `growth_ratio` is its share of the rows of the last seven full days; of all, if there are none.
+    """
+
+    kind: str
+    api: str
+    rows: int
+    ratio: float
+    growth_ratio: float
+
+
+def get_api_shares(client: Client, database: str, kept: Retention) -> Sequence[ApiShare]:
+    """Return the shares of the APIs that have times of their own."""
+    of_records = [api for api, _ in kept.api_record_days]
+    of_copies = [api for api, _ in kept.api_kept_days]
+    return [
+        share
+        for kind, column, moment, apis in (
+            (RECORDS, "api", "fromUnixTimestamp64Nano(received_ns)", of_records),
+            (REQUESTS, "api", "bucket", of_records),
+            (KEPT, "Api", "Received", of_copies),
+        )
+        if apis
+        for share in _count_shares(client, database, kind, column, moment, apis)
+    ]
+
+
+def _count_shares(
+    client: Client, database: str, kind: str, column: str, moment: str, apis: Sequence[str]
+) -> Iterator[ApiShare]:
+    given = {"database": database, "table": _MAIN[kind], "column": column, "apis": list(apis)}
+    found = client.query(_COUNT_BY_API.replace("{moment}", moment), parameters=given).result_rows
+    rows = {str(api): (int(count), int(recent)) for api, count, recent in found}
+    total, grown = (sum(each[at] for each in rows.values()) for at in (0, 1))
+    for api in apis:
+        count, recent = rows.get(api, (0, 0))
+        ratio = count / total if total else 0.0
+        yield ApiShare(kind, api, count, ratio, recent / grown if grown else ratio)
 
 
 def get_days(client: Client, database: str) -> Sequence[DayOfKind]:

@@ -16,7 +16,9 @@ from clickhouse_connect.driver import Client
 
 from collector import __version__
 from collector.errors import ConfigError
+from collector.settings import Retention
 from collector.store import upgrade
+from collector.store.lifetimes import Lifetime, reconcile
 from collector.store.rendering import (
     ENVIRONMENT_NAMES,
     SCHEMA_DIR,
@@ -26,11 +28,10 @@ from collector.store.rendering import (
 from collector.store.upgrade import Say
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
-_TTL = re.compile(r"^-- ttl( of spans| by gateway)?: (.+)$", re.MULTILINE)
+_TTL = re.compile(r"^-- ttl( of spans| of copies| by gateway| by api)?: (.+)$", re.MULTILINE)
+_OF_WEEKS = re.compile(r"^PARTITION BY \(?toStartOfWeek\(", re.MULTILINE)
 _ONLY = re.compile(r"^-- only: (cluster|single)$", re.MULTILINE)
 _AS_GOOD = re.compile(r"^-- as good: ([0-9a-f]{64})", re.MULTILINE)
-# The sum of a moment and this still fits into a DateTime.
-_FOR_EVER_DAYS = 20_000
 _DATABASE = "CREATE DATABASE IF NOT EXISTS {{ database }} {{ on_cluster }}"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {{ database }}.schema_migration {{ on_cluster }} (
@@ -47,7 +48,6 @@ _APPLIED = """
 INSERT INTO {{ database }}.schema_migration (name, checksum, version)
 SELECT {name:String}, {checksum:String}, {version:String}
 """
-_FIND_ENGINES = "SELECT name, engine_full FROM system.tables WHERE database = {database:String}"
 _FIND_SETTINGS = "SELECT name FROM system.merge_tree_settings"
 _log = logging.getLogger(__name__)
 
@@ -58,9 +58,8 @@ class Migration:
     One schema file. `checksum` is of its statement with macros, before names are filled in.
 
     `as_good` are checksums of earlier statements: what cannot be changed of the tables that they
-    made (their order, their partitions) may stay as it is. `ttl` is the moment from which a row's
-    time to live counts, `kept_as` whether it is kept as records are (""), `of spans`, or as the one
-    or the other `by gateway`: "" in that column for a span's.
+    made (their order, their partitions) may stay as it is. `lifetime` is `None` of views, and of
+    tables whose rows have no time to live.
     """
 
     name: str
@@ -68,9 +67,8 @@ class Migration:
     text: str
     checksum: str
     as_good: tuple[str, ...]
-    ttl: str
+    lifetime: Lifetime | None
     only: str
-    kept_as: str = ""
 
 
 def find_migrations(folder: Path = SCHEMA_DIR) -> list[Migration]:
@@ -82,7 +80,7 @@ def find_migrations(folder: Path = SCHEMA_DIR) -> list[Migration]:
             msg = f"schema file {path.name} is not called NNNN_name.sql"
             raise ConfigError(msg)
         text = path.read_text()
-        ttl, only = _TTL.search(text), _ONLY.search(text)
+        only = _ONLY.search(text)
         found.append(
             Migration(
                 name=path.stem,
@@ -90,12 +88,19 @@ def find_migrations(folder: Path = SCHEMA_DIR) -> list[Migration]:
                 text=text,
                 checksum=checksum_of(text),
                 as_good=tuple(_AS_GOOD.findall(text)),
-                ttl=ttl[2] if ttl else "",
+                lifetime=_find_lifetime(match[2], text),
                 only=only[1] if only else "",
-                kept_as=(ttl[1] or "").strip() if ttl else "",
             )
         )
     return found
+
+
+def _find_lifetime(table: str, text: str) -> Lifetime | None:
+    found = _TTL.search(text)
+    if not found:
+        return None
+    kept_as = (found[1] or "").strip()
+    return Lifetime(table, found[2], kept_as, 7 if _OF_WEEKS.search(text) else 1)
 
 
 def checksum_of(text: str) -> str:
@@ -118,9 +123,8 @@ def find_table_settings(client: Client) -> frozenset[str]:
 def migrate(
     client: Client,
     names: Names,
-    ttl_days: int,
+    kept: Retention,
     *,
-    span_ttl_days: int | None = None,
     migrations: Sequence[Migration] | None = None,
     say: Say | None = None,
 ) -> list[str]:
@@ -129,8 +133,7 @@ def migrate(
 
     Safe to interrupt, to run again, and to run by several processes at once: every statement may
     be repeated, and what is compared is what is there. A database that a later version has changed
-    is left as it is. Each step of an upgrade is told to *say*, else to the log. Spans live as long
-    as the rest where nothing else is said.
+    is left as it is. Each step of an upgrade is told to *say*, else to the log.
 
     Raises:
         ConfigError: a table would have to be rewritten. Nothing was changed.
@@ -156,8 +159,7 @@ def migrate(
             if each.name in done:
                 client.command(render(each, names))
                 _record(client, names, each)
-    spans_live = ttl_days if span_ttl_days is None else span_ttl_days
-    _reconcile_ttl(client, names, wanted, ttl_days, spans_live)
+    reconcile(client, names, [each.lifetime for each in wanted if each.lifetime], kept)
     return done
 
 
@@ -228,43 +230,3 @@ def _find_applied(client: Client, names: Names) -> dict[str, _Applied]:
 
 def _ordered(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
-
-
-def _reconcile_ttl(
-    client: Client,
-    names: Names,
-    migrations: Sequence[Migration],
-    ttl_days: int,
-    span_ttl_days: int,
-) -> None:
-    """Give every table the time to live of the settings, also those that exist with another one."""
-    engines = {
-        str(table): str(engine)
-        for table, engine in client.query(
-            _FIND_ENGINES, parameters={"database": names.values["database"]}
-        ).result_rows
-    }
-    for migration in migrations:
-        if not migration.ttl:
-            continue
-        table = migration.table + names.values["local"]
-        days = _days_of(migration, ttl_days, span_ttl_days)
-        wanted = f"TTL {migration.ttl} + toIntervalDay({days})"
-        change = ""
-        if days != "0" and f"{wanted} SETTINGS" not in engines[table]:
-            change = f"MODIFY {wanted}"
-        elif days == "0" and " TTL " in engines[table]:
-            change = "REMOVE TTL"
-        if change:
-            place = f"{names.values['database']}.{table} {names.values['on_cluster']}"
-            client.command(f"ALTER TABLE {place} {change}")
-
-
-def _days_of(migration: Migration, ttl_days: int, span_ttl_days: int) -> str:
-    """Return the days of a table's rows as SQL, 0 for those that are kept for ever."""
-    if migration.kept_as == "of spans":
-        return str(span_ttl_days)
-    if migration.kept_as == "by gateway" and ttl_days != span_ttl_days:
-        of_spans, of_records = span_ttl_days or _FOR_EVER_DAYS, ttl_days or _FOR_EVER_DAYS
-        return f"if(gateway = '', {of_spans}, {of_records})"
-    return str(ttl_days)

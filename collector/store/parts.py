@@ -36,8 +36,9 @@ _PARTS = """
 SELECT table, name, path, bytes_on_disk, active, partition_id, min_block_number, max_block_number
 FROM system.parts WHERE database = {database:String}
 """
+# With several disks a table's log lies on the first.
 _TABLES = """
-SELECT name, arrayJoin(data_paths) FROM system.tables
+SELECT name, data_paths[1] FROM system.tables
 WHERE database = {database:String} AND engine LIKE '%MergeTree'
 """
 # files that the engine's sum of a part leaves out

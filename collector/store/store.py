@@ -25,7 +25,7 @@ from collector.store import (
 )
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import Connections
-from collector.store.disk import DayOfKind, get_days
+from collector.store.disk import ApiShare, DayOfKind, get_api_shares, get_days
 from collector.store.in_order import RecordsInOrder
 from collector.store.kept import WorthKeeping, find_worth_keeping, keep_traces
 from collector.store.loading import load_file
@@ -123,13 +123,7 @@ class Store:
         """
         with self.connections.writing() as client:
             names = build_names(self.settings, find_table_settings(client))
-            return migrate(
-                client,
-                names,
-                self.settings.ttl_days,
-                span_ttl_days=self.settings.span_ttl_days,
-                say=say,
-            )
+            return migrate(client, names, self.settings.retention, say=say)
 
     def ping(self) -> None:
         """
@@ -213,6 +207,11 @@ class Store:
         """Return what the tables take on the disk of the node that is asked, by kind and day."""
         with self.connections.reading() as client:
             return get_days(client, self.settings.database)
+
+    def get_api_shares(self) -> Sequence[ApiShare]:
+        """Return what the APIs with times of their own have of what is stored."""
+        with self.connections.reading() as client:
+            return get_api_shares(client, self.settings.database, self.settings.retention)
 
     def find_ids(self, keys: Sequence[str]) -> list[IdHit]:
         """Return every trace and gateway record that carries one of *keys*, newest first."""
@@ -536,17 +535,22 @@ class Store:
     def find_worth_keeping(self, start_ns: int, end_ns: int) -> WorthKeeping | None:
         """Return traces to keep of the first five minutes in [start_ns, end_ns) with any."""
         with self.connections.reading() as client:
-            return find_worth_keeping(client, self.settings.database, start_ns, end_ns)
+            return find_worth_keeping(
+                client, self.settings.database, self.settings.retention, start_ns, end_ns
+            )
 
-    def keep_traces(self, trace_ids: Sequence[str]) -> int:
+    def keep_traces(self, apis: Mapping[str, str], late_ns: int | None = None) -> int:
         """
-        Copy the spans and logs of traces to where they live as long as records; return of how many.
+        Copy the spans and logs of traces to where they are kept; return of how many.
+
+        *apis* is the API of each trace id, "" where none is known. With *late_ns* what came later
+        is copied too of those that have a copy.
 
         Raises:
             StoreUnavailable: some may be copied. Called again it copies the rest.
         """
         with self.connections.writing() as client:
-            return keep_traces(client, self.settings.database, trace_ids)
+            return keep_traces(client, self.settings.database, apis, late_ns)
 
     def find_slow_bounds(self, start_ns: int, end_ns: int) -> dict[tuple[str, str], int]:
         """Return the 95th percentile of each (gateway, API), and of each ("", edge service)."""

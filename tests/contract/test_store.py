@@ -23,7 +23,7 @@ from collector.errors import (
     TooExpensive,
 )
 from collector.model import Id, SpanEvent, SpanLink, Stream
-from collector.settings import StoreSettings
+from collector.settings import Retention, StoreSettings
 from collector.store import RequestFilter, Store, open_store
 from collector.telemetry import Metrics
 from tests.stitched_rows import make_stitched
@@ -525,7 +525,7 @@ def test_time_to_live_follows_the_setting(days: int, settings: StoreSettings) ->
     """Tables that exist take a changed time to live over; 0 days removes it."""
     with opened(settings):
         pass
-    with opened(replace(settings, ttl_days=days)) as store:
+    with opened(replace(settings, retention=Retention(days, days, days))) as store:
         rows = query_rows(
             store,
             "SELECT name, engine_full FROM system.tables WHERE database = {db:String} "
@@ -544,7 +544,7 @@ def test_time_to_live_follows_the_setting(days: int, settings: StoreSettings) ->
 def test_spans_have_a_time_of_their_own(settings: StoreSettings) -> None:
     """Spans go sooner than records, an id with what it leads to; 0 stays for ever."""
     for of_records, of_spans in ((90, 7), (0, 7)):
-        with opened(replace(settings, ttl_days=of_records, span_ttl_days=of_spans)) as store:
+        with opened(replace(settings, retention=Retention(of_records, of_spans))) as store:
             found = dict(
                 query_rows(
                     store,

@@ -1,6 +1,7 @@
 """Spans of requests worth reading later outlive the others, and are read as if nothing had gone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from collector.query.service import QueryService
 from collector.store import open_store
 from collector.store.kept import KEPT_ONE_OF
 from collector.telemetry import Metrics
-from tests.stored import query_rows
+from tests.stored import Loading, query_rows
 from tests.stories import (
     NOW,
     SECOND,
@@ -40,6 +41,7 @@ class Shelf:
         self.clock = ManualClock(NOW)
         self.store = open_store(settings.store(), self.clock, Metrics())
         self.store.migrate()
+        self.loading = Loading(self.store, folder)
         self.metrics = Metrics()
         freshness = Freshness(self.store, self.clock, folder)
         self.questions = QueryService(self.store, self.clock, freshness, metrics=self.metrics)
@@ -96,6 +98,21 @@ def test_spans_of_failed_requests_outlive_the_others(shelf: Shelf) -> None:
     assert shelf.count_kept() == kept
     assert shelf.metrics.value("hopline_traces_kept_total") == 2
 
+    # a day before the spans go, what came late is added
+    late = joined_story(_FAILED, NOW - 40 * SECOND, failed=True).spans[-1]
+    late = replace(late, span_id=number_id(77, 16), name="audit", start_ns=late.start_ns + 1)
+    shelf.loading.spans(late, received_ns=NOW + 3 * 86_400 * SECOND)
+    before[_FAILED] = shelf.questions.timelines.get(number_id(_FAILED))
+    while shelf.keeping.step():
+        pass
+    assert shelf.count_kept() == kept
+    shelf.clock.advance(s=19_998 * 86_400)
+    while shelf.keeping.step():
+        pass
+    kept += 1
+    assert shelf.count_kept() == kept
+    shelf.clock.advance(s=-19_998 * 86_400)
+
     # beside each other: nothing is there twice
     assert shelf.questions.timelines.get(number_id(_FAILED)) == before[_FAILED]
     # a part of a day's spans goes before the others
@@ -122,5 +139,5 @@ def test_spans_of_failed_requests_outlive_the_others(shelf: Shelf) -> None:
     }
 
     # again after a crash: what is kept is kept once
-    assert shelf.store.keep_traces([number_id(n) for n in shelf.spans]) == 0
+    assert shelf.store.keep_traces(dict.fromkeys(map(number_id, shelf.spans), "")) == 0
     assert shelf.count_kept() == kept

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.clock import ManualClock
-from collector.settings import StoreSettings
+from collector.settings import Retention, StoreSettings
 from collector.store import open_store
 from collector.store.migrations import Migration, checksum_of, find_migrations, migrate
 from collector.store.rendering import LEAN, build_names
@@ -64,7 +64,7 @@ def test_tables_of_earlier_statements_are_used(settings: StoreSettings, tmp_path
     earlier = [_as_it_was(each) if each.as_good else each for each in files]
     store = open_store(settings, ManualClock(NOW_NS), Metrics())
     with store.connections.writing() as client:
-        migrate(client, build_names(settings), 0, migrations=earlier)
+        migrate(client, build_names(settings), Retention(), migrations=earlier)
         # what else changes brings all tables up to date: the partitions stay as they were
         client.command(
             f"INSERT INTO {settings.database}.schema_migration (name, checksum, applied) "

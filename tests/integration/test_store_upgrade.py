@@ -13,7 +13,7 @@ from collector.clock import ManualClock
 from collector.decode.records.codec import encode_records
 from collector.errors import ConfigError
 from collector.model import Stream
-from collector.settings import StoreSettings
+from collector.settings import Retention, StoreSettings
 from collector.store import Store, open_store
 from collector.store.migrations import (
     Migration,
@@ -177,7 +177,7 @@ def _earlier(
 def _migrate(store: Store, files: Sequence[Migration], say: Say = lambda line: None) -> list[str]:
     with store.connections.writing() as client:
         names = build_names(store.settings, find_table_settings(client))
-        return migrate(client, names, 0, migrations=files, say=say)
+        return migrate(client, names, Retention(), migrations=files, say=say)
 
 
 _ANSWER = "DEFAULT if({{ record_is_answer() }}, ifNull(duration_ns, -1), -1)"

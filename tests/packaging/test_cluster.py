@@ -1,11 +1,18 @@
 """What is said to a cluster is SQL that the engine understands, and its parts name each other."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
+from collector.config import load_settings
+from collector.settings import Cold, Retention
+from collector.store.lifetimes import find_changes
+from collector.store.migrations import find_migrations
+from collector.store.rendering import build_names
 from tests.golden_file import GOLDEN
 from tests.packaging.tools import ROOT
 
@@ -21,6 +28,14 @@ for name, statement in json.load(sys.stdin):
         client.query("EXPLAIN AST " + statement)
     except Exception as error:
         print(name, str(error)[:300].replace(chr(10), " "))
+"""
+_POLICIES = """
+import chdb, sys
+print(chdb.connect(sys.argv[1]).query(
+    "SELECT volume_name, disk, if(d.type = 'Local', d.type, d.object_storage_type) "
+    "FROM system.storage_policies ARRAY JOIN disks AS disk "
+    "JOIN system.disks AS d ON d.name = disk "
+    "WHERE policy_name = 'tiered' ORDER BY volume_priority"))
 """
 
 
@@ -55,6 +70,46 @@ def test_engine_parses_users_and_grants() -> None:
     assert len(statements) > 15
     assert all("ON CLUSTER main" in statement for statement in statements)
     assert _complaints([(statement[:60], statement) for statement in statements]) == []
+
+
+def test_engine_parses_what_times_and_cold_disks_change() -> None:
+    """Tables of a cluster take over times of APIs and a storage policy, each on all nodes."""
+    settings = load_settings(clickhouse_url="http://db", clickhouse_cluster="main").store()
+    kept = Retention(90, 7, 90, True, (("it's", 400),), (("it's", 9),), Cold("tiered", "cold", 3))
+    lifetimes = [each.lifetime for each in find_migrations() if each.lifetime]
+    tables = dict.fromkeys((f"{each.table}_local" for each in lifetimes), "MergeTree")
+    changes = list(find_changes(build_names(settings), lifetimes, kept, tables))
+    assert len(changes) == 3 * len(lifetimes)
+    assert all("_local ON CLUSTER main MODIFY" in statement for statement, _ in changes)
+    assert sum("apis" in given for _, given in changes) == 4
+    given = [text.replace("{apis:Array(String)}", "['it\\'s']") for text, _ in changes]
+    assert _complaints([(text, text) for text in given]) == []
+
+
+def test_engine_takes_the_example_of_cold_disks(tmp_path: Path) -> None:
+    """The policy begins as the one that tables have, and its second volume is on S3."""
+    text = (FOLDER / "cold.xml").read_text().replace("/var/lib/clickhouse", str(tmp_path))
+    # nobody answers there: only the first use of a disk would ask
+    text = text.replace(
+        "<type>s3</type>", "<type>s3</type><skip_access_check>1</skip_access_check>"
+    )
+    (tmp_path / "cold.xml").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", _POLICIES, f"{tmp_path}/db?config-file={tmp_path}/cold.xml"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={
+            **os.environ,
+            "CLICKHOUSE_COLD_ENDPOINT": "http://127.0.0.1:9/bucket/hopline/",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        },
+    )
+    assert [line.split(",") for line in done.stdout.replace('"', "").split()] == [
+        ["default", "default", "Local"],
+        ["cold", "cold_cached", "S3"],
+    ]
 
 
 def test_a_misspelt_statement_is_found() -> None:

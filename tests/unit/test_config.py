@@ -118,9 +118,9 @@ def test_an_endpoint_may_name_the_whole_path() -> None:
 
 def test_one_time_to_live_that_is_set_alone_holds_for_spans_too() -> None:
     """Who had set how long rows are kept keeps the spans as long as that."""
-    assert load_settings().store().span_ttl_days == 7
-    assert load_settings(ttl_days=30).store().span_ttl_days is None
-    assert load_settings(ttl_days=30, span_ttl_days=3).store().span_ttl_days == 3
+    assert load_settings().store().retention.span_days == 7
+    assert load_settings(ttl_days=30).store().retention.span_days == 30
+    assert load_settings(ttl_days=30, span_ttl_days=3).store().retention.span_days == 3
 
 
 @pytest.mark.parametrize(
@@ -137,4 +137,4 @@ def test_one_time_to_live_that_is_set_alone_holds_for_spans_too() -> None:
 )
 def test_spans_are_kept_where_records_live_longer(given: dict[str, Any], is_kept: bool) -> None:
     """What would live as long anyway is not copied."""
-    assert load_settings(**given).store().keeps_spans is is_kept
+    assert load_settings(**given).store().retention.does_keep is is_kept

@@ -208,6 +208,7 @@ STORAGE = Storage(
             bytes_per_row=80.5,
             bytes_per_day=8_050_000_000,
             expected_bytes=56_350_000_000,
+            apis=(),
             choices=(
                 OtherTime(days=3, freed_bytes=32_200_000_000, expected_bytes=24_150_000_000),
                 OtherTime(days=14, freed_bytes=0, expected_bytes=112_700_000_000),

@@ -8,20 +8,33 @@ from dataclasses import dataclass
 from collector.answers import Answer
 from collector.clock import Clock
 from collector.query.search.filters import collect_pairs
+from collector.settings import Retention
 from collector.store import Store
-from collector.store.disk import KEPT, LOGS, METRICS, OTHER, RECORDS, REQUESTS, SPANS, DayOfKind
+from collector.store.disk import (
+    KEPT,
+    LOGS,
+    METRICS,
+    OTHER,
+    RECORDS,
+    REQUESTS,
+    SPANS,
+    ApiShare,
+    DayOfKind,
+)
 from collector.timestamps import NS_PER_DAY
 
 _CHOICES = (1, 3, 7, 14, 30, 60, 90, 180, 365)
-_SETTINGS = {
-    SPANS: "HOPLINE_SPAN_TTL_DAYS",
-    KEPT: "HOPLINE_TTL_DAYS",
-    LOGS: "HOPLINE_SPAN_TTL_DAYS",
-    METRICS: "HOPLINE_SPAN_TTL_DAYS",
-    RECORDS: "HOPLINE_TTL_DAYS",
-    REQUESTS: "HOPLINE_TTL_DAYS",
-    OTHER: "HOPLINE_TTL_DAYS",
+# What says how long rows of a kind are kept: a field of Retention, and its setting.
+_TIMES = {
+    SPANS: ("span_days", "HOPLINE_SPAN_TTL_DAYS"),
+    KEPT: ("kept_days", "HOPLINE_TTL_DAYS"),
+    LOGS: ("span_days", "HOPLINE_SPAN_TTL_DAYS"),
+    METRICS: ("span_days", "HOPLINE_SPAN_TTL_DAYS"),
+    RECORDS: ("record_days", "HOPLINE_TTL_DAYS"),
+    REQUESTS: ("record_days", "HOPLINE_TTL_DAYS"),
+    OTHER: ("record_days", "HOPLINE_TTL_DAYS"),
 }
+_FILE = "HOPLINE_RETENTION"
 # The rate is taken from so many full days at most.
 _RATE_DAYS = 7
 
@@ -41,12 +54,27 @@ class OtherTime:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptApi:
+    """
+    An API whose rows of a kind have a time of their own; `kept_days` is null for ever.
+
+    `bytes` is its share of the kind's by rows: rows of one API are taken to be as large as others.
+    """
+
+    api: str
+    kept_days: int | None
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeptKind:
     """
     Rows of one kind, with the indexes that lead to them.
 
     `kept_days` is null for rows that are kept for ever, `days` how many days there are rows of.
-    `bytes_per_day` is the mean of the last full days, null before there is one.
+    `bytes_per_day` is the mean of the last full days, null before there is one. `choices` are other
+    times for what is not of `apis`, and say what all rows of the kind would take with them.
     """
 
     kind: str
@@ -58,6 +86,7 @@ class KeptKind:
     bytes_per_row: float | None
     bytes_per_day: int | None
     expected_bytes: int | None
+    apis: tuple[KeptApi, ...]
     choices: tuple[OtherTime, ...]
 
 
@@ -79,47 +108,84 @@ class StorageReports:
     def report(self, pairs: Iterable[tuple[str, str]] = ()) -> Storage:
         """Return what is kept of each kind that has rows."""
         collect_pairs(pairs, ())
-        settings = self._store.settings
-        of_spans = settings.ttl_days if settings.span_ttl_days is None else settings.span_ttl_days
-        days = {"HOPLINE_SPAN_TTL_DAYS": of_spans, "HOPLINE_TTL_DAYS": settings.ttl_days}
-        return build_storage(self._store.get_disk_days(), days, self._clock.now_ns() // NS_PER_DAY)
+        return build_storage(
+            self._store.get_disk_days(),
+            self._store.get_api_shares(),
+            self._store.settings.retention,
+            self._clock.now_ns() // NS_PER_DAY,
+        )
 
 
-def build_storage(found: Sequence[DayOfKind], days: dict[str, int], today: int) -> Storage:
-    """Return the report of partitions; *days* are the settings, *today* is in Unix days."""
+def build_storage(
+    found: Sequence[DayOfKind], shares: Sequence[ApiShare], kept: Retention, today: int
+) -> Storage:
+    """Return the report of partitions; *today* is in Unix days."""
     kinds = [
-        _kind(name, [each for each in found if each.kind == name], days[setting], today)
-        for name, setting in _SETTINGS.items()
+        _kind(
+            name,
+            [each for each in found if each.kind == name],
+            [each for each in shares if each.kind == name],
+            kept,
+            today,
+        )
+        for name in _TIMES
     ]
-    kept = sorted((each for each in kinds if each.bytes), key=lambda each: -each.bytes)
-    return Storage(bytes=sum(each.bytes for each in kept), kinds=tuple(kept))
+    stored = sorted((each for each in kinds if each.bytes), key=lambda each: -each.bytes)
+    return Storage(bytes=sum(each.bytes for each in stored), kinds=tuple(stored))
 
 
-def _kind(name: str, parts: Sequence[DayOfKind], kept_days: int, today: int) -> KeptKind:
+def _kind(
+    name: str,
+    parts: Sequence[DayOfKind],
+    shares: Sequence[ApiShare],
+    kept: Retention,
+    today: int,
+) -> KeptKind:
+    time, setting = _TIMES[name]
+    kept_days: int = getattr(kept, time)
+    days_of = dict(kept.api_kept_days if name == KEPT else kept.api_record_days)
     rows, size = sum(each.rows for each in parts), sum(each.bytes for each in parts)
     rate = _bytes_per_day(parts, today)
+    rest = 1 - sum(each.ratio for each in shares)
+
+    def expect(days: int) -> int | None:
+        """Return what the kind takes in the long run when what is of no API here has *days*."""
+        times = [(1 - sum(each.growth_ratio for each in shares), days)]
+        times += [(each.growth_ratio, days_of[each.api]) for each in shares]
+        if rate is None or any(ratio > 0 and not each for ratio, each in times):
+            return None
+        return round(rate * sum(ratio * each for ratio, each in times))
+
     choices = [each for each in _CHOICES if each != kept_days] if name != OTHER else []
     return KeptKind(
         kind=name,
-        setting=_SETTINGS[name],
+        setting=_FILE if time in kept.from_file else setting,
         kept_days=kept_days or None,
         days=len({each.day for each in parts if each.day is not None}),
         rows=rows,
         bytes=size,
         bytes_per_row=size / rows if rows else None,
         bytes_per_day=rate,
-        expected_bytes=rate * kept_days if rate is not None and kept_days else None,
+        expected_bytes=expect(kept_days),
+        apis=tuple(
+            KeptApi(each.api, days_of[each.api] or None, each.rows, round(size * each.ratio))
+            for each in shares
+        ),
         choices=tuple(
             OtherTime(
-                days=each,
-                freed_bytes=sum(
-                    part.bytes for part in parts if part.day is not None and part.day < today - each
+                days=days,
+                freed_bytes=round(
+                    rest * sum(each.bytes for each in parts if _is_before(each, today - days))
                 ),
-                expected_bytes=None if rate is None else rate * each,
+                expected_bytes=expect(days),
             )
-            for each in choices
+            for days in choices
         ),
     )
+
+
+def _is_before(part: DayOfKind, day: int) -> bool:
+    return part.day is not None and part.day < day
 
 
 def _bytes_per_day(parts: Sequence[DayOfKind], today: int) -> int | None:

@@ -5,7 +5,7 @@ SELECT
 FROM (
     SELECT * FROM {database:Identifier}.otel_logs WHERE TraceId IN {trace_ids:Array(String)}
     UNION ALL
-    SELECT * FROM {database:Identifier}.otel_logs_kept WHERE TraceId IN {trace_ids:Array(String)}
+    SELECT * EXCEPT Api FROM {database:Identifier}.otel_logs_kept WHERE TraceId IN {trace_ids:Array(String)}
 )
 {% if as_of %}WHERE Received <= fromUnixTimestamp64Nano({received_until_ns:Int64}){% endif %}
 ORDER BY time_ns, SpanId, Body, received_ns

@@ -1,4 +1,6 @@
--- Copy the log records of some traces to where they are kept.
+-- Copy the log records of some traces to where they are kept; `since_ns` as in keep_spans.
 INSERT INTO {database:Identifier}.otel_logs_kept
-SELECT * FROM {database:Identifier}.otel_logs
+SELECT *, transform(TraceId, {trace_ids:Array(String)}, {apis:Array(String)}, '') AS Api
+FROM {database:Identifier}.otel_logs
 WHERE TraceId IN {trace_ids:Array(String)}
+    AND toUnixTimestamp64Nano(Received) > transform(TraceId, {trace_ids:Array(String)}, {since_ns:Array(Int64)}, 0)

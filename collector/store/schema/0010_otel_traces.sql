@@ -20,33 +20,9 @@
 -- clocks that lie could otherwise make a partition for each of 10,000 days in one insert.
 -- Source: opentelemetry-collector-contrib exporter/clickhouseexporter sqltemplates/traces_table.sql.
 -- ttl of spans: toDateTime(Received)
-{% from "macros/otlp.sql" import resource_attributes %}
+{% from "macros/columns.sql" import span_columns %}
 CREATE TABLE IF NOT EXISTS {{ database }}.otel_traces{{ local }} {{ on_cluster }} (
-    Timestamp DateTime64(9) CODEC(Delta(8), ZSTD(1)),
-    TraceId String CODEC(ZSTD(1)),
-    SpanId String CODEC(ZSTD(1)),
-    ParentSpanId String CODEC(ZSTD(1)),
-    TraceState String CODEC(ZSTD(1)),
-    SpanName LowCardinality(String) CODEC(ZSTD(1)),
-    SpanKind LowCardinality(String) CODEC(ZSTD(1)),
-    ServiceName LowCardinality(String) CODEC(ZSTD(1)),
-    ResourceAttributes {{ resource_attributes() }},
-    ScopeName String CODEC(ZSTD(1)),
-    ScopeVersion String CODEC(ZSTD(1)),
-    SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    Duration UInt64 CODEC(T64, ZSTD(1)),
-    StatusCode LowCardinality(String) CODEC(ZSTD(1)),
-    StatusMessage String CODEC(ZSTD(1)),
-    Events Nested (
-        Timestamp DateTime64(9), Name LowCardinality(String),
-        Attributes Map(LowCardinality(String), String)) CODEC(ZSTD(1)),
-    Links Nested (
-        TraceId String, SpanId String, TraceState String,
-        Attributes Map(LowCardinality(String), String)) CODEC(ZSTD(1)),
-    Resource LowCardinality(String) CODEC(ZSTD(1)),
-    Received DateTime64(9) CODEC(Delta(8), ZSTD(1)),
-    Tenant LowCardinality(String) CODEC(ZSTD(1)),
-    INDEX by_span_id SpanId TYPE bloom_filter(0.01) GRANULARITY 8
+    {{ span_columns() }}
 )
 ENGINE = {{ merge_tree }}
 PARTITION BY toDate(least(greatest(Timestamp, Received - toIntervalDay(7)), Received + toIntervalDay(1)))

@@ -12,7 +12,7 @@
 -- it came misses nothing that way, however long the journal was full. 0: by an earlier version.
 -- `answer_ns` is the duration that slow requests are ordered by; -1 when there is none.
 -- Source: wire/gateway_record.proto; columns are called as its fields.
--- ttl: toDateTime(intDiv(received_ns, 1000000000))
+-- ttl by api: toDateTime(intDiv(received_ns, 1000000000))
 {% from "macros/requests.sql" import record_is_answer %}
 CREATE TABLE IF NOT EXISTS {{ database }}.gateway_record{{ local }} {{ on_cluster }} (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),

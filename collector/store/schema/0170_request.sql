@@ -8,7 +8,7 @@
 -- Times are null where nobody measured them; a phase that a request does not have is null as well.
 -- A connection that stays open (WebSocket, event stream, CONNECT) has no time of an answer: `open_ns` is its life.
 -- Source: stitch/timeline.py; query/background/facts.py fills it.
--- ttl: bucket
+-- ttl by api: bucket
 CREATE TABLE IF NOT EXISTS {{ database }}.request{{ local }} {{ on_cluster }} (
     bucket DateTime CODEC(Delta(4), ZSTD(1)),
     place UInt64 CODEC(ZSTD(1)),

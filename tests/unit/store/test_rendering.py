@@ -32,7 +32,6 @@ SINGLE = StoreSettings(
     directory=Path("unused"),
     database="hopline",
     cluster="",
-    ttl_days=30,
     flush_interval_ms=1000,
     memory_bytes=0,
     query_timeout_s=20,

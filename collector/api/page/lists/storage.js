@@ -26,7 +26,10 @@ export function Storage({ report, days }) {
       <td class="n" data-label="rows">${count(kind.rows)}</td>
       <td class="line wide-stacked" data-label="on disk"><span class="size-track" aria-hidden="true"><span class="size-fill" style=${{ width: (kind.bytes / most) * 100 + "%" }}></span></span> ${bytes(kind.bytes)}</td>
       <td class="n" data-label="per row">${bytes(kind.bytes_per_row)}</td><td class="n" data-label="per day">${bytes(kind.bytes_per_day)}</td><td class="n" data-label="in the long run">${kind.kept_days === null && kind.bytes_per_day ? "grows" : bytes(kind.expected_bytes)}</td>
-      <td class="n wide-stacked" data-label=${`if kept ${plural(asked, "day")}`}>${told(kind, asked)}</td></tr>`)}</tbody></table></div>
+      <td class="n wide-stacked" data-label=${`if kept ${plural(asked, "day")}`}>${told(kind, asked)}</td></tr>${kind.apis.map((/** @type {any} */ each) => html`<tr><td>of ${each.api}</td>
+      <td data-label="kept for">${each.kept_days === null ? "ever" : plural(each.kept_days, "day")} <code class="quiet setting">HOPLINE_RETENTION</code></td>
+      <td class="n" data-label="rows">${count(each.rows)}</td><td class="line wide-stacked" data-label="on disk">about ${bytes(each.bytes)}</td>
+      <td class="n"></td><td class="n"></td><td class="n"></td><td class="n"></td></tr>`)}`)}</tbody></table></div>
     ${kinds.some((kind) => kind.bytes_per_day === null) && html`<p class="quiet list-end">What a day takes is known after the first full day.</p>`}</section>`;
 }
 

@@ -1,5 +1,7 @@
 INSERT INTO {database:Identifier}.otel_traces_kept
-SELECT * FROM {database:Identifier}.otel_traces
+SELECT *, transform(TraceId, {trace_ids:Array(String)}, {apis:Array(String)}, '') AS Api
+FROM {database:Identifier}.otel_traces
 PREWHERE identity(TraceId) IN {trace_ids:Array(String)}
-WHERE (toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime, String))}
-    OR TraceId IN {long_ids:Array(String)}
+WHERE ((toStartOfFiveMinutes(Timestamp), TraceId) IN {keys:Array(Tuple(DateTime, String))}
+        OR TraceId IN {long_ids:Array(String)})
+    AND toUnixTimestamp64Nano(Received) > transform(TraceId, {trace_ids:Array(String)}, {since_ns:Array(Int64)}, 0)
