@@ -40,18 +40,20 @@ CREATE TABLE IF NOT EXISTS hopline.otel_logs_kept  (
         arrayMap(
             (name, value) -> (lower(name), replaceRegexpOne(value, '^\\["([^"]*)".*$', '\\1')),
             CAST(mapKeys(LogAttributes), 'Array(String)'), mapValues(LogAttributes))),
-    arrayMap(
-        found -> (lower(found[1]), found[2]),
-        extractAllGroupsVertical(
-            if(startsWith(Body, '{') AND length(Body) <= 16384, Body, ''),
-            '(?i)"((?:x[-_])?request[-_]id|traceparent|b3|x[-_]b3[-_]traceid|trace[-_.]?id)"\\s*:\\s*"([^"]{8,256})"')),
+    arrayFilter(
+        pair -> lengthUTF8(pair.2) BETWEEN 8 AND 256,
+        arrayMap(
+            found -> (lower(found[1]), found[2]),
+            extractAllGroupsVertical(
+                if(startsWith(Body, '{') AND length(Body) <= 16384, Body, ''),
+                '(?i)"((?:x[-_])?request[-_]id|traceparent|b3|x[-_]b3[-_]traceid|trace[-_.]?id)"\\s*:\\s*"([^"]*)"'))),
     arrayMap(
         value -> ('request_id', value),
         arrayFilter(
-            value -> value != '',
+            value -> lengthUTF8(value) BETWEEN 8 AND 128,
             [extract(
                 if(startsWith(Body, '[') AND length(Body) <= 16384, Body, ''),
-                '" "([^" ]{8,128})" "[^"]*" "[^"]*"(?: [^ "]+){0,6}\\s*$')])))))) CODEC(ZSTD(1)),
+                '" "([^" ]*)" "[^"]*" "[^"]*"(?: [^ "]+){0,6}\\s*$')])))))) CODEC(ZSTD(1)),
     INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX idx_request_keys RequestKeys TYPE bloom_filter(0.001) GRANULARITY 1,
     Api LowCardinality(String) CODEC(ZSTD(1))
