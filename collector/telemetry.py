@@ -12,7 +12,7 @@ import logging
 import threading
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
 from time import time
@@ -211,6 +211,10 @@ class Metrics:
 
     def gauge(self, name: Gauge, value: float, **labels: str) -> None:
         self._find(prometheus_client.Gauge, name, labels).set(value)
+
+    def watch(self, name: Gauge, read: Callable[[], float]) -> None:
+        """Show as a gauge what *read* returns whenever the metrics are looked at."""
+        self._find(prometheus_client.Gauge, name, {}).set_function(read)
 
     def observe(
         self, name: Histogram, seconds: float, exemplar: str = "", times: int = 1, **labels: str

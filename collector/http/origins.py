@@ -38,15 +38,18 @@ class Origins:
         """
         if not self._is_open:
             return
-        host = origin = ""
+        named = origin = ""
         for name, value in scope["headers"]:
             if name == b"host":
-                host = _name_of("//" + value.decode("latin-1"))
+                named = value.decode("latin-1")
             elif name == b"origin":
                 origin = value.decode("latin-1")
+        is_read = self._is_local and scope["method"] in _READS
+        if not (is_read or origin):
+            return
         hint = "name it in HOPLINE_ALLOWED_HOSTS if it is yours"
-        is_read = scope["method"] in _READS
-        if self._is_local and is_read and host and not self._is_ours(host):
+        host = _name_of("//" + named)
+        if is_read and host and not self._is_ours(host):
             raise ForeignPage(f"this port does not answer as {host[:80]!r}", hint=hint)
         if not origin:
             return

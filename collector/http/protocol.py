@@ -18,6 +18,7 @@ from collector.http.http2 import PREFACE, Http2Protocol
 
 _MAX_HEADER_BYTES = 64 * 1024
 _MAX_HEADERS = 200
+_TOO_LARGE = "the head of the request is too large"
 # from the first byte of a request, or from the connection, to the end of its headers
 _HEAD_WAIT_S = 30
 # RFC 9110 7.8: a server may ignore an upgrade, and the request is then an ordinary one
@@ -93,11 +94,16 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        self._count_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > _MAX_HEADER_BYTES:
+            raise ValueError(_TOO_LARGE)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head(len(name) + len(value))
+        # for each of some headers of each request: in line, a call would cost as much as the rest
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > _MAX_HEADER_BYTES or len(self.headers) >= _MAX_HEADERS:
+            raise ValueError(_TOO_LARGE)
         super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
@@ -132,11 +138,6 @@ class HttpProtocol(HttpToolsProtocol):
             if name not in _UPGRADE_HEADERS:
                 lines.append(name + b": " + value)
         return b"\r\n".join(lines) + b"\r\n\r\n"
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > _MAX_HEADER_BYTES or len(self.headers) >= _MAX_HEADERS:
-            raise ValueError("the head of the request is too large")
 
     def _set_deadline(self) -> None:
         self._deadline = self.loop.call_later(_HEAD_WAIT_S, self.timeout_keep_alive_handler)

@@ -13,7 +13,7 @@ from collector.config import DEFAULT_TENANT
 from collector.errors import WrongTenant
 from collector.http.asgi import Scope
 from collector.http.headers import authorization, peer
-from collector.http.tokens import ANY_TENANT, Caller, Tokens
+from collector.http.tokens import ANY_TENANT, NOBODY, Caller, Tokens
 from collector.settings import TenantSettings
 
 
@@ -123,7 +123,9 @@ class Gate:
 
     def admit(self, scope: Scope) -> Caller:
         """Return who sends an HTTP request. Raises `Unauthenticated`, `WrongTenant`."""
-        caller = self.tokens.check_header(authorization(dict(scope["headers"])))
+        caller = NOBODY
+        if self.tokens.are_needed:
+            caller = self.tokens.check_header(authorization(dict(scope["headers"])))
         return self.tenancy.place(caller, scope)
 
     def admit_token(self, token: str, scope: Scope) -> Caller:

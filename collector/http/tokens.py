@@ -54,6 +54,10 @@ class Caller:
     tenant: str = ""
 
 
+NOBODY = Caller()
+"""Who does not have to say."""
+
+
 class Tokens:
     """
     The tokens that may do one thing: those of a setting, and those of *file* with the scope.
@@ -95,7 +99,7 @@ class Tokens:
     def check(self, token: str) -> Caller:
         """Check a token, wherever it was, and return whose it is. Raises `Unauthenticated`."""
         if not self.are_needed:
-            return Caller()
+            return NOBODY
         self._refresh()
         digest = sha256(token.encode("utf-8", "replace")).digest()
         known = [caller for caller, each in self._known if hmac.compare_digest(digest, each)]

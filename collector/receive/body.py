@@ -65,8 +65,8 @@ class Admission:
 
     def __init__(self, limit_bytes: int, metrics: Metrics) -> None:
         self._limit = limit_bytes
-        self._metrics = metrics
         self._all = _Share()
+        metrics.watch("hopline_receive_inflight_bytes", lambda: self._all.held)
         self._shares: dict[Hashable, _Share] = {}
         self._waiting: list[_Waiter] = []
         self._numbers = itertools.count()
@@ -79,7 +79,10 @@ class Admission:
 
     async def take(self, claim: "Claim", size: int) -> None:
         """Wait for room for *size* bytes more for *claim*. Raises `Overloaded`."""
-        share = self._shares.setdefault(claim.sender, _Share())
+        share = self._shares.get(claim.sender) or self._shares.setdefault(claim.sender, _Share())
+        if not self._waiting and self._has_room(claim.size + size, size, share):
+            self._hold(claim, size, share)
+            return
         waiter = _Waiter(claim, size, share)
         if not self._waiting and self._fits(waiter):
             self._grant(waiter)
@@ -105,9 +108,10 @@ class Admission:
         if share is None:
             return
         share.held -= size
-        self._add(-size)
+        self._all.held -= size
         self._drop_empty(sender, share)
-        self._wake()
+        if self._waiting:
+            self._wake()
 
     async def wait_for_turn(self) -> None:
         """Be the one whose large body is worked at; `end_turn` afterwards. Raises `Overloaded`."""
@@ -124,7 +128,7 @@ class Admission:
 
     def take_at_once(self, claim: "Claim", size: int) -> None:
         """Hold *size* bytes more for the one whose turn it is: it waits for nobody."""
-        self._grant(_Waiter(claim, size, self._shares.setdefault(claim.sender, _Share())))
+        self._hold(claim, size, self._shares.setdefault(claim.sender, _Share()))
 
     def _overloaded(self) -> Overloaded:
         return Overloaded(
@@ -154,14 +158,27 @@ class Admission:
                 is_blocked = True
 
     def _grant(self, waiter: "_Waiter") -> None:
-        waiter.share.held += waiter.size
-        waiter.claim.size += waiter.size
-        self._add(waiter.size)
+        self._hold(waiter.claim, waiter.size, waiter.share)
         if waiter.room is not None and not waiter.room.done():
             waiter.room.set_result(None)
 
+    def _hold(self, claim: "Claim", size: int, share: "_Share") -> None:
+        share.held += size
+        claim.size += size
+        self._all.held += size
+
+    def _has_room(self, whole: int, size: int, share: "_Share") -> bool:
+        """Tell whether *size* bytes more fit, of a request that then holds *whole*."""
+        return share.held + size <= self._limit // _SHARE_RATIO and self._all.held + size <= (
+            self._room_for(whole)
+        )
+
+    def _room_for(self, whole: int) -> int:
+        kept = 0 if whole <= _SMALL_BYTES else self._limit // _SMALL_ROOM_RATIO
+        return self._limit - kept
+
     def _fits(self, waiter: "_Waiter") -> bool:
-        room = self._limit if waiter.is_small else self._limit - self._limit // _SMALL_ROOM_RATIO
+        room = self._room_for(waiter.claim.size + waiter.size)
         return self._fits_share(waiter) and (
             self._all.held + waiter.size <= room or self._is_next(waiter, self._all, None)
         )
@@ -186,10 +203,6 @@ class Admission:
     def _drop_empty(self, sender: Hashable, share: "_Share") -> None:
         if not share.held and not any(each.share is share for each in self._waiting):
             self._shares.pop(sender, None)
-
-    def _add(self, size: int) -> None:
-        self._all.held += size
-        self._metrics.gauge("hopline_receive_inflight_bytes", self._all.held)
 
 
 @dataclass(slots=True, eq=False)
