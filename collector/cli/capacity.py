@@ -44,8 +44,10 @@ CLUSTER_LOADS_PER_S = 100
 
 # How full a core may be at the peak before waiting grows.
 FULLEST = 0.6
-# One process takes what comes in on a node, and one loads it: a core each.
+# One process takes what comes in on a node, and one loads it: a core each, as a rule.
 CORES_A_NODE = 2
+# What two loads at once keep busy (HOPLINE_LOADS_AT_ONCE); so much more is done than by one.
+LOADING_CORES = 1.54
 SHARD_CORES = 16
 SHARD_MIB = 64 * 1024
 SECONDS_A_DAY = 86_400
@@ -108,7 +110,7 @@ def plan(load: Load) -> Plan:
     ingest_cores = ingest_s / FULLEST
     # a stream of spans and one of records, each at least a segment a second
     one_s = (work_s + _loads_per_s(1, spans_per_s) * (READ_S + WRITE_S)) / FULLEST
-    is_one = ingest_cores <= 1 and one_s <= 1
+    is_one = ingest_cores <= 1 and one_s <= LOADING_CORES and ingest_cores + one_s <= CORES_A_NODE
     nodes = 1 if is_one else max(ceil(ingest_cores), 2)
     loads_per_s = _loads_per_s(nodes, spans_per_s)
     clusters = 1 if is_one else ceil(loads_per_s / CLUSTER_LOADS_PER_S)

@@ -49,6 +49,7 @@ def test_other_costs_are_the_measured_ones() -> None:
         capacity.RECORD_LOAD_US,
         capacity.RECORD_BYTES,
     )
+    assert figures(r"another, [\d.]+ k on ([\d.]+)") == (capacity.LOADING_CORES,)
     slowest = min(float(each) for each in re.findall(r"decoded, ([\d.]+) k journaled", BENCH))
     assert slowest * 1000 == capacity.RECORDS_PER_CPU_S
 
@@ -74,6 +75,15 @@ def test_more_never_takes_less(requests: float, spans: float, batch: float, peak
     assert 0 < once.memory_bytes <= twice.memory_bytes
     assert 0 < once.disk_bytes < twice.disk_bytes
     assert once.nodes * capacity.CORES_A_NODE >= once.ingest_cores
+
+
+def test_one_node_loads_with_more_than_a_core() -> None:
+    """Two loads at once do what one core could not, as far as the node has cores."""
+    each = plan(Load(requests_per_day=3.5e7))
+    assert (each.nodes, each.shards) == (1, 0)
+    assert 1 < each.store_cores < capacity.LOADING_CORES
+    assert each.ingest_cores + each.store_cores <= capacity.CORES_A_NODE
+    assert plan(Load(requests_per_day=6e7)).shards == 1
 
 
 def test_the_command_prints_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
