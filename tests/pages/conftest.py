@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.pages import tools
 from tests.pages.opening import Opener
 from tests.pages.scene import Scene, build_scene, now_ns, send_scene
 from tests.service import Service, start_service
@@ -54,6 +55,15 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Sc
         scene = build_scene(now_ns())
         send_scene(service, scene)
         yield service, scene
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core."""
+    modules = tools.install()
+    if modules is None:
+        pytest.skip(f"axe is not run: {tools.MISSING}")
+    return (modules / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.fixture

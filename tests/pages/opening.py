@@ -10,11 +10,26 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 WIDE, NARROW = (1280, 800), (390, 844)
 Scheme = Literal["light", "dark"]
+# Pictures of a run, for a person to look at.
+PICTURES = Path(__file__).parents[2] / ".pages"
 # What says that a page has drawn what it was asked for.
 DRAWN = ".wf-row, .requests tbody tr, .state-nothing, .state-failed, .is-drawn"
 # Long, for machines that do other things as well; what is there is seen at once.
 _LIMIT_MS = 60_000
 expect.set_options(timeout=_LIMIT_MS)
+
+_STICKING_OUT = """
+() => [...document.querySelectorAll('body *')].filter(node => {
+  const box = node.getBoundingClientRect();
+  return box.width && box.right > innerWidth + 1 && !node.closest('.nav, .offscreen, .skip, pre');
+}).filter(node => {
+  for (let up = node.parentElement; up; up = up.parentElement) {
+    if (/auto|scroll|hidden|clip/.test(getComputedStyle(up).overflowX)
+      && up.getBoundingClientRect().right <= innerWidth + 1) return false;
+  }
+  return true;
+}).slice(0, 5).map(node => node.outerHTML.slice(0, 120))
+"""
 
 
 @dataclass
@@ -112,3 +127,36 @@ def rows_of(page: Page) -> list[str]:
             .map(row => row.querySelector('.wf-label').innerText)""",
     )
     return [str(text) for text in texts]
+
+
+def take_picture(page: Page, name: str, scheme: Scheme) -> None:
+    """Keep what the page looks like in *scheme*, in which it then stays."""
+    PICTURES.mkdir(exist_ok=True)
+    page.emulate_media(color_scheme=scheme)
+    page.screenshot(path=PICTURES / f"{name}-{scheme}.png")
+
+
+def check_form(page: Page, axe: str) -> None:
+    """Assert that nothing of the page sticks out sideways and that axe finds nothing in it."""
+    assert page.evaluate(_STICKING_OUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert _violations(page, axe) == []
+
+
+def look_at(page: Page, name: str, axe: str) -> None:
+    """Check a page that has a state of its own in four forms, and keep a picture of each."""
+    for form, size in (("narrow", NARROW), ("wide", WIDE)):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        for scheme in ("dark", "light"):
+            take_picture(page, f"{name}-{form}", scheme)
+            check_form(page, axe)
+
+
+def _violations(page: Page, axe: str) -> list[str]:
+    page.evaluate(axe)  # not as a script of the page: its policy would refuse it
+    found: Any = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:160]}: {node['failureSummary'][:300]}"
+        for each in found["violations"]
+        for node in each["nodes"][:3]
+    ]

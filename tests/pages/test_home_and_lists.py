@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Browser, Route, expect
 
-from tests.pages.opening import Opener
+from tests.pages.opening import Opener, look_at
 from tests.pages.scene import Scene
 from tests.service import Service, start_service
 
@@ -161,13 +161,16 @@ def test_a_wrong_clock_of_the_browser_changes_nothing(opener: Opener, scene: Sce
     expect(page.locator(".facts")).to_contain_text(f"{begun:%H:%M:%S}")
 
 
-def test_empty_store_says_how_to_begin_and_fills_itself(browser: Browser, tmp_path: Path) -> None:
+def test_empty_store_says_how_to_begin_and_fills_itself(
+    browser: Browser, tmp_path: Path, axe: str
+) -> None:
     """The commands have the real ports; once they are run the page shows what arrived."""
     with start_service(tmp_path / "empty") as service:
         opener = Opener(browser, service.api_url, tmp_path)
         page = opener.open("", drawn=".step")
         commands = page.locator(".step pre").all_inner_texts()
         assert len(commands) == 2
+        look_at(page, "empty-store", axe)
         for command, kind in zip(commands, ("/v1/traces", "/v1/gateway/kong"), strict=True):
             matched = re.fullmatch(r"curl (\S+) -H \"(.+): (.+)\" -d '(.+)'", command)
             assert matched, command

@@ -52,6 +52,8 @@ def test_brushing_the_picture_chooses(opener: Opener) -> None:
         page.mouse.move(box["x"] + 40, box["y"] + 1)
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] - 5, box["y"] + box["height"] / 2, steps=4)
+        chosen = "e => getComputedStyle(e).backgroundColor"
+        assert "58, 95, 224, 0.18" in page.locator(".u-select").evaluate(chosen)
         page.mouse.up()
         page.wait_for_url(re.compile(wanted))
         assert "end=" in page.url

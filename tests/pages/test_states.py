@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from tests.pages.opening import Opener
+from tests.pages.opening import Opener, look_at
 from tests.pages.scene import gateway_row, now_ns
 from tests.service import Service, start_service
 
@@ -49,7 +49,9 @@ def test_unknown_page_is_said(opener: Opener) -> None:
     assert answer.status == 404
 
 
-def test_token_is_asked_for_and_an_old_one_is_refused(browser: Browser, tmp_path: Path) -> None:
+def test_token_is_asked_for_and_an_old_one_is_refused(
+    browser: Browser, tmp_path: Path, axe: str
+) -> None:
     """Without a token the page asks; a token that is not known any more is told apart."""
     with start_service(tmp_path / "guarded", query_tokens=TOKEN, ingest_tokens="t2") as service:
         opener = Opener(browser, service.api_url, tmp_path)
@@ -57,6 +59,7 @@ def test_token_is_asked_for_and_an_old_one_is_refused(browser: Browser, tmp_path
         page = opener.open("requests", drawn="#token")
         expect(page.locator(".token")).to_contain_text("asks for a token")
         expect(page.locator(".state-failed")).to_have_count(0)
+        look_at(page, "sign-in", axe)
         page.fill("#token", "expired")
         page.press("#token", "Enter")
         expect(page.locator(".token")).to_contain_text("not accepted")
@@ -83,7 +86,9 @@ def test_token_is_asked_for_and_an_old_one_is_refused(browser: Browser, tmp_path
         opener.close()
 
 
-def test_stopped_service_is_said_and_asked_again(browser: Browser, tmp_path: Path) -> None:
+def test_stopped_service_is_said_and_asked_again(
+    browser: Browser, tmp_path: Path, axe: str
+) -> None:
     """While nobody answers the page says so; when the service is back it fills by itself."""
     folder = tmp_path / "stopping"
     with start_service(folder) as service:
@@ -94,6 +99,7 @@ def test_stopped_service_is_said_and_asked_again(browser: Browser, tmp_path: Pat
         port = service.api_port
     page.get_by_role("button", name="15 min").click()
     expect(page.locator(".state-failed")).to_contain_text("does not answer")
+    look_at(page, "service-down", axe)
     with start_service(folder, api_port=str(port)):
         expect(page.locator(".state-nothing")).to_contain_text("Nothing is stored yet")
         expect(page.locator(".state-failed")).to_have_count(0)

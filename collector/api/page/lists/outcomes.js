@@ -9,15 +9,15 @@ import { Times } from "../search/times.js";
 import { Head } from "../shell.js";
 import { Text, count, durationMs, markdownTable, percent, plain, plural } from "../text.js";
 
-/** @type {Record<string, string>} */
+/** What an outcome means, and what to do about it. @type {Record<string, [string, string]>} */
 const MEANINGS = {
-  ok: "Everything went well, inside and out.",
-  failed: "The consumer got the failure that happened inside.",
-  masked: "Something inside failed and the consumer did not notice: a retry, a cache or a fallback.",
-  manufactured: "Everything inside was well, and the gateway made an error of it.",
-  phantom: "The gateway reports a backend's failure, and no span of that backend exists though it should.",
-  abandoned: "The consumer went away before there was an answer.",
-  zombie: "The inside worked on after somebody further out had stopped waiting.",
+  ok: ["Everything went well, inside and out.", ""],
+  failed: ["The consumer got the failure that happened inside.", "Open an example: its verdict names the hop that failed first."],
+  masked: ["Something inside failed and the consumer did not notice: a retry, a cache or a fallback.", "Mend it before what hides it no longer does."],
+  manufactured: ["Everything inside was well, and the gateway made an error of it.", "Look at the gateway's timeouts, limits and policies."],
+  phantom: ["The gateway reports a backend's failure, and no span of that backend exists though it should.", "See whether the gateway reached the backend, and whether the backend sends its spans."],
+  abandoned: ["The consumer went away before there was an answer.", "Compare the consumer's timeout with how long this API takes."],
+  zombie: ["The inside worked on after somebody further out had stopped waiting.", "Make inner timeouts shorter than outer ones, and pass on that a call was given up."],
 };
 const ORDER = Object.keys(MEANINGS);
 
@@ -29,7 +29,7 @@ export function Page({ params }) {
   return html`<div class="outcomes">
     <${Head} title="Outcomes" name="Outcomes" markdown=${() => asMarkdown(apis)}>
       <p class="quiet">What consumers got, against what happened inside${data ? `, in ${plural(data.looked_at, "request")} examined` : ""}</p><//>
-    <div class="card search-bar"><dl class="outcome-legend">${ORDER.map((name) => html`<div title=${MEANINGS[name]}><dt><span class=${"dot outcome-" + name}></span>${name}</dt></div>`)}</dl>
+    <div class="card search-bar"><dl class="outcome-legend">${ORDER.map((name) => html`<div title=${MEANINGS[name][0]}><dt><span class=${"dot outcome-" + name}></span>${name}</dt></div>`)}</dl>
       <${Times} params=${params} again=${again} /></div>
     ${failure && html`<${Failed} failure=${failure} again=${again} />`}
     ${isLoading && !data && html`<${Loading} what="Looking at requests …" />`}
@@ -46,10 +46,11 @@ function Api({ api }) {
     <header class="row spread"><h2>${api.api ? html`<a href=${link("requests", { api: api.api })}><${Text}>${api.api}<//></a>` : "Requests without a gateway record"}</h2>
       <span class="quiet">${plural(api.requests, "request")}</span></header>
     <div class="phase-bar" role="img" aria-label=${parts.map((name) => `${name} ${api.outcomes[name]}`).join(", ")}>
-      ${parts.map((name) => html`<span class=${"outcome-" + name} title=${`${name}: ${count(api.outcomes[name])}. ${MEANINGS[name]}`} style=${{ "flex-grow": api.outcomes[name] / api.requests }}></span>`)}</div>
+      ${parts.map((name) => html`<span class=${"outcome-" + name} title=${`${name}: ${count(api.outcomes[name])}. ${MEANINGS[name][0]}`} style=${{ "flex-grow": api.outcomes[name] / api.requests }}></span>`)}</div>
+    ${parts.some((name) => name !== "ok") && html`<ul class="outcome-told">${parts.filter((name) => name !== "ok").map((name) => html`<li><span class=${"dot outcome-" + name}></span><strong>${name}</strong> <span class="quiet">${MEANINGS[name][0]}</span> ${MEANINGS[name][1]}</li>`)}</ul>`}
     <div class="grid-scroll" tabindex="0" role="region" aria-label=${"Outcomes of " + (api.api || "requests without a gateway record")}><table class="grid stacks"><thead><tr><th>Outcome</th><th>Consumer</th><th>Gateway</th><th>Edge</th><th>Application</th><th class="n">Requests</th><th class="n">Share</th><th class="n">Wasted time</th><th>Examples</th></tr></thead>
       <tbody>${api.matrix.map((/** @type {any} */ row) => html`<tr>
-        <td title=${MEANINGS[row.outcome] || ""}><span class=${"dot outcome-" + row.outcome}></span><strong>${row.outcome}</strong></td>
+        <td title=${(MEANINGS[row.outcome] || [""])[0]}><span class=${"dot outcome-" + row.outcome}></span><strong>${row.outcome}</strong></td>
         <td data-label="consumer"><${Text}>${row.consumer || "–"}<//></td><td data-label="gateway"><${Class} status=${row.gateway_status} /></td><td data-label="edge"><${Class} status=${row.edge_status} /></td><td data-label="application"><${Class} status=${row.app_status} /></td>
         <td class="n" data-label="requests">${count(row.requests)}</td><td class="n" data-label="share">${percent(row.requests / api.requests)}</td><td class="n" data-label="wasted">${row.wasted_ms > 0 ? durationMs(row.wasted_ms) : "–"}</td>
         <td data-label="examples">${row.example_ids.map((/** @type {string} */ id, /** @type {number} */ index) => html`<a href=${link("request", { id })} title=${plain(id)}>${index + 1}</a> `)}</td></tr>`)}</tbody></table></div>

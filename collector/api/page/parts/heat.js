@@ -14,6 +14,8 @@ const HEIGHT = 140;
 /** What the axis of times takes of it, and the room above. */
 const AXIS = 20;
 const ABOVE = 6;
+/** What "drag to choose" takes of the axis of times. */
+const WORDS_PX = 110;
 /** Labels of the axis closer than this would stand in each other. */
 const LABEL_PX = 13;
 /** Shorter than 32 µs is one row: what was not measured finely must not press the rest together. */
@@ -76,7 +78,7 @@ function Picture({ heat, threshold, choose }) {
     const gap = devicePixelRatio || 1;
     for (const [column, row, requests, errors] of heat.cells) {
       const [x, y, width] = [u.bbox.left + column * step, u.valToPos(Math.max(row, low) + 1, "y", true), Math.max(gap, step - gap)];
-      u.ctx.fillStyle = `rgba(${colour}, ${0.2 + 0.8 * Math.sqrt(requests / most)})`;
+      u.ctx.fillStyle = `rgb(${colour} / ${0.2 + 0.8 * Math.sqrt(requests / most)})`;
       u.ctx.fillRect(x, y, width, Math.max(gap, size - gap));
       if (!errors) continue;
       const part = Math.max(2 * gap, (size - gap) * (errors / requests));
@@ -112,10 +114,11 @@ function Picture({ heat, threshold, choose }) {
     }
     return found;
   };
-  /** The day stands only where another one begins: there is no room for more. @param {number[]} times */
-  const times = (times) => {
+  /** The day stands only where another one begins: there is no room for more. @param {uPlot} u @param {number[]} times */
+  const times = (u, times) => {
     let before = split(now(), zone).day;
     return times.map((time) => {
+      if (u.valToPos(time, "x") > u.over.clientWidth - WORDS_PX) return "";
       const { day, clock: text } = split(time, zone);
       const said = day === before ? "" : day.slice(5) + " ";
       before = day;
@@ -135,7 +138,7 @@ function Picture({ heat, threshold, choose }) {
         y: { range: () => /** @type {[number, number]} */ ([last.current.low, last.current.high]) },
       },
       axes: [
-        { ...axis, size: AXIS, space: 64, grid: { show: false }, values: (/** @type {uPlot} */ _, /** @type {number[]} */ splits) => last.current.times(splits) },
+        { ...axis, size: AXIS, space: 64, grid: { show: false }, values: (/** @type {uPlot} */ u, /** @type {number[]} */ splits) => last.current.times(u, splits) },
         { ...axis, size: 46, grid: { stroke: colours("--line"), width: 1 }, splits: () => last.current.decades(),
           values: (/** @type {uPlot} */ _, /** @type {number[]} */ splits) => splits.map((row) => duration(Math.round(boundNs(row)) / 1_000).replace(/\.0+ /, " ")) },
       ],

@@ -28,7 +28,7 @@ export function Panel({ trace, id, asOf, raw, span, tab, selected, select }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  return html`<aside class="panel card" aria-label="Details" onKeyDown=${onKey}>
+  return html`<aside class=${"panel card" + (tab === "span" ? " is-span" : "")} aria-label="Details" onKeyDown=${onKey}>
     <div class="tabs"><div role="tablist" aria-label="Details of">${tabs.map(([name, label]) => html`
       <button type="button" role="tab" id=${"tab-" + name} aria-selected=${tab === name} aria-controls="panel" tabindex=${tab === name ? 0 : -1}
         onClick=${() => change({ panel: name === "request" ? "" : name })}>${label}</button>`)}</div>

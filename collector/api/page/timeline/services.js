@@ -2,7 +2,7 @@
 
 import { html, useRef } from "../html.js";
 import { Text, count, duration, plural } from "../text.js";
-import { Share, useRowHeight, useRows } from "./waterfall.js";
+import { Share, grid, useRowHeight, useRows } from "./waterfall.js";
 
 /**
  * @param {{lines: import("./model.js").ServiceLine[], range: import("./waterfall.js").Range,
@@ -28,9 +28,10 @@ export function Services({ lines, range, select }) {
       ${line.spans.filter(([from, to]) => isSeen(from, to)).slice(0, 200).map(([from, to]) => html`<span class="wf-bar" style=${place(from, to)} title=${"busy for " + duration(to - from)}></span>`)}
       ${line.sections.filter(({ from, to }) => isSeen(from, to)).slice(0, 200).map(({ from, to }) => html`<span class="wf-crit" style=${place(from, to)}></span>`)}
     </div></div>`;
-  return html`<div class="wf">
-    <div class="wf-head"><span class="wf-name">Service</span><span class="wf-share">Held up</span>
-      <div class="wf-axis"><span class="wf-tick">${plural(lines.length, "service")}</span></div></div>
+  const { style, ticks } = grid(range);
+  return html`<div class="wf" style=${style}>
+    <div class="wf-head"><span class="wf-name">${plural(lines.length, "service")}</span><span class="wf-share">Held up</span>
+      <div class="wf-axis">${ticks.map(({ left, label }) => html`<span class="wf-tick" style=${{ left }}>${label}</span>`)}</div></div>
     <div class="wf-scroll" ref=${scroller} role="grid" aria-label="Time by service" aria-rowcount=${lines.length} tabindex="0">
       <div class="wf-space" role="presentation" style=${{ height: virtual.getTotalSize() + "px" }}>
       ${virtual.getVirtualItems().map(({ index, start }) => drawLine(lines[index], index, start))}

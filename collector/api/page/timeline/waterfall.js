@@ -219,7 +219,7 @@ function cut(ratio) {
 }
 
 /** Return the lines behind the bars, and their labels. @param {Range} range */
-function grid(range) {
+export function grid(range) {
   const whole = range.to - range.from;
   const at = ticks(range.from, range.to, 6);
   const step = at.length > 1 ? (at[1] - at[0]) / whole : 2;
