@@ -16,6 +16,8 @@ const AXIS = 20;
 const ABOVE = 6;
 /** What "drag to choose" takes of the axis of times. */
 const WORDS_PX = 110;
+/** Narrower than this there is room for times only. */
+const WIDE_PX = 500;
 /** Labels of the axis closer than this would stand in each other. */
 const LABEL_PX = 13;
 /** Shorter than 32 µs is one row: what was not measured finely must not press the rest together. */
@@ -117,8 +119,9 @@ function Picture({ heat, threshold, choose }) {
   /** The day stands only where another one begins: there is no room for more. @param {uPlot} u @param {number[]} times */
   const times = (u, times) => {
     let before = split(now(), zone).day;
+    const isWide = u.over.clientWidth > WIDE_PX;
     return times.map((time) => {
-      if (u.valToPos(time, "x") > u.over.clientWidth - WORDS_PX) return "";
+      if (isWide && u.valToPos(time, "x") > u.over.clientWidth - WORDS_PX) return "";
       const { day, clock: text } = split(time, zone);
       const said = day === before ? "" : day.slice(5) + " ";
       before = day;
@@ -187,7 +190,7 @@ function Picture({ heat, threshold, choose }) {
     aria-label=${`${plural(total, "request")} by duration and time${failed ? `, ${count(failed)} failed` : ""}; drag to choose some, or go with the arrow keys, widen with Shift, choose with Enter`}>
     <${Chart} height=${HEIGHT} data=${data} build=${build} chart=${chart} />
     <div class="heat-over">${line > 0 && line < 1 && html`<span class=${"heat-line" + (line > 0.8 ? " is-high" : "")} style=${{ top: (1 - line) * 100 + "%" }}><span>slow: ${durationMs(threshold)}</span></span>`}</div>
-    <span class="heat-at" role="status">${at || "drag to choose"}</span></div>`;
+    <span class=${"heat-at" + (at ? "" : " is-idle")} role="status">${at || "drag to choose"}</span></div>`;
 }
 
 /** uPlot hears the mouse only; a finger that moves sideways chooses too. @param {uPlot} u */
