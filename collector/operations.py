@@ -8,6 +8,7 @@ import fcntl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 from collector.clock import SystemClock
 from collector.config import Settings
@@ -19,9 +20,12 @@ from collector.journal import (
     read_messages,
     replay_dead_letters,
 )
+from collector.journal.segments import SEALED
 from collector.model import Stream
 from collector.store import Store, open_store
 from collector.telemetry import METRICS
+
+_SAY_EVERY_S = 2.0
 
 
 def migrate(settings: Settings) -> int:
@@ -46,6 +50,8 @@ def replay(settings: Settings) -> int:
     """
     Put every dead letter back into the journal; a running service loads them at once.
 
+    Interrupted it has put back some; called again it goes on.
+
     Returns:
         0, or 1 where there is no journal.
     """
@@ -53,7 +59,7 @@ def replay(settings: Settings) -> int:
         _say(_no_journal(settings.journal().directory))
         return 1
     count = sum(
-        replay_dead_letters(directory, SystemClock().now_ns())
+        replay_dead_letters(directory, SystemClock().now_ns(), _Progress("dead letters put back"))
         for tenant in settings.tenant_names()
         for directory in all_folders(settings.journal(tenant).directory)
     )
@@ -94,7 +100,9 @@ def _check_journal(settings: Settings, tenant: str = "") -> Iterator[tuple[str, 
     for stream in Stream:
         segments = [each for folder in folders for each in find_sealed(folder, stream)]
         messages = size = 0
-        for segment in segments:
+        say_how_far = _Progress(f"{stream}: segments checked")
+        for number, segment in enumerate(segments, 1):
+            say_how_far(number, len(segments))
             try:
                 messages += sum(1 for _ in read_messages(segment.path))
             except JournalError as exc:
@@ -105,9 +113,16 @@ def _check_journal(settings: Settings, tenant: str = "") -> Iterator[tuple[str, 
         if segments:
             line = f"{stream}: {len(segments)} segments to load, {messages} messages, {size} bytes"
             yield line, False
-    letters = [each for folder in folders for each in sorted((folder / DEAD_LETTER).glob("*.json"))]
-    for letter in letters:
-        yield f"dead letter {letter.stem}: {letter.read_text()}", True
+    letters = {
+        each.with_suffix("")
+        for folder in folders
+        for each in (folder / DEAD_LETTER).glob("*")
+        if each.suffix in (".json", SEALED)
+    }
+    for letter in sorted(letters):
+        note = letter.parent / f"{letter.name}.json"
+        said = note.read_text() if note.exists() else "without a note: replay was interrupted"
+        yield f"dead letter {letter.name}: {said}", True
     if not letters:
         yield "no dead letters", False
 
@@ -157,6 +172,20 @@ def _is_held(status: Path) -> bool:
 
 def _open(settings: Settings, tenant: str) -> Store:
     return open_store(settings.store(tenant), SystemClock(), METRICS)
+
+
+class _Progress:
+    """Says on stderr, every few seconds, how far work has come that takes longer than that."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._said_s = monotonic()
+
+    def __call__(self, count: int, of: int) -> None:
+        if monotonic() - self._said_s >= _SAY_EVERY_S:
+            self._said_s = monotonic()
+            sys.stderr.write(f"{self._what}: {count:,} of {of:,}\n")
+            sys.stderr.flush()
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -56,14 +57,21 @@ def move_segment_to_dead_letter(directory: Path, stream: Stream, path: Path, rea
     return kept
 
 
-def replay_dead_letters(directory: Path, now_ns: int) -> int:
+def _say_nothing(count: int, of: int) -> None:
+    """Nobody wants to know."""
+
+
+def replay_dead_letters(
+    directory: Path, now_ns: int, on_each: Callable[[int, int], None] = _say_nothing
+) -> int:
     """
     Make sealed segments of the dead letters again, and return how many.
 
     Messages get new ids, whole segments keep theirs. An id tells from when on something was
     received, so a new one is of a time before the letter was written: work that goes by the time of
     reception has gone past it, and is told to look again. Letters that only tell of what is missing
-    stay: there is nothing to load in them.
+    stay: there is nothing to load in them. *on_each* is told how many of how many are done; ended
+    anywhere, the next call goes on with the rest.
     """
     folder = directory / DEAD_LETTER
     found = sorted(folder.glob(f"*{SEALED}")) if folder.exists() else []
@@ -75,9 +83,11 @@ def replay_dead_letters(directory: Path, now_ns: int) -> int:
         is_segment = _SEGMENT_ID.fullmatch(kept_id)
         begun_ns = max(min(now_ns, letter.stat().st_mtime_ns) - _HELD_NS, 0) + number
         new_id = kept_id if is_segment else f"{begun_ns:020d}-{secrets.token_hex(4)}"
-        letter.rename(stream / f"{new_id}{SEALED}")
+        # in this order, so that a call that is ended in between leaves a letter and no stray note
         letter.with_suffix(".json").unlink(missing_ok=True)
+        letter.rename(stream / f"{new_id}{SEALED}")
         sync_directory(stream)
+        on_each(number + 1, len(letters))
     if letters:
         sync_directory(folder)
     return len(letters)

@@ -5,7 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from collector import operations
 from collector.clock import SystemClock
+from collector.config import load_settings
+from collector.journal.dead_letters import move_to_dead_letter
+from collector.journal.segments import add_checksum
+from collector.model import Stream
 from collector.store import open_store
 from collector.telemetry import Metrics
 from tests.stored import store_settings
@@ -32,6 +39,26 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         assert status == 1
         assert "there is no folder" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_takes_long_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Segments that are checked and letters that are put back are counted beside the answer."""
+    monkeypatch.setattr(operations, "_SAY_EVERY_S", 0.0)
+    settings = load_settings(data_dir=tmp_path)
+    journal = settings.journal().directory
+    for number in range(2):
+        message = add_checksum(b"message %d" % number)
+        move_to_dead_letter(journal, Stream.TRACE, message, "no such column")
+    assert operations.replay(settings) == 0
+    said = capsys.readouterr()
+    assert said.out == "2 dead letters are back in the journal\n"
+    assert said.err.splitlines() == [f"dead letters put back: {n} of 2" for n in (1, 2)]
+    assert operations.verify(settings) == 0
+    said = capsys.readouterr()
+    assert "trace: 2 segments to load, 2 messages" in said.out
+    assert said.err.splitlines() == [f"trace: segments checked: {n} of 2" for n in (1, 2)]
 
 
 def test_a_store_in_use_is_left_to_its_service(tmp_path: Path) -> None:

@@ -376,6 +376,26 @@ def test_replayed_message_says_that_it_is_an_old_one(tmp_path: Path) -> None:
     assert written_ns - 2 * 3_600_000_000_000 < int(segment.id.partition("-")[0]) < written_ns
 
 
+def test_an_interrupted_replay_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What is put back is put back once; the rest waits with its note for the next call."""
+    for number in range(4):
+        move_to_dead_letter(tmp_path, Stream.TRACE, add_checksum(b"%d" % number), "no such column")
+
+    def end_after_two(count: int, of: int) -> None:
+        assert of == 4
+        if count == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replay_dead_letters(tmp_path, 2 * 3_600_000_000_000, end_after_two)
+    assert len(find_sealed(tmp_path)) == 2
+    assert len(list((tmp_path / "dead-letter").glob("*.json"))) == 2
+    assert replay_dead_letters(tmp_path, 2 * 3_600_000_000_000) == 2
+    found = [message for each in find_sealed(tmp_path) for _, message in read_messages(each.path)]
+    assert sorted(found) == sorted(add_checksum(b"%d" % number) for number in range(4))
+    assert list((tmp_path / "dead-letter").iterdir()) == []
+
+
 def test_find_sealed_orders_all_streams_by_age(tmp_path: Path) -> None:
     """Segments of all streams come oldest first."""
     for name in ("trace/3-a", "log/1-a", "record/2-a"):
