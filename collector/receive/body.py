@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
 
+import cramjam
 import lz4.frame
 import zstandard
 from isal import isal_zlib
@@ -25,7 +26,7 @@ from collector.errors import Overloaded, TooLarge, TooSlow, Undecodable, Unsuppo
 from collector.http.asgi import Message, Receive
 from collector.telemetry import Metrics
 
-ENCODINGS = ("identity", "gzip", "deflate", "zstd", "lz4")
+ENCODINGS = ("identity", "gzip", "deflate", "zstd", "lz4", "snappy", "x-snappy-framed")
 # a request that holds nothing yet is told early to come back; one that holds something goes on
 _CLAIM_WAIT_S = 5.0
 _GROW_WAIT_S = 30.0
@@ -47,9 +48,15 @@ _THREAD_BYTES = 256 * 1024
 # RFC 8878 asks decoders for 8 MiB; more is only useful for archives
 _ZSTD_WINDOW_BYTES = 8 * 1024 * 1024
 _FRAME_STEP_BYTES = 1024
+# google/snappy's framing format: what it begins with, a chunk's head, the most that one makes
+_SNAPPY_MAGIC = b"\xff\x06\0\0sNaPpY"
+_SNAPPY_HEAD_BYTES = 4
+_SNAPPY_CHUNK_BYTES = 76_490
+# its block format copies at most 64 bytes by 3
+_SNAPPY_MOST_RATIO = 22
 _GZIP_WBITS, _ZLIB_WBITS, _RAW_WBITS = 31, 15, -15
 # isal's stub calls its error a text
-_DAMAGED: tuple[type[Exception], ...] = (IsalError, zstandard.ZstdError)  # type: ignore[assignment]
+_DAMAGED: tuple[type[Exception], ...] = (IsalError, zstandard.ZstdError, cramjam.DecompressionError)  # type: ignore[assignment]
 
 
 class Admission:
@@ -379,11 +386,11 @@ async def inflate(body: bytes, encoding: str, claim: Claim, max_bytes: int) -> b
         )
     if not body:
         return b""
-    reader = _open_reader(body, encoding)
     # grows in place, and is handed out without a copy
     inflated = io.BytesIO()
     size = 0
     try:
+        reader = _open_reader(body, encoding, max_bytes)
         while size <= max_bytes:  # one byte above the cap is enough to know
             step = min(_INFLATE_STEP_BYTES, max_bytes + 1 - size)
             if len(body) > _THREAD_BYTES:
@@ -410,11 +417,15 @@ class _Reader(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def _open_reader(body: bytes, encoding: str) -> _Reader:
+def _open_reader(body: bytes, encoding: str, max_bytes: int) -> _Reader:
     if encoding == "zstd":
         return _ZstdReader(body)
     if encoding == "lz4":
         return _Lz4Reader(body)
+    if encoding in ("snappy", "x-snappy-framed"):
+        # the OpenTelemetry Collector has called either of the two formats `snappy`
+        is_framed = body.startswith(_SNAPPY_MAGIC) or encoding == "x-snappy-framed"
+        return _SnappyFramedReader(body) if is_framed else _SnappyBlockReader(body, max_bytes)
     if encoding == "gzip":
         return _Inflater(body, _GZIP_WBITS)
     # HTTP means the zlib format, some senders send the bare one
@@ -531,6 +542,43 @@ class _Lz4Reader:
                 raise Undecodable(f"the body is not lz4: {exc}") from exc
             if out:
                 return out
+
+
+class _SnappyFramedReader:
+    """Snappy's framing format, chunk by chunk: each makes 64 KiB at most, and has a checksum."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = memoryview(body)
+
+    def read(self, _: int, /) -> bytes:
+        while self._rest:
+            end = _SNAPPY_HEAD_BYTES + int.from_bytes(self._rest[1:_SNAPPY_HEAD_BYTES], "little")
+            if len(self._rest) < end:
+                raise Undecodable("the compressed body is cut off")
+            chunk, self._rest = self._rest[:end], self._rest[end:]
+            if chunk == _SNAPPY_MAGIC or 0x80 <= chunk[0] < 0xFF:
+                continue  # begins again, or is padding
+            if chunk[0] > 1 or end > _SNAPPY_CHUNK_BYTES:
+                raise Undecodable("the body is not snappy: a chunk of a kind or size that is none")
+            if out := bytes(cramjam.snappy.decompress(_SNAPPY_MAGIC + chunk)):
+                return out
+        return b""
+
+
+class _SnappyBlockReader:
+    """Snappy's block format: one block that says how long it becomes, made at once."""
+
+    def __init__(self, body: bytes, max_bytes: int) -> None:
+        size = cramjam.snappy.decompress_raw_len(body)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        if size > len(body) * _SNAPPY_MOST_RATIO:
+            raise Undecodable(f"the body is not snappy: {len(body)} bytes cannot become {size}")
+        self._body = body
+
+    def read(self, _: int, /) -> bytes:
+        body, self._body = self._body, b""
+        return bytes(cramjam.snappy.decompress_raw(body)) if body else b""
 
 
 def _too_large(max_bytes: int) -> TooLarge:

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import cramjam
 import grpc
 import httpx
 import lz4.frame
@@ -62,18 +63,23 @@ def zstd_stream(body: bytes) -> bytes:
         ("zstd", zstd_stream(BODY)),
         ("lz4", lz4.frame.compress(BODY)),
         ("lz4", lz4.frame.compress(BODY[:40]) + lz4.frame.compress(BODY[40:], store_size=False)),
+        ("snappy", bytes(cramjam.snappy.compress_raw(BODY))),
+        ("snappy", bytes(cramjam.snappy.compress(BODY))),
+        ("x-snappy-framed", bytes(cramjam.snappy.compress(BODY)) + b"\xfe\2\0\0\0\0"),
         ("identity", BODY),
         ("", BODY),
     ],
 )
 async def test_encodings(ingest: Ingest, encoding: str, content: bytes) -> None:
-    """gzip, also of several members, deflate, also without its head, zstd and lz4 are read."""
+    """gzip, deflate, zstd, lz4 and snappy are read in every format that bears their name."""
     answer = await HttpSender().send(ingest, content, headers={"content-encoding": encoding})
     assert answer.code == "OK"
     assert journaled_items(ingest.journal, Stream.TRACE) == [make_span(1)]
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "lz4"])
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "deflate", "zstd", "lz4", "snappy", "x-snappy-framed"]
+)
 @pytest.mark.parametrize("damage", ["cut", "noise", "other"])
 async def test_damaged_compression_is_undecodable(
     ingest: Ingest, encoding: str, damage: str
@@ -84,6 +90,9 @@ async def test_damaged_compression_is_undecodable(
         "deflate": zlib.compress(BODY),
         "zstd": zstandard.compress(BODY),
         "lz4": lz4.frame.compress(BODY, content_checksum=True),
+        # without a checksum, so that only its signs can be damaged
+        "snappy": bytes(cramjam.snappy.compress_raw(bytes(4000) + BODY)),
+        "x-snappy-framed": bytes(cramjam.snappy.compress(BODY)),
     }[encoding]
     content = {
         "cut": packed[:-9],
@@ -95,7 +104,7 @@ async def test_damaged_compression_is_undecodable(
     assert refused(ingest, "undecodable") == 1
 
 
-@pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "snappy", "x-snappy-framed", "a" * 5000])
+@pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "compress", "a" * 5000])
 async def test_unknown_encoding(ingest: Ingest, encoding: str) -> None:
     """Encodings that are not read are 415, with the known ones in the text."""
     answer = await HttpSender().send(ingest, BODY, headers={"content-encoding": encoding})

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import cramjam
 import httpx
 import lz4.frame
 import pytest
@@ -53,9 +54,20 @@ def lz4_bomb(size: int) -> bytes:
         return b"".join([begin, *steps, packer.flush()])
 
 
+def snappy_bomb(size: int) -> bytes:
+    step = bytes(cramjam.snappy.compress(_STEP))
+    return step * (size // len(_STEP))
+
+
 @pytest.mark.parametrize(
     ("encoding", "build"),
-    [("gzip", gzip_bomb), ("deflate", deflate_bomb), ("zstd", zstd_bomb), ("lz4", lz4_bomb)],
+    [
+        ("gzip", gzip_bomb),
+        ("deflate", deflate_bomb),
+        ("zstd", zstd_bomb),
+        ("lz4", lz4_bomb),
+        ("snappy", snappy_bomb),
+    ],
 )
 async def test_bomb_over_http(ingest: IngestProcess, encoding: str, build: object) -> None:
     """A body that would become 512 MiB is 413 and costs less than 200 MiB."""
