@@ -16,6 +16,8 @@ const AXIS = 20;
 const ABOVE = 6;
 /** What "drag to choose" takes of the axis of times. */
 const WORDS_PX = 110;
+/** A time closer than this to the end would be cut off. */
+const EDGE_PX = 18;
 /** Narrower than this there is room for times only. */
 const WIDE_PX = 500;
 /** Labels of the axis closer than this would stand in each other. */
@@ -121,11 +123,12 @@ function Picture({ heat, threshold, choose }) {
     let before = split(now(), zone).day;
     const isWide = u.over.clientWidth > WIDE_PX;
     return times.map((time) => {
-      if (isWide && u.valToPos(time, "x") > u.over.clientWidth - WORDS_PX) return "";
+      if (u.valToPos(time, "x") > u.over.clientWidth - (isWide ? WORDS_PX : EDGE_PX)) return "";
       const { day, clock: text } = split(time, zone);
-      const said = day === before ? "" : day.slice(5) + " ";
+      const said = day === before ? "" : day.slice(5);
       before = day;
-      return said + text.slice(0, times.length > 1 && times[1] - times[0] < 60_000 ? 8 : 5);
+      if (said && text === "00:00:00") return said;
+      return `${said} ${text.slice(0, times.length > 1 && times[1] - times[0] < 60_000 ? 8 : 5)}`.trim();
     });
   };
   // uPlot is made once; what it calls is that of the last drawing.
