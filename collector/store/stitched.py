@@ -163,7 +163,11 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class StitchedKey:
-    """A request that was written before."""
+    """
+    A request that was written before.
+
+    `likely` is the confidence of a join that likelihood alone made, 0 of any other.
+    """
 
     bucket_s: int
     request_id: str
@@ -174,6 +178,7 @@ class StitchedKey:
     stratum: str
     place: int
     start_ns: int
+    likely: float = 0.0
 
     @property
     def one_of(self) -> int:

@@ -9,6 +9,7 @@ import pytest
 from collector.model import GatewayRecord, Span
 from collector.query.reports.joins import JoinReport
 from tests.api_client import Asker, check_answer, serving
+from tests.stitched_rows import make_stitched
 from tests.stories import MINUTE, MS, NOW, SECOND, Story, asking, make_record, make_spans, number_id
 
 T = NOW - 30 * MINUTE
@@ -60,6 +61,14 @@ def _traffic(api: str, first: int, gap_ns: int, *, spread: bool) -> Traffic:
 
 PLAIN = _traffic("plain", 4_000, 200 * MS, spread=True)
 CROWD = _traffic("crowd", 8_000, MS // 20, spread=False)
+# Minutes apart, and of an API that nothing is learned of: what a list does not get to by itself.
+APART = [
+    (
+        make_record(number, NOW - 4 * 60 * MINUTE + number * 3 * MINUTE, api="apart"),
+        make_spans(number, NOW - 4 * 60 * MINUTE + number * 3 * MINUTE + 5 * MS, "", 40 * MS),
+    )
+    for number in range(30, 42)
+]
 STRANGER = make_record(1, T + 10 * SECOND, api="no-pairs")
 
 
@@ -72,8 +81,23 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
         for s in CROWD.story.spans
     ]
     stories = [PLAIN.story, Story([STRANGER], []), Story(later, moved)]
+    stories += [Story([record], spans) for record, spans in APART]
     folder = tmp_path_factory.mktemp("unjoined")
-    with asking(stories, folder) as (questions, _), serving(questions) as found:
+    with asking(stories, folder) as (questions, store), serving(questions) as found:
+        stitched = [
+            make_stitched(
+                number,
+                record.start_ns,
+                120,
+                request_id=record.record_id,
+                trace_id=spans[0].trace_id,
+                join_tier=4,
+                join_confidence=0.5 + number % 2 / 4,
+                api=record.api,
+            )
+            for number, (record, spans) in enumerate(APART)
+        ]
+        store.write_requests(stitched, [], 1)
         yield found
 
 
@@ -170,6 +194,17 @@ def test_a_likely_pair_is_one_row_of_a_list(asker: Asker) -> None:
     assert joined >= 0.6 * len([each for each in shown if each in PLAIN.partner_of])
     sure = next(row for row in page["requests"] if row["id"] not in PLAIN.partner_of)
     assert sure["join_tier"] < 4
+
+
+@pytest.mark.parametrize("order", ["-duration", "-start"])
+def test_a_long_range_has_the_pairs_that_were_found_before(asker: Asker, order: str) -> None:
+    """Hours hold more places than a list weighs: it asks what stitching in the background said."""
+    rows = asker.get(f"/api/v1/requests?start=-4h&end=-90m&limit=100&order={order}")["requests"]
+    assert sorted((row["id"], row["trace_id"]) for row in rows) == sorted(
+        (record.record_id, spans[0].trace_id) for record, spans in APART
+    )
+    assert {(row["joined"], row["join_tier"]) for row in rows} == {(True, 4)}
+    assert {row["join_confidence"] for row in rows} == {0.5, 0.75}
 
 
 def test_a_trace_opens_with_its_likely_record(asker: Asker) -> None:

@@ -54,7 +54,7 @@ _MAX_CLUSTER_EDGES = 2_000
 _LEAST_CANDIDATE = 0.05
 # A kind of id that leads to spans in half of the records would have led there in this one too.
 _CARRIED_SHARE = 0.5
-# A list waits for so much and no more: what is left over stays in two rows.
+# A list waits for so much and no more: what is left over is asked of what was stitched before.
 _MAX_CLUSTERS = 4
 _MAX_NEAR_STRETCHES = 8
 _NEAR_NS = 5 * NS_PER_S
@@ -138,7 +138,8 @@ class LikelyPartners:
             if known[reference] is None and (record.gateway, record.api) not in untaught:
                 place = (record.gateway, record.api, record.start_ns // _CLUSTER_NS)
                 clusters.setdefault(place, []).append(record)
-        for group in sorted(clusters.values(), key=len, reverse=True)[:_MAX_CLUSTERS]:
+        groups = sorted(clusters.values(), key=len, reverse=True)
+        for group in groups[:_MAX_CLUSTERS]:
             first = group[0]
             own: dict[str, list[LikelyPair]] = {}
             for pair in filter(is_taken, self.find(group)):
@@ -149,15 +150,41 @@ class LikelyPartners:
                     self._untaught[first.gateway, first.api] = True
                 for reference in map(_reference, group):
                     known[reference] = self._listed[reference] = tuple(own.get(reference, ()))
-        return [pair for pairs in known.values() for pair in pairs or ()]
+        pairs = [pair for found in known.values() for pair in found or ()]
+        left = [record for group in groups[_MAX_CLUSTERS:] for record in group]
+        if left or len(_stretches(traces)) > _MAX_NEAR_STRETCHES:
+            met = {pair.span.partition("/")[0] for pair in pairs}
+            pairs += self._find_stored(left, {t: at for t, at in traces.items() if t not in met})
+        return pairs
+
+    def _find_stored(
+        self, records: Sequence[GatewayRecord], traces: Mapping[str, int]
+    ) -> list[LikelyPair]:
+        """Return the pairs that stitching in the background found for some of a page."""
+        starts = [record.start_ns for record in records]
+        starts += [at + gap for at in traces.values() for gap in (-_NEAR_NS, _NEAR_NS)]
+        wanted = [record.record_id for record in records]
+        found = self._store.find_stitched(traces, wanted, starts)
+        stored = [each for each in found if each.likely >= TIMELINE_MINIMUM]
+        summaries = self._store.get_trace_summaries(sorted({each.trace_id for each in stored}))
+        edges = {each.trace_id: each.edge_span_id for each in summaries}
+        return [
+            LikelyPair(
+                record=f"{each.gateway}/{each.request_id}",
+                span=f"{each.trace_id}/{edges[each.trace_id]}",
+                route="",
+                probability=each.likely,
+                runner_up=0.0,
+                evidence=(),
+            )
+            for each in stored
+            if each.trace_id in edges
+        ]
 
     def _find_near(self, traces: Mapping[str, int]) -> list[GatewayRecord]:
         """Return the records without a trace id that began next to *traces*."""
         found: dict[str, GatewayRecord] = {}
-        stretches: dict[int, list[int]] = {}
-        for start_ns in sorted(traces.values()):
-            stretches.setdefault(start_ns // (2 * _CLUSTER_NS), []).append(start_ns)
-        for starts in sorted(stretches.values(), key=len, reverse=True)[:_MAX_NEAR_STRETCHES]:
+        for starts in _stretches(traces)[:_MAX_NEAR_STRETCHES]:
             near = self._store.find_join_records(
                 "",
                 "",
@@ -273,6 +300,14 @@ class LikelyPartners:
             minimum=_LEAST_CANDIDATE,
         )
         return [pair for pair in pairs if pair.record in own]
+
+
+def _stretches(traces: Mapping[str, int]) -> list[list[int]]:
+    """Return the starts of *traces* that are near each other, the most first."""
+    found: dict[int, list[int]] = {}
+    for start_ns in sorted(traces.values()):
+        found.setdefault(start_ns // (2 * _CLUSTER_NS), []).append(start_ns)
+    return sorted(found.values(), key=len, reverse=True)
 
 
 def is_taken(pair: LikelyPair) -> bool:
