@@ -15,8 +15,8 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
-from collector.config import is_loopback
 from collector.errors import ConfigError
+from collector.settings import is_loopback
 from collector.telemetry import Counter, Metrics
 
 _SOCKET_BUFFER_BYTES = 4 * 1024 * 1024

@@ -3,7 +3,20 @@ The settings that each room receives: frozen parts of `config.Settings`, and not
 """
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
+
+MIB = 1024 * 1024
+DEFAULT_TENANT = "default"
+"""How the tenant of everybody who has none is called where it needs a name."""
+
+
+def is_loopback(bind: str) -> bool:
+    """Tell whether only this machine reaches a socket that is bound to *bind*."""
+    try:
+        return ip_address(bind).is_loopback
+    except ValueError:
+        return bind == "localhost"
 
 
 def of_number(name: str, number: int) -> str:

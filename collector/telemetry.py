@@ -24,8 +24,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar, NativeHistogram, Sample
 
-from collector.config import DEFAULT_TENANT
 from collector.exposition import NativeBuckets, expose
+from collector.settings import DEFAULT_TENANT
 
 MAX_SERIES = 500
 OVERFLOW = "__overflow__"

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 _PIPE_COLUMNS = 160
-_DESCRIPTION = ("api", "at", "status", "consumer", "route", "operation", "method", "service")
 _FILTERS = {parameter.name: parameter.description for parameter in PARAMETERS}
 _OF_RECORDS = (
     "start", "end", "gateway", "api", "operation", "route", "method", "host", "consumer",

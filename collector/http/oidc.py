@@ -17,10 +17,9 @@ from urllib.parse import urlsplit
 
 import jwt
 
-from collector.config import is_loopback
 from collector.errors import ConfigError, Unauthenticated
 from collector.http.tokens import ANY_TENANT, Caller
-from collector.settings import OidcSettings
+from collector.settings import OidcSettings, is_loopback
 
 # signatures by the issuer's public key only: with HS256 that key would be the password
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]

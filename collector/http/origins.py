@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from collector.answers import encode
-from collector.config import is_loopback
 from collector.errors import ForeignPage
 from collector.http.asgi import App, Receive, Scope, Send, send_answer
 from collector.http.errors import error_answer_of
+from collector.settings import is_loopback
 
 _READS = ("GET", "HEAD", "OPTIONS")
 

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from collector.config import DEFAULT_TENANT
 from collector.errors import WrongTenant
 from collector.http.asgi import Scope
 from collector.http.headers import authorization, peer
 from collector.http.tokens import ANY_TENANT, NOBODY, Caller, Tokens
-from collector.settings import TenantSettings
+from collector.settings import DEFAULT_TENANT, TenantSettings
 
 
 class Tenancy:

@@ -18,7 +18,6 @@ from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from collector.asking import current_asking
-from collector.config import MIB
 from collector.errors import (
     CollectorError,
     QueryTimeout,
@@ -26,7 +25,7 @@ from collector.errors import (
     StoreUnavailable,
     TooExpensive,
 )
-from collector.settings import StoreSettings
+from collector.settings import MIB, StoreSettings
 
 # system.errors of ClickHouse 26.9: what the bytes of a segment can cause, now and for ever
 _ROW_CODES = frozenset({

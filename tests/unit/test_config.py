@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from collector.config import is_loopback, load_settings
+from collector.config import load_settings
 from collector.errors import ConfigError
+from collector.settings import is_loopback
 
 
 @pytest.mark.parametrize(

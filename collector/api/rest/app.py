@@ -44,7 +44,6 @@ from collector.api.rest.tail import Tails
 from collector.api.tempo.routes import build_tempo_routes
 from collector.api.workers import Workers
 from collector.clock import Clock, SystemClock
-from collector.config import is_loopback
 from collector.errors import BadQuestion, CollectorError
 from collector.http.asgi import SenderGone
 from collector.http.errors import ErrorAnswer, ErrorBody
@@ -54,7 +53,7 @@ from collector.query.search.filters import collect_pairs, read_boolean
 from collector.query.service import QueryService
 from collector.query.timelines import markdown
 from collector.query.timelines.explanation import Explanation
-from collector.settings import ApiSettings
+from collector.settings import ApiSettings, is_loopback
 from collector.telemetry import Metrics
 
 Health = Callable[[], Mapping[str, str]]

@@ -34,7 +34,6 @@ _KEPT_WEIGHT = 1e-4
 _MAX_RIVALS = 5
 _LEAST_RIVAL = 0.01
 _SECOND = 1_000_000_000
-_SIZE_KEYS = ("response_size", "http.response.body.size", "http.response_content_length")
 
 Indexes = NDArray[np.int64]
 

@@ -89,7 +89,7 @@ def judge_gateway(node: Node) -> Verdict | None:
     if record.status in (502, 503) and record.backend_host and not _was_reached(node, record):
         component = record.backend_host
         return _verdict("network", component, "unreachable", record, 0.7, "BACKEND_SILENT", "")
-    if _failed_after_backend(node, record):
+    if _failed_after_backend(record):
         class_ = "policy" if record.error_section else "response"
         return _verdict("gateway", node.service, class_, record, 0.9, "GATEWAY_AFTER_BACKEND", "")
     return None
@@ -189,7 +189,7 @@ def _was_reached(node: Node, record: GatewayRecord) -> bool:
     return bool(node.children) or record.backend_status is not None
 
 
-def _failed_after_backend(node: Node, record: GatewayRecord) -> bool:
+def _failed_after_backend(record: GatewayRecord) -> bool:
     if record.backend_status is None or record.backend_status >= 400:
         return False
     return record.status is None or record.status >= 400
