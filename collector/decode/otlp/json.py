@@ -257,7 +257,8 @@ def _convert_bool(name: str, value: Any) -> bytes:
 
 def _convert_enum(name: str, names: Any, value: Any) -> bytes:
     if type(value) is str and not value.isdigit():
-        return _varint(names[value].number if value in names else 0)
+        # half a character, as JSON can spell it, cannot be looked up
+        return _varint(names[value].number if value.isascii() and value in names else 0)
     return _varint(_whole(name, value, -(1 << 31), 1 << 31))
 
 

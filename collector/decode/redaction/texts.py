@@ -407,7 +407,7 @@ def _is_credible(kind: str, value: bytes) -> bool:
     if kind in ("scheme", "named"):
         return bool(_DIGIT.search(value))
     if kind == "command":
-        return plain.split()[-1] not in _PLAIN and not _PLACEHOLDER.search(plain)
+        return bool(plain) and plain.split()[-1] not in _PLAIN and not _PLACEHOLDER.search(plain)
     return True
 
 

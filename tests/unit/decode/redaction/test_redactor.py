@@ -15,6 +15,7 @@ from collector.decode.redaction.redactor import Redactor
 from collector.decode.redaction.secrets import Secrets
 from collector.model import GatewayRecord, Id, Stream
 from tests.bench.generate import unique_requests
+from tests.fuzz.redaction import FOUND, TestOneInput
 from tests.ingest import make_log, make_request, make_span, text
 
 CANARY = "c4n4ryV4lu3w1thEn0ughLength"
@@ -318,3 +319,9 @@ def test_half_a_character_beside_a_secret_in_json() -> None:
     masked, found = Redactor().redact_message(Stream.TRACE, message)
     assert found == {"key": 1}
     assert b'{"password":"[REDACTED]","said":"\\ud800x"}' in masked
+
+
+def test_what_a_fuzzer_found_stays_mended() -> None:
+    """What once let a token through, or broke the masking, is given again."""
+    found = [path.read_bytes() for path in FOUND.glob("*")]
+    assert found and all(TestOneInput(data) for data in found)
