@@ -9,10 +9,13 @@ from tests.cohorts.score import COUNT, QUANTILES, percentile_errors, run, run_no
 SEEDS = range(1, 6)
 NOISE = 100
 README = Path(__file__).parent / "README.md"
+THROUGH_ENVOYS = "\n## Through real Envoys\n"
+"""Where the part begins that `python -m tests.cohorts.envoys` writes."""
 
 
 def main() -> int:
     """Run every kind with every seed; return 1 when a goal is missed."""
+    _, heading, through_envoys = README.read_text().partition(THROUGH_ENVOYS)
     lines, right, total = [], 0, 0
     for kind, plant in KINDS.items():
         outcomes = [run(kind, seed) for seed in SEEDS]
@@ -45,6 +48,8 @@ def main() -> int:
             for quantile, error in zip(QUANTILES, worst, strict=True)
         )
         + " (goal 2 %).\n"
+        + heading
+        + through_envoys
     )
     print(README.read_text().split("\n\n", 3)[-1])
     return int(right / total < 0.95 or false / NOISE > 0.05 or max(worst) > 0.02)
