@@ -4,7 +4,7 @@ The threads in which blocking questions run, so that the event loop never waits 
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -55,6 +55,11 @@ class Workers:
         mine._turns = asyncio.Semaphore(max(1, self._threads - 1))
         mine._most = max(1, self._most // 2)
         return mine
+
+    def divide(self, tenants: Iterable[str]) -> "dict[str, Workers]":
+        """Return each tenant's view of this pool by its name; one alone has the pool itself."""
+        names = list(tenants)
+        return {name: self.share() if len(names) > 1 else self for name in names}
 
     async def run(self, ask: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """

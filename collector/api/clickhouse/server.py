@@ -88,7 +88,7 @@ class SqlPort:
         self._readers = readers
         # for what it says of itself, which is the same for all
         self._reader = readers[""]
-        self._workers = workers
+        self._workers = workers.divide(readers)
         self._timeout_s = settings.timeout_s
         self._audit = audit
         self._principals = Principals(settings)
@@ -113,7 +113,9 @@ class SqlPort:
                 return
             sql = asked.sql
             began = time.perf_counter()
-            body, answered = await self._workers.run(self._answer, asked, principal)
+            body, answered = await self._workers[principal.tenant].run(
+                self._answer, asked, principal
+            )
             elapsed_ns = int((time.perf_counter() - began) * 1e9)
             summary = orjson.dumps({"result_bytes": str(len(body)), "elapsed_ns": str(elapsed_ns)})
             extra = [

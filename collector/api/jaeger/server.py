@@ -96,7 +96,7 @@ class QueryHandler(RpcHandler):
         self._audit = Audit(questions[""].secrets) if settings.is_audited else None
         self._tenancy = Tenancy(settings.tenants)
         self._questions = questions
-        self._one, self._lists = one, lists
+        self._one, self._lists = one.divide(questions), lists.divide(questions)
         self._handlers = {path: self._handler(path, query) for path, query in QUERIES.items()}
 
     def service(
@@ -130,7 +130,7 @@ class QueryHandler(RpcHandler):
             known = await self._readers.identify(call_authorization(context))
             caller = place_call(context, known, self._tenancy)
             questions = self._questions[caller.tenant]
-            workers = self._one if query.is_about_one else self._lists
+            workers = (self._one if query.is_about_one else self._lists)[caller.tenant]
             await _give_all(iter(query.answer(questions, body)), workers, give)
             status = 200
         except CollectorError as error:

@@ -95,6 +95,21 @@ async def test_a_tenant_leaves_a_thread_to_the_others() -> None:
     await workers.close()
 
 
+async def test_threads_are_divided_among_tenants() -> None:
+    """Each tenant of several has a line of its own on every port; one alone has all threads."""
+    workers = Workers(threads=2, queue=6)
+    assert workers.divide([""]) == {"": workers}
+    lines = workers.divide(["", "red"])
+    release = threading.Event()
+    asked = [asyncio.create_task(lines["red"].run(release.wait, 10)) for _ in range(4)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await lines[""].run(lambda: 7) == 7
+    release.set()
+    await asyncio.gather(*asked)
+    await workers.close()
+
+
 async def test_a_tenants_question_that_is_given_up_frees_its_turn() -> None:
     """Who leaves while it waits, or while it is answered, takes no turn of its tenant's along."""
     workers = Workers(threads=2, queue=6)
