@@ -74,11 +74,13 @@ def test_any_json_in_any_field_is_returned_or_refused(name: str, data: st.DataOb
             break
         target = target[key]
     target[key] = data.draw(VALUES)
+    body = json.dumps([row])
     try:
-        decoded = find_adapters()[name].decode(json.dumps([row]).encode())
+        decoded = find_adapters()[name].decode(body.encode())
     except (Undecodable, TooLarge):
         return
-    assert len(decoded.records) + len(decoded.rejected) <= 1
+    # a text may hold several lines of a log
+    assert len(decoded.records) + len(decoded.rejected) <= 1 + body.count("\\n")
     check_decoded(decoded)
 
 
