@@ -109,7 +109,7 @@ def test_every_node_that_answers_knows_what_each_has_counted(cluster: Cluster) -
     for service in cluster.answering:
         service.wait_for(
             "/api/v1/sources",
-            lambda _, answer: sum(each["accepted"] for each in answer["sources"]) > 0,
+            lambda _, answer: sum(each["accepted"] or 0 for each in answer["sources"]) > 0,
             60,
         )
 
