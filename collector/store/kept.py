@@ -15,6 +15,8 @@ from collector.store.reads import ask, locate_traces, trace_keys
 from collector.store.rendering import read_query
 from collector.timestamps import NS_PER_S
 
+# The tables that are filled by copying in the engine.
+COPIES = frozenset(("otel_traces_kept", "otel_logs_kept"))
 # Of requests that are neither slow nor failed one in so many is kept, drawn by hash.
 KEPT_ONE_OF = 100
 _MAX_TRACES = 20_000

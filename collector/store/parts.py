@@ -30,6 +30,7 @@ from pathlib import Path
 from clickhouse_connect.driver import Client
 
 from collector.errors import StoreUnavailable
+from collector.store.kept import COPIES
 from collector.telemetry import Metrics
 
 _PARTS = """
@@ -195,7 +196,8 @@ class PartWatch:
             folder = Path(part.path)
             try:
                 is_whole = _is_whole(folder, part.size_bytes)
-                if is_whole and part.is_insert:
+                # copies are not loads, and no log knows them: an earlier version had it empty there
+                if is_whole and part.is_insert and part.table not in COPIES:
                     if part.table not in logs:
                         logs[part.table] = _read_tail(folder.parent / "deduplication_logs")
                     log = logs[part.table]
