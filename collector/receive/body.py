@@ -391,6 +391,10 @@ async def inflate(body: bytes, encoding: str, claim: Claim, max_bytes: int) -> b
     size = 0
     try:
         reader = _open_reader(body, encoding, max_bytes)
+        if isinstance(reader, _SnappyBlockReader):  # made at once, so there must be room before
+            if reader.size > _LARGE_BYTES:
+                await claim.take_turn()
+            await claim.grow_to(len(body) + reader.size)
         while size <= max_bytes:  # one byte above the cap is enough to know
             step = min(_INFLATE_STEP_BYTES, max_bytes + 1 - size)
             if len(body) > _THREAD_BYTES:
@@ -574,6 +578,7 @@ class _SnappyBlockReader:
             raise _too_large(max_bytes)
         if size > len(body) * _SNAPPY_MOST_RATIO:
             raise Undecodable(f"the body is not snappy: {len(body)} bytes cannot become {size}")
+        self.size = size
         self._body = body
 
     def read(self, _: int, /) -> bytes:
