@@ -52,6 +52,7 @@ def _cases() -> dict[str, tuple[int, Run]]:
         found[f"kill-{name}"] = 10, partial(killed, roles=roles, kills=20)
     one_of_two = partial(killed, roles=("ingest", "ingest-1"), is_one_at_a_time=True)
     found["kill-one-ingest"] = 10, partial(one_of_two, kills=20, ingest_processes="2")
+    found["resends"] = 2, partial(killed, roles=("ingest", "store"), kills=20, times=3)
     found["power-cut"] = 1, partial(power_cuts, cuts=50)
     found["damage"] = 1, partial(damage, places=1000)
     found["engine-outage"] = 1, partial(engine_outage, outage_s=1800)

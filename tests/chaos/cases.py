@@ -68,6 +68,7 @@ def killed(
     kills: int,
     gap_s: float = 1.5,
     is_one_at_a_time: bool = False,
+    times: int = 1,
     **settings: Any,
 ) -> Outcome:
     """
@@ -79,7 +80,7 @@ def killed(
     service = start_bound_service(folder, **settings)
     rng = random.Random(kills)
     try:
-        ledger = Ledger(service.http_port, spans_per_s=4000)
+        ledger = Ledger(service.http_port, spans_per_s=4000, times=times)
         with ledger.sending():
             for number in range(kills):
                 if number % 2:

@@ -67,7 +67,8 @@ class Ledger:
     """
     Sends until told to stop, with *senders* threads, and knows what was acknowledged.
 
-    *spans_per_s* is what they send together; as much as they can when it is not given.
+    *spans_per_s* is what they send together; as much as they can when it is not given. Each body is
+    sent so many *times*, and counts once.
     """
 
     def __init__(
@@ -78,10 +79,12 @@ class Ledger:
         spans: int = SPANS,
         senders: int = 3,
         spans_per_s: float | None = None,
+        times: int = 1,
     ):
         self._port = port
         self._traces = traces
         self._spans = spans
+        self._times = times
         self._senders = senders
         self._gap_s = traces * spans / spans_per_s if spans_per_s else 0.0
         self._began = 0.0
@@ -115,11 +118,12 @@ class Ledger:
         while not self._halt.is_set():
             number = next(self._numbers)
             body = _number_spans(self._span_template, number)
-            if self._post(connection, "/v1/traces", body, _PROTOBUF):
-                self.traces.add(number)
-            body = _number_records(self._record_template, number)
-            if self._post(connection, "/v1/gateway/kong", body, _JSON):
-                self.records.add(number)
+            records = _number_records(self._record_template, number)
+            for _ in range(self._times):
+                if self._post(connection, "/v1/traces", body, _PROTOBUF):
+                    self.traces.add(number)
+                if self._post(connection, "/v1/gateway/kong", records, _JSON):
+                    self.records.add(number)
             self._halt.wait(max(self._began + number * self._gap_s - time.monotonic(), 0.0))
         connection.close()
 
