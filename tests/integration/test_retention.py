@@ -20,7 +20,7 @@ from tests.stored import Loading, make_record, make_span, opened, query_rows, tr
 
 _DAY = 86_400
 _DATABASE = "hopline_acme"
-# Without a move_factor of 0 the engine moves young parts too, where the machine's disk is 90 % full.
+# Without a move_factor of 0, young parts move too where the machine's disk is 90 % full.
 _DISKS = """
 <clickhouse><storage_configuration>
   <disks><slow><type>local</type><path>{cold}/</path></slow></disks>
