@@ -185,7 +185,7 @@ def _write_pairs(tag: bytes, descriptor: Descriptor, values: Any, depth: int) ->
         except (KeyError, TypeError, ValueError, AttributeError):
             pass
         written = _write_submessage(tag, descriptor, pair, depth)
-        if key is not None and len(key[1]) <= _MAX_CACHED_CHARS:
+        if key and key[1] and len(key[1]) <= _MAX_CACHED_CHARS:
             if len(_pair_cache) >= _MAX_CACHED:
                 _pair_cache.clear()
             _pair_cache[key] = written

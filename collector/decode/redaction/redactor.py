@@ -17,11 +17,13 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collector.decode.protobuf.drop_unknown import drop_unknown_fields
 from collector.decode.protobuf.split import read_fields, write_field
 from collector.decode.records.codec import decode_records, encode_records
 from collector.decode.redaction.findings import Findings
 from collector.decode.redaction.secrets import PAIR_VALUES, Secrets
 from collector.decode.redaction.texts import is_plain
+from collector.errors import Undecodable
 from collector.model import GatewayRecord, Stream
 
 _ITEMS: Mapping[Stream, type[Any]] = {
@@ -75,6 +77,13 @@ class Redactor:
             return encode_records(records), found
         if not self._secrets.in_otlp.search(message):
             return message, Counter()
+        try:
+            return self._rewrite(stream, message, tenant)
+        except Undecodable:
+            # a group: OTLP has none, so that it belongs to a field nobody knows
+            return self._rewrite(stream, drop_unknown_fields(stream, message)[0], tenant)
+
+    def _rewrite(self, stream: Stream, message: bytes, tenant: str) -> tuple[bytes, Counter[str]]:
         return _Rewriter(self._secrets, stream, message, Findings(self._salt, tenant)).rewrite()
 
     def redact_records(
