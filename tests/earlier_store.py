@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 
 from collector import __version__
-from collector.clock import ManualClock
 from collector.model import GatewayRecord, Id, Span, SpanEvent, SpanLink, Stream
 from collector.store import open_store
 from collector.telemetry import Metrics
+from tests.manual_clock import ManualClock
 from tests.metric_messages import gateway_request
 from tests.stored import (
     NOW_NS,

@@ -16,7 +16,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from collector.clock import Clock, ManualClock
+from collector.clock import Clock
 from collector.config import Settings, load_settings
 from collector.decode.records.codec import decode_records
 from collector.http.server import open_http_server
@@ -28,6 +28,7 @@ from collector.receive.doorway import Doorway
 from collector.receive.grpc import OTLP_METHODS, GrpcDoor, open_grpc
 from collector.receive.http import build_http_app
 from collector.telemetry import Metrics
+from tests.manual_clock import ManualClock
 
 NOW_NS = 1_760_000_000_000_000_000
 _REQUESTS: dict[Stream, type[Any]] = {

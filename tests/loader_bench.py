@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from collector.clock import ManualClock
 from collector.journal import (
     DEAD_LETTER,
     Journal,
@@ -23,6 +22,7 @@ from collector.store import LoadableSegment, Store
 from collector.store.loader import Loader, Loads
 from collector.telemetry import Metrics
 from collector.wire.varint import encode_varint
+from tests.manual_clock import ManualClock
 from tests.stored import NOW_NS
 
 TRAILER = encode_varint(2001 << 3 | 1) + NOW_NS.to_bytes(8, "little")

@@ -14,7 +14,7 @@ from typing import Any
 import grpc.aio
 import httpx
 
-from collector.clock import Clock, ManualClock
+from collector.clock import Clock
 from collector.config import load_settings
 from collector.http.asgi import Receive, Scope, Send
 from collector.http.server import open_http_server
@@ -34,6 +34,7 @@ from collector.wire import envoy_als_pb2 as als
 from tests.flat_spans import flat_logs, flat_spans
 from tests.ingest import journaled_messages
 from tests.jaeger_messages import written_call
+from tests.manual_clock import ManualClock
 
 NOW_NS = 1_767_348_060_000_000_000
 START_US = 1_767_348_001_000_000

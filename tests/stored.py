@@ -18,7 +18,7 @@ from opentelemetry.proto.common.v1.common_pb2 import (
     KeyValueList,
 )
 
-from collector.clock import Clock, ManualClock
+from collector.clock import Clock
 from collector.config import load_settings
 from collector.decode.records.codec import encode_records
 from collector.journal import add_checksum
@@ -27,6 +27,7 @@ from collector.settings import StoreSettings
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 from collector.wire.varint import encode_varint
+from tests.manual_clock import ManualClock
 
 NS = 1_000_000_000
 NOW_NS = 1_790_000_000 * NS

@@ -9,7 +9,6 @@ from pathlib import Path
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-from collector.clock import ManualClock
 from collector.config import Settings, load_settings
 from collector.decode.records.from_spans import ServiceRule
 from collector.gateway_rows import GatewayRows
@@ -20,6 +19,7 @@ from collector.query.learned.freshness import Freshness
 from collector.query.service import QueryService
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
+from tests.manual_clock import ManualClock
 
 MS = 1_000_000
 SECOND = 1_000 * MS

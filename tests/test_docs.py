@@ -11,10 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from collector import errors, telemetry
-from collector.cli.capacity import capacity_table
-from collector.cli.queueing import queueing_table
 from collector.config import Settings
 from collector.decode.gateways import find_adapters
+from tests.capacity_tables import capacity_table, queueing_table
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

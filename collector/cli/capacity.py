@@ -189,23 +189,6 @@ def draw_plan(document: Mapping[str, Any], ink: Ink, width: int) -> Iterator[str
     )
 
 
-def capacity_table() -> Iterator[str]:
-    """Yield the table of deploy/README.md: a million to ten thousand million requests a day."""
-    yield (
-        "| requests a day | spans/s at the peak | ingest cores | store cores | ingest nodes | "
-        "ClickHouse | memory | disk, one copy |"
-    )
-    yield "|--:|--:|--:|--:|--:|---|--:|--:|"
-    for requests in (1e6, 1e7, 1e8, 3e8, 1e9, 3e9, 1e10):
-        each = plan(Load(requests_per_day=requests))
-        store = describe_store(asdict(each))
-        yield (
-            f"| {requests / 1e6:,.0f} M | {each.spans_per_s:,.0f} | {each.ingest_cores:,.1f} | "
-            f"{each.store_cores:,.1f} | {each.nodes:,} | {store} | "
-            f"{format_bytes(each.memory_bytes)} | {format_bytes(each.disk_bytes)} |"
-        )
-
-
 def describe_store(document: Mapping[str, Any]) -> str:
     """Return the ClickHouse servers of a plan in words."""
     if not document["shards"]:

@@ -30,7 +30,6 @@ from collector.cli.capacity import (
     WRITE_S,
     Load,
     Plan,
-    describe_store,
     plan,
     span_us,
 )
@@ -48,13 +47,7 @@ _BACKLOG_SEGMENTS, _BACKLOG_AGE_RATIO = 3, 30
 _LOADS_AT_ONCE = 2
 # Parts of about so many loads are merged at once: in gulps, which loads feel (see otel_traces.sql).
 _MERGED_AT_ONCE = 10
-# Tables that a load of spans and one of records write to, each a part on each shard: 4 on average.
-_PARTS_A_LOAD = 4
-# A part is written to Keeper by the replica that takes it in, and by the one that fetches it.
-_KEEPER_WRITES_A_PART = 2
 _OF_LOAD_US = (READ_S + WRITE_S) / SEGMENT_SPANS * 1e6
-# What keeps the ingest core of a node at its fullest, at 25 spans a request in messages of 100.
-_REQUESTS_A_NODE = 113e6
 _SIMULATED_NODES = 6
 _STEP_S = 0.1
 _AWAY_S = 600.0
@@ -259,41 +252,20 @@ def draw_scenarios(rows: list[dict[str, object]], ink: Ink, width: int) -> Itera
     """Yield the simulation as a table."""
     columns = (
         text("SIMULATED", "scenario", is_whole=True),
-        number("FOUND AFTER, P50", "p50_s", _seconds),
-        number("P99", "p99_s", _seconds),
+        number("FOUND AFTER, P50", "p50_s", show_seconds),
+        number("P99", "p99_s", show_seconds),
         number("JOURNAL OF A NODE", "deepest_bytes", format_bytes),
-        number("REFUSED FOR", "refused_s", _seconds),
-        Column("CAUGHT UP AFTER", lambda row: _caught_up(row["caught_up_s"]), is_number=True),
+        number("REFUSED FOR", "refused_s", show_seconds),
+        Column("CAUGHT UP AFTER", lambda row: show_caught_up(row["caught_up_s"]), is_number=True),
     )
     yield from draw_table(columns, rows, ink, width)
 
 
-def queueing_table() -> Iterator[str]:
-    """Yield the table of deploy/README.md: 10, 100 and 1,000 ingest nodes."""
-    yield (
-        "| ingest nodes | ClickHouse | | found after, p50 | p99 | journal of a node | refused for "
-        "| caught up after | parts/s a table and server | Keeper writes/s a cluster |"
-    )
-    yield "|--:|---|---|--:|--:|--:|--:|--:|--:|--:|"
-    for nodes in (0.7, 10, 100, 1_000):
-        each = plan(Load(requests_per_day=nodes * _REQUESTS_A_NODE))
-        loads = each.loads_per_s / each.clusters
-        shards = max(each.shards // each.clusters, 1)
-        keeper = loads * shards * _PARTS_A_LOAD * _KEEPER_WRITES_A_PART
-        for place, (name, found) in enumerate(scenarios(each)):
-            where = describe_store(asdict(each))
-            yield (
-                f"| {each.nodes if not place else ''} | {where if not place else ''} | {name} | "
-                f"{_seconds(found.p50_s)} | {_seconds(found.p99_s)} | "
-                f"{format_bytes(found.deepest_bytes)} | {_seconds(found.refused_s)} | "
-                f"{_caught_up(found.caught_up_s) if 'away' in name else ''} | "
-                + (f"{loads:,.0f} | {keeper:,.0f} |" if not place and each.shards else " | |")
-            )
-
-
-def _seconds(seconds: float) -> str:
+def show_seconds(seconds: float) -> str:
+    """Return seconds in words, from 100 on in minutes."""
     return f"{seconds:,.1f} s" if seconds < 100 else f"{seconds / 60:,.0f} min"
 
 
-def _caught_up(seconds: float | None) -> str:
-    return "not within 1 h" if seconds is None else _seconds(seconds)
+def show_caught_up(seconds: float | None) -> str:
+    """Return after how long a node has caught up, in words."""
+    return "not within 1 h" if seconds is None else show_seconds(seconds)

@@ -93,13 +93,15 @@ class Mesh:
             raise
 
     def stop(self) -> None:
-        """Stop all processes: proxies first, so that they still export. Idempotent."""
+        """Stop all processes, when proxies have sent the spans they hold back. Idempotent."""
+        if self._envoys:
+            self._wait_until_exported()
         stop_all(self.children)
         self.children.clear()
         self._envoys.clear()
         self._pool.close()
 
-    def wait_until_exported(self) -> None:
+    def _wait_until_exported(self) -> None:
         """Wait as long as proxies hold spans and log lines back; applications send on stopping."""
         has_otlp_logs = "otlp" in self.topology.access_logs
         held_back_ms = OTLP_LOG_FLUSH_MS if has_otlp_logs else FLUSH_MS

@@ -13,6 +13,7 @@ What it asks is built in `tables.py`, how it is asked in `log_analytics.py`.
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -125,28 +126,23 @@ class AzureMonitorPoller:
         """End the connections; `run` does so itself."""
         await self._client.close()
 
-    async def poll_once(self) -> None:
-        """Bring every source that is due up to date."""
-        now_ns = self._clock.monotonic_ns()
-        due = [source for source in self._sources if source.due_ns <= now_ns]
+    async def poll_once(self) -> float:
+        """Bring every source that is due up to date; return in how many seconds one is again."""
+        due = [source for source in self._sources if not self._wait_s(source)]
         await asyncio.gather(*(self._poll(source) for source in due))
+        return min(map(self._wait_s, self._sources), default=math.inf)
 
-    def seconds_until_due(self) -> float:
-        """Return how long nothing is to be asked."""
-        if not self._sources:
-            return float(self._settings.poll_interval_s)
-        first_ns = min(source.due_ns for source in self._sources)
-        return max(0.0, (first_ns - self._clock.monotonic_ns()) / NS_PER_S)
+    def _wait_s(self, source: _Source) -> float:
+        return max(0.0, (source.due_ns - self._clock.monotonic_ns()) / NS_PER_S)
 
     async def _follow(self, source: _Source) -> None:
         """Poll one source for ever: one that catches up on hours holds up no other."""
         while not self._stop.is_set():
-            wait_ns = source.due_ns - self._clock.monotonic_ns()
-            if wait_ns <= 0:
+            if wait_s := self._wait_s(source):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), wait_s)
+            else:
                 await self._poll(source)
-                continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), wait_ns / NS_PER_S)
 
     async def _poll(self, source: _Source) -> None:
         try:

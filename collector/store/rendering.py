@@ -20,7 +20,6 @@ from collector.settings import StoreSettings
 
 STORE_DIR = Path(__file__).parent
 SCHEMA_DIR = STORE_DIR / "schema"
-MACRO_DIR = STORE_DIR / "macros"
 QUERY_DIR = STORE_DIR / "queries"
 WIRE_DIR = Path(__file__).parent.parent / "wire"
 # A line without text, or with nothing but a comment: for the reader of the file.

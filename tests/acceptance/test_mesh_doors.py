@@ -78,7 +78,6 @@ async def test_a_mesh_reports_to_the_legacy_doors(
             topology = _topology(protocol, is_shared=is_shared)
             with Mesh(topology, collectors, tmp_path / "mesh") as mesh:
                 _ask(f"{mesh.gateway_url}/shelf?row=2")
-                mesh.wait_until_exported()
 
         await asyncio.to_thread(run_mesh)
         # the gateway's server and client span and the sidecar's server span; two log lines

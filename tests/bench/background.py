@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.clock import ManualClock
 from collector.config import load_settings
 from collector.query.learned.freshness import Freshness
 from collector.query.service import QueryService
 from collector.store import open_store
 from collector.telemetry import Metrics
 from tests.bench.runs import Row
+from tests.manual_clock import ManualClock
 from tests.stories import MINUTE, MS, NOW, joined_story, tell
 
 _TARGET = 1_500

@@ -189,7 +189,6 @@ async def _send(service: running.Service, name: str, plant: Plant, folder: Path)
     finally:
         await gateway.stop()
         await sink.stop()
-        await asyncio.to_thread(mesh.wait_until_exported)
         await asyncio.to_thread(mesh.stop)
 
 

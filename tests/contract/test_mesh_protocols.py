@@ -20,7 +20,7 @@ import grpc.aio
 import httpx
 import pytest
 
-from collector.clock import ManualClock, SystemClock
+from collector.clock import SystemClock
 from collector.config import load_settings
 from collector.errors import ConfigError
 from collector.intake import build_intake
@@ -29,6 +29,7 @@ from collector.receive.udp import UdpDoor, open_udp
 from collector.telemetry import Metrics
 from tests.ingest import journaled_bytes
 from tests.jaeger_messages import proto_request, thrift_batch, written, written_call
+from tests.manual_clock import ManualClock
 from tests.mesh_doors import (
     NOW_NS,
     START_US,

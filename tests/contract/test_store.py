@@ -14,7 +14,6 @@ from typing import Literal
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from collector.clock import ManualClock
 from collector.errors import (
     BadQuestion,
     QueryTimeout,
@@ -26,6 +25,7 @@ from collector.model import Id, SpanEvent, SpanLink, Stream
 from collector.settings import Retention, StoreSettings
 from collector.store import RequestFilter, Store, open_store
 from collector.telemetry import Metrics
+from tests.manual_clock import ManualClock
 from tests.stitched_rows import make_stitched
 from tests.stored import (
     NOW_NS,

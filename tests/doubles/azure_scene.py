@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from collector.clock import ManualClock
 from collector.demo.kusto import kusto_time
 from collector.demo.log_analytics import LogAnalytics
 from collector.pull.azure_monitor import AzureMonitorPoller
 from collector.settings import AzureSettings
 from collector.telemetry import Metrics
 from tests.doubles.record_sink import RecordSinkDouble
+from tests.manual_clock import ManualClock
 
 WORKSPACE = "5b0cf1a3-6b1e-4a52-9d0e-3a8de3c06f11"
 TABLE = "ApiManagementGatewayLogs"

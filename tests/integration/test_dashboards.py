@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from collector.clock import ManualClock
 from collector.config import Settings, load_settings
 from collector.gateway_rows import GatewayRows
 from collector.intake import build_intake
@@ -24,6 +23,7 @@ from collector.query.service import QueryService
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 from dashboards.__main__ import FOLDER, render
+from tests.manual_clock import ManualClock
 from tests.sql_client import SqlClient, sql_port
 from tests.stories import (
     MINUTE,

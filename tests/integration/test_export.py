@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-from collector.clock import ManualClock
 from collector.config import Settings, load_settings
 from collector.export.sending import Fate, open_sender
 from collector.export.worker import POSITION, Exporter, NotDelivered, Step
@@ -19,6 +18,7 @@ from collector.query.timelines import rows as timeline_rows
 from collector.settings import ExportSettings
 from collector.store import Store, StoredRecord, open_store
 from collector.telemetry import Metrics
+from tests.manual_clock import ManualClock
 from tests.otlp_receiver import (
     Receiver,
     always,

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from collector.clock import ManualClock
 from tests.ingest import Ingest, journaled_bytes, journaled_records, open_ingest
+from tests.manual_clock import ManualClock
 
 NOW_NS = 1_900_000_000_000_000_000
 STARTED_MS = NOW_NS // 1_000_000 - 5000

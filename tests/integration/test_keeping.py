@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.clock import ManualClock
 from collector.config import load_settings
 from collector.query.background.keeping import Keeping
 from collector.query.background.strata import place_of
@@ -16,6 +15,7 @@ from collector.query.service import QueryService
 from collector.store import open_store
 from collector.store.kept import KEPT_ONE_OF
 from collector.telemetry import Metrics
+from tests.manual_clock import ManualClock
 from tests.stored import Loading, query_rows
 from tests.stories import (
     NOW,

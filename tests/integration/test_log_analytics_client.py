@@ -11,12 +11,12 @@ import pytest
 from azure.core.credentials import AccessToken
 from azure.identity import CredentialUnavailableError
 
-from collector.clock import ManualClock
 from collector.demo.log_analytics import Fault, LogAnalytics
 from collector.errors import ConfigError, SourceDenied, SourceUnavailable
 from collector.pull.log_analytics import LogAnalyticsClient
 from collector.pull.tables import INGESTED_AT, ROW, TABLES, time_span
 from collector.settings import AzureSettings
+from tests.manual_clock import ManualClock
 
 WORKSPACE = "2f6d9f0a-3b5e-4c88-8f52-1e4b6a7c9d10"
 S = 1_000_000_000

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from collector.clock import ManualClock
 from collector.config import load_settings
 from collector.errors import NotFound
 from collector.query.learned.freshness import Freshness
 from collector.query.service import QueryService
 from collector.store import open_store
 from collector.telemetry import Metrics
+from tests.manual_clock import ManualClock
 from tests.stories import MINUTE, MS, NOW, joined_story, tell
 
 SLOW = joined_story(1, NOW - 20 * MINUTE, 1_400 * MS, failed=True)

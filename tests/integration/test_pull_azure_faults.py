@@ -56,8 +56,7 @@ async def test_throttling_waits_as_long_as_azure_says(scene: Scene) -> None:
     poller = scene.poller()
     await poller.poll_once()
     scene.clock.advance(s=6)
-    assert poller.seconds_until_due() == 1
-    await poller.poll_once()
+    assert await poller.poll_once() == 1
     assert len(scene.azure.queries) == 1
     scene.clock.advance(s=1)
     await poller.poll_once()
@@ -69,8 +68,7 @@ async def test_throttling_holds_back_every_source(scene: Scene) -> None:
     scene.settings = replace(scene.settings, tables=(TABLE, "AppRequests"))
     scene.azure.script(Fault.error(429, "TooManyRequests", "slow down", retry_after_s=50))
     poller = scene.poller()
-    await poller.poll_once()
-    assert poller.seconds_until_due() == 50
+    assert await poller.poll_once() == 50
 
 
 async def test_throttling_holds_back_a_source_that_is_done(scene: Scene) -> None:
@@ -82,8 +80,7 @@ async def test_throttling_holds_back_a_source_that_is_done(scene: Scene) -> None
     throttled = Fault.error(429, "TooManyRequests", "slow down", retry_after_s=50)
     scene.azure.script(Fault(), Fault(), Fault(), Fault(), throttled)
     poller = scene.poller()
-    await poller.poll_once()
-    assert poller.seconds_until_due() == 50
+    assert await poller.poll_once() == 50
 
 
 async def test_window_that_failed_is_asked_in_halves(scene: Scene) -> None:
@@ -109,8 +106,7 @@ async def test_overload_backs_off_longer_each_time(scene: Scene, status: int) ->
     poller = scene.poller()
     waits = []
     for _ in range(6):
-        await poller.poll_once()
-        waits.append(poller.seconds_until_due())
+        waits.append(await poller.poll_once())
         scene.clock.advance(s=int(waits[-1]))
     assert waits == [30, 60, 120, 240, 300, 300]
     assert scene.state()["last_error"]["code"] == "source_unavailable"
@@ -132,11 +128,10 @@ async def test_denial_names_what_to_do_and_is_asked_slowly(
     correlation_id = scene.add()
     scene.azure.script(fault)
     poller = scene.poller()
-    await poller.poll_once()
+    assert await poller.poll_once() == 300
     error = scene.state()["last_error"]
     assert error["code"] == "source_denied"
     assert hint in error["hint"]
-    assert poller.seconds_until_due() == 300
     assert scene.metrics.value("hopline_pull_failures_total", source=SOURCE) == 1
     scene.clock.advance(s=300)
     await poller.poll_once()

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from collector.clock import ManualClock
 from collector.demo.kusto import kusto_time
 from collector.demo.log_analytics import Fault
 from collector.model import Receipt
 from collector.pull.azure_monitor import AzureMonitorPoller
 from tests.doubles.azure_scene import SOURCE, TABLE, WORKSPACE, S, Scene, open_scene
+from tests.manual_clock import ManualClock
 
 
 @pytest.fixture

@@ -42,8 +42,7 @@ async def test_searched_table_is_asked_less_often_for_less(scene: Scene) -> None
     scene.add()
     scene.azure.set_basic(TABLE)
     poller = scene.poller()
-    await poller.poll_once()
-    assert poller.seconds_until_due() == 300
+    assert await poller.poll_once() == 300
     scene.clock.advance(s=300)
     later = scene.add()
     await poller.poll_once()

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from collector.clock import ManualClock
 from collector.config import Settings, load_settings
 from collector.errors import StoreUnavailable
 from collector.query.background.strata import place_of
@@ -20,6 +19,7 @@ from collector.stitch.timeline import Timeline
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 from tests.changing import make_hop, make_request
+from tests.manual_clock import ManualClock
 from tests.stored import query_rows
 from tests.stories import (
     MINUTE,

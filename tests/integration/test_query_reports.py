@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from collector.answers import encode
-from collector.clock import ManualClock
 from collector.config import load_settings
 from collector.query.learned.freshness import Freshness
 from collector.query.reports.reports import Reports
 from collector.query.service import QueryService
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
+from tests.manual_clock import ManualClock
 from tests.stitched_rows import NAMES, make_stitched
 from tests.stories import MINUTE, MS, NOW, SECOND, Story, make_record, tell
 

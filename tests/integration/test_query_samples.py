@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.clock import ManualClock
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners
 from collector.query.reports.doctor import DoctorReport
@@ -18,6 +17,7 @@ from collector.query.timelines.stitching import Stitching
 from collector.store import Store
 from collector.telemetry import Metrics
 from tests.api_client import Asker, check_answer, serving
+from tests.manual_clock import ManualClock
 from tests.stories import (
     MINUTE,
     NOW,

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from collector.clock import ManualClock
 from collector.config import Settings, load_settings
 from collector.query.learned.freshness import Freshness
 from collector.query.results import Summary
@@ -20,6 +19,7 @@ from collector.query.service import QueryService
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 from tests.api_client import Asker, check_answer, serving
+from tests.manual_clock import ManualClock
 from tests.stories import (
     MINUTE,
     MS,

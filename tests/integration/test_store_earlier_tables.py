@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from collector.clock import ManualClock
 from collector.settings import Retention, StoreSettings
 from collector.store import open_store
 from collector.store.migrations import Migration, checksum_of, find_migrations, migrate
 from collector.store.rendering import LEAN, build_names
 from collector.telemetry import Metrics
+from tests.manual_clock import ManualClock
 from tests.stored import (
     NOW_NS,
     Loading,

@@ -21,13 +21,14 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from collector.clock import Clock, ManualClock, SystemClock
+from collector.clock import Clock, SystemClock
 from collector.journal import JournalFolder, find_sealed
 from collector.model import Stream
 from collector.store import Store
 from collector.store.loader import Loader
 from collector.telemetry import Metrics
 from tests.ingest import open_ingest
+from tests.manual_clock import ManualClock
 from tests.metric_messages import (
     COLUMNS,
     EXEMPLARS,

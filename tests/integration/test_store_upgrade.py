@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.clock import ManualClock
 from collector.decode.records.codec import encode_records
 from collector.errors import ConfigError
 from collector.model import Stream
@@ -26,6 +25,7 @@ from collector.store.rendering import build_names
 from collector.store.upgrade import Say, describe
 from collector.telemetry import Metrics
 from tests import earlier_store
+from tests.manual_clock import ManualClock
 from tests.stored import (
     NOW_NS,
     Loading,

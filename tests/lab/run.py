@@ -132,7 +132,6 @@ class _Lab:
         mesh = Mesh(build_topology(self._name, self._scenarios), collectors, self._folder)
         await asyncio.to_thread(mesh.start)
         stack.push_async_callback(asyncio.to_thread, mesh.stop)
-        stack.push_async_callback(asyncio.to_thread, mesh.wait_until_exported)
         sink = _start_sink(self._service)
         stack.push_async_callback(sink.stop)
         inner_policies = {scenario.name: scenario.policy for scenario in self._scenarios}

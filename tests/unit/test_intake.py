@@ -11,7 +11,6 @@ import pytest
 from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.clock import ManualClock
 from collector.config import load_settings
 from collector.errors import JournalError, Undecodable, UnknownDoor, UnsupportedFormat
 from collector.intake import Intake, build_intake
@@ -29,6 +28,7 @@ from tests.ingest import (
     make_span,
     text,
 )
+from tests.manual_clock import ManualClock
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.clock import ManualClock, SystemClock
+from collector.clock import SystemClock
 from collector.config import load_settings
 from collector.errors import JournalError
 from collector.journal import (
@@ -28,6 +28,7 @@ from collector.model import Stream
 from collector.settings import JournalSettings
 from collector.telemetry import Metrics
 from collector.wire.varint import encode_varint
+from tests.manual_clock import ManualClock
 
 MESSAGES = [add_checksum(bytes([number]) * (number * 40)) for number in range(1, 9)]
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector.clock import ManualClock
 from collector.errors import StoreUnavailable
 from collector.query.refreshed import Refreshed
+from tests.manual_clock import ManualClock
 
 EVERY_NS = 10
 Counted = tuple[Refreshed[int], ManualClock, list[int]]

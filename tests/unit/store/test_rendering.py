@@ -15,9 +15,9 @@ from collector.settings import StoreSettings
 from collector.store import words
 from collector.store.migrations import Migration, checksum_of, find_migrations, render
 from collector.store.rendering import (
-    MACRO_DIR,
     QUERY_DIR,
     SCHEMA_DIR,
+    STORE_DIR,
     WIRE_DIR,
     build_names,
     fill,
@@ -37,6 +37,7 @@ SINGLE = StoreSettings(
     query_timeout_s=20,
 )
 CLUSTER = replace(SINGLE, cluster="mesh")
+_MACRO_DIR = STORE_DIR / "macros"
 MIGRATIONS = find_migrations()
 QUERIES = sorted(path.stem for path in QUERY_DIR.glob("*.sql"))
 ONE_ROW = {"count_bad", "count_logged", "count_rows", "count_stitched", "get_progress"}
@@ -165,13 +166,13 @@ def test_words_of_statements_are_those_of_the_code() -> None:
     assert side_sources == words.SIDE_SOURCES
     assert from_spans.SOURCE == words.SPAN_SOURCE
     assert quality.LEFT_OUT_OF_PERCENTILES == words.UNMEASURED_FLAGS
-    is_answer = (MACRO_DIR / "requests.sql").read_text().partition("record_is_answer() -%}\n")[2]
+    is_answer = (_MACRO_DIR / "requests.sql").read_text().partition("record_is_answer() -%}\n")[2]
     assert is_answer.startswith(f"kind != 'websocket' AND NOT has(quality, '{quality.STREAMING}')")
 
 
 def test_every_macro_is_used() -> None:
     """A macro that no file asks for is deleted."""
-    folders = (SCHEMA_DIR, QUERY_DIR, MACRO_DIR)
+    folders = (SCHEMA_DIR, QUERY_DIR, _MACRO_DIR)
     texts = "".join(path.read_text() for each in folders for path in each.glob("*.sql"))
     macros = re.findall(r"\{% macro (\w+)\(", texts)
     assert len(macros) == len(set(macros))

@@ -9,11 +9,11 @@ import pytest
 
 from collector.api.rest import tail as tails
 from collector.api.rest.tail import Tails
-from collector.clock import ManualClock
 from collector.errors import StoreUnavailable
 from collector.query.results import Summary
 from collector.query.search.tail import Tail
 from tests.integration.test_query_tail import summaries
+from tests.manual_clock import ManualClock
 
 
 async def stream_of(open_tails: Tails, tail: Tail) -> AsyncGenerator[bytes, None]:
