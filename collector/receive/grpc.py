@@ -15,7 +15,7 @@ from functools import partial
 import grpc
 import grpc.aio
 
-from collector.errors import CollectorError, TooSlow
+from collector.errors import CollectorError, TooSlow, Undecodable
 from collector.http.grpc_server import (
     Context,
     RpcHandler,
@@ -169,6 +169,9 @@ async def _read_message(context: Context) -> object:
             return await context.read()
     except TimeoutError:
         raise TooSlow(f"no message arrived within {_MESSAGE_WAIT_S} s") from None
+    except asyncio.CancelledError:
+        # the sender went away, or gRPC's own library refused its grpc-encoding or its size
+        raise Undecodable("the call ended before its message was read") from None
 
 
 def admit_call(context: Context, gate: Gate) -> Caller:

@@ -116,7 +116,7 @@ async def test_unknown_encoding(ingest: Ingest, encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["zstd", "snappy"])
 async def test_grpc_knows_gzip_and_deflate_only(ingest: Ingest, encoding: str) -> None:
-    """Another grpc-encoding is a final error of the gRPC library, and costs others nothing."""
+    """Another grpc-encoding is a final error of the library, counted, and costs others nothing."""
     frame = b"\1" + len(BODY).to_bytes(4) + BODY
     headers = {"content-type": "application/grpc", "te": "trailers", "grpc-encoding": encoding}
     path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -125,6 +125,9 @@ async def test_grpc_knows_gzip_and_deflate_only(ingest: Ingest, encoding: str) -
         answer = await client.post(url, content=frame, headers=headers)
     assert answer.headers["grpc-status"] == str(grpc.StatusCode.INTERNAL.value[0])
     assert "grpc-encoding" in answer.headers["grpc-message"]
+    async with asyncio.timeout(5):
+        while not refused(ingest, "undecodable"):
+            await asyncio.sleep(0.01)
     assert (await GrpcSender().send(ingest, BODY)).code == "OK"
     assert len(journaled_items(ingest.journal, Stream.TRACE)) == 1
 
