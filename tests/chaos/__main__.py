@@ -10,26 +10,29 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from tests.chaos import clients
 from tests.chaos.cases import (
     damage,
     engine_outage,
     killed,
     nearly_full_disk,
     power_cuts,
+    start_bound_service,
 )
 from tests.chaos.disks import KINDS, MIB, CannotMountError
-from tests.chaos.ledger import Outcome
+from tests.chaos.ledger import Outcome, Post, by_http_client
 from tests.chaos.leftovers import clear_leftovers, run_folder
+from tests.doubles.java_jars import SPRING_BOOT, JarsUnavailableError
 
 _README = Path(__file__).with_name("README.md")
 _LOGS = Path(".chaos")
 _HEAD = "| case | runs | tried | acknowledged | lost | doubled | refused | queryable after |\n"
 _RULE = "|---|---|---|---|---|---|---|---|\n"
-_ROW = re.compile(r"^\| `([\w-]+)`.*\n", re.MULTILINE)
+_ROW = re.compile(r"^\| `([\w.-]+)`.*\n", re.MULTILINE)
 Run = Callable[[Path], Outcome]
 
 
@@ -52,11 +55,31 @@ def _cases() -> dict[str, tuple[int, Run]]:
         found[f"kill-{name}"] = 10, partial(killed, roles=roles, kills=20)
     one_of_two = partial(killed, roles=("ingest", "ingest-1"), is_one_at_a_time=True)
     found["kill-one-ingest"] = 10, partial(one_of_two, kills=20, ingest_processes="2")
-    found["resends"] = 2, partial(killed, roles=("ingest", "store"), kills=20, times=3)
+    both = partial(killed, roles=("ingest", "store"), kills=20)
+    found["resends"] = 2, partial(both, sending={"times": 3})
+    found["resends-batched-anew"] = 2, partial(both, sending={"is_batched_anew": True})
+    found |= {f"client-{name}": (1, run) for name, run in _clients()}
     found["power-cut"] = 1, partial(power_cuts, cuts=50)
     found["damage"] = 1, partial(damage, places=1000)
     found["engine-outage"] = 1, partial(engine_outage, outage_s=1800)
     return found
+
+
+def _clients() -> Iterator[tuple[str, Run]]:
+    for offer, headers in clients.OFFERS.items():
+        yield f"offer-{offer}", _by(partial(by_http_client, offer=headers))
+    for option in clients.CURL_OPTIONS:
+        yield f"curl-{option.lstrip('-')}", _by(partial(clients.by_curl, option))
+    yield "http2", _by(clients.by_http2)
+    yield "jdk", partial(clients.jdk_client, start=start_bound_service)
+    yield "opentelemetry-java", partial(clients.opentelemetry_java, start=start_bound_service)
+    for version in SPRING_BOOT:
+        run = partial(clients.spring_boot, version=version, start=start_bound_service)
+        yield f"spring-boot-{version}", run
+
+
+def _by(post: Callable[[int], Post]) -> Run:
+    return partial(clients.client, post=post, start=start_bound_service, sends_s=10)
 
 
 def main() -> int:
@@ -83,8 +106,8 @@ def _repeat(name: str, run: Run, runs: int, end: float, order: list[str]) -> boo
         with run_folder() as folder:
             try:
                 total.add(run(folder))
-            except CannotMountError as exc:
-                print(f"{name}: cannot mount: {exc}", flush=True)
+            except (CannotMountError, JarsUnavailableError) as exc:
+                print(f"{name}: cannot be run here: {exc}", flush=True)
                 return True
             except Exception:
                 unfinished += 1

@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +68,20 @@ def killed(
     kills: int,
     gap_s: float = 1.5,
     is_one_at_a_time: bool = False,
-    times: int = 1,
+    sending: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Outcome:
     """
     Kill -9 of the processes again and again while spans and records are sent.
 
     Every other kill waits until something was acknowledged since the last one; the rest hit what
-    is still starting as well. With *is_one_at_a_time* each hits one of them, by chance.
+    is still starting as well. With *is_one_at_a_time* each hits one of them, by chance. *sending*
+    goes to the ledger.
     """
     service = start_bound_service(folder, **settings)
     rng = random.Random(kills)
     try:
-        ledger = Ledger(service.http_port, spans_per_s=4000, times=times)
+        ledger = Ledger(service.http_port, spans_per_s=4000, **sending or {})
         with ledger.sending():
             for number in range(kills):
                 if number % 2:

@@ -1,5 +1,5 @@
 """
-Java libraries as their makers publish them, fetched once with Maven into a cache folder.
+Java's senders: the programs beside this, and the libraries that Maven fetches once into a cache.
 """
 
 import os
@@ -9,6 +9,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+SPRING_BOOT = {
+    "3.5.0": (
+        "org.springframework.boot:spring-boot-starter-actuator",
+        "io.micrometer:micrometer-tracing-bridge-brave",
+        "io.zipkin.reporter2:zipkin-reporter-brave",
+    ),
+    "4.0.0": ("org.springframework.boot:spring-boot-starter-zipkin",),
+}
+JOBS = 20  # spans that OtelJdkSender and SpringReporter make, named job-0 and so on
+_OPENTELEMETRY = "1.49.0"
+_JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+_PROGRAMS = Path(__file__).with_name("java")
 _NAMES = ("groupId", "artifactId", "version")
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -54,6 +66,54 @@ def obtain_jars(name: str, dependencies: Sequence[str], bom: str = "") -> Path:
             raise JarsUnavailableError(f"Maven cannot fetch {name}: {done.stdout.strip()[:200]}")
         (Path(work) / "lib").replace(folder)
     return folder
+
+
+def obtain_spring_boot(version: str) -> Path:
+    """Return the libraries of `SpringReporter`."""
+    bom = f"org.springframework.boot:spring-boot-dependencies:{version}"
+    return obtain_jars(f"spring-boot-{version}-zipkin", SPRING_BOOT[version], bom)
+
+
+def obtain_opentelemetry() -> Path:
+    """Return the libraries of `OtelJdkSender`."""
+    group = "io.opentelemetry:opentelemetry"
+    libraries = obtain_jars(
+        f"opentelemetry-jdk-sender-{_OPENTELEMETRY}",
+        [
+            f"{group}-{each}:{_OPENTELEMETRY}"
+            for each in ("sdk", "exporter-otlp", "exporter-sender-jdk")
+        ],
+    )
+    for other in libraries.glob("opentelemetry-exporter-sender-okhttp-*.jar"):
+        other.unlink()  # with both on the path the SDK takes this one
+    return libraries
+
+
+def spring_arguments(endpoint: str) -> list[str]:
+    """Return what tells `SpringReporter` where to send, in both generations' words."""
+    settings = (
+        "spring.main.web-application-type=none",
+        "spring.application.name=jobs",
+        "management.tracing.sampling.probability=1.0",
+        f"management.zipkin.tracing.endpoint={endpoint}",
+        f"management.tracing.export.zipkin.endpoint={endpoint}",
+    )
+    return [f"--{setting}" for setting in settings]
+
+
+def compile_java(program: str, work: Path, libraries: Path | None = None) -> list[str]:
+    """
+    Compile a program and return the command that runs it, without its arguments.
+
+    Raises:
+        JarsUnavailableError: there is no Java.
+    """
+    if shutil.which("javac") is None:
+        raise JarsUnavailableError("there is no Java here")
+    path = f"{work}:{libraries}/*" if libraries else str(work)
+    source = str(_PROGRAMS / f"{program}.java")
+    subprocess.run(["javac", "-proc:none", "-cp", path, "-d", str(work), source], check=True)
+    return [*_JAVA, "-cp", path, program]
 
 
 def _dependency(names: str, more: str = "") -> str:
