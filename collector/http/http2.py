@@ -117,7 +117,12 @@ class Http2Protocol(asyncio.Protocol):
 
     async def drain(self) -> None:
         """Wait while the sender's side takes no more. Raises `ConnectionError`."""
-        await self._writable.wait()
+        if not self._writable.is_set():
+            try:
+                async with asyncio.timeout(_WRITE_WAIT_S):
+                    await self._writable.wait()
+            except TimeoutError:
+                self._transport.abort()
         if self._transport.is_closing():
             raise ConnectionError
 

@@ -19,8 +19,13 @@ from collector.http.http2 import PREFACE, Http2Protocol
 _MAX_HEADER_BYTES = 64 * 1024
 _MAX_HEADERS = 200
 _TOO_LARGE = "the head of the request is too large"
+# requests of one connection that wait for the answer to the one before them
+_MAX_PIPELINED = 100
+_TOO_MANY = "too many requests before the first answer"
 # from the first byte of a request, or from the connection, to the end of its headers
 _HEAD_WAIT_S = 30
+# an answer of which a client takes nothing for so long is given up
+_WRITE_WAIT_S = 60
 # RFC 9110 7.8: a server may ignore an upgrade, and the request is then an ordinary one
 _UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings"})
 _log = logging.getLogger(__name__)
@@ -41,6 +46,8 @@ class HttpProtocol(HttpToolsProtocol):
     _is_offer = False
     _opening: bytes | None = b""
     _deadline: asyncio.TimerHandle | None = None
+    _answering: Any = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -48,6 +55,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_deadline()
+        self._unset_unread()
+        # uvicorn tells the request that was read last, which may be waiting behind this one
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -83,10 +95,47 @@ class HttpProtocol(HttpToolsProtocol):
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             except httptools.HttpParserError:
+                if len(self.pipeline) > _MAX_PIPELINED:
+                    # whatever is written now would be read as the answer to another request
+                    self.transport.abort()
+                    return
                 self.send_400_response("Invalid HTTP request received.")
                 return
             else:
                 return
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_later(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self._unset_unread()
+        super().resume_writing()
+
+    def _look_later(self, size: int) -> None:
+        self._unread = self.loop.call_later(_WRITE_WAIT_S, self._look, size)
+
+    def _look(self, before: int) -> None:
+        size = self.transport.get_write_buffer_size()
+        if size < before:
+            self._look_later(size)
+        else:
+            self.transport.abort()
+
+    def _unset_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # uvicorn reads on after each answer, and each time takes in thousands of small requests
+        if self.pipeline:
+            self.flow.pause_reading()
 
     def on_message_begin(self) -> None:
         self._head_bytes = 0
@@ -118,6 +167,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_offer = self.parser.should_upgrade()
         if not self._is_offer:
             super().on_headers_complete()
+        if len(self.pipeline) > _MAX_PIPELINED:
+            raise ValueError(_TOO_MANY)
 
     def on_message_complete(self) -> None:
         self._silent_bytes = 0

@@ -1,8 +1,14 @@
-"""Tenants of one service: what one sends no other is told, whatever the door and the question."""
+"""
+Tenants of one service: what one sends no other is told, whatever the door and the question.
 
+With `HOPLINE_TEST_ENGINE=server` the tables are those of a ClickHouse over HTTP.
+"""
+
+import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +24,7 @@ from collector.wire import jaeger_pb2 as jaeger
 from tests.ingest import make_request, make_span
 from tests.otlp_receiver import Receiver, receiving_grpc
 from tests.service import Service, free_ports, start_service
+from tests.stored import clickhouse_server
 from tests.tenants import (
     EXPORT,
     PATHS,
@@ -86,10 +93,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     # all at once: ports that are drawn one after the other may be the same
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     settings: dict[str, Any] = {f"{name}_port": str(port) for name, port in ports.items()}
+    is_server = os.environ.get("HOPLINE_TEST_ENGINE") == "server"
     with (
         receiving_grpc() as exported,
+        clickhouse_server(folder) if is_server else nullcontext("") as url,
         start_service(
             folder,
+            clickhouse_url=url,
             wait=False,  # three databases are made: on a busy machine that takes a while
             tokens_file=str(token_file),
             tenants="red, blue",

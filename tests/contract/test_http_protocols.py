@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import Undecodable
+from collector.http import protocol
 from collector.http.asgi import Receive, Scope, Send, send_answer
 from collector.http.server import open_http_server
 from collector.model import Stream
@@ -251,3 +252,85 @@ async def _send_and_leave(ingest: Ingest, raw: bytes) -> None:
     await writer.drain()
     writer.close()
     await writer.wait_closed()
+
+
+async def test_requests_behind_each_other_are_answered_in_their_order(port: int) -> None:
+    """A hundred requests that were sent before the first answer all get theirs."""
+    sent = b"".join(b"GET /%d HTTP/1.1\r\nhost: x\r\n\r\n" % number for number in range(100))
+    answers = await exchange(port, sent, answers=100)
+    assert answers == [b"GET /%d [] " % number for number in range(100)]
+
+
+async def test_endless_requests_before_the_first_answer_end_the_connection() -> None:
+    """Who goes on sending requests and reads no answer is cut off after some hundred of them."""
+    asked = 0
+
+    async def count(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.01)
+        await send_answer(send, 200, b"x", b"text/plain", [])
+
+    async with open_http_server(count, "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(10):
+            with pytest.raises(ConnectionError):
+                while True:
+                    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 5_000)
+                    await writer.drain()
+        writer.close()
+    assert asked < 1_000
+
+
+async def test_client_that_leaves_with_a_request_waiting_behind_the_one_that_is_answered() -> None:
+    """The request under way is told that nobody is there any more, though it was not the last."""
+    is_told = asyncio.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        assert (await receive())["type"] == "http.disconnect"
+        is_told.set()
+
+    async with open_http_server(wait, "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 2)
+        await reader.readuntil(b"first")
+        writer.close()
+        async with asyncio.timeout(10):
+            await is_told.wait()
+
+
+@pytest.mark.parametrize("is_reading", [True, False])
+async def test_answer_that_nobody_reads_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, is_reading: bool
+) -> None:
+    """A client that takes nothing of its answer is cut off; one that takes it slowly is not."""
+    monkeypatch.setattr(protocol, "_WRITE_WAIT_S", 0.5)
+    part, parts = bytes(1024 * 1024), 40
+    is_sent, is_ended = asyncio.Event(), asyncio.Event()
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(parts):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        is_sent.set()
+        assert (await receive())["type"] == "http.disconnect"
+        is_ended.set()
+
+    async with open_http_server(answer, "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**16)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        async with asyncio.timeout(20):
+            if is_reading:
+                taken = 0
+                while taken < parts * len(part):
+                    taken += len(await reader.read(2 * 1024 * 1024))
+                    await asyncio.sleep(0.001)
+                await is_sent.wait()
+            else:
+                await is_ended.wait()
+        writer.close()
+    assert is_sent.is_set()

@@ -47,7 +47,12 @@ class Tails:
         if self._readers >= MAX_READERS:
             msg = f"{MAX_READERS} readers of the tail are the most there can be"
             raise Overloaded(msg, hint="close another one, or list with GET /api/v1/requests")
-        tail = await self._workers.run(make)
+        # it has its place from here on: others ask while it is made
+        self._readers += 1
+        try:
+            tail = await self._workers.run(make)
+        finally:
+            self._readers -= 1
         stream = self._stream(_Reader(tail, self._workers, self._every_s))
         return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 

@@ -9,7 +9,7 @@ import pytest
 
 from collector.api.rest import tail as tails
 from collector.api.rest.tail import Tails
-from collector.errors import StoreUnavailable
+from collector.errors import Overloaded, StoreUnavailable
 from collector.query.results import Summary
 from collector.query.search.tail import Tail
 from tests.integration.test_query_tail import summaries
@@ -89,4 +89,15 @@ async def test_a_reader_that_leaves_takes_its_tasks_along(is_reading: bool) -> N
             await reading
     await stream.aclose()
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("tail")]
+    await open_tails.close()
+
+
+async def test_readers_who_come_at_once_are_no_more_than_there_are_places() -> None:
+    """Of many who ask in one moment as many get a stream as places are free."""
+    open_tails = Tails(asyncio.Event(), every_s=3_600)
+    tail = Tail(lambda _: ([], False), ManualClock(0))
+    came = await asyncio.gather(
+        *(open_tails.open(lambda: tail) for _ in range(20)), return_exceptions=True
+    )
+    assert sum(isinstance(each, Overloaded) for each in came) == 20 - tails.MAX_READERS
     await open_tails.close()
