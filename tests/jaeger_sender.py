@@ -39,7 +39,7 @@ def main(port: int, count: int) -> None:
             sys.stdout.write(f"{scope.span.trace_id:032x}\n")
             scope.span.log_kv({"event": "retry", "attempt": 2})
     closed = tracer.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not closed.done() and time.monotonic() < deadline:
         time.sleep(0.02)
 

@@ -62,7 +62,7 @@ async def exchange(port: int, *pieces: bytes, answers: int = 1) -> list[bytes]:
         await writer.drain()
         await asyncio.sleep(0)
     bodies = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         for _ in range(answers):
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
@@ -148,7 +148,7 @@ async def test_http2_refusal_before_the_body_leaves_the_connection() -> None:
         client.send_data(3, b"body", end_stream=True)
         writer.write(client.data_to_send())
         seen: list[h2.events.Event] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not any(getattr(e, "data", b"").endswith(b"body") for e in seen):
                 seen += client.receive_data(await reader.read(65_536))
         status = {

@@ -61,7 +61,7 @@ async def test_full_disk_refuses_and_recovers(small_disk: Path) -> None:
         answer = await GrpcSender().send(ingest, body(9000))
         assert (answer.code, answer.retry_s) == ("UNAVAILABLE", 5)
         assert "disk" in answer.message
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while stored_count(ingest.journal) < taken:
                 await asyncio.sleep(0.05)
         assert stored_count(ingest.journal) == taken
@@ -87,12 +87,12 @@ async def test_floor_of_free_space(small_disk: Path) -> None:
             ready = await client.get(f"{ingest.url}/readyz")
         assert ready.status_code == 503
         assert "of the disk are free" in ready.text
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while stored_count(ingest.journal) < taken:
                 await asyncio.sleep(0.05)
         for segment in find_sealed(ingest.journal):
             release(segment)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await HttpSender().send(ingest, body(9001))).code != "OK":
                 await asyncio.sleep(0.05)
         assert ingest.stop() == 0
@@ -119,11 +119,11 @@ async def test_full_quota_refuses_until_the_store_has_released(tmp_path: Path) -
     ) as ingest:
         taken = await send_until_refused(ingest)
         assert taken == 300_000 // 20_200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while stored_count(ingest.journal) < taken:
                 await asyncio.sleep(0.05)
         for segment in find_sealed(ingest.journal):
             release(segment)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await HttpSender().send(ingest, body(9001))).code != "OK":
                 await asyncio.sleep(0.05)

@@ -228,7 +228,7 @@ async def test_source_that_is_slow_holds_up_no_other(scene: Scene) -> None:
     scene.azure.add(WORKSPACE, "AppRequests", row, ingested_ns=scene.clock.now_ns() - S)
     stop = asyncio.Event()
     task = asyncio.create_task(scene.poller().run(stop))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not taken:
             await asyncio.sleep(0.01)
         assert taken == [f"azure-monitor/{WORKSPACE}/AppRequests"]
@@ -242,7 +242,7 @@ async def test_run_polls_until_it_is_stopped(scene: Scene) -> None:
     correlation_id = scene.add()
     stop = asyncio.Event()
     task = asyncio.create_task(scene.poller().run(stop))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not scene.sink.records:
             await asyncio.sleep(0.01)
         stop.set()

@@ -95,7 +95,7 @@ async def test_few_callers_never_wait_for_a_group(
     """Calls one after the other, and a few at once, are committed as soon as the disk is free."""
     monkeypatch.setattr(writer, "_GATHER_S", 60)
     journal = make_journal(tmp_path)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         for message in MESSAGES:
             await journal.append([(Stream.TRACE, message)])
         await asyncio.gather(*(journal.append([(Stream.LOG, each)]) for each in MESSAGES[:7]))
@@ -115,7 +115,7 @@ async def test_group_is_complete_when_as_many_call_as_before(
     )
     await first
     assert not second.done()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await journal.append([(Stream.TRACE, MESSAGES[2])])
         await second
     assert metrics.value("hopline_journal_syncs_total") == 2
@@ -128,7 +128,7 @@ async def test_waiting_for_a_group_ends(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(writer, "_GATHER_S", 0.01)
     journal = make_journal(tmp_path)
     calls = [asyncio.create_task(journal.append([(Stream.LOG, each)])) for each in MESSAGES]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await calls[0]
         await journal.close()
     assert all(call.done() for call in calls)
@@ -141,7 +141,7 @@ async def test_many_bytes_are_a_group(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(writer, "_GATHER_CALLS", 2)
     monkeypatch.setattr(writer, "_GATHER_BYTES", 100)
     journal = make_journal(tmp_path)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.gather(*(journal.append([(Stream.LOG, each)]) for each in MESSAGES[4:]))
     await journal.close()
 

@@ -51,7 +51,7 @@ def _start(tmp_path: Path, *roles: str) -> subprocess.Popen[bytes]:
 
 
 def _wait_for(path: Path, text: str = "") -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (path.exists() and text in path.read_text()):
         assert time.monotonic() < deadline, f"{text!r} never came to {path.name}"
         time.sleep(0.02)
