@@ -1,8 +1,12 @@
 """Secrets that are sent through every door are nowhere afterwards: journal, rows, answers, log."""
 
+import itertools
 import json
+import os
 import random
+import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +31,8 @@ from tests.service import Service, free_ports, start_service
 from tests.unit.decode.redaction.test_corpus import TEMPLATES, fill
 
 _MARK = "cANaRy7"
+_CANARIES = 10_000
+_DEAD_LETTER = re.compile(rb"hopline_store_messages_dead_letter_total\S* [1-9]")
 _DUMP = """
 import sys
 from clickhouse_connect import get_client
@@ -117,6 +123,31 @@ def send_legacy(service: Service, ports: dict[str, Any]) -> None:
         assert send_http(service.ingest_url + path, cut, "application/json") >= 400
 
 
+def send_thousands(service: Service) -> None:
+    """
+    Send as many secrets in the forms of the corpus, some of which end as a dead letter.
+
+    The loader stands still meanwhile, so that a message can be damaged before it reads it.
+    """
+    store = service.pids()["store"]
+    os.kill(store, signal.SIGSTOP)
+    try:
+        forms = itertools.islice(itertools.cycle(TEMPLATES), _CANARIES)
+        while batch := [fill(form, canary()) for form in itertools.islice(forms, 1_000)]:
+            logs = [make_log(n, body=AnyValue(string_value=each)) for n, each in enumerate(batch)]
+            path = f"{service.ingest_url}/v1/logs"
+            assert send_http(path, make_request(*logs), "application/x-protobuf") == 200
+        path = max(service.journal_files(), key=lambda path: path.stat().st_size)
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+    finally:
+        os.kill(store, signal.SIGCONT)
+    service.wait_for("/metrics", lambda _, text: _DEAD_LETTER.search(text) is not None, 60.0)
+
+
 def plant(value: Any, pick: random.Random) -> Any:
     """Return a document with a secret behind every path and URL in it, and in its headers."""
     if isinstance(value, list):
@@ -174,20 +205,23 @@ def test_no_secret_is_found_anywhere(service: Service, ports: dict[str, Any]) ->
     trace_id = send_sdk(service)
     send_legacy(service, ports)
     assert send_gateways(service) >= 50
+    send_thousands(service)
     timeline = service.wait_for(f"/api/v1/requests/{trace_id}?raw=true", lambda s, _: s == 200)
     assert len(timeline["spans"]) == 1
-    answers = [
-        service.get(path)[1]
+    asked = {
+        path: service.get(path)
         for path in (
             f"/api/v1/requests/{trace_id}/spans",
             f"/api/v1/requests/{trace_id}/explain?format=markdown",
             "/api/v1/requests?limit=100",
+            f"/api/page/bundle?id={trace_id}",
             "/api/v1/sources",
             "/api/v1/doctor",
             "/metrics",
         )
-    ]
-    shown = f"{timeline}{answers}"
+    }
+    assert [path for path, (status, _) in asked.items() if status != 200] == []
+    shown = f"{timeline}{asked}"
     assert "[REDACTED]" in shown
     assert _MARK not in shown
     service.wait_for("/metrics", lambda _, t: b"hopline_journal_pending_bytes" in t)
