@@ -22,6 +22,7 @@ from collector.api.readers import Readers
 from collector.api.responses import error_answer
 from collector.clock import Clock
 from collector.errors import Refused, WrongTenant
+from collector.http.asgi import TimelyBody
 from collector.http.headers import authorization
 from collector.http.oidc import Issuer
 from collector.http.origins import Origins
@@ -108,7 +109,9 @@ class Guard:
                     caller = await self._identify(scope)
                     who = caller.name
                     app = self._others[caller.tenant] if caller.tenant else self._app
-                    await app(scope, receive, send_with_headers)
+                    # the body of a question that has one by its method: others need not have it
+                    timely = receive if scope["method"] == "GET" else TimelyBody(receive)
+                    await app(scope, timely, send_with_headers)
                 except Refused as refusal:
                     who = who or refusal.who
                     await error_answer(refusal)(scope, receive, send_with_headers)

@@ -71,7 +71,6 @@ class HttpProtocol(HttpToolsProtocol):
                     self._hand_over(data)
                 return
             self._opening = None
-        self._unset_keepalive_if_required()
         self._silent_bytes += len(data)
         self._parse(data)
         if self._silent_bytes > _MAX_HEADER_BYTES:
@@ -138,6 +137,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def on_message_begin(self) -> None:
+        # not with every byte that comes: what is left of an answered request keeps nothing open
+        self._unset_keepalive_if_required()
         self._head_bytes = 0
         self._is_head_open = True
         super().on_message_begin()

@@ -137,9 +137,9 @@ def send_thousands(service: Service) -> None:
             logs = [make_log(n, body=AnyValue(string_value=each)) for n, each in enumerate(batch)]
             path = f"{service.ingest_url}/v1/logs"
             assert send_http(path, make_request(*logs), "application/x-protobuf") == 200
-        path = max(service.journal_files(), key=lambda path: path.stat().st_size)
-        with path.open("r+b") as file:
-            file.seek(path.stat().st_size // 2)
+        segment = max(service.journal_files(), key=lambda path: path.stat().st_size)
+        with segment.open("r+b") as file:
+            file.seek(segment.stat().st_size // 2)
             byte = file.read(1)
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte[0] ^ 1]))

@@ -20,6 +20,7 @@ from collector.api.guard import OPEN_PATHS
 from collector.api.page.routes import OPEN_PREFIXES
 from collector.api.rest.app import build_api
 from collector.api.rest.openapi import ReadyAnswer
+from collector.http import asgi
 from collector.http.errors import ErrorAnswer
 from collector.query.learned.clocks import ClockReport
 from collector.query.reports.apis import Apis
@@ -423,3 +424,17 @@ def test_streams_that_are_reset_leave_no_line_in_the_log(
         ):
             pass
     assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a deployment tool announces and does not send is 408."""
+    monkeypatch.setattr(asgi, "_BODY_WAIT_S", 0.3)
+    head = b"POST /api/v1/changes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    address = ("127.0.0.1", asker.client.base_url.port or 0)
+    with socket.create_connection(address, timeout=20) as connection:
+        connection.sendall(head + b"content-length: 9\r\n\r\n{")
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"too_slow"' in answer

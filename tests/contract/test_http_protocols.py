@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import Undecodable
-from collector.http import protocol
+from collector.http import protocol, server
 from collector.http.asgi import Receive, Scope, Send, send_answer
 from collector.http.server import open_http_server
 from collector.model import Stream
@@ -334,3 +334,26 @@ async def test_answer_that_nobody_reads_is_given_up(
                 await is_ended.wait()
         writer.close()
     assert is_sent.is_set()
+
+
+async def test_rest_of_an_answered_request_keeps_no_connection_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection is closed some time after its last answer, whatever comes of the body then."""
+    monkeypatch.setattr(server, "_KEEP_ALIVE_S", 1)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_answer(send, 200, b"x", b"text/plain", [])
+
+    async with open_http_server(answer, "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n")
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"\r\n\r\nx")
+            with pytest.raises(ConnectionError):
+                while not reader.at_eof():
+                    writer.write(b"a")
+                    await writer.drain()
+                    await asyncio.sleep(0.2)
+                raise ConnectionError
+        writer.close()

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import logging
+import socket
 import struct
 import zlib
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import clickhouse_connect
+import httpx
 import pytest
 import zstandard
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from collector.config import load_settings
 from collector.errors import ConfigError
+from collector.http import asgi
 from collector.store import Store
 from tests.sql_client import SqlClient, sql_port
 from tests.stored import Loading, make_record, make_span, opened, store_settings, trace_id
@@ -354,3 +357,16 @@ def test_the_audit_log_says_who_asked_what(store: Store, caplog: pytest.LogCaptu
     assert told[0]["who"] not in ("", "(nobody)", TOKEN)
     assert told[2]["who"] == "(nobody)"
     assert "correct-horse" not in str(told)
+
+
+def test_a_statement_that_does_not_come_is_not_waited_for(
+    port: SqlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body that was announced and is late is an error, and the connection is closed."""
+    monkeypatch.setattr(asgi, "_BODY_WAIT_S", 0.3)
+    url = httpx.URL(port.url)
+    with socket.create_connection((url.host, url.port or 0), timeout=20) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nSELECT")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"x-clickhouse-exception-code: 209" in answer

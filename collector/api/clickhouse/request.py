@@ -6,6 +6,7 @@ Source: ClickHouse documentation, "HTTP interface".
 
 import base64
 import binascii
+import contextlib
 import re
 import zlib
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from urllib.parse import parse_qsl
 
 import zstandard
 
-from collector.http.asgi import Message, Receive, Scope
+from collector.errors import TooSlow
+from collector.http.asgi import Receive, Scope, TimelyBody
 from collector.http.headers import authorization, content_encoding, media_type
 from collector.store.sql import SqlFailure
 
@@ -62,23 +64,15 @@ def read_credentials(scope: Scope) -> list[str]:
     return [each for each in found if each]
 
 
-class Body:
+class Body(TimelyBody):
     """The messages of a request's body, of which one may take as many as one needs."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._is_done = False
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._is_done = message["type"] != "http.request" or not message.get("more_body", False)
-        return message
 
     async def discard(self) -> None:
         """Take the rest, within bounds: a client that still sends may not see the answer."""
         size = 0
-        while not self._is_done and size <= 4 * MAX_STATEMENT_BYTES:
-            size += len((await self()).get("body", b""))
+        with contextlib.suppress(TooSlow):
+            while not self.is_whole and size <= 4 * MAX_STATEMENT_BYTES:
+                size += len((await self()).get("body", b""))
 
 
 async def read_request(scope: Scope, receive: Receive) -> Asked:

@@ -20,7 +20,7 @@ from collector.api.clickhouse.request import Asked, Body, pack, read_credentials
 from collector.api.clickhouse.rules import Judged, judge
 from collector.api.workers import Workers
 from collector.decode.redaction.secrets import Secrets, built_in
-from collector.errors import Overloaded, QueryTimeout
+from collector.errors import Overloaded, QueryTimeout, TooSlow
 from collector.http.asgi import Receive, Scope, Send, send_answer
 from collector.http.origins import Origins, OwnPagesOnly
 from collector.http.server import open_http_server
@@ -127,6 +127,8 @@ class SqlPort:
             refused = exc.who
             await content.discard()
             status = await self._send_failure(send, exc, query_id)
+        except TooSlow as exc:
+            status = await self._send_failure(send, SqlFailure(209, exc.message), query_id)
         except Overloaded:
             failure = SqlFailure(202, "Too many simultaneous queries: ask again in a moment")
             status = await self._send_failure(send, failure, query_id)
@@ -179,7 +181,7 @@ class SqlPort:
         headers.append((b"x-clickhouse-exception-code", str(failure.code).encode()))
         if failure.code == 194:
             headers.append((b"www-authenticate", b'Basic realm="hopline"'))
-        if failure.code in (48, 62, 194, 516):  # the rest of the body may not have been read
+        if failure.code in (48, 62, 194, 209, 516):  # the rest of the body may not have been read
             headers.append((b"connection", b"close"))
         status = _STATUSES.get(failure.code, 400 if failure.code in _BAD_REQUESTS else 500)
         await send_answer(send, status, body, b"text/plain; charset=UTF-8", headers)
