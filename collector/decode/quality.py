@@ -61,7 +61,7 @@ _PARTS = ("client_ns", "gateway_ns", "cache_ns", "backend_ns", "error_elapsed_ns
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """
-    What the times of one product mean.
+    What the times of one product mean; the defaults are what most of them do.
 
     `stamped`: which end of the request the product's own time marks (adapters convert to the
     start). `is_client_in_total`: the total spans reading from and writing to the client.
@@ -70,9 +70,9 @@ class Profile:
     """
 
     stamped: Literal["start", "end"]
-    is_client_in_total: bool
-    are_tries_included: bool
-    is_body_upload_included: bool
+    is_client_in_total: bool = True
+    are_tries_included: bool = True
+    is_body_upload_included: bool = True
 
 
 def check(

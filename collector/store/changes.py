@@ -7,10 +7,11 @@ Reads `request`, so it knows what background stitching has stitched. Source: sch
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from clickhouse_connect.driver import Client
 
+from collector.answers import Answer, Moment
 from collector.store.reads import BUCKET_S, ask
 from collector.store.stitched import draw_again
 from collector.timestamps import NS_PER_S
@@ -19,6 +20,7 @@ MAX_VALUES = 20_000
 MAX_TOLD = 1_000
 """So many are read; one more is returned where there are more."""
 _MAX_VISITS = 4_000
+_COLUMNS = {"id": "change_id", "time_ns": "at_ns"}
 _STEPS = 96
 
 
@@ -68,11 +70,11 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToldChange:
+class ToldChange(Answer):
     """What a deployment tool said: it changed a service or an API at a moment."""
 
-    change_id: str
-    at_ns: int
+    id: str
+    time_ns: Moment
     kind: str
     gateway: str
     api: str
@@ -157,26 +159,18 @@ def find_told(client: Client, database: str, wanted: ChangeFilter) -> list[ToldC
         **asdict(wanted),
         limit=MAX_TOLD + 1,
     )
-    names = ("change_id", "at_ns", "kind", "gateway", "api", "service", "value", "title", "url")
+    names = [each.name for each in fields(ToldChange)]
     return [ToldChange(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 def write_told(client: Client, database: str, change: ToldChange, received_ns: int) -> None:
     """Keep what a deployment tool said; the same words again change nothing."""
     values = {
-        "at": change.at_ns // NS_PER_S,
-        "change_id": change.change_id,
+        "at": change.time_ns // NS_PER_S,
         "revision": received_ns,
         "is_gone": 0,
-        "at_ns": change.at_ns,
-        "kind": change.kind,
-        "gateway": change.gateway,
-        "api": change.api,
-        "service": change.service,
-        "value": change.value,
-        "title": change.title,
-        "url": change.url,
         "received_ns": received_ns,
+        **{_COLUMNS.get(name, name): value for name, value in asdict(change).items()},
     }
     client.insert(
         f"{database}.change",

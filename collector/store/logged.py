@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from clickhouse_connect.driver import Client
 
-from collector.store.population import filter_parameters, whole
+from collector.store.population import filter_parameters, percentiles
 from collector.store.reads import ask
 from collector.store.rows import RequestFilter
 from collector.store.search import needs_record
@@ -96,9 +96,7 @@ def get_logged_stats(
             requests=requests,
             errors=errors,
             measured=measured,
-            p50_ns=whole(durations[0]),
-            p95_ns=whole(durations[1]),
-            p99_ns=whole(durations[2]),
+            **percentiles(durations),
             one_of=one_of,
         )
         for name, requests, errors, measured, durations in rows

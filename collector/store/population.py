@@ -331,11 +331,9 @@ def get_service_stats(client: Client, database: str, wanted: RequestFilter) -> l
             requests=row[3],
             visits=row[4],
             errors=row[5],
-            p50_ns=whole(row[6][0]),
-            p95_ns=whole(row[6][1]),
-            p99_ns=whole(row[6][2]),
-            self_p50_ns=whole(row[7][0]),
-            self_p95_ns=whole(row[7][1]),
+            **percentiles(row[6]),
+            self_p50_ns=_whole(row[7][0]),
+            self_p95_ns=_whole(row[7][1]),
             critical_ns=row[8],
             proxied_ns=row[9],
             total_ns=row[10] or 0,
@@ -373,9 +371,7 @@ def get_edge_stats(
             seen=row[6],
             calls=row[7],
             errors=row[8],
-            p50_ns=whole(row[9][0]),
-            p95_ns=whole(row[9][1]),
-            p99_ns=whole(row[9][2]),
+            **percentiles(row[9]),
             proxied_ns=row[10],
             total_ns=row[11] or 0,
             retries=row[12],
@@ -397,9 +393,7 @@ def count_stitched(client: Client, database: str, wanted: RequestFilter) -> Stit
         requests=requests,
         errors=errors,
         measured=measured,
-        p50_ns=whole(durations[0]),
-        p95_ns=whole(durations[1]),
-        p99_ns=whole(durations[2]),
+        **percentiles(durations),
         recorded=recorded,
         open=open_,
     )
@@ -512,6 +506,12 @@ def _number(value: int | None) -> int:
     return -1 if value is None else int(value)
 
 
-def whole(value: float) -> int | None:
-    """Return a quantile, `None` for the NaN that one of no values is."""
+def percentiles(values: Sequence[float]) -> dict[str, int | None]:
+    """Return the median and the 95th and 99th percentile, `None` for those of no values."""
+    names = ("p50_ns", "p95_ns", "p99_ns")
+    return {name: _whole(value) for name, value in zip(names, values, strict=True)}
+
+
+def _whole(value: float) -> int | None:
+    # of no values a quantile is NaN
     return int(value) if isfinite(value) else None

@@ -14,10 +14,11 @@ A search without a total order pages over an unstable set.
 import base64
 import binascii
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from collector.errors import BadQuestion
 from collector.model import GatewayRecord
@@ -99,20 +100,50 @@ class _Position:
 _RecordKey = tuple[str, str]
 
 
-class _Candidates(Protocol):
-    """One kind of row, in the order of the search."""
-
-    def read(self, after: _Position, limit: int) -> "tuple[list[_Placed], _Position | None]":
-        """Return the settled rows behind *after*, and where they ended; `None` at the end."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Placed:
     """A row of the result at its place."""
 
     position: _Position
     row: RequestRow
+
+
+class _Candidates(ABC):
+    """
+    One kind of row, in the order of the search.
+
+    *claimed* are the traces that gateway records are joined with, of all kinds together. Where so
+    many *quick_reads* did not bring enough, the statement looks at more than the row itself.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        wanted: RequestFilter,
+        claimed: set[str],
+        quick_reads: int = _QUICK_READS,
+    ) -> None:
+        self._source = source
+        self._wanted = wanted
+        self._claimed = claimed
+        self._quick_reads = quick_reads
+
+    @abstractmethod
+    def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
+        """Return the settled rows behind *after*, and where they ended; `None` at the end."""
+
+    def _find(
+        self, name: str, after: _Position, limit: int, thorough: str = ""
+    ) -> tuple[list[tuple[Any, ...]], _Position | None]:
+        """Ask for the next rows; with *thorough*, and by service, when the quick reads are over."""
+        parts = [thorough, "thorough_service" if self._wanted.service else ""]
+        is_quick = self._quick_reads > 0
+        self._quick_reads -= 1
+        parts = [] if is_quick else [part for part in parts if part]
+        return _find(self._source, name, self._wanted, after, limit, parts)
+
+    def _has_service(self, services: Sequence[str]) -> bool:
+        return not self._wanted.service or self._wanted.service in services
 
 
 def find_requests(
@@ -133,7 +164,8 @@ def find_requests(
     if not needs_record(wanted):
         lists.append(_List(_Traces(source, wanted, claimed), after, size))
         if wanted.with_logged:
-            lists.append(_List(_Logged(source, wanted), after, size))
+            # Where spans and logs are of the same requests, all that is read is dropped again.
+            lists.append(_List(_Logged(source, wanted, claimed, quick_reads=1), after, size))
     return [
         replace(placed.row, cursor=_write_cursor(placed.position, wanted))
         for placed in _merge(lists, limit)
@@ -191,22 +223,12 @@ def _merge(lists: Sequence[_List], limit: int) -> list[_Placed]:
     return merged
 
 
-class _Records:
+class _Records(_Candidates):
     """Gateway records that fit. The traces they are joined with are added to *claimed*."""
 
-    def __init__(self, source: Source, wanted: RequestFilter, claimed: set[str]) -> None:
-        self._source = source
-        self._wanted = wanted
-        self._claimed = claimed
-        self._quick_reads = _QUICK_READS
-
     def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
-        thorough = []
-        if self._quick_reads <= 0:
-            thorough += ["thorough_service"] if self._wanted.service else []
-            thorough += ["thorough_joined"] if self._wanted.is_joined is not None else []
-        self._quick_reads -= 1
-        found, end = _find(self._source, "find_records", self._wanted, after, limit, thorough)
+        thorough = "thorough_joined" if self._wanted.is_joined is not None else ""
+        found, end = self._find("find_records", after, limit, thorough)
         trace_ids = {p: row[5] for row in found if (p := _Position(*row[:5])) < after}
         stored = sorted(trace_ids, reverse=True)
         keys = set(record_places((at.start_ns, (at.gateway, at.id)) for at in stored))
@@ -275,7 +297,7 @@ class _Records:
             is_able = trace is not None or not record.has_stayed_at_gateway
             if not is_able or wanted.is_joined != _is_joined(record, trace):
                 return False
-        return not wanted.service or (trace is not None and wanted.service in trace.services)
+        return self._has_service(trace.services if trace else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,22 +309,11 @@ class _Trace:
     services: Sequence[str]
 
 
-class _Traces:
+class _Traces(_Candidates):
     """Traces that fit and that no gateway record claims; those in *claimed* are known to be."""
 
-    def __init__(self, source: Source, wanted: RequestFilter, claimed: set[str]) -> None:
-        self._source = source
-        self._wanted = wanted
-        self._claimed = claimed
-        self._quick_reads = _QUICK_READS
-
     def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
-        thorough = []
-        if self._quick_reads <= 0:
-            thorough = ["thorough_unclaimed"]
-            thorough += ["thorough_service"] if self._wanted.service else []
-        self._quick_reads -= 1
-        found, end = _find(self._source, "find_traces", self._wanted, after, limit, thorough)
+        found, end = self._find("find_traces", after, limit, "thorough_unclaimed")
         stored = {
             position: (span_id, request_key)
             for value, start_ns, trace_id, span_id, request_key in found
@@ -314,12 +325,13 @@ class _Traces:
         for position in sorted(stored, reverse=True):
             trace = known.get(position.id)
             edge = (stored[position][0], position.start_ns)
-            if trace and (trace.edge_span_id, trace.edge_start_ns) == edge and self._fits(trace):
+            if (
+                trace
+                and (trace.edge_span_id, trace.edge_start_ns) == edge
+                and self._has_service(trace.services)
+            ):
                 placed.setdefault(position.id, _Placed(position, _trace_row(trace)))
         return list(placed.values()), end
-
-    def _fits(self, trace: TraceSummary) -> bool:
-        return not self._wanted.service or self._wanted.service in trace.services
 
     def _find_free(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
         """Return the traces that no record names; a trace comes with its parts' request ids."""
@@ -333,22 +345,11 @@ class _Traces:
         return {trace for trace, _ in asked} - named
 
 
-class _Logged:
+class _Logged(_Candidates):
     """Requests that fit and that neither a gateway record nor spans tell of."""
 
-    def __init__(self, source: Source, wanted: RequestFilter) -> None:
-        self._source = source
-        self._wanted = wanted
-        # Where spans and logs are of the same requests, all that is read is dropped again.
-        self._quick_reads = 1
-
     def read(self, after: _Position, limit: int) -> tuple[list[_Placed], _Position | None]:
-        thorough = []
-        if self._quick_reads <= 0:
-            thorough = ["thorough_unclaimed"]
-            thorough += ["thorough_service"] if self._wanted.service else []
-        self._quick_reads -= 1
-        found, end = _find(self._source, "find_logged", self._wanted, after, limit, thorough)
+        found, end = self._find("find_logged", after, limit, "thorough_unclaimed")
         stored = {
             position: bucket_s
             for value, start_ns, key, bucket_s in found
@@ -361,7 +362,7 @@ class _Logged:
         }
         rows = self._source.ask("get_logged", keys=sorted(places)) if places else []
         free = self._find_free({row[0]: row[2] for row in rows})
-        known = {row[0]: row for row in rows if row[0] in free and self._fits(row[3])}
+        known = {row[0]: row for row in rows if row[0] in free and self._has_service(row[3])}
         placed: dict[str, _Placed] = {}
         for position in sorted(stored, reverse=True):
             row = known.get(position.id)
@@ -371,9 +372,6 @@ class _Logged:
             ):
                 placed.setdefault(position.id, _Placed(position, _logged_row(row)))
         return list(placed.values()), end
-
-    def _fits(self, services: Sequence[str]) -> bool:
-        return not self._wanted.service or self._wanted.service in services
 
     def _find_free(self, keys: Mapping[str, Sequence[str]]) -> set[str]:
         """Return those of *keys*, each with what its lines carry, that nothing else tells of."""

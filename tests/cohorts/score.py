@@ -41,7 +41,8 @@ def run(kind: str, seed: int, count: int = COUNT) -> Outcome:
         is_right = calls[0].key[1:] == blamed[1:] and not found
         return Outcome(kind, seed, blamed, first, int(is_right), len(found))
     named = [
-        {(each.name, each.value, each.place) for each in (one.feature, *one.also)} for one in found
+        {(each.name, each.value, each.service) for each in (one.feature, *one.also)}
+        for one in found
     ]
     place = next((at for at, names in enumerate(named, 1) if blamed in names), 0)
     first = f"{found[0].feature.name} {found[0].feature.value}" if found else "nothing"

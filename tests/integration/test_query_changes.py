@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from collector.query.reports.change import Changes, Told
+from collector.query.reports.change import Changes
 from collector.query.service import QueryService
-from collector.store import StitchedRequest, Store
+from collector.store import StitchedRequest, Store, ToldChange
 from tests.api_client import Asker, check_answer, serving
 from tests.changing import make_hop, make_request
 from tests.stories import MINUTE, NOW, SECOND, asking
@@ -100,7 +100,7 @@ def test_what_is_told_joins_what_is_seen(asker: Asker) -> None:
     body = {"at": "2026-03-01T09:19:10Z", "service": "orders", "value": "1.4.2", "title": "Release"}
     first = asker.client.post("/api/v1/changes", json=body)
     assert first.status_code == 201
-    check_answer(Told, first.json())
+    check_answer(ToldChange, first.json())
     again = asker.client.post("/api/v1/changes", json=body)
     assert again.json()["id"] == first.json()["id"]
     flag = {

@@ -8,7 +8,7 @@ from collector.decode.redaction.secrets import built_in
 from collector.query.reports.change import Change, Changes
 from collector.query.reports.change_sentences import write_sentence
 from collector.query.reports.changes import measure_effect
-from collector.query.reports.told import read_told, show_told
+from collector.query.reports.told import read_told
 from collector.query.results import TimeRange
 from collector.store import Visit
 from collector.timestamps import NS_PER_MIN, NS_PER_MS, NS_PER_S
@@ -25,19 +25,17 @@ _VISITS = tuple(
     )
     for number in range(-300, 300)
 )
-TOLD = show_told(
-    read_told(
-        {
-            "at": "2026-03-01T09:29:20Z",
-            "kind": "deployment",
-            "service": "orders",
-            "value": "1.4.2",
-            "title": "Release 1.4.2",
-            "url": "https://ci.example/builds/42",
-        },
-        _AT_NS,
-        built_in(),
-    )
+TOLD = read_told(
+    {
+        "at": "2026-03-01T09:29:20Z",
+        "kind": "deployment",
+        "service": "orders",
+        "value": "1.4.2",
+        "title": "Release 1.4.2",
+        "url": "https://ci.example/builds/42",
+    },
+    _AT_NS,
+    built_in(),
 )
 _EFFECT = measure_effect(_VISITS, _AT_NS, "service")
 _CHANGE = Change(

@@ -3,6 +3,7 @@ Examples of answers about many requests: one invented hour of an API.
 """
 
 from collector.query.reports.apis import ApiReport, Apis
+from collector.query.reports.cohorts import Difference, Feature
 from collector.query.reports.logged import LoggedReport
 from collector.query.reports.services import (
     EdgeReport,
@@ -14,8 +15,6 @@ from collector.query.reports.services import (
 from collector.query.reports.shifts import ApiChange, NumberShift, TimeShift
 from collector.query.reports.slow import (
     CohortReport,
-    DifferenceReport,
-    FeatureReport,
     Percentiles,
     Slow,
     TimeReport,
@@ -199,8 +198,8 @@ SLOW = Slow(
     selected=CohortReport(range=_HOUR, requests=360, observed=360, joined=359),
     baseline=CohortReport(range=_HOUR, requests=6_824, observed=1_480, joined=1_477),
     differences=(
-        DifferenceReport(
-            feature=FeatureReport(
+        Difference(
+            feature=Feature(
                 name="pod", value="payments-5c6d7-m9x2k", service="payments", is_symptom=False
             ),
             also=(),

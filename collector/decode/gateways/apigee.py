@@ -35,12 +35,7 @@ from collector.decode.reading import Reader
 from collector.decode.urls import split_target
 from collector.model import GatewayRecord, Id
 
-PROFILE = Profile(
-    stamped="start",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="start")
 
 _HEADERS = {
     "request.header.traceparent": "traceparent",

@@ -47,12 +47,7 @@ from collector.decode.waf import WAF_LOG, note_rules
 from collector.identity.ids import parse_xray
 from collector.model import GatewayRecord, Id
 
-PROFILE = Profile(
-    stamped="start",
-    is_client_in_total=False,
-    are_tries_included=False,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="start", is_client_in_total=False, are_tries_included=False)
 
 # The presets of the console, each with what users append. An HTTP API's route is "GET /pets/{id}",
 # a WebSocket API has event, route and connection where the others have method, path and protocol.

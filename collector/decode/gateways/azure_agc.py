@@ -34,12 +34,7 @@ from collector.decode.reading import Reader
 from collector.decode.urls import split_target
 from collector.model import GatewayRecord, Id
 
-PROFILE = Profile(
-    stamped="end",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="end")
 
 _MARKS = frozenset(("trackingid", "category"))
 _CATEGORIES = frozenset({"", "trafficcontrolleraccesslog"})

@@ -63,20 +63,10 @@ from collector.identity.ids import REQUEST_ID_HEADERS
 from collector.model import GatewayRecord, Id
 
 GATEWAY = "azure-apim"
-PROFILE = Profile(
-    stamped="start",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="start")
 _GATEWAY_LOGS = frozenset({"", "gatewaylogs"})
 # The event is written before the response is sent, so its time ends there.
-POLICY_PROFILE = Profile(
-    stamped="start",
-    is_client_in_total=False,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+POLICY_PROFILE = Profile(stamped="start", is_client_in_total=False)
 # What no policy writes: without one of these a row is a policy's, or an event.
 _GATEWAY_SIGNS = frozenset(
     (

@@ -51,12 +51,7 @@ from collector.identity.ids import normalise_span_id, normalise_trace_id, parse_
 from collector.model import GatewayRecord, Id
 
 GATEWAY = "azure-apim"
-PROFILE = Profile(
-    stamped="start",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="start")
 _MARKS = frozenset(("operationid", "operationname", "itemtype"))
 _TICK_NS = 100
 _KINDS = {

@@ -45,12 +45,7 @@ from collector.decode.reading import Reader
 from collector.decode.urls import split_target
 from collector.model import GatewayRecord, Id
 
-PROFILE = Profile(
-    stamped="end",
-    is_client_in_total=True,
-    are_tries_included=False,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="end", are_tries_included=False)
 
 _MARKS = frozenset(("transactionid", "httpstatus", "timetaken", "serverrouted", "category"))
 _CATEGORIES = frozenset({"", "applicationgatewayaccesslog"})

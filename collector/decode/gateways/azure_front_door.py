@@ -42,12 +42,7 @@ from collector.decode.reading import Reader
 from collector.decode.urls import kind_of, split_target
 from collector.model import GatewayRecord, Id
 
-PROFILE = Profile(
-    stamped="end",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="end")
 
 _MARKS = frozenset(("trackingreference", "refstring", "healthprobeid"))
 _CATEGORIES = frozenset({"", "frontdooraccesslog", "azurecdnaccesslog"})

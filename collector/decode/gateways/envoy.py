@@ -38,12 +38,7 @@ from collector.decode.reading import Reader
 from collector.decode.urls import kind_of, split_target
 from collector.model import GatewayRecord, Id
 
-PROFILE = Profile(
-    stamped="start",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=False,
-)
+PROFILE = Profile(stamped="start", is_body_upload_included=False)
 
 _MOST_ATTEMPTS = 10_000
 _NO_TIME = Timestamp(0, 0)

@@ -43,12 +43,7 @@ from collector.decode.urls import is_event_stream, kind_of, split_target
 from collector.identity.ids import hex_from_decimal, normalise_trace_id
 from collector.model import GatewayRecord, Id
 
-PROFILE = Profile(
-    stamped="start",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="start")
 
 _PROFILE_OF_LINES = replace(PROFILE, stamped="end")
 NGINX_LOG = "nginx-log"

@@ -36,12 +36,7 @@ from collector.decode.urls import split_target
 from collector.identity.ids import normalise_span_id, normalise_trace_id, parse_traceparent
 from collector.model import GatewayRecord
 
-PROFILE = Profile(
-    stamped="start",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="start")
 
 # A logger's own layout may stand before the line; starting after a blank keeps the search linear.
 # Older versions put the port and "ms" around the duration.

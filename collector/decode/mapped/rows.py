@@ -46,12 +46,7 @@ from collector.decode.urls import is_event_stream, kind_of, split_target
 from collector.model import GatewayRecord
 
 _LONGEST_LINE = 65_536
-_PROFILE = Profile(
-    stamped="end",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+_PROFILE = Profile(stamped="end")
 _PROFILE_OF_STARTS = replace(_PROFILE, stamped="start")
 # Syslog's, and Tyk's: which year it was only the arrival tells.
 _WITHOUT_YEAR = re.compile(r"[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d", re.ASCII)

@@ -41,12 +41,7 @@ from collector.errors import ConfigError
 from collector.identity.ids import request_id_key
 from collector.model import GatewayRecord, Id, Span
 
-PROFILE = Profile(
-    stamped="start",
-    is_client_in_total=True,
-    are_tries_included=True,
-    is_body_upload_included=True,
-)
+PROFILE = Profile(stamped="start")
 
 SOURCE = "span"
 """The `source` of a record that was made of spans."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from collector.answers import Answer, Duration, Moment
 from collector.query.results import TimeRange
+from collector.store import ToldChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,24 +84,9 @@ class Change:
     requests: int
     share: float | None
     pods: tuple[str, ...]
-    told: tuple["Told", ...]
+    told: tuple[ToldChange, ...]
     effect: Effect | None
     sentence: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told(Answer):
-    """What a deployment tool said."""
-
-    id: str
-    time_ns: Moment
-    kind: str
-    gateway: str
-    api: str
-    service: str
-    value: str
-    title: str
-    url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

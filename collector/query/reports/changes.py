@@ -24,11 +24,10 @@ from collector.query.reports.change import (
     Effect,
     FailureEffect,
     TimeEffect,
-    Told,
 )
 from collector.query.reports.change_sentences import write_sentence
 from collector.query.reports.first_seen import FirstSeen, find_first_seen
-from collector.query.reports.told import read_told, show_told
+from collector.query.reports.told import read_told
 from collector.query.reports.wanted import join_notes, tell_cut
 from collector.query.results import TimeRange
 from collector.query.search.filters import (
@@ -135,7 +134,7 @@ class FindingChanges:
             ),
         )
 
-    def tell(self, document: object) -> Told:
+    def tell(self, document: object) -> ToldChange:
         """
         Keep what a deployment tool says, and return it as it is kept.
 
@@ -145,7 +144,7 @@ class FindingChanges:
         now_ns = self._clock.now_ns()
         told = read_told(document, now_ns, self._secrets)
         self._store.write_told(told, now_ns)
-        return show_told(told)
+        return told
 
     def _effect(
         self, change: Change, seen: FirstSeen | None, others: Sequence[FirstSeen]
@@ -244,14 +243,14 @@ def _join(seen: Sequence[FirstSeen], told: Sequence[ToldChange]) -> list[Change]
             for one in left
             if change.kind in ("rollout", "revision", "pods")
             and (one.service or one.api) == (change.service or change.api)
-            and -_TOLD_AFTER_NS <= change.first_seen_ns - one.at_ns <= _TOLD_BEFORE_NS
+            and -_TOLD_AFTER_NS <= change.first_seen_ns - one.time_ns <= _TOLD_BEFORE_NS
             and one.value in ("", change.value)
         ]
         left = [one for one in left if one not in own]
-        found.append(replace(change, told=tuple(show_told(one) for one in own)))
+        found.append(replace(change, told=tuple(own)))
     found += [
         Change(
-            id=one.change_id,
+            id=one.id,
             kind="told",
             gateway=one.gateway,
             api=one.api,
@@ -259,12 +258,12 @@ def _join(seen: Sequence[FirstSeen], told: Sequence[ToldChange]) -> list[Change]
             value=one.value or one.title,
             former=(),
             is_rollback=False,
-            first_seen_ns=one.at_ns,
-            last_seen_ns=one.at_ns,
+            first_seen_ns=one.time_ns,
+            last_seen_ns=one.time_ns,
             requests=0,
             share=None,
             pods=(),
-            told=(show_told(one),),
+            told=(one,),
             effect=None,
             sentence="",
         )

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.answers import Duration
+
 # With fewer requests on a side nothing can be told from chance.
 MIN_SELECTED = 20
 MIN_BASELINE = 40
@@ -49,14 +51,14 @@ Flags = NDArray[np.bool_]
 @dataclass(frozen=True, slots=True)
 class Feature:
     """
-    Something that a request has: `name` is what, `value` which, `place` the service it is of.
+    Something that a request has: `name` is what, `value` which, `service` of whom, if any.
 
     A symptom is what happened to the request; the rest was settled before it ran.
     """
 
     name: str
     value: str
-    place: str = ""
+    service: str = ""
     is_symptom: bool = False
 
 
@@ -92,7 +94,7 @@ class Difference:
     q_value: float
     selected: int
     baseline: int
-    delta_ns: int | None
+    delta_ns: Duration | None
     examples_selected: tuple[str, ...]
     examples_baseline: tuple[str, ...]
 
@@ -306,7 +308,7 @@ def _supported(selected: Sequence[Observation]) -> list[Feature]:
     counts = Counter(feature for each in selected for feature in each.features)
     least = max(_MIN_SUPPORT, math.ceil(_MIN_SUPPORT_RATIO * len(selected)))
     kept = [(feature, count) for feature, count in counts.items() if count >= least]
-    kept.sort(key=lambda pair: (-pair[1], pair[0].name, pair[0].place, pair[0].value))
+    kept.sort(key=lambda pair: (-pair[1], pair[0].name, pair[0].service, pair[0].value))
     return [feature for feature, _ in kept[:_MOST_FEATURES]]
 
 

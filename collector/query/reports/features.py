@@ -48,14 +48,14 @@ _SAID = {
     "error reason": "failed with {value} at the gateway",
     "request size": "sent {value}",
     "response size": "were answered with {value}",
-    "pod": "ran on pod {value} of {place}",
-    "version": "met version {value} of {place}",
+    "pod": "ran on pod {value} of {service}",
+    "version": "met version {value} of {service}",
     "node": "ran on node {value}",
     "zone": "ran in zone {value}",
     "upstream host": "went to {value}",
-    "response flag": "have the response flag {value} of {place}",
+    "response flag": "have the response flag {value} of {service}",
     "retries": "were tried again {value}",
-    "calls": "called {place} {value}",
+    "calls": "called {service} {value}",
 }
 
 
@@ -93,16 +93,16 @@ def times_of(request: ObservedRequest) -> Mapping[tuple[str, ...], int]:
 def say(feature: Feature) -> str:
     """Return what requests with a feature did, to stand behind a share of them."""
     if feature.name == "hop":
-        return f"{'called' if feature.value == 'present' else 'did not call'} {feature.place}"
-    text = _SAID[feature.name] if feature.place or feature.name != "response flag" else (
+        return f"{'called' if feature.value == 'present' else 'did not call'} {feature.service}"
+    text = _SAID[feature.name] if feature.service or feature.name != "response flag" else (
         "have the response flag {value}"
     )  # fmt: skip
-    return text.format(value=feature.value, place=feature.place)
+    return text.format(value=feature.value, service=feature.service)
 
 
 @lru_cache(maxsize=20_000)
-def _feature(name: str, value: str, place: str = "", is_symptom: bool = False) -> Feature:
-    return Feature(name, value, place, is_symptom)
+def _feature(name: str, value: str, service: str = "", is_symptom: bool = False) -> Feature:
+    return Feature(name, value, service, is_symptom)
 
 
 def _services(requests: Sequence[ObservedRequest]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners
 from collector.query.reports.apis import ApiReports, Apis
 from collector.query.reports.budget import Budget, Budgets
-from collector.query.reports.change import Changes, Told
+from collector.query.reports.change import Changes
 from collector.query.reports.changes import FindingChanges
 from collector.query.reports.compare import Comparing, Comparison
 from collector.query.reports.doctor import Doctor, DoctorReport
@@ -27,7 +27,7 @@ from collector.query.results import Sources
 from collector.query.search.filters import collect_pairs
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.timelines import Timelines
-from collector.store import Store
+from collector.store import Store, ToldChange
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -122,7 +122,7 @@ class Reports:
         """Return what was new in a range, and what came with it, the newest first."""
         return self._changes.report(pairs)
 
-    def tell_change(self, document: object) -> Told:
+    def tell_change(self, document: object) -> ToldChange:
         """Keep what a deployment tool says it changed."""
         return self._changes.tell(document)
 

@@ -20,7 +20,6 @@ from collector.query.reports.cohorts import (
     MIN_BASELINE,
     MIN_SELECTED,
     Difference,
-    Feature,
     Observation,
     TimeDifference,
     find_differences,
@@ -106,40 +105,6 @@ class CohortReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureReport:
-    """Something that requests have: `name` is what, `value` which, `service` of whom, if any."""
-
-    name: str
-    value: str
-    service: str
-    is_symptom: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DifferenceReport:
-    """
-    A feature that the selected requests have more often; see `Difference` for its statistics.
-
-    Shares are of all requests that the observed ones stand for; the difference of both lies between
-    `lower` and `upper`. `also` are features of the same requests. `delta_ns`: how much longer
-    requests with it take, in the median.
-    """
-
-    feature: FeatureReport
-    also: tuple[FeatureReport, ...]
-    share_selected: float
-    share_baseline: float
-    lower: float
-    upper: float
-    q_value: float
-    selected: int
-    baseline: int
-    delta_ns: Duration | None
-    examples_selected: tuple[str, ...]
-    examples_baseline: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeReport:
     """
     Where time goes: a phase, or the calls of a service that hold up the answer.
@@ -175,7 +140,7 @@ class Slow(Answer):
     stitched: Percentiles
     selected: CohortReport
     baseline: CohortReport
-    differences: tuple[DifferenceReport, ...]
+    differences: tuple[Difference, ...]
     phases: tuple[TimeReport, ...]
     calls: tuple[TimeReport, ...]
     sentences: tuple[Sentence, ...]
@@ -247,7 +212,7 @@ class SlowReports:
             stitched=stitched,
             selected=selected.report(),
             baseline=baseline.report(),
-            differences=tuple(_difference(each) for each in found.differences),
+            differences=tuple(found.differences),
             phases=phases,
             calls=calls[:_MOST_CALLS],
             sentences=tuple(tell(wish.select, found.differences, calls)),
@@ -468,32 +433,6 @@ def tell(
 
 def _percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %") if share >= 0.01 or not share else "less than 1 %"
-
-
-def _feature(feature: Feature) -> FeatureReport:
-    return FeatureReport(
-        name=feature.name,
-        value=feature.value,
-        service=feature.place,
-        is_symptom=feature.is_symptom,
-    )
-
-
-def _difference(found: Difference) -> DifferenceReport:
-    return DifferenceReport(
-        feature=_feature(found.feature),
-        also=tuple(_feature(each) for each in found.also),
-        share_selected=found.share_selected,
-        share_baseline=found.share_baseline,
-        lower=found.lower,
-        upper=found.upper,
-        q_value=found.q_value,
-        selected=found.selected,
-        baseline=found.baseline,
-        delta_ns=found.delta_ns,
-        examples_selected=found.examples_selected,
-        examples_baseline=found.examples_baseline,
-    )
 
 
 def _time(found: TimeDifference) -> TimeReport:

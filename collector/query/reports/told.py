@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from collector.decode.redaction.findings import Findings
 from collector.decode.redaction.secrets import Secrets
 from collector.errors import BadQuestion
-from collector.query.reports.change import Told
 from collector.query.search.filters import collect_pairs, read_text
 from collector.query.timestamps import parse_timestamp
 from collector.store import ToldChange
@@ -83,22 +82,7 @@ def read_told(document: object, now_ns: int, secrets: Secrets) -> ToldChange:
     }
     words = "\x00".join((str(at_ns), *texts.values()))
     return ToldChange(
-        change_id=hashlib.sha256(words.encode("utf-8", "replace")).hexdigest()[:16],
-        at_ns=at_ns,
-        **texts,
-    )
-
-
-def show_told(told: ToldChange) -> Told:
-    """Return it as an answer has it."""
-    return Told(
-        id=told.change_id,
-        time_ns=told.at_ns,
-        kind=told.kind or "change",
-        gateway=told.gateway,
-        api=told.api,
-        service=told.service,
-        value=told.value,
-        title=told.title,
-        url=told.url,
+        id=hashlib.sha256(words.encode("utf-8", "replace")).hexdigest()[:16],
+        time_ns=at_ns,
+        **{**texts, "kind": texts["kind"] or "change"},
     )

@@ -109,6 +109,14 @@ start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND ({max_duration_ns:Int64} = -1 OR ifNull(duration_ns, -1) BETWEEN 0 AND {max_duration_ns:Int64})
 {%- endmacro %}
 
+-- What requests are told apart by beside gateway and API: up to three fields, as texts.
+{% macro group_key(grouped) -%}
+{% if grouped %}[
+            ifNull(toString({first:Identifier}), ''), ifNull(toString({second:Identifier}), ''),
+            ifNull(toString({third:Identifier}), '')
+        ]{% else %}emptyArrayString(){% endif %}
+{%- endmacro %}
+
 -- The gateway records of a range that count, each as it came last, with what a filter reads. What stays open has no
 -- time of an answer. `key`: a column of that name.
 {% macro counted_records(key) -%}

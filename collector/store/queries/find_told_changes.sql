@@ -1,5 +1,5 @@
 -- What deployment tools said about a range, the newest first. A filter that is "" takes everything.
-SELECT change_id, at_ns, kind, gateway, api, service, value, title, url
+SELECT change_id, at_ns, if(kind = '', 'change', kind), gateway, api, service, value, title, url
 FROM {database:Identifier}.change FINAL
 WHERE at >= toDateTime(intDiv({start_ns:Int64}, 1000000000)) AND at <= toDateTime(intDiv({end_ns:Int64}, 1000000000))
     AND at_ns >= {start_ns:Int64} AND at_ns < {end_ns:Int64}

@@ -1,13 +1,10 @@
 -- Where the time of stitched requests goes and which layer failed first, by gateway, API and up to three fields.
 -- Times are of requests whose way is known: joined to their spans, or answered by the gateway itself.
-{% from "macros/requests.sql" import fits, in_range %}
+{% from "macros/requests.sql" import fits, group_key, in_range %}
 WITH ifNull(is_joined, true) AND isNotNull(duration_ns) AS is_known
 SELECT
     gateway, api,
-    {% if grouped %}[
-        ifNull(toString({first:Identifier}), ''), ifNull(toString({second:Identifier}), ''),
-        ifNull(toString({third:Identifier}), '')
-    ]{% else %}emptyArrayString(){% endif %} AS key,
+    {{ group_key(grouped) }} AS key,
     count() AS stitched, countIf(is_known) AS known,
     sumIf(weight, is_joined) AS joined, sumIf(weight, isNotNull(is_joined)) AS departed,
     sumIf(weight * duration_ns, is_known) AS total,

@@ -111,7 +111,7 @@ def test_a_call_that_only_some_make_is_a_feature() -> None:
     slow, rest = slow_and_rest()
     slow = [replace(each, hops=each.hops[:1]) for each in slow]
     told = [
-        (each.name, each.value, each.place)
+        (each.name, each.value, each.service)
         for difference in compare_cohorts(slow, rest).differences
         for each in (difference.feature, *difference.also)
     ]

@@ -2,9 +2,9 @@ WITH ifNull(is_joined, true) AND isNotNull(duration_ns) AS is_known
 SELECT
     gateway, api,
     [
-        ifNull(toString({first:Identifier}), ''), ifNull(toString({second:Identifier}), ''),
-        ifNull(toString({third:Identifier}), '')
-    ] AS key,
+            ifNull(toString({first:Identifier}), ''), ifNull(toString({second:Identifier}), ''),
+            ifNull(toString({third:Identifier}), '')
+        ] AS key,
     count() AS stitched, countIf(is_known) AS known,
     sumIf(weight, is_joined) AS joined, sumIf(weight, isNotNull(is_joined)) AS departed,
     sumIf(weight * duration_ns, is_known) AS total,
