@@ -292,7 +292,7 @@ def parse_slow(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> _Wish:
             msg = f"slower_than_ms: says nothing with select={select}"
             raise BadQuestion(msg)
         asked = parse_search((("min_duration_ms", text),), now_ns=now_ns)
-        slower_than_ns = asked.min_duration_ns
+        slower_than_ns = asked.wanted.min_duration_ns
     baseline = _read_baseline(given, wanted, now_ns) if has_baseline else None
     if select == "all" and (baseline is None or baseline == wanted):
         msg = "baseline: all requests are compared with themselves"

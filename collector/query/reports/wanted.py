@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from collector.errors import BadQuestion
 from collector.query.results import TimeRange
 from collector.query.search.filters import PARAMETERS, Parameter, parse_search
-from collector.query.search.request_filter import build_filter
 from collector.store import GROUP_FIELDS, MOST_GROUP_FIELDS, RequestFilter
 
 _OF_RECORDS = (
@@ -49,8 +48,7 @@ def read_filter(given: Mapping[str, str], now_ns: int) -> RequestFilter:
         BadQuestion: a value is not what it should be.
     """
     known = names_of(*PARAMETERS)
-    search = parse_search(((k, v) for k, v in given.items() if k in known), now_ns=now_ns)
-    return build_filter(search, search.start_ns, search.end_ns)
+    return parse_search(((k, v) for k, v in given.items() if k in known), now_ns=now_ns).wanted
 
 
 def read_group_by(text: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ nothing.
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -19,7 +19,6 @@ from collector.query.search.filters import Search
 
 _MAX_LENGTH = 1024
 _DIGEST_BYTES = 8
-_NOT_BOUND = frozenset({"start_ns", "end_ns", "is_default_range", "limit", "cursor"})
 _HINT = "take next_cursor of the page before as it is, and keep the other parameters"
 
 
@@ -65,11 +64,8 @@ def _open(search: Search) -> bytes:
 
 
 def _digest(body: bytes, search: Search) -> bytes:
-    bound = [
-        (field.name, repr(getattr(search, field.name)))
-        for field in fields(search)
-        if field.name not in _NOT_BOUND
-    ]
+    # not by the range: a relative one is another at each page
+    bound = [repr(replace(search.wanted, start_ns=0, end_ns=0)), search.state]
     return hashlib.blake2b(
         orjson.dumps(bound) + body, digest_size=_DIGEST_BYTES, person=b"hopline-cursor"
     ).digest()

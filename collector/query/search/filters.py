@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from collector.errors import BadQuestion, UnknownParameter
+from collector.identity.ids import prefix_key
 from collector.query.timestamps import parse_timestamp
+from collector.store import RequestFilter
 from collector.timestamps import NS_PER_DAY, NS_PER_MS
 
 DEFAULT_RANGE_NS = 3600 * 1_000_000_000
@@ -49,33 +51,15 @@ class Parameter:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """
-    A search that makes sense.
+    A search that makes sense: what is wanted, and how much of it.
 
-    The range is [start_ns, end_ns); a request matches when every field that is set fits.
+    `state` is known only after stitching, so the store does not look for it.
     """
 
-    start_ns: int
-    end_ns: int
+    wanted: RequestFilter
     is_default_range: bool = False
-    gateway: str = ""
-    api: str = ""
-    operation: str = ""
-    route: str = ""
-    method: str = ""
-    host: str = ""
-    service: str = ""
-    consumer: str = ""
-    revision: str = ""
-    q: str = ""
-    status: int | None = None
-    status_class: int | None = None
-    is_error: bool | None = None
-    is_joined: bool | None = None
     state: str = ""
-    min_duration_ns: int | None = None
-    max_duration_ns: int | None = None
     limit: int = DEFAULT_LIMIT
-    order: str = "-duration"
     cursor: str = ""
 
 
@@ -161,27 +145,34 @@ def parse_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
     given = collect_pairs(pairs, _NAMES)
     start_ns, end_ns = parse_range(given, now_ns)
     status, status_class = _read_statuses(given)
-    search = Search(
-        start_ns=start_ns,
-        end_ns=end_ns,
-        is_default_range="start" not in given,
-        status=status,
-        status_class=status_class,
-        is_error=_read(given, "error", read_boolean),
-        is_joined=_read(given, "joined", read_boolean),
-        state=read_choice(given, "state", STATES),
-        min_duration_ns=_read(given, "min_duration_ms", read_duration),
-        max_duration_ns=_read(given, "max_duration_ms", read_duration),
-        limit=_read(given, "limit", _read_limit) or DEFAULT_LIMIT,
-        order=read_choice(given, "order", ORDERS) or ORDERS[0],
-        cursor=given.get("cursor", ""),
-        **{name: read_text(name, given.get(name, "")) for name in _TEXTS},
-    )
-    shortest, longest = search.min_duration_ns, search.max_duration_ns
+    texts: dict[str, Any] = {name: read_text(name, given.get(name, "")) for name in _TEXTS}
+    text = texts.pop("q")
+    shortest = _read(given, "min_duration_ms", read_duration)
+    longest = _read(given, "max_duration_ms", read_duration)
     if shortest is not None and longest is not None and shortest > longest:
         msg = "min_duration_ms: is above max_duration_ms, so nothing can match"
         raise BadQuestion(msg)
-    return search
+    return Search(
+        wanted=RequestFilter(
+            start_ns=start_ns,
+            end_ns=end_ns,
+            status=status,
+            status_class=status_class,
+            is_error=_read(given, "error", read_boolean),
+            is_joined=_read(given, "joined", read_boolean),
+            min_duration_ns=shortest,
+            max_duration_ns=longest,
+            text=text,
+            id_prefix=prefix_key(text),
+            with_logged=True,
+            order="-start" if read_choice(given, "order", ORDERS) == "-start" else "-duration",
+            **texts,
+        ),
+        is_default_range="start" not in given,
+        state=read_choice(given, "state", STATES),
+        limit=_read(given, "limit", _read_limit) or DEFAULT_LIMIT,
+        cursor=given.get("cursor", ""),
+    )
 
 
 def collect_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> dict[str, str]:

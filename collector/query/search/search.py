@@ -15,7 +15,6 @@ from collector.query.results import Found, Summary, TimeRange
 from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
 from collector.query.search.described import find_described
 from collector.query.search.filters import Search, parse_search
-from collector.query.search.request_filter import build_filter
 from collector.query.search.row_cache import CachedRow, RowCache
 from collector.query.search.tail import TAIL_AHEAD_NS, TAIL_RANGE_NS, Tail, parse_tail
 from collector.query.timelines.rows import RowStitching
@@ -46,21 +45,21 @@ class Searches:
         """
         now_ns = self._clock.now_ns()
         search = parse_search(pairs, now_ns=now_ns)
-        start_ns, end_ns, row_cursor = search.start_ns, search.end_ns, ""
+        wanted, row_cursor = search.wanted, ""
         if search.cursor:
             cursor = decode_cursor(search)
-            start_ns, end_ns, row_cursor = cursor.start_ns, cursor.end_ns, cursor.row
-        wanted = build_filter(search, start_ns, end_ns)
+            wanted = replace(wanted, start_ns=cursor.start_ns, end_ns=cursor.end_ns)
+            row_cursor = cursor.row
         summaries, next_row = self._collect(search, wanted, row_cursor, now_ns)
         next_cursor = ""
         if next_row:
-            next_cursor = encode_cursor(Cursor(start_ns, end_ns, next_row), search)
+            next_cursor = encode_cursor(Cursor(wanted.start_ns, wanted.end_ns, next_row), search)
         return Found(
             requests=tuple(summaries),
             next_cursor=next_cursor,
-            range=TimeRange(start_ns=start_ns, end_ns=end_ns),
+            range=TimeRange(start_ns=wanted.start_ns, end_ns=wanted.end_ns),
             watermarks_ns={n: lag.watermark_ns for n, lag in self._freshness.lags().items()},
-            note=" ".join(self._notes(search, summaries, next_cursor, end_ns)),
+            note=" ".join(self._notes(search, summaries, next_cursor, wanted.end_ns)),
         )
 
     def check(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -100,7 +99,9 @@ class Searches:
         late = self._store.find_late_loads(since_ns)
         since_ns = max(min([since_ns, *(each.from_ns - 1 for each in late)]), opened_ns)
         wanted = replace(
-            build_filter(search, now_ns - TAIL_RANGE_NS, now_ns + TAIL_AHEAD_NS),
+            search.wanted,
+            start_ns=now_ns - TAIL_RANGE_NS,
+            end_ns=now_ns + TAIL_AHEAD_NS,
             received_since_ns=since_ns,
             order="-start",
         )
@@ -149,7 +150,7 @@ class Searches:
             yield "Nothing is stored yet."
             return
         first_ns, last_ns = held
-        if last_ns < search.start_ns or first_ns >= search.end_ns:
+        if last_ns < search.wanted.start_ns or first_ns >= search.wanted.end_ns:
             yield (
                 "Nothing is stored of this range; there is data from "
                 f"{format_timestamp(first_ns)} to {format_timestamp(last_ns)}."
@@ -175,7 +176,7 @@ def _is_whole(wanted: RequestFilter) -> bool:
 
 def _fits(search: Search, shown: CachedRow) -> bool:
     """Tell whether what only stitching knows of a request is what was asked for."""
-    if search.is_joined is not None and shown.is_joined is None:
+    if search.wanted.is_joined is not None and shown.is_joined is None:
         return False
     return not search.state or shown.state == search.state
 

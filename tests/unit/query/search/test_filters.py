@@ -1,5 +1,7 @@
 """Search parameters: each is checked, and the error names it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,15 +22,15 @@ def parse(**given: str) -> Search:
 def test_without_parameters_the_last_hour_is_searched() -> None:
     """The default range is [now - 1 h, now), marked as default, slowest first."""
     search = parse()
-    assert (search.start_ns, search.end_ns) == (NOW - HOUR, NOW)
+    assert (search.wanted.start_ns, search.wanted.end_ns) == (NOW - HOUR, NOW)
     assert search.is_default_range
-    assert (search.order, search.limit) == ("-duration", 50)
+    assert (search.wanted.order, search.limit) == ("-duration", 50)
 
 
 def test_the_default_range_ends_at_a_given_end() -> None:
     """With `end` alone the hour before it is searched."""
     search = parse(end="2026-03-01T08:00:00Z")
-    assert search.end_ns - search.start_ns == HOUR
+    assert search.wanted.end_ns - search.wanted.start_ns == HOUR
 
 
 def test_every_documented_parameter_is_read() -> None:
@@ -39,13 +41,13 @@ def test_every_documented_parameter_is_read() -> None:
         if p.example is not None
     }
     search = parse(**examples)
-    assert search.status == 504
-    assert search.status_class == 5
-    assert search.is_error is True
-    assert search.is_joined is False
-    assert search.min_duration_ns == 250_000_000
-    assert search.max_duration_ns == 10_000_000_000
-    assert search.q == "orders/42"
+    assert search.wanted.status == 504
+    assert search.wanted.status_class == 5
+    assert search.wanted.is_error is True
+    assert search.wanted.is_joined is False
+    assert search.wanted.min_duration_ns == 250_000_000
+    assert search.wanted.max_duration_ns == 10_000_000_000
+    assert search.wanted.text == "orders/42"
 
 
 def test_empty_values_count_as_not_given() -> None:
@@ -59,7 +61,7 @@ def test_empty_values_count_as_not_given() -> None:
 )
 def test_durations_are_milliseconds_unless_they_say_otherwise(text: str, duration_ns: int) -> None:
     """A bare number is milliseconds; a unit may follow."""
-    assert parse(min_duration_ms=text).min_duration_ns == duration_ns
+    assert parse(min_duration_ms=text).wanted.min_duration_ns == duration_ns
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_an_edited_cursor_is_refused(place: int, change: int) -> None:
     at = place % len(word)
     edited = word[:at] + chr((ord(word[at]) + change) % 128) + word[at + 1 :]
     try:
-        assert decode_cursor(Search(start_ns=0, end_ns=1, cursor=edited)) == CURSOR
+        assert decode_cursor(replace(parse(), cursor=edited)) == CURSOR
     except BadQuestion as error:
         assert error.message.startswith("cursor: ")
     else:
@@ -155,7 +157,7 @@ def test_an_edited_cursor_is_refused(place: int, change: int) -> None:
 def test_any_text_as_cursor_is_refused(text: str) -> None:
     """No text makes reading a cursor fail in any other way."""
     with pytest.raises(BadQuestion, match="^cursor: "):
-        decode_cursor(Search(start_ns=0, end_ns=1, cursor=text))
+        decode_cursor(replace(parse(), cursor=text))
 
 
 @given(st.lists(st.tuples(st.sampled_from([*NAMES, "x"]), st.text(max_size=40)), max_size=6))
@@ -165,5 +167,5 @@ def test_any_pairs_are_a_search_or_a_bad_question(pairs: list[tuple[str, str]]) 
         search = parse_search(pairs, now_ns=NOW)
     except BadQuestion:
         return
-    assert search.start_ns < search.end_ns
+    assert search.wanted.start_ns < search.wanted.end_ns
     assert 1 <= search.limit <= 500
