@@ -100,9 +100,9 @@ class JoinReport(Answer):
 class Joins:
     """Counts joins and publishes what the joins without ids achieve. Thread-safe."""
 
-    def __init__(self, sampling: Sampling, unjoined: LikelyPartners) -> None:
+    def __init__(self, sampling: Sampling, likely_partners: LikelyPartners) -> None:
         self._sampling = sampling
-        self._likely_partners = unjoined
+        self._likely_partners = likely_partners
 
     def report(self, pairs: Iterable[tuple[str, str]]) -> JoinReport:
         """
