@@ -80,7 +80,7 @@ class GatewayRows:
             raise
         except Exception:
             # the spans are stored, and a timeline makes its own records of them: only search lacks
-            _log.exception("segment %s: no gateway records are made of its spans", segment.id)
+            _log.exception("segment %s: making gateway records from its spans failed", segment.id)
 
     def recover(self) -> None:
         """Put the tables in order after a start. Raises `StoreUnavailable`."""

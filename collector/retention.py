@@ -92,12 +92,12 @@ def _with_apis(path: Path, where: str, entries: Any, usual: Retention) -> Retent
     for api, entry in apis.items():
         place = f"{where}.{api[:40]!r}"
         if not 0 < len(api) <= _MAX_NAME_CHARACTERS or not api.isprintable():
-            raise _wrong(path, f"{place} is not a name of an API")
+            raise _wrong(path, f"{place} is not an API name")
         fields = _table(path, place, entry)
         if "span_days" in fields:
             raise _wrong(
-                path, f"{place}.span_days: spans do not say of which API they are; kept_span_days "
-                "is of the copies of those worth it",
+                path, f"{place}.span_days: spans do not say which API they belong to; "
+                "kept_span_days is for the copies of those worth keeping",
             )  # fmt: skip
         _check_names(path, f"{place}.", fields, _OF_API)
         for name, value in fields.items():
@@ -119,7 +119,7 @@ def _read_cold(path: Path, entry: Any) -> Cold | None:
             raise _wrong(path, f"cold.{name} is the plain name of a {name} of ClickHouse's")
     config = fields.get("engine_config", "")
     if not isinstance(config, str) or (config and not Path(config).is_file()):
-        raise _wrong(path, "cold.engine_config is not the path of a file")
+        raise _wrong(path, "cold.engine_config is not a file path")
     days = _days(path, "cold.after_days", fields.get("after_days"))
     if not days:
         raise _wrong(path, "cold.after_days is at least 1")

@@ -395,10 +395,10 @@ class Variables(BaseSettings):
         is_grpc = parts.scheme in ("grpc", "grpcs")
         if not (is_grpc or parts.scheme in ("http", "https")) or not parts.hostname or parts.query:
             raise ValueError(
-                f"{value!r} is no address: http(s)://host:port or grpc(s)://host:port of OTLP"
+                f"{value!r} is not an address: http(s)://host:port or grpc(s)://host:port of OTLP"
             )
         if is_grpc and (parts.port is None or parts.path not in ("", "/")):
-            raise ValueError(f"{value!r} is no address of OTLP over gRPC: grpc(s)://host:port")
+            raise ValueError(f"{value!r} is not an address of OTLP over gRPC: grpc(s)://host:port")
         return value.rstrip("/")
 
     @field_validator("azure_resource_ids")
@@ -407,7 +407,7 @@ class Variables(BaseSettings):
         for resource in value:
             if not _RESOURCE_ID.fullmatch(resource):
                 raise ValueError(
-                    f"{resource!r} is no resource id: `az resource show` prints it as `id`, "
+                    f"{resource!r} is not a resource id: `az resource show` prints it as `id`, "
                     "/subscriptions/…/resourceGroups/…/providers/…"
                 )
         return value
@@ -418,11 +418,11 @@ class Variables(BaseSettings):
         for name in names:
             if not _TENANT.fullmatch(name) or len(name) > _MAX_TENANT_CHARACTERS:
                 raise ValueError(
-                    f"{name[:40]!r} is no name of a tenant: at most {_MAX_TENANT_CHARACTERS} small "
+                    f"{name[:40]!r} is not a tenant name: at most {_MAX_TENANT_CHARACTERS} small "
                     "letters and digits, single - or _ between them"
                 )
         if DEFAULT_TENANT in names:
-            raise ValueError(f"{DEFAULT_TENANT} is there without being named")
+            raise ValueError(f"{DEFAULT_TENANT} exists without being named")
         if len(set(names)) < len(names):
             raise ValueError("a name is there twice")
         if len(names) > MAX_TENANTS:
@@ -469,7 +469,7 @@ class Variables(BaseSettings):
             and not (split(self.query_tokens) or self.tokens_file or self.allow_unauthenticated)
         ):
             raise ValueError(
-                "HOPLINE_SQL_PORT takes tokens and nobody of HOPLINE_OIDC_ISSUER: set "
+                "HOPLINE_SQL_PORT takes tokens, not people of HOPLINE_OIDC_ISSUER: set "
                 "HOPLINE_QUERY_TOKENS or HOPLINE_TOKENS_FILE"
             )
         if self._exports_to_itself():

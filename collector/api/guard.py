@@ -144,7 +144,7 @@ class Guard:
             return Caller()
         caller = self._tenancy.place(await self._authenticate(scope), scope)
         if caller.tenant and path == "/metrics":
-            raise WrongTenant("the metrics are of all tenants: ask with a token of none")
+            raise WrongTenant("these metrics are of all tenants: use a token that belongs to none")
         return caller
 
     async def _authenticate(self, scope: Scope) -> Caller:

@@ -182,7 +182,7 @@ def read_body(reader: Reader, body: bytes) -> Reading:
         reading.repaired = sum(_REPLACEMENT in record.raw for record in reading.records)
     is_json = reader.read_line is None or reader.is_json
     if reading.rejected and is_json and not _has_objects(reading):
-        raise Undecodable(f"the body is no JSON: {reading.rejected[0].reason}")
+        raise Undecodable(f"the body is not JSON: {reading.rejected[0].reason}")
     return reading
 
 

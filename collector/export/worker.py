@@ -97,11 +97,11 @@ class Exporter:
                     continue
                 step = self.step(halt)
             except NotDelivered as exc:
-                _log.warning("the export waits %g s: the endpoint says %s", pause_s, exc)
+                _log.warning("the export pauses for %g s: the endpoint says %s", pause_s, exc)
             except CollectorError as exc:
-                _log.warning("the export waits %g s: %s", pause_s, exc.message)
+                _log.warning("the export pauses for %g s: %s", pause_s, exc.message)
             except Exception:
-                _log.exception("the export failed and is tried again in %g s", pause_s)
+                _log.exception("the export failed and will be tried again in %g s", pause_s)
             else:
                 pause_s = _FIRST_PAUSE_S
                 # half of one core at most: the other half belongs to those who ask

@@ -113,14 +113,14 @@ class Issuer:
     def _fetch_keys(self) -> dict[str, Any]:
         about = _fetch(self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration")
         if about["issuer"] != self._settings.issuer:
-            raise ValueError("it calls itself by another name")
+            raise ValueError("it says that its name is another one")
         listed = jwt.PyJWKSet.from_dict(_fetch(about["jwks_uri"]))
         return {str(each.key_id or ""): each.key for each in listed.keys}
 
 
 def _fetch(url: str) -> dict[str, Any]:
     if urlsplit(url).scheme not in ("https", "http"):
-        raise ValueError("not an address of the web")
+        raise ValueError("not a web address")
     with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - checked above
         document: dict[str, Any] = json.loads(answer.read(_MAX_BYTES))
     return document

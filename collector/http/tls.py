@@ -54,7 +54,7 @@ class Certificate:
         except (OSError, ssl.SSLError) as exc:
             _log.warning("the TLS certificate has changed and cannot be used yet: %s", exc)
             return False
-        _log.info("the TLS certificate was read again")
+        _log.info("the TLS certificate was reloaded")
         return True
 
     def grpc_configuration(self) -> grpc.ServerCertificateConfiguration:

@@ -122,9 +122,9 @@ class Tokens:
         self._stamp = stamp
         try:
             self._known = self._own + self._read(self._file)
-            _log.info("%s was read again", self._file.name)
+            _log.info("%s was reloaded", self._file.name)
         except ConfigError as exc:  # half of a file must not lock everybody out
-            _log.error("%s; the tokens read before stay in force", exc.message)
+            _log.error("%s; the tokens loaded before stay valid", exc.message)
 
     def _read(self, file: Path) -> list[tuple[Caller, bytes]]:
         wanted = {self._scope, "admin"}

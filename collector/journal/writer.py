@@ -378,7 +378,7 @@ class Journal:
             segment.roll_back()
             segment.seal()
         except OSError:
-            _log.exception("cannot cut %s back yet", segment.path.name)
+            _log.exception("cannot truncate %s yet", segment.path.name)
             self._broken.append(segment)
 
     def _maintain(self) -> None:
@@ -431,7 +431,7 @@ class Journal:
                         segment.size = piece.end
                         segment.messages += 1
         if segment.size < size:
-            _log.warning("cut %d torn bytes from %s", size - segment.size, path.name)
+            _log.warning("removed %d torn bytes from the end of %s", size - segment.size, path.name)
             self._metrics.count("hopline_journal_torn_bytes_total", size - segment.size)
         segment.roll_back()
         segment.seal()

@@ -196,7 +196,9 @@ class AzureMonitorPoller:
                 if source.is_search or source.workspace.startswith("/"):
                     raise
                 source.is_search = True
-                _log.info("%s: %s; it is asked by /search from now on", source.name, exc.message)
+                _log.info(
+                    "%s: %s; it is queried through /search from now on", source.name, exc.message
+                )
                 return None
         if not answer.partial_reason and (is_smallest or len(answer.rows) < self._row_limit):
             return answer

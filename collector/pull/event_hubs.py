@@ -224,7 +224,7 @@ class EventHubConsumer:
             )
         except CommitFailedError:
             # The partitions went to another member, who reads the events again.
-            _log.info("%s: the group was rebalanced before a commit", DOOR)
+            _log.info("%s: the consumer group was rebalanced before a commit", DOOR)
 
     async def _note_success(self) -> None:
         self._failures = 0

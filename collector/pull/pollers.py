@@ -60,4 +60,4 @@ async def run_pollers(
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("the poller %s ended", task.get_name(), exc_info=error)
+        _log.error("the poller %s has stopped", task.get_name(), exc_info=error)

@@ -310,9 +310,7 @@ async def _read_all(receive: Receive, claim: Claim, max_bytes: int) -> bytes:
         try:
             message = await _receive_within(receive, left_s)
         except TimeoutError:
-            raise TooSlow(
-                f"{size} bytes of the body came, and then too little for too long"
-            ) from None
+            raise TooSlow(f"{size} bytes of the body arrived, then too few for too long") from None
         if message["type"] != "http.request":
             raise Undecodable("the sender went away before the end of the body")
         chunk = message.get("body", b"")
@@ -563,7 +561,7 @@ class _SnappyFramedReader:
             if chunk == _SNAPPY_MAGIC or 0x80 <= chunk[0] < 0xFF:
                 continue  # begins again, or is padding
             if chunk[0] > 1 or end > _SNAPPY_CHUNK_BYTES:
-                raise Undecodable("the body is not snappy: a chunk of a kind or size that is none")
+                raise Undecodable("the body is not snappy: a chunk has an impossible kind or size")
             if out := bytes(cramjam.snappy.decompress(_SNAPPY_MAGIC + chunk)):
                 return out
         return b""

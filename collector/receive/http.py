@@ -80,11 +80,13 @@ def _add_metrics(pages: FastAPI, metrics: Metrics, gate: Gate, *, must_sign_in: 
         try:
             if must_sign_in and not gate.tokens.are_needed:
                 raise Unauthenticated(
-                    "this port knows tokens and nobody of HOPLINE_OIDC_ISSUER",
+                    "this port takes tokens, not people of HOPLINE_OIDC_ISSUER",
                     hint="set HOPLINE_QUERY_TOKENS or HOPLINE_TOKENS_FILE, or ask the API's port",
                 )
             if gate.admit(request.scope).tenant:
-                raise WrongTenant("the metrics are of all tenants: ask with a token of none")
+                raise WrongTenant(
+                    "these metrics are of all tenants: use a token that belongs to none"
+                )
         except (Unauthenticated, WrongTenant) as error:
             return JSONResponse(error_document(error), error.http_status)
         text, media_type = metrics.exposition(request.headers.get("accept", ""))

@@ -81,7 +81,7 @@ class Connections:
         asking = current_asking()
         if asking is not None:
             if asking.is_over:
-                raise QueryTimeout("nobody waits for the answer any more")
+                raise QueryTimeout("nobody is waiting for the answer any more")
             asking.on_end(self._end_queries)
         with _translated("read"), self._lent(self._readers) as client:
             client.set_client_setting("log_comment", asking.id if asking is not None else "")
@@ -142,7 +142,7 @@ class Connections:
                     self._ender = self.connect({})
                 self._ender.command(where, parameters={"comment": comment})
             except (ClickHouseError, OSError, RuntimeError) as exc:  # its own limits end it too
-                _log.info("a query that nobody waits for goes on: %s", str(exc)[:200])
+                _log.info("cannot stop a query that nobody waits for any more: %s", str(exc)[:200])
 
     def connect(self, client_settings: Mapping[str, Any], *, database: str = "") -> Client:
         """Open one more client, by whose *database* names without one are meant."""

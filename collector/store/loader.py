@@ -218,12 +218,12 @@ class Loader:
             else:
                 pause_s = self._pauses_s[0]
         except StoreUnavailable as exc:
-            _log.warning("the store is not in order yet: %s", exc.message)
+            _log.warning("the store is not ready yet: %s", exc.message)
             self._metrics.count("hopline_store_load_retries_total", reason=exc.code)
             pause_s = self._pauses_s[0]
         except Exception:
             # only the journal's folder is touched outside of `_load_or_wait`
-            _log.exception("cannot look for segments")
+            _log.exception("looking for segments failed")
             self._metrics.count("hopline_store_load_retries_total", reason="journal")
             pause_s = self._pauses_s[-1]
         self._rest_until_s = monotonic() + pause_s
@@ -257,11 +257,13 @@ class Loader:
         """
         free = self._journal.free_bytes()
         if free < self._min_free_bytes and not self._is_short:
-            _log.warning("%d bytes of the disk are free: merges stop, loads will soon", free)
+            _log.warning(
+                "%d bytes are free on the disk: merges are stopped, and loads will be soon", free
+            )
             self._store.hold_merges(is_held=True)
             self._is_short = True
         elif free >= self._min_free_bytes and self._is_short:
-            _log.info("%d bytes of the disk are free again: merges go on", free)
+            _log.info("%d bytes are free on the disk again: merges are resumed", free)
             self._store.hold_merges(is_held=False)
             self._is_short = False
         return free * 2 >= self._min_free_bytes

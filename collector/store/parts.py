@@ -133,7 +133,7 @@ class PartWatch:
                 self._gate.notify_all()
                 self._check()
                 if self._losses != losses:
-                    raise StoreUnavailable("parts of a load beside this one were not whole")
+                    raise StoreUnavailable("parts of another load were incomplete")
 
     def check(self) -> bool:
         """
@@ -176,7 +176,7 @@ class PartWatch:
             self._remove(client, broken)
         names = ", ".join(f"{part.table} {part.name}" for part in broken[:5])
         raise StoreUnavailable(
-            f"ClickHouse wrote {len(broken)} parts that are not whole: {names}",
+            f"ClickHouse wrote {len(broken)} incomplete parts: {names}",
             hint="free space on the disk of HOPLINE_DATA_DIR",
         )
 
@@ -214,7 +214,9 @@ class PartWatch:
             by_table.setdefault(part.table, []).append(part)
         for table, parts in by_table.items():
             _log.error(
-                "table %s: parts are not whole: %s", table, ", ".join(part.name for part in parts)
+                "table %s: these parts are incomplete: %s",
+                table,
+                ", ".join(part.name for part in parts),
             )
             self._unsettled.add(table)
             with self._detached(client, table):
@@ -237,7 +239,7 @@ class PartWatch:
                         for path, text in wanted.items():
                             _replace(path, text)
                 except OSError as exc:
-                    raise StoreUnavailable(f"cannot mend table {table} yet: {exc}") from exc
+                    raise StoreUnavailable(f"cannot repair table {table} yet: {exc}") from exc
                 _log.warning("table %s: %d loads will be repeated", table, len(forgotten))
             self._unsettled.discard(table)
             self._is_reload_needed |= bool(forgotten - set(expected))

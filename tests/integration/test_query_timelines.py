@@ -155,7 +155,7 @@ def test_as_of_shows_what_was_known_then(asker: Asker) -> None:
     ]
     assert now["revision"] > before["revision"]
     early = asker.get(f"/api/v1/requests/{trace}?as_of={LATE_RECORD.start_ns // SECOND - 60}", 404)
-    assert "was not known yet" in early["error"]["message"]
+    assert "was not yet known" in early["error"]["message"]
     assert early["error"]["hint"] == "leave out as_of to see what is known now"
 
 

@@ -190,7 +190,7 @@ def test_v3_summarises_traces(asker: Asker) -> None:
         (f"traces?{RANGE}&query.serviceName=nobody", 404, "No traces found"),
         ("traces/no%20trace%20id", 400, "malformed parameter trace_id: 'no trace id'"),
         (f"traces/{TRACE}?rawTraces=perhaps", 400, "rawTraces: "),
-        ("operations", 400, "service: is needed"),
+        ("operations", 400, "service: is missing"),
         ("traces", 400, "query.startTimeMin and query.startTimeMax are required"),
         (
             "trace-summaries?query.startTimeMin=now",

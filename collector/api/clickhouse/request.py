@@ -173,7 +173,7 @@ def _decode(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as exc:
-        raise SqlFailure(62, f"The statement is no UTF-8 at byte {exc.start}") from exc
+        raise SqlFailure(62, f"The statement is not UTF-8 at byte {exc.start}") from exc
 
 
 def _choose_encoding(accepted: bytes) -> str:

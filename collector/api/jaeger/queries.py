@@ -59,7 +59,7 @@ def _get_v2(questions: QueryService, body: bytes) -> Iterator[bytes]:
         msg = "uninitialized TraceID is not allowed"
         raise BadQuestion(msg)
     if len(request.trace_id) not in (8, 16):
-        msg = f"trace_id: {len(request.trace_id)} bytes are no trace id"
+        msg = f"trace_id: {len(request.trace_id)} bytes are not a trace id"
         raise BadQuestion(msg)
     yield from chunk_spans(_get(questions, request.trace_id.hex(), is_raw=request.raw_traces))
 
@@ -158,7 +158,7 @@ def _read(kind: type[Any], body: bytes) -> Any:
     try:
         return kind.FromString(body)
     except DecodeError as error:
-        msg = f"the request is no {kind.DESCRIPTOR.name}"
+        msg = f"the request is not a {kind.DESCRIPTOR.name}"
         raise BadQuestion(msg) from error
 
 

@@ -123,7 +123,7 @@ def _find_traces(questions: QueryService, request: Request) -> dict[str, Any]:
 def _find_operations(questions: QueryService, request: Request) -> list[dict[str, Any]]:
     service = request.query_params.get("service", "")
     if not service:
-        msg = "service: is needed"
+        msg = "service: is missing"
         raise BadQuestion(msg)
     kind = request.query_params.get("spanKind", "").lower()
     operations = questions.traces.operations(service)

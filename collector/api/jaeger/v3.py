@@ -137,7 +137,7 @@ def find_operations(questions: QueryService, service: str, kind: str) -> list[tu
         BadQuestion: no service is given.
     """
     if not service:
-        msg = "service: is needed"
+        msg = "service: is missing"
         raise BadQuestion(msg)
     found = questions.traces.operations(service)
     return [each for each in found if not kind or each[1].lower() == kind.lower()]

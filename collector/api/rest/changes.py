@@ -35,7 +35,7 @@ def build_change_routes(questions: QueryService, workers: Workers) -> APIRouter:
         try:
             document = json.loads(body)
         except ValueError as exc:
-            msg = f"the body is no JSON: {exc}"
+            msg = f"the body is not JSON: {exc}"
             raise BadQuestion(msg) from exc
         answer = await workers.run(lambda: encode(questions.reports.tell_change(document)))
         return Response(answer, status_code=201, media_type=JSON_TYPE)

@@ -45,8 +45,8 @@ class Tails:
             Overloaded: there are too many readers already. Retryable.
         """
         if self._readers >= MAX_READERS:
-            msg = f"{MAX_READERS} readers of the tail are the most there can be"
-            raise Overloaded(msg, hint="close another one, or list with GET /api/v1/requests")
+            msg = f"no more than {MAX_READERS} readers of the tail are served at a time"
+            raise Overloaded(msg, hint="close one, or list with GET /api/v1/requests")
         # it has its place from here on: others ask while it is made
         self._readers += 1
         try:

@@ -125,7 +125,7 @@ def read_metric(given: Mapping[str, str], now_ns: int, *, is_range: bool) -> Ask
     first_ns = start_ns // step_ns * step_ns
     steps = -(-(end_ns - first_ns) // step_ns)
     if steps > _MOST_STEPS:
-        msg = f"step: {steps} steps are too many: {_MOST_STEPS} are counted at most"
+        msg = f"step: {steps} steps are too many: {_MOST_STEPS} is the most"
         raise BadQuestion(msg)
     return Asked(query, query.metric, start_ns, end_ns, first_ns, step_ns, steps)
 

@@ -190,7 +190,7 @@ def build_comparison(attribute: Attribute, operator: str, literal: Literal) -> C
     if operator in ("=~", "!~"):
         _check_pattern(attribute, literal)
     elif isinstance(value, bool) and operator not in ("=", "!="):
-        raise refuse(f"{attribute} {operator} {literal} is no comparison")
+        raise refuse(f"{attribute} {operator} {literal} is not a comparison")
     if attribute.scope == "intrinsic":
         _check_intrinsic(attribute, operator, literal)
     return Comparison(attribute, operator, value)
@@ -204,11 +204,11 @@ def compile_pattern(text: str) -> Any:
 
 def _check_pattern(attribute: Attribute, literal: Literal) -> None:
     if literal.kind != "text":
-        raise refuse(f"{attribute} is matched with {literal}, which is no regular expression")
+        raise refuse(f"{attribute} is matched with {literal}, which is not a regular expression")
     try:
         compile_pattern(str(literal.value))
     except re2.error as error:
-        raise refuse(f"{literal} is no regular expression: {error}") from error
+        raise refuse(f"{literal} is not a regular expression: {error}") from error
 
 
 def _check_intrinsic(attribute: Attribute, operator: str, literal: Literal) -> None:

@@ -74,7 +74,7 @@ def read_search(given: Mapping[str, str], now_ns: int) -> Asked:
         raise BadQuestion(msg)
     query = parse_traceql(given.get("q", ""))
     if query.metric is not None:
-        raise refuse(f"| {query.metric.function}(…) is a metric, which a search does not give")
+        raise refuse(f"| {query.metric.function}(…) is a metric, which a search does not return")
     service, shortest = _needed(query.spansets)
     return Asked(
         query=query,
@@ -334,7 +334,7 @@ def _until_late(found: Iterable[Stitched]) -> Iterator[Stitched]:
     for each in found:
         if monotonic() - began_s > _PATIENCE_S:
             raise QueryTimeout(
-                f"the search was not done in {_PATIENCE_S:g} s",
+                f"the search did not finish within {_PATIENCE_S:g} s",
                 hint="name a service, a shorter range or fewer conditions",
             )
         yield each

@@ -109,8 +109,10 @@ def use_mappings(path: str) -> None:
     coded = _coded()
     for mapping in mappings:
         if mapping.name in coded:
-            msg = f"{setting}: {path}: gateway {mapping.name!r}: name: is an adapter's already"
-            raise ConfigError(msg, hint="take another name")
+            msg = (
+                f"{setting}: {path}: gateway {mapping.name!r}: name: belongs to an adapter already"
+            )
+            raise ConfigError(msg, hint="choose another name")
     _told.update((each.name, _adapter_of(each)) for each in mappings)
 
 

@@ -92,19 +92,19 @@ def parse_mappings(text: str) -> list[GatewayMapping]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise MappingError(f"no TOML: {exc}") from None
+        raise MappingError(f"not TOML: {exc}") from None
     if unknown := sorted(document.keys() - {"gateway"}):
         raise MappingError(f"{unknown[0]!r} is unknown: each gateway is a [[gateway]] table")
     tables = document.get("gateway")
     if not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
-        raise MappingError("there is no gateway in it: each is a [[gateway]] table")
+        raise MappingError("it names no gateway: each is a [[gateway]] table")
     if len(tables) > _MOST_GATEWAYS:
-        raise MappingError(f"there are more than {_MOST_GATEWAYS} gateways in it")
+        raise MappingError(f"it has more than {_MOST_GATEWAYS} gateways")
     found: list[GatewayMapping] = []
     for number, table in enumerate(tables, 1):
         mapping = _read_gateway(table, number)
         if any(mapping.name == other.name for other in found):
-            raise MappingError(f"gateway {mapping.name!r}: there are two of this name")
+            raise MappingError(f"gateway {mapping.name!r}: the name is there twice")
         found.append(mapping)
     return found
 
@@ -198,7 +198,7 @@ def _read_lines(value: Any) -> tuple[Any, ...]:
         try:
             pattern = re2.compile(text, options)
         except re2.error as exc:
-            raise MappingError(f"line: no pattern of RE2: {_error_text(exc)}") from None
+            raise MappingError(f"line: not a pattern of RE2: {_error_text(exc)}") from None
         if not pattern.groupindex:
             raise MappingError("line: it has no named groups: (?P<status>[0-9]+)")
         patterns.append(pattern)

@@ -96,7 +96,7 @@ def parse_service_rules(text: str) -> tuple[ServiceRule, ...]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         service, _, gateway = (side.strip() for side in part.rpartition("="))
         if not service or not gateway:
-            msg = f"HOPLINE_GATEWAY_SPANS: {part!r} is no service=gateway pair"
+            msg = f"HOPLINE_GATEWAY_SPANS: {part!r} is not a service=gateway pair"
             raise ConfigError(msg, hint="for example edge-proxy=traefik,shop-gw=tyk")
         rules.append(ServiceRule(service, gateway))
     return tuple(rules)

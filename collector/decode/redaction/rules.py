@@ -98,7 +98,7 @@ def _load_salt(settings: RedactSettings) -> bytes:
     salt = path.read_bytes()
     if len(salt) < _SALT_BYTES:
         raise ConfigError(
-            f"{path} holds {len(salt)} bytes of a salt of {_SALT_BYTES}",
-            hint="remove it, and a new one is made; equal values of before and after then differ",
+            f"{path} has {len(salt)} of the {_SALT_BYTES} bytes of a salt",
+            hint="remove it and a new one is made; equal values then look different than before",
         )
     return salt

@@ -133,9 +133,9 @@ class Background:
             except _Interrupted:
                 pass
             except CollectorError as exc:
-                _log.warning("background stitching waits: %s", exc.message)
+                _log.warning("background stitching is paused: %s", exc.message)
             except Exception:
-                _log.exception("background stitching failed and is tried again")
+                _log.exception("background stitching failed and will be tried again")
             rest_s = (monotonic() - began) * (1 / self._cpu_ratio - 1)
             halt.wait(rest_s if is_behind else max(rest_s, _IDLE_S))
         with contextlib.suppress(CollectorError):

@@ -78,9 +78,9 @@ def publish_all(nodes: Sequence[Nodes], halt: threading.Event) -> None:
             try:
                 each.publish()
             except CollectorError as exc:
-                _log.warning("the counts of this node are not published: %s", exc.message)
+                _log.warning("cannot publish the counts of this node: %s", exc.message)
             except Exception:
-                _log.exception("the counts of this node are not published")
+                _log.exception("publishing the counts of this node failed")
 
 
 def _read_json(path: Path) -> Document:

@@ -286,13 +286,13 @@ def parse_budget(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> _Wish:
         except ValueError:
             objective = math.nan
         if not 0 < objective < 1:
-            msg = f"objective: {text[:40]!r} is no share between 0 and 100 per cent"
-            raise BadQuestion(msg, hint="write 99.5")
+            msg = f"objective: {text[:40]!r} is not a share between 0 and 100 percent"
+            raise BadQuestion(msg, hint="for example 99.5")
     good_within_ns = None
     if "good_within_ms" in given:
         good_within_ns = read_duration("good_within_ms", given["good_within_ms"])
         if objective is None:
-            msg = "good_within_ms: says nothing without `objective`"
+            msg = "good_within_ms: needs `objective`"
             raise BadQuestion(msg)
     return _Wish(read_filter(given, now_ns), targets_ns, objective, good_within_ns)
 

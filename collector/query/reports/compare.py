@@ -161,8 +161,8 @@ class Comparing:
         """
         given = collect_pairs(pairs, ("a", "b"))
         if "a" not in given:
-            msg = "a: is needed: any id of a request"
-            raise BadQuestion(msg, hint="b is another request, or `typical`")
+            msg = "a: is missing: give any id of a request"
+            raise BadQuestion(msg, hint="set b to the id of another request, or to `typical`")
         first = self._get("a", given["a"])
         if given.get("b", TYPICAL).lower() == TYPICAL:
             return compare(side_of(first), typical_side(self._find_typical(first)))
@@ -199,7 +199,7 @@ class Comparing:
             if len(found) >= _MIN_TYPICAL:
                 return found
         msg = f"b: only {len(found)} good requests are like this one, {_MIN_TYPICAL} are needed"
-        raise NotFound(msg, hint="name the request to compare with: b=<any id>")
+        raise NotFound(msg, hint="name the request to compare with: b=<an id>")
 
 
 def _like(timeline: Timeline) -> RequestFilter:

@@ -151,7 +151,7 @@ class Sampling:
 
 def _read_api(text: str) -> str:
     if len(text) > _MAX_TEXT or "\x00" in text:
-        msg = f"api: longer than {_MAX_TEXT} characters, or holds a NUL character"
+        msg = f"api: longer than {_MAX_TEXT} characters, or contains a NUL character"
         raise BadQuestion(msg)
     return text
 
@@ -160,4 +160,4 @@ def _read_limit(text: str) -> int:
     if text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT:
         return int(text)
     msg = f"limit: {text[:80]!r} is not a whole number from 1 to {MAX_LIMIT}"
-    raise BadQuestion(msg, hint="the sample is the same whenever it is asked; it has no pages")
+    raise BadQuestion(msg, hint="a sample is the same each time it is drawn, so it has no pages")

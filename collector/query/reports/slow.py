@@ -284,19 +284,21 @@ def parse_slow(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> _Wish:
         msg = f"select: {select[:80]!r} is not one of {', '.join(SELECTS)}"
         raise BadQuestion(msg)
     if select == "failed" and wanted.is_error is not None:
-        msg = "error: does not go with select=failed, which tells failed from good requests"
+        msg = (
+            "error: cannot be combined with select=failed, which compares failed with good requests"
+        )
         raise BadQuestion(msg)
     slower_than_ns = None
     if text := given.get("slower_than_ms"):
         if select != "slow":
-            msg = f"slower_than_ms: says nothing with select={select}"
+            msg = f"slower_than_ms: has no meaning with select={select}"
             raise BadQuestion(msg)
         asked = parse_search((("min_duration_ms", text),), now_ns=now_ns)
         slower_than_ns = asked.wanted.min_duration_ns
     baseline = _read_baseline(given, wanted, now_ns) if has_baseline else None
     if select == "all" and (baseline is None or baseline == wanted):
-        msg = "baseline: all requests are compared with themselves"
-        raise BadQuestion(msg, hint="say what to hold against them: baseline=previous, or filters")
+        msg = "baseline: all requests would be compared with themselves"
+        raise BadQuestion(msg, hint="say what to compare them with: baseline=previous, or filters")
     return _Wish(select, wanted, baseline, slower_than_ns)
 
 

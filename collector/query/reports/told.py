@@ -49,11 +49,11 @@ def read_told(document: object, now_ns: int, secrets: Secrets) -> ToldChange:
         BadQuestion: a field is missing or not what it should be; the message names it.
     """
     if not isinstance(document, Mapping):
-        msg = "the body is no JSON object"
+        msg = "the body is not a JSON object"
         raise BadQuestion(msg, hint=_TOLD_HINT)
     for name, value in document.items():
         if not isinstance(value, str) and not (name == "at" and isinstance(value, int)):
-            msg = f"{name}: is no text"
+            msg = f"{name}: is not text"
             raise BadQuestion(msg)
     pairs = [(name, str(value)) for name, value in document.items()]
     given = {
@@ -67,13 +67,13 @@ def read_told(document: object, now_ns: int, secrets: Secrets) -> ToldChange:
         raise BadQuestion(msg, hint=_TOLD_HINT)
     url = given.get("url", "")
     if url and not url.startswith(("https://", "http://")):
-        msg = "url: is no http address"
+        msg = "url: is not an http address"
         raise BadQuestion(msg)
     at_ns = now_ns
     if "at" in given:
         at_ns = parse_timestamp(given["at"], name="at", now_ns=now_ns)
     if at_ns > now_ns + NS_PER_DAY:
-        msg = "at: lies more than a day in the future"
+        msg = "at: is more than a day in the future"
         raise BadQuestion(msg)
     texts = {
         name: secrets.mask_text(given.get(name, ""), Findings(), name)

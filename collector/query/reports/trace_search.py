@@ -74,7 +74,7 @@ def parse_trace_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Trac
             given[name] = value.strip()
     tags |= _read_tags("tags", given.get("tags", ""))
     if not given.get("service"):
-        msg = "service: is needed"
+        msg = "service: is missing"
         raise BadQuestion(msg, hint="GET /api/services lists them")
     end_ns = _read_micros("end", given.get("end", ""), now_ns)
     start_ns = _read_micros("start", given.get("start", ""), end_ns - DEFAULT_RANGE_NS)

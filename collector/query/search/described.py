@@ -37,7 +37,7 @@ def find_described(
     given = list(pairs)
     for name, _ in given:
         if name in _OF_THE_PAGE:
-            msg = f"{name}: a described request takes `at` instead"
+            msg = f"{name}: a description takes `at` instead"
             raise BadQuestion(msg, hint="or list requests with GET /api/v1/requests")
     at_ns = now_ns
     for name, text in given:

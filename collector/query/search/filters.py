@@ -254,7 +254,7 @@ def read_text(name: str, text: str) -> str:
         msg = f"{name}: longer than {_MAX_TEXT} characters"
         raise BadQuestion(msg)
     if "\x00" in text:
-        msg = f"{name}: holds a NUL character"
+        msg = f"{name}: contains a NUL character"
         raise BadQuestion(msg)
     if name == "method":
         return text.upper()
@@ -272,7 +272,7 @@ def _read_statuses(given: Mapping[str, str]) -> tuple[int | None, int | None]:
             raise BadQuestion(msg, hint="write 504 or 5xx")
         value = int(text[0] if is_class else text or 0)
         if text and found.setdefault(is_class, value) != value:
-            msg = f"{name}: {_shorten(text)} is not what `status` says, so nothing can match"
+            msg = f"{name}: {_shorten(text)} contradicts `status`, so nothing can match"
             raise BadQuestion(msg)
     return found.get(False), found.get(True)
 
@@ -312,7 +312,7 @@ def _read_limit(name: str, text: str) -> int:
     if text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT:
         return int(text)
     msg = f"{name}: {_shorten(text)} is not a whole number from 1 to {MAX_LIMIT}"
-    raise BadQuestion(msg, hint="further pages come with cursor")
+    raise BadQuestion(msg, hint="get further pages with cursor")
 
 
 def _shorten(text: str) -> str:

@@ -62,7 +62,7 @@ def parse_tail(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
     given = list(pairs)
     for name, _ in given:
         if name in OF_LISTS:
-            msg = f"{name}: what comes from now on has no {name}"
+            msg = f"{name}: a tail of new requests takes no {name}"
             raise BadQuestion(msg, hint="list what is known with GET /api/v1/requests")
     return replace(parse_search(given, now_ns=now_ns), limit=MAX_LIMIT)
 

@@ -107,7 +107,7 @@ def read_bundle(path: Path) -> dict[str, Any]:
         is_known = bundle["format"] == FORMAT
         is_whole = bundle["digest"] == _digest(parts)
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
-        msg = f"{path} is no bundle"
+        msg = f"{path} is not a bundle"
         raise BadQuestion(msg, hint="write one with hopline explain ID --bundle FILE") from exc
     if not is_known or not is_whole:
         why = "was changed after it was written" if is_known else "has an unknown format"

@@ -152,7 +152,7 @@ class Timelines:
         shown = found.asked.text[:80]
         where = "trace ids, gateway record ids, and the request ids in records, spans and logs"
         if found.hits and until_ns is not None:
-            msg = f"{shown!r} was not known yet at {format_timestamp(until_ns)}"
+            msg = f"{shown!r} was not yet known at {format_timestamp(until_ns)}"
             return NotFound(msg, hint="leave out as_of to see what is known now")
         msg = f"nothing is stored under {shown!r}; searched: {where}"
         hint = self._freshness.describe_outstanding()

@@ -32,13 +32,13 @@ def _with(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[gateway", "no TOML"),
-        ("", "there is no gateway in it"),
-        ("gateway = 7", "there is no gateway in it"),
+        ("[[gateway", "not TOML"),
+        ("", "it names no gateway"),
+        ("gateway = 7", "it names no gateway"),
         (GOOD + "[other]\n", "'other' is unknown"),
         (_with('name = "front"', ""), "gateway 1: name: expected"),
         (_with('"front"', '"Front Door"'), "gateway 1: name: expected"),
-        (GOOD + GOOD, "gateway 'front': there are two of this name"),
+        (GOOD + GOOD, "gateway 'front': the name is there twice"),
         (_with("match =", "mach ="), "gateway 'front': mach is unknown: did you mean match?"),
         (_with('match = ["kind=access"]', ""), "gateway 'front': match: is missing"),
         (_with('["kind=access"]', "[7]"), "gateway 'front': match: expected a text"),
@@ -50,7 +50,7 @@ def _with(old: str, new: str) -> str:
         (GOOD + "[gateway.values]\nmethod = {}\n", "values.method: is none of its fields"),
         (GOOD + "[gateway.values]\nstatus = 7\n", "values.status: expected a table of texts"),
         (_with('status = "code"', ""), "fields: at least one of status, path"),
-        (_with("match =", 'line = "(?P<a>["\nmatch ='), "line: no pattern of RE2: missing ]"),
+        (_with("match =", 'line = "(?P<a>["\nmatch ='), "line: not a pattern of RE2: missing ]"),
         (_with("match =", 'line = "[0-9]+"\nmatch ='), "line: it has no named groups"),
         (_with("match =", "product = 7\nmatch ="), "product: expected text"),
         (_with("[gateway.fields]", "[gateway.fields]\nurl = 7"), "fields.url: expected a text"),
@@ -91,7 +91,7 @@ def test_a_mapped_gateway_may_be_told_otherwise_and_a_coded_one_not(tmp_path: Pa
         record = get_adapter("traefik").decode(b'{"kind":"access","at":1772600767,"code":204}')
         assert record.records[0].status == 204
         path.write_text(_with('"front"', '"kong"'))
-        with pytest.raises(ConfigError, match="'kong': name: is an adapter's already"):
+        with pytest.raises(ConfigError, match="'kong': name: belongs to an adapter already"):
             use_mappings(str(path))
     finally:
         use_mappings("")

@@ -68,5 +68,5 @@ def test_salt_that_was_cut_off_is_an_error(tmp_path: Path) -> None:
     """A salt that a crash left empty would make equal values unequal, or marks guessable."""
     settings = RedactSettings(is_hashing=True, salt_path=tmp_path / "redact.salt")
     settings.salt_path.write_bytes(b"")
-    with pytest.raises(ConfigError, match="0 bytes of a salt of 32"):
+    with pytest.raises(ConfigError, match="0 of the 32 bytes of a salt"):
         build_redactor(settings)
