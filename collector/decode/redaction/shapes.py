@@ -149,6 +149,8 @@ _PEM = (
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?"
     r"(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|\z)"
 )
+# encrypted, but whoever has the key reads it
+_PGP = r"-----BEGIN PGP MESSAGE-----.*?(?:-----END PGP MESSAGE-----|\z)"
 _SSH2 = r"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----.*?(?:---- END[^-]*----|\z)"
 _PUTTY = r"Private-Lines: .*?(?:Private-MAC: [0-9a-f]+|\z)"
 # a PEM text in Base64 once more, as Kubernetes secrets hold it
@@ -180,7 +182,7 @@ SEARCH = (
     _shorten(rf"(?-i:{_whole})"),
     r"eyJ[-\w]{10,}\.[-\w]{10,}",
     rf"(?:^|[^-\w.])(?:{_CARD}|{_AMEX}|{_DINERS})(?:[^-0-9a-f.]|$)",
-    r"PRIVATE KEY(?: BLOCK)? ?----",
+    r"(?:PRIVATE KEY(?: BLOCK)?|PGP MESSAGE) ?----",
     r"Private-Lines: ",
     r"(?-i:LS0tLS1CRUdJTi)",
 )
@@ -188,7 +190,7 @@ SEARCH = (
 RULES = tuple(
     (kind, compile_pattern(rule, has_groups=True))
     for kind, rule in (
-        ("private_key", rf"({_PEM}|{_SSH2}|{_PUTTY})"),
+        ("private_key", rf"({_PEM}|{_PGP}|{_SSH2}|{_PUTTY})"),
         ("private_key", rf"(?-i:({_PEM_BASE64}))"),
         ("vendor_token", rf"(?-i:({_vendors}))"),
         ("vendor_token", rf"{_BEFORE}(?-i:({_whole}))(?:[^A-Za-z0-9]|$)"),
