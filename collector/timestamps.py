@@ -31,21 +31,16 @@ def to_ms(duration_ns: int) -> float:
     return duration_ns / NS_PER_MS
 
 
-def format_ms(duration_ns: int) -> str:
-    """Write milliseconds with as many digits as there are nanoseconds to tell."""
-    whole, rest = divmod(abs(duration_ns), NS_PER_MS)
-    digits = f"{rest:06d}".rstrip("0") or "0"
-    return f"{'-' if duration_ns < 0 else ''}{whole}.{digits} ms"
-
-
 def format_duration(duration_ns: int) -> str:
     """Write a duration for people: the unit that leaves one to three digits before the point."""
     size = abs(duration_ns)
+    if size == 0:
+        return "0 ms"
     if size < 1_000:
         return f"{duration_ns} ns"
-    if size < NS_PER_MS:
+    if size < 999_950:
         return f"{duration_ns / 1_000:.4g} µs"
-    if size < NS_PER_S:
+    if size < 999_500_000:
         return f"{_significant(duration_ns / NS_PER_MS)} ms"
     if size < 2 * NS_PER_MIN:
         return f"{_significant(duration_ns / NS_PER_S)} s"

@@ -4,7 +4,7 @@ A change and its effect in words.
 
 from collector.query.reports import bounds
 from collector.query.reports.change import Change, Effect, TimeEffect
-from collector.timestamps import NS_PER_MS
+from collector.timestamps import format_duration
 
 
 def write_sentence(change: Change, effect: Effect | None) -> str:
@@ -45,10 +45,9 @@ def _effect(effect: Effect) -> str:
 def _time(level: str, shift: TimeEffect) -> str:
     way = "up" if shift.delta_ns > 0 else "down"
     near, far = sorted((abs(shift.lower_ns), abs(shift.upper_ns)))
-    return (
-        f"{way} at {level} from {_ms(shift.before_ns)} to {_ms(shift.after_ns)} "
-        f"(by {_ms(near)} to {_ms(far)})"
-    )
+    before, after = format_duration(shift.before_ns), format_duration(shift.after_ns)
+    by = f"by {format_duration(near)} to {format_duration(far)}"
+    return f"{way} at {level} from {before} to {after} ({by})"
 
 
 _NOUNS = {
@@ -83,11 +82,6 @@ def _what(change: Change) -> str:
     share = f", {change.share:.0%} of its requests since" if change.share is not None else ""
     known = f" (told as: {told})" if told else ""
     return f"{lead}{what}{share}{known}."
-
-
-def _ms(ns: int) -> str:
-    value = ns / NS_PER_MS
-    return f"{value:,.0f} ms" if abs(value) >= 100 else f"{value:.3g} ms"
 
 
 def _percent(ratio: float) -> str:

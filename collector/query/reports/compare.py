@@ -21,7 +21,7 @@ from collector.query.timelines.stitching import SAMPLED
 from collector.query.timelines.timelines import Timelines
 from collector.stitch.timeline import Hop, Timeline
 from collector.store import RequestFilter, Store
-from collector.timestamps import NS_PER_H, NS_PER_MS, format_ms
+from collector.timestamps import NS_PER_H, NS_PER_MS, format_duration
 
 TYPICAL = "typical"
 COMPARE_PARAMETERS = (
@@ -415,8 +415,8 @@ def _tell(
         yield Sentence("time", "The duration of one of them is not known.", "COMPARE", (a.id,))
         least_ns = NS_PER_MS
     else:
-        size = f"{format_ms(abs(delta_ns))} {'longer' if delta_ns >= 0 else 'shorter'}"
-        text = f"A took {format_ms(a.duration_ns)}, {size} than {other}."
+        size = f"{format_duration(abs(delta_ns))} {'longer' if delta_ns >= 0 else 'shorter'}"
+        text = f"A took {format_duration(a.duration_ns)}, {size} than {other}."
         yield Sentence("time", text, "COMPARE", (a.id, b.id))
         least_ns = max(max(a.duration_ns, b.duration_ns) // _TOLD_SHARE, NS_PER_MS)
     # A failure travels outwards: the innermost call that failed on one side only is told.
@@ -447,9 +447,9 @@ def _tell_calls(each: CallDelta, other: str) -> str:
     name = f"{each.service} {each.operation}".strip()
     if each.a is None or each.b is None:
         side, has = ("A", each.a) if each.a is not None else (other, each.b)
-        held = format_ms(has.critical_ns) if has else ""
+        held = format_duration(has.critical_ns) if has else ""
         return f"Only {side} calls {name}, which held the answer up for {held}."
-    times = f"{format_ms(each.a.critical_ns)} against {format_ms(each.b.critical_ns)}"
+    times = f"{format_duration(each.a.critical_ns)} against {format_duration(each.b.critical_ns)}"
     text = f"{name} held A up for {times} in {other}"
     if each.a.calls != each.b.calls:
         text += f", with {each.a.calls:g} calls against {each.b.calls:g}"

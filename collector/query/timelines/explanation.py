@@ -12,7 +12,7 @@ from itertools import islice
 
 from collector.answers import Answer
 from collector.stitch.timeline import Hop, Link, MergedRecord, Phase, Timeline, TimelineSpan
-from collector.timestamps import format_ms, format_timestamp
+from collector.timestamps import format_duration, format_timestamp
 
 SECTIONS = {
     "happened": "What happened",
@@ -116,13 +116,13 @@ def _tell_request(timeline: Timeline) -> Iterator[Sentence]:
     status = "without a status" if timeline.status is None else f"with status {timeline.status}"
     start = format_timestamp(timeline.start_ns)
     total = timeline.duration_ns
-    took = f"after {format_ms(total)}" if total is not None else "after a time that nobody recorded"
+    took = format_duration(total) if total is not None else "a time that nobody recorded"
     refs = tuple(merged.span_id for merged in timeline.gateway_records if merged.span_id)
     root = _root(timeline)
     refs = refs or ((root.span_id,) if root else ())
     yield Sentence(
         "happened",
-        f"{describe_request(timeline)} began at {start} and ended {status} {took}.",
+        f"{describe_request(timeline)} began at {start} and ended {status} after {took}.",
         "REQUEST",
         refs,
     )
@@ -157,7 +157,7 @@ def _tell_record(merged: MergedRecord) -> Sentence:
     told = ", ".join(fact for fact in facts if fact)
     status = "no status" if record.status is None else f"status {record.status}"
     text = f"{record.gateway} wrote it down as {record.record_id} ({status}"
-    text += f", {format_ms(record.duration_ns)}" if record.duration_ns is not None else ""
+    text += f", {format_duration(record.duration_ns)}" if record.duration_ns is not None else ""
     text += f"): {told}." if told else ")."
     if record.cache == "hit":
         text += " It was answered from the gateway's cache."
@@ -177,12 +177,12 @@ def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
     phases = sorted(timeline.phases, key=lambda phase: (-phase.duration_ns, phase.name))
     parts = [_tell_phase(phase, total) for phase in phases if phase.duration_ns]
     if parts:
-        yield Sentence("time", f"Of {format_ms(total)}, {_join_words(parts)}.", "PHASES")
+        yield Sentence("time", f"Of {format_duration(total)}, {_join_words(parts)}.", "PHASES")
     for phase in phases:
         if not phase.duration_ns:
             where = _PHASE_WORDS.get(phase.name, phase.name)
             upper = min(phase.upper_ns, total)
-            most = f"{format_ms(upper)}{_share(upper, total)}"
+            most = f"{format_duration(upper)}{_share(upper, total)}"
             text = f"Up to {most} of it may have gone by {where}: {_sentence(phase.source)}"
             yield Sentence("time", text, "PHASES")
     hops = [hop for hop in timeline.hops if hop.critical_ns > 0]
@@ -193,24 +193,24 @@ def _tell_time(timeline: Timeline) -> Iterator[Sentence]:
     beside.sort(key=lambda hop: (-(hop.duration_ns or 0), hop.index))
     for hop in beside[:_MOST_HOPS]:
         kind = ", a copy of the request" if hop.is_mirrored else ""
-        took = format_ms(hop.duration_ns or 0)
+        took = format_duration(hop.duration_ns or 0)
         text = f"Nobody waited for {_name(hop)}{kind}; it took {took}."
         yield Sentence("time", text, "NOT_WAITED_FOR", hop.span_ids)
 
 
 def _tell_phase(phase: Phase, total: int) -> str:
     where = _PHASE_WORDS.get(phase.name, phase.name)
-    text = f"{format_ms(phase.duration_ns)}{_share(phase.duration_ns, total)}"
+    text = f"{format_duration(phase.duration_ns)}{_share(phase.duration_ns, total)}"
     text += f" {'is' if phase.name == 'unexplained' else 'went by'} {where}"
     if phase.upper_ns - phase.lower_ns > total * _WIDE_RATIO:
         upper = min(phase.upper_ns, total)
-        bounds = f"between {format_ms(phase.lower_ns)} and {format_ms(upper)}"
+        bounds = f"between {format_duration(phase.lower_ns)} and {format_duration(upper)}"
         text += f" ({bounds}: {phase.source})"
     return text
 
 
 def _tell_held_up(hop: Hop, total: int) -> str:
-    held = f"{format_ms(hop.critical_ns)}{_share(hop.critical_ns, total)}"
+    held = f"{format_duration(hop.critical_ns)}{_share(hop.critical_ns, total)}"
     if hop.role == "gateway":
         # Its section of the path holds all that its record knows and no span shows.
         return (
@@ -245,13 +245,14 @@ def _tell_failure(timeline: Timeline) -> Iterator[Sentence]:
     refs = tuple(ref for step in verdict.chain for ref in step.refs)
     yield Sentence("failure", text, verdict.rule or "VERDICT", tuple(dict.fromkeys(refs)))
     for step in verdict.chain:
-        at = "" if step.offset_ns is None else f" at {format_ms(step.offset_ns)}"
+        at = "" if step.offset_ns is None else f" at {format_duration(step.offset_ns)}"
         text = _sentence(f"{step.component or step.layer}{at}: {step.what}")
         yield Sentence("failure", text, verdict.rule or "VERDICT", step.refs)
     if verdict.outcome not in ("ok", "failed"):
         text = f"Between inside and outside the outcome is {verdict.outcome}"
-        wasted = f"; {format_ms(verdict.wasted_ns)} of work was wasted" if verdict.wasted_ns else ""
-        yield Sentence("failure", f"{text}{wasted}.", "OUTCOME")
+        if verdict.wasted_ns:
+            text += f"; {format_duration(verdict.wasted_ns)} of work was wasted"
+        yield Sentence("failure", f"{text}.", "OUTCOME")
 
 
 def _tell_provisional(timeline: Timeline) -> Iterator[Sentence]:
@@ -285,7 +286,7 @@ def _tell_exceptions(timeline: Timeline) -> Iterator[Sentence]:
                 found.setdefault((span.service, type_, message), (span, offset_ns))
     for (service, type_, message), (span, offset_ns) in islice(found.items(), _MOST_EVENTS):
         what = ": ".join(part for part in (type_, message) if part) or "without type or message"
-        text = f"{service} reported an exception at {format_ms(offset_ns)}: {_sentence(what)}"
+        text = f"{service} reported an exception at {format_duration(offset_ns)}: {_sentence(what)}"
         yield Sentence("failure", text, "EXCEPTION", (span.span_id,))
     if len(found) > _MOST_EVENTS:
         text = f"{len(found) - _MOST_EVENTS} more exceptions are in the timeline."

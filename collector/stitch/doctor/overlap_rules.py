@@ -19,6 +19,7 @@ from collector.stitch.time.timeouts import (
 )
 from collector.stitch.tree.nodes import Node
 from collector.stitch.verdict.overlap import REVISION
+from collector.timestamps import format_duration
 
 MIN_OVERLAPS = 5
 
@@ -56,11 +57,12 @@ def find_inverted_timeouts(stitched: Stitched) -> Iterator[Symptom]:
         inner = next((c for c in node.children if c.is_proxy or c.is_gateway), None)
         if inner is None or _timed_out(inner):
             continue
+        longer = format_duration(callee.duration - waited)
         yield Symptom(
             place="",
             hop=callee.hop,
-            detail=f"{node.service} gave up after {waited / 1e6:.0f} ms, {callee.service} behind "
-            f"it went on to {callee.duration / 1e6:.0f} ms: its limit is longer or missing",
+            detail=f"{node.service} gave up after {format_duration(waited)}, {callee.service} "
+            f"behind it took {longer} longer: its limit is longer or missing",
             fix=f"set the timeout of the route in the mesh below that of {node.service}, so that "
             "work nobody waits for is stopped",
             refs=(node.reference, callee.reference),

@@ -16,6 +16,7 @@ from collector.stitch.timeline import Verdict
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node, walk_down
 from collector.stitch.tree.own_replies import own_reply
+from collector.timestamps import format_duration
 
 _MS = 1_000_000
 CLIENT_CLOSED = 499  # nginx's status, which servers in Go and others took over
@@ -35,19 +36,19 @@ def name_shortest_limit(
     waited = waited_time(node)
     if waited is None:
         return verdict
-    words = f"{node.service} waited {_ms(waited)}"
+    words = f"{node.service} waited {format_duration(waited)}"
     slowest = slowest_on_path(node, hops)
     if slowest is not None:
         hop, held = slowest
-        words += f", {_ms(held)} of it for {hop.service or 'a call that names nobody'}"
+        words += f", {format_duration(held)} of it for {hop.service or 'a call that names nobody'}"
         took = max(each.duration for each in hop.nodes)
-        words += f", which took {_ms(took)}" if took > waited else ""
+        words += f", which took {format_duration(took)}" if took > waited else ""
     else:
         callee = slowest_callee(node)
         if callee is not None and callee.duration > waited:
-            words += f", {callee.service} was at work for {_ms(callee.duration)}"
+            words += f", {callee.service} was at work for {format_duration(callee.duration)}"
     longer = [
-        f"{outer.service} would have waited {_ms(limit)}"
+        f"{outer.service} would have waited {format_duration(limit)}"
         for outer in path[:-1]
         if (limit := told_limit(outer)) is not None and limit > waited
     ]
@@ -141,7 +142,3 @@ def told_limit(node: Node) -> int | None:
         if text.isascii() and text.isdigit() and len(text) < 12:
             return int(text) * _MS
     return None
-
-
-def _ms(value_ns: int) -> str:
-    return f"{value_ns / _MS:.3f}".rstrip("0").rstrip(".") + " ms"

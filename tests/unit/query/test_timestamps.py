@@ -249,7 +249,7 @@ def test_milliseconds_are_exact(duration_ns: int) -> None:
 @pytest.mark.parametrize(
     ("duration_ns", "text"),
     [
-        (0, "0 ns"),
+        (0, "0 ms"),
         (999, "999 ns"),
         (1_500, "1.5 µs"),
         (12_340_000, "12.3 ms"),
