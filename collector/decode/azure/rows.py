@@ -88,6 +88,18 @@ class FlatRow(dict[str, Any]):
     dynamic: frozenset[str]
 
 
+def require_columns(flat: FlatRow, *names: str) -> None:
+    """
+    Let a row pass that has all of these columns, whatever is in them.
+
+    Raises:
+        FieldError: one is missing.
+    """
+    for name in names:
+        if canonical_name(name) not in flat:
+            raise FieldError(name, "is missing")
+
+
 def canonical_name(name: str) -> str:
     """Return the one spelling of a column: `lastError_reason_s` and `LastErrorReason` agree."""
     return _remembered_name(name) if len(name) <= _LONGEST_COLUMN else _unify(name)

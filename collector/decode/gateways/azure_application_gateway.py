@@ -20,6 +20,7 @@ from collector.decode.azure.rows import (
     has_column,
     read_columns,
     read_named,
+    require_columns,
     require_start,
     resource_name,
 )
@@ -103,9 +104,7 @@ def _read(flat: FlatRow) -> GatewayRecord:
         )
     if category not in _CATEGORIES:
         raise FieldError("category", f"{category!r} is not an Application Gateway access log")
-    for column, written in (("timetaken", "timeTaken"), ("httpstatus", "httpStatus")):
-        if column not in flat:
-            raise FieldError(written, "is missing")
+    require_columns(flat, "timeTaken", "httpStatus")
     return _build(flat)
 
 

@@ -20,6 +20,7 @@ from collector.decode.azure.rows import (
     has_column,
     read_columns,
     read_named,
+    require_columns,
     require_start,
     resource_name,
 )
@@ -114,9 +115,7 @@ def _read(flat: FlatRow) -> GatewayRecord:
     if is_edge is False or (is_edge is None and read_bool(flat, "senttooriginshield")):
         reason = "a parent cache's line: the edge's line is the request"
         raise NotARequest("sidecar", reason)
-    for column, written in (("timetaken", "timeTaken"), ("httpstatuscode", "httpStatusCode")):
-        if column not in flat:
-            raise FieldError(written, "is missing")
+    require_columns(flat, "timeTaken", "httpStatusCode")
     return _build(flat)
 
 
