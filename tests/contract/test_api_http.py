@@ -167,7 +167,9 @@ def test_who_sends_to_the_port_of_answers_is_told_the_other(asker: Asker) -> Non
         ("GET", "/api/v1/requests?cursor=AAAA", 400, "bad_question"),
         ("GET", "/api/v1/sources?x=1", 422, "unknown_parameter"),
         ("GET", "/api/v1/apis?start=never", 400, "bad_question"),
-        ("GET", "/api/v1/apis?group_by=colour", 400, "bad_question"),
+        ("GET", "/api/v1/apis?group_by=colour", 422, "unknown_parameter"),
+        ("GET", "/api/v1/slow?baseline=colour%3Dred", 422, "unknown_parameter"),
+        ("GET", "/api/v1/slow?baseline=consumer%3D%00", 400, "bad_question"),
         ("GET", "/api/v1/slow?select=all", 400, "bad_question"),
     ],
 )

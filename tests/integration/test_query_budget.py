@@ -12,6 +12,8 @@ from tests.changing import make_hop, make_request
 from tests.stories import MINUTE, MS, NOW, SECOND, Story, asking, make_record
 
 COUNT = 400
+_AGO = (NOW - 30 * MINUTE) // MS
+_AGO_13 = _AGO + 13 * 4_000
 
 
 def _stories() -> list[Story]:
@@ -152,6 +154,15 @@ def test_a_bad_target_is_named(asker: Asker, query: str, status: int, name: str)
     """A target that cannot be understood is named."""
     error = asker.get(f"/api/v1/budget?{query}", status=status)["error"]
     assert error["message"].startswith(name)
+
+
+@pytest.mark.parametrize("target", ["p95_ms=300", "objective=99"])
+def test_too_few_requests_say_how_many_it_needs(asker: Asker, target: str) -> None:
+    """Of 13 requests there is no verdict, and the note has both numbers."""
+    document = asker.get(f"/api/v1/budget?start={_AGO}&end={_AGO_13}&{target}")
+    assert document["verdict"] == "unknown"
+    assert "Too few requests for a verdict: 13, where 20 are needed." in document["note"]
+    assert "needed" not in asker.get("/api/v1/budget")["note"]
 
 
 @pytest.mark.parametrize(

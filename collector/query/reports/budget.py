@@ -220,7 +220,7 @@ class Budgets:
             requests=population.requests,
             stitched=len(known),
             range=range_of(wish.wanted),
-            note=_note(observed, known, population, len(spending)),
+            note=_note(wish, observed, known, population, len(spending)),
         )
 
     def _population(self, wanted: RequestFilter, count: StitchedCount) -> _Population:
@@ -428,6 +428,7 @@ def _worst(verdicts: Sequence[str]) -> str:
 
 
 def _note(
+    wish: _Wish,
     observed: Sequence[ObservedRequest],
     known: Sequence[ObservedRequest],
     population: _Population,
@@ -436,8 +437,14 @@ def _note(
     if not population.requests and not observed:
         return "No request fits in this range."
     unjoined = len(observed) - len(known)
+    counted = [population.measured] if wish.targets_ns else []
+    counted += [population.requests] if wish.objective is not None else []
     return join_notes(
         (
+            f"Too few requests for a verdict: {min(counted)}, where {LEAST} are needed. Ask for a "
+            "longer range."
+            if counted and min(counted) < LEAST
+            else "",
             tell_open(population.open),
             tell_cut(spending, _MOST_HOPS, "hops", "most expensive"),
             NOT_STITCHED if not observed else "",

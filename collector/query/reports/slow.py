@@ -321,7 +321,8 @@ def _read_baseline(given: Mapping[str, str], wanted: RequestFilter, now_ns: int)
         found = read_filter({**inherited, **own}, now_ns)
     except BadQuestion as exc:
         msg = f"baseline: {exc.message}"
-        raise BadQuestion(msg, hint=exc.hint) from exc
+        # of the same kind: an unknown filter is one here too
+        raise type(exc)(msg, hint=exc.hint) from exc
     return found
 
 

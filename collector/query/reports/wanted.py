@@ -8,7 +8,7 @@ In: pairs of a query string, any of the filters of a search that a population ha
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from collector.errors import BadQuestion
+from collector.errors import BadQuestion, UnknownParameter
 from collector.query.results import TimeRange
 from collector.query.search.filters import PARAMETERS, Parameter, parse_search
 from collector.store import GROUP_FIELDS, MOST_GROUP_FIELDS, RequestFilter
@@ -56,14 +56,15 @@ def read_group_by(text: str) -> tuple[str, ...]:
     Read the fields to group by.
 
     Raises:
-        BadQuestion: one is unknown, or there are too many.
+        UnknownParameter: one is unknown.
+        BadQuestion: there are too many.
     """
     fields = tuple(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
     fields = tuple(each for each in fields if each not in ("gateway", "api"))
     for each in fields:
         if each not in GROUP_FIELDS:
             msg = f"group_by: {each[:80]!r} is not a field of gateway records"
-            raise BadQuestion(msg, hint=f"known: {', '.join(GROUP_FIELDS)}")
+            raise UnknownParameter(msg, hint=f"Known: {', '.join(GROUP_FIELDS)}.")
     if len(fields) > MOST_GROUP_FIELDS:
         msg = f"group_by: more than {MOST_GROUP_FIELDS} fields"
         raise BadQuestion(msg)
