@@ -39,6 +39,8 @@ _WINDOW_BYTES = 65_535
 _MAX_HEADER_BYTES = 64 * 1024
 # a reader that takes nothing for so long is gone
 _WRITE_WAIT_S = 60
+# answers wait for room, so that more than this are acknowledgements (CVE-2019-9512, -9515)
+_MAX_UNREAD_BYTES = 4 * 1024 * 1024
 # streams opened and reset again cost us and not their sender (CVE-2023-44487)
 _MAX_RESETS = 200
 _CONNECTION_HEADERS = frozenset({
@@ -114,6 +116,8 @@ class Http2Protocol(asyncio.Protocol):
         data = self.h2.data_to_send()
         if data and not self._transport.is_closing():
             self._transport.write(data)
+            if self._transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
+                self._transport.abort()
 
     async def drain(self) -> None:
         """Wait while the sender's side takes no more. Raises `ConnectionError`."""

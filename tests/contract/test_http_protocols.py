@@ -1,6 +1,7 @@
 """What must not cost a body: offers of other protocols, HTTP/2, short bodies, cut connections."""
 
 import asyncio
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import Undecodable
-from collector.http import protocol, server
+from collector.http import http2, protocol, server
 from collector.http.asgi import Receive, Scope, Send, send_answer
 from collector.http.server import open_http_server
 from collector.model import Stream
@@ -300,6 +301,25 @@ async def test_client_that_leaves_with_a_request_waiting_behind_the_one_that_is_
         writer.close()
         async with asyncio.timeout(10):
             await is_told.wait()
+
+
+async def test_pings_whose_answers_nobody_reads_end_the_connection(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Acknowledgements do not heap up for a client that only sends."""
+    monkeypatch.setattr(http2, "_MAX_UNREAD_BYTES", 100_000)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, ("127.0.0.1", port))
+    settings_frame, ping = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), bytes([0, 0, 8, 6]) + bytes(13)
+    async with asyncio.timeout(30):
+        await loop.sock_sendall(client, http2.PREFACE + settings_frame)
+        with pytest.raises(ConnectionError):
+            while True:
+                await loop.sock_sendall(client, ping * 4_000)
+    client.close()
 
 
 @pytest.mark.parametrize("is_reading", [True, False])
