@@ -20,6 +20,8 @@ _MAX_CONCURRENT_STREAMS = 256
 _IDLE_CONNECTION_MS = 10 * 60 * 1000
 # what a gateway or a client without a farewell leaves behind is found by a ping
 _PING_MS, _PING_WAIT_MS = 60_000, 20_000
+# as for the heads of HTTP: who connects has to say something
+_HANDSHAKE_MS = 30_000
 
 if TYPE_CHECKING:
     RpcHandler = grpc.GenericRpcHandler[bytes, bytes]
@@ -56,6 +58,7 @@ async def start_grpc_server(
             ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
             ("grpc.max_concurrent_streams", _MAX_CONCURRENT_STREAMS),
             ("grpc.max_connection_idle_ms", _IDLE_CONNECTION_MS),
+            ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
             ("grpc.keepalive_time_ms", _PING_MS),
             ("grpc.keepalive_timeout_ms", _PING_WAIT_MS),
             # else two services on one port would each get half of the calls, and nobody be told

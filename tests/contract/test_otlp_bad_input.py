@@ -14,6 +14,7 @@ import lz4.frame
 import pytest
 import zstandard
 
+from collector.http import grpc_server
 from collector.model import Stream
 from tests.ingest import (
     Ingest,
@@ -130,6 +131,17 @@ async def test_grpc_knows_gzip_and_deflate_only(ingest: Ingest, encoding: str) -
             await asyncio.sleep(0.01)
     assert (await GrpcSender().send(ingest, BODY)).code == "OK"
     assert len(journaled_items(ingest.journal, Stream.TRACE)) == 1
+
+
+async def test_grpc_connection_that_says_nothing_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever connects to the gRPC port and sends nothing does not stay."""
+    monkeypatch.setattr(grpc_server, "_HANDSHAKE_MS", 300)
+    async with open_ingest(tmp_path) as ingest, asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection("127.0.0.1", ingest.grpc_port)
+        await reader.read()  # until the end
+        writer.close()
 
 
 @pytest.mark.parametrize("content_type", ["", "text/xml", "application/grpc", "application/x-www"])
