@@ -78,11 +78,7 @@ _NOT_COMPARED = frozenset({"operation"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wish:
-    start_ns: int
-    end_ns: int
-    gateway: str
-    api: str
-    service: str
+    asked: ChangeFilter
     kind: str
     limit: int
 
@@ -103,17 +99,12 @@ class FindingChanges:
             BadQuestion: a parameter cannot be understood; the message names it.
         """
         wish = _parse(pairs, self._clock.now_ns())
-        wanted = ChangeFilter(
-            start_ns=max(wish.start_ns - _LOOK_BACK_NS, NS_PER_DAY),
-            end_ns=wish.end_ns,
-            gateway=wish.gateway,
-            api=wish.api,
-            service=wish.service,
-        )
-        counts, cut_kinds = self._store.find_values(wanted)
-        all_seen = find_first_seen(counts, wish.start_ns - _COMPARED_NS)
-        seen = [each for each in all_seen if each.first_ns >= wish.start_ns and _fits(each, wish)]
-        told = self._store.find_told(replace(wanted, start_ns=wish.start_ns))
+        start_ns = wish.asked.start_ns
+        looked_at_ns = max(start_ns - _LOOK_BACK_NS, NS_PER_DAY)
+        counts, cut_kinds = self._store.find_values(replace(wish.asked, start_ns=looked_at_ns))
+        all_seen = find_first_seen(counts, start_ns - _COMPARED_NS)
+        seen = [each for each in all_seen if each.first_ns >= start_ns and _fits(each, wish.asked)]
+        told = self._store.find_told(wish.asked)
         found = _join(seen, told[:MAX_TOLD])
         if wish.kind:
             found = [each for each in found if each.kind == wish.kind]
@@ -124,7 +115,7 @@ class FindingChanges:
         ]
         return Changes(
             changes=tuple(shown),
-            range=TimeRange(start_ns=wish.start_ns, end_ns=wish.end_ns),
+            range=TimeRange(start_ns=start_ns, end_ns=wish.asked.end_ns),
             note=join_notes(
                 (
                     _note(len(found), len(shown), is_empty=not counts),
@@ -312,22 +303,21 @@ def _parse(pairs: Iterable[tuple[str, str]], now_ns: int) -> _Wish:
     ):
         msg = f"limit: is not a whole number from 1 to {MAX_LIMIT}"
         raise BadQuestion(msg)
-    return _Wish(
+    asked = ChangeFilter(
         start_ns=start_ns,
         end_ns=end_ns,
         gateway=read_text("gateway", given.get("gateway", "")),
         api=read_text("api", given.get("api", "")),
         service=read_text("service", given.get("service", "")),
-        kind=read_choice(given, "kind", KINDS),
-        limit=int(limit),
     )
+    return _Wish(asked=asked, kind=read_choice(given, "kind", KINDS), limit=int(limit))
 
 
-def _fits(seen: FirstSeen, wish: _Wish) -> bool:
+def _fits(seen: FirstSeen, asked: ChangeFilter) -> bool:
     """Tell whether a change is of what is asked for, and not only of requests that are."""
-    if wish.service and not seen.gateway and seen.subject not in ("", wish.service):
+    if asked.service and not seen.gateway and seen.subject not in ("", asked.service):
         return False
-    return not (wish.service and seen.gateway)
+    return not (asked.service and seen.gateway)
 
 
 def _sample(visits: Sequence[Visit]) -> bounds.Sample:
