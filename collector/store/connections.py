@@ -32,6 +32,10 @@ _ROW_CODES = frozenset({
     6, 20, 26, 27, 32, 33, 38, 41, 49, 53, 56, 69, 70, 72, 115, 117, 128, 131, 169, 190, 321, 349,
     361, 407, 433, 434, 436, 443, 444, 500, 700,
 })  # fmt: skip
+_HINT = (
+    "ask again when ClickHouse is up: see HOPLINE_CLICKHOUSE_URL, or disk and log of an embedded "
+    "one; what arrives waits in the journal"
+)
 _MEMORY_CODE = 241
 # ... 394: somebody ended it
 _TIME_CODES = frozenset({159, 160, 209, 394})
@@ -258,7 +262,8 @@ def _translate(exc: Exception, action: str) -> CollectorError:
     code = getattr(exc, "code", None)
     text = f"ClickHouse could not {action}: {str(exc)[:500]}"
     if not isinstance(exc, DatabaseError | OperationalError) or code is None:
-        return StoreUnavailable(text)
+        text = f"ClickHouse could not {action}: {str(_root_of(exc))[:500]}"
+        return StoreUnavailable(text, hint=_HINT)
     if action == "read":
         if code in _TIME_CODES:
             return QueryTimeout(text, hint="narrow the time range or add a filter")
@@ -268,4 +273,11 @@ def _translate(exc: Exception, action: str) -> CollectorError:
     is_own_memory = code == _MEMORY_CODE and "(total)" not in str(exc)
     if action == "load" and (code in _ROW_CODES or is_own_memory):
         return StoreRejectedRows(text)
-    return StoreUnavailable(text)
+    return StoreUnavailable(text, hint=_HINT)
+
+
+def _root_of(exc: BaseException) -> BaseException:
+    """Return what was wrong first: the driver wraps it in the address with all its parameters."""
+    while (cause := exc.__cause__ or exc.__context__) is not None:
+        exc = cause
+    return exc
