@@ -240,7 +240,7 @@ def test_metrics_count_by_route_not_by_path(asker: Asker) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/requests", "/docs", "/page/main.js", "/page/style/page.css"]
+    "path", ["/", "/requests", "/docs", "/page/docs.js", "/page/early.js", "/page/style.css"]
 )
 def test_pages_hold_no_data_and_load_nothing_foreign(guarded: Asker, path: str) -> None:
     """Pages are open, strict about where content comes from, and name no other host."""

@@ -7,14 +7,12 @@ to check with, which it says.
 
 import fcntl
 import hashlib
-import posixpath
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from collector.api.page.routes import PAGES, read_files
+from collector.api.page.routes import find_needed, read_files
 
 FOLDER = Path(__file__).parent
 MODULES = FOLDER / "node_modules"
@@ -42,22 +40,16 @@ def install() -> Path | None:
     return MODULES
 
 
-_IMPORT = re.compile(rb"""(?:from ?|import\()"(\.[^"]+)\"""")
-
-
-def scripts_of(*pages: str) -> dict[str, int]:
-    """Return what a visit to each of *pages* ("/slow") can load at most, with its bytes, zipped."""
+def scripts_of(page: str) -> dict[str, int]:
+    """Return the scripts without which *page* ("/slow") draws nothing, with their bytes, zipped."""
     files = read_files()
-    found = {"early.js", "main.js", *(PAGES[page] for page in pages)}
-    waiting = [*found]
-    while waiting:
-        name = waiting.pop()
-        for target in _IMPORT.findall(files[name].body):
-            inner = posixpath.normpath(posixpath.join(posixpath.dirname(name), target.decode()))
-            if inner not in found and not (name == "main.js" and inner in PAGES.values()):
-                found.add(inner)
-                waiting.append(inner)
-    return {name: len(files[name].zipped) for name in found}
+    return {name: len(files[name].zipped) for name in find_needed(files, page)}
+
+
+def all_scripts() -> dict[str, int]:
+    """Return every script of every page, with its bytes, zipped."""
+    files = read_files()
+    return {name: len(files[name].zipped) for name in files if name.endswith(".js")}
 
 
 def check_types() -> int:

@@ -55,10 +55,25 @@ function askEarly(path, params) {
   asked.set(url, answer);
 }
 
+/**
+ * What the first page asks, in the order of its parameters.
+ * @param {Record<string, string | undefined>} params of its address
+ * @returns {Record<"sources" | "apis" | "slowest" | "failed", [string, Record<string, string | number | undefined>]>}
+ */
+export function homeQuestions({ start = DEFAULT_START, end, by }) {
+  const some = { start, end, limit: 8 };
+  return {
+    sources: ["api/v1/sources", {}],
+    apis: ["api/v1/apis", { start, end, group_by: by === "api" ? "" : "operation" }],
+    slowest: ["api/v1/requests", some],
+    failed: ["api/v1/requests", { ...some, error: "true", order: "-start" }],
+  };
+}
+
 const page = location.pathname.split("/").pop();
-const { start = DEFAULT_START, end, by, id, as_of, raw } = Object.fromEntries(new URLSearchParams(location.search));
-if (page === "request" && id) askEarly("api/page/timeline", { id, as_of, raw });
-if (page === "") {
-  askEarly("api/v1/sources", {});
-  askEarly("api/v1/apis", { start, end, group_by: by === "api" ? "" : "operation" });
+const given = Object.fromEntries(new URLSearchParams(location.search));
+if (page === "request" && given.id) askEarly("api/page/timeline", { id: given.id, as_of: given.as_of, raw: given.raw });
+if (page === "") for (const [path, params] of Object.values(homeQuestions(given))) askEarly(path, params);
+if (page === "requests" && !location.search) {
+  askEarly("api/v1/requests", { start: DEFAULT_START, order: "-duration", limit: 50 });
 }

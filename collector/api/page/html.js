@@ -33,15 +33,18 @@ export function memo(draw) {
 /**
  * Return a part whose script is loaded when it is drawn first; until then there is *instead*.
  * @param {() => Promise<(props: any) => any>} load @param {any} [instead]
+ * @param {(props: {problem: unknown}) => any} [Failed] draws that it could not be loaded
  */
-export function later(load, instead = null) {
+export function later(load, instead = null, Failed) {
   /** @type {any} */
   let part;
   return function Later(/** @type {any} */ props) {
+    const [problem, setProblem] = useState(/** @type {unknown} */ (null));
     const [, draw] = useState(false);
     useEffect(() => {
-      if (!part) load().then((loaded) => { part = loaded; draw(true); });
+      if (!part) load().then((loaded) => { part = loaded; draw(true); }, setProblem);
     }, []);
-    return part ? h(part, props) : instead;
+    if (part) return h(part, props);
+    return problem && Failed ? h(/** @type {any} */ (Failed), { problem }) : instead;
   };
 }

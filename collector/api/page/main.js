@@ -1,59 +1,62 @@
 // Which page shows what.
 
 import { PAGES, follow, useAddress } from "./address.js";
-import { html, render, useEffect, useState } from "./html.js";
+import { Page as Compare } from "./compare/page.js";
+import { Page as Home } from "./home/page.js";
+import { html, later, render, useEffect } from "./html.js";
+import { Page as Changes } from "./lists/changes.js";
+import { Page as Doctor } from "./lists/doctor.js";
+import { Page as Outcomes } from "./lists/outcomes.js";
+import { Page as Sources } from "./lists/sources.js";
 import { Nothing } from "./parts/states.js";
+import { Page as Requests } from "./search/page.js";
 import { Shell } from "./shell.js";
+import { Page as Slow } from "./slow/page.js";
 
-/** Each page is loaded when it is opened first; `routes.py` has the same list to load it sooner. */
+/** The two large pages are loaded when they are opened first; `routes.py` knows them to load them sooner. */
+const Request = later(() => import("./timeline/page.js").then((module) => module.Page), null, NotLoaded);
+const Paths = later(() => import("./map/page.js").then((module) => module.Page), null, NotLoaded);
+
 /** @type {import("./shell.js").Page[]} */
 const pages = [
-  { segment: "", label: "Home", isListed: true, load: () => import("./home/page.js") },
-  { segment: "requests", label: "Requests", isListed: true, load: () => import("./search/page.js") },
-  { segment: "request", label: "Request", isListed: false, load: () => import("./timeline/page.js") },
-  { segment: "slow", label: "Why slow", isListed: true, load: () => import("./slow/page.js") },
-  { segment: "map", label: "Map", isListed: true, load: () => import("./map/page.js") },
-  { segment: "changes", label: "Changes", isListed: true, load: () => import("./lists/changes.js") },
-  { segment: "compare", label: "Compare", isListed: true, load: () => import("./compare/page.js") },
-  { segment: "doctor", label: "Doctor", isListed: true, load: () => import("./lists/doctor.js") },
-  { segment: "outcomes", label: "Outcomes", isListed: true, load: () => import("./lists/outcomes.js") },
-  { segment: "sources", label: "Sources", isListed: true, load: () => import("./lists/sources.js") },
+  { segment: "", label: "Home", isListed: true, Page: Home },
+  { segment: "requests", label: "Requests", isListed: true, Page: Requests },
+  { segment: "request", label: "Request", isListed: false, Page: Request },
+  { segment: "slow", label: "Why slow", isListed: true, Page: Slow },
+  { segment: "map", label: "Map", isListed: true, Page: Paths },
+  { segment: "changes", label: "Changes", isListed: true, Page: Changes },
+  { segment: "compare", label: "Compare", isListed: true, Page: Compare },
+  { segment: "doctor", label: "Doctor", isListed: true, Page: Doctor },
+  { segment: "outcomes", label: "Outcomes", isListed: true, Page: Outcomes },
+  { segment: "sources", label: "Sources", isListed: true, Page: Sources },
 ];
 for (const { segment } of pages) PAGES.add(segment);
-/** What draws a page, once it is loaded. @type {Map<string, any>} */
-const drawn = new Map();
 let hadPage = false;
 
 function App() {
   const { page: segment, params } = useAddress();
   const page = pages.find((each) => each.segment === segment);
   return html`<${Shell} pages=${pages} page=${page}>
-    ${page ? html`<${Loaded} page=${page} params=${params} key=${page.segment} />`
+    ${page ? html`<${Opened} page=${page} params=${params} key=${page.segment} />`
     : html`<${Nothing} title="There is no such page" />`}
   <//>`;
 }
 
 /** @param {{page: import("./shell.js").Page, params: Record<string, string>}} props */
-function Loaded({ page, params }) {
-  const [problem, setProblem] = useState("");
-  const [, draw] = useState(0);
-  useEffect(() => {
-    if (drawn.has(page.segment)) return;
-    page.load().then((module) => {
-      drawn.set(page.segment, module.Page);
-      draw((count) => count + 1);
-    }, (error) => setProblem(String(error)));
-  }, [page]);
+function Opened({ page, params }) {
   // What had the focus is gone with the page before: the keys go on at this one's beginning.
   useEffect(() => {
     const content = document.getElementById("content");
     if (hadPage && content && document.activeElement === document.body) content.focus({ preventScroll: true });
     hadPage = true;
   }, []);
-  const Page = drawn.get(page.segment);
-  if (Page) return html`<${Page} params=${params} />`;
-  return problem ? html`<${Nothing} title="This page could not be loaded"><p class="quiet">${problem}</p>
-    <button type="button" class="button" onClick=${() => location.reload()}>Load again</button><//>` : null;
+  return html`<${page.Page} params=${params} />`;
+}
+
+/** @param {{problem: unknown}} props */
+function NotLoaded({ problem }) {
+  return html`<${Nothing} title="This page could not be loaded"><p class="quiet">${String(problem)}</p>
+    <button type="button" class="button" onClick=${() => location.reload()}>Load again</button><//>`;
 }
 
 /** Links of earlier versions ended in `#<id>`. */

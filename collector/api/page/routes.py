@@ -20,39 +20,39 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from collector.api.page.bundles import bundle, strip_comments
+
 _FOLDER = Path(__file__).parent
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
 _HTML = "text/html; charset=utf-8"
-# Pages by address, and the script that draws each; `main.js` has the same list.
-PAGES = {
-    "/": "home/page.js",
-    "/requests": "search/page.js",
-    "/request": "timeline/page.js",
-    "/slow": "slow/page.js",
-    "/map": "map/page.js",
-    "/changes": "lists/changes.js",
-    "/compare": "compare/page.js",
-    "/doctor": "lists/doctor.js",
-    "/outcomes": "lists/outcomes.js",
-    "/sources": "lists/sources.js",
-}
+# Pages by address, and the script that draws each: the two large ones come when they are opened.
+PAGES = dict.fromkeys(
+    ("/", "/requests", "/slow", "/changes", "/compare", "/doctor", "/outcomes", "/sources"),
+    "main.js",
+) | {"/request": "timeline/page.js", "/map": "map/page.js"}
 # Nobody needs a token to get these: they hold no data.
 OPEN_PATHS = frozenset({*PAGES, "/docs"})
 OPEN_PREFIXES = ("/page/", "/trace/")
-_STATIC_IMPORT = re.compile(rb"""^(?:import|export) [^;]*?from ?"(\./[^"]+|\.\./[^"]+)";""", re.M)
-# What the pages' own scripts say to people only: a sixth of them, zipped.
-_COMMENTS = re.compile(rb"^[ \t]*//[^\n]*\n|/\*\*.*?\*/[ \t]*", re.M | re.S)
+# In the order in which they are read: the later rule wins.
+_STYLES = (
+    "vendor/uplot/uPlot.min.css",
+    "style/tokens.css",
+    "style/page.css",
+    "style/parts.css",
+    "style/timeline.css",
+    "style/lists.css",
+    "style/questions.css",
+)
+_STATIC_IMPORT = re.compile(rb'^import [^;]*? from "(\.[^"]+)";', re.M)
 _MODULES = b"<!-- modules: written by the server -->"
-_INDENT = re.compile(rb"^[ \t]+", re.M)
 # Browsers find modules by address only, and an import map would have to stand inline.
-_BARE_IMPORT = (b'from"preact"', b'from"./preact.mjs"')
+_BARE_IMPORT = ('from"preact"', 'from"./preact.mjs"')
 # uPlot is published minified as a script with a global only.
-_NAMED = {"uPlot.iife.min.js": b"export default uPlot;\n"}
+_NAMED = {"uPlot.iife.min.js": "export default uPlot;\n"}
 
 
 class File(NamedTuple):
@@ -70,8 +70,8 @@ def add_pages(app: FastAPI) -> None:
     index = (_FOLDER / "index.html").read_bytes()
     docs = _make_file((_FOLDER / "docs.html").read_bytes(), _HTML)
 
-    for path, script in PAGES.items():
-        endpoint = _endpoint(_make_page(index, files, script))
+    for path in PAGES:
+        endpoint = _endpoint(_make_page(index, files, path))
         app.add_api_route(path, endpoint, methods=["GET"], include_in_schema=False)
 
     @app.get("/docs", include_in_schema=False)
@@ -101,25 +101,27 @@ def _endpoint(file: File) -> Callable[[Request], Coroutine[Any, Any, Response]]:
 
 def read_files() -> dict[str, File]:
     """Return every file by its address below `page/`, as it is served."""
-    files = {}
-    for path in sorted(_FOLDER.rglob("*")):
-        if path.suffix not in _TYPES:
-            continue
-        body = path.read_bytes()
-        if path.parent.name == "preact":
-            body = body.replace(*_BARE_IMPORT)
-        if path.suffix == ".js":
-            is_own = path.parents[1].name != "vendor"
-            body = _INDENT.sub(b"", _COMMENTS.sub(b"", body) if is_own else body)
-            body += _NAMED.get(path.name, b"")
-        name = path.relative_to(_FOLDER).as_posix()
-        files[name] = _make_file(body, _TYPES[path.suffix])
-    return files
+    scripts = bundle(read_scripts(), ("early.js", "main.js", "docs.js"), "main.js")
+    style = "".join((_FOLDER / name).read_text() for name in _STYLES)
+    bodies = scripts | {"style.css": style, "icon.svg": (_FOLDER / "icon.svg").read_text()}
+    return {
+        name: _make_file(body.encode(), _TYPES[posixpath.splitext(name)[1]])
+        for name, body in bodies.items()
+    }
 
 
-def _make_page(index: bytes, files: Mapping[str, File], script: str) -> File:
-    """Name every module at once: found one in the other, they took a round trip a level."""
-    found = {"main.js", script}
+def read_scripts() -> dict[str, str]:
+    """Return every module by its path, without comments."""
+    found = {}
+    for path in sorted((*_FOLDER.rglob("*.js"), *_FOLDER.rglob("*.mjs"))):
+        name, text = path.relative_to(_FOLDER).as_posix(), path.read_text()
+        found[name] = strip_comments(text.replace(*_BARE_IMPORT)) + _NAMED.get(path.name, "")
+    return found
+
+
+def find_needed(files: Mapping[str, File], page: str) -> set[str]:
+    """Return the scripts without which the page at that address draws nothing."""
+    found = {"early.js", "main.js", PAGES[page]}
     waiting = [*found]
     while waiting:
         name = waiting.pop()
@@ -128,7 +130,13 @@ def _make_page(index: bytes, files: Mapping[str, File], script: str) -> File:
             if inner not in found:
                 found.add(inner)
                 waiting.append(inner)
-    links = "\n".join(f'<link rel="modulepreload" href="page/{name}">' for name in sorted(found))
+    return found
+
+
+def _make_page(index: bytes, files: Mapping[str, File], page: str) -> File:
+    """Name every script at once: found one in the other, they took a round trip a level."""
+    names = sorted(find_needed(files, page))
+    links = "\n".join(f'<link rel="modulepreload" href="page/{name}">' for name in names)
     return _make_file(index.replace(_MODULES, links.encode()), _HTML)
 
 

@@ -7,7 +7,7 @@ import { Copy } from "./parts/copy.js";
 import { Icon } from "./parts/icons.js";
 import { zoneName } from "./text.js";
 
-/** @typedef {{segment: string, label: string, isListed: boolean, load: () => Promise<{Page: any}>}} Page */
+/** @typedef {{segment: string, label: string, isListed: boolean, Page: (props: any) => any}} Page */
 
 const KEYS = [
   ["/", "find in the trace; elsewhere: show a request by any id"],

@@ -2,7 +2,7 @@
 
 import { change, link } from "../address.js";
 import { useAnswer } from "../ask.js";
-import { DEFAULT_START } from "../early.js";
+import { homeQuestions } from "../early.js";
 import { html, later } from "../html.js";
 import { LIGHTS, judge, nameOf as sourceName } from "../lists/sources.js";
 import { SHARES } from "../layers.js";
@@ -15,21 +15,20 @@ import { Head, useZone } from "../shell.js";
 import { Text, ago, clock, count, durationMs, markdownTable, percent, plural, rate } from "../text.js";
 import { FirstSteps } from "./first_steps.js";
 
-const LISTED = 8;
 const Bars = later(() => import("../parts/chart.js").then((module) => module.Trend));
 
 /** @param {{params: Record<string, string>}} props */
 export function Page({ params }) {
-  const times = { start: params.start || DEFAULT_START, end: params.end };
-  const sources = useAnswer("api/v1/sources", {}, { everyMs: 4_000 });
+  const asked = homeQuestions(params);
+  const [, grouped] = asked.apis;
+  const { group_by: _, ...times } = grouped;
+  const sources = useAnswer(...asked.sources, { everyMs: 4_000 });
   const isEmpty = sources.data && sources.data.sources.every((/** @type {any} */ each) => !each.rows && !each.accepted);
   const everyMs = isEmpty ? 3_000 : 20_000;
-  const isByApi = params.by === "api";
-  const grouped = { ...times, group_by: isByApi ? "" : "operation" };
-  const apis = useAnswer("api/v1/apis", grouped, { everyMs });
+  const apis = useAnswer(...asked.apis, { everyMs });
   const series = useAnswer(apis.data ? "api/page/series" : null, grouped, { everyMs });
-  const slowest = useAnswer("api/v1/requests", { ...times, limit: LISTED }, { everyMs });
-  const failed = useAnswer("api/v1/requests", { ...times, limit: LISTED, error: "true", order: "-start" }, { everyMs });
+  const slowest = useAnswer(...asked.slowest, { everyMs });
+  const failed = useAnswer(...asked.failed, { everyMs });
   const failure = sources.failure || apis.failure;
   // What is drawn stays where it is: nothing is put above it later.
   const isAsking = [apis, slowest, failed].some((each) => !each.data && !each.failure);
