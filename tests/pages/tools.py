@@ -10,6 +10,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from collector.api.page.routes import find_needed, read_files
@@ -46,6 +47,7 @@ def scripts_of(page: str) -> dict[str, int]:
     return {name: len(files[name].zipped) for name in find_needed(files, page)}
 
 
+@cache
 def all_scripts() -> dict[str, int]:
     """Return every script of every page, with its bytes, zipped."""
     files = read_files()

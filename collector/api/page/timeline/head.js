@@ -46,14 +46,14 @@ export function Story({ trace, select }) {
       : html`<p><strong>Nothing failed</strong></p>`}
       ${verdict.provisional && html`<p class="settled">may change: ${verdict.settled_by.map((/** @type {string} */ source, /** @type {number} */ index) => html`${index ? ", " : ""}<${Text}>${source}<//>`)} still to come</p>`}</div>
       ${verdict.hop >= 0 && isFailed && trace.hopTimes[verdict.hop] && trace.hopTimes[verdict.hop].row >= 0 && html`<button type="button" class="button"
-        onClick=${() => select(trace.hopTimes[verdict.hop].row)}>Show<${Icon} name="arrow" /></button>`}
+        onClick=${() => select(trace.hopTimes[verdict.hop].row)} aria-label="Show"><span class="show-word">Show</span><${Icon} name="arrow" /></button>`}
     </div>
     ${first && html`<div class=${"slow layer-" + first.layer}>
       <span class="slow-share">${percent(first.criticalUs / (wholeMs * 1_000))}</span>
       <div><p>held up by <strong><${Text}>${first.service}<//></strong> <span class="quiet">${LAYER_NAMES[first.layer].toLowerCase()}</span>: ${duration(first.criticalUs)} of ${durationMs(wholeMs)}</p>
-        ${others.length > 0 && html`<p class="quiet">then ${others.slice(0, 3).map((hop, index) => html`${index ? ", " : ""}<button type="button" class="plain"
+        ${others.length > 0 && html`<p class="quiet slow-others">then ${others.slice(0, 3).map((hop, index) => html`${index ? ", " : ""}<button type="button" class="plain"
           onClick=${() => hop.row >= 0 && select(hop.row)}><${Text}>${hop.service}<//></button> ${duration(hop.criticalUs)}`)}</p>`}</div>
-      ${first.row >= 0 && html`<button type="button" class="button" onClick=${() => select(rowOfHop(trace, first))}>Show<${Icon} name="arrow" /></button>`}
+      ${first.row >= 0 && html`<button type="button" class="button" onClick=${() => select(rowOfHop(trace, first))} aria-label="Show"><span class="show-word">Show</span><${Icon} name="arrow" /></button>`}
     </div>`}
   </div>`;
 }
@@ -86,7 +86,7 @@ export function Phases({ trace }) {
   return html`<section class="phases" aria-label="Time by phase">
     <div class="phase-bar" aria-hidden="true">${phases.map((/** @type {any} */ phase) => html`<span class=${"fill-" + phaseLayer(phase.name)}
       style=${{ "flex-grow": Math.max(0.001, phase.duration_ms / whole) }} title=${`${PHASE_NAMES[phase.name]}: ${durationMs(phase.duration_ms)}`}></span>`)}</div>
-    <ul class="phase-list">${phases.map((/** @type {any} */ phase) => html`<li title=${phaseTitle(phase)}><span class=${"dot fill-" + phaseLayer(phase.name)}></span>
+    <ul class="phase-list">${phases.map((/** @type {any} */ phase) => html`<li title=${phaseTitle(phase)} class=${phase.duration_ms / whole < 0.01 ? "is-small" : ""}><span class=${"dot fill-" + phaseLayer(phase.name)}></span>
       ${PHASE_NAMES[phase.name] || phase.name} <strong>${durationMs(phase.duration_ms)}</strong> ${phase.duration_ms / whole >= 0.01 && html`<span class="quiet">${percent(phase.duration_ms / whole)}</span>`}</li>`)}</ul>
   </section>`;
 }
