@@ -8,6 +8,7 @@ In: `StitchedRequest`, one a request. Out: rows of the table `request`, which is
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import zip_longest
+from operator import attrgetter
 from typing import Any
 
 from clickhouse_connect.driver import Client
@@ -204,18 +205,22 @@ def write_requests(
     client: Client, database: str, requests: Sequence[StitchedRequest], revision: int
 ) -> None:
     """Write requests; of two revisions of one the greater counts."""
-    rows = [
-        [
-            bucket_of(each.start_ns),
-            revision,
-            0,
-            *(getattr(each, name) for name in _PLAIN),
-            *([getattr(hop, name) for hop in each.hops] for name in _OF_HOP),
-        ]
-        for each in requests
+    if not requests:
+        return
+    columns: list[list[Any]] = [
+        [bucket_of(each.start_ns) for each in requests],
+        [revision] * len(requests),
+        [0] * len(requests),
+        *([value(each) for each in requests] for value in map(attrgetter, _PLAIN)),
+        *([[*map(value, each.hops)] for each in requests] for value in map(attrgetter, _OF_HOP)),
     ]
-    if rows:
-        client.insert(f"{database}.request", rows, column_names=_COLUMNS, settings=_SYNC)
+    client.insert(
+        f"{database}.request",
+        columns,
+        column_names=_COLUMNS,
+        column_oriented=True,
+        settings=_SYNC,
+    )
 
 
 def forget_requests(

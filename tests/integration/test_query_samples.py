@@ -136,3 +136,15 @@ def test_a_sample_ends_with_its_time(told: tuple[QueryService, Store], tmp_path:
         sample = sampling.draw([])
     assert sample.timelines == ()
     assert f"0 of {GOOD + LOST + 5} were looked at" in sample.note
+
+
+def test_what_has_no_room_in_a_large_page_is_read_in_smaller_ones(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traces of many spans are all looked at, where a page of them would hold more than it may."""
+    whole = asker.get("/api/v1/doctor?start=-1h")
+    monkeypatch.setattr("collector.query.timelines.rows.MAX_PAGE_SPANS", 40)
+    monkeypatch.setattr("collector.query.reports.sampling._LEAST_PAGE", 5)
+    document = asker.get("/api/v1/doctor?start=-1h")
+    assert document["looked_at"] == whole["looked_at"]
+    assert "too large" not in document["note"]

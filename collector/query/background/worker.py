@@ -58,7 +58,9 @@ _REACH_NS = 8 * NS_PER_DAY
 _APART_NS = 60 * NS_PER_S
 # Spans that come so long after the first ones of their trace are still put to what is known of it.
 _LONGEST_REQUEST_NS = 1800 * NS_PER_S
-_PAGE = 200
+# What is read together: what has no room in it is read in smaller ones.
+_PAGE = 500
+_LEAST_TIMED = 200
 # Loads are stamped when they are written, and seen a little later.
 _UNORDERED_NS = 60 * NS_PER_S
 _LATE_PAGE = 20
@@ -165,7 +167,7 @@ class Background:
             stitched = self._stitch(found, now_ns, after_ns, until_ns)
         self._store.set_progress(STITCHED, until_ns)
         self._counted.clear()
-        if stitched >= _PAGE:
+        if stitched >= _LEAST_TIMED:
             rate = stitched / max(monotonic() - began, 0.001)
             self._rate += (rate - self._rate) / 4
         is_behind = until_ns < now_ns - _SETTLE_NS

@@ -31,7 +31,9 @@ SAMPLE_PARAMETERS: tuple[Parameter, ...] = (
         DEFAULT_LIMIT,
     ),
 )
-_PAGE = 50
+# So many together cost less; long traces leave no room for them, and are read in smaller pages.
+_PAGE = 200
+_LEAST_PAGE = 50
 _MAX_SPANS = 100_000
 _MAX_SECONDS = 12.0
 _MAX_TEXT = 512
@@ -118,15 +120,20 @@ class Sampling:
 
     def _stitch(self, rows: list[RequestRow], now_ns: int, notes: list[str]) -> Iterator[Timeline]:
         deadline = monotonic() + self._max_seconds
-        spans = too_large = 0
-        for first in range(0, len(rows), _PAGE):
+        spans = too_large = first = 0
+        size = _PAGE
+        while first < len(rows):
             if monotonic() > deadline or spans > self._max_spans:
                 why = "time" if spans <= self._max_spans else "spans"
                 notes.append(
                     f"The limit of {why} was reached: {first} of {len(rows)} were looked at."
                 )
                 break
-            for _, timeline, _ in self._rows.stitch(rows[first : first + _PAGE], now_ns, SAMPLED):
+            for _, timeline, _ in self._rows.stitch(rows[first : first + size], now_ns, SAMPLED):
+                if timeline is None and size > _LEAST_PAGE:
+                    size = _LEAST_PAGE
+                    break
+                first += 1
                 if timeline is None:
                     too_large += 1
                     continue
