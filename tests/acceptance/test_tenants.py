@@ -123,19 +123,27 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
             exported,
         )
         service.wait_for("/readyz", lambda status, _: status == 200, _START_LIMIT_S)
+        wait_until_exporting(found)  # it begins with what comes after its first step
         for tenant in (found.red, found.blue):
             send_all(tenant, ports, client)
-        wait_until_stitched(found)
+        for tenant in (found.red, found.blue):
+            for table in ("requests", "otel_metrics_gauge"):
+                wait_until_counted(found, tenant, f"SELECT count() FROM {table}")
         yield found
 
 
-def wait_until_stitched(shared: Shared) -> None:
+def wait_until_exporting(shared: Shared) -> None:
     deadline = time.monotonic() + _LIMIT_S
-    for tenant in (shared.red, shared.blue):
-        counts = "SELECT count() FROM requests UNION ALL SELECT count() FROM otel_metrics_gauge"
-        while not all(int(each) for each in shared.column(counts, tenant.headers)):
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
+    while shared.ask("/metrics", shared.operator).text.count("\nhopline_export_lag_seconds") < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def wait_until_counted(shared: Shared, tenant: Tenant, count: str) -> None:
+    deadline = time.monotonic() + _LIMIT_S
+    while not int(shared.column(count, tenant.headers)[0]):
+        assert time.monotonic() < deadline, count
+        time.sleep(0.3)
 
 
 def other_words(answer: str, tenant: Tenant, question: str) -> set[str]:
