@@ -112,7 +112,7 @@ async def test_what_cannot_be_asked_is_told(asker: Asker) -> None:
         for tool, arguments, words in (
             ("find_requests", {"start": "someday"}, "start: 'someday' is not a moment"),
             ("explain_request", {"id": number_id(77)}, "nothing is stored under"),
-            ("compare_requests", {"a": ""}, "a: is needed"),
+            ("compare_requests", {"a": ""}, "a: is missing"),
             ("find_requests", {"limit": 10_000}, "limit"),
         ):
             answer = await client.call_tool(tool, arguments)

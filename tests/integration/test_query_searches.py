@@ -429,8 +429,8 @@ def test_two_requests_are_compared_by_any_ids(asker: Asker) -> None:
 @pytest.mark.parametrize(
     ("query", "status", "message"),
     [
-        ("", 400, "a: is needed"),
-        ("b=x1y2z3", 400, "a: is needed"),
+        ("", 400, "a: is missing"),
+        ("b=x1y2z3", 400, "a: is missing"),
         (f"a={id_of(FAILED)}&b={id_of(FAILED)}", 400, "b: is the same request as a"),
         (f"a={id_of(FAILED)}&b={FAILED.spans[0].trace_id}", 400, "b: is the same request as a"),
         (f"a={id_of(FAILED)}&b={number_id(8)}", 404, "b: nothing is stored"),

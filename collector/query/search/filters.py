@@ -10,13 +10,15 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from collector.errors import BadQuestion, UnknownParameter
 from collector.identity.ids import prefix_key
 from collector.query.timestamps import parse_timestamp
-from collector.store import RequestFilter
 from collector.timestamps import NS_PER_DAY, NS_PER_MS
+
+if TYPE_CHECKING:
+    from collector.store import RequestFilter
 
 DEFAULT_RANGE_NS = 3600 * 1_000_000_000
 DEFAULT_LIMIT = 50
@@ -56,7 +58,7 @@ class Search:
     `state` is known only after stitching, so the store does not look for it.
     """
 
-    wanted: RequestFilter
+    wanted: "RequestFilter"
     is_default_range: bool = False
     state: str = ""
     limit: int = DEFAULT_LIMIT
@@ -142,6 +144,9 @@ def parse_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
     Raises:
         BadQuestion: a parameter is unknown, given twice, or not what it should be.
     """
+    # `hopline --help` reads the names of filters, and shall not wait for the store's imports
+    from collector.store import RequestFilter
+
     given = collect_pairs(pairs, _NAMES)
     start_ns, end_ns = parse_range(given, now_ns)
     status, status_class = _read_statuses(given)
