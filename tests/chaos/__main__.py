@@ -24,7 +24,7 @@ from tests.chaos.cases import (
     start_bound_service,
 )
 from tests.chaos.disks import KINDS, MIB, CannotMountError
-from tests.chaos.ledger import Outcome, Post, by_http_client
+from tests.chaos.ledger import Client, Outcome, by_http_client
 from tests.chaos.leftovers import clear_leftovers, run_folder
 from tests.doubles.java_jars import SPRING_BOOT, JarsUnavailableError
 
@@ -78,8 +78,8 @@ def _clients() -> Iterator[tuple[str, Run]]:
         yield f"spring-boot-{version}", run
 
 
-def _by(post: Callable[[int], Post]) -> Run:
-    return partial(clients.client, post=post, start=start_bound_service, sends_s=10)
+def _by(client: Client) -> Run:
+    return partial(clients.send_by, client=client, start=start_bound_service, sends_s=10)
 
 
 def main() -> int:

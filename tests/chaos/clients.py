@@ -7,7 +7,8 @@ lose what it acknowledged. The tables say what arrived.
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import httpx
 from tests.chaos.ledger import (
     TRACES,
     Answer,
+    Client,
     Delivery,
     Ledger,
     Outcome,
@@ -46,11 +48,11 @@ _JOBS = "SELECT SpanName, count() FROM hopline.otel_traces GROUP BY 1"
 Start = Callable[..., Service]
 
 
-def client(folder: Path, start: Start, *, post: Callable[[int], Post], sends_s: float) -> Outcome:
-    """Send for *sends_s* with another client than the other cases'; *post* takes a port."""
+def send_by(folder: Path, start: Start, *, client: Client, sends_s: float) -> Outcome:
+    """Send for *sends_s* with another client than the other cases'; *client* takes a port."""
     service = start(folder)
     try:
-        ledger = Ledger(service.http_port, post=post, spans_per_s=4000)
+        ledger = Ledger(service.http_port, client=client, spans_per_s=4000)
         with ledger.sending():
             time.sleep(sends_s)
         queryable_s = wait_until_loaded(service.data_dir)
@@ -59,7 +61,8 @@ def client(folder: Path, start: Start, *, post: Callable[[int], Post], sends_s: 
     return ledger.settle(service.data_dir, queryable_s)
 
 
-def by_curl(option: str, port: int) -> Post:
+@contextmanager
+def by_curl(option: str, port: int) -> Iterator[Post]:
     """Post with a curl process each."""
 
     def post(path: str, body: bytes, headers: dict[str, str]) -> Answer:
@@ -72,10 +75,11 @@ def by_curl(option: str, port: int) -> Post:
             raise OSError(done.stderr.decode())
         return Answer(int(done.stdout.rpartition(b"\n")[2]), "not looked at")
 
-    return post
+    yield post
 
 
-def by_http2(port: int) -> Post:
+@contextmanager
+def by_http2(port: int) -> Iterator[Post]:
     """Post over one connection of HTTP/2 with prior knowledge."""
     sender = httpx.Client(http1=False, http2=True, base_url=f"http://127.0.0.1:{port}", timeout=30)
 
@@ -87,7 +91,8 @@ def by_http2(port: int) -> Post:
         assert answer.http_version == "HTTP/2"
         return Answer(answer.status_code, answer.headers.get("retry-after"))
 
-    return post
+    with sender:
+        yield post
 
 
 def jdk_client(folder: Path, start: Start) -> Outcome:

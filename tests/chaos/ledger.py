@@ -85,6 +85,8 @@ class Answer:
 
 # path, body, headers; raises OSError where no answer comes
 Post = Callable[[str, bytes, dict[str, str]], Answer]
+# a client for a port, closed in the end; one for each thread
+Client = Callable[[int], contextlib.AbstractContextManager[Post]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class Delivery:
     acknowledged: set[int] | None
 
 
-def by_http_client(port: int, offer: Mapping[str, str] | None = None) -> Post:
+@contextlib.contextmanager
+def by_http_client(port: int, offer: Mapping[str, str] | None = None) -> Iterator[Post]:
     """Post over one connection, with the headers of an *offer* of another protocol."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
@@ -112,7 +115,8 @@ def by_http_client(port: int, offer: Mapping[str, str] | None = None) -> Post:
             raise OSError(str(exc)) from exc
         return Answer(answer.status, answer.headers["retry-after"])
 
-    return post
+    with contextlib.closing(connection):
+        yield post
 
 
 class Ledger:
@@ -134,14 +138,14 @@ class Ledger:
         spans_per_s: float | None = None,
         times: int = 1,
         is_batched_anew: bool = False,
-        post: Callable[[int], Post] = by_http_client,
+        client: Client = by_http_client,
     ):
         self._port = port
         self._traces = traces
         self._spans = spans
         self._times = times
         self._is_batched_anew = is_batched_anew
-        self._post = post
+        self._client = client
         self._senders = senders
         self._gap_s = traces * spans / spans_per_s if spans_per_s else 0.0
         self._began, self._began_ns = time.monotonic(), time.time_ns()
@@ -200,11 +204,12 @@ class Ledger:
         ]
 
     def _send(self) -> None:
-        post = self._post(self._port)
-        while not self._halt.is_set():
-            for each in self.deliver_next():
-                self._send_one(post, each)
-            self._halt.wait(max(self._began + each.number * self._gap_s - time.monotonic(), 0.0))
+        with self._client(self._port) as post:
+            while not self._halt.is_set():
+                for each in self.deliver_next():
+                    self._send_one(post, each)
+                due = self._began + each.number * self._gap_s
+                self._halt.wait(max(due - time.monotonic(), 0.0))
 
     def _send_one(self, post: Post, each: Delivery) -> None:
         with self._lock:

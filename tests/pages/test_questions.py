@@ -16,7 +16,7 @@ def stitched(told: tuple[Service, Scene]) -> None:
     told[0].wait_for(
         "/api/v1/slow?slower_than_ms=300",
         lambda status, body: status == 200 and len(body["differences"]) > 1,
-        limit_s=120,
+        limit_s=240,
     )
 
 
