@@ -112,12 +112,10 @@ def test_tab_walks_through_the_whole_page(
         assert stop["isForward"], stop
         assert stop["number"] == len(stops) - 1, stop
     assert len(stops) >= min(_MOST_STOPS, counted["stops"] - 3)
-    back = None
-    for _ in range(3):  # behind the last stop the browser may have stops of its own
-        tab.keyboard.press("Shift+Tab")
-        back = back or tab.evaluate(_LOOK)
-    assert back
-    assert back["number"] in (len(stops) - 1, len(stops) - 2)
+    tab.keyboard.press("Shift+Tab")
+    # the browser gives the focus back in its own time
+    tab.wait_for_function("document.activeElement !== document.body")
+    assert tab.evaluate(_LOOK)["number"] in (len(stops) - 1, len(stops) - 2)
 
 
 def test_skip_link_leads_past_the_navigation(opener: Opener) -> None:
