@@ -278,6 +278,6 @@ def _translate(exc: Exception, action: str) -> CollectorError:
 
 def _root_of(exc: BaseException) -> BaseException:
     """Return what was wrong first: the driver wraps it in the address with all its parameters."""
-    while (cause := exc.__cause__ or exc.__context__) is not None:
+    while cause := exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__):
         exc = cause
     return exc
