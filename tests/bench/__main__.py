@@ -30,7 +30,6 @@ from tests.bench.sustained import measure_sustained
 from tests.service import Service, start_service
 
 README = Path(__file__).parent / "README.md"
-_BEGIN, _END = "<!-- figures: generated -->\n", "<!-- end -->"
 
 
 @dataclass
@@ -176,17 +175,28 @@ def measure_aside(module: str) -> Iterator[Row]:
     assert process.returncode == 0, module
 
 
-def write_table(rows: list[Row], command: str) -> None:
-    """Print the table and put it into the README beside this file."""
+def write_table(rows: list[Row], command: str, mark: str = "figures") -> None:
+    """Print the table and put it into the README beside this file, between the marks."""
+    begin, end = f"<!-- {mark}: generated -->\n", "<!-- end -->"
     lines = ["| what | measured | target | reached |", "|---|---|---|---|"]
     marks = {True: "yes", False: "**no**", None: ""}
     lines += [f"| {r.what} | {r.figure} | {r.target} | {marks[r.reached]} |" for r in rows]
     text = README.read_text()
-    head, rest = text.split(_BEGIN, 1)
-    tail = rest.split(_END, 1)[1]
+    head, rest = text.split(begin, 1)
+    tail = rest.split(end, 1)[1]
     note = f"Machine: {describe_machine()}. Command: `{command}`.\n\n"
-    README.write_text(head + _BEGIN + note + "\n".join(lines) + "\n" + _END + tail)
+    README.write_text(head + begin + note + "\n".join(lines) + "\n" + end + tail)
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def measure_day(folder: Path, spans: int) -> Iterator[Row]:
+    """Fill a store with a day of that many spans, a record for each third trace, and ask it."""
+    with start_service(folder / "day", flush_interval_ms="1000") as service:
+        row, traces = fill(service, spans, keep_every=3)
+        yield row
+    yield from measure_disk(service.data_dir / "chdb")
+    with start_service(folder / "day", flush_interval_ms="1000") as service:
+        yield from measure_questions(service, traces)
 
 
 def main() -> int:
@@ -196,6 +206,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20, help="length of each load")
     parser.add_argument(
         "--sustained-seconds", type=float, default=60, help="length of the load that is sustained"
+    )
+    parser.add_argument(
+        "--day", type=int, metavar="SPANS", help="only the questions over a day of so many spans"
     )
     parser.add_argument("--keep", type=Path, help="folder to work in and to keep")
     options = parser.parse_args()
@@ -208,7 +221,12 @@ def main() -> int:
             rows.append(row)
             sys.stderr.write(f"{row.what}: {row.figure}  {row.target}\n")
 
+    given = " ".join(sys.argv[1:])
     try:
+        if options.day:
+            add(measure_day(folder, options.day))
+            write_table(rows, f"python -m tests.bench {given}", "day")
+            return int(any(row.reached is False for row in rows))
         add(measure_start(folder))
         with start_service(folder / "main", flush_interval_ms="1000") as service:
             add(measure_ingest(service, options.seconds, full))
@@ -229,7 +247,6 @@ def main() -> int:
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    given = " ".join(sys.argv[1:])
     write_table(rows, f"python -m tests.bench {given}" if given else "make bench")
     return int(any(row.reached is False for row in rows))
 
