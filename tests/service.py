@@ -66,7 +66,7 @@ class Service:
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return user and system time so far by role."""
-        return {role: _cpu_seconds(pid) for role, pid in self.pids().items()}
+        return {role: process_cpu_seconds(pid) for role, pid in self.pids().items()}
 
     def resident_bytes(self) -> dict[str, int]:
         """Return the resident memory by role."""
@@ -198,7 +198,8 @@ def _await_ready(process: subprocess.Popen[bytes], read_fd: int, log: Path) -> N
     raise AssertionError(f"hopline did not start:\n{log.read_text()[-4000:]}")
 
 
-def _cpu_seconds(pid: int) -> float:
+def process_cpu_seconds(pid: int) -> float:
+    """Return a process's user and system time so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

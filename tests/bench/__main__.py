@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.against import measure_against
 from tests.bench.background import measure_background
 from tests.bench.load import Pool
 from tests.bench.machine import describe_machine
@@ -84,7 +85,7 @@ def measure_ingest(service: Service, seconds: float, full: Full) -> Iterator[Row
     for size, goal, connections in ((500, "", 2), (20, "≥ 40 k/s", 16)):
         before = server_cpu_s(service)
         senders = start_senders(
-            service, 2, connections=connections, spans_per_request=size, seconds=seconds
+            service.http_port, 2, connections=connections, spans_per_request=size, seconds=seconds
         )
         ledgers = finish_senders(senders)
         spans = sum(ledger["spans"] for ledger in ledgers)
@@ -113,7 +114,7 @@ def measure_ingest(service: Service, seconds: float, full: Full) -> Iterator[Row
 def measure_latency(service: Service, rate: float, seconds: float) -> Iterator[Row]:
     """Acknowledgement latency (open loop) and time to queryable at half of the full rate."""
     senders = start_senders(
-        service,
+        service.http_port,
         2,
         connections=2,
         spans_per_request=500,
@@ -238,6 +239,7 @@ def main() -> int:
             add(measure_questions(service, traces))
         add(measure_sustained(options.sustained_seconds))
         add(measure_engine(folder, full.spans_per_cpu_s, 2_000_000))
+        add(measure_against())
         add(measure_small_requests())
         add(measure_protocols())
         add(measure_aside("tests.bench.adapters"))

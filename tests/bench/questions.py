@@ -47,7 +47,7 @@ def fill(service: Service, spans: int, keep_every: int = 4) -> tuple[Row, list[t
     """
     begin = time.perf_counter()
     senders = start_senders(
-        service,
+        service.http_port,
         2,
         connections=2,
         spans_per_request=500,

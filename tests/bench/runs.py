@@ -30,10 +30,10 @@ def quantile(values: list[float], share: float) -> float:
 
 
 def start_senders(
-    service: Service, count: int, *, connections: int = 1, **options: Any
+    port: int, count: int, *, connections: int = 1, **options: Any
 ) -> list[subprocess.Popen[bytes]]:
     """
-    Start sender processes with some connections each.
+    Start sender processes with some connections each to the OTLP/HTTP *port*.
 
     No two of a run get the same seed: with the ids of another load again, traces would reach from
     one to the other.
@@ -46,7 +46,7 @@ def start_senders(
                 "tests.bench.load",
                 json.dumps(
                     {
-                        "port": service.http_port,
+                        "port": port,
                         "seed": 1000 * next(_seeds),
                         "connections": connections,
                         **options,

@@ -52,7 +52,7 @@ def measure_sustained(
     ):
         before = server_cpu_s(service)
         senders = start_senders(
-            service,
+            service.http_port,
             2,
             # the system gives a connection to one process: a few for each
             connections=1 if processes == 1 else 2 * processes,

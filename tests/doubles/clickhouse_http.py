@@ -1,11 +1,12 @@
 """
 A small ClickHouse server for tests: the HTTP interface of ClickHouse, over the embedded engine.
 
-It speaks what clickhouse-connect's HTTP client speaks: statements in the URL, the body or a form;
-settings, the database and bound parameters as URL parameters or form fields; compressed requests
-and answers; INSERT with data in the body, also in chunks; error bodies with
-`X-ClickHouse-Exception-Code`. One engine lives in a process, so it is started as a process of its
-own: `python -m tests.doubles.clickhouse_http --path DIR` prints its port when it listens.
+It speaks what the HTTP clients of clickhouse-connect and clickhouse-go speak: statements in the
+URL, the body or a form; settings, the database and bound parameters as URL parameters or form
+fields; compressed requests and answers; INSERT with data in the body, also in chunks; error bodies
+with `X-ClickHouse-Exception-Code`; clickhouse-go's greeting, in the blocks of its version. One
+engine lives in a process, so it is started as a process of its own:
+`python -m tests.doubles.clickhouse_http --path DIR` prints its port when it listens.
 
 Source: ClickHouse documentation, HTTP interface; clickhouse-connect 1.12 `_backend/http_sync.py`.
 """
@@ -32,6 +33,8 @@ import chdb
 import lz4.frame
 from backports import zstd
 
+from collector.api.clickhouse.native import write_hello
+
 _DECODERS: dict[str, Callable[[bytes], bytes]] = {
     "lz4": lz4.frame.decompress,
     "zstd": zstd.decompress,
@@ -55,6 +58,7 @@ _TRANSPORT = frozenset({
 _INSERT = re.compile(rb"\s*INSERT\s+INTO\s+.+?\sFORMAT\s+(\w+)[ \t;]*(?:\n|$)", re.I | re.S)
 _READS = re.compile(r"[\s(]*(SELECT|WITH|SHOW|DESCRIBE|DESC|EXPLAIN|EXISTS)\b", re.I)
 _FORMAT = re.compile(r"\bFORMAT\s+(\w+)[\s;]*$", re.I)
+_HELLO = "SELECT displayName(), version(), revision(), timezone()"
 _DENIED = "Code: 516. DB::Exception: Authentication failed: wrong password. (AUTHENTICATION_FAILED)"
 _CODE = re.compile(r"Code: (\d+)\.")
 _connect: Callable[[str], Any] = chdb.connect
@@ -69,6 +73,8 @@ class _Statement:
     settings: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     database: str = ""
+    default_format: str = "TabSeparated"
+    protocol: int = 0
     data: bytes | None = None
 
 
@@ -105,7 +111,7 @@ class _Engine:
                 return self._insert(connection, statement), ""
             is_read = bool(_READS.match(statement.sql))
             match = _FORMAT.search(statement.sql)
-            format_ = match[1] if match else "TabSeparated"
+            format_ = match[1] if match else statement.default_format
             result = connection.query(statement.sql, format_, params=statement.parameters)
             return result.bytes() or b"", format_ if is_read else ""
         except (RuntimeError, ValueError, UnicodeError) as exc:
@@ -145,7 +151,12 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if self.password and self._given_password() != self.password:
                 raise _Refusal(_DENIED)
-            answer, format_ = self.engine.run(self._read_statement(body))
+            statement = self._read_statement(body)
+            if statement.sql == _HELLO and statement.protocol:
+                answer = write_hello("test double", "26.1", "UTC", statement.protocol)
+                self._answer(200, answer, "Native")
+                return
+            answer, format_ = self.engine.run(statement)
         except _Refusal as refusal:
             status = _STATUS.get(refusal.code, 500)
             self._answer(status, str(refusal).encode(), "", code=refusal.code)
@@ -177,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
             },
             parameters={n[6:]: value for n, value in url.items() if n.startswith("param_")},
             database=url.get("database", ""),
+            default_format=url.get("default_format", "TabSeparated"),
+            protocol=int(url.get("client_protocol_version", 0)),
             data=data,
         )
 
