@@ -33,8 +33,8 @@ class Cursor:
 
 def encode_cursor(cursor: Cursor, search: Search) -> str:
     """Return the word that stands for *cursor* in pages of *search*, and of no other search."""
-    body = orjson.dumps([cursor.start_ns, cursor.end_ns, cursor.row])
-    return base64.urlsafe_b64encode(_digest(body, search) + body).decode().rstrip("=")
+    body = orjson.dumps([cursor.start_ns, cursor.end_ns, cursor.row, _fingerprint(search)])
+    return base64.urlsafe_b64encode(_digest(body) + body).decode().rstrip("=")
 
 
 def decode_cursor(search: Search) -> Cursor:
@@ -44,15 +44,17 @@ def decode_cursor(search: Search) -> Cursor:
     Raises:
         BadQuestion: it was cut, edited, or made for other parameters. Never retried.
     """
-    match orjson.loads(body) if (body := _open(search)) else None:
-        case [int(start), int(end), str(row)]:
-            return Cursor(start, end, row)
-    msg = "cursor: is not one that this search has given out"
+    match orjson.loads(body) if (body := _open(search.cursor)) else None:
+        case [int(start), int(end), str(row), str(made_for)]:
+            if made_for == _fingerprint(search):
+                return Cursor(start, end, row)
+            msg = "cursor: is one of another search: its range, filters or order differ"
+        case _:
+            msg = "cursor: is not one that a search has given out"
     raise BadQuestion(msg, hint=_HINT)
 
 
-def _open(search: Search) -> bytes:
-    text = search.cursor
+def _open(text: str) -> bytes:
     if len(text) > _MAX_LENGTH or not text.isascii():
         return b""
     try:
@@ -60,12 +62,14 @@ def _open(search: Search) -> bytes:
     except (binascii.Error, ValueError):
         return b""
     digest, body = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
-    return body if body and digest == _digest(body, search) else b""
+    return body if body and digest == _digest(body) else b""
 
 
-def _digest(body: bytes, search: Search) -> bytes:
-    # not by the range: a relative one is another at each page
-    bound = [repr(replace(search.wanted, start_ns=0, end_ns=0)), search.state]
-    return hashlib.blake2b(
-        orjson.dumps(bound) + body, digest_size=_DIGEST_BYTES, person=b"hopline-cursor"
-    ).digest()
+def _fingerprint(search: Search) -> str:
+    # the range as it is written: a relative one is another at each page
+    bound = [repr(replace(search.wanted, start_ns=0, end_ns=0)), search.state, search.range_texts]
+    return _digest(orjson.dumps(bound)).hex()
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_DIGEST_BYTES, person=b"hopline-cursor").digest()

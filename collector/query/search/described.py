@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from collector.errors import BadQuestion, NotFound
 from collector.query.results import Found
-from collector.query.search.filters import PARAMETERS, Parameter
+from collector.query.search.filters import PARAMETERS, Parameter, collect_pairs
 from collector.query.timestamps import parse_timestamp
 from collector.timestamps import NS_PER_S, format_timestamp
 
@@ -39,6 +39,7 @@ def find_described(
         if name in _OF_THE_PAGE:
             msg = f"{name}: a description takes `at` instead"
             raise BadQuestion(msg, hint="or list requests with GET /api/v1/requests")
+    collect_pairs(given, (each.name for each in DESCRIBED))
     at_ns = now_ns
     for name, text in given:
         if name == "at":

@@ -55,11 +55,12 @@ class Search:
     """
     A search that makes sense: what is wanted, and how much of it.
 
-    `state` is known only after stitching, so the store does not look for it.
+    `state` is known only after stitching, so the store does not look for it. `range_texts` are
+    `start` and `end` as they were written.
     """
 
     wanted: "RequestFilter"
-    is_default_range: bool = False
+    range_texts: tuple[str, str] = ("", "")
     state: str = ""
     limit: int = DEFAULT_LIMIT
     cursor: str = ""
@@ -173,7 +174,7 @@ def parse_search(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
             order="-start" if read_choice(given, "order", ORDERS) == "-start" else "-duration",
             **texts,
         ),
-        is_default_range="start" not in given,
+        range_texts=(given.get("start", ""), given.get("end", "")),
         state=read_choice(given, "state", STATES),
         limit=_read(given, "limit", _read_limit) or DEFAULT_LIMIT,
         cursor=given.get("cursor", ""),

@@ -139,7 +139,7 @@ class Searches:
     def _notes(
         self, search: Search, summaries: Sequence[Summary], next_cursor: str, end_ns: int
     ) -> Iterator[str]:
-        if search.is_default_range and not search.cursor:
+        if not search.range_texts[0] and not search.cursor:
             yield "No start was given: one hour was searched."
         if search.state and next_cursor and len(summaries) < search.limit:
             yield "More requests have to be looked through for this state: follow next_cursor."

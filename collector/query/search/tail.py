@@ -13,7 +13,14 @@ from collector.answers import Answer
 from collector.clock import Clock
 from collector.errors import BadQuestion
 from collector.query.results import Summary
-from collector.query.search.filters import MAX_LIMIT, OF_LISTS, PARAMETERS, Search, parse_search
+from collector.query.search.filters import (
+    MAX_LIMIT,
+    OF_LISTS,
+    PARAMETERS,
+    Search,
+    collect_pairs,
+    parse_search,
+)
 from collector.timestamps import NS_PER_H, NS_PER_S
 
 # A request that began longer ago is no news, and one that begins later has a clock that lies.
@@ -64,6 +71,7 @@ def parse_tail(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> Search:
         if name in OF_LISTS:
             msg = f"{name}: a tail of new requests takes no {name}"
             raise BadQuestion(msg, hint="list what is known with GET /api/v1/requests")
+    collect_pairs(given, (each.name for each in TAIL_PARAMETERS))
     return replace(parse_search(given, now_ns=now_ns), limit=MAX_LIMIT)
 
 

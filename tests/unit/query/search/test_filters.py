@@ -1,14 +1,17 @@
 """Search parameters: each is checked, and the error names it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.errors import BadQuestion
+from collector.errors import BadQuestion, UnknownParameter
 from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
-from collector.query.search.filters import PARAMETERS, Search, parse_search
+from collector.query.search.described import DESCRIBED, find_described
+from collector.query.search.filters import PARAMETERS, Parameter, Search, parse_search
+from collector.query.search.tail import TAIL_PARAMETERS, parse_tail
 
 NOW = 1_772_357_400_000_000_000
 HOUR = 3_600_000_000_000
@@ -23,7 +26,7 @@ def test_without_parameters_the_last_hour_is_searched() -> None:
     """The default range is [now - 1 h, now), marked as default, slowest first."""
     search = parse()
     assert (search.wanted.start_ns, search.wanted.end_ns) == (NOW - HOUR, NOW)
-    assert search.is_default_range
+    assert search.range_texts == ("", "")
     assert (search.wanted.order, search.limit) == ("-duration", 50)
 
 
@@ -109,6 +112,19 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_one() -> None:
     assert caught.value.http_status == 422
 
 
+def test_what_is_said_to_be_known_is_taken() -> None:
+    """A question about a tail or a description names no parameter as known that it refuses."""
+    questions: tuple[tuple[Callable[[list[tuple[str, str]]], object], tuple[Parameter, ...]], ...]
+    questions = (
+        (lambda pairs: parse_tail(pairs, now_ns=NOW), TAIL_PARAMETERS),
+        (lambda pairs: find_described(pairs, pytest.fail, NOW), DESCRIBED),
+    )
+    for ask, known in questions:
+        with pytest.raises(UnknownParameter) as caught:
+            ask([("xyzzy", "1")])
+        assert caught.value.hint == f"Known: {', '.join(each.name for each in known)}."
+
+
 def test_a_repeated_parameter_is_refused() -> None:
     """Two values of one filter are not silently reduced to the last."""
     with pytest.raises(BadQuestion, match="^api: given more than once"):
@@ -126,15 +142,24 @@ CURSOR = Cursor(NOW - HOUR, NOW, "1234|azure-apim/0b1c")
 
 def test_a_cursor_reads_back() -> None:
     """The last row's key and the range of the first page survive."""
-    word = encode_cursor(CURSOR, parse(api="orders"))
+    word = encode_cursor(CURSOR, parse(api="orders", start="-2h"))
     assert decode_cursor(parse(api="orders", limit="7", cursor=word, start="-2h")) == CURSOR
 
 
 def test_a_cursor_of_another_search_is_refused() -> None:
-    """Filters and order are part of a cursor; mixing pages of two searches is an error."""
-    word = encode_cursor(CURSOR, parse(api="orders"))
-    for other in ({"api": "carts"}, {"api": "orders", "order": "-start"}, {}):
-        with pytest.raises(BadQuestion, match="^cursor: "):
+    """Range, filters and order are part of a cursor; mixing pages of two searches is an error."""
+    same = {"api": "orders", "start": "-2h", "end": "-1h"}
+    word = encode_cursor(CURSOR, parse(**same))
+    others: tuple[dict[str, str], ...] = (
+        {**same, "api": "carts"},
+        {**same, "order": "-start"},
+        {**same, "start": "-3h"},
+        {**same, "end": "-5m"},
+        {"api": "orders", "start": "-2h"},
+        {},
+    )
+    for other in others:
+        with pytest.raises(BadQuestion, match="^cursor: is one of another search"):
             decode_cursor(parse(cursor=word, **other))
 
 
