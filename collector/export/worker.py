@@ -22,7 +22,7 @@ from collector.export.spans import GONE, ExportedSpan, Subject, Wanted, inferred
 from collector.model import Span
 from collector.query.background.lease import Lease
 from collector.query.timelines.rows import RowStitching
-from collector.query.timelines.stitching import EXPORTED
+from collector.query.timelines.stitching import SAMPLED
 from collector.settings import ExportSettings
 from collector.stitch.join.merge import merge_records
 from collector.stitch.timeline import MergedRecord, Timeline
@@ -219,7 +219,7 @@ class Exporter:
     def _stitched(self, rows: Sequence[RequestRow]) -> list[_Stitched]:
         """Return each row with its timeline and spans; one that cannot be stitched has none."""
         try:
-            return list(self._rows.stitch(rows, self._clock.now_ns(), EXPORTED))
+            return list(self._rows.stitch(rows, self._clock.now_ns(), SAMPLED))
         except CollectorError:
             raise
         except Exception:

@@ -4,12 +4,16 @@ What the rules are given: the rows that may belong to one request, and what is k
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from collector.decode.records.from_spans import ServiceRule
 from collector.model import GatewayRecord, LogRecord, Span
 from collector.stitch.completeness import SourceLags
 from collector.stitch.join.likely import LikelyPair
 from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
+
+Findings = Literal["none", "of_tree", "all"]
+"""None, those of rules that need the tree, which is gone with the stitching, or those of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ class StitchInputs:
     `population` is how many traces could share a 64-bit id by chance (0: those at hand).
     `gateway_services` are services whose spans are a gateway's, beside those known by themselves.
     `is_raw` shows every start as its sender wrote it, and changes neither phases nor path;
-    `is_diagnosed` asks the doctor's rules too, which add findings and change nothing else.
+    `findings` says which of the doctor's rules are asked too: they change nothing else.
     """
 
     now_ns: int
@@ -40,4 +44,4 @@ class StitchInputs:
     population: int = 0
     gateway_services: Sequence[ServiceRule] = ()
     is_raw: bool = False
-    is_diagnosed: bool = True
+    findings: Findings = "all"

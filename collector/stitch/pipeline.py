@@ -91,6 +91,7 @@ def stitch(inputs: StitchInputs) -> Timeline:
     timeline = describe(stitched, inputs)
 
     # Findings come last: most rules read the finished timeline, as its reader does.
-    if not inputs.is_diagnosed:
+    if inputs.findings == "none":
         return timeline
-    return replace(timeline, findings=(*findings_of_tree(stitched), *findings_of(timeline)))
+    told = findings_of(timeline) if inputs.findings == "all" else ()
+    return replace(timeline, findings=(*findings_of_tree(stitched), *told))

@@ -136,8 +136,9 @@ def test_a_route_without_exact_pairs_is_left_alone(asker: Asker) -> None:
     assert len(timeline["spans"]) == 1
 
 
-def test_the_joins_are_measured_per_route(asker: Asker) -> None:
+def test_the_joins_are_measured_per_route(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiers add up to the records; precision is measured, and a route that guesses is demoted."""
+    monkeypatch.setattr("collector.query.reports.joins._MAX_SECONDS", 600.0)
     document = asker.get("/api/v1/joins?start=-1h&limit=2000")
     check_answer(JoinReport, document)
     apis = {item["api"]: item for item in document["apis"]}

@@ -13,6 +13,7 @@ from collector.query.learned.freshness import Freshness
 from collector.query.learned.lateness import LyingClock
 from collector.query.reports.sampling import Sample, Sampling
 from collector.query.results import TimeRange
+from collector.query.timelines.stitching import EXAMINED
 from collector.stitch.doctor.catalogue import RULES
 from collector.stitch.doctor.diagnose import Diagnosis, diagnose
 from collector.stitch.doctor.overlap_rules import MIN_OVERLAPS
@@ -78,7 +79,7 @@ class Doctor:
         Raises:
             BadQuestion: a parameter cannot be understood; the message names it.
         """
-        sample = self._sampling.draw(pairs)
+        sample = self._sampling.draw(pairs, EXAMINED)
         lost = self._store.find_lost_lines(sample.range.start_ns, sample.range.end_ns)
         return examine(sample, self._freshness.lying_clocks(), lost)
 

@@ -19,6 +19,7 @@ from collector.query.results import TimeRange
 from collector.stitch.timeline import Timeline
 
 _MAX_APIS = 20
+# For the sample and for what is learned: each gets half, and what it does not use goes on.
 _MAX_SECONDS = 10.0
 
 
@@ -111,8 +112,8 @@ class Joins:
         Raises:
             BadQuestion: a parameter cannot be understood; the message names it.
         """
-        sample = self._sampling.draw(pairs)
         deadline = monotonic() + _MAX_SECONDS
+        sample = self._sampling.draw(pairs, max_seconds=_MAX_SECONDS / 2)
         groups = group_by_api(sample.timelines, sample.api)
         apis: list[ApiJoins] = []
         unmeasured = 0
@@ -126,7 +127,10 @@ class Joins:
             apis.append(_of_api(gateway, api, [tier for _, tier in found], learned))
         notes = [sample.note] if sample.note else []
         if unmeasured:
-            notes.append(f"Joins without ids were not measured for {unmeasured} APIs: name one.")
+            notes.append(
+                f"Joins without ids were not measured for {unmeasured} of {len(groups)} APIs: "
+                "name one with `api`."
+            )
         return JoinReport(
             apis=tuple(apis),
             looked_at=len(sample.timelines),

@@ -15,7 +15,7 @@ from collector.query.learned.freshness import Freshness
 from collector.query.results import TimeRange
 from collector.query.search.filters import PARAMETERS, Parameter, collect_pairs, parse_range
 from collector.query.timelines.rows import RowStitching
-from collector.query.timelines.stitching import SAMPLED
+from collector.query.timelines.stitching import SAMPLED, Profile
 from collector.stitch.timeline import Timeline
 from collector.store import RequestRow, Store
 from collector.timestamps import format_timestamp
@@ -86,19 +86,23 @@ class Sampling:
         freshness: Freshness,
         rows: RowStitching,
         *,
-        max_seconds: float = _MAX_SECONDS,
         max_spans: int = _MAX_SPANS,
     ) -> None:
         self._store = store
         self._clock = clock
         self._freshness = freshness
         self._rows = rows
-        self._max_seconds = max_seconds
         self._max_spans = max_spans
 
-    def draw(self, pairs: Iterable[tuple[str, str]]) -> Sample:
+    def draw(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        profile: Profile = SAMPLED,
+        *,
+        max_seconds: float = _MAX_SECONDS,
+    ) -> Sample:
         """
-        Return the timelines of a sample, each request once.
+        Return the timelines of a sample, each request once, made as *profile* says.
 
         Raises:
             BadQuestion: a parameter cannot be understood; the message names it.
@@ -110,7 +114,8 @@ class Sampling:
             return self._sample(wish, (), self._why_empty(wish))
         timelines: dict[str, Timeline] = {}
         notes: list[str] = []
-        for timeline in self._stitch(rows, now_ns, notes):
+        deadline = monotonic() + max_seconds
+        for timeline in self._stitch(rows, now_ns, profile, deadline, notes):
             timelines.setdefault(timeline.id, timeline)
         return self._sample(wish, timelines.values(), " ".join(notes))
 
@@ -118,8 +123,14 @@ class Sampling:
         searched = TimeRange(start_ns=wish.start_ns, end_ns=wish.end_ns)
         return Sample(range=searched, api=wish.api, timelines=tuple(timelines), note=note)
 
-    def _stitch(self, rows: list[RequestRow], now_ns: int, notes: list[str]) -> Iterator[Timeline]:
-        deadline = monotonic() + self._max_seconds
+    def _stitch(
+        self,
+        rows: list[RequestRow],
+        now_ns: int,
+        profile: Profile,
+        deadline: float,
+        notes: list[str],
+    ) -> Iterator[Timeline]:
         spans = too_large = first = 0
         size = _PAGE
         while first < len(rows):
@@ -129,16 +140,18 @@ class Sampling:
                     f"The limit of {why} was reached: {first} of {len(rows)} were looked at."
                 )
                 break
-            for _, timeline, _ in self._rows.stitch(rows[first : first + size], now_ns, SAMPLED):
+            for _, timeline, _ in self._rows.stitch(rows[first : first + size], now_ns, profile):
                 if timeline is None and size > _LEAST_PAGE:
                     size = _LEAST_PAGE
                     break
                 first += 1
                 if timeline is None:
                     too_large += 1
-                    continue
-                spans += len(timeline.spans)
-                yield timeline
+                else:
+                    spans += len(timeline.spans)
+                    yield timeline
+                if monotonic() > deadline:
+                    break
         if too_large:
             notes.append(
                 f"{too_large} requests are too large, or have just gone, and are left out."

@@ -17,7 +17,7 @@ from collector.query.learned.freshness import Freshness
 from collector.query.reports.trace_search import DEFAULT_RANGE_NS, TraceSearch
 from collector.query.results import Stitched
 from collector.query.timelines.rows import RowStitching
-from collector.query.timelines.stitching import ANSWER, SAMPLED
+from collector.query.timelines.stitching import FOUND, SAMPLED, SAMPLED_WHOLE
 from collector.stitch.timeline import Hop, Timeline, TimelineSpan
 from collector.stitch.tree.roles import broker_name
 from collector.store import RequestFilter, RequestRow, Store
@@ -95,7 +95,7 @@ class Traces:
                 is_whole = False
                 break
             page = rows[first : first + _SAMPLE_PAGE]
-            for _, timeline, stored in self._rows.stitch(page, self._clock.now_ns(), SAMPLED):
+            for _, timeline, stored in self._rows.stitch(page, self._clock.now_ns(), SAMPLED_WHOLE):
                 if timeline is not None:
                     spans += len(stored)
                     found.setdefault(timeline.id, Stitched(timeline=timeline, spans=tuple(stored)))
@@ -143,7 +143,7 @@ class Traces:
         cursor, looked = "", 0
         while looked < _MOST_ROWS:
             rows = self._store.find_requests(wanted, _PAGE, cursor)
-            yield from self._rows.stitch(rows, self._clock.now_ns(), ANSWER)
+            yield from self._rows.stitch(rows, self._clock.now_ns(), FOUND)
             looked += len(rows)
             if len(rows) < _PAGE:
                 return

@@ -10,7 +10,7 @@ from collector.model import GatewayRecord, LogRecord, Span
 from collector.query.learned.freshness import Freshness
 from collector.query.reports.join_count import JoinCount
 from collector.query.timelines.expectations import Expectations
-from collector.stitch.inputs import StitchInputs
+from collector.stitch.inputs import Findings, StitchInputs
 from collector.stitch.join.likely import LikelyPair
 from collector.stitch.pipeline import stitch
 from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
@@ -24,21 +24,25 @@ class Profile:
     What a timeline is made for.
 
     `is_brief` leaves out what only a reader of the whole timeline wants: the records' own text,
-    the spans' events, links, trace states and times of arrival, and the doctor's findings. What is
-    not an answer is not counted among the joins; what the clocks are learned from is not moved by
-    what was learned. `has_likely`: a record and a trace that only likelihood joins are one request.
+    the spans' events, links, trace states and times of arrival. What is not an answer is not
+    counted among the joins; what the clocks are learned from is not moved by what was learned.
+    `has_likely`: a record and a trace that only likelihood joins are one request. `findings` are
+    the doctor's; he himself reads the finished timelines of a sample, once.
     """
 
     is_brief: bool = False
     is_counted: bool = False
     uses_learned_clocks: bool = True
     has_likely: bool = False
+    findings: Findings = "none"
 
 
-ANSWER = Profile(is_counted=True)
+ANSWER = Profile(is_counted=True, findings="all")
+FOUND = Profile(is_counted=True)
 LISTED = Profile(is_brief=True, is_counted=True, has_likely=True)
-SAMPLED = Profile()
-EXPORTED = Profile(is_brief=True)
+SAMPLED = Profile(is_brief=True)
+SAMPLED_WHOLE = Profile()
+EXAMINED = Profile(findings="of_tree")
 LEARNT = Profile(is_brief=True, uses_learned_clocks=False)
 
 
@@ -92,7 +96,7 @@ class Stitching:
                 likely=likely,
                 gateway_services=self._gateway_services,
                 is_raw=is_raw,
-                is_diagnosed=not profile.is_brief,
+                findings=profile.findings,
             )
         )
         self._expectations.learn(timeline)

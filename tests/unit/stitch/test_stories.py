@@ -125,6 +125,6 @@ def test_raw_starts_are_shown_on_request() -> None:
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_without_the_doctor_all_but_his_findings_is_the_same(story: Story) -> None:
     """A list, which leaves the diagnosis out, says of a request what its timeline says."""
-    whole, brief = story.stitch(), story.stitch(is_diagnosed=False)
-    assert replace(whole, findings=()) == replace(brief, findings=())
-    assert whole.findings[: len(brief.findings)] == brief.findings
+    whole, brief, of_tree = (story.stitch(findings=each) for each in ("all", "none", "of_tree"))
+    assert replace(whole, findings=()) == brief == replace(of_tree, findings=())
+    assert whole.findings[: len(of_tree.findings)] == of_tree.findings

@@ -1,6 +1,5 @@
 """Search parameters: each is checked, and the error names it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import BadQuestion, UnknownParameter
+from collector.query.results import Found
 from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
 from collector.query.search.described import DESCRIBED, find_described
-from collector.query.search.filters import PARAMETERS, Parameter, Search, parse_search
+from collector.query.search.filters import PARAMETERS, Search, parse_search
 from collector.query.search.tail import TAIL_PARAMETERS, parse_tail
 
 NOW = 1_772_357_400_000_000_000
@@ -114,15 +114,16 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_one() -> None:
 
 def test_what_is_said_to_be_known_is_taken() -> None:
     """A question about a tail or a description names no parameter as known that it refuses."""
-    questions: tuple[tuple[Callable[[list[tuple[str, str]]], object], tuple[Parameter, ...]], ...]
-    questions = (
-        (lambda pairs: parse_tail(pairs, now_ns=NOW), TAIL_PARAMETERS),
-        (lambda pairs: find_described(pairs, pytest.fail, NOW), DESCRIBED),
-    )
-    for ask, known in questions:
-        with pytest.raises(UnknownParameter) as caught:
-            ask([("xyzzy", "1")])
-        assert caught.value.hint == f"Known: {', '.join(each.name for each in known)}."
+
+    def search(_: object) -> Found:
+        raise AssertionError("it was searched")
+
+    with pytest.raises(UnknownParameter) as caught:
+        parse_tail([("xyzzy", "1")], now_ns=NOW)
+    assert caught.value.hint == f"Known: {', '.join(each.name for each in TAIL_PARAMETERS)}."
+    with pytest.raises(UnknownParameter) as caught:
+        find_described([("xyzzy", "1")], search, NOW)
+    assert caught.value.hint == f"Known: {', '.join(each.name for each in DESCRIBED)}."
 
 
 def test_a_repeated_parameter_is_refused() -> None:
