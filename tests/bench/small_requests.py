@@ -26,7 +26,7 @@ _REQUESTS = 30_000
 _CONNECTIONS = 2
 _CALLS_AT_ONCE = 32
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-_GOAL = 3_000
+_GOAL = 6_000
 
 
 def measure_small_requests(requests: int = _REQUESTS) -> Iterator[Row]:
