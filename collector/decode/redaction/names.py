@@ -21,7 +21,7 @@ EXACT = (
     "functions[-_. ]?key",
     "(?:account|access|primary|secondary|private|encryption|decryption|master|auth|ssh|gpg|pgp|aes"
     "|hmac|sentry|shared|storage|deploy|licen[cs]e|signing|webhook|admin|app|application|consumer|ingest"
-    "|ingestion|symmetric|root|recovery|sso|service[-_. ]?account)[-_. ]?key",
+    "|ingestion|symmetric|root|recovery|sso|sas|service[-_. ]?account)[-_. ]?key",
     "(?:store|key|user|db|database|root|smtp|ftp|ldap|proxy|mysql|pg|svc|bind|sudo|become|ssh)pass",
     "honeycomb[-_.]team",
     "jfrog[-_.]art[-_.]api",

@@ -20,6 +20,7 @@ from collector.decode.redaction.names import (
     Names,
     compile_pattern,
 )
+from collector.decode.redaction.sentences import looks_random
 from collector.decode.redaction.texts import Texts, find_in_command, is_plain
 
 # the length of a value in 1 to 4 bytes, then the tag of a text, array, list or bytes AnyValue
@@ -32,6 +33,8 @@ _JWK_PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "k"))
 # what Kubernetes keeps in a Secret, and MongoDB's proof of a password
 _MANIFEST = frozenset(("data", "stringData"))
 _SASL = frozenset(("payload",))
+# an argument of GraphQL and the variable that is given for it
+_ARGUMENT = re.compile(r"(\w+)\s*:\s*\$(\w+)")
 _HALF = re.compile("[\\ud800-\\udfff]")
 _MAX_JSON_CHARS = 1024 * 1024
 _MAX_COMMAND_BYTES = 64 * 1024
@@ -63,7 +66,7 @@ class Secrets:
         query = rf"query\x12{_LENGTH}\x0a{_LENGTH}(?:{PARAMETERS})="
         name = rf"(?:(?:{exact})|(?:{words})[-\w.]*)"
         pair = rf"(?:name|key)\x12{_LENGTH}\x0a{_LENGTH}[-\w.]*{name}"
-        listed = rf"{name}\x0a{_LENGTH}\x0a{_LENGTH}"
+        listed = rf"(?:{name}|-key)\x0a{_LENGTH}\x0a{_LENGTH}"
         shapes = self._texts.shapes
         self.in_otlp = compile_pattern(
             rf"(?:{key}|{camel}){_LENGTH}[\x0a\x2a\x32\x3a]", number, query, pair, listed, *shapes
@@ -127,6 +130,7 @@ class Secrets:
             return self._mask_list(value, found, key)
         if not isinstance(value, dict):
             return value
+        value = self._mask_variables(value, found)
         hidden = _hidden_beside(value)
         is_pair = self.hides_pair(value)
         return {
@@ -137,6 +141,19 @@ class Secrets:
             else self.mask_document(each, found, name)
             for name, each in value.items()
         }
+
+    def _mask_variables(self, value: dict[str, Any], found: Findings) -> dict[str, Any]:
+        """Mask variables of a GraphQL request that are given for arguments with secret names."""
+        query, variables = value.get("query"), value.get("variables")
+        if not isinstance(query, str) or not isinstance(variables, dict):
+            return value
+        hidden = {
+            variable
+            for argument, variable in _ARGUMENT.findall(query)
+            if variable in variables and self.is_secret_key(argument)
+        }
+        masked = {name: self._mask_leaves(variables[name], found, name) for name in hidden}
+        return {**value, "variables": {**variables, **masked}} if hidden else value
 
     def _is_open(self, name: str, value: Any) -> bool:
         """Tell whether *value* says of a secret what kind it is: `auth: {type: basic}`."""
@@ -189,7 +206,8 @@ class Secrets:
                 is_place = index % 2 == 0 and len(values) % 2 == 0
                 is_name = len(values) == 2 or self.names.is_header(name)
                 is_value = is_place and is_name and not _is_word(value)
-            if is_value and self.is_secret_key(name.lstrip("-")):
+            is_random = name in ("-key", "--key") and looks_random(str(value).encode())
+            if is_value and (is_random or self.is_secret_key(name.lstrip("-"))):
                 hidden.add(index + 1)
         return frozenset(hidden | _find_in_command(values))
 

@@ -48,7 +48,20 @@ _NUMBERED = (
     r"(?:\b(?:otp|totp|mfa|pin)(?: code)?|(?:one-time|verification|security|login|sms|access|2fa"
     r"|your) (?:pass)?code)(?: is| was)?:? [\"'\[(]?"
 )
-_TABLE = r"\w{0,40}(?:token|secret|passw(?:or)?d|credential|session|api_?key)s?"
+_TABLE = r"[\w.`\"\[]{0,40}(?:token|secret|passw(?:or)?d|credential|session|api_?key)s?"
+# ids stand there too, and the value of a key
+_COLUMN = r"(?:\w{1,40}\.)?(?:id|key|value|hash|[kv])"
+# parameters that hold as well a word, a number or the hash of something that is no secret
+_GENERAL = (
+    "invit(?:e|ation)|activat(?:e|ion)|confirm(?:ation)?|verify|reset|unsubscribe|licen[cs]e|access"
+    "|private|serial|state|policy|hash|mac|[hkpt]"
+)
+# between a value and the name that comes after it
+_IS_NAMED = (
+    r"[\"'`]? (?:(?:not )?in|as|is (?:not )?(?:an? |the )?(?:(?:in)?valid |(?:un)?known |wrong )?)"
+    r" ?(?:an? |the )?"
+)
+_AFTER = r"\w{0,40}(?:token|secret|passw(?:or)?d|credential|api[-_ ]?key)"
 
 
 def looks_random(value: bytes) -> bool:
@@ -96,10 +109,12 @@ _RULES: tuple[tuple[str, str, _Check], ...] = (
     ("parameter", r"[?&]appid=([0-9a-z]{20,})", _is_link),
     (
         "parameter",
-        r"[?&](?:invit(?:e|ation)|activat(?:e|ion)|confirm(?:ation)?|verify|reset|unsubscribe"
-        rf"|licen[cs]e|access|private|serial|[ptk])=({_SEGMENT}{{12,}})",
+        rf"[?&](?:{_GENERAL})=({_SEGMENT}{{12,}})",
         looks_random,
     ),
+    ("named", rf"(?:^|[\s;\"'])(?-i:KEY)=[\"']?({_VALUE}{{8,}})", looks_random),
+    ("named", rf"(?:^|[\s\"'])--?key(?: |=|[\"'], ?)[\"']?({_VALUE}{{8,}})", looks_random),
+    ("named", rf"({_VALUE}{{8,}}){_IS_NAMED}{_AFTER}", looks_random),
     ("named", rf"\b(?:{_SAID}){_BETWEEN}[\"'`\[(<]?({_VALUE}{{8,}})", looks_random),
     ("named", rf"\b(?:passw\w{{0,8}}|passphrase) [\"'`\[(<]({_VALUE}{{6,}})", _is_link),
     ("named", rf"{_NUMBERED}(\d{{4,8}})\b", _is_anything),
@@ -107,6 +122,7 @@ _RULES: tuple[tuple[str, str, _Check], ...] = (
     (
         "named",
         r"(?:credentials?|creds|authenticated (?:with|as|by)|logg?(?:ed|ing) in (?:as|with)"
+        r"|(?:log-?in|authentication) (?:failed|failure|attempt|error) (?:for|as|by|of)"
         rf"|lookup|basic auth)[: ]{{1,2}}{_USER}[:/]([^\s\"'@]{{6,}})",
         looks_random,
     ),
@@ -120,7 +136,7 @@ _RULES: tuple[tuple[str, str, _Check], ...] = (
     ("named", r"(?:seed phrase|mnemonic)(?: is)?: ?[\"'\[]?([a-z0-9][^\"'\n]{7,})", _is_anything),
     (
         "named",
-        r"(?:^|[\s:])(?:(?-i:PASS)|(?-i:LOGIN|OPER) \"?[^\s\"]{1,64}\"?|login [\w.@-]{1,64}"
+        r"(?:^|[\s:])(?:pass|(?-i:LOGIN|OPER) \"?[^\s\"]{1,64}\"?|login [\w.@-]{1,64}"
         r"|identify) [\"']?([^\s\"']{6,})",
         looks_random,
     ),
@@ -156,13 +172,13 @@ _RULES: tuple[tuple[str, str, _Check], ...] = (
     (
         "call",
         rf"\b(?:from|update) {_TABLE}\W{{1,3}}[^;]{{0,200}}?\bwhere \W?"
-        r"(?:\w{1,40}\.)?id\W{1,4}'([^']{8,})'",
+        rf"{_COLUMN}\W{{1,4}}'([^']{{8,}})'",
         looks_random,
     ),
     ("call", r"\$eq\\?[\"']\s?:\s?\\?[\"']([^\"'\\]{8,})", looks_random),
     (
         "call",
-        rf"insert into [\w.`\"\[]{{0,40}}?{_TABLE}\W{{1,3}}values\W[^;]{{0,400}}?"
+        rf"insert into {_TABLE}\W{{1,3}}values\W[^;]{{0,400}}?"
         r"'([^']{8,})'",
         looks_random,
     ),
@@ -174,23 +190,25 @@ SIGNS = (
     rf"/(?:{_PLACES})/(?:[\w.~=]{{9}}|[\w.~=]{{0,7}}-|\w{{8}}-(?:\w{{0,3}}-|\w{{5}}))",
     r"(?:infura\.io|alchemy|quiknode\.pro)\S{0,20}/[-\w]{16}|/bot\d{6}",
     r"[?&](?:p=enc:|t=[0-9a-f]{32}&s=|appid=[0-9a-z]{20})",
-    r"[?&](?:invit(?:e|ation)|activat(?:e|ion)|confirm(?:ation)?|verify|reset|unsubscribe"
-    rf"|licen[cs]e|access|private|serial|[ptk])={_SEGMENT}{{12}}",
+    rf"[?&](?:{_GENERAL})={_SEGMENT}{{12}}",
+    rf"(?-i:KEY)=[\"']?{_VALUE}{{8}}|-key(?: |=|[\"'], ?)[\"']?{_VALUE}{{8}}",
+    rf"{_IS_NAMED}{_AFTER}",
     rf"(?:{_SAID}){_BETWEEN}[\"'`\[(<]?{_VALUE}*\d",
     rf"{_NUMBERED}\d{{4}}".replace(r"\b", ""),
     rf"passw\w{{0,8}} for (?:user )?{_USER}(?::| is| was| =) \S",
     r"(?:authenticated (?:with|as|by)|logg?(?:ed|ing) in (?:as|with)|lookup|basic auth"
+    r"|(?:log-?in|authentication) (?:failed|failure|attempt|error) (?:for|as|by|of)"
     rf"|cred(?:ential)?s?)[: ]{{1,2}}{_USER}[:/]",
     r"sips?:[^:@\s]{1,64}:[^@\s:]{1,64}@|:1521|cubrid:|seed phrase|mnemonic|at\+cwjap",
     r":[-\w.~+=$!#%^&*]{6,64}@[-\w.]|(?:passw(?:or)?d|token)[^:\n]{0,60}:\s{1,6}\S*\d",
-    r"(?-i:PASS) \S*\d|(?-i:LOGIN|OPER) \S+ \S*\d|login [\w.@-]{1,64} \S*\d|identify \S*\d",
+    r"pass \S*\d|(?-i:LOGIN|OPER) \S+ \S*\d|login [\w.@-]{1,64} \S*\d|identify \S*\d",
     rf"pdo[^()]{{0,16}}\(|bind(?:_s)?\([^()]{{1,200}},|(?:passw\w{{0,8}}|token|secret|api_?key)\([\"']?{_VALUE}",
     rf"(?:log_?in|sign_?in|authenticate|auth)\([\"']?{_USER}[\"']?, ?",
     r"sp_addlogin|sp_password|crypt\(|(?:md5|sha\d{0,3}|password)\(\s?'",
     r"(?:s3|s3cluster|gcs|oss|cosn|mysql|postgresql|mongodb|remotesecure|remote)\(\s{0,4}'",
     r"secret\s{0,2}'|\$eq\\?[\"']",
-    rf"insert into [\w.`\"\[]{{0,40}}?{_TABLE}\W{{1,3}}values",
-    rf"(?:from|update) {_TABLE}\W{{1,3}}[^;]{{0,200}}where \W?(?:\w{{1,40}}\.)?id\W{{1,4}}'",
+    rf"insert into {_TABLE}\W{{1,3}}values",
+    rf"(?:from|update) {_TABLE}\W{{1,3}}[^;]{{0,200}}where \W?{_COLUMN}\W{{1,4}}'",
     r"kind:\s{0,4}[\"']?(?-i:Secret)\b",
 )
 # what Kubernetes keeps secrets in, as YAML: whatever the names, all values are

@@ -90,6 +90,13 @@ _INSERT = compile_pattern(
     rf"\(([^()]+)\)\s{{0,8}}(?:values\s{{0,8}}\(|select\s{{1,8}}){_ROW}", has_groups=True
 )
 _NEXT_ROW = compile_pattern(rf"\)?\s*,\s*\({_ROW}", has_groups=True)
+# the first line of a table, as CSV or with lines drawn; its names hold no gap
+_CELL = r"[-\w.\"]+"
+_TABLE_HEAD = compile_pattern(
+    rf"(?:^|\n)[ \t]{{0,8}}(\|? ?{_CELL}(?:(?:[,;\t]| ?\| ?){_CELL})+ ?\|?)\r?\n",
+    has_groups=True,
+)
+_SEPARATOR = compile_pattern(r"[,;\t|]")
 _SQL_VALUE = compile_pattern(
     r"\s*(?:n?('(?:[^'\\]|''|\\.)*'?|\"[^\"]*\"?)|([^,]*))(?:,|$)", has_groups=True
 )
@@ -160,6 +167,7 @@ class Texts:
             *self._find_assigned(data, ends),
             *self._find_after_prefix(data, ends),
             *self._find_inserted(data),
+            *self._find_tabulated(data),
             *_find_user_information(data),
         ]
         for pattern in self._named:
@@ -248,6 +256,33 @@ class Texts:
             is_value = self._is_value(written[start:stop], column, is_prose=False)
             if self._names.is_secret(column) and is_value:
                 yield at + start, at + stop, "key"
+
+    def _find_tabulated(self, data: bytes) -> Iterator[Span]:
+        """Find what the rows of a table hold under secret names."""
+        at = 0
+        for head in _TABLE_HEAD.finditer(data):
+            if head.end() <= at:
+                continue  # a row of the table before
+            separator = _SEPARATOR.search(head.group(1)).group()
+            names = [_clean_name(each) for each in head.group(1).split(separator)]
+            is_any = any(map(self._names.is_secret, names))
+            at = head.end()
+            while is_any and at < len(data):
+                end = data.find(b"\n", at)
+                end = end if end >= 0 else len(data)
+                cells = data[at:end].split(separator)
+                if len(cells) != len(names):
+                    break
+                for name, cell in zip(names, cells, strict=True):
+                    start, stop = _trim(data, at, at + len(cell), b"\"' \r")
+                    if self._names.is_secret(name) and self._is_cell(data[start:stop], name):
+                        yield start, stop, "key"
+                    at += len(cell) + 1
+
+    def _is_cell(self, value: bytes, name: str) -> bool:
+        is_line = not value.strip(b"-:")  # below the names
+        is_certain = self._names.is_numeric(name) and self._is_value(value, name, is_prose=True)
+        return not is_line and (is_certain or sentences.looks_random(value))
 
     def _read_values(
         self, data: bytes, ends: "_Ends", at: int, name: str, is_nested: bool
@@ -345,6 +380,8 @@ def _shapes(name: str, closing: str) -> tuple[str, ...]:
         r"passw\w{0,8}[ (]{1,3}['\"]",
         r"(?:values\s*\(|\)\s*select)\s{0,4}(?:['\"n]|\d)",
         rf"name: ?{quote}?[-\w.]*{name}",
+        rf"{name}\"? ?(?:[,;|\t]|\\t)[-\w.\",;|\t\\ ]*{_NEWLINE}",
+        rf"(?:[,;|\t]|\\t) ?\"?[-\w.]*{name}\"?{_NEWLINE}",
         rf"{name} n?(?:var)?char",
         r"sasl(?:start|continue)|\"kind\\*\": ?\\*\"secret\\*\"",
         r"k8s\.io\.[-\w]|bearer, ?[-\w.~+/]{8}",
