@@ -160,10 +160,10 @@ def test_what_was_pasted_is_explained(url: str, capsys: pytest.CaptureFixture[st
         (["apis", "--group-by", "consumer"], ["CONSUMER", "acme-mobile"]),
         (
             ["slow", "--start", "-2h"],
-            ["all", "2 requests, 1 failed", "No request of this range is stitched"],
+            ["all", "2 requests, 1 failed", "No stitched request fits"],
         ),
         (["edges", "--operations", "true"], ["CALLER", "azure-apim", "orders-api"]),
-        (["services"], ["No request of this range is stitched yet"]),
+        (["services"], ["No stitched request fits"]),
         (["changes"], ["No stitched request in this range"]),
         (["budget", "--objective", "10"], ["10 % of the requests have to be good: unknown"]),
     ],

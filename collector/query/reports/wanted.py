@@ -30,8 +30,8 @@ GROUP_BY = Parameter(
     example="consumer",
 )
 NOT_STITCHED = (
-    "No request of this range is stitched yet: that begins some seconds after they arrive, and "
-    "goes back an hour at most."
+    "No stitched request fits. That begins some seconds after requests arrive and goes back an "
+    "hour at most; names are compared whole, as /api/v1/apis and /api/v1/services have them."
 )
 
 

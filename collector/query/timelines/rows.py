@@ -45,7 +45,7 @@ class RowStitching:
         """
         if not rows:
             return
-        batch = _Batch(self._store, self._aside, rows, is_brief=profile.is_brief)
+        batch = _Batch(self._store, self._aside, rows, profile)
         if profile.has_likely:
             batch.join_likely(self._likely_partners)
         room = MAX_PAGE_SPANS
@@ -88,13 +88,16 @@ class _Batch:
     """
 
     def __init__(
-        self, store: Store, aside: Executor, rows: Sequence[RequestRow], *, is_brief: bool
+        self, store: Store, aside: Executor, rows: Sequence[RequestRow], profile: Profile
     ) -> None:
         self._store = store
-        self._is_brief = is_brief
+        self._is_brief = profile.is_brief
+        self._has_texts = profile.has_texts or not profile.is_brief
         self._buckets = {row.trace_id: row.buckets for row in rows}
         self._versions = {
-            (row.gateway, row.record_id): row.versions for row in rows if is_brief and row.versions
+            (row.gateway, row.record_id): row.versions
+            for row in rows
+            if row.versions and not self._has_texts
         }
         self._starts = {(row.gateway, row.record_id): row.start_ns for row in rows}
         self._aside = aside
@@ -177,7 +180,7 @@ class _Batch:
             record_keys=[key for key in keys if key not in self._versions],
             starts=self._starts,
             held=self._versions.keys(),
-            is_brief=self._is_brief,
+            is_brief=not self._has_texts,
         )
         first = int(len(traces) * _FIRST_CHUNK) if len(traces) > _MIN_CHUNK else len(traces)
         for chunk in (traces[:first], traces[first:]):

@@ -23,14 +23,15 @@ class Profile:
     """
     What a timeline is made for.
 
-    `is_brief` leaves out what only a reader of the whole timeline wants: the records' own text,
-    the spans' events, links, trace states and times of arrival. What is not an answer is not
-    counted among the joins; what the clocks are learned from is not moved by what was learned.
-    `has_likely`: a record and a trace that only likelihood joins are one request. `findings` are
-    the doctor's; he himself reads the finished timelines of a sample, once.
+    `is_brief` leaves out what only a reader of the whole timeline wants: the spans' events, links,
+    trace states and times of arrival, and the records' own text but for `has_texts`. What is not an
+    answer is not counted among the joins; what the clocks are learned from is not moved by what was
+    learned. `has_likely`: a record and a trace that only likelihood joins are one request.
+    `findings` are the doctor's; he himself reads the finished timelines of a sample, once.
     """
 
     is_brief: bool = False
+    has_texts: bool = False
     is_counted: bool = False
     uses_learned_clocks: bool = True
     has_likely: bool = False
@@ -42,7 +43,7 @@ FOUND = Profile(is_counted=True)
 LISTED = Profile(is_brief=True, is_counted=True, has_likely=True)
 SAMPLED = Profile(is_brief=True)
 SAMPLED_WHOLE = Profile()
-EXAMINED = Profile(findings="of_tree")
+EXAMINED = Profile(is_brief=True, has_texts=True, findings="of_tree")
 LEARNT = Profile(is_brief=True, uses_learned_clocks=False)
 
 

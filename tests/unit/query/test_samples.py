@@ -32,8 +32,8 @@ def sample(timelines: tuple[Timeline, ...]) -> Sample:
 
 
 def test_the_last_hour_is_looked_at_by_default() -> None:
-    """Without parameters 500 requests of the last hour are drawn, of any API."""
-    assert (WISH.start_ns, WISH.end_ns, WISH.api, WISH.limit) == (NOW - HOUR, NOW, "", 500)
+    """Without parameters 400 requests of the last hour are drawn, of any API."""
+    assert (WISH.start_ns, WISH.end_ns, WISH.api, WISH.limit) == (NOW - HOUR, NOW, "", 400)
 
 
 @pytest.mark.parametrize(
