@@ -238,10 +238,14 @@ def find_arrivals(client: Client, database: str, after_ns: int, until_ns: int) -
 
     Of many arrivals the earliest are returned, and `until_ns` says how far they reach.
     """
-    given: dict[str, Any] = {"database": database, "after_ns": after_ns, "limit": _MAX_ARRIVALS}
-    rows = ask(client, "find_arrived_records", until_ns=until_ns, **given)
-    if len(rows) >= _MAX_ARRIVALS:
-        until_ns = rows[-1][-1]
+    given: dict[str, Any] = {"database": database, "after_ns": after_ns}
+    found = ask(client, "find_arrived_records", until_ns=until_ns, limit=_MAX_ARRIVALS, **given)
+    if len(found) >= _MAX_ARRIVALS:
+        until_ns = found[-1][-1]
+    # traces are cut before they are put together: those of ten minutes may have no room in memory
+    end = ask(client, "find_arrivals_end", until_ns=until_ns, skipped=_MAX_ARRIVALS - 1, **given)
+    if end:
+        ((until_ns,),) = end
     records = [
         Arrival(
             gateway=gateway,
@@ -256,16 +260,14 @@ def find_arrivals(client: Client, database: str, after_ns: int, until_ns: int) -
             source=source,
         )
         for gateway, record_id, trace_id, source, api, start_ns, duration_ns, is_failed, place,
-            received_ns in rows
+            received_ns in found
+        if received_ns <= until_ns
     ]  # fmt: skip
-    rows = ask(client, "find_arrived_traces", until_ns=until_ns, **given)
-    if len(rows) >= _MAX_ARRIVALS:
-        until_ns = rows[-1][-1]
-        records = [each for each in records if each.received_ns <= until_ns]
     traces = [
         Arrival("", "", trace_id, service, start_ns, duration_ns, bool(is_failed), place, at_ns)
-        for trace_id, service, start_ns, duration_ns, is_failed, place, at_ns in rows
-    ]
+        for trace_id, service, start_ns, duration_ns, is_failed, place, at_ns
+        in ask(client, "find_arrived_traces", until_ns=until_ns, **given)
+    ]  # fmt: skip
     return Arrivals(records, traces, until_ns)
 
 

@@ -17,6 +17,8 @@ from collector.query.service import QueryService
 from collector.query.timelines.stitching import Stitching
 from collector.stitch.timeline import Timeline
 from collector.store import Store, open_store
+from collector.store import stitched as stored_requests
+from collector.store.stitched import find_arrivals
 from collector.telemetry import Metrics
 from tests.changing import make_hop, make_request
 from tests.manual_clock import ManualClock
@@ -431,6 +433,37 @@ def test_one_request_that_cannot_be_stitched_stops_no_other(
     } - {bad}
     assert stage.metrics.value("hopline_request_unstitched_total", reason="failed") == failed + 1
     assert stage.metrics.value("hopline_request_total") == counted + 4
+
+
+def test_no_more_arrivals_are_put_together_than_are_asked_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much arrived in a stretch, it is read in portions, each trace and record once."""
+    monkeypatch.setattr(stored_requests, "_MAX_ARRIVALS", 3)
+    after_ns = stage.clock.now_ns()
+    for number in range(6):
+        stage.clock.advance(s=1)
+        name, start_ns = stage.n(number), stage.clock.now_ns() - SECOND
+        if number < 4:
+            stage.arrive(unrecorded_story(name, start_ns))
+        else:
+            stage.arrive(joined_story(name, start_ns, 80 * MS))
+    until_ns = stage.clock.now_ns() + SECOND
+    records: list[str] = []
+    traces: list[str] = []
+    with stage.store.connections.reading() as client:
+        client.command("SET max_rows_to_group_by = 3")
+        try:
+            while after_ns < until_ns:
+                found = find_arrivals(client, "hopline", after_ns, until_ns)
+                assert after_ns < found.until_ns <= until_ns
+                after_ns = found.until_ns
+                records += [each.record_id for each in found.records]
+                traces += [each.trace_id for each in found.traces]
+        finally:
+            client.command("SET max_rows_to_group_by = 0")
+    assert len(records) == len(set(records)) == 2
+    assert len(traces) == len(set(traces)) == 6
 
 
 def test_what_does_not_fit_is_sampled_and_weighed(stage: Stage) -> None:
