@@ -27,6 +27,7 @@ from collector.settings import StoreSettings
 from collector.store import Store, open_store
 from collector.telemetry import Metrics
 from collector.wire.varint import encode_varint
+from tests.doubles.clickhouse_users import write_config
 from tests.manual_clock import ManualClock
 
 NS = 1_000_000_000
@@ -226,22 +227,37 @@ def query_rows(store: Store, sql: str, **parameters: Any) -> list[tuple[Any, ...
         return [tuple(row) for row in client.query(sql, parameters=parameters).result_rows]
 
 
-@contextmanager
-def clickhouse_server(folder: Path, *, password: str = "") -> Iterator[str]:
-    """Run the small HTTP server in a process of its own; the value is its URL."""
-    (folder / "work").mkdir()
-    command = [sys.executable, "-m", "tests.doubles.clickhouse_http", "--path", str(folder / "db")]
+def start_clickhouse(
+    folder: Path, *, password: str = "", user: str = "", port: int = 0
+) -> tuple[subprocess.Popen[str], int]:
+    """
+    Start the small HTTP server as a process of its own; return it and its port.
+
+    With *user* one may do what deploy/clickhouse/users.sql grants that user, else anything. It ends
+    when its standard input is closed.
+    """
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    path = f"{folder / 'db'}" + (f"?config-file={write_config(work, user)}" if user else "")
+    command = [sys.executable, "-m", "tests.doubles.clickhouse_http", "--path", path]
     process = subprocess.Popen(
-        [*command, "--password", password],
+        [*command, "--password", password, "--port", str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=folder / "work",
+        cwd=work,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )
+    assert process.stdout
+    return process, int(process.stdout.readline())
+
+
+@contextmanager
+def clickhouse_server(folder: Path, *, password: str = "", user: str = "") -> Iterator[str]:
+    """Run what `start_clickhouse` starts; the value is its URL."""
+    process, port = start_clickhouse(folder, password=password, user=user)
     assert process.stdin and process.stdout
     try:
-        port = int(process.stdout.readline())
         yield f"http://default:{password}@127.0.0.1:{port}"
     finally:
         process.stdin.close()

@@ -40,9 +40,12 @@ SELECT table, name, expr, type_full, granularity
 FROM system.data_skipping_indices WHERE database = {database:String}
 """
 _FIND_LEFT_OVER = """
-SELECT name FROM system.databases WHERE startsWith(name, {prefix:String}) AND name NOT IN (
-    SELECT database FROM system.tables WHERE metadata_modification_time > now() - 3600)
+SELECT name FROM system.databases WHERE match(name, {pattern:String}) AND name NOT IN (
+    SELECT database FROM system.tables
+    WHERE metadata_modification_time > now() - 3600 OR total_rows > 0)
 """
+# the same beginning for the databases of all tenants: deploy/clickhouse/users.sql grants it
+_ASIDE = "hopline_wanted_"
 _SETTING = re.compile(r"(\w+) = ('(?:[^'\\]|\\.)*'|[^,]+)")
 _TARGET = re.compile(r"^CREATE MATERIALIZED VIEW \S+ TO (\S+)")
 _READ_ONLY_SETTING = 472
@@ -146,10 +149,9 @@ def built_aside(client: Client, names: Names, statements: Sequence[str]) -> Iter
 
     Those that crashed processes have left for an hour are dropped.
     """
-    prefix = f"{names.values['database']}_wanted_"
-    for (left_over,) in _rows(client, _FIND_LEFT_OVER, {"prefix": prefix}):
+    for (left_over,) in _rows(client, _FIND_LEFT_OVER, {"pattern": f"^{_ASIDE}[0-9a-f]{{12}}$"}):
         client.command(f"DROP DATABASE IF EXISTS {left_over} SYNC")
-    aside = prefix + uuid.uuid4().hex[:12]
+    aside = f"{_ASIDE}{uuid.uuid4().hex[:12]}"
     engines = name_engines(is_replicated=False)
     values = {**names.values, "database": aside, "on_cluster": "", **engines}
     client.command(f"CREATE DATABASE {aside}")

@@ -14,10 +14,14 @@ GRANT ON CLUSTER main SELECT ON system.data_skipping_indices TO hopline_catalog;
 GRANT ON CLUSTER main SELECT ON system.merge_tree_settings TO hopline_catalog;
 GRANT ON CLUSTER main SELECT ON system.errors TO hopline_catalog;
 
--- `hopline migrate`, and every role at its start: they bring the tables up to date.
+-- `hopline migrate`, and every role at its start: they bring the tables up to date. An upgrade
+-- compares them with empty ones, which it makes in a database hopline_wanted_... and drops again.
 CREATE ROLE IF NOT EXISTS hopline_migrate ON CLUSTER main;
 GRANT ON CLUSTER main hopline_catalog TO hopline_migrate;
 GRANT ON CLUSTER main CREATE DATABASE, CREATE TABLE, CREATE VIEW, ALTER, DROP VIEW, SELECT, INSERT ON hopline.* TO hopline_migrate;
+GRANT ON CLUSTER main DROP DATABASE, DROP TABLE, DROP VIEW ON hopline_wanted_*.* TO hopline_migrate;
+-- Those, and the databases of tenants.
+GRANT ON CLUSTER main CREATE DATABASE, CREATE TABLE, CREATE VIEW, ALTER, DROP VIEW, SELECT, INSERT ON hopline_*.* TO hopline_migrate;
 GRANT ON CLUSTER main CLUSTER, REMOTE ON *.* TO hopline_migrate;
 
 -- Ingest nodes: they load journals, and read little.

@@ -96,7 +96,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     is_server = os.environ.get("HOPLINE_TEST_ENGINE") == "server"
     with (
         receiving_grpc() as exported,
-        clickhouse_server(folder) if is_server else nullcontext("") as url,
+        clickhouse_server(folder, user="hopline_ingest") if is_server else nullcontext("") as url,
         start_service(
             folder,
             clickhouse_url=url,

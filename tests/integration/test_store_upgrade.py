@@ -1,5 +1,6 @@
 """Databases of earlier versions and statements: brought up to date where they lie, or refused."""
 
+import os
 import re
 import tarfile
 import uuid
@@ -41,6 +42,7 @@ from tests.stored import (
 
 FOLDERS = sorted(earlier_store.FOLDER.glob("*.tar.xz"))
 TODAY = find_migrations()
+_METADATA = "SELECT metadata_path FROM system.tables WHERE database = {database:String}"
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda path: path.name.removesuffix(".tar.xz"))
@@ -58,7 +60,7 @@ def settings(request: pytest.FixtureRequest, earlier: Path) -> Iterator[StoreSet
         yield store_settings(earlier)
         return
     (earlier / "chdb").rename(earlier / "db")
-    with clickhouse_server(earlier, password="secret") as url:
+    with clickhouse_server(earlier, password="secret", user="hopline_ingest") as url:
         yield store_settings(earlier, url=url)
 
 
@@ -97,10 +99,10 @@ def test_an_earlier_data_folder_is_read_and_loaded(settings: StoreSettings, tmp_
 def test_an_earlier_data_folder_becomes_what_a_new_one_is(settings: StoreSettings) -> None:
     """After the upgrade tables, columns, settings and views are those of a new database."""
     with opened(settings) as store:
-        with opened(replace(settings, database="fresh")):
+        with opened(replace(settings, database="hopline_fresh")):
             pass
         found = describe_as(store, settings.database, "today")
-        assert found == describe_as(store, "fresh", "today")
+        assert found == describe_as(store, "hopline_fresh", "today")
 
 
 def test_a_segment_that_the_earlier_version_loaded_is_not_loaded_again(
@@ -328,15 +330,25 @@ def test_tables_of_a_later_version_are_left_alone(store: Store) -> None:
 
 
 def test_what_a_crash_left_beside_the_tables_is_dropped(store: Store) -> None:
-    """The empty tables that an upgrade compares with do not stay, also when it was killed."""
-    database = store.settings.database
+    """The empty tables that an upgrade compares with do not stay; whatever has rows does."""
+    full = "hopline_wanted_fedcba987654"
+    others = ("hopline_wanted_list", "hopline_wanted_0123")  # a tenant is called so
     with store.connections.writing() as client:
-        client.command(f"CREATE DATABASE {database}_wanted_0123")
+        for name in ("hopline_wanted_0123456789ab", full, *others):
+            client.command(f"CREATE DATABASE {name}")
+        client.command(f"CREATE TABLE {full}.t (n Int8) ENGINE = MergeTree ORDER BY n")
+        client.command(f"INSERT INTO {full}.t VALUES (1)")
+        ((file,),) = client.query(_METADATA, parameters={"database": full}).result_rows
+        os.utime(
+            store.settings.directory / file, (0, 0)
+        )  # older than what is let alone for its age
     _migrate(store, _earlier(_OTHER_VIEW))
     _migrate(store, TODAY)
     with store.connections.writing() as client:
         rows = client.query("SELECT name FROM system.databases").result_rows
-    assert [name for (name,) in rows if name.startswith(database)] == [database]
+        for name in (full, *others):
+            client.command(f"DROP DATABASE {name}")
+    assert {name for (name,) in rows if name.startswith("hopline_wanted")} == {full, *others}
 
 
 def describe_as(store: Store, database: str, called: str) -> dict[str, object]:

@@ -4,8 +4,9 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 from clickhouse_connect import get_client
@@ -16,20 +17,46 @@ from collector.config import load_settings
 from collector.query.background.lease import Lease
 from tests.packaging.test_roles import SERVE
 from tests.service import Service, start_service
-from tests.stored import clickhouse_server, opened
+from tests.stored import opened, start_clickhouse
 from tests.stories import encode_spans, number_id, unrecorded_story
 
 _TRACES = 60
+_USER = "hopline_ingest"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Cluster:
-    """What runs: nodes of doors and loader, nodes that answer, and the tables of all."""
+    """What runs: nodes of doors and loader, nodes that answer, and the engine with all tables."""
 
-    receiving: list[Service]
-    answering: list[Service]
-    client: Client
+    folder: Path
+    stack: ExitStack
+    engine: Popen[str]
     server: str
+    client: Client
+    receiving: list[Service] = field(default_factory=list)
+    answering: list[Service] = field(default_factory=list)
+
+    def start_query_node(self, number: int) -> Service:
+        """Start a node that answers, which ends with the cluster."""
+        return self.stack.enter_context(
+            start_service(
+                self.folder / f"query{number}",
+                command=[*SERVE, "query"],
+                clickhouse_url=self.server,
+            )
+        )
+
+    def restart_query_node(self, number: int) -> None:
+        """Kill a node that answers; another one comes in its place, as a pod does."""
+        self.answering[number].kill("all")
+        self.answering[number] = self.start_query_node(number)
+
+    def restart_engine(self) -> None:
+        """Kill the engine, and start it at the same address."""
+        self.engine.kill()
+        _close(self.engine)
+        port = int(self.server.rpartition(":")[2])
+        self.engine, _ = start_clickhouse(self.folder, user=_USER, port=port)
 
     def rows(self, sql: str) -> list[tuple[str, int]]:
         """Ask the tables."""
@@ -40,33 +67,41 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("nodes")
     with ExitStack() as stack:
-        server = stack.enter_context(clickhouse_server(folder))
-        receiving = [
+        engine, port = start_clickhouse(folder, user=_USER)
+        server = f"http://default:@127.0.0.1:{port}"
+        found = Cluster(folder, stack, engine, server, get_client(dsn=server))
+        stack.callback(lambda: _close(found.engine))
+        stack.callback(found.client.close)
+        found.receiving = [
             stack.enter_context(start_service(folder / f"node{n}", clickhouse_url=server))
             for n in range(3)
         ]
-        answering = [
-            stack.enter_context(_query_node(folder / f"query{n}", server)) for n in range(2)
-        ]
-        client = get_client(dsn=server)
-        stack.callback(client.close)
-        yield Cluster(receiving, answering, client, server)
+        found.answering = [found.start_query_node(n) for n in range(2)]
+        yield found
 
 
-def _query_node(folder: Path, server: str) -> Service:
-    return start_service(folder, command=[*SERVE, "query"], clickhouse_url=server)
+def _close(engine: Popen[str]) -> None:
+    assert engine.stdin and engine.stdout
+    engine.stdin.close()
+    engine.wait(timeout=30)
+    engine.stdout.close()
 
 
 def _send_all(cluster: Cluster) -> None:
-    """Send each trace to the next node that is there; kill parts meanwhile."""
+    """Send each trace to the next node that is there; kill each kind of part meanwhile."""
     nodes = itertools.cycle(cluster.receiving)
-    kills = {15: ("ingest", 0), 30: ("store", 1), 45: ("ingest", 2)}
+    kills: dict[int, Callable[[], None]] = {
+        15: lambda: cluster.receiving[0].kill("ingest"),
+        23: lambda: cluster.restart_query_node(0),
+        30: lambda: cluster.receiving[1].kill("store"),
+        38: cluster.restart_engine,
+        45: lambda: cluster.receiving[2].kill("ingest"),
+    }
     start_ns = time.time_ns() - 5_000_000_000
     for number in range(1, _TRACES + 1):
         body = encode_spans(unrecorded_story(number, start_ns + number * 1_000_000).spans)
         if number in kills:
-            role, node = kills[number]
-            cluster.receiving[node].kill(role)
+            kills[number]()
         deadline = time.monotonic() + 60
         while True:
             assert time.monotonic() < deadline, f"no node took trace {number}"
@@ -88,13 +123,17 @@ def test_what_three_nodes_took_is_once_in_the_tables_whatever_died(cluster: Clus
             lambda _, answer: len(answer["requests"]) == _TRACES,
             60,
         )
-    for number in (1, 15, 30, 45, _TRACES):
-        told = [
-            service.get(f"/api/v1/requests/{number_id(number)}")[1] for service in cluster.answering
-        ]
-        hops = [[hop["service"] for hop in each["hops"]] for each in told]
-        assert hops[0] == hops[1]
-        assert len(hops[0]) == len(set(hops[0]))
+    spans = len(unrecorded_story(1, 0).spans)
+    sql = "SELECT TraceId, count() FROM hopline.otel_traces GROUP BY TraceId"
+    assert sorted(cluster.rows(sql)) == sorted((trace, spans) for trace in wanted)
+    for number in (1, 15, 23, 30, 38, 45, _TRACES):
+        path = f"/api/v1/requests/{number_id(number)}"
+        told = [service.get(path)[1] for service in cluster.answering]
+        for answer in told:
+            answer.pop("watermarks")  # goes on from one question to the next
+        assert told[0] == told[1]
+        hops = [hop["service"] for hop in told[0]["hops"]]
+        assert len(hops) == len(set(hops)) > 0
     deadline = time.monotonic() + 90
     while True:
         rows = cluster.rows("SELECT trace_id, count() FROM hopline.requests GROUP BY trace_id")

@@ -16,7 +16,7 @@ SERVE = (sys.executable, "-m", "collector", "serve", "--role")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A ClickHouse over HTTP, a process of its own."""
-    with clickhouse_server(tmp_path_factory.mktemp("clickhouse")) as url:
+    with clickhouse_server(tmp_path_factory.mktemp("clickhouse"), user="hopline_query") as url:
         yield url
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +14,16 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from collector.config import Settings
 from collector.demo.apim import WORKSPACE
-from tests.packaging.tools import ROOT, need, run
+from tests.packaging.tools import ROOT, fetched, need, run
 
 UNIT = ROOT / "deploy" / "systemd" / "hopline.service"
 ENVIRONMENT_FILE = ROOT / "deploy" / "systemd" / "hopline.env"
 COMPOSE = ROOT / "deploy" / "compose.yaml"
+COMPOSE_GO = "github.com/compose-spec/compose-go/v2@v2.16.2"
 KNOWN = {f"HOPLINE_{name.upper()}" for name in Settings.model_fields}
 _MOST_EXPOSED = 2.0  # of 10; systemd calls up to 1.9 "OK", a unit without hardening has 9.6
 
@@ -69,6 +72,22 @@ def test_compose_names_settings_and_files_that_exist() -> None:
             if source.startswith("."):
                 assert (COMPOSE.parent / source).exists(), source
         assert set(service.get("depends_on", {})) <= set(services)
+
+
+def test_compose_file_is_what_the_specification_allows() -> None:
+    """Every key and value of it is one that the schema of Docker Compose's own loader has."""
+    go = need("go", "it fetches the schema with the loader's module")
+    folder = fetched("compose", COMPOSE_GO, lambda folder: _keep_schema(go, folder), "a Go module")
+    check = Draft202012Validator(json.loads((folder / "schema.json").read_text())).iter_errors
+    composed = _yaml(COMPOSE)
+    assert [error.message for error in check(composed)] == []
+    composed["services"]["hopline"]["volume"] = []
+    assert ["'volume' was unexpected" in error.message for error in check(composed)] == [True]
+
+
+def _keep_schema(go: str, folder: Path) -> None:
+    found = json.loads(run([go, "mod", "download", "-json", COMPOSE_GO], cwd=folder))
+    shutil.copyfile(Path(found["Dir"]) / "schema" / "compose-spec.json", folder / "schema.json")
 
 
 def test_grafana_is_provisioned_from_the_dashboards() -> None:

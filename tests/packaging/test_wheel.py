@@ -1,19 +1,14 @@
 """The wheel holds all that the service needs, and is the same bytes whenever it is built."""
 
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector import __version__
 from tests.packaging.conftest import build_wheel
 from tests.packaging.tools import ROOT, run
-from tests.service import Service, start_service
-
-TRACE_ID = bytes.fromhex("6d1f3b5a7c9e4f20816a3c5e7d9b0f42")
-START_NS = time.time_ns()
+from tests.service import start_service
 
 
 def test_wheel_is_reproducible(wheel: Path, tmp_path: Path) -> None:
@@ -45,16 +40,17 @@ def test_versions_come_from_one_place(installed: Path) -> None:
 
 
 def test_installed_service_takes_a_span_and_answers(installed: Path, tmp_path: Path) -> None:
-    """Serve, send and read with nothing installed but the wheel."""
+    """Serve, send and read as the README says, with nothing installed but the wheel."""
+    readme = (ROOT / "deploy" / "README.md").read_text()
+    send, _, _ = readme[readme.index("id=$(openssl") :].partition("sleep")
     with start_service(tmp_path, command=[str(installed / "hopline"), "serve"]) as service:
-        status, _ = service.post("/v1/traces", _request(), "application/x-protobuf")
-        assert status == 200
-        timeline = service.wait_for(
-            f"/api/v1/requests/{TRACE_ID.hex()}", lambda status, _: status == 200
-        )
+        script = send.replace("http://127.0.0.1:4318", service.ingest_url) + "echo; echo $id"
+        trace_id = run(["bash", "-ec", script]).split()[-1]
+        timeline = service.wait_for(f"/api/v1/requests/{trace_id}", lambda status, _: status == 200)
         status, page = service.get("/", accept="text/html")
         assert (status, b"<html" in page) == (200, True)
-        assert _explain(installed, service).count("front") >= 1
+        shown = run([installed / "hopline", "explain", trace_id, "--url", service.api_url])
+        assert "front" in shown
     assert [span["name"] for span in timeline["spans"]] == ["GET /lamps"]
 
 
@@ -76,20 +72,3 @@ def test_image_installs_the_versions_that_are_tested() -> None:
 
 def _pins(path: Path) -> set[str]:
     return {line.split(" ")[0] for line in path.read_text().splitlines() if "==" in line}
-
-
-def _request() -> bytes:
-    request = ExportTraceServiceRequest()
-    resource = request.resource_spans.add()
-    name = resource.resource.attributes.add(key="service.name")
-    name.value.string_value = "front"
-    span = resource.scope_spans.add().spans.add(
-        trace_id=TRACE_ID, span_id=b"12345678", name="GET /lamps", kind=2
-    )
-    span.start_time_unix_nano = START_NS
-    span.end_time_unix_nano = START_NS + 5_000_000
-    return request.SerializeToString()
-
-
-def _explain(installed: Path, service: Service) -> str:
-    return run([installed / "hopline", "explain", TRACE_ID.hex(), "--url", service.api_url])
