@@ -97,7 +97,7 @@ class Id:
     Kinds: `trace_id`, `span_id`, `apim_correlation_id`, `x_request_id`, `kong_request_id`,
     `aws_request_id`, `aws_extended_request_id`, `xray_trace_id`, `apigee_message_id`,
     `request_id` (hierarchical .NET), `correlation_id`, `transaction_id`, `tracking_id`.
-    `value` is as the source wrote it; `decode.ids` gives the form to compare.
+    `value` is as the source wrote it; `identity.ids` gives the form to compare.
     """
 
     kind: str

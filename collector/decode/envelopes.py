@@ -356,9 +356,9 @@ class Unwrapper:
         inflated = decompressor.decompress(data, self._bytes_left + 1)
         self._bytes_left -= len(inflated)
         if self._bytes_left < 0:
-            raise TooLarge(f"the records decompress to more than {_MOST_BYTES} bytes")
+            raise TooLarge(f"the records decompress to more than {_MOST_BYTES:,} bytes")
         if not decompressor.eof:
-            raise ValueError("the gzip data is cut off")
+            raise ValueError("the gzip data is truncated")
         return inflated
 
 

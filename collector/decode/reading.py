@@ -36,7 +36,7 @@ _REPLACEMENT = "\ufffd"
 _MOST_KEPT = 20
 # a sentence may have an equals sign
 _LEAST_PAIRS = 3
-_PROGRAM = "a log line of the program itself, no request"
+_PROGRAM = "a log line of the program itself, not a request"
 
 
 def _no_line(line: str) -> bool:

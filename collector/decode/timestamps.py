@@ -169,7 +169,7 @@ def _second_ns(text: str) -> int:
     try:
         days = date(year, month, day).toordinal() - _EPOCH_DAY
     except ValueError:
-        raise ValueError("expected a day of the calendar") from None
+        raise ValueError("expected a date that exists") from None
     ns = (days * 86400 + hour * 3600 + minute * 60 + second) * NS_PER_S
     if ns:  # 1970 itself may still be out of range or not, as its fraction and zone say
         if len(_seconds) >= _MOST_SECONDS:

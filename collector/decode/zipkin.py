@@ -34,6 +34,8 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from collector.attributes import DURATION_US, PARTIAL, SHARED_ID, SHARED_PARENT_ID
+from collector.decode.fields import describe
+from collector.decode.otlp.json import check_json_size
 from collector.decode.otlp.protobuf import MIN_TIME_NS
 from collector.decode.otlp.writer import (
     MAX_EVENTS,
@@ -51,11 +53,10 @@ from collector.decode.otlp.writer import (
 from collector.decode.protobuf.slices import MAX_SPAN_BYTES, count_most_spans, find_slices
 from collector.decode.protobuf.split import MAX_ATTRIBUTES
 from collector.decode.result import DecodeResult
-from collector.errors import TooLarge, Undecodable
+from collector.errors import Undecodable
 from collector.wire import zipkin_pb2 as wire
 
 # JSON of empty objects becomes twenty times its size in memory.
-MAX_JSON_BYTES = 8 * 1024 * 1024
 ID_AS_SENT = "zipkin.id_as_sent"
 _KINDS = {"SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
 _CLIENT = 3
@@ -91,15 +92,13 @@ def decode_json(body: bytes, received_ns: int) -> DecodeResult:
         TooLarge: above 8 MiB, which can take twenty times that in memory. Never retried.
         Undecodable: the body is not a JSON array. Never retried.
     """
-    if len(body) > MAX_JSON_BYTES:
-        msg = f"a JSON request may have {MAX_JSON_BYTES} bytes"
-        raise TooLarge(msg, hint="send smaller batches, or protobuf")
+    check_json_size(body)
     spans, repaired = _load_json(body)
     if not isinstance(spans, list):
-        msg = "a JSON array of Zipkin v2 spans was expected"
+        msg = f"expected a JSON array of Zipkin v2 spans, got {describe(spans)}"
         raise Undecodable(msg, hint="POST /api/v2/spans takes [{...}, ...]")
     if len(spans) > count_most_spans(len(body)):
-        msg = f"{len(spans)} spans in {len(body)} bytes"
+        msg = f"{len(spans)} entries in {len(body)} bytes: too many to be spans"
         raise Undecodable(msg)
     return _convert(spans, received_ns, repaired)
 

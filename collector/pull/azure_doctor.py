@@ -82,7 +82,7 @@ async def check_azure(
         except PullError as exc:
             yield _failure("credential", exc)
             return
-        yield Check("credential", "ok", "Entra ID gives a token")
+        yield Check("credential", "ok", "Entra ID issued a token")
         for scope in settings.scopes:
             for table in tables:
                 async for result in _check_table(client, scope, table, clock):
@@ -109,12 +109,12 @@ async def _check_table(
         yield Check(
             name,
             "failed",
-            "the table answers, and has no row of the last 24 hours",
+            "the table answers, but has no rows from the last 24 hours",
             "send a request through the gateway and wait 10 minutes; if none comes, its diagnostic "
             "setting lacks this category, or sends it to another workspace",
         )
         return
-    plan = "on the Basic or Auxiliary plan, asked every 5 minutes" if sample.is_search else ""
+    plan = "on the Basic or Auxiliary plan, polled every 5 minutes" if sample.is_search else ""
     yield _age_check(name, sample, plan)
     if table.name == "ApiManagementGatewayLogs":
         yield _header_check(name, sample)
@@ -190,7 +190,7 @@ def _header_check(name: str, sample: Sample) -> Check:
 
 def _id_check(name: str, sample: Sample) -> Check:
     if not sample.records:
-        return Check(name, "failed", "no row can be read", "send us one, with its values changed")
+        return Check(name, "failed", "no row can be read", "report one, with its values changed")
     usable = sum(1 for record in sample.records if record.trace_id)
     share = usable / len(sample.records)
     says = f"{share:.0%} of {len(sample.records)} records have a trace id"

@@ -57,7 +57,7 @@ _RESOURCE_HINTS = {
     404: "check HOPLINE_AZURE_RESOURCE_IDS: it takes what `az resource show` prints as `id`",
 }
 _NOT_BY_RESOURCE = (
-    "a table on the Basic or Auxiliary plan cannot be asked by resource: "
+    "a table on the Basic or Auxiliary plan cannot be queried by resource: "
     "name its workspace in HOPLINE_AZURE_WORKSPACE_IDS"
 )
 
@@ -246,7 +246,7 @@ def _translate(exc: Exception, scope: str, seen: _Seen) -> PullError:
     if not seen.status and isinstance(exc.__context__ or exc, ClientAuthenticationError):
         return _no_credential(exc)
     if seen.status == 200:
-        return SourceUnavailable(f"{_named(scope)} answered what is no result: {_short(exc)}")
+        return SourceUnavailable(f"{_named(scope)} sent no usable result: {_short(exc)}")
     if seen.status:
         return SourceUnavailable(f"{_named(scope)} answered HTTP {seen.status} without JSON")
     return SourceUnavailable(f"{_named(scope)} cannot be reached: {_short(exc)}")

@@ -31,7 +31,7 @@ _EXAMPLE = {
     "ignored": 1,
     "errors": [
         {"index": 2, "reason": "TimeGenerated: is missing"},
-        {"index": 3, "reason": "ignored: an event of the gateway, no request"},
+        {"index": 3, "reason": "ignored: an event of the gateway, not a request"},
     ],
 }
 

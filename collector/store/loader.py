@@ -222,7 +222,7 @@ class Loader:
             self._metrics.count("hopline_store_load_retries_total", reason=exc.code)
             pause_s = self._pauses_s[0]
         except Exception:
-            # only the journal's folder is touched outside of `_load_or_wait`
+            # only the journal's folder is touched outside of `_load_and_release`
             _log.exception("looking for segments failed")
             self._metrics.count("hopline_store_load_retries_total", reason="journal")
             pause_s = self._pauses_s[-1]

@@ -144,8 +144,6 @@ class EdgeStat:
 
     caller: str
     callee: str
-    caller_role: str
-    callee_role: str
     api: str
     operation: str
     seen: int
@@ -364,21 +362,19 @@ def get_edge_stats(
         EdgeStat(
             caller=row[0],
             callee=row[1],
-            caller_role=row[2],
-            callee_role=row[3],
-            api=row[4],
-            operation=row[5],
-            seen=row[6],
-            calls=row[7],
-            errors=row[8],
-            **percentiles(row[9]),
-            proxied_ns=row[10],
-            total_ns=row[11] or 0,
-            retries=row[12],
-            is_inferred=bool(row[13]),
-            is_async=bool(row[14]),
-            is_mirrored=bool(row[15]),
-            mirrored=row[16],
+            api=row[2],
+            operation=row[3],
+            seen=row[4],
+            calls=row[5],
+            errors=row[6],
+            **percentiles(row[7]),
+            proxied_ns=row[8],
+            total_ns=row[9] or 0,
+            retries=row[10],
+            is_inferred=bool(row[11]),
+            is_async=bool(row[12]),
+            is_mirrored=bool(row[13]),
+            mirrored=row[14],
         )
         for row in rows
     ]

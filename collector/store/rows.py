@@ -142,10 +142,7 @@ class TraceSummary:
     errors: int
     services: Sequence[str]
     edge_span_id: str
-    edge_parent_span_id: str
-    edge_service: str
     edge_name: str
-    edge_kind: str
     edge_start_ns: int
     edge_duration_ns: int
     edge_is_error: bool

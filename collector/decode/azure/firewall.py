@@ -8,7 +8,7 @@ Source: azure-monitor-docs reference/tables/agwfirewalllogs.md and agcfirewalllo
 web-application-firewall, "Resource logs" (actions and anomaly scoring) and "Azure Front Door".
 """
 
-from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from collector.decode.azure.rows import (
@@ -27,16 +27,29 @@ _DETECTION = "detection"
 _MATCHED = frozenset(("matchvariablevalue", "detailsdata", "detailsmatches"))
 
 
-def is_firewall_row(flat: FlatRow, categories: Collection[str], rule_column: str) -> bool:
-    """Tell whether a row is the firewall's: by its category, or where it has none by its rule."""
-    category = read_text(flat, "category").lower()
-    # a table of all resources has every column for every row
-    return category in categories if category else bool(read_text(flat, rule_column))
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """
+    The firewall of one gateway product: the categories of its rows, and where they have the ids.
+
+    `rule_column` tells its rows in a table that has no categories; `id_columns` hold the id that
+    the request's own row has as `id_kind`.
+    """
+
+    gateway: str
+    categories: frozenset[str]
+    rule_column: str
+    id_columns: tuple[str, ...]
+    id_kind: str
+
+    def wrote(self, flat: FlatRow) -> bool:
+        """Tell whether a row is the firewall's: by its category, or else by its rule."""
+        category = read_text(flat, "category").lower()
+        # a table of all resources has every column for every row
+        return category in self.categories if category else bool(read_text(flat, self.rule_column))
 
 
-def read_firewall_row(
-    flat: FlatRow, gateway: str, *, id_columns: Sequence[str], id_kind: str
-) -> GatewayRecord:
+def read_firewall_row(firewall: Firewall, flat: FlatRow) -> GatewayRecord:
     """
     Return the record of one row.
 
@@ -44,10 +57,10 @@ def read_firewall_row(
         NotARequest: it names no request or no rule.
         FieldError: it has no time.
     """
-    request_id = read_text(flat, *id_columns)
+    request_id = read_text(flat, *firewall.id_columns)
     rule = read_text(flat, "ruleid", "rulename")
     if not request_id or not rule:
-        raise NotARequest("category", "a row of the firewall that names no request and rule")
+        raise NotARequest("category", "a firewall row without a request id or a rule")
     details = read_object(flat, "details")
     action = read_text(flat, "action")
     if read_text(flat, "policymode").lower() == _DETECTION:
@@ -56,12 +69,12 @@ def read_firewall_row(
     message = read_text(flat, "message", "detailedmessage", "detailsmessage", "detailsmsg")
     message = message or read_text(details, "msg", "message")
     record = GatewayRecord(
-        gateway=gateway,
+        gateway=firewall.gateway,
         record_id=request_id,
         start_ns=require_start(flat, "timegenerated", "time", "timestamp").ns,
         instance=resource_name(read_text(flat, "resourceid")),
         source=WAF_LOG,
-        ids=(Id(id_kind, request_id),),
+        ids=(Id(firewall.id_kind, request_id),),
         host=read_text(flat, "hostname", "host"),
         client_address=read_text(flat, "clientip"),
     )

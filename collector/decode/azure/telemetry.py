@@ -63,7 +63,7 @@ def _of_ingestion(row: Row) -> dict[str, Any]:
     data = read_object(row, "data")
     kind = read_text(data, "baseType", within="data.")
     if kind not in _BASE_TYPES:
-        raise NotARequest("category", f"{kind} is not about one request")
+        raise NotARequest("category", f"{kind} does not describe one request")
     base = read_object(data, "baseData", within="data.")
     tags = read_object(row, "tags")
     return {
@@ -82,7 +82,7 @@ def _of_export(row: Row) -> dict[str, Any]:
     kind = next((name for name in _EXPORTED if row.get(name)), "")
     if not kind:
         other = next((name for name in row if name in _OTHER_EXPORTS), "telemetry of another kind")
-        raise NotARequest("category", f"{other} is not about one request")
+        raise NotARequest("category", f"{other} does not describe one request")
     items = row[kind]
     item = items[0] if isinstance(items, list) and isinstance(items[0], dict) else {}
     context = read_object(row, "context")
@@ -126,7 +126,7 @@ def _weight(rate: Any) -> int | None:
     if rate is None:
         return None
     if not isinstance(rate, int | float) or not 0 < rate <= 100:
-        raise FieldError("sampleRate", "is no percentage")
+        raise FieldError("sampleRate", "is not a percentage")
     return max(1, round(100 / rate))
 
 

@@ -7,7 +7,7 @@ Envoy's JSON access logs have (`method`, `path`, `response_code`, `response_flag
 (`time_to_first_upstream_tx_byte_ns`, `duration_ns`), custom tags as configured and headers as
 `http.request.header.<name>`. The resource carries what Envoy's OTLP logger would write
 (`log_name`, `node_name`, `cluster_name`, `zone_name`) and `service.name`, the node's cluster.
-`decode.access_log` reads all of it back.
+`decode.envoy.access_log` reads all of it back.
 
 Source: envoy/service/accesslog/v3/als.proto, envoy/data/accesslog/v3/accesslog.proto; the order in
 which flags are rendered: Envoy stream_info/utility.cc.
@@ -122,7 +122,7 @@ def decode_access_logs(body: bytes, received_ns: int) -> DecodeResult:
         Undecodable: the bytes are not that message. Never retried.
     """
     if len(body) > PIECE_BYTES:
-        msg = f"an access log message of {len(body)} bytes"
+        msg = f"the access log message has {len(body):,} bytes, and {PIECE_BYTES:,} are allowed"
         raise TooLarge(msg, hint="lower buffer_size_bytes in Envoy's access log configuration")
     try:
         message = wire.StreamAccessLogsMessage.FromString(body)
@@ -131,7 +131,7 @@ def decode_access_logs(body: bytes, received_ns: int) -> DecodeResult:
         raise Undecodable(msg) from exc
     count = len(message.http_logs.log_entry) + len(message.tcp_logs.log_entry)
     if count > len(body) // _MIN_ENTRY_BYTES + 16:
-        msg = f"{count} access log entries in {len(body)} bytes"
+        msg = f"{count} access log entries in {len(body)} bytes: too many to hold anything"
         raise Undecodable(msg)
     entries: list[Any] = [*message.http_logs.log_entry, *message.tcp_logs.log_entry]
     tally = Tally("log records")

@@ -109,9 +109,7 @@ def use_mappings(path: str) -> None:
     coded = _coded()
     for mapping in mappings:
         if mapping.name in coded:
-            msg = (
-                f"{setting}: {path}: gateway {mapping.name!r}: name: belongs to an adapter already"
-            )
+            msg = f"{setting}: {path}: gateway {mapping.name!r}: a built-in adapter has this name"
             raise ConfigError(msg, hint="choose another name")
     _told.update((each.name, _adapter_of(each)) for each in mappings)
 

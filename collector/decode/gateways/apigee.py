@@ -25,6 +25,7 @@ from collector.decode.fields import (
     read_ns_from_ms,
     read_status,
     read_text,
+    read_texts,
     read_timestamp,
     write_raw,
 )
@@ -47,10 +48,10 @@ _HEADERS = {
     "request.header.x-correlation-id": "x-correlation-id",
 }
 _ATTRIBUTES = {
-    "organization.name": "apigee.organization",
-    "environment.name": "apigee.environment",
-    "gateway_flow_id": "apigee.gateway_flow_id",
-    "request.header.user-agent": "user_agent.original",
+    "apigee.organization": "organization.name",
+    "apigee.environment": "environment.name",
+    "apigee.gateway_flow_id": "gateway_flow_id",
+    "user_agent.original": "request.header.user-agent",
 }
 # Each flow variable with what public policies call it.
 _VOCABULARY = Aliases(
@@ -178,11 +179,7 @@ def _build(row: dict[str, Any], raw: str) -> GatewayRecord:
         backend_id=read_text(row, "target.name"),
         raw=raw,
     )
-    record.attributes = attributes = {
-        attribute: value
-        for name, attribute in _ATTRIBUTES.items()
-        if name in row and (value := read_text(row, name))
-    }
+    record.attributes = attributes = read_texts(row, _ATTRIBUTES)
     if target.query:
         attributes["url.query"] = target.query
     _read_times(record, row, attributes)

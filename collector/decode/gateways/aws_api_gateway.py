@@ -34,6 +34,7 @@ from collector.decode.fields import (
     read_object,
     read_status,
     read_text,
+    read_texts,
     read_timestamp,
     require_timestamp,
     write_raw,
@@ -87,18 +88,18 @@ _OWN = (
 _NESTED = ("context", "requestContext", "request", "response")
 # `$context` variables that become attributes.
 _ATTRIBUTES = {
-    "stage": "aws.stage",
-    "accountId": "aws.account_id",
-    "eventType": "aws.event_type",
-    "connectionId": "aws.connection_id",
-    "integration.requestId": "aws.integration_request_id",
-    "authorizer.latency": "aws.authorizer_latency_ms",
-    "authorize.latency": "aws.authorize_latency_ms",
-    "authenticate.latency": "aws.authenticate_latency_ms",
-    "wafResponseCode": "aws.waf_response_code",
-    "webaclArn": "aws.web_acl",
-    "error.responseType": "aws.error_response_type",
-    "identity.userAgent": "user_agent.original",
+    "aws.stage": "stage",
+    "aws.account_id": "accountId",
+    "aws.event_type": "eventType",
+    "aws.connection_id": "connectionId",
+    "aws.integration_request_id": "integration.requestId",
+    "aws.authorizer_latency_ms": "authorizer.latency",
+    "aws.authorize_latency_ms": "authorize.latency",
+    "aws.authenticate_latency_ms": "authenticate.latency",
+    "aws.waf_response_code": "wafResponseCode",
+    "aws.web_acl": "webaclArn",
+    "aws.error_response_type": "error.responseType",
+    "user_agent.original": "identity.userAgent",
 }
 # Each variable with other keys that users give it.
 _VOCABULARY = Aliases(
@@ -133,7 +134,7 @@ _VOCABULARY = Aliases(
         "identity.apiKeyId": ("apiKeyId",),
         "identity.user": ("user", "authorizer.principalId", "principalId"),
         "identity.sourceIp": ("ip", "sourceIp"),
-        **dict.fromkeys(_ATTRIBUTES, ()),
+        **dict.fromkeys(_ATTRIBUTES.values(), ()),
         "error.responseType": ("errorType",),
         "identity.userAgent": ("userAgent",),
     },
@@ -163,7 +164,7 @@ def _is_line(line: str) -> bool:
 def _read_line(line: str) -> GatewayRecord:
     if len(line) <= _LONGEST_LINE:
         if _EXECUTION.match(line):
-            raise NotARequest("event", "an execution log's line, not the access log's")
+            raise NotARequest("event", "a line of the execution log, not of the access log")
         row = _parse_clf(line) or _parse_xml(line) or _parse_named(line) or _parse_csv(line)
         if row is not None:
             return _build(_VOCABULARY.lay(row), row, write_raw(line))
@@ -236,10 +237,10 @@ def _is_firewall_row(row: Row) -> bool:
 def _read_firewall_row(row: Row) -> GatewayRecord:
     source = read_text(row, "httpSourceName")
     if source not in ("", "APIGW"):
-        raise NotARequest("category", f"a row of the firewall in front of {source}")
+        raise NotARequest("category", f"logged by the firewall of {source}, not of API Gateway")
     rules = list(_matched_rules(row))
     if not rules:
-        raise NotARequest("category", "a row of the firewall that names no rule")
+        raise NotARequest("category", "a firewall log entry that names no rule")
     request = read_object(row, "httpRequest")
     headers = _listed_headers(request)
     request_id = read_text(request, "requestId", within="httpRequest.")
@@ -334,9 +335,7 @@ def _build(row: dict[str, Any], original: Row, raw: str) -> GatewayRecord:
     )
     if match := _REGION.search(record.host):
         record.region = match[1]
-    for name, attribute in _ATTRIBUTES.items():
-        if name in row and (value := read_text(row, name)):
-            attributes[attribute] = value
+    attributes |= read_texts(row, _ATTRIBUTES)
     if "integrationLatency" in row and record.backend_ns is None and record.status:
         # the column is there and empty: no integration was called, or none that answered
         record.attempts = None if _has_called(row) else 0

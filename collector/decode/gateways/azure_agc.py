@@ -9,7 +9,7 @@ computed (`reading.time`). `timeTaken` is the whole in ms, with the client's sen
 ends at the backend's first byte (`reading.backend` keeps which was seen).
 """
 
-from collector.decode.azure.firewall import is_firewall_row, read_firewall_row
+from collector.decode.azure.firewall import Firewall, read_firewall_row
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
@@ -24,6 +24,7 @@ from collector.decode.fields import (
     read_ns_from_ms,
     read_status,
     read_text,
+    read_texts,
     require_text,
     write_raw,
 )
@@ -38,7 +39,13 @@ PROFILE = Profile(stamped="end")
 
 _MARKS = frozenset(("trackingid", "category"))
 _CATEGORIES = frozenset({"", "trafficcontrolleraccesslog"})
-_FIREWALL_LOGS = frozenset({"trafficcontrollerfirewalllog"})
+_FIREWALL = Firewall(
+    gateway="azure-agc",
+    categories=frozenset({"trafficcontrollerfirewalllog"}),
+    rule_column="ruleid",
+    id_columns=("trackingid",),
+    id_kind="tracking_id",
+)
 _ATTRIBUTES = {
     "agc.frontend": "frontendname",
     "agc.frontend_port": "frontendport",
@@ -53,10 +60,8 @@ def _is_row(row: Row) -> bool:
 
 def _read(flat: FlatRow) -> GatewayRecord:
     category = read_text(flat, "category").lower()
-    if is_firewall_row(flat, _FIREWALL_LOGS, "ruleid"):
-        return read_firewall_row(
-            flat, "azure-agc", id_columns=("trackingid",), id_kind="tracking_id"
-        )
+    if _FIREWALL.wrote(flat):
+        return read_firewall_row(_FIREWALL, flat)
     if category not in _CATEGORIES:
         reason = f"{category!r} is not an Application Gateway for Containers access log"
         raise FieldError("category", reason)
@@ -109,10 +114,7 @@ def _read_backend(record: GatewayRecord, flat: FlatRow) -> None:
 
 
 def _attributes(flat: FlatRow, query: str) -> dict[str, str]:
-    attributes = {
-        name: value for name, key in _ATTRIBUTES.items() if (value := read_text(flat, key))
-    }
-    attributes["reading.time"] = "end"
+    attributes = {**read_texts(flat, _ATTRIBUTES), "reading.time": "end"}
     if query:
         attributes["url.query"] = query
     return attributes

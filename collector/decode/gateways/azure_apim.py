@@ -30,7 +30,6 @@ from collector.decode.azure.rows import (
     raw_text,
     read_duration_ns,
     read_named,
-    read_texts,
     rename,
     require_start,
     resource_name,
@@ -51,6 +50,7 @@ from collector.decode.fields import (
     read_int,
     read_list,
     read_text,
+    read_texts,
     require_text,
     write_raw,
 )
@@ -111,12 +111,13 @@ _COLUMNS = {
     "backend_id": "backendid",
     "cache": "cache",
 }
+_TRANSPORT_ERROR = "apim.transport_error_code"
 _ATTRIBUTES = {
     "apim.workspace": "workspaceid",
     "tls.protocol.version": "clienttlsversion",
     "apim.backend_protocol": "backendprotocol",
     "apim.last_error_path": "lasterrorpath",
-    "apim.transport_error_code": "lasterrortransporterrorcode",
+    _TRANSPORT_ERROR: "lasterrortransporterrorcode",
     "apim.deployment_version": "deploymentversion",
     "apim.gateway_id": "gatewayid",
 }
@@ -140,7 +141,7 @@ def _is_line(line: str) -> bool:
 def _read_line(line: str) -> GatewayRecord:
     if self_hosted.is_line(line):
         if name := self_hosted.read_event_name(line):
-            raise NotARequest("event", f"an event of the gateway ({name}), no request")
+            raise NotARequest("event", f"an event of the gateway ({name}), not a request")
         row = self_hosted.parse_line(line)
         record = _read_row(row)
     elif (facts := policy_events.parse_message(line)) is not None:
@@ -187,12 +188,12 @@ def _read(flat: FlatRow) -> GatewayRecord:
     if "llm" in category or "llm" in table:
         return read_llm_usage(flat, GATEWAY)
     if category not in _GATEWAY_LOGS or "metricname" in flat:
-        raise NotARequest("category", f"{category or 'a metric'} is not about one request")
+        raise NotARequest("category", f"{category or 'a metric'} does not describe one request")
     if table in ("apprequests", "appdependencies"):
         raise FieldError("type", f"{table} rows belong to the adapter azure-app-insights")
     is_a_log = not _GATEWAY_SIGNS.isdisjoint(flat)
     if not is_a_log and ("eventtype" in flat or "level" in flat):
-        raise NotARequest("event", "an event of the gateway, no request")
+        raise NotARequest("event", "an event of the gateway, not a request")
     if not (is_a_log and "correlationid" in flat):
         facts = policy_events.lay(flat.original)
         if facts is not None:
@@ -223,7 +224,7 @@ def _read_gateway_log(flat: FlatRow) -> GatewayRecord:
         backend_status=_status(flat, "backendresponsecode") or None,
         request_bytes=_size(flat, "requestsize"),
         response_bytes=_size(flat, "responsesize"),
-        attributes=read_texts(flat, _ATTRIBUTES | _USAGE),
+        attributes=_attributes(flat),
         raw=raw_text(flat),
         **read_texts(flat, _COLUMNS),
     )
@@ -423,7 +424,7 @@ def _read_policy_event(flat: FlatRow) -> GatewayRecord:
         backend_status=_status(flat, "backendstatus") or None,
         request_bytes=_size(flat, "requestsize"),
         response_bytes=_size(flat, "responsesize"),
-        attributes=read_texts(flat, _ATTRIBUTES | _USAGE),
+        attributes=_attributes(flat),
         raw=raw_text(flat),
     )
     if is_missing(flat.get("startedat")) and elapsed_ns is not None:
@@ -483,7 +484,14 @@ def _status(flat: FlatRow, *names: str) -> int | None:
     status = read_int(flat, *names)
     if status is None or 0 <= status < 1000:  # 0: there was none to send
         return status
-    raise FieldError(next(name for name in names if name in flat), f"no HTTP status: {status}")
+    raise FieldError(next(name for name in names if name in flat), f"not an HTTP status: {status}")
+
+
+def _attributes(flat: FlatRow) -> dict[str, Any]:
+    attributes = read_texts(flat, _ATTRIBUTES | _USAGE)
+    if attributes.get(_TRANSPORT_ERROR) == "0":  # there was none
+        del attributes[_TRANSPORT_ERROR]
+    return attributes
 
 
 def _size(flat: FlatRow, name: str) -> int | None:

@@ -88,7 +88,7 @@ def _read(flat: FlatRow) -> GatewayRecord:
     # in the classic tables `type` is that of an exception or a dependency
     kind_text = read_text(flat, "itemtype", "type").lower()
     if kind_text in _OTHER_TELEMETRY:
-        raise NotARequest("category", f"{kind_text} is not about one request")
+        raise NotARequest("category", f"{kind_text} does not describe one request")
     properties = read_object(flat, "properties", "customdimensions")
     kind = _KINDS.get(kind_text) or _guess_kind(flat)
     operation_id = read_text(flat, "operationid")
@@ -255,7 +255,7 @@ def _status(text: str) -> int | None:
 def _weight(flat: FlatRow) -> float:
     weight = read_float(flat, "itemcount")
     if weight is not None and not 1 <= weight <= 1e9:
-        raise FieldError("itemcount", "is no sampling weight")
+        raise FieldError("itemcount", "is not a sampling weight")
     return weight or 1.0
 
 

@@ -14,7 +14,7 @@ response to the client. The gateway does not retry what reached a backend.
 from collections.abc import Sequence
 from typing import Any
 
-from collector.decode.azure.firewall import is_firewall_row, read_firewall_row
+from collector.decode.azure.firewall import Firewall, read_firewall_row
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
@@ -50,7 +50,13 @@ PROFILE = Profile(stamped="end", are_tries_included=False)
 
 _MARKS = frozenset(("transactionid", "httpstatus", "timetaken", "serverrouted", "category"))
 _CATEGORIES = frozenset({"", "applicationgatewayaccesslog"})
-_FIREWALL_LOGS = frozenset({"applicationgatewayfirewalllog"})
+_FIREWALL = Firewall(
+    gateway="azure-application-gateway",
+    categories=frozenset({"applicationgatewayfirewalllog"}),
+    rule_column="ruleid",
+    id_columns=("transactionid",),
+    id_kind="transaction_id",
+)
 _OTHER_CATEGORIES = frozenset({"applicationgatewayperformancelog"})
 # Columns that only v2 writes; a v1 record has its ids in the query instead.
 _V2_COLUMNS = ("transactionid", "serverresponselatency", "serverrouted", "errorinfo")
@@ -94,14 +100,9 @@ def _is_row(row: Row) -> bool:
 def _read(flat: FlatRow) -> GatewayRecord:
     category = read_text(flat, "category").lower()
     if category in _OTHER_CATEGORIES:
-        raise NotARequest("category", f"{category} is not about one request")
-    if is_firewall_row(flat, _FIREWALL_LOGS, "ruleid"):
-        return read_firewall_row(
-            flat,
-            "azure-application-gateway",
-            id_columns=("transactionid",),
-            id_kind="transaction_id",
-        )
+        raise NotARequest("category", f"{category} does not describe one request")
+    if _FIREWALL.wrote(flat):
+        return read_firewall_row(_FIREWALL, flat)
     if category not in _CATEGORIES:
         raise FieldError("category", f"{category!r} is not an Application Gateway access log")
     require_columns(flat, "timeTaken", "httpStatus")

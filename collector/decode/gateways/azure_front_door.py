@@ -14,7 +14,7 @@ origin's own status is not logged: one that no error of Front Door explains is t
 from collections.abc import Sequence
 from typing import Any
 
-from collector.decode.azure.firewall import is_firewall_row, read_firewall_row
+from collector.decode.azure.firewall import Firewall, read_firewall_row
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
@@ -47,7 +47,13 @@ PROFILE = Profile(stamped="end")
 
 _MARKS = frozenset(("trackingreference", "refstring", "healthprobeid"))
 _CATEGORIES = frozenset({"", "frontdooraccesslog", "azurecdnaccesslog"})
-_FIREWALL_LOGS = frozenset({"frontdoorwebapplicationfirewalllog", "webapplicationfirewalllogs"})
+_FIREWALL = Firewall(
+    gateway="azure-front-door",
+    categories=frozenset({"frontdoorwebapplicationfirewalllog", "webapplicationfirewalllogs"}),
+    rule_column="rulename",
+    id_columns=("trackingreference", "refstring"),
+    id_kind="tracking_id",
+)
 _PROBE_LOG = "frontdoorhealthprobelog"
 _NO_ERROR = "NoError"
 _UNASKED = frozenset({"n/a", "na"})
@@ -100,14 +106,9 @@ def _is_row(row: Row) -> bool:
 def _read(flat: FlatRow) -> GatewayRecord:
     category = read_text(flat, "category").lower()
     if category == _PROBE_LOG or (not category and read_text(flat, "healthprobeid")):
-        raise NotARequest("category", "Front Door's probe of an origin, no request")
-    if is_firewall_row(flat, _FIREWALL_LOGS, "rulename"):
-        return read_firewall_row(
-            flat,
-            "azure-front-door",
-            id_columns=("trackingreference", "refstring"),
-            id_kind="tracking_id",
-        )
+        raise NotARequest("category", "a health probe by Front Door, not a request")
+    if _FIREWALL.wrote(flat):
+        return read_firewall_row(_FIREWALL, flat)
     if category not in _CATEGORIES:
         raise FieldError("category", f"{category!r} is not a Front Door access log")
     # newer logs have the first, older ones the second, which says the opposite

@@ -28,6 +28,7 @@ from collector.decode.fields import (
     read_ns_from_ms,
     read_status,
     read_text,
+    read_texts,
     require_timestamp,
     write_raw,
 )
@@ -97,7 +98,7 @@ def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
         facts = mesh_log.lay(row)
         return _build(facts, write_raw(row), "Cloud Service Mesh", facts)
     if not _is_row(row):
-        raise FieldError("response_flags", "is missing, and so is all else that tells an Envoy")
+        raise FieldError("response_flags", "is missing, and nothing else marks this as Envoy's")
     for name in ("cluster", "host"):
         if f"backend_{name}" in facts:
             facts.setdefault(f"upstream_{name}", facts[f"backend_{name}"])
@@ -175,10 +176,10 @@ def _pass_over_others(row: Row) -> None:
             request that a sidecar let in to its own application.
     """
     if read_text(row, "upstream_cluster").startswith(_INBOUND):
-        raise NotARequest("sidecar", "an inbound line of a sidecar, not a gateway's")
+        raise NotARequest("sidecar", "an inbound line of a sidecar, not of a gateway")
     is_without_request = not read_text(row, "method") and not read_text(row, "path")
     if is_without_request and _has_connection_only(row):
-        raise NotARequest("session", "a TCP connection, no request")
+        raise NotARequest("session", "a TCP connection, not a request")
 
 
 def _has_connection_only(row: Row) -> bool:
@@ -195,7 +196,7 @@ def _kind(row: Row, status: int | None) -> str:
 def _attempts(row: Row) -> int | None:
     attempts = read_int(row, "attempts")
     if attempts is not None and not 0 <= attempts <= _MOST_ATTEMPTS:
-        raise FieldError("attempts", "is no plausible number of tries")
+        raise FieldError("attempts", "is not a plausible number of attempts")
     return attempts
 
 
@@ -264,9 +265,7 @@ def _answered_alone(row: Row, flag: ResponseFlag | None, status: int | None) -> 
 
 def _attributes(row: Row, query: str, flavour: str) -> dict[str, str]:
     attributes = {"url.query": query} if query else {}
-    for name, key in _ATTRIBUTES.items():
-        if value := read_text(row, key):
-            attributes[name] = value
+    attributes |= read_texts(row, _ATTRIBUTES)
     attributes["envoy.flavour"] = flavour
     if row.get("traceparent"):
         attributes["reading.traceparent"] = _CONTINUED

@@ -28,6 +28,7 @@ from collector.decode.fields import (
     read_ns_from_s,
     read_status,
     read_text,
+    read_texts,
     require_timestamp,
     split_tries,
     write_raw,
@@ -180,7 +181,7 @@ def _read_line(line: str) -> GatewayRecord:
             row = sent.groupdict() | dict(_NAMED.findall(line, sent.end()))
             return _build(_FACTS.lay(row), write_raw(line), row, needs_status=False)
         if _STREAM.match(line):
-            raise NotARequest("session", "a stream (TCP or UDP) session, no request")
+            raise NotARequest("session", "a stream (TCP or UDP) session, not a request")
         raise FieldError("", "expected JSON or a text format that begins like nginx's combined one")
     row, more = head
     ingress = _INGRESS.fullmatch(more)
@@ -238,7 +239,7 @@ def _build(
     # others log a whole URL as their upstream's address
     is_url = signs == ["upstream_addr"] and "://" in str(row["upstream_addr"])
     if is_url or (not signs and _CLIENTS.isdisjoint(original)):
-        raise FieldError("request_time", "is missing, and so is all else that tells an nginx")
+        raise FieldError("request_time", "is missing, and nothing else marks this as nginx's")
     duration_ns = _seconds(row, "request_time")
     if duration_ns is None:
         duration_ns = read_ns_from_ms(row, "request_time_ms")
@@ -347,11 +348,8 @@ def _upgrade(row: Row) -> str:
 
 
 def _attributes(row: Row, query: str) -> dict[str, str]:
-    attributes = {"url.query": query} if query else {}
-    for name, key in _ATTRIBUTES.items():
-        if value := read_text(row, key):
-            attributes.setdefault(name, value)
-    return attributes
+    attributes = read_texts(row, _ATTRIBUTES)
+    return attributes | {"url.query": query} if query else attributes
 
 
 ADAPTER = Adapter(

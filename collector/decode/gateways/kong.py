@@ -64,7 +64,7 @@ def _read(row: Row) -> GatewayRecord:
     latencies = read_object(row, "latencies")
     if not request or not latencies:
         if "session" in row:
-            raise NotARequest("session", "a stream (L4) session, no request")
+            raise NotARequest("session", "a stream (L4) session, not a request")
         raise FieldError("request" if not request else "latencies", "is missing")
     start = require_timestamp(row, "started_at")
     response = read_object(row, "response")

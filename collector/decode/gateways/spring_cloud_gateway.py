@@ -1,7 +1,7 @@
 """
 Spring Cloud Gateway's access log, as reactor-netty writes it.
 
-Its spans come by OTLP or Zipkin and hold more: `decode.gateway_spans` makes the record of them.
+Its spans come by OTLP or Zipkin and hold more: `decode.records.from_spans` makes records of them.
 
 Source: reactor-netty BaseAccessLogHandler and AccessLogFactory (default and error formats); Spring
 Boot's structured logging for the JSON around a line.

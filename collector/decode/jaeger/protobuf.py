@@ -36,7 +36,7 @@ def read_protobuf(body: bytes) -> Batch:
         spans += fields.get(1, ())
         for at, stop in fields.get(2, ()):
             if stop - at > MAX_SPAN_BYTES:
-                msg = f"the process of a Jaeger batch has {stop - at} bytes"
+                msg = f"its process has {stop - at:,} bytes, and {MAX_SPAN_BYTES:,} are allowed"
                 raise TooLarge(msg)
             process = _parse(wire.Process, body[at:stop])
     return Batch(_process(process) if process is not None else None, _spans(body, spans))

@@ -93,7 +93,7 @@ def _read(body: bytes, is_call: bool, plain: type[Any], accelerated: type[Any]) 
         raise Undecodable(msg) from exc
     unread = len(body) - transport.cstringio_buf.tell()
     if unread:
-        msg = f"{unread} bytes follow the Jaeger batch"
+        msg = f"{unread} bytes are left over after the Jaeger batch"
         raise Undecodable(msg)
     return _batch(batch)
 
@@ -102,7 +102,7 @@ def _read_call(protocol: Any) -> None:
     name, kind, _ = protocol.readMessageBegin()
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
     if text != "emitBatch" or kind not in (TMessageType.CALL, TMessageType.ONEWAY):
-        msg = f"the call is {text[:64]!r}, not emitBatch"
+        msg = f"expected a call of emitBatch, got {text[:64]!r}"
         raise Undecodable(msg)
 
 

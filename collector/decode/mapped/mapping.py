@@ -92,19 +92,19 @@ def parse_mappings(text: str) -> list[GatewayMapping]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise MappingError(f"not TOML: {exc}") from None
+        raise MappingError(f"not valid TOML: {exc}") from None
     if unknown := sorted(document.keys() - {"gateway"}):
-        raise MappingError(f"{unknown[0]!r} is unknown: each gateway is a [[gateway]] table")
+        raise MappingError(f"{unknown[0]!r} is unknown: expected only [[gateway]] tables")
     tables = document.get("gateway")
     if not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
-        raise MappingError("it names no gateway: each is a [[gateway]] table")
+        raise MappingError("there is no gateway: expected a [[gateway]] table for each")
     if len(tables) > _MOST_GATEWAYS:
-        raise MappingError(f"it has more than {_MOST_GATEWAYS} gateways")
+        raise MappingError(f"there are more than {_MOST_GATEWAYS} gateways")
     found: list[GatewayMapping] = []
     for number, table in enumerate(tables, 1):
         mapping = _read_gateway(table, number)
         if any(mapping.name == other.name for other in found):
-            raise MappingError(f"gateway {mapping.name!r}: the name is there twice")
+            raise MappingError(f"gateway {mapping.name!r}: the name is used twice")
         found.append(mapping)
     return found
 
@@ -112,7 +112,9 @@ def parse_mappings(text: str) -> list[GatewayMapping]:
 def _read_gateway(table: Mapping[str, Any], number: int) -> GatewayMapping:
     name = table.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise MappingError(f"gateway {number}: name: expected small letters, digits and dashes")
+        raise MappingError(
+            f"gateway {number}: name: expected lower-case letters, digits and dashes"
+        )
     try:
         for key in table:
             if key not in _KEYS:
@@ -131,9 +133,9 @@ def _read_gateway(table: Mapping[str, Any], number: int) -> GatewayMapping:
             attributes=_read_attributes(_table(table, "attributes")),
         )
         if not mapping.match and not mapping.lines:
-            raise MappingError("match: is missing: say which members its entries have")
+            raise MappingError("match: is missing: name members that all its entries have")
         if not any(each in fields for each in _TELLING):
-            raise MappingError(f"fields: at least one of {', '.join(_TELLING)} is needed")
+            raise MappingError(f"fields: at least one of {', '.join(_TELLING)} is required")
     except MappingError as exc:
         raise MappingError(f"gateway {name!r}: {exc}") from None
     return mapping
@@ -157,10 +159,10 @@ def _read_fields(
             fields[name] = _places(value, where)
         elif name in DURATIONS:
             units = ", ".join(f"{name}_{unit}" for unit in UNITS_NS)
-            raise MappingError(f"{where}: say its unit: {units}")
+            raise MappingError(f"{where}: the unit is missing: use one of {units}")
         else:
             known = (*FIELDS, *(f"{each}_{unit}" for each in DURATIONS for unit in UNITS_NS))
-            raise MappingError(f"{where} is no field{_meant(name, known)}")
+            raise MappingError(f"{where}: there is no such field{_meant(name, known)}")
     return fields, durations
 
 
@@ -169,9 +171,9 @@ def _read_values(
 ) -> dict[str, Mapping[str, str]]:
     for name, words in table.items():
         if name not in fields:
-            raise MappingError(f"values.{name}: is none of its fields{_meant(name, list(fields))}")
+            raise MappingError(f"values.{name}: not under fields{_meant(name, list(fields))}")
         if not isinstance(words, dict) or not all(isinstance(each, str) for each in words.values()):
-            raise MappingError(f"values.{name}: expected a table of texts")
+            raise MappingError(f"values.{name}: expected a table of strings")
     return dict(table)
 
 
@@ -198,9 +200,9 @@ def _read_lines(value: Any) -> tuple[Any, ...]:
         try:
             pattern = re2.compile(text, options)
         except re2.error as exc:
-            raise MappingError(f"line: not a pattern of RE2: {_error_text(exc)}") from None
+            raise MappingError(f"line: not a valid RE2 pattern: {_error_text(exc)}") from None
         if not pattern.groupindex:
-            raise MappingError("line: it has no named groups: (?P<status>[0-9]+)")
+            raise MappingError("line: the pattern has no named groups, such as (?P<status>[0-9]+)")
         patterns.append(pattern)
     return tuple(patterns)
 
@@ -220,14 +222,14 @@ def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _text(table: Mapping[str, Any], key: str) -> str:
     value = table.get(key, "")
     if not isinstance(value, str):
-        raise MappingError(f"{key}: expected text")
+        raise MappingError(f"{key}: expected a string")
     return value.replace("\n", " ").strip()
 
 
 def _texts(value: Any, where: str) -> Sequence[str]:
     texts = value if isinstance(value, list) else [value]
     if not texts or not all(isinstance(each, str) for each in texts):
-        raise MappingError(f"{where}: expected a text, or a list of texts")
+        raise MappingError(f"{where}: expected a string, or a list of strings")
     return texts
 
 

@@ -60,7 +60,9 @@ def parse_place(text: str) -> Place:
     """
     parts = tuple(text.split("."))
     if not text.strip() or len(parts) > _MOST_PARTS:
-        raise ValueError(f"{text!r} is no place: a name, or up to {_MOST_PARTS} with dots between")
+        raise ValueError(
+            f"{text!r} is not a path: expected up to {_MOST_PARTS} names with dots between them"
+        )
     return Place(text, parts)
 
 

@@ -57,7 +57,7 @@ _READ: Mapping[str, Callable[[Row, str], object]] = {
 # Proxies write these as the backend's when they had no answer from it.
 _ITS_OWN_TOO = frozenset((CLIENT_CLOSED, 502, 504))
 _MAPS = ("request_headers", "response_headers")
-_NOT_OURS = "this is none of the gateway's entries"
+_NOT_OURS = "not an entry of this gateway"
 
 
 def make_reader(mapping: GatewayMapping) -> Reader:
@@ -102,7 +102,7 @@ class _Rows:
         """Read a text line; what stands before or after its own is no part of its id."""
         parsed = self._parse(line)
         if parsed is None:
-            raise FieldError("", "expected JSON, or text that the mapping tells of")
+            raise FieldError("", "expected JSON, or text in the format that the mapping describes")
         record = self._build(parsed.row, write_raw(line))
         if parsed.own and record.record_id.startswith("~"):
             record.record_id = derive_record_id(parsed.own)
@@ -133,7 +133,7 @@ class _Rows:
 
     def _build(self, row: Row, raw: str) -> GatewayRecord:
         if any(each.holds(row) for each in self._mapping.ignore):
-            raise NotARequest("event", "one that the mapping passes over, no request")
+            raise NotARequest("event", "an event that the mapping ignores, not a request")
         mapping = self._mapping
         facts = {
             name: first_value(places, row, is_map=name in _MAPS)

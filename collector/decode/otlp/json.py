@@ -83,12 +83,20 @@ def decode_metrics(body: bytes, received_ns: int) -> DecodeResult:
     return _decode(METRICS, body, received_ns)
 
 
-def _decode(signal: Signal, body: bytes, received_ns: int) -> DecodeResult:
+def check_json_size(body: bytes) -> None:
+    """
+    Refuse a body of spans in JSON that could take too much memory once it is read.
+
+    Raises:
+        TooLarge: above 8 MiB, which can take twenty times that. Never retried.
+    """
     if len(body) > MAX_JSON_BYTES:
-        raise TooLarge(
-            f"a JSON request may have {MAX_JSON_BYTES} bytes",
-            hint="send smaller batches, or protobuf",
-        )
+        msg = f"the JSON request has {len(body):,} bytes, and {MAX_JSON_BYTES:,} are allowed"
+        raise TooLarge(msg, hint="send smaller batches, or protobuf")
+
+
+def _decode(signal: Signal, body: bytes, received_ns: int) -> DecodeResult:
+    check_json_size(body)
     if not body:
         return decode_request(signal, body, received_ns)
     document = _load(body)
@@ -112,7 +120,7 @@ def _load(body: bytes) -> Any:
 
 def _write_message(table: dict[str, _Write], value: Any, depth: int) -> bytes:
     if type(value) is not dict:
-        raise Undecodable(f"{_kind(value)} where an object is expected")
+        raise Undecodable(f"expected an object, got {_kind(value)}")
     if depth > _MAX_DEPTH:
         raise Undecodable(f"values nest deeper than {_MAX_DEPTH} levels")
     parts = []
@@ -269,7 +277,7 @@ def _whole(name: str, value: Any, low: int, high: int) -> int:
         try:
             number = int(value) if len(value) < 25 else high
         except ValueError:
-            raise Undecodable(f"`{name}` is text that is not a whole number") from None
+            raise Undecodable(f"`{name}` is text, not a whole number") from None
     elif type(value) is float and math.isfinite(value) and value.is_integer():
         number = int(value)
     else:

@@ -47,7 +47,7 @@ def drop_unknown_fields(stream: Stream, message: bytes) -> tuple[bytes, bytes]:
     try:
         request = _REQUESTS[stream].FromString(message)
     except DecodeError as exc:
-        raise Undecodable(f"not a {stream} message") from exc
+        raise Undecodable(f"not a journal message with {stream}s") from exc
     request.DiscardUnknownFields()
     for name in ("received_ns", "door", "tenant", "checksum"):
         if stream is Stream.RECORD:  # its schema knows the trailer

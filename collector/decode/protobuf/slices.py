@@ -32,7 +32,7 @@ def find_slices(body: bytes, start: int, end: int) -> dict[int, list[tuple[int, 
     for count, (number, wire_type, _, at, stop) in fields:
         # judged as it goes, so that a list of nothings is given up at its beginning
         if count > count_most_spans(stop - start):
-            msg = f"{count} fields in {stop - start} bytes are no spans"
+            msg = f"{count} fields in {stop - start} bytes: too many to be spans"
             raise Undecodable(msg)
         if wire_type == 2:
             found.setdefault(number, []).append((at, stop))

@@ -80,7 +80,7 @@ def read_fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int,
         elif wire_type == 5:
             stop = at + 4
         else:
-            raise Undecodable(f"wire type {wire_type} at byte {start}")
+            raise Undecodable(f"unknown wire type {wire_type} at byte {start}")
         if stop > end or tag < 8:
             raise Undecodable(f"the field at byte {start} runs past the end of its message")
         yield tag >> 3, wire_type, start, at, stop
@@ -96,7 +96,7 @@ def _read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-    raise Undecodable(f"no whole number at byte {at}")
+    raise Undecodable(f"invalid varint at byte {at}")
 
 
 def write_field(number: int, value: bytes) -> bytes:
@@ -185,7 +185,7 @@ class _Splitter:
         for field in read_fields(self._body, at, end):
             self._parts += 1
             if self._parts > _MAX_PARTS:
-                raise Undecodable(f"the request has more than {_MAX_PARTS} parts")
+                raise Undecodable(f"the request has more than {_MAX_PARTS:,} fields")
             yield field
 
     def _read_head(
@@ -271,7 +271,7 @@ def trim(message: bytes, attributes: int, dropped: int, max_bytes: int) -> tuple
     for number, wire_type, start, at, stop in read_fields(message, 0, len(message)):
         fields += 1
         if fields > _MAX_FIELDS:
-            raise Undecodable(f"more than {_MAX_FIELDS} fields in one message")
+            raise Undecodable(f"a message has more than {_MAX_FIELDS:,} fields")
         if number == attributes and wire_type == 2:
             if count == MAX_ATTRIBUTES or size + stop - start > max_bytes:
                 lost += 1

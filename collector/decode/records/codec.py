@@ -68,7 +68,7 @@ def decode_records(message: bytes) -> list[GatewayRecord]:
     try:
         parsed = wire.GatewayRecords.FromString(message)
     except DecodeError as exc:
-        raise Undecodable("not a GatewayRecords message") from exc
+        raise Undecodable("not a journal message with gateway records") from exc
     return [_record(each, parsed.received_ns) for each in parsed.records]
 
 

@@ -53,7 +53,7 @@ def find_marked(message: bytes, rules: Sequence[ServiceRule]) -> Marked:
     try:
         request = ExportTraceServiceRequest.FromString(message)
     except DecodeError as exc:
-        raise Undecodable(f"not a trace message: {exc}") from exc
+        raise Undecodable(f"not a journal message with spans: {exc}") from exc
     named = _SERVICES | {rule.service for rule in rules}
     trace_ids: set[str] = set()
     services: set[str] = set()

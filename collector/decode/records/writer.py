@@ -36,7 +36,7 @@ class _Varints(dict[int, str]):
 
     def __missing__(self, value: int) -> str:
         if not -(1 << 63) <= value < 1 << 63:
-            raise ValueError("does not fit 64 bits")
+            raise ValueError("does not fit into 64 bits")
         if len(self) >= _MOST_NUMBERS:
             self.clear()
         text = self[value] = _write_varint(value & (1 << 64) - 1)

@@ -8,7 +8,7 @@ Tiers, the lower number wins and is never overridden by a higher one:
 3  a shared request id, with method, place and time not against it (0.95)
 Several traces that match equally well are not merged; they are listed as rejected candidates.
 
-Source: Envoy's rewritten request id: see `decode.ids.request_id_key`.
+Source: Envoy's rewritten request id: see `identity.ids.request_id_key`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

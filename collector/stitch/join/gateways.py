@@ -55,7 +55,6 @@ class AttachedRecord:
     record: GatewayRecord
     matches: Matches
     links: list[Link] = field(default_factory=list)
-    is_nested: bool = False
 
     @property
     def merged(self) -> MergedRecord:
@@ -272,7 +271,6 @@ def _nest(
     attach(joint.node, outer.node)
     if joint.node.parent is not outer.node:
         return
-    joint.is_nested = True
     outer.links.append(
         Link(
             from_=outer.node.reference,
@@ -304,7 +302,6 @@ def _attach_to_named_callers(
         near = [joint for joint in called if _meets(caller, joint)]
         for joint in near or (called if len(called) == 1 else ()):
             attach(joint.node, caller)
-            joint.is_nested = joint.node.parent is caller
             _link_caller(joint, caller, 0, 1.0 if near else 0.6)
 
 

@@ -6,7 +6,7 @@ answer of the backend. Otherwise the failure is followed inwards, from each fail
 failing node below it, until nothing below failed. A callee whose caller stopped waiting did not
 fail: what it logged when the connection closed is a consequence.
 
-Source: Envoy response flags (`decode.response_flags`); Azure API Management
+Source: Envoy response flags (`decode.envoy.response_flags`); Azure API Management
 error reference (LastErrorReason, LastErrorSection).
 """
 

@@ -32,28 +32,34 @@ def _with(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[gateway", "not TOML"),
-        ("", "it names no gateway"),
-        ("gateway = 7", "it names no gateway"),
+        ("[[gateway", "not valid TOML"),
+        ("", "there is no gateway"),
+        ("gateway = 7", "there is no gateway"),
         (GOOD + "[other]\n", "'other' is unknown"),
         (_with('name = "front"', ""), "gateway 1: name: expected"),
         (_with('"front"', '"Front Door"'), "gateway 1: name: expected"),
-        (GOOD + GOOD, "gateway 'front': the name is there twice"),
+        (GOOD + GOOD, "gateway 'front': the name is used twice"),
         (_with("match =", "mach ="), "gateway 'front': mach is unknown: did you mean match?"),
         (_with('match = ["kind=access"]', ""), "gateway 'front': match: is missing"),
-        (_with('["kind=access"]', "[7]"), "gateway 'front': match: expected a text"),
-        (_with('["kind=access"]', '[""]'), "gateway 'front': match: '' is no place"),
-        (_with("status =", "statsu ="), "fields.statsu is no field: did you mean status?"),
-        (_with("duration_ms", "duration"), "fields.duration: say its unit: duration_ns"),
-        (_with('"at"', "[]"), "fields.start: expected a text, or a list of texts"),
-        (_with('"at"', '"a.b.c.d.e.f.g.h.i"'), "fields.start: 'a.b.c.d.e.f.g.h.i' is no place"),
-        (GOOD + "[gateway.values]\nmethod = {}\n", "values.method: is none of its fields"),
-        (GOOD + "[gateway.values]\nstatus = 7\n", "values.status: expected a table of texts"),
+        (_with('["kind=access"]', "[7]"), "gateway 'front': match: expected a string"),
+        (_with('["kind=access"]', '[""]'), "gateway 'front': match: '' is not a path"),
+        (
+            _with("status =", "statsu ="),
+            "fields.statsu: there is no such field: did you mean status?",
+        ),
+        (
+            _with("duration_ms", "duration"),
+            "fields.duration: the unit is missing: use one of duration_ns",
+        ),
+        (_with('"at"', "[]"), "fields.start: expected a string, or a list of strings"),
+        (_with('"at"', '"a.b.c.d.e.f.g.h.i"'), "fields.start: 'a.b.c.d.e.f.g.h.i' is not a path"),
+        (GOOD + "[gateway.values]\nmethod = {}\n", "values.method: not under fields"),
+        (GOOD + "[gateway.values]\nstatus = 7\n", "values.status: expected a table of strings"),
         (_with('status = "code"', ""), "fields: at least one of status, path"),
-        (_with("match =", 'line = "(?P<a>["\nmatch ='), "line: not a pattern of RE2: missing ]"),
-        (_with("match =", 'line = "[0-9]+"\nmatch ='), "line: it has no named groups"),
-        (_with("match =", "product = 7\nmatch ="), "product: expected text"),
-        (_with("[gateway.fields]", "[gateway.fields]\nurl = 7"), "fields.url: expected a text"),
+        (_with("match =", 'line = "(?P<a>["\nmatch ='), "line: not a valid RE2 pattern: missing ]"),
+        (_with("match =", 'line = "[0-9]+"\nmatch ='), "line: the pattern has no named groups"),
+        (_with("match =", "product = 7\nmatch ="), "product: expected a string"),
+        (_with("[gateway.fields]", "[gateway.fields]\nurl = 7"), "fields.url: expected a string"),
     ],
 )
 def test_a_fault_is_told_by_gateway_and_field(text: str, said: str) -> None:
@@ -91,7 +97,7 @@ def test_a_mapped_gateway_may_be_told_otherwise_and_a_coded_one_not(tmp_path: Pa
         record = get_adapter("traefik").decode(b'{"kind":"access","at":1772600767,"code":204}')
         assert record.records[0].status == 204
         path.write_text(_with('"front"', '"kong"'))
-        with pytest.raises(ConfigError, match="'kong': name: belongs to an adapter already"):
+        with pytest.raises(ConfigError, match="'kong': a built-in adapter has this name"):
             use_mappings(str(path))
     finally:
         use_mappings("")

@@ -174,7 +174,7 @@ def test_wrong_id_costs_its_span_only(trace_id: Any) -> None:
         (b"\x0a\x03abc", "not JSON"),
         (b"[]", "not a JSON object"),
         (b'{"resourceSpans": {}}', "`resourceSpans` is an object, not a list"),
-        (b'{"resourceSpans": [7]}', "a number where an object is expected"),
+        (b'{"resourceSpans": [7]}', "expected an object, got a number"),
         (wrap(SPAN | {"name": 7}), "`name` is a number, not text"),
         (wrap(SPAN | {"startTimeUnixNano": "soon"}), "`startTimeUnixNano` is text"),
         (wrap(SPAN | {"startTimeUnixNano": 1.5}), "`startTimeUnixNano` is a number"),
@@ -182,7 +182,7 @@ def test_wrong_id_costs_its_span_only(trace_id: Any) -> None:
         (wrap(SPAN | {"startTimeUnixNano": True}), "`startTimeUnixNano` is a boolean"),
         (wrap(SPAN | {"flags": 2**33}), "`flags` is out of range"),
         (wrap(SPAN | {"attributes": [{"key": 1}]}), "`key` is a number"),
-        (wrap(SPAN | {"attributes": ["x"]}), "text where an object is expected"),
+        (wrap(SPAN | {"attributes": ["x"]}), "expected an object, got text"),
         (
             wrap(SPAN | {"attributes": [{"key": "a", "value": {"boolValue": "yes"}}]}),
             "`boolValue` is text",

@@ -1,5 +1,5 @@
 SELECT
-    caller, callee, topK(1)(caller_kind)[1] AS caller_role, topK(1)(kind)[1] AS role,
+    caller, callee,
     if({by_operation:Bool} AND caller_kind = 'gateway', api, '') AS of_api,
     if({by_operation:Bool} AND caller_kind = 'gateway', operation, '') AS of_operation,
     count() AS seen, sum(weight) AS calls, sumIf(weight, failed) AS errors,
@@ -9,7 +9,7 @@ SELECT
     min(mirrored) AS is_mirrored, sumIf(weight, mirrored) AS copies
 FROM {database:Identifier}.request FINAL
 ARRAY JOIN
-    hop.caller AS caller, hop.service AS callee, hop.role AS kind, hop.duration_ns AS took_ns, hop.proxy_ns AS proxy,
+    hop.caller AS caller, hop.service AS callee, hop.duration_ns AS took_ns, hop.proxy_ns AS proxy,
     hop.is_error AS failed, hop.attempt AS tried, hop.is_inferred AS inferred, hop.is_async AS async,
     hop.is_mirrored AS mirrored, arrayMap(at -> if(at < 0, '', toString(hop.role[at + 1])), hop.parent) AS caller_kind
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) AND NOT is_probe AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
