@@ -6,4 +6,3 @@ FROM {database:Identifier}.trace_summary
 WHERE received_ns > {after_ns:Int64} AND received_ns <= {until_ns:Int64}
 GROUP BY trace_id
 ORDER BY arrived_ns
-LIMIT {limit:UInt32} WITH TIES
