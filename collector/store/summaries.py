@@ -4,13 +4,14 @@ What traces, sources and APIs add up to.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from math import isfinite
 from typing import Any
 
 from clickhouse_connect.driver import Client
 
 from collector.store.population import filter_parameters
-from collector.store.reads import TracePlace, ask, locate_traces, trace_keys
+from collector.store.reads import TracePlace, ask, in_chunks, locate_traces, trace_keys
 from collector.store.rows import OTHERS, RequestFilter, SourceStat, TraceSummary
 from collector.timestamps import NS_PER_S
 
@@ -90,9 +91,7 @@ def _joined_shares(
     client: Client, database: str, sample: Sequence[tuple[Any, ...]]
 ) -> Mapping[tuple[str, str], float]:
     keys = [(bucket, record_id, gateway) for gateway, _, record_id, bucket, _ in sample]
-    joined = {
-        tuple(row) for row in ask(client, "find_joined", database=database, keys=keys) if keys
-    }
+    joined = _find_joined(client, database, keys)
     of_spans = {row[4] for row in sample} - {""}
     beyond = {
         trace.trace_id
@@ -106,6 +105,34 @@ def _joined_shares(
         is_alone = bool(own_trace) and own_trace not in beyond
         found[gateway, api] += (gateway, record_id) in joined and not is_alone
     return {key: found[key] / count for key, count in seen.items()}
+
+
+def _find_joined(
+    client: Client, database: str, keys: Sequence[tuple[Any, ...]]
+) -> set[tuple[str, str]]:
+    """Return the (gateway, id) of those records that have spans, by one of their ids."""
+    if not keys:
+        return set()
+    ids = ask(client, "get_joining_ids", database=database, keys=keys)
+    seen: set[tuple[str, str]] = set()
+    # some chunks of both kinds at once, as many as the longer list has
+    wanted = [in_chunks(sorted({key for row in ids for key in row[at]})) for at in (2, 3)]
+    for trace_ids, request_keys in zip_longest(*wanted, fillvalue=()):
+        seen |= set(
+            ask(
+                client,
+                "find_joined",
+                database=database,
+                trace_ids=list(trace_ids),
+                request_keys=list(request_keys),
+            )
+        )
+    return {
+        (gateway, record_id)
+        for gateway, record_id, trace_ids, request_keys in ids
+        if any(("trace", each) in seen for each in trace_ids)
+        or any(("request", each) in seen for each in request_keys)
+    }
 
 
 def has_spans_beyond_gateway(services: Sequence[str]) -> bool:
