@@ -20,7 +20,8 @@ _MAX_ARRIVALS = 20_000
 _MAX_BOUNDS = 5_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# not frozen: to fill their fields took a quarter of the time in which these are made
+@dataclass(slots=True, kw_only=True)
 class StitchedHop:
     """
     One hop, as `timeline.Hop` has it, with where it ran.
@@ -54,7 +55,7 @@ class StitchedHop:
     is_async: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class StitchedRequest:
     """
     One request. Field by field a column of `request`; "" and `None` are what nobody says.

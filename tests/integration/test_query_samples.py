@@ -33,11 +33,15 @@ from tests.stories import (
 T = NOW - 50 * MINUTE
 LOST = 22
 GOOD = 20
+ZERO_PARENT = f"00-{7:032x}-{0:016x}-01"
 
 
 def _stories() -> list[Story]:
     good = [joined_story(n, T + n * SECOND) for n in range(1, GOOD + 1)]
-    lost = [Story([make_record(100 + n, T + n * SECOND)], []) for n in range(LOST)]
+    lost = [
+        Story([make_record(100 + n, T + n * SECOND, raw=f'{{"traceparent": "{ZERO_PARENT}"}}')], [])
+        for n in range(LOST)
+    ]
     bad = [joined_story(200 + n, T + n * SECOND, failed=True) for n in range(3)]
     other = [refused_story(300, T), unrecorded_story(301, T)]
     return [*good, *lost, *bad, *other]
@@ -68,6 +72,14 @@ def test_the_doctor_finds_what_is_missing(asker: Asker) -> None:
     assert found["fix"]
     for example in found["example_ids"]:
         assert asker.timeline(example)["spans"]
+
+
+def test_the_doctor_reads_what_records_say_themselves(asker: Asker) -> None:
+    """A header that only the text of the gateway's records shows is a finding too."""
+    document = asker.get("/api/v1/doctor")
+    [found] = [f for f in document["findings"] if f["rule"] == "ZERO_PARENT"]
+    assert found["affected"] == LOST
+    assert ZERO_PARENT in found["message"]
 
 
 def test_an_empty_range_says_why(asker: Asker) -> None:
