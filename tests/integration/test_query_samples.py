@@ -137,27 +137,20 @@ def test_a_bad_parameter_is_named(asker: Asker, path: str, query: str, name: str
     assert error["message"].lstrip("'").startswith(name)
 
 
-def test_a_sample_ends_with_its_time(told: tuple[QueryService, Store], tmp_path: Path) -> None:
+def test_a_sample_ends_with_its_time(
+    told: tuple[QueryService, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the time is over, what was stitched so far is the answer, and it says how much."""
+    monkeypatch.setattr("collector.query.reports.sampling._MAX_SECONDS", -1.0)
     clock = ManualClock(NOW)
     freshness = Freshness(told[1], clock, tmp_path)
     with ThreadPoolExecutor(1) as aside:
         partners = LikelyPartners(told[1], clock, freshness)
         rows = RowStitching(told[1], Stitching(freshness, Metrics(), ()), aside, partners)
         sampling = Sampling(told[1], clock, freshness, rows)
-        sample = sampling.draw([], max_seconds=-1.0)
+        sample = sampling.draw([])
     assert sample.timelines == ()
     assert f"0 of {GOOD + LOST + 5} were looked at" in sample.note
-
-
-def test_joins_are_measured_as_far_as_time_allows(
-    asker: Asker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A range that takes too long is answered in time, from what was looked at by then."""
-    monkeypatch.setattr("collector.query.reports.joins._MAX_SECONDS", -1.0)
-    document = asker.get("/api/v1/joins?start=-24h")
-    assert document["looked_at"] == 0
-    assert f"0 of {GOOD + LOST + 5} were looked at" in document["note"]
 
 
 def test_what_has_no_room_in_a_large_page_is_read_in_smaller_ones(

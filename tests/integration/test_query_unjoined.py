@@ -2,13 +2,19 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 from collector.model import GatewayRecord, Span
+from collector.query.learned.freshness import Freshness
 from collector.query.reports.joins import JoinReport
+from collector.query.service import QueryService
+from collector.store import Store
 from tests.api_client import Asker, check_answer, serving
+from tests.manual_clock import ManualClock
 from tests.stitched_rows import make_stitched
 from tests.stories import MINUTE, MS, NOW, SECOND, Story, asking, make_record, make_spans, number_id
 
@@ -73,7 +79,7 @@ STRANGER = make_record(1, T + 10 * SECOND, api="no-pairs")
 
 
 @pytest.fixture(scope="module")
-def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[QueryService, Store]]:
     # Apart in time, as the edge spans of both would compete.
     later = [replace(r, start_ns=r.start_ns + 10 * MINUTE) for r in CROWD.story.records]
     moved = [
@@ -83,7 +89,7 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     stories = [PLAIN.story, Story([STRANGER], []), Story(later, moved)]
     stories += [Story([record], spans) for record, spans in APART]
     folder = tmp_path_factory.mktemp("unjoined")
-    with asking(stories, folder) as (questions, store), serving(questions) as found:
+    with asking(stories, folder) as (questions, store):
         stitched = [
             make_stitched(
                 number,
@@ -98,6 +104,12 @@ def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
             for number, (record, spans) in enumerate(APART)
         ]
         store.write_requests(stitched, [], 1)
+        yield questions, store
+
+
+@pytest.fixture(scope="module")
+def asker(told: tuple[QueryService, Store]) -> Iterator[Asker]:
+    with serving(told[0]) as found:
         yield found
 
 
@@ -138,7 +150,8 @@ def test_a_route_without_exact_pairs_is_left_alone(asker: Asker) -> None:
 
 def test_the_joins_are_measured_per_route(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiers add up to the records; precision is measured, and a route that guesses is demoted."""
-    monkeypatch.setattr("collector.query.reports.joins._MAX_SECONDS", 600.0)
+    monkeypatch.setattr("collector.query.reports.sampling._MAX_SECONDS", 600.0)
+    monkeypatch.setattr("collector.query.reports.joins._DUE_S", 600.0)
     document = asker.get("/api/v1/joins?start=-1h&limit=2000")
     check_answer(JoinReport, document)
     apis = {item["api"]: item for item in document["apis"]}
@@ -157,6 +170,23 @@ def test_the_joins_are_measured_per_route(asker: Asker, monkeypatch: pytest.Monk
     assert route["demoted"]
     assert crowd["statistical"]["joined"] == 0
     assert apis["no-pairs"]["statistical"]["routes"] == []
+
+
+def test_joins_that_take_too_long_to_measure_are_measured_when_asked_again(
+    told: tuple[QueryService, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every answer adds an API that was not known; it says of how many nothing is."""
+    monkeypatch.setattr("collector.query.reports.sampling._MAX_SECONDS", 600.0)
+    monkeypatch.setattr("collector.query.reports.joins._DUE_S", -1.0)
+    _, store = told
+    with closing(
+        QueryService(store, ManualClock(NOW), Freshness(store, ManualClock(NOW), tmp_path))
+    ) as fresh:
+        for known in (1, 2, 3):
+            report = fresh.reports.joins([("start", "-1h"), ("limit", "2000")])
+            assert len(report.apis) == 3
+            assert sum(api.statistical is not None for api in report.apis) == known
+            assert (f"not measured for {3 - known} of 3 APIs" in report.note) == (known < 3)
 
 
 def test_one_api_alone(asker: Asker) -> None:

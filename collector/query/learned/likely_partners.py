@@ -235,18 +235,20 @@ class LikelyPartners:
 
     def learn(self, gateway: str, api: str, moment_ns: int) -> Learned:
         """Return what the requests of an API around a moment teach, a minute old at most."""
-        place = moment_ns // _STRETCH_NS
-        key = (gateway, api, place)
-        now_ns = self._clock.now_ns()
-        with self._lock:
-            known = self._learned.get(key)
+        known = self.peek(gateway, api, moment_ns)
         if known is not None:
             return known
-        middle_ns = min(place * _STRETCH_NS + _STRETCH_NS // 2, now_ns)
+        place = moment_ns // _STRETCH_NS
+        middle_ns = min(place * _STRETCH_NS + _STRETCH_NS // 2, self._clock.now_ns())
         learned = learn_stretch(*self._read_stretch(gateway, api, middle_ns))
         with self._lock:
-            self._learned[key] = learned
+            self._learned[gateway, api, place] = learned
         return learned
+
+    def peek(self, gateway: str, api: str, moment_ns: int) -> Learned | None:
+        """Return what `learn` would if that is known already; reads nothing."""
+        with self._lock:
+            return self._learned.get((gateway, api, moment_ns // _STRETCH_NS))
 
     def _read_stretch(
         self, gateway: str, api: str, middle_ns: int

@@ -19,8 +19,11 @@ from collector.query.results import TimeRange
 from collector.stitch.timeline import Timeline
 
 _MAX_APIS = 20
-# For the sample and for what is learned: each gets half, and what it does not use goes on.
-_MAX_SECONDS = 10.0
+# When an answer is due: what is not learned by then is left out until it is asked again.
+_DUE_S = 1.5
+
+# (gateway, API), and its records with their tiers
+_OfApi = tuple[tuple[str, str], list[tuple[GatewayRecord, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,37 +115,47 @@ class Joins:
         Raises:
             BadQuestion: a parameter cannot be understood; the message names it.
         """
-        deadline = monotonic() + _MAX_SECONDS
-        sample = self._sampling.draw(pairs, max_seconds=_MAX_SECONDS / 2)
+        due = monotonic() + _DUE_S
+        sample = self._sampling.draw(pairs)
         groups = group_by_api(sample.timelines, sample.api)
-        apis: list[ApiJoins] = []
-        unmeasured = 0
-        for (gateway, api), found in groups:
-            learned = None
-            if len(apis) < _MAX_APIS and monotonic() < deadline:
-                newest_ns = max(record.start_ns for record, _ in found)
-                learned = self._likely_partners.learn(gateway, api, newest_ns)
-            else:
-                unmeasured += 1
-            apis.append(_of_api(gateway, api, [tier for _, tier in found], learned))
+        learned = self._learn(groups, due)
         notes = [sample.note] if sample.note else []
-        if unmeasured:
+        if len(learned) < len(groups):
             notes.append(
-                f"Joins without ids were not measured for {unmeasured} of {len(groups)} APIs: "
-                "name one with `api`."
+                f"Joins without ids were not measured for {len(groups) - len(learned)} of "
+                f"{len(groups)} APIs: ask again, or name one with `api`."
             )
         return JoinReport(
-            apis=tuple(apis),
+            apis=tuple(
+                _of_api(*api, [tier for _, tier in found], learned.get(api))
+                for api, found in groups
+            ),
             looked_at=len(sample.timelines),
             unrecorded=sum(not timeline.gateway_records for timeline in sample.timelines),
             range=sample.range,
             note=" ".join(notes),
         )
 
+    def _learn(self, groups: Sequence[_OfApi], due: float) -> dict[tuple[str, str], Learned]:
+        """
+        Return what joins without ids achieve, of APIs with records that no id joins first.
 
-def group_by_api(
-    timelines: Sequence[Timeline], wanted: str
-) -> list[tuple[tuple[str, str], list[tuple[GatewayRecord, str]]]]:
+        At least one API is learned of that was not known, so that asking again gets further.
+        """
+        found: dict[tuple[str, str], Learned] = {}
+        is_new = False
+        in_need = sorted(groups, key=lambda group: all(tier != "none" for _, tier in group[1]))
+        for api, records in in_need[:_MAX_APIS]:
+            newest_ns = max(record.start_ns for record, _ in records)
+            known = self._likely_partners.peek(*api, newest_ns)
+            if known is None and (not is_new or monotonic() < due):
+                known, is_new = self._likely_partners.learn(*api, newest_ns), True
+            if known is not None:
+                found[api] = known
+        return found
+
+
+def group_by_api(timelines: Sequence[Timeline], wanted: str) -> list[_OfApi]:
     """Return the records with their tiers by gateway and API, the busiest first."""
     groups: dict[tuple[str, str], list[tuple[GatewayRecord, str]]] = {}
     for timeline in timelines:

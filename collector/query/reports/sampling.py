@@ -95,13 +95,7 @@ class Sampling:
         self._rows = rows
         self._max_spans = max_spans
 
-    def draw(
-        self,
-        pairs: Iterable[tuple[str, str]],
-        profile: Profile = SAMPLED,
-        *,
-        max_seconds: float = _MAX_SECONDS,
-    ) -> Sample:
+    def draw(self, pairs: Iterable[tuple[str, str]], profile: Profile = SAMPLED) -> Sample:
         """
         Return the timelines of a sample, each request once, made as *profile* says.
 
@@ -115,8 +109,7 @@ class Sampling:
             return self._sample(wish, (), self._why_empty(wish))
         timelines: dict[str, Timeline] = {}
         notes: list[str] = []
-        deadline = monotonic() + max_seconds
-        for timeline in self._stitch(rows, now_ns, profile, deadline, notes):
+        for timeline in self._stitch(rows, now_ns, profile, notes):
             timelines.setdefault(timeline.id, timeline)
         return self._sample(wish, timelines.values(), " ".join(notes))
 
@@ -125,13 +118,9 @@ class Sampling:
         return Sample(range=searched, api=wish.api, timelines=tuple(timelines), note=note)
 
     def _stitch(
-        self,
-        rows: list[RequestRow],
-        now_ns: int,
-        profile: Profile,
-        deadline: float,
-        notes: list[str],
+        self, rows: list[RequestRow], now_ns: int, profile: Profile, notes: list[str]
     ) -> Iterator[Timeline]:
+        deadline = monotonic() + _MAX_SECONDS
         spans = too_large = first = 0
         size = _PAGE
         while first < len(rows):
