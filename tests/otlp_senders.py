@@ -270,3 +270,20 @@ async def send_raw(port: int, content: bytes) -> bytes:
                 answer += chunk
     writer.close()
     return answer
+
+
+async def send_slowly(port: int, opening: bytes, more: bytes = b"x") -> bytes:
+    """
+    Write *opening*, then *more* again and again until something comes back or the end does.
+
+    Return what came back: it may be lost in the reset of the connection.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(opening)
+    reading = asyncio.create_task(reader.read(65536))
+    async with asyncio.timeout(60):
+        while not reading.done():
+            writer.write(more)
+            await asyncio.wait([reading], timeout=0.02)
+    writer.close()
+    return b"" if isinstance(reading.exception(), ConnectionError) else reading.result()

@@ -15,15 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.errors import Undecodable
+from collector.errors import TooSlow, Undecodable
 from collector.http import http2, protocol, server
-from collector.http.asgi import Receive, Scope, Send, send_answer
+from collector.http.asgi import Receive, Scope, Send, TimelyBody, send_answer
 from collector.http.server import open_http_server
 from collector.model import Stream
 from collector.receive.body import Admission, read_body
 from collector.telemetry import Metrics
 from tests.ingest import Ingest, journaled_items, make_request, make_span, open_ingest
 from tests.mesh_doors import open_doors, zipkin_body
+from tests.otlp_senders import send_slowly
 
 _OFFERS = {
     "h2c": "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
@@ -320,6 +321,36 @@ async def test_pings_whose_answers_nobody_reads_end_the_connection(
             while True:
                 await loop.sock_sendall(client, ping * 4_000)
     client.close()
+
+
+@pytest.mark.parametrize(
+    "opening", [b"", b"GET / HTTP/1.1\r\nhost: x\r\nx-pad: ", http2.PREFACE[:9]]
+)
+async def test_head_that_comes_too_slowly_ends_the_connection(
+    port: int, monkeypatch: pytest.MonkeyPatch, opening: bytes
+) -> None:
+    """Who connects has to ask for something within a time, however much comes of it in between."""
+    monkeypatch.setattr(protocol, "_HEAD_WAIT_S", 0.3)
+    assert await send_slowly(port, opening, b"a" if opening[-1:] == b" " else b"") == b""
+
+
+async def test_question_whose_body_comes_too_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ports of questions wait for a body for a time, and not for each of its bytes."""
+    monkeypatch.setattr("collector.http.asgi._BODY_WAIT_S", 0.3)
+    refusals = []
+
+    async def ask(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await echo(scope, TimelyBody(receive), send)
+        except TooSlow as error:
+            refusals.append(error.code)
+            closing = [(b"connection", b"close")]
+            await send_answer(send, error.http_status, b"", b"text/plain", closing)
+
+    async with open_http_server(ask, "127.0.0.1", 0) as port:
+        head = b"POST /changes HTTP/1.1\r\nhost: x\r\ncontent-length: 9000\r\n\r\n"
+        assert (await send_slowly(port, head))[:13] in (b"", b"HTTP/1.1 408 ")
+    assert refusals == ["too_slow"]
 
 
 @pytest.mark.parametrize("is_reading", [True, False])

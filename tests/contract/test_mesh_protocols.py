@@ -46,6 +46,7 @@ from tests.mesh_doors import (
     stream_logs,
     zipkin_body,
 )
+from tests.otlp_senders import send_slowly
 from tests.service import free_ports
 
 TOKEN = "let-me-in"
@@ -245,6 +246,20 @@ async def test_too_large_body(tmp_path: Path) -> None:
             headers=json_type | {"content-encoding": "gzip"},
         )
     assert (plain.status_code, packed.status_code) == (413, 413)
+
+
+@pytest.mark.parametrize("door", ["zipkin", "jaeger"])
+async def test_body_that_comes_too_slowly_is_given_up(
+    doors: Doors, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A little all the time is not enough: the request is refused with 408, and counted."""
+    monkeypatch.setattr("collector.receive.body._READ_GRACE_S", 0.3)
+    url = httpx.URL(getattr(doors, door))
+    media = "application/json" if door == "zipkin" else "application/x-thrift"
+    head = f"POST {url.path} HTTP/1.1\r\nhost: x\r\ncontent-type: {media}\r\n"
+    answer = await send_slowly(url.port or 0, f"{head}content-length: 9000\r\n\r\n".encode())
+    assert answer[:13] in (b"", b"HTTP/1.1 408 ")
+    assert doors.metrics.value("hopline_intake_envelopes_refused_total", reason="too_slow") == 1
 
 
 async def test_partly_usable_batch_is_taken_and_the_rest_told(doors: Doors) -> None:

@@ -14,6 +14,7 @@ import lz4.frame
 import pytest
 import zstandard
 
+from collector.decode.protobuf.split import write_field
 from collector.http import grpc_server
 from collector.model import Stream
 from tests.ingest import (
@@ -23,7 +24,7 @@ from tests.ingest import (
     make_span,
     open_ingest,
 )
-from tests.otlp_senders import GrpcSender, HttpJsonSender, HttpSender, send_raw
+from tests.otlp_senders import GrpcSender, HttpJsonSender, HttpSender, send_raw, send_slowly
 
 MIB = 1024 * 1024
 BODY = make_request(make_span(1))
@@ -183,6 +184,43 @@ async def test_chunked_body_above_the_cap(tmp_path: Path) -> None:
             except (httpx.WriteError, httpx.ReadError):
                 pass  # the answer was sent and the connection closed while we still wrote
         assert refused(ingest, "too_large") == 1
+
+
+@pytest.mark.parametrize("signal", [Stream.LOG, Stream.METRIC])
+async def test_bytes_that_are_no_request_of_the_signal(ingest: Ingest, signal: Stream) -> None:
+    """Groups, nesting without end, wrong types and lengths: refused for good, by both doors."""
+    nested = b""
+    for _ in range(10_000):
+        nested = write_field(5, write_field(1, nested))
+    item = write_field(5, nested) if signal is Stream.LOG else write_field(12, nested)
+    item += b"\xff" if signal is Stream.METRIC else b""
+    hostile = (
+        b"\x0b" * MIB,
+        b"\x1b" * 100_000 + b"\x1c" * 100_000,
+        write_field(1, write_field(2, write_field(2, item))),
+        b"\x0e\x01",
+        b"\x0a\xff\xff\xff\xff\x07",
+        b"\x0a" + b"\xff" * 9 + b"\x01",
+        b"\x0a\x02\x12\x7f",
+    )
+    for sender in (HttpSender(), GrpcSender()):
+        for body in hostile:
+            answer = await sender.send(ingest, body, signal)
+            assert (answer.code, answer.retry_s) == ("INVALID_ARGUMENT", None), body[:20]
+    assert refused(ingest, "undecodable") == 2 * len(hostile)
+    assert (await HttpSender().send(ingest, BODY)).code == "OK"
+
+
+@pytest.mark.parametrize("path", ["/v1/logs", "/v1/gateway/kong"])
+async def test_body_that_comes_too_slowly_is_given_up(
+    ingest: Ingest, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A little all the time is not enough: the request is refused with 408, and counted."""
+    monkeypatch.setattr("collector.receive.body._READ_GRACE_S", 0.3)
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    answer = await send_slowly(ingest.http_port, f"{head}content-length: 9000\r\n\r\n".encode())
+    assert answer[:13] in (b"", b"HTTP/1.1 408 ")
+    assert refused(ingest, "too_slow") == 1
 
 
 async def test_sender_that_goes_away(ingest: Ingest) -> None:

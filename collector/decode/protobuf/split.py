@@ -21,7 +21,6 @@ MAX_ATTRIBUTES = 1024
 # a resource is repeated in every row of its spans
 _RESOURCE_BYTES = 256 * 1024
 _ITEM_BYTES = 1024 * 1024
-_MAX_FIELDS = 8_000_000
 # 64 MiB of the smallest spans there are, looked at twice; walking them takes 0.8 s
 _MAX_PARTS = 2_000_000
 _MAX_HEAD_FIELDS = 100
@@ -185,7 +184,7 @@ class _Splitter:
         for field in read_fields(self._body, at, end):
             self._parts += 1
             if self._parts > _MAX_PARTS:
-                raise Undecodable(f"the request has more than {_MAX_PARTS:,} fields")
+                raise _too_many_parts()
             yield field
 
     def _read_head(
@@ -233,11 +232,23 @@ class _Run:
     is_large: bool = False
 
 
+def _read_few(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """Yield what `read_fields` does, of a message that a sender may mean seriously."""
+    for count, field in enumerate(read_fields(data, at, end)):
+        if count == _MAX_PARTS:
+            raise _too_many_parts()
+        yield field
+
+
+def _too_many_parts() -> Undecodable:
+    return Undecodable(f"the request has more than {_MAX_PARTS:,} fields")
+
+
 def _split_metric(metric: bytes, shape: ItemShape) -> Iterator[bytes]:
     """Yield a metric with very many data points as several of the same name."""
     head: list[bytes] = []
     data: tuple[int, int, int] | None = None
-    for number, wire_type, start, value_at, stop in read_fields(metric, 0, len(metric)):
+    for number, wire_type, start, value_at, stop in _read_few(metric, 0, len(metric)):
         if number in shape.data and wire_type == 2:
             data = (number, value_at, stop)
         elif len(head) < _MAX_HEAD_FIELDS:
@@ -247,9 +258,7 @@ def _split_metric(metric: bytes, shape: ItemShape) -> Iterator[bytes]:
         return
     number, at, end = data
     rest = b"".join(
-        metric[start:stop]
-        for field, _, start, _, stop in read_fields(metric, at, end)
-        if field != 1
+        metric[start:stop] for field, _, start, _, stop in _read_few(metric, at, end) if field != 1
     )
     points = _Splitter(metric, shape, _ITEM_BYTES)
     for run in points.find_runs(at, end, 1):
@@ -267,11 +276,8 @@ def trim(message: bytes, attributes: int, dropped: int, max_bytes: int) -> tuple
         Undecodable: more fields than any sender means seriously. Never retried.
     """
     kept: list[bytes] = []
-    lost = count = size = already = fields = 0
-    for number, wire_type, start, at, stop in read_fields(message, 0, len(message)):
-        fields += 1
-        if fields > _MAX_FIELDS:
-            raise Undecodable(f"a message has more than {_MAX_FIELDS:,} fields")
+    lost = count = size = already = 0
+    for number, wire_type, start, at, stop in _read_few(message, 0, len(message)):
         if number == attributes and wire_type == 2:
             if count == MAX_ATTRIBUTES or size + stop - start > max_bytes:
                 lost += 1

@@ -7,7 +7,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, Metric
 
 from collector.decode.otlp.metrics import decode_metrics
-from collector.decode.protobuf.split import MAX_ATTRIBUTES
+from collector.decode.protobuf import split
+from collector.decode.protobuf.split import MAX_ATTRIBUTES, write_field
 from collector.decode.result import DecodeResult
 from collector.errors import Undecodable
 from tests.ingest import NOW_NS, make_metric, make_request, text
@@ -85,3 +86,21 @@ def test_garbage_is_undecodable() -> None:
     """Other bytes are refused."""
     with pytest.raises(Undecodable):
         decode_metrics(b"\xff\xff", NOW_NS)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        pytest.param(b"\x32\x00" * 1_500_000, id="what no metric has"),
+        pytest.param(write_field(5, b"\x0a\x00" * 1_500_000), id="points"),
+        pytest.param(write_field(7, b"\x1a\x00" * 1_500_000), id="what no sum has"),
+    ],
+)
+def test_metric_of_more_parts_than_anybody_means_is_not_walked(
+    monkeypatch: pytest.MonkeyPatch, metric: bytes
+) -> None:
+    """The walk through a metric ends at the limit, whatever its bytes are made of."""
+    monkeypatch.setattr(split, "_MAX_PARTS", 1_000)
+    body = write_field(1, write_field(2, write_field(2, metric)))
+    with pytest.raises(Undecodable, match="more than 1,000 fields"):
+        decode_metrics(body, NOW_NS)
