@@ -35,6 +35,10 @@ SERVICES = ("cart", "mail", "pay")
 STATUSES = (200, 204, 404, 500, 503)
 
 
+# What comes in one segment: no two versions of a record, and the later ones not always later.
+Rounds = dict[tuple[int, int], list[GatewayRecord]]
+
+
 @dataclass
 class Drawn:
     """One request: the newest version of its record, and its trace's edge and services."""
@@ -48,12 +52,13 @@ class Drawn:
 def _draw(random_: random.Random, load: Loading) -> list[Drawn]:
     drawn = []
     segments: list[list[Span]] = [[] for _ in range(4)]
+    rounds: Rounds = {}
     for number in range(COUNT):
         request = Drawn()
         start_ns = NOW_NS - random_.randrange(7000) * NS + number
         kind = random_.choice(["both", "by request id", "record", "trace", "apart"])
         if kind != "trace":
-            request.record = _draw_record(random_, load, number, start_ns, kind)
+            request.record = _draw_record(random_, rounds, number, start_ns, kind)
         if kind != "record":
             spans = _draw_spans(random_, number, start_ns + 3_000_000)
             for span in spans:
@@ -67,11 +72,13 @@ def _draw(random_: random.Random, load: Loading) -> list[Drawn]:
         drawn.append(request)
     for spans in segments:
         load.spans(*spans)
+    for (_, version), records in sorted(rounds.items(), key=lambda each: each[0]):
+        load.records(*records, received_ns=NOW_NS + version)
     return drawn
 
 
 def _draw_record(
-    random_: random.Random, load: Loading, number: int, start_ns: int, kind: str
+    random_: random.Random, rounds: Rounds, number: int, start_ns: int, kind: str
 ) -> GatewayRecord:
     ids = (Id("x_request_id", f"request-{number}"),) if kind == "by request id" else ()
     versions = []
@@ -92,10 +99,11 @@ def _draw_record(
             api_revision=random_.choice(["1", "2"]),
             path=random_.choice(["/a/Needle/b", "/c"]),
         )
-        versions.append((record, NOW_NS + version))
-    for record, received_ns in random_.sample(versions, len(versions)):
-        load.records(record, received_ns=received_ns)
-    return versions[-1][0]
+        versions.append(record)
+    order = random_.sample(range(len(versions)), len(versions))
+    for round_, version in enumerate(order):
+        rounds.setdefault((round_, version), []).append(versions[version])
+    return versions[-1]
 
 
 def _draw_spans(random_: random.Random, number: int, start_ns: int) -> list[Span]:
