@@ -3,8 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from collector.cli.capacity import Load, describe_store, plan
-from collector.cli.queueing import scenarios, show_caught_up, show_seconds
+from collector.cli.capacity import (
+    Load,
+    describe_store,
+    plan,
+    show_caught_up,
+    show_seconds,
+)
+from collector.cli.queueing import scenarios
 from collector.cli.tables import format_bytes
 
 # Tables that a load of spans and one of records write to, each a part on each shard: 4 on average.

@@ -8,13 +8,13 @@ processes is 2 % too high; the share of the ingest process is a third too low th
 whatever is in them comes on top, for each node's segments, at every shard.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
 
 from collector.cli.ink import Ink
-from collector.cli.tables import draw_table, format_bytes, text
+from collector.cli.tables import Column, draw_table, format_bytes, number, text
 
 # Microseconds of processor a span, by spans a batch: ingest process, store process with the engine.
 INGEST_US = {500: 3.8, 20: 10.3}
@@ -176,10 +176,8 @@ def draw_plan(document: Mapping[str, Any], ink: Ink, width: int) -> Iterator[str
     columns = (text("WHAT", "what"), text("TAKES", "value", is_whole=True))
     yield from draw_table(columns, rows, ink, width)
     if "simulation" in document:
-        from collector.cli.queueing import draw_scenarios
-
         yield ""
-        yield from draw_scenarios(document["simulation"], ink, width)
+        yield from _draw_scenarios(document["simulation"], ink, width)
     yield ""
     yield (
         f"Spans kept {load['span_days']:g} days, records and the spans of {KEPT_RATIO:.0%} of "
@@ -187,6 +185,28 @@ def draw_plan(document: Mapping[str, Any], ink: Ink, width: int) -> Iterator[str
         f"{FULLEST:.0%} full; {load['batch']:g} spans a message. Questions and stitching come on "
         "top: a core for each query node."
     )
+
+
+def _draw_scenarios(rows: Sequence[Mapping[str, Any]], ink: Ink, width: int) -> Iterator[str]:
+    columns = (
+        text("SIMULATED", "scenario", is_whole=True),
+        number("FOUND AFTER, P50", "p50_s", show_seconds),
+        number("P99", "p99_s", show_seconds),
+        number("JOURNAL OF A NODE", "deepest_bytes", format_bytes),
+        number("REFUSED FOR", "refused_s", show_seconds),
+        Column("CAUGHT UP AFTER", lambda row: show_caught_up(row["caught_up_s"]), is_number=True),
+    )
+    yield from draw_table(columns, rows, ink, width)
+
+
+def show_seconds(seconds: float) -> str:
+    """Return seconds in words, from 100 on in minutes."""
+    return f"{seconds:,.1f} s" if seconds < 100 else f"{seconds / 60:,.0f} min"
+
+
+def show_caught_up(seconds: float | None) -> str:
+    """Return after how long a node has caught up, in words."""
+    return "not within 1 h" if seconds is None else show_seconds(seconds)
 
 
 def describe_store(document: Mapping[str, Any]) -> str:

@@ -33,8 +33,6 @@ from collector.cli.capacity import (
     plan,
     span_us,
 )
-from collector.cli.ink import Ink
-from collector.cli.tables import Column, draw_table, format_bytes, number, text
 
 # Of what a span takes in the store, merges take this.
 MERGE_US = 3.4
@@ -246,26 +244,3 @@ def scenarios(each: Plan) -> Iterator[tuple[str, Outcome]]:
 def describe_scenarios(load: Load) -> list[dict[str, object]]:
     """Return the simulation of the plan of *load* as JSON has it."""
     return [{"scenario": name, **asdict(found)} for name, found in scenarios(plan(load))]
-
-
-def draw_scenarios(rows: list[dict[str, object]], ink: Ink, width: int) -> Iterator[str]:
-    """Yield the simulation as a table."""
-    columns = (
-        text("SIMULATED", "scenario", is_whole=True),
-        number("FOUND AFTER, P50", "p50_s", show_seconds),
-        number("P99", "p99_s", show_seconds),
-        number("JOURNAL OF A NODE", "deepest_bytes", format_bytes),
-        number("REFUSED FOR", "refused_s", show_seconds),
-        Column("CAUGHT UP AFTER", lambda row: show_caught_up(row["caught_up_s"]), is_number=True),
-    )
-    yield from draw_table(columns, rows, ink, width)
-
-
-def show_seconds(seconds: float) -> str:
-    """Return seconds in words, from 100 on in minutes."""
-    return f"{seconds:,.1f} s" if seconds < 100 else f"{seconds / 60:,.0f} min"
-
-
-def show_caught_up(seconds: float | None) -> str:
-    """Return after how long a node has caught up, in words."""
-    return "not within 1 h" if seconds is None else show_seconds(seconds)
