@@ -1,5 +1,5 @@
 """
-Clients that would stand in everybody's way, and what the others notice.
+Clients that would crowd out others, and what the others notice of it.
 
 `python -m tests.chaos.abuse [--names 200000] [CASE …]` runs the cases and writes their table into
 README.md beside this; the rows of cases that are not run stay. Each floods a service with names
