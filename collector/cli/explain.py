@@ -16,6 +16,8 @@ from typing import Any
 from collector.cli.ink import Ink, wrap, write, write_json
 from collector.cli.server import Server
 from collector.cli.waterfall import Document, draw_waterfall, format_ms
+from collector.errors import NotFound
+from collector.identity.ids import prefix_key
 from collector.identity.paths import request_path
 from collector.query.timelines.bundle import PARTS, read_bundle, write_bundle
 from collector.query.timelines.markdown import read_explanation, write_explanation
@@ -94,7 +96,17 @@ def find_described(description: Mapping[str, str], server: Server) -> str:
 
 
 def _fetch(part: str, request_id: str, server: Server) -> dict[str, Any]:
-    return server.ask(request_path(request_id, _SUFFIXES[part]))
+    try:
+        return server.ask(request_path(request_id, _SUFFIXES[part]))
+    except NotFound as exc:
+        if not prefix_key(request_id):
+            raise
+        pairs = [("q", request_id), ("start", "-24h"), ("limit", "2")]
+        found = server.ask("/api/v1/requests", pairs)["requests"]
+        if len(found) != 1:
+            raise
+        hint = f"one request of the last 24 hours begins so: hopline explain {found[0]['id']}"
+        raise NotFound(exc.message, hint=hint) from exc
 
 
 def render_timeline(document: Document, *, width: int = 120, ink: Ink | None = None) -> str:

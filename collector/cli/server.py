@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPResponse
 from typing import Any
 
-from collector.errors import BadQuestion, CollectorError, QueryError, Unauthenticated
+from collector.errors import BadQuestion, CollectorError, NotFound, QueryError, Unauthenticated
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 _TIMEOUT_S = 60
@@ -22,6 +22,7 @@ _NAMES = ("HOPLINE_URL", "HOPLINE_TOKEN", "HOPLINE_API_PORT")
 _SILENCE_S = 60
 _MAX_BYTES = 512 * 1024 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
+_KINDS: dict[int, type[CollectorError]] = {401: Unauthenticated, 404: NotFound}
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -33,6 +34,7 @@ class Server:
 
     BadQuestion: *url* is no http address. Never retried.
     Unauthenticated: the server wants another token. Never retried.
+    NotFound: nothing is known under what was asked for.
     QueryError: nobody answers there, or the answer is an error; its words are passed on.
     """
 
@@ -122,7 +124,7 @@ def _translate(status: int, body: bytes) -> CollectorError:
         message, hint = str(error["message"]), str(error.get("hint", ""))
     except (ValueError, KeyError, TypeError):
         message, hint = f"the server answered {status}", ""
-    kind = Unauthenticated if status == 401 else QueryError
+    kind = _KINDS.get(status, QueryError)
     if status == 401:
         hint = "give --token, or set HOPLINE_TOKEN"
     return kind(message, hint=hint)

@@ -15,7 +15,6 @@ from collector.cli.ink import Ink, count_cells, fit
 Document = Mapping[str, Any]
 
 _MAX_ROWS = 80
-_MAX_DEPTH = 12
 _ROLE_STYLES = {
     "gateway": "magenta",
     "edge": "cyan",
@@ -57,8 +56,12 @@ class Row:
         return sum(end - start for start, end in self.critical)
 
 
-def build_rows(document: Document) -> list[Row]:
-    """Return the rows in reading order: a parent above its children, children by start."""
+def build_rows(document: Document, levels: int) -> list[Row]:
+    """
+    Return the rows in reading order: a parent above its children, children by start.
+
+    Rows below that many *levels* are not indented further: a number says at which one they are.
+    """
     critical: dict[str, list[tuple[float, float]]] = {}
     for section in document.get("critical_path", ()):
         key = str(section.get("span_id", ""))
@@ -70,7 +73,7 @@ def build_rows(document: Document) -> list[Row]:
         if rows:
             rows[0].critical = critical.pop("", [])
     depth_0 = len(rows)
-    for span, trail in _walk(spans, depth_0):
+    for span, trail in _walk(spans, depth_0, levels):
         row = _span_row(span, critical.get(str(span.get("span_id", "")), []))
         row.branch = trail
         rows.append(row)
@@ -81,15 +84,16 @@ def build_rows(document: Document) -> list[Row]:
 
 def draw_waterfall(document: Document, ink: Ink, width: int) -> Iterator[str]:
     """Yield the lines: a ruler, one line a row, and what the signs mean; long ones are folded."""
-    rows = build_rows(document)
+    label_cells = max(20, (width - _FIXED_CELLS) * 58 // 100)
+    # Two cells a level: names keep three fifths of their column.
+    rows = build_rows(document, label_cells // 5)
     if not rows:
         return
     shown, folded = fold(rows)
     total_ms = _ms(document, "duration_ms")
     first_ms = min(0.0, *(row.start_ms for row in rows), 0.0)
     last_ms = max(total_ms, *(row.start_ms + row.duration_ms for row in rows), total_ms)
-    label_cells = max(count_cells(_label(row, ink)) for row in shown)
-    label_cells = max(20, min(label_cells, (width - _FIXED_CELLS) * 58 // 100))
+    label_cells = max(20, min(label_cells, max(count_cells(_label(row, ink)) for row in shown)))
     bar_cells = max(10, width - label_cells - _FIXED_CELLS)
     scale = _Scale(first_ms, max(last_ms - first_ms, 1e-6), bar_cells)
     head = f"{'':{label_cells}}  {'':9}  {'start':>8} {'total':>8} {'self':>8}   "
@@ -105,6 +109,9 @@ def _draw_legend(shown: Sequence[Row], folded: int, ink: Ink) -> Iterator[str]:
         if any(fine in row.signs for row in shown):
             signs.append(f"{ink.pick(fine, plain)} {meaning}")
     yield ink.paint("   ".join(signs) + "   all times in ms", "dim")
+    numbered = [row.branch.split()[-1] for row in shown if row.branch.endswith(": ")]
+    if numbered:
+        yield ink.paint(f"{numbered[0]} the level of a row that has no room to be indented", "dim")
     moved: dict[tuple[float, str], list[Row]] = {}
     for row in shown:
         if row.adjusted_ms:
@@ -210,7 +217,7 @@ def _draw_bar(row: Row, ink: Ink, scale: _Scale, style: str) -> str:
 
 
 def _walk(
-    spans: Sequence[Mapping[str, Any]], depth_0: int
+    spans: Sequence[Mapping[str, Any]], depth_0: int, levels: int
 ) -> Iterator[tuple[Mapping[str, Any], str]]:
     """Yield spans depth first with the branch drawn before them; survives cycles and orphans."""
     ids = {str(span.get("span_id", "")) for span in spans}
@@ -231,10 +238,8 @@ def _walk(
                 continue
             seen.add(index)
             elbow = ("└ " if is_last else "├ ") if depth else ""
-            yield spans[index], trail + elbow
-            below = trail + (("  " if is_last else "│ ") if depth else "")
-            if depth >= _MAX_DEPTH:
-                below = trail
+            yield spans[index], trail + elbow + (f"{depth}: " if depth > levels else "")
+            below = trail + (("  " if is_last else "│ ") if 0 < depth < levels else "")
             group = children.get(str(spans[index].get("span_id", "")), [])
             for place, child in enumerate(reversed(group)):
                 stack.append((child, depth + 1, below, place == 0))

@@ -16,6 +16,7 @@ from tests.stories import MINUTE, MS, NOW, asking, joined_story, number_id
 STORY = joined_story(1, NOW - 20 * MINUTE, 1_400 * MS, failed=True)
 OTHER = joined_story(2, NOW - 15 * MINUTE)
 TRACE = STORY.spans[0].trace_id
+STORY_ID = STORY.records[0].record_id
 TOKEN = "a-token"
 
 
@@ -45,6 +46,16 @@ def test_a_request_is_drawn(url: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert "WHERE THE TIME WENT" in text
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_the_beginning_of_an_id_leads_to_the_whole(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where one request alone begins so, the command that shows it is said; of several none."""
+    assert main(["explain", STORY_ID[:9]]) == 1
+    assert f"begins so: hopline explain {STORY_ID}\n" in capsys.readouterr().err
+    assert main(["explain", "abcdef0"]) == 1
+    assert "begins so" not in capsys.readouterr().err
 
 
 def test_other_formats(url: str, capsys: pytest.CaptureFixture[str]) -> None:

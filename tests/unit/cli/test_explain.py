@@ -59,7 +59,7 @@ def test_critical_cells_cover_the_request_once() -> None:
 
 def test_children_stand_below_their_parent_by_start() -> None:
     """Order is depth first, siblings by start."""
-    labels = [row.label.split()[0] for row in build_rows(make_timeline())]
+    labels = [row.label.split()[0] for row in build_rows(make_timeline(), 9)]
     assert labels == ["azure-apim", "ingress", "orders", "stock", "payments", "payments-db"]
 
 
@@ -177,23 +177,31 @@ def test_a_cycle_of_parents_is_drawn() -> None:
         make_span("b", "a", "app", "two", "y", 1, 3),
         make_span("c", "c", "app", "three", "z", 2, 1),
     ]
-    rows = build_rows({"spans": spans, "duration_ms": 5.0})
+    rows = build_rows({"spans": spans, "duration_ms": 5.0}, 9)
     assert sorted(row.label for row in rows) == ["one x", "three z", "two y"]
 
 
-def test_a_deep_tree_does_not_push_the_names_away() -> None:
-    """Indentation stops growing, so the hundredth level is still readable."""
+@pytest.mark.parametrize(("width", "levels"), [(80, 4), (120, 9), (180, 16)])
+def test_a_deep_tree_does_not_push_the_names_away(width: int, levels: int) -> None:
+    """Indentation ends where names need the room; from there a number says how deep a row is."""
     spans = [
         make_span(f"s{n}", f"s{n - 1}" if n else "", "app", f"svc{n}", "work", n, 500 - n)
         for n in range(70)
     ]
-    text = render_timeline({"spans": spans, "duration_ms": 500.0}, width=120)
-    assert "svc69 work" in text
+    text = render_timeline({"spans": spans, "duration_ms": 500.0}, width=width)
+    rows = [line for line in text.splitlines() if "svc" in line and "░" in line]
+    assert f"{'  ' * (levels - 1)}└ svc{levels} work" in rows[levels]
+    for depth in range(levels + 1, 70):
+        assert rows[depth].startswith(f"{'  ' * (levels - 1)}└ {depth}: svc{depth}")
+    assert f"{levels + 1}: the level of a row" in text
+    assert "the level of" not in render_timeline(
+        {"spans": spans[:5], "duration_ms": 500.0}, width=80
+    )
 
 
 def test_folding_keeps_the_order() -> None:
     """Rows that stay are in their old order."""
-    rows = build_rows(make_timeline())
+    rows = build_rows(make_timeline(), 9)
     kept, hidden = fold(rows, 3)
     assert hidden == 3
     assert [row.label.split()[0] for row in kept] == ["azure-apim", "orders", "payments-db"]
