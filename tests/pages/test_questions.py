@@ -138,6 +138,55 @@ def test_map_shows_who_calls_whom(opener: Opener) -> None:
     page.wait_for_url(re.compile("slow.*service=orders"))
 
 
+def test_a_map_of_many_calls_is_readable(opener: Opener, service: Service) -> None:
+    """Where many call many, the busiest way to each box is drawn, and all of a box on demand."""
+    _, told = service.get("/api/v1/edges?operation=export-orders")
+    calls = [edge for edge in told["edges"] if edge["caller"] != edge["callee"]]
+    assert len(told["nodes"]) > 20
+    assert len(calls) > 2 * len(told["nodes"])
+    page = opener.open("map", {"operation": "export-orders", "all": "1"}, drawn=".map-node")
+    expect(page.locator(".map-node")).to_have_count(len(told["nodes"]))
+    failing = min(10, sum(edge["error_ratio"] >= 0.01 for edge in calls))
+    assert page.locator(".map-edge").count() < len(told["nodes"]) + failing
+    assert page.evaluate(_LINES_OVER_BOXES) <= failing
+    expect(page.locator(".map-count")).to_contain_text("choose one to see all of its own")
+    name = "worker-01"
+    own = {(e["caller"], e["callee"]) for e in calls if name in (e["caller"], e["callee"])}
+    page.get_by_role("button", name=name).first.click()
+    expect(page.locator(".map-edge:not(.is-far)")).to_have_count(len(own))
+    table = page.get_by_role("region", name="Calls", exact=True)
+    expect(table.locator("tbody tr").first).to_be_visible()
+
+
+_LINES_OVER_BOXES = """
+() => {
+  const boxes = [...document.querySelectorAll('.map-node')]
+    .map(node => node.getBoundingClientRect());
+  return [...document.querySelectorAll('.map-edge > path')].filter(path => {
+    const length = path.getTotalLength();
+    const onto = path.getScreenCTM();
+    return [...Array(40).keys()].some(step => {
+      const { x, y } = path.getPointAtLength(length * (step + 1) / 41).matrixTransform(onto);
+      return boxes.some(({ left, right, top, bottom }) =>
+        x > left + 3 && x < right - 3 && y > top + 3 && y < bottom - 3);
+    });
+  }).length;
+}
+"""
+
+
+def test_map_marks_calls_that_fail(opener: Opener) -> None:
+    """A call of which one in a hundred or more fails is red, with its share."""
+    page = opener.open("map", {"status": "503"}, drawn=".map-node")
+    bad = page.locator(".map-edge.is-bad")
+    expect(bad.first).to_be_attached()
+    expect(bad.locator(".map-failing").first).to_have_text("100 %")
+    good = page.locator(".map-edge:not(.is-bad)").count()
+    opener.go(page, "map", {"operation": "list-items"}, drawn=".map-node")
+    expect(bad).to_have_count(0)
+    assert page.locator(".map-edge").count() > good
+
+
 def test_changes_say_what_came_and_what_came_of_it(opener: Opener) -> None:
     """A revision with its effect, and what a tool told by the command that the page gives."""
     page = opener.open("changes", drawn=".change")

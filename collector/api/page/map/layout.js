@@ -5,7 +5,8 @@ import { graphlib, layout } from "../vendor/dagre/dagre.esm.js";
 export const NODE = { width: 152, height: 48 };
 /** Room for what stands at a line. */
 const LABEL = { width: 52, height: 30 };
-const MARGIN = 12;
+const MARGIN = 24;
+const AROUND = 32;
 
 /**
  * @typedef {{name: string, role: string, requests: number, requests_per_s: number, errors: number, error_ratio: number,
@@ -41,6 +42,23 @@ export function place(nodes, edges, isTall) {
     height: Math.max(...corners.map(({ y }) => y)) + MARGIN - top,
     nodes: nodes.map((node, at) => ({ node, ...move(boxes[at]) })),
     edges: edges.map((edge, at) => ({ edge, path: curve(lines[at].points.map(move)), ...move(lines[at]) })),
+  };
+}
+
+/**
+ * A line between two boxes that were placed without it.
+ * @param {Edge} edge @param {Placed[]} nodes @returns {Drawn}
+ */
+export function bow(edge, nodes) {
+  const [from, to] = [edge.caller, edge.callee].map((name) => /** @type {Placed} */ (nodes.find(({ node }) => node.name === name)));
+  const x0 = from.x + NODE.width / 2;
+  const isOnward = to.x - NODE.width / 2 > x0;
+  const x1 = to.x + (isOnward ? -NODE.width : NODE.width) / 2;
+  // What leads back, or down in one column, goes around at the right.
+  const bend = isOnward ? (x0 + x1) / 2 : Math.max(x0, x1) + AROUND;
+  return {
+    edge, path: `M${x0} ${from.y}C${bend} ${from.y} ${bend} ${to.y} ${x1} ${to.y}`,
+    x: isOnward ? bend : Math.max(x0, x1), y: (from.y + to.y) / 2,
   };
 }
 

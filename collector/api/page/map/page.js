@@ -11,7 +11,7 @@ import { Filters, POPULATION, readFilters } from "../search/filters.js";
 import { Times } from "../search/times.js";
 import { Head } from "../shell.js";
 import { Text, count, durationMs, markdownTable, percent, plain, plural, rate } from "../text.js";
-import { NODE, place } from "./layout.js";
+import { NODE, bow, place } from "./layout.js";
 
 /** @typedef {import("./layout.js").Node} Node */
 /** @typedef {import("./layout.js").Edge} Edge */
@@ -19,7 +19,6 @@ import { NODE, place } from "./layout.js";
 const ASKED = [...POPULATION, "error"];
 /** More than this nobody can read in a picture; the tables have them all. */
 const MOST_NODES = 60;
-const MOST_EDGES = 120;
 /** Nodes in a smaller part of the requests are drawn on demand only. */
 const LEAST_SHARE = 0.01;
 /** Narrower than this the map is drawn from top to bottom. */
@@ -29,6 +28,10 @@ const LEAST_SCALE_NARROW = 0.6;
 const ZOOM_STEP = 1.25;
 const [LEAST_ZOOM, MOST_ZOOM] = [0.3, 4];
 const FAILING = 0.01;
+/** So many calls can always be told apart, or so many for each node. */
+const SPARSE_EDGES = 24;
+const SPARSE_RATIO = 1.3;
+const MOST_FAILING = 10;
 /** Rows of a table before one asks for all. */
 const MOST_ROWS = 40;
 
@@ -61,7 +64,8 @@ export function Page({ params }) {
 }
 
 /**
- * What a picture can hold: the busiest nodes and calls.
+ * What a picture can hold: the busiest nodes and calls. Where many call many, all lines would hide each other: then
+ * `calls` are the failing ones and the busiest way to each node, and the others are `rest`.
  * @param {Node[]} nodes @param {Edge[]} edges @param {boolean} isWhole with the rare ones
  */
 function choose(nodes, edges, isWhole) {
@@ -69,15 +73,26 @@ function choose(nodes, edges, isWhole) {
   const least = isWhole ? 0 : LEAST_SHARE * Math.max(0, ...nodes.map((node) => node.requests));
   const drawn = busiest.filter((node) => node.requests >= least).slice(0, MOST_NODES);
   const names = new Set(drawn.map((node) => node.name));
-  const calls = edges.filter(({ caller, callee }) => caller !== callee && names.has(caller) && names.has(callee));
-  return { drawn, calls: calls.sort((a, b) => b.calls - a.calls).slice(0, MOST_EDGES) };
+  const known = edges.filter(({ caller, callee }) => caller !== callee && names.has(caller) && names.has(callee))
+    .sort((a, b) => b.calls - a.calls);
+  if (known.length <= Math.max(SPARSE_EDGES, SPARSE_RATIO * drawn.length)) return { drawn, calls: known, rest: [] };
+  const main = new Set();
+  const reached = new Set([...names].filter((name) => !known.some(({ callee }) => callee === name)));
+  while (reached.size < names.size) {
+    const next = known.find(({ caller, callee }) => reached.has(caller) && !reached.has(callee));
+    if (next) main.add(next);
+    // Those that only call each other begin somewhere.
+    reached.add(next ? next.callee : [...names].filter((name) => !reached.has(name))[0]);
+  }
+  for (const edge of known.filter((each) => each.error_ratio >= FAILING).slice(0, MOST_FAILING)) main.add(edge);
+  return { drawn, calls: [...main], rest: known.filter((edge) => !main.has(edge)) };
 }
 
 /** @param {{nodes: Node[], edges: Edge[], at: string, isWhole: boolean, zoom: number}} props `zoom`: 1 fits the width */
 function Picture({ nodes, edges, at, isWhole, zoom }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const [width, setWidth] = useState(0);
-  const { drawn, calls } = useMemo(() => choose(nodes, edges, isWhole), [nodes, edges, isWhole]);
+  const { drawn, calls, rest } = useMemo(() => choose(nodes, edges, isWhole), [nodes, edges, isWhole]);
   const isNarrow = width > 0 && width < NARROW_PX;
   const placed = useMemo(() => place(drawn, calls, isNarrow), [drawn, calls, isNarrow]);
   useLayoutEffect(() => {
@@ -90,8 +105,13 @@ function Picture({ nodes, edges, at, isWhole, zoom }) {
   const fitting = width ? Math.max(isNarrow ? LEAST_SCALE_NARROW : LEAST_SCALE, Math.min(1, width / placed.width)) : 1;
   const scale = fitting * zoom;
   const zoomAt = useView(box, scale, zoom);
+  useEffect(() => {
+    const chosen = box.current && box.current.querySelector("[aria-pressed=true]");
+    if (chosen) chosen.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [at, placed]);
   const most = Math.max(1, ...calls.map((edge) => edge.calls));
   const isNear = (/** @type {Edge} */ edge) => !at || edge.caller === at || edge.callee === at;
+  const added = at ? rest.filter(isNear).map((edge) => bow(edge, placed.nodes)) : [];
   const near = new Set(edges.filter(isNear).flatMap((edge) => [edge.caller, edge.callee]));
   return html`<section class="card map-card is-drawn" aria-label="Map of calls">
     <div class="map-scroll" ref=${box} tabindex="0" role="region" aria-label="Map of calls; the arrows move it, + and − zoom, 0 fits it in"
@@ -105,7 +125,7 @@ function Picture({ nodes, edges, at, isWhole, zoom }) {
         <div class="map-drawing" style=${{ width: placed.width + "px", height: placed.height + "px", transform: `scale(${scale})` }}>
           <svg width=${placed.width} height=${placed.height} aria-hidden="true">
             <defs>${["", "-bad"].map((kind) => html`<marker id=${"arrow" + kind} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path class=${"map-arrow" + kind} d="M0 0L8 4L0 8z" /></marker>`)}</defs>
-            ${placed.edges.map(({ edge, path, x, y }) => {
+            ${[...placed.edges, ...added].map(({ edge, path, x, y }) => {
               const isBad = edge.error_ratio >= FAILING;
               return html`<g class=${"map-edge" + (isBad ? " is-bad" : "") + (isNear(edge) ? "" : " is-far")}><path d=${path} fill="none" stroke-width=${1 + 3 * Math.sqrt(edge.calls / most)}
                 stroke-dasharray=${edge.async || edge.mirrored ? "5 4" : undefined} marker-end=${isBad ? "url(#arrow-bad)" : "url(#arrow)"} />
@@ -123,7 +143,7 @@ function Picture({ nodes, edges, at, isWhole, zoom }) {
       <button type="button" class="button" aria-label="Zoom out" title="Zoom out (−)" onClick=${() => zoomAt(1 / ZOOM_STEP)}><${Icon} name="minus" /></button>
       ${zoom !== 1 && html`<button type="button" class="button" title="Fit it in (0)" onClick=${() => zoomAt(1 / zoom)}>Fit</button>`}</div>
     <div class="legend"><span>box: requests/s · errors · p95</span><span>line: p95 of the calls</span><span class="bad">red: 1 % errors or more</span><span>thicker: more calls</span><span>dashed box: sent no spans</span><span>drag to move, Ctrl and wheel to zoom</span>
-      <span class="map-count">${count(drawn.length)} of ${plural(nodes.length, "node")} drawn, ${count(calls.length)} of ${plural(edges.length, "call")}
+      <span class="map-count">${count(drawn.length)} of ${plural(nodes.length, "node")} drawn, ${count(calls.length + added.length)} of ${plural(edges.length, "call")}${rest.length ? ": the busiest way to each box; choose one to see all of its own" : ""}
         ${(drawn.length < nodes.length || isWhole) && html` <button type="button" class="plain" onClick=${() => change({ all: isWhole ? "" : "1" })}>${isWhole ? "Without the rare ones" : "Draw rare ones too"}</button>`}</span></div></section>`;
 }
 
