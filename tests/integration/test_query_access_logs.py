@@ -170,6 +170,17 @@ def test_a_row_shows_what_the_lines_say(asker: Asker) -> None:
     assert row["hops"] >= 1
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_row_of_the_waterfall_has_its_own_line(asker: Asker, number: int) -> None:
+    """Of a proxy's two sides each shows what it wrote, also where no line has a span's id."""
+    drawn = asker.get(f"/api/page/timeline?id={PAIR}")["spans"]
+    bodies = [
+        [log["body"] for log in asker.get(f"/api/page/span?id={PAIR}&span={span}")["logs"]]
+        for span in drawn["span_id"]
+    ]
+    assert [each for each in bodies if each][number - 1] == [LINES[number][1]["body"]]
+
+
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from collector.answers import encode
 from collector.api.page.view import MOST_ROWS, build_rows, without_rows
 from collector.api.workers import Workers
+from collector.decode.envoy.access_log import entry_from_log
 from collector.decode.gateways import find_adapters
 from collector.errors import BadQuestion, NotFound
 from collector.model import LogRecord, Span
@@ -28,12 +29,15 @@ from collector.query.service import QueryService
 from collector.query.timelines.bundle import format_bundle
 from collector.settings import DoorSettings
 from collector.stitch.timeline import TimelineSpan
+from collector.stitch.tree.siblings import bare_name
 from collector.timestamps import format_timestamp, to_ms
 
 _JSON = "application/json"
 # Opening spans one after the other must not stitch 10,000 of them each time.
 _MOST_KEPT_SPANS = 60_000
 _MOST_KEPT = 8
+# Roles of proxies, and the direction that their access logs speak of; "" is either.
+_SIDES = {"server_proxy": "inbound", "client_proxy": "outbound", "edge": "", "waypoint": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +130,36 @@ def _span(kept: "_Kept", asked: _Asked, span_id: str) -> dict[str, Any]:
     for span in (*stitched.timeline.spans, *stitched.timeline.callers):
         if span.span_id == span_id:
             stored = next((each for each in stitched.spans if _is_stored_as(span, each)), None)
-            logs = [log for log in stitched.logs if log.span_id in (span_id, span.raw_span_id)]
-            return _details(span, stored, logs)
+            return _details(span, stored, _lines_of(span, stitched))
     msg = f"span: {span_id[:40]!r} is not in this request"
     raise NotFound(msg, hint="the request may have changed: load it again")
 
 
 def _is_stored_as(span: TimelineSpan, stored: Span) -> bool:
     return (stored.trace_id, stored.span_id) == (span.trace_id, span.raw_span_id)
+
+
+def _lines_of(span: TimelineSpan, stitched: Stitched) -> list[LogRecord]:
+    """Return the log lines with the id of *span*, and its proxy's that name no span shown here."""
+    shown = {each.raw_span_id for each in stitched.timeline.spans}
+    return [
+        log
+        for log in stitched.logs
+        if log.span_id in (span.span_id, span.raw_span_id)
+        or (log.span_id not in shown and _is_access_of(span, log))
+    ]
+
+
+def _is_access_of(span: TimelineSpan, log: LogRecord) -> bool:
+    """Tell whether *log* is the access log line of the proxy that *span* is of."""
+    side = _SIDES.get(span.role)
+    entry = entry_from_log(log) if side is not None else None
+    return (
+        entry is not None
+        and abs(entry.start_ns - span.raw_start_ns) <= entry.resolution_ns
+        and entry.direction in ("", side or entry.direction)
+        and bare_name(entry.service) in ("", bare_name(span.service))
+    )
 
 
 def _details(span: TimelineSpan, stored: Span | None, logs: list[LogRecord]) -> dict[str, Any]:
