@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 WIDE, NARROW = (1280, 800), (390, 844)
 Scheme = Literal["light", "dark"]
@@ -29,6 +29,26 @@ _STICKING_OUT = """
   }
   return true;
 }).slice(0, 5).map(node => node.outerHTML.slice(0, 120))
+"""
+# Alike but for rounding, where something was drawn half through.
+_COUNT_COLOURS = """
+(canvas, variables) => {
+  const read = (pen, { width, height }) => pen.getImageData(0, 0, width, height).data;
+  const drawn = read(canvas.getContext('2d'), canvas);
+  return variables.map(variable => {
+    const one = new OffscreenCanvas(1, 1);
+    const pen = one.getContext('2d');
+    pen.fillStyle = getComputedStyle(canvas).getPropertyValue(variable).trim();
+    pen.fillRect(0, 0, 1, 1);
+    const [r, g, b] = read(pen, one);
+    let count = 0;
+    for (let at = 0; at < drawn.length; at += 4) {
+      const far = [r, g, b].reduce((sum, each, i) => sum + Math.abs(drawn[at + i] - each), 0);
+      if (drawn[at + 3] > 200 && far < 12) count += 1;
+    }
+    return count;
+  });
+}
 """
 
 
@@ -160,3 +180,9 @@ def _violations(page: Page, axe: str) -> list[str]:
         for each in found["violations"]
         for node in each["nodes"][:3]
     ]
+
+
+def count_colours(canvas: Locator, *variables: str) -> list[int]:
+    """Return how many pixels of *canvas* have the colour of each of *variables* of tokens.css."""
+    found: list[int] = canvas.evaluate(_COUNT_COLOURS, list(variables))
+    return found

@@ -44,7 +44,11 @@ orders.stock.OutOfStock: item 4711"""
 
 @dataclass
 class Call:
-    """A span to be: *at_ms* after its parent's start, with the calls that it makes."""
+    """
+    A span to be: *at_ms* after its parent's start, with the calls that it makes.
+
+    *link_to* is a trace that it links to.
+    """
 
     service: str
     name: str
@@ -54,6 +58,7 @@ class Call:
     attributes: dict[str, str] = field(default_factory=dict)
     inner: list["Call"] = field(default_factory=list)
     error: str = ""
+    link_to: str = ""
     events: list[tuple[float, str, dict[str, str]]] = field(default_factory=list)
 
 
@@ -404,21 +409,32 @@ def _fail(call: Call) -> None:
 
 def send_scene(service: Service, scene: Scene) -> None:
     """Send all of it and wait until the last request can be asked for."""
-    for body in _trace_bodies(scene.all()):
-        status, answer = service.post("/v1/traces", body, "application/x-protobuf")
-        assert status == 200, answer
-    records = [told.record for told in scene.all() if told.record]
-    status, answer = service.post("/v1/gateway/azure-apim", json.dumps(records).encode())
-    assert (status, answer["accepted"]) == (200, len(records)), answer
+    send_spans(service, scene.all())
+    records = send_records(service, scene.all())
     service.wait_for(
         "/api/v1/apis",
         lambda status, body: (
-            status == 200 and sum(api["requests"] for api in body["apis"]) == len(records)
+            status == 200 and sum(api["requests"] for api in body["apis"]) == records
         ),
     )
     for told in (scene.wide, scene.hostile, scene.unrecorded):
         path = f"/api/page/timeline?id={told.id}&limit=10"
         service.wait_for(path, lambda status, body: status == 200 and body["spans"]["total"] > 3)
+
+
+def send_spans(service: Service, told: list[Told]) -> None:
+    """Send what the mesh and the applications saw."""
+    for body in _trace_bodies(told):
+        status, answer = service.post("/v1/traces", body, "application/x-protobuf")
+        assert status == 200, answer
+
+
+def send_records(service: Service, told: list[Told]) -> int:
+    """Send what the gateway wrote, and return how many requests that were."""
+    records = [each.record for each in told if each.record]
+    status, answer = service.post("/v1/gateway/azure-apim", json.dumps(records).encode())
+    assert (status, answer["accepted"]) == (200, len(records)), answer
+    return len(records)
 
 
 def _trace_bodies(told: list[Told]) -> Iterator[bytes]:
@@ -464,6 +480,11 @@ def _add_spans(request: ExportTraceServiceRequest, told: Told) -> int:
         if call.error:
             span.status.code = Status.STATUS_CODE_ERROR
             span.status.message = call.error
+        if call.link_to:
+            span.links.add(
+                trace_id=bytes.fromhex(call.link_to),
+                span_id=numbers.getrandbits(64).to_bytes(8, "big"),
+            )
         for at_ms, name, attributes in call.events:
             span.events.add(
                 time_unix_nano=stamp_ns + int(at_ms * MS),

@@ -3,11 +3,13 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from tests.pages.opening import Opener, look_at
+from tests.pages.opening import Opener, count_colours, look_at
 from tests.pages.scene import Scene
 from tests.service import Service, start_service
 
@@ -55,6 +57,112 @@ def test_home_claims_no_health_that_nobody_told(opener: Opener) -> None:
     doctor = page.locator(".strip-item", has_text="the doctor has no answer: too many at once")
     expect(doctor.locator(".light.is-unknown")).to_be_visible()
     expect(page.locator(".strip-item .light.is-good")).to_have_count(1)
+    page.unroute_all(behavior="ignoreErrors")
+
+
+@pytest.fixture(scope="module")
+def shared(told: tuple[Service, Scene]) -> dict[str, dict[str, float]]:
+    """Where the time of each operation goes, once enough requests are stitched."""
+
+    def read(body: Any) -> dict[str, dict[str, float]]:
+        return {api["groups"]["operation"]: api["shares"] for api in body["apis"] if api["shares"]}
+
+    path = "/api/v1/apis?group_by=operation"
+    told[0].wait_for(path, lambda _, body: "place-order" in read(body), limit_s=240)
+    return read(told[0].get(path)[1])
+
+
+def test_home_shows_where_time_goes(opener: Opener, shared: dict[str, dict[str, float]]) -> None:
+    """An operation's bar has a part for each share that the API tells, and a legend names it."""
+    page = opener.open("", drawn=".shares-bar")
+    row = page.locator(".apis tr", has_text="place-order")
+    parts = row.locator(".shares-bar span").evaluate_all(
+        "all => all.map(each => [each.className, Number(each.style.flexGrow)])"
+    )
+    assert sum(share for _, share in parts) == pytest.approx(1, abs=0.01)
+    told = [share for share in shared["place-order"].values() if share > 0]
+    assert sorted(share for _, share in parts) == pytest.approx(sorted(told), abs=0.05)
+    legend = page.locator(".apis .legend .dot").evaluate_all(
+        "all => all.map(each => each.className)"
+    )
+    assert {f"dot {name}" for name, _ in parts} <= set(legend)
+    expect(row.get_by_role("img").last).to_have_attribute(
+        "aria-label", re.compile(r"Gateway \d.* %.*Applications \d")
+    )
+
+
+def test_home_draws_requests_over_time(opener: Opener) -> None:
+    """Each operation has a small chart, in which failed requests are red and only those."""
+    page = opener.open("", drawn=".trend-line canvas")
+    for operation, has_failed in (("place-order", True), ("list-items", False)):
+        row = page.locator(".apis tr", has_text=operation)
+        all_, failed = count_colours(row.locator(".trend-line canvas"), "--trend", "--bad")
+        assert all_ > 50
+        assert (failed > 0) is has_failed
+        label = row.locator(".trend-line").get_attribute("aria-label") or ""
+        assert ("1 failed" in label) is has_failed
+
+
+def test_home_says_what_moved(opener: Opener) -> None:
+    """Only a change that is more than chance is shown, with what it was before."""
+
+    def slow_down(route: Route) -> None:
+        answer = route.fetch().json()
+        for api in answer["apis"]:
+            if api["groups"]["operation"] == "list-items":
+                moved = {"significant": True, "delta_ms": 120, "before_ms": 50}
+                still = {"significant": False, "delta": 0.01, "before": 0}
+                api["changes"] = [{"against": "day", "p95": moved, "error_ratio": still}]
+        route.fulfill(json=answer)
+
+    page = opener.new()
+    page.route("**/api/v1/apis*", slow_down)
+    opener.go(page, "", drawn=".apis")
+    moved = page.locator(".apis tr", has_text="list-items").locator(".moved")
+    expect(moved).to_have_count(1)
+    expect(moved).to_contain_text("▲ 120 ms")
+    expect(moved).to_contain_text("more than a day ago")
+    expect(moved).to_have_attribute("title", "a day ago: 50.0 ms")
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_home_warns_of_late_sources_and_new_findings(opener: Opener) -> None:
+    """A source that fell silent or cannot be read, and a finding that was not there before."""
+    opener.allow("429|50[34]")  # a busy machine answers late; the page asks again
+    now = datetime.now(UTC)
+
+    def find_now(route: Route) -> None:
+        answer = route.fetch()
+        if not answer.ok:
+            route.fulfill(response=answer)
+            return
+        told = answer.json()
+        since = (now - timedelta(minutes=2)).isoformat()
+        for finding in told["findings"]:
+            finding |= {"first_seen": since, "affected": 1, "requests": 60}
+        route.fulfill(json=told)
+
+    page = opener.new()
+    page.route("**/api/v1/doctor*", find_now)
+    opener.go(page, "", drawn=".strip")
+    doctor = page.locator(".strip-item", has_text="New since")
+    expect(doctor).to_contain_text("catalog")
+    expect(doctor).to_have_class(re.compile("is-warn"))
+
+    def silence(route: Route) -> None:
+        answer = route.fetch().json()
+        for source in answer["sources"]:
+            silence = timedelta(hours=20 if source["source"] == "orders" else 0)
+            source["last_received"] = (datetime.now(UTC) - silence).isoformat()
+        route.fulfill(json=answer)
+
+    page.route("**/api/v1/sources*", silence)
+    late = page.locator(".strip-item", has_text="orders quiet, last heard 20 h ago")
+    expect(late).to_contain_text("what comes from there may be missing here")
+    expect(late).to_have_class(re.compile("is-warn"))
+    late.click()
+    page.wait_for_url(re.compile("sources"))
+    expect(page.locator("tr", has_text="orders").first).to_contain_text("quiet")
     page.unroute_all(behavior="ignoreErrors")
 
 

@@ -1,17 +1,30 @@
 """The page of one request: what a person does with it, and what it says."""
 
 import json
+import random
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from collector.query.timelines.bundle import read_bundle
-from tests.pages.opening import Opener, rows_of
-from tests.pages.scene import STACK, Scene
+from tests.pages.opening import Opener, count_colours, rows_of
+from tests.pages.scene import (
+    STACK,
+    Scene,
+    Told,
+    now_ns,
+    query,
+    send_records,
+    send_spans,
+    visit,
+    with_record,
+)
 from tests.service import Service
 
 
@@ -229,6 +242,197 @@ def test_deep_request_keeps_names_in_sight(opener: Opener, scene: Scene) -> None
     assert box
     assert box["width"] > 80
     expect(last.locator(".wf-bar")).to_be_visible()
+
+
+def test_minimap_shows_the_whole_and_chooses_a_stretch(opener: Opener, scene: Scene) -> None:
+    """All rows in their colours; a drag chooses, moves and widens, two clicks show all again."""
+    page = opener.open("request", {"id": scene.failed.id})
+    layers = ["--gateway", "--edge", "--proxy", "--app", "--bad"]
+    assert min(count_colours(page.locator(".mm canvas"), *layers)) > 10
+    strip = page.locator(".mm-strip")
+
+    def drag(begin: float, end: float) -> list[float]:
+        box = strip.bounding_box()
+        assert box
+        for at in (begin, (begin + end) / 2, end):
+            page.mouse.move(box["x"] + box["width"] * at, box["y"] + 20)
+            if at == begin:
+                page.mouse.down()
+        page.mouse.up()
+        expect(page.locator(".mm.is-zoomed")).to_have_count(1)
+        return [
+            round(width / box["width"], 1)
+            for width in page.locator(".mm-shade").evaluate_all(
+                "all => all.map(each => each.getBoundingClientRect().width)"
+            )
+        ]
+
+    assert drag(0.2, 0.6) == [0.2, 0.4]
+    expect(page.locator(".wf-tick").first).not_to_have_text("0 ms")
+    assert drag(0.4, 0.5) == [0.3, 0.3]
+    assert drag(0.7, 0.9) == [0.3, 0.1]
+    strip.dblclick()
+    expect(page.locator(".mm.is-zoomed")).to_have_count(0)
+    expect(page.locator(".wf-tick").first).to_have_text("0 ms")
+
+
+def test_legend_tells_the_layers_apart(opener: Opener, scene: Scene) -> None:
+    """Each layer that is there has a name and a colour of its own, which its rows have too."""
+    page = opener.open("request", {"id": scene.slowest.id})
+    colours: dict[str, dict[str, str]] = page.evaluate(_COLOURS)
+    assert colours["legend"] == colours["rows"]
+    assert len(set(colours["legend"].values())) == len(colours["legend"]) == 5
+    legend = page.get_by_label("Legend")
+    for word in ("Gateway", "Edge", "Mesh proxy", "Application", "Dependency"):
+        expect(legend).to_contain_text(word)
+    for word in ("critical path", "event", "exception", "clock corrected"):
+        expect(legend).to_contain_text(word)
+    opener.go(page, "request", {"id": scene.refused.id})
+    assert list(page.evaluate(_COLOURS)["legend"]) == ["layer-gateway"]
+
+
+_COLOURS = """
+() => {
+  const collect = (where, what) => Object.fromEntries([...document.querySelectorAll(where)]
+    .map(node => [[...node.classList].find(name => name.startsWith('layer-')),
+      getComputedStyle(node.querySelector(what)).backgroundColor]).sort());
+  return {
+    legend: collect('.legend [class^=layer-]', '.legend-bar'),
+    rows: collect('.wf-row', '.wf-dot'),
+  };
+}
+"""
+
+
+def test_neighbours_are_a_click_away(opener: Opener, scene: Scene, service: Service) -> None:
+    """Requests with the same request id, and what the same consumer asked for around it."""
+    shared = "5f0c1e2a-7d3b-4c55-9a41-0c8f2b9e6d10"
+    told = []
+    for number in range(2):
+        root = visit("istio-ingressgateway", "tracker", f"GET /track/{number}", 0, 20)
+        root.attributes["guid:x-request-id"] = shared
+        told.append(Told(f"{number + 0xABCD5:032x}", now_ns() - (number + 1) * 60 * 10**9, root))
+    send_spans(service, told)
+    for each in told:
+        service.wait_for(f"/api/page/timeline?id={each.trace_id}", lambda status, _: status == 200)
+    page = opener.open("request", {"id": told[0].trace_id})
+    neighbours = page.locator(".section", has_text="Ids and neighbours")
+    neighbours.locator("summary").click()
+    neighbours.get_by_role("link", name="x request id").click()
+    expect(page.locator(".chip-value")).to_have_text(shared)
+    for each in told:
+        expect(page.locator(f"a.row-link[href*='{each.trace_id}']")).to_be_visible()
+    expect(page.locator(".requests tbody tr")).to_have_count(2)
+
+    opener.go(page, "request", {"id": scene.slowest.id})
+    neighbours.locator("summary").click()
+    assert scene.slowest.record
+    consumer = scene.slowest.record["ApimSubscriptionId"]
+    neighbours.get_by_role("link", name=f"What {consumer} asked for").click()
+    expect(page.locator(f"a.row-link[href*='{scene.slowest.id}']")).to_be_visible()
+    expect(page.locator(".chip-value", has_text=consumer)).to_be_visible()
+    given = parse_qs(urlsplit(page.url).query)
+    begin, end = (datetime.fromisoformat(given[name][0]) for name in ("start", "end"))
+    assert end - begin == timedelta(minutes=20)
+
+
+def test_log_lines_stand_beside_their_span(opener: Opener, scene: Scene, service: Service) -> None:
+    """A proxy's access log line and an application's line are shown with the span they are of."""
+    _, timeline = service.get(f"/api/v1/requests/{scene.slowest.id}")
+    edge, app = (
+        next(span for span in timeline["spans"] if span["role"] == role) for role in ("edge", "app")
+    )
+    line = '[2026-03-01T10:00:00.000Z] "POST /shop/orders HTTP/1.1" 200 - via_upstream - "-" 412 9'
+    bodies = ((edge, f"{line} 2190 2188"), (app, "order 4711 is placed"))
+    records = [
+        {
+            "timeUnixNano": str(scene.slowest.start_ns),
+            "traceId": scene.slowest.trace_id,
+            "spanId": span["raw_span_id"],
+            "severityText": "INFO",
+            "body": {"stringValue": body},
+        }
+        for span, body in bodies
+    ]
+    message = {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
+    status, answer = service.post("/v1/logs", json.dumps(message).encode())
+    assert status == 200, answer
+    asked = f"/api/page/span?id={scene.slowest.id}&span={edge['span_id']}"
+    service.wait_for(
+        f"/api/page/timeline?id={scene.slowest.id}",
+        lambda *_: len(service.get(asked)[1]["logs"]) == 1,
+    )
+    page = opener.new()
+    lines = page.locator(".section", has_text="Log lines")
+    for span, body in bodies:
+        shown = {"id": scene.slowest.id, "panel": "span", "span": span["span_id"]}
+        opener.go(page, "request", shown)
+        expect(lines.locator("pre")).to_have_text(body)
+    page.locator(".wf-row", has_text="reserve stock").click()
+    expect(page.locator(".span-name")).to_have_text("reserve stock")
+    expect(page.locator(".panel .values").first).to_be_visible()
+    expect(lines).to_have_count(0)
+
+
+def test_a_verdict_settles_itself_while_one_looks(
+    opener: Opener, scene: Scene, service: Service
+) -> None:
+    """What is still expected is said with its time; it is drawn when it comes; then nobody asks."""
+    opener.allow("429|50[34]")  # a busy machine answers late; the page asks again
+    chance = random.Random("settling")
+    failing = query("orders", "SELECT price", 2, 30)
+    failing.error, failing.link_to = "no price", scene.slowest.trace_id
+    root = visit("istio-ingressgateway", "orders", "GET /price", 0, 60, failing, status=503)
+    told = with_record(chance, now_ns() - 10**9, root, "ask-price", 503)
+    send_records(service, [told])
+    timeline = f"/api/page/timeline?id={told.id}"
+    service.wait_for(timeline, lambda status, _: status == 200)
+    page = opener.new()
+    page.clock.install()
+    asked: list[str] = []
+    page.on("request", lambda each: asked.append(each.url) if "page/timeline" in each.url else None)
+    opener.go(page, "request", {"id": told.id})
+    expect(page.locator(".settled")).to_contain_text("spans still to come")
+    panel = page.locator(".panel")
+    expect(panel).to_contain_text("This verdict may still change")
+    expect(panel).to_contain_text(re.compile(r"spans \(expected until \d\d:\d\d:\d\d"))
+    expect(panel).to_contain_text("Still expected")
+    expect(page.locator(".wf-row")).to_have_count(1)
+    send_spans(service, [told])
+    service.wait_for(timeline, lambda status, body: status == 200 and body["spans"]["total"] == 5)
+    page.clock.fast_forward(60_000)
+    expect(page.locator(".wf-row")).to_have_count(5)
+    expect(page.locator(".verdict")).to_contain_text("failed first")
+    page.locator(".wf-row", has_text="SELECT price").click()
+    link = page.locator(".section", has_text="Links").get_by_role("link")
+    expect(link).to_have_text(re.compile(scene.slowest.trace_id))
+
+    def settle(route: Route) -> None:
+        answer = route.fetch().json()
+        answer["request"] |= {"state": "final", "expected": []}
+        answer["request"]["verdict"] |= {"provisional": False, "settled_by": []}
+        route.fulfill(json=answer)
+
+    page.route("**/api/page/timeline*", settle)
+    page.clock.fast_forward(600_000)
+    expect(page.locator(".facts .state-final")).to_be_visible()
+    expect(page.locator(".settled")).to_have_count(0)
+    count = len(asked)
+    page.clock.fast_forward(3_600_000)
+    page.wait_for_timeout(50)
+    assert len(asked) == count > 2
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_findings_come_with_their_fix(opener: Opener, scene: Scene) -> None:
+    """What is wrong with the request's context or clocks is said, with a fix to copy."""
+    page = opener.open("request", {"id": scene.ordinary[-1].id})
+    findings = page.locator(".section", has_text="Findings")
+    expect(findings.locator(".finding")).not_to_have_count(0)
+    findings.get_by_role("button", name="Copy the fix").first.click()
+    copied = str(page.evaluate("navigator.clipboard.readText()"))
+    assert copied
+    expect(findings.locator(".fix").first).to_contain_text(copied)
 
 
 def test_exports_hold_the_request(opener: Opener, scene: Scene, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """The page that finds requests."""
 
-import json
 import random
 import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import expect
 
 from tests.pages.opening import Opener
-from tests.pages.scene import Scene, gateway_row, now_ns
+from tests.pages.scene import Scene, Told, gateway_row, now_ns, send_records
 from tests.service import Service
 
 
@@ -63,7 +64,7 @@ def test_filters_range_and_order_survive_everything(opener: Opener) -> None:
     page.get_by_role("button", name="Start", exact=True).click()
     page.get_by_role("button", name="6 h").click()
     page.wait_for_url(re.compile("start=-6h"))
-    expect(page.locator(".requests[aria-busy=true]")).to_have_count(0)
+    expect(page.locator(".list[aria-busy=false]")).to_be_visible()
     expect(page.locator("[aria-sort=descending]")).to_contain_text("Start")
     rows = page.locator(".requests tbody tr").all_inner_texts()
     page.reload()
@@ -136,6 +137,46 @@ def _send_hello(service: Service, number: int) -> str:
     row = gateway_row(
         chance, now_ns(), 4, "list-items", 200, Url=f"https://api.shop.example/hello/{number}"
     )
-    status, answer = service.post("/v1/gateway/azure-apim", json.dumps([row]).encode())
-    assert (status, answer["accepted"]) == (200, 1), answer
-    return str(row["CorrelationId"])
+    told = Told("", now_ns(), None, row)
+    send_records(service, [told])
+    return told.id
+
+
+def test_a_time_can_be_typed(opener: Opener, scene: Scene) -> None:
+    """From and to, in the zone that the page shows, leave what lies between them."""
+    page = opener.open("requests", {"tz": "utc"})
+    page.get_by_role("button", name="From – to").click()
+    begin = datetime.fromtimestamp(scene.slowest.start_ns // 10**9 - 5, UTC)
+    for label, moment in (("From", begin), ("To", begin + timedelta(seconds=20))):
+        page.get_by_label(label, exact=True).fill(f"{moment:%Y-%m-%dT%H:%M:%S}")
+    page.get_by_role("button", name="Search this time").click()
+    page.wait_for_url(re.compile("start=.*end="))
+    expect(page.locator(".list[aria-busy=false]")).to_be_visible()
+    links = page.locator("a.row-link").evaluate_all("all => all.map(each => each.href)")
+    assert any(scene.slowest.id in link for link in links)
+    assert len(links) < 5
+    given = parse_qs(urlsplit(page.url).query)
+    assert datetime.fromisoformat(given["start"][0]) == begin
+
+
+def test_a_row_says_what_came_of_the_request(opener: Opener, scene: Scene) -> None:
+    """Who held it up, through how many hops, what failed first, and whether that may change."""
+    page = opener.open("requests", {"status": "503"})
+    row = page.locator("tr", has=page.locator(f"a[href*='{scene.failed.id}']"))
+    expect(row.locator(".failed-first")).to_contain_text("dependency postgresql/shop")
+    expect(row.locator(".held")).to_contain_text("ms")
+    assert int(row.locator(".hops").inner_text()) > 4
+    expect(row.locator(".state-cell .badge")).to_have_text(re.compile("provisional|complete|final"))
+
+
+def test_a_request_of_which_more_is_expected_has_a_badge(opener: Opener, service: Service) -> None:
+    """A record whose spans are still on the way is provisional, and so is what failed."""
+    failed = gateway_row(random.Random("lone"), now_ns() - 10**9, 4, "lone-order", 502)
+    send_records(service, [Told("", 0, None, failed)])
+    service.wait_for(
+        "/api/v1/requests?operation=lone-order",
+        lambda status, body: status == 200 and body["requests"],
+    )
+    page = opener.open("requests", {"operation": "lone-order"})
+    expect(page.locator(".requests .state-provisional")).to_have_text("provisional")
+    expect(page.locator(".failed-first [title*='still to come']")).to_be_visible()

@@ -65,7 +65,7 @@ function Sources({ sources }) {
   return html`<section class="card is-drawn"><div class="grid-scroll" tabindex="0" role="region" aria-label="Sources"><table class="grid stacks"><thead><tr><th>Source</th><th>Sends</th><th>State</th><th>Last event</th><th>Last heard</th>
       <th>Late by, p50 · p90 · p99</th><th>Known up to</th><th class="n">Rows</th><th class="n">Accepted</th><th class="n">Rejected</th></tr></thead>
     <tbody>${sources.map((source) => { const { kind, word } = judge(source); return html`<tr>
-      <td><strong><${Text}>${nameOf(source)}<//></strong>${source.doors.length > 0 && html` <span class="quiet">${source.doors.join(", ")}</span>`}${source.last_error && html`<br /><span class="bad"><${Text}>${source.last_error}<//></span>`}</td>
+      <td><strong><${Text}>${nameOf(source)}<//></strong>${source.doors.length > 0 && html` <span class="quiet">${source.doors.join(", ")}</span>`}${source.last_error && html`<br /><span class="bad"><${Text}>${source.last_error}<//></span>`}${source.note && html`<br /><span class="quiet"><${Text}>${source.note}<//></span>`}</td>
       <td class="line" data-label="sends">${source.stream === "pull" ? "is polled" : source.stream + "s"}</td>
       <td class="line" data-label="state"><span class=${"light is-" + kind}></span>${word}</td>
       <td class="line" data-label="last event">${source.last_event ? clock(source.last_event, zone) : "–"}</td><td class="line" data-label="last heard">${source.last_received ? ago(source.last_received) : "–"}</td>

@@ -5,6 +5,7 @@ import { now } from "../ask.js";
 import { DEFAULT_START } from "../early.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Icon } from "../parts/icons.js";
+import { usePopup } from "../parts/popup.js";
 import { useZone } from "../shell.js";
 import { clock, split, zoneName } from "../text.js";
 
@@ -35,24 +36,9 @@ function moment(text, at) {
 /** @param {{params: Record<string, string>, again: () => void}} props */
 export function Times({ params, again }) {
   const zone = useZone();
-  const [isOpen, setOpen] = useState(false);
-  const box = useRef(/** @type {HTMLElement | null} */ (null));
-  const opener = useRef(/** @type {HTMLButtonElement | null} */ (null));
+  const { isOpen, turn, close, box, opener } = usePopup();
   const { from, to, isRelative } = readRange(params);
   const preset = isRelative ? PRESETS.find(([value]) => value === (params.start || DEFAULT_START)) : undefined;
-  useEffect(() => {
-    if (!isOpen) return undefined;
-    const leave = (/** @type {Event} */ event) => {
-      if (box.current && event.target instanceof Node && !box.current.contains(event.target)) setOpen(false);
-    };
-    addEventListener("pointerdown", leave);
-    addEventListener("focusin", leave);
-    return () => { removeEventListener("pointerdown", leave); removeEventListener("focusin", leave); };
-  }, [isOpen]);
-  const close = () => {
-    setOpen(false);
-    if (opener.current) opener.current.focus();
-  };
   const use = (/** @type {string} */ start) => change({ start: start === DEFAULT_START ? "" : start, end: "", cursor: "" }, { step: true });
   const shift = (/** @type {number} */ by) => change({
     start: new Date(from + by * (to - from)).toISOString(), end: new Date(to + by * (to - from)).toISOString(), cursor: "",
@@ -60,7 +46,7 @@ export function Times({ params, again }) {
   return html`<div class="times" ref=${box}>
     <div class="segments" role="group" aria-label="How far back">${PRESETS.map(([value, label]) => html`
       <button type="button" aria-pressed=${preset !== undefined && preset[0] === value} onClick=${() => use(value)}>${label}</button>`)}
-      <button type="button" aria-pressed=${!preset} aria-expanded=${isOpen} ref=${opener} onClick=${() => setOpen(!isOpen)}>${preset ? "From – to" : `${clock(from, zone).slice(0, -4)} – ${isRelative ? "now" : clock(to, zone).slice(0, -4)}`}</button></div>
+      <button type="button" aria-pressed=${!preset} aria-expanded=${isOpen} ref=${opener} onClick=${turn}>${preset ? "From – to" : `${clock(from, zone).slice(0, -4)} – ${isRelative ? "now" : clock(to, zone).slice(0, -4)}`}</button></div>
     <button type="button" class="button bare" aria-label="Earlier" title="Earlier" onClick=${() => shift(-1)}><${Icon} name="back" /></button>
     <button type="button" class="button bare" aria-label="Later" title="Later" disabled=${isRelative} onClick=${() => shift(1)}><${Icon} name="forward" /></button>
     <button type="button" class="button bare" aria-label="Ask again" title="Ask again" onClick=${again}><${Icon} name="again" /></button>
@@ -84,7 +70,7 @@ function Absolute({ from, to, close }) {
     change({ start: read(begin).toISOString(), end: read(end).toISOString(), cursor: "" }, { step: true });
     close();
   };
-  return html`<form class="popover" onSubmit=${use} onKeyDown=${(/** @type {KeyboardEvent} */ event) => { if (event.key === "Escape") { close(); event.stopPropagation(); } }}>
+  return html`<form class="popover" onSubmit=${use}>
     <label>From <input class="input" ref=${first} type="datetime-local" step="1" value=${begin} onInput=${(/** @type {any} */ event) => setBegin(event.target.value)} /></label>
     <label>To <input class="input" type="datetime-local" step="1" value=${end} onInput=${(/** @type {any} */ event) => setEnd(event.target.value)} /></label>
     <p class="quiet">${isWrong ? "The end is not after the start." : `Times in ${zoneName(zone)}`}</p>

@@ -77,7 +77,7 @@ function HeldUp({ trace, select }) {
   if (!hops.length) return null;
   return html`<${Section} title="Who held the answer up"><ul class="shares">${hops.map((hop) => html`<li class=${"layer-" + hop.layer}>
     <button type="button" class="share" disabled=${hop.row < 0} onClick=${() => select(hop.row)}>
-      <span class="share-name"><${Text}>${hop.service}<//></span><span class="share-value">${duration(hop.criticalUs)} · ${percent(hop.criticalUs / whole)}</span>
+      <span class="share-name"><${Text}>${hop.service}<//> <span class="quiet"><${Text}>${trace.names[hop.row]}<//></span></span><span class="share-value">${duration(hop.criticalUs)} · ${percent(hop.criticalUs / whole)}</span>
       <span class="share-bar" style=${{ width: Math.max(0.5, (hop.criticalUs / whole) * 100) + "%" }}></span></button></li>`)}</ul><//>`;
 }
 
@@ -122,13 +122,18 @@ function PhaseTable({ phases, whole }) {
       ${(phase.directions || []).map((/** @type {any} */ way) => html`<br />${way.name}: ${durationMs(way.duration_ms)} (${durationMs(way.lower_ms)} – ${durationMs(way.upper_ms)})`)}</td></tr>`)}</tbody></table><//>`;
 }
 
+const AROUND_MS = 600_000;
+
 /** @param {{trace: Trace}} props */
 function Neighbours({ trace }) {
   const { request } = trace;
   const ids = request.ids.map((/** @type {any} */ id) => [id.kind, id.value]);
+  const { consumer, gateway } = request.gateway_records[0] || {};
+  const [start, end] = [-AROUND_MS, AROUND_MS].map((by) => new Date(Date.parse(request.start) + by).toISOString());
   return html`<${Section} title="Ids and neighbours" isOpen=${false}>
     <${Values} label="Ids" values=${Object.fromEntries([...ids, ...request.trace_ids.map((/** @type {string} */ id) => ["trace id", id])])} />
     <p class="quiet">Other requests with one of these ids: ${ids.map((/** @type {string[]} */ [kind, value]) => html`<a href=${link("requests", { q: value, start: "-24h" })}>${kind.replace(/_/g, " ")}</a> `)}</p>
+    ${consumer && html`<p class="quiet"><a href=${link("requests", { consumer, gateway, start, end, order: "-start" })}>What <${Text}>${consumer}<//> asked for</a> ten minutes before and after</p>`}
     ${request.other_matches.length > 0 && html`<ul class="plain-list">${request.other_matches.map((/** @type {string} */ other) => html`<li class="mono"><a href=${link("request", { id: other.split("/").pop() })}><${Text}>${other}<//></a></li>`)}</ul>`}
     ${(request.links_to || []).length > 0 && html`<p class="quiet">Linked requests:</p><ul class="plain-list">${request.links_to.map((/** @type {any} */ other) => html`<li class="mono">
       <a href=${link("request", { id: other.trace_id, span: other.span_id, panel: "span" })}>${other.trace_id}/${other.span_id}</a></li>`)}</ul>`}
