@@ -438,7 +438,7 @@ def test_damaged_length_that_leads_to_another_message(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(data=st.data(), sizes=st.lists(st.integers(0, 400), min_size=1, max_size=8))
 def test_flipped_bit_costs_one_message(
