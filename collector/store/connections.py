@@ -146,7 +146,7 @@ class Connections:
                     self._ender = self.connect({})
                 self._ender.command(where, parameters={"comment": comment})
             except (ClickHouseError, OSError, RuntimeError) as exc:  # its own limits end it too
-                _log.info("cannot stop a query that nobody waits for any more: %s", str(exc)[:200])
+                _log.info("cannot cancel a query that nobody waits for: %s", str(exc)[:200])
 
     def connect(self, client_settings: Mapping[str, Any], *, database: str = "") -> Client:
         """Open one more client, by whose *database* names without one are meant."""

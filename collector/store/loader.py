@@ -367,7 +367,7 @@ class Loader:
             for _ in self._journal.find_messages(segment.path):
                 pass
         except JournalError as exc:
-            _log.error("%s; loading what is whole", exc.message)
+            _log.error("%s; loading the messages that are intact", exc.message)
             self._load_in_parts(segment)
             self._keep_damaged(segment, exc.message)
             return

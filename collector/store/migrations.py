@@ -77,7 +77,7 @@ def find_migrations(folder: Path = SCHEMA_DIR) -> list[Migration]:
     for path in sorted(folder.glob("*.sql")):
         match = _FILE.fullmatch(path.name)
         if not match:
-            msg = f"schema file {path.name} is not called NNNN_name.sql"
+            msg = f"schema file {path.name} must be named NNNN_name.sql"
             raise ConfigError(msg)
         text = path.read_text()
         only = _ONLY.search(text)
@@ -195,7 +195,7 @@ def _upgrade(
     plan = upgrade.make_plan(names, present, goal, tolerated)
     if plan.obstacles:
         msg = f"the tables of database {database} cannot be upgraded: {'; '.join(plan.obstacles)}"
-        hint = "set HOPLINE_CLICKHOUSE_DATABASE to a new name to begin anew beside them; read the "
+        hint = "set HOPLINE_CLICKHOUSE_DATABASE to a new name to start with empty tables; read the "
         raise ConfigError(msg, hint=hint + "old ones with the version that made them")
     known = {name.partition("_")[2] for name in applied}
     upgrade.carry_out(client, upgrade.find_unwanted_views(names, present, known, goal), say)
