@@ -35,7 +35,7 @@ from collector.settings import ReceiveSettings
 
 DOOR = "otlp-grpc"
 _PACKAGE = "/opentelemetry.proto.collector"
-_MESSAGE_WAIT_S = 60
+_MESSAGE_WAIT_S = 60.0
 
 Behavior = Callable[[object, Context], Awaitable[bytes]]
 
@@ -67,6 +67,52 @@ OTLP_METHODS: Mapping[str, GrpcMethod] = {
 }
 
 
+class _Patience:
+    """
+    Reads the messages of calls, and ends calls whose message is not there after *limit_s*.
+
+    One timer looks after all of them, for one each costs as much as looking a small message through
+    for secrets. A call may so wait a tenth longer.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        # in the order in which they began; None: ended for having waited too long
+        self._began_s: dict[asyncio.Task[object], float | None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def read(self, context: Context) -> object:
+        """Return the message of *context*, or gRPC's EOF. Raises `TooSlow`, `Undecodable`."""
+        task = asyncio.current_task()
+        assert task is not None, "gRPC runs each call as a task"
+        loop = task.get_loop()
+        self._began_s[task] = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(self._limit_s / 10, self._look, loop)
+        try:
+            return await context.read()
+        except asyncio.CancelledError:
+            if self._began_s[task] is None:
+                task.uncancel()
+                raise TooSlow(f"no message arrived within {self._limit_s:g} s") from None
+            # the sender went away, or gRPC's own library refused its grpc-encoding or its size
+            raise Undecodable("the call ended before its message was read") from None
+        finally:
+            del self._began_s[task]
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        latest_s = loop.time() - self._limit_s
+        for task, began_s in self._began_s.items():
+            if began_s is not None and began_s > latest_s:
+                break
+            if began_s is not None:
+                self._began_s[task] = None
+                task.cancel()
+        self._timer = None
+        if self._began_s:
+            self._timer = loop.call_later(self._limit_s / 10, self._look, loop)
+
+
 class GrpcDoor(RpcHandler):
     """
     Serves *methods*. Calls without a known token end before their message is read.
@@ -77,6 +123,7 @@ class GrpcDoor(RpcHandler):
 
     def __init__(self, methods: Mapping[str, GrpcMethod], doorway: Doorway) -> None:
         self._doorway = doorway
+        self._patience = _Patience(_MESSAGE_WAIT_S)
         self._handlers = {
             path: grpc.stream_unary_rpc_method_handler(self._behavior(method))
             for path, method in methods.items()
@@ -108,7 +155,7 @@ class GrpcDoor(RpcHandler):
         intake.check_room()
         doorway = self._doorway
         async with doorway.admission.claim((call_address(context), caller)) as claim:
-            message = await _read_message(context)
+            message = await self._patience.read(context)
             body = message if isinstance(message, bytes) else b""  # EOF: an empty request
             received_ns = doorway.clock.now_ns()
             await claim.grow_to(len(body))
@@ -161,17 +208,6 @@ async def refuse(context: Context, error: CollectorError) -> None:
         status.message,
         trailing_metadata=(("grpc-status-details-bin", status.SerializeToString()),),
     )
-
-
-async def _read_message(context: Context) -> object:
-    try:
-        async with asyncio.timeout(_MESSAGE_WAIT_S):
-            return await context.read()
-    except TimeoutError:
-        raise TooSlow(f"no message arrived within {_MESSAGE_WAIT_S} s") from None
-    except asyncio.CancelledError:
-        # the sender went away, or gRPC's own library refused its grpc-encoding or its size
-        raise Undecodable("the call ended before its message was read") from None
 
 
 def admit_call(context: Context, gate: Gate) -> Caller:

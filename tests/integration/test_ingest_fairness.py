@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from collector.decode.protobuf.split import write_field
-from tests.ingest import make_request, make_span
+from tests.ingest import make_request, make_span, open_ingest
 from tests.ingest_process import IngestProcess, run_ingest_process
 from tests.otlp_senders import GrpcSender, HttpSender
 
@@ -73,6 +73,24 @@ async def test_silent_calls_cost_nobody_anything(ingest: IngestProcess) -> None:
             for sender in (GrpcSender(), HttpSender()):
                 answer = await sender.send(ingest, body)
                 assert answer.code == "OK", answer
+
+
+async def test_a_call_that_says_nothing_ends_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silent calls are told why they end, also a later one, and what is sent between is taken."""
+    monkeypatch.setattr("collector.receive.grpc._MESSAGE_WAIT_S", 0.5)
+    async with (
+        open_ingest(tmp_path) as ingest,
+        grpc.aio.insecure_channel(f"127.0.0.1:{ingest.grpc_port}") as channel,
+    ):
+        for _ in range(2):
+            silent = [_call(channel) for _ in range(3)]
+            sent = await channel.unary_unary(_EXPORT, bytes, bytes)(make_request(make_span(1)))
+            assert sent == b""
+            for call in silent:
+                assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+                assert await call.details() == "no message arrived within 0.5 s"
 
 
 async def test_large_bodies_do_not_refuse_each_other(ingest: IngestProcess) -> None:
