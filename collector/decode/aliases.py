@@ -4,7 +4,7 @@ Formats whose keys their users choose: the same fact under many spellings, broug
 `requestId`, `request_id` and `$context.requestId` are one fact. Which key holds which is worked out
 once for all rows that have the same keys, which is nearly all of them.
 
-Read first: `Aliases.lay`.
+Read first: `Aliases.resolve`.
 """
 
 import re
@@ -44,7 +44,7 @@ class Aliases:
         for prefix in ("", *prefixes):
             for name, spellings in names.items():
                 for rank, spelling in enumerate((name, *spellings)):
-                    self._facts.setdefault(_squash(prefix + spelling), (name, rank))
+                    self._facts.setdefault(_normal_form(prefix + spelling), (name, rank))
         self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def keys(self, row: Row) -> Mapping[str, tuple[str, ...]]:
@@ -52,7 +52,7 @@ class Aliases:
         columns = tuple(row)
         return (self._shapes.get(columns) or self._learn(columns)).keys
 
-    def lay(self, row: Row) -> dict[str, Any]:
+    def resolve(self, row: Row) -> dict[str, Any]:
         """Return the facts of *row* under their names; of several spellings, one that is there."""
         columns = tuple(row)
         shape = self._shapes.get(columns) or self._learn(columns)
@@ -73,7 +73,7 @@ class Aliases:
 
         def read_row(row: Row) -> GatewayRecord:
             try:
-                return read(self.lay(row), row)
+                return read(self.resolve(row), row)
             except FieldError as exc:
                 raise FieldError(self._spelling(exc.field, row), exc.reason) from None
 
@@ -82,7 +82,7 @@ class Aliases:
     def _learn(self, columns: tuple[str, ...]) -> _Shape:
         found: dict[str, list[tuple[int, str]]] = {}
         for column in columns:
-            name, rank = self._facts.get(_squash(column[:_LONGEST_KEY]), ("", 0))
+            name, rank = self._facts.get(_normal_form(column[:_LONGEST_KEY]), ("", 0))
             if name and len(column) <= _LONGEST_KEY:
                 found.setdefault(name, []).append((rank, column))
         keys = {name: tuple(key for _, key in sorted(each)) for name, each in found.items()}
@@ -109,17 +109,17 @@ def flatten(row: Row) -> Row:
     """
     flat: dict[str, Any] = {}
 
-    def lay(value: Row, before: str, depth: int) -> None:
+    def visit(value: Row, before: str, depth: int) -> None:
         for key, member in value.items():
             name = f"{before}{key}"
             if member.__class__ is dict and depth < _MOST_LEVELS and len(flat) < _MOST_COLUMNS:
-                lay(member, f"{name}.", depth + 1)
+                visit(member, f"{name}.", depth + 1)
             else:
                 flat[name] = member
 
-    lay(row, "", 1)
+    visit(row, "", 1)
     return flat
 
 
-def _squash(key: str) -> str:
+def _normal_form(key: str) -> str:
     return _PUNCTUATION.sub("", key.lower())

@@ -92,7 +92,7 @@ def check(
     """
     flags = list(record.quality)
     is_streaming = is_streaming or STREAMING in flags or is_tunnel(record.method, record.status)
-    if _take_back_absurd(record, profile, is_streaming=is_streaming):
+    if _drop_impossible(record, profile, is_streaming=is_streaming):
         flags.append(ABSURD_DURATION)
     duration_ns, backend_ns = record.duration_ns, record.backend_ns
     if duration_ns is not None:
@@ -114,7 +114,7 @@ def check(
     return tuple(dict.fromkeys(flags)) if len(flags) > 1 else tuple(flags)
 
 
-def _take_back_absurd(record: GatewayRecord, profile: Profile, *, is_streaming: bool) -> bool:
+def _drop_impossible(record: GatewayRecord, profile: Profile, *, is_streaming: bool) -> bool:
     is_connection = is_streaming or record.kind in _CONNECTIONS
     longest_ns = LONGEST_CONNECTION_NS if is_connection else LONGEST_NS
     duration_ns = record.duration_ns

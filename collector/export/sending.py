@@ -41,7 +41,7 @@ _SCOPE = InstrumentationScope("hopline", __version__)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
-class Fate(Enum):
+class Outcome(Enum):
     """What became of a batch: `refused` is for good, `undelivered` to be tried again."""
 
     TAKEN = "taken"
@@ -58,7 +58,7 @@ class Delivery:
     status or what it said.
     """
 
-    fate: Fate
+    outcome: Outcome
     rejected: int = 0
     reason: str = ""
 
@@ -113,9 +113,9 @@ class GrpcSender:
         except grpc.RpcError as error:
             return _grpc_failure(error)
         except ValueError:  # the channel was closed meanwhile
-            return Delivery(Fate.UNDELIVERED, reason="connection")
+            return Delivery(Outcome.UNDELIVERED, reason="connection")
         rejected, message = _read_partial(answer)
-        return Delivery(Fate.TAKEN, min(rejected, len(spans)), message)
+        return Delivery(Outcome.TAKEN, min(rejected, len(spans)), message)
 
     def close(self) -> None:
         """End what is under way, and the connection."""
@@ -143,14 +143,14 @@ class HttpSender:
         self._answers.clear()
         result = self._exporter.export([_readable(span) for span in spans])
         if not self._answers:
-            return Delivery(Fate.UNDELIVERED, reason="connection")
+            return Delivery(Outcome.UNDELIVERED, reason="connection")
         answer = self._answers[-1]
         status = answer.status_code
         if result is SpanExportResult.SUCCESS and 200 <= status < 300:
             rejected, message = _partial_success(answer)
-            return Delivery(Fate.TAKEN, min(rejected, len(spans)), message)
-        fate = Fate.REFUSED if status in _ABOUT_THE_BYTES else Fate.UNDELIVERED
-        return Delivery(fate, reason=str(status))
+            return Delivery(Outcome.TAKEN, min(rejected, len(spans)), message)
+        outcome = Outcome.REFUSED if status in _ABOUT_THE_BYTES else Outcome.UNDELIVERED
+        return Delivery(outcome, reason=str(status))
 
     def close(self) -> None:
         """End a retry that is under way, and the connection."""
@@ -208,4 +208,4 @@ def _grpc_failure(error: Any) -> Delivery:
         error.details() or ""
     )
     is_refused = code is grpc.StatusCode.INVALID_ARGUMENT or is_too_large
-    return Delivery(Fate.REFUSED if is_refused else Fate.UNDELIVERED, reason=code.name)
+    return Delivery(Outcome.REFUSED if is_refused else Outcome.UNDELIVERED, reason=code.name)

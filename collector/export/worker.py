@@ -17,7 +17,7 @@ from time import monotonic
 
 from collector.clock import Clock
 from collector.errors import CollectorError
-from collector.export.sending import Fate, Sender
+from collector.export.sending import Outcome, Sender
 from collector.export.spans import GONE, ExportedSpan, Subject, Wanted, inferred_spans, span_of
 from collector.model import Span
 from collector.query.background.lease import Lease
@@ -242,20 +242,20 @@ class Exporter:
     def _send(self, spans: Sequence[ExportedSpan]) -> None:
         """Send a batch; of one that is refused, find the spans that it is refused for."""
         delivery = self._sender.send(spans)
-        match delivery.fate:
-            case Fate.TAKEN:
+        match delivery.outcome:
+            case Outcome.TAKEN:
                 self._sent += len(spans) - delivery.rejected
                 self._metrics.count("hopline_export_spans_sent_total", len(spans))
                 if delivery.rejected:
                     self._refuse(delivery.rejected, "partial_success", delivery.reason)
-            case Fate.UNDELIVERED:
+            case Outcome.UNDELIVERED:
                 self._metrics.count("hopline_export_failures_total", reason=delivery.reason)
                 raise NotDelivered(delivery.reason)
-            case Fate.REFUSED if len(spans) == 1:
+            case Outcome.REFUSED if len(spans) == 1:
                 [span] = spans
                 about = f"trace {span.trace_id}, span {span.span_id}"
                 self._refuse(1, delivery.reason, about)
-            case Fate.REFUSED:
+            case Outcome.REFUSED:
                 half = len(spans) // 2
                 self._send(spans[:half])
                 self._send(spans[half:])

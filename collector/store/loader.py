@@ -322,7 +322,7 @@ class Loader:
             # a full disk, no file descriptors, a file that is gone: not what the segment holds
             self._wait(segment, "journal", str(error))
         else:
-            self._judge_fault(segment, error)
+            self._handle_fault(segment, error)
         return False
 
     def _load_and_release(self, segment: LoadableSegment) -> None:
@@ -338,7 +338,7 @@ class Loader:
         _log.warning("segment %s: trying again in %g s: %s", segment.id, pause_s, text)
         return delay
 
-    def _judge_fault(self, segment: LoadableSegment, exc: Exception) -> None:
+    def _handle_fault(self, segment: LoadableSegment, exc: Exception) -> None:
         """Try again later, or set the segment aside when it has failed like this too often."""
         where = traceback.extract_tb(exc.__traceback__)[-1]
         # not the text: it may name a temporary file or a time

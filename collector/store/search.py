@@ -237,7 +237,7 @@ class _Records(_Candidates):
         versions: dict[_RecordKey, list[GatewayRecord]] = {}
         for record in reading.result():
             versions.setdefault(_key(record), []).append(record)
-        newest = {key: min(each, key=_oldness) for key, each in versions.items()}
+        newest = {key: min(each, key=_newest_first) for key, each in versions.items()}
         candidates: dict[_Position, GatewayRecord] = {}
         for position in stored:
             held = newest.get((position.gateway, position.id))
@@ -457,7 +457,7 @@ def _key(record: GatewayRecord) -> _RecordKey:
     return record.gateway, record.record_id
 
 
-def _oldness(record: GatewayRecord) -> tuple[int, int, str, int]:
+def _newest_first(record: GatewayRecord) -> tuple[int, int, str, int]:
     """Order versions: what only adds to a request, or knows no API, is shown where alone."""
     rank = 2 if record.source in SIDE_SOURCES else int(record.source in _LESS_TELLING)
     return rank, -record.received_ns, record.source, record.start_ns

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
 from collector.config import Settings, load_settings
-from collector.export.sending import Fate, open_sender
+from collector.export.sending import Outcome, open_sender
 from collector.export.worker import POSITION, Exporter, NotDelivered, Step
 from collector.model import Id, Span
 from collector.query.learned.freshness import Freshness
@@ -360,10 +360,10 @@ def test_grpc_carries_the_same_spans(stage: Stage) -> None:
         assert endpoint.headers[-1]["x-scope-orgid"] == "main"
         assert attributes_of(endpoint.spans[0])["hopline.record_id"]
         sender = open_sender(chosen, "red")
-        assert sender.send([]).fate is Fate.TAKEN
+        assert sender.send([]).outcome is Outcome.TAKEN
         assert endpoint.headers[-1]["x-scope-orgid"] == "red"
         sender.close()
-        assert sender.send([]).fate is Fate.UNDELIVERED
+        assert sender.send([]).outcome is Outcome.UNDELIVERED
 
 
 def test_grpc_failures_lose_nothing(stage: Stage) -> None:

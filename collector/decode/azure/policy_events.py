@@ -113,14 +113,14 @@ def is_event(row: Row) -> bool:
     return _has_enough(FACTS.keys(flatten(row) if is_nested else row))
 
 
-def lay(row: Row) -> dict[str, Any] | None:
+def read_facts(row: Row) -> dict[str, Any] | None:
     """Return the facts of a policy's object under the names of `FACTS`, `None` if it is none."""
     if not _OF_OTHERS.isdisjoint(row):
         return None
     flat = flatten(row) if dict in map(type, row.values()) else row
     if not _has_enough(FACTS.keys(flat)):
         return None
-    return {name: value for name, value in FACTS.lay(flat).items() if value is not None}
+    return {name: value for name, value in FACTS.resolve(flat).items() if value is not None}
 
 
 def _has_enough(keys: Mapping[str, tuple[str, ...]]) -> bool:

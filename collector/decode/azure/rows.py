@@ -206,7 +206,7 @@ def read_columns(flat: Row, names: Sequence[str]) -> Sequence[str]:
     return [read_text(flat, name) for name in names]
 
 
-def blame(error: FieldError, row: Row) -> FieldError:
+def name_as_in_row(error: FieldError, row: Row) -> FieldError:
     """Return *error* with the field as this row spells it."""
     head, dot, rest = error.field.partition(".")
     for name in _names(row):
@@ -301,15 +301,15 @@ def _opened(name: str, value: Any) -> Any:
 
 
 def read_named(
-    read: Callable[[FlatRow], GatewayRecord], lay: Callable[[Row], FlatRow] = flatten
+    read: Callable[[FlatRow], GatewayRecord], flatten_row: Callable[[Row], FlatRow] = flatten
 ) -> Callable[[Row], GatewayRecord]:
     """Wrap a reader of flat rows so that its errors carry the field as the sender spells it."""
 
     def read_row(row: Row) -> GatewayRecord:
         try:
-            return read(lay(row))
+            return read(flatten_row(row))
         except FieldError as exc:
-            raise blame(exc, row) from None
+            raise name_as_in_row(exc, row) from None
 
     return read_row
 

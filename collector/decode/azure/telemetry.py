@@ -42,7 +42,7 @@ def is_enveloped(row: Row) -> bool:
     return is_exported and row.get("context").__class__ is dict
 
 
-def lay(row: Row) -> FlatRow:
+def flatten_item(row: Row) -> FlatRow:
     """
     Return *row* under the canonical names of the tables' columns.
 

@@ -125,7 +125,7 @@ def _envoy_entry(log: LogRecord, fields: Mapping[str, str]) -> AccessLogEntry:
         trace_id=trace_id,
         span_id=span_id,
         request_id=fields.get("request_id", ""),
-        direction=direction_of(cluster) or _spoken_direction(fields),
+        direction=direction_of(cluster) or _logged_direction(fields),
         service=_service(log, fields, cluster),
         instance=instance_of_node(_node_id(log, fields)) or log.resource.get("k8s.pod.name", ""),
         peer=upstream_service(cluster),
@@ -165,7 +165,7 @@ def _linkerd_entry(log: LogRecord, fields: Mapping[str, str]) -> AccessLogEntry:
         span_id=span_id,
         request_id=fields.get("request_id", "") or written,
         service=_service(log, fields, ""),
-        direction=_spoken_direction(fields),
+        direction=_logged_direction(fields),
         client_address=fields.get("client_address", ""),
         resolution_ns=1,
         **_request(fields),
@@ -236,7 +236,7 @@ def _body_fields(body: str) -> dict[str, str]:
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, str]:
-    facts = _FACTS.lay(values)
+    facts = _FACTS.resolve(values)
     if "processing_ns" in values:
         facts.update((name, values[key]) for key, name in _LINKERD.items() if key in values)
     found: dict[str, str] = {}
@@ -316,7 +316,7 @@ def _in_namespace(workload: str, namespace: str) -> str:
     return f"{workload}.{namespace}" if namespace else workload
 
 
-def _spoken_direction(fields: Mapping[str, str]) -> str:
+def _logged_direction(fields: Mapping[str, str]) -> str:
     spoken = fields.get("direction", "").lower()
     return spoken if spoken in ("inbound", "outbound") else ""
 

@@ -51,7 +51,7 @@ def is_entry(row: Row) -> bool:
     return named in _LOGS or ("httpRequest" in row and not _SIGNS.isdisjoint(labels))
 
 
-def lay(row: Row) -> dict[str, Any]:
+def read_facts(row: Row) -> dict[str, Any]:
     """
     Return the facts of an entry under the names of `fields.NAMES`.
 

@@ -54,7 +54,7 @@ _ATTRIBUTES = {
     "user_agent.original": "request.header.user-agent",
 }
 # Each flow variable with what public policies call it.
-_VOCABULARY = Aliases(
+_ALIASES = Aliases(
     {
         "client.received.start.timestamp": (
             *("http.client.start_time_ms", "client.received.start", "clientReceived"),
@@ -131,7 +131,7 @@ def _is_row(row: Row) -> bool:
     if not _MARKS.isdisjoint(row):
         return True
     is_nested = any(row.get(name).__class__ is dict for name in _NESTED)
-    keys = _VOCABULARY.keys(flatten(row) if is_nested else row)
+    keys = _ALIASES.keys(flatten(row) if is_nested else row)
     if "messageid" in keys:
         return "apiproxy.name" in keys
     # "start" alone is everybody's
@@ -144,11 +144,11 @@ def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
     raw = write_raw(row)
     if dict in map(type, row.values()):
         row = flatten(row)
-        facts = _VOCABULARY.lay(row)
+        facts = _ALIASES.resolve(row)
     return _build(facts, raw)
 
 
-_read_row = _VOCABULARY.reader(_read)
+_read_row = _ALIASES.reader(_read)
 
 
 def _build(row: dict[str, Any], raw: str) -> GatewayRecord:
@@ -220,7 +220,7 @@ def _read_times(record: GatewayRecord, row: Row, notes: dict[str, str]) -> None:
         record.client_ns = _outside(client, backend)
         own_ns = sent_end - start_ns - record.client_ns - (record.backend_ns or 0)
         record.gateway_ns = own_ns if own_ns >= 0 else None
-    _refuse_backwards(record)
+    _refuse_end_before_start(record)
 
 
 def _start_by_end(row: Row) -> int:
@@ -258,7 +258,7 @@ def _outside(intervals: Sequence[Interval], other: Interval | None) -> int:
     )
 
 
-def _refuse_backwards(record: GatewayRecord) -> None:
+def _refuse_end_before_start(record: GatewayRecord) -> None:
     """Take back times that run backwards: clocks of message processors differ."""
     for name in ("duration_ns", "backend_ns", "client_ns"):
         value = getattr(record, name)

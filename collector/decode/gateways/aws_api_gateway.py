@@ -102,7 +102,7 @@ _ATTRIBUTES = {
     "user_agent.original": "identity.userAgent",
 }
 # Each variable with other keys that users give it.
-_VOCABULARY = Aliases(
+_ALIASES = Aliases(
     {
         "requestId": (),
         "extendedRequestId": (),
@@ -143,10 +143,10 @@ _VOCABULARY = Aliases(
 
 
 def _is_row(row: Row) -> bool:
-    if _is_firewall_row(row) or not _MARKS.isdisjoint(row) or _VOCABULARY.has(row, *_OWN):
+    if _is_firewall_row(row) or not _MARKS.isdisjoint(row) or _ALIASES.has(row, *_OWN):
         return True
     is_nested = any(row.get(name).__class__ is dict for name in _NESTED)
-    return is_nested and _VOCABULARY.has(flatten(row), *_OWN)
+    return is_nested and _ALIASES.has(flatten(row), *_OWN)
 
 
 def _is_line(line: str) -> bool:
@@ -167,7 +167,7 @@ def _read_line(line: str) -> GatewayRecord:
             raise NotARequest("event", "a line of the execution log, not of the access log")
         row = _parse_clf(line) or _parse_xml(line) or _parse_named(line) or _parse_csv(line)
         if row is not None:
-            return _build(_VOCABULARY.lay(row), row, write_raw(line))
+            return _build(_ALIASES.resolve(row), row, write_raw(line))
     raise FieldError("", "expected a JSON object, or the preset for CLF, CSV or XML")
 
 
@@ -219,11 +219,11 @@ def _read(row: dict[str, Any], original: Row) -> GatewayRecord:
     raw = write_raw(original)
     if dict in map(type, original.values()):
         original = flatten(original)
-        row = _VOCABULARY.lay(original)
+        row = _ALIASES.resolve(original)
     return _build(row, original, raw)
 
 
-_read_access_row = _VOCABULARY.reader(_read)
+_read_access_row = _ALIASES.reader(_read)
 
 
 def _read_row(row: Row) -> GatewayRecord:

@@ -195,7 +195,7 @@ def _read(flat: FlatRow) -> GatewayRecord:
     if not is_a_log and ("eventtype" in flat or "level" in flat):
         raise NotARequest("event", "an event of the gateway, not a request")
     if not (is_a_log and "correlationid" in flat):
-        facts = policy_events.lay(flat.original)
+        facts = policy_events.read_facts(flat.original)
         if facts is not None:
             flat.update(facts)
             return _read_policy_event(flat)

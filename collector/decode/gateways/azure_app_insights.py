@@ -316,6 +316,8 @@ def _target(record: GatewayRecord) -> tuple[str, str, str]:
 ADAPTER = Adapter(
     name="azure-app-insights",
     product="Azure API Management through Application Insights",
-    reader=Reader(is_row=_is_row, read_row=read_named(_read, telemetry.lay), finish=_merge),
+    reader=Reader(
+        is_row=_is_row, read_row=read_named(_read, telemetry.flatten_item), finish=_merge
+    ),
     source="https://learn.microsoft.com/azure/api-management/api-management-howto-app-insights",
 )

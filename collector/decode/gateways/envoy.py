@@ -88,14 +88,14 @@ def _read_line(line: str) -> GatewayRecord:
     if row is None:
         raise FieldError("", "expected JSON or Envoy's default text format")
     flavour = "Istio" if "upstream_cluster" in row else "Envoy"
-    facts = _FACTS.lay(row)
+    facts = _FACTS.resolve(row)
     _take_plain(facts)
     return _build(facts, write_raw(line), flavour, row)
 
 
 def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
     if "labels" in row and mesh_log.is_entry(row):
-        facts = mesh_log.lay(row)
+        facts = mesh_log.read_facts(row)
         return _build(facts, write_raw(row), "Cloud Service Mesh", facts)
     if not _is_row(row):
         raise FieldError("response_flags", "is missing, and nothing else marks this as Envoy's")

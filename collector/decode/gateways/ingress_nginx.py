@@ -179,7 +179,7 @@ def _read_line(line: str) -> GatewayRecord:
     if head is None:
         if len(line) <= _LONGEST_LINE and (sent := _SENT_TO.match(line)):
             row = sent.groupdict() | dict(_NAMED.findall(line, sent.end()))
-            return _build(_FACTS.lay(row), write_raw(line), row, needs_status=False)
+            return _build(_FACTS.resolve(row), write_raw(line), row, needs_status=False)
         if _STREAM.match(line):
             raise NotARequest("session", "a stream (TCP or UDP) session, not a request")
         raise FieldError("", "expected JSON or a text format that begins like nginx's combined one")
@@ -200,7 +200,7 @@ def _read_line(line: str) -> GatewayRecord:
         if _CUT.match(more):
             raise FieldError("upstream_addr", "is missing: the line is cut off")
         row.update(_read_more(more))
-    return _build(_FACTS.lay(row), write_raw(line), row)
+    return _build(_FACTS.resolve(row), write_raw(line), row)
 
 
 def _read_more(text: str) -> dict[str, str]:
@@ -225,7 +225,7 @@ def _read_more(text: str) -> dict[str, str]:
 def _read(facts: dict[str, Any], row: Row) -> GatewayRecord:
     if dict in map(type, row.values()):
         row = flatten(row)
-        facts = _FACTS.lay(row)
+        facts = _FACTS.resolve(row)
     return _build(facts, write_raw(row), row)
 
 

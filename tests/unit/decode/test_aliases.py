@@ -8,7 +8,7 @@ from collector.decode.aliases import Aliases
 from collector.decode.fields import FieldError, Row, read_int
 from collector.model import GatewayRecord
 
-VOCABULARY = Aliases(
+ALIASES = Aliases(
     {"requestId": ("id",), "status": ("statusCode",), "took": ()}, prefixes=("context.",)
 )
 
@@ -19,20 +19,20 @@ VOCABULARY = Aliases(
 )
 def test_every_spelling_is_the_same_fact(key: str) -> None:
     """Case, punctuation, the prefix and the listed synonyms make no difference."""
-    assert VOCABULARY.lay({key: "a", "other": 1}) == {"requestId": "a"}
+    assert ALIASES.resolve({key: "a", "other": 1}) == {"requestId": "a"}
 
 
 def test_of_several_spellings_the_best_that_is_there_wins() -> None:
-    """The order is that of the vocabulary, and a placeholder does not hide a value."""
-    assert VOCABULARY.lay({"id": "worse", "requestId": "better"}) == {"requestId": "better"}
-    assert VOCABULARY.lay({"id": "worse", "requestId": "-"}) == {"requestId": "worse"}
-    assert VOCABULARY.lay({"id": "", "requestId": None}) == {"requestId": None}
+    """The order is that of the aliases, and a placeholder does not hide a value."""
+    assert ALIASES.resolve({"id": "worse", "requestId": "better"}) == {"requestId": "better"}
+    assert ALIASES.resolve({"id": "worse", "requestId": "-"}) == {"requestId": "worse"}
+    assert ALIASES.resolve({"id": "", "requestId": None}) == {"requestId": None}
 
 
 def test_rows_of_the_same_keys_do_not_share_values() -> None:
     """What is remembered is where the facts stand, not what they are."""
-    assert VOCABULARY.lay({"took": 1})["took"] == 1
-    assert VOCABULARY.lay({"took": 2})["took"] == 2
+    assert ALIASES.resolve({"took": 1})["took"] == 1
+    assert ALIASES.resolve({"took": 2})["took"] == 2
 
 
 def test_errors_name_the_key_as_it_was_sent() -> None:
@@ -43,19 +43,19 @@ def test_errors_name_the_key_as_it_was_sent() -> None:
         raise FieldError("nowhere", "is missing")
 
     with pytest.raises(FieldError) as caught:
-        VOCABULARY.reader(read)({"x": 1, "status_code": "teapot"})
+        ALIASES.reader(read)({"x": 1, "status_code": "teapot"})
     assert caught.value.field == "status_code"
     with pytest.raises(FieldError) as caught:
-        VOCABULARY.reader(read)({"status_code": 200})
+        ALIASES.reader(read)({"status_code": 200})
     assert caught.value.field == "nowhere"
 
 
 def test_hostile_keys_are_read_and_not_remembered() -> None:
     """Ever new shapes, very many columns and very long keys cost no memory."""
-    vocabulary = Aliases({"took": ()})
+    aliases = Aliases({"took": ()})
     for number in range(1000):
-        assert vocabulary.lay({"took": number, f"k{number}": 1}) == {"took": number}
-    assert vocabulary.lay({"K" * 100_000: 1, "took": 3}) == {"took": 3}
-    assert vocabulary.lay({f"k{n}": n for n in range(5000)} | {"took": 4}) == {"took": 4}
-    assert len(vocabulary._shapes) <= 256
-    assert all(len(columns) <= 256 for columns in vocabulary._shapes)
+        assert aliases.resolve({"took": number, f"k{number}": 1}) == {"took": number}
+    assert aliases.resolve({"K" * 100_000: 1, "took": 3}) == {"took": 3}
+    assert aliases.resolve({f"k{n}": n for n in range(5000)} | {"took": 4}) == {"took": 4}
+    assert len(aliases._shapes) <= 256
+    assert all(len(columns) <= 256 for columns in aliases._shapes)
