@@ -211,6 +211,8 @@ def test_sources_say_who_is_heard(opener: Opener) -> None:
     """Every source with its lag, and how the records of each API could be joined."""
     page = opener.open("sources", drawn=".grid")
     expect(page.locator("tr", has_text="gateway-logs")).to_contain_text("on time")
+    door = page.locator("tr", has_text="all that came in by gateway-http")
+    expect(door).to_contain_text("azure-apim")
     joins = page.get_by_role("region", name="What could be joined")
     expect(joins.locator("tr", has_text="shop-api")).to_contain_text("%")
     clocks = page.get_by_role("region", name="Clocks of hosts")

@@ -31,6 +31,11 @@ function keyOf(source) {
   return JSON.stringify([source.source, source.stream, source.doors]);
 }
 
+/** What a door took in is told again by the names of those who sent it. @param {any} source */
+function isDoor(source) {
+  return source.doors.length > 0 && !source.rows;
+}
+
 /** @param {any} source */
 export function nameOf(source) {
   return source.source || `${source.stream}s without a name`;
@@ -45,7 +50,7 @@ export function Page({ params }) {
   const heard = /** @type {any[]} */ (data ? data.sources : []);
   // Rows keep their places while one reads, whatever becomes of them.
   const ranks = useMemo(() => new Map(heard.map((source) => [keyOf(source), LIGHTS[judge(source).kind]])), [heard.map(keyOf).join()]);
-  const sources = [...heard].sort((a, b) => (ranks.get(keyOf(b)) || 0) - (ranks.get(keyOf(a)) || 0));
+  const sources = [...heard].sort((a, b) => (ranks.get(keyOf(b)) || 0) - (ranks.get(keyOf(a)) || 0) || Number(isDoor(b)) - Number(isDoor(a)));
   return html`<div class="sources">
     <${Head} title="Sources" name="Sources" markdown=${() => asMarkdown(sources, storage.data)}><p class="quiet">Who is heard, how late, and what therefore cannot be seen</p><//>
     ${failure && html`<${Failed} failure=${failure} again=${again} />`}
@@ -65,7 +70,7 @@ function Sources({ sources }) {
   return html`<section class="card is-drawn"><div class="grid-scroll" tabindex="0" role="region" aria-label="Sources"><table class="grid stacks"><thead><tr><th>Source</th><th>Sends</th><th>State</th><th>Last event</th><th>Last heard</th>
       <th>Late by, p50 · p90 · p99</th><th>Known up to</th><th class="n">Rows</th><th class="n">Accepted</th><th class="n">Rejected</th></tr></thead>
     <tbody>${sources.map((source) => { const { kind, word } = judge(source); return html`<tr>
-      <td><strong><${Text}>${nameOf(source)}<//></strong>${source.doors.length > 0 && html` <span class="quiet">${source.doors.join(", ")}</span>`}${source.last_error && html`<br /><span class="bad"><${Text}>${source.last_error}<//></span>`}${source.note && html`<br /><span class="quiet"><${Text}>${source.note}<//></span>`}</td>
+      <td><strong><${Text}>${nameOf(source)}<//></strong>${source.doors.length > 0 && html` <span class="quiet">${isDoor(source) ? "all that came in by " : ""}${source.doors.join(", ")}</span>`}${source.last_error && html`<br /><span class="bad"><${Text}>${source.last_error}<//></span>`}${source.note && html`<br /><span class="quiet"><${Text}>${source.note}<//></span>`}</td>
       <td class="line" data-label="sends">${source.stream === "pull" ? "is polled" : source.stream + "s"}</td>
       <td class="line" data-label="state"><span class=${"light is-" + kind}></span>${word}</td>
       <td class="line" data-label="last event">${source.last_event ? clock(source.last_event, zone) : "–"}</td><td class="line" data-label="last heard">${source.last_received ? ago(source.last_received) : "–"}</td>
