@@ -27,7 +27,7 @@ class Profile:
     trace states and times of arrival, and the records' own text but for `has_texts`. What is not an
     answer is not counted among the joins; what the clocks are learned from is not moved by what was
     learned. `has_likely`: a record and a trace that only likelihood joins are one request.
-    `findings` are the doctor's, which itself reads the finished timelines of a sample, once.
+    `findings`: which of the doctor's rules are asked; its report asks the others of the timelines.
     """
 
     is_brief: bool = False
