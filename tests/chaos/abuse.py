@@ -3,8 +3,9 @@ Clients that would crowd out others, and what the others notice of it.
 
 `python -m tests.chaos.abuse [--names 200000] [CASE …]` runs the cases and writes their table into
 README.md beside this; the rows of cases that are not run stay. Each floods a service with names
-that are all different, while somebody else goes on asking for a list of requests and for one
-timeline. *Slowest answer* is theirs, from the first body until the flood is loaded.
+that are all different, or with more than it can take, while somebody else goes on asking for a list
+of requests and for one timeline. *Slowest answer* is theirs, from the first body until all of it is
+loaded.
 """
 
 import argparse
@@ -12,14 +13,16 @@ import http.client
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.chaos.floods import KINDS, flood
 from tests.chaos.ledger import wait_until_loaded
 from tests.chaos.leftovers import run_folder
+from tests.chaos.overload import overloaded
 from tests.ingest import make_request, make_span
 from tests.service import Service, start_service
 
@@ -39,21 +42,19 @@ class _Asked:
     failed: int = 0
 
 
-def flooded(folder: Path, kind: str, names: int) -> str:
-    """Run one case; return its row."""
+def attacked(folder: Path, name: str, attack: Callable[[Service], tuple[str, int]]) -> str:
+    """
+    Run one case; return its row.
+
+    *attack* returns what it tried and how many requests were refused.
+    """
     with start_service(folder) as service:
         trace = _send_one(service)
         idle = service.resident_bytes()
         peak = dict(idle)
-        refused = 0
         paths = (f"/api/v1/requests/{trace}", "/api/v1/requests?limit=20", "/api/v1/sources")
         with _asking(service, paths, peak) as asked:
-            connection = http.client.HTTPConnection("127.0.0.1", service.http_port, timeout=120)
-            for path, content_type, body in flood(kind, names):
-                connection.request("POST", path, body, {"content-type": content_type})
-                answer = connection.getresponse()
-                answer.read()
-                refused += answer.status != 200
+            tried, refused = attack(service)
             loaded_s = wait_until_loaded(service.data_dir)
             time.sleep(2)
         time.sleep(10)
@@ -64,13 +65,26 @@ def flooded(folder: Path, kind: str, names: int) -> str:
             for role in ("ingest", "store")
         )
     slowest = ", ".join(
-        f"{name} {asked.slowest_s[path]:.1f} s"
-        for name, path in zip(("timeline", "list", "sources"), paths, strict=True)
+        f"{what} {asked.slowest_s[path]:.1f} s"
+        for what, path in zip(("timeline", "list", "sources"), paths, strict=True)
     )
     return (
-        f"| `flood-{kind}` | {names:,} names | {refused} requests | {loaded_s:.0f} s | {slowest} "
+        f"| `{name}` | {tried} | {refused:,} requests | {loaded_s:.0f} s | {slowest} "
         f"| {asked.failed} | {grown} |\n"
     )
+
+
+def flooded(service: Service, kind: str, names: int) -> tuple[str, int]:
+    """Send *names* names of one *kind*."""
+    refused = 0
+    connection = http.client.HTTPConnection("127.0.0.1", service.http_port, timeout=120)
+    for path, content_type, body in flood(kind, names):
+        connection.request("POST", path, body, {"content-type": content_type})
+        answer = connection.getresponse()
+        answer.read()
+        refused += answer.status != 200
+    connection.close()
+    return f"{names:,} names", refused
 
 
 def _send_one(service: Service) -> str:
@@ -122,13 +136,19 @@ def _write(row: str) -> None:
 def main() -> None:
     """Run the cases and write each one's row."""
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [f"flood-{kind}" for kind in KINDS]
+    floods = {f"flood-{kind}": kind for kind in KINDS}
+    names = [*floods, "overload"]
     parser.add_argument("case", nargs="*", choices=[[], *names], help="which ones; all")
-    parser.add_argument("--names", type=int, default=200_000, help="how many names each brings")
+    parser.add_argument("--names", type=int, default=200_000, help="how many names a flood brings")
     options = parser.parse_args()
     for name in options.case or names:
+        attack = (
+            partial(flooded, kind=floods[name], names=options.names)
+            if name in floods
+            else overloaded
+        )
         with run_folder() as folder:
-            row = flooded(folder, name.removeprefix("flood-"), options.names)
+            row = attacked(folder, name, attack)
         print(row, end="", flush=True)
         _write(row)
 
