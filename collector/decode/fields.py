@@ -106,7 +106,11 @@ def read_texts(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         FieldError: one is an object or an array.
     """
-    found = {key: value for key, name in names.items() if (value := row.get(name)) or value == 0}
+    found = {
+        key: value
+        for key, name in names.items()
+        if name in row and ((value := row[name]) or value == 0)
+    }
     if _ONLY_TEXT.issuperset(map(type, found.values())) and _MISSING.isdisjoint(found.values()):
         return found
     return {key: text for key in found if (text := read_text(row, names[key]))}
