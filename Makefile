@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test lint fmt bench lab chaos fuzz golden proto lock sbom clean
+.PHONY: install demo run test lint fmt bench lab chaos fuzz golden proto lock sbom audit clean
 
 install: $(STAMP)
 
@@ -66,6 +66,11 @@ sbom:
 	@$(PYTHON) -m venv build/sbom && build/sbom/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
 	@mkdir -p dist
 	build/sbom/bin/cyclonedx-py requirements deploy/docker/requirements.lock --pyproject pyproject.toml --output-reproducible --of JSON -o dist/hopline.cdx.json
+
+# Known vulnerabilities of what the image holds. Fails as well where the index has no advisories to ask.
+audit:
+	@$(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	build/audit/bin/pip-audit --require-hashes --disable-pip --strict -r deploy/docker/requirements.lock
 
 lock:
 	$(BIN)/python -m pip install --quiet pip-tools
