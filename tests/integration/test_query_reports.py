@@ -221,7 +221,7 @@ def test_too_few_requests_are_said_to_be_too_few(reports: tuple[Reports, Store])
     assert found["differences"] == []
     assert found["note"].startswith("Too few requests")
     nothing = ask(reports, "slow", ("start", "-3d"), ("end", "-2d"))
-    assert "No request of this range is stitched" in nothing["note"]
+    assert "No stitched request fits" in nothing["note"]
     assert nothing["threshold_ms"] is None
 
 
