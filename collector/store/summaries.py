@@ -117,16 +117,10 @@ def _find_joined(
     seen: set[tuple[str, str]] = set()
     # some chunks of both kinds at once, as many as the longer list has
     wanted = [in_chunks(sorted({key for row in ids for key in row[at]})) for at in (2, 3)]
-    for trace_ids, request_keys in zip_longest(*wanted, fillvalue=()):
-        seen |= set(
-            ask(
-                client,
-                "find_joined",
-                database=database,
-                trace_ids=list(trace_ids),
-                request_keys=list(request_keys),
-            )
-        )
+    none: list[str] = []
+    for some, others in zip_longest(*wanted, fillvalue=none):
+        rows = ask(client, "find_joined", database=database, trace_ids=some, request_keys=others)
+        seen.update(rows)
     return {
         (gateway, record_id)
         for gateway, record_id, trace_ids, request_keys in ids

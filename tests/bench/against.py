@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.runs import Row, drain, finish_senders, server_cpu_s, start_senders
-from tests.packaging.tools import kept, run
+from tests.packaging.tools import go_module, kept
 from tests.service import free_ports, process_cpu_seconds, start_service
 from tests.stored import clickhouse_server
 
@@ -53,7 +53,7 @@ def measure_against() -> Iterator[Row]:
     """Yield a row for each size of request; none where there is no Go to build the collector."""
     if not shutil.which("go"):
         return
-    collector = _build()
+    collector = kept("bench-collector", *go_module(_SOURCES, "collector")) / "collector"
     for size, spans, goal in _LOADS:
         theirs, their_parts = _measure_collector(collector, size, spans)
         ours, our_parts = _measure_hopline(size, spans)
@@ -65,16 +65,6 @@ def measure_against() -> Iterator[Row]:
             f"≥ {goal} ×",
             ratio >= goal,
         )
-
-
-def _build() -> Path:
-    made_from = "".join(path.read_text() for path in sorted(_SOURCES.iterdir()))
-
-    def build(folder: Path) -> None:
-        command = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", folder / "collector", "."]
-        run(command, cwd=_SOURCES, timeout_s=1800)
-
-    return kept("bench-collector", made_from, build) / "collector"
 
 
 def _measure_hopline(size: int, spans: int) -> tuple[float, str]:
@@ -143,11 +133,10 @@ def _engine() -> Iterator[tuple[str, int]]:
 def _running(collector: Path, engine: str, folder: Path) -> Iterator[tuple[int, int]]:
     """Run the collector until the block is left; the value is its port and its process."""
     (port,) = free_ports(1)
-    config = folder / "config.yaml"
-    config.write_text(_CONFIG.format(port=port, engine=f"{engine}?compress=none"))
+    config = _CONFIG.format(port=port, engine=f"{engine}?compress=none")
     log = folder / "collector.log"
     with log.open("wb") as output:
-        command = [str(collector), "--config", f"yaml:{config.read_text()}"]
+        command = [str(collector), "--config", f"yaml:{config}"]
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + 60

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.packaging.kubernetes_api import kubernetes_api
-from tests.packaging.tools import ROOT, fetched, need, run
+from tests.packaging.tools import ROOT, fetched, go_module, need, run
 from tests.service import Service, free_ports, start_service
 
 KIT = ROOT / "deploy" / "meshes" / "otel-collector" / "config.yaml"
@@ -28,14 +28,8 @@ BATCHES, SPANS = 20, 50
 @pytest.fixture(scope="session")
 def collector() -> Path:
     """A collector built from published Go modules, once, and kept."""
-    go = need("go", "it builds a collector from published modules")
-    made_from = "".join(path.read_text() for path in sorted(SOURCES.iterdir()))
-
-    def build(folder: Path) -> None:
-        command = [go, "build", "-trimpath", "-ldflags=-s -w", "-o", folder / "collector", "."]
-        run(command, cwd=SOURCES, timeout_s=900)
-
-    return fetched("collector", made_from, build, "Go modules") / "collector"
+    need("go", "it builds a collector from published modules")
+    return fetched("collector", *go_module(SOURCES, "collector"), "Go modules") / "collector"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.test_dashboards import BOARDS, expand, filled_port
-from tests.packaging.tools import fetched, need, run
+from tests.packaging.tools import fetched, go_module, need
 from tests.sql_client import SqlClient
 
 SOURCES = Path(__file__).parent / "clickhouse_go"
@@ -18,13 +18,8 @@ SOURCES = Path(__file__).parent / "clickhouse_go"
 @pytest.fixture(scope="module")
 def driver() -> Path:
     """A small program around clickhouse-go, built once and kept."""
-    go = need("go", "it builds a client around clickhouse-go")
-    made_from = "".join(path.read_text() for path in sorted(SOURCES.iterdir()))
-
-    def build(folder: Path) -> None:
-        run([go, "build", "-trimpath", "-o", folder / "ask", "."], cwd=SOURCES, timeout_s=900)
-
-    return fetched("clickhouse-go", made_from, build, "Go modules") / "ask"
+    need("go", "it builds a client around clickhouse-go")
+    return fetched("clickhouse-go", *go_module(SOURCES, "ask"), "Go modules") / "ask"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.api_client import serving
 from tests.integration.test_trace_apis import FAILED, GOOD, STORIES, TRACE, UNRECORDED
-from tests.packaging.tools import fetched, need, run
+from tests.packaging.tools import fetched, go_module, need
 from tests.service import free_ports
 from tests.stories import MINUTE, NOW, asking
 
@@ -21,13 +21,8 @@ TOKEN = "read-only-token"
 @pytest.fixture(scope="module")
 def client() -> Path:
     """A small program around jaeger-idl, built once and kept."""
-    go = need("go", "it builds a client around jaeger-idl")
-    made_from = "".join(path.read_text() for path in sorted(SOURCES.iterdir()))
-
-    def build(folder: Path) -> None:
-        run([go, "build", "-trimpath", "-o", folder / "ask", "."], cwd=SOURCES, timeout_s=900)
-
-    return fetched("jaeger-go", made_from, build, "Go modules") / "ask"
+    need("go", "it builds a client around jaeger-idl")
+    return fetched("jaeger-go", *go_module(SOURCES, "ask"), "Go modules") / "ask"
 
 
 @pytest.fixture(scope="module")

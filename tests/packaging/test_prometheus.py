@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from collector.telemetry import MEANINGS, Counter, Gauge, Histogram, Metrics
-from tests.packaging.tools import ROOT, fetched, need, run
+from tests.packaging.tools import ROOT, fetched, go_module, need
 
 SOURCES = Path(__file__).parent / "prometheus_go"
 RULES = yaml.safe_load((ROOT / "deploy" / "helm" / "hopline" / "alerts.yaml").read_text())
@@ -49,13 +49,8 @@ ALERTS = {
 @pytest.fixture(scope="module")
 def engine() -> Path:
     """Prometheus's engine and lint in one program, built once and kept."""
-    go = need("go", "it builds Prometheus's engine")
-    made_from = "".join(path.read_text() for path in sorted(SOURCES.iterdir()))
-
-    def build(folder: Path) -> None:
-        run([go, "build", "-trimpath", "-o", folder / "check", "."], cwd=SOURCES, timeout_s=900)
-
-    return fetched("prometheus", made_from, build, "Go modules") / "check"
+    need("go", "it builds Prometheus's engine")
+    return fetched("prometheus", *go_module(SOURCES, "check"), "Go modules") / "check"
 
 
 @pytest.mark.timeout(960)

@@ -75,6 +75,16 @@ def kept(name: str, content: str, make: Callable[[Path], None]) -> Path:
     return folder
 
 
+def go_module(sources: Path, program: str) -> tuple[str, Callable[[Path], None]]:
+    """Return what a program is made from, the Go module in *sources*, and what builds it."""
+
+    def build(folder: Path) -> None:
+        command = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", folder / program, "."]
+        run(command, cwd=sources, timeout_s=900)
+
+    return "".join(path.read_text() for path in sorted(sources.iterdir())), build
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Let one test run make a tool while others wait for it."""
