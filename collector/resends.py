@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from collector.model import Envelope, Receipt
+from collector.timestamps import NS_PER_S
 
-_NS_PER_S = 1_000_000_000
 # key, monotonic second of its end, accepted records; native, so that each is written in one move
 _SLOT = struct.Struct("@QII")
 _SLOTS_A_KEY = 4
@@ -38,7 +38,7 @@ class Resends:
     """
 
     def __init__(self, window_s: int, most: int, shared: "SharedResends | None" = None) -> None:
-        self._window_ns = window_s * _NS_PER_S
+        self._window_ns = window_s * NS_PER_S
         self._most = most
         self._receipts: dict[int, tuple[int, Receipt]] = {}
         self._shared = shared
@@ -114,7 +114,7 @@ class SharedResends:
         key &= _KEY_MASK
         for at in self._places(key):
             known, until_s, accepted = _SLOT.unpack_from(self._memory, at)
-            if known == key and until_s > now_ns // _NS_PER_S:
+            if known == key and until_s > now_ns // NS_PER_S:
                 return Receipt(accepted, 0)
         return None
 
@@ -122,7 +122,7 @@ class SharedResends:
         """Remember a request in place of the one that would be forgotten first."""
         key &= _KEY_MASK
         at = min(self._places(key), key=lambda at: _SLOT.unpack_from(self._memory, at)[1])
-        _SLOT.pack_into(self._memory, at, key, until_ns // _NS_PER_S, accepted)
+        _SLOT.pack_into(self._memory, at, key, until_ns // NS_PER_S, accepted)
 
     def _places(self, key: int) -> range:
         first = key % self._sets * _SLOTS_A_KEY * _SLOT.size

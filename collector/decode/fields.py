@@ -17,11 +17,10 @@ import orjson
 
 from collector.decode.timestamps import Timestamp as Timestamp
 from collector.decode.timestamps import parse_timestamp as parse_timestamp
+from collector.timestamps import NS_PER_MS, NS_PER_S
 
 Row = Mapping[str, Any]
 
-NS_PER_MS = 1_000_000
-NS_PER_S = 1_000_000_000
 _MAX_INT = 2**63 - 1
 _MAX_MS = _MAX_INT // NS_PER_MS
 _MAX_S = _MAX_INT // NS_PER_S

@@ -18,6 +18,7 @@ from collector.decode.records.codec import encode_records
 from collector.decode.result import DecodeResult
 from collector.errors import UnsupportedFormat
 from collector.model import Decoded, Envelope, GatewayRecord, RecordError, Stream
+from collector.timestamps import NS_PER_S
 
 _Decoder = Callable[[bytes, int], DecodeResult]
 _DECODERS: Mapping[tuple[str, Stream], str] = {
@@ -39,7 +40,7 @@ _RECORDS_PER_MESSAGE = 2000
 # Longer ones are a client's words, which a gateway took over as the request's id.
 _LONGEST_ID = 256
 # A record that does not say when it was is of a minute before or after it came.
-_ARRIVAL_RESOLUTION_NS = 120 * 1_000_000_000
+_ARRIVAL_RESOLUTION_NS = 120 * NS_PER_S
 
 
 def decode_envelope(envelope: Envelope) -> DecodeResult:

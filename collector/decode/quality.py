@@ -15,6 +15,7 @@ from typing import Literal
 
 from collector.decode.urls import is_tunnel
 from collector.model import GatewayRecord
+from collector.timestamps import NS_PER_DAY, NS_PER_S
 
 BACKEND_GT_TOTAL = "BACKEND_GT_TOTAL"
 CLIENT_TIME_MISSING = "CLIENT_TIME_MISSING"
@@ -49,8 +50,7 @@ LEFT_OUT_OF_PERCENTILES = frozenset({BACKEND_GT_TOTAL, NEGATIVE_SELF, STREAMING}
 SMALL_BODY_BYTES = 14_600
 # Two clocks kept by NTP agree within this.
 _CLOCK_TOLERANCE_NS = 2_000_000_000
-_SECOND_NS = 1_000_000_000
-LONGEST_NS = 86_400 * _SECOND_NS
+LONGEST_NS = NS_PER_DAY
 """A day: no request lasts longer."""
 LONGEST_CONNECTION_NS = 31 * LONGEST_NS
 """What a connection that is kept open (WebSocket, gRPC stream, event stream) may last."""
@@ -107,7 +107,7 @@ def check(
         flags.append(BODY_UPLOAD_INCLUDED)
     if profile.are_tries_included and record.attempts is not None and record.attempts > 1:
         flags.append(RETRY_INCLUDED)
-    if start_resolution_ns >= _SECOND_NS:
+    if start_resolution_ns >= NS_PER_S:
         flags.append(SECOND_GRANULARITY)
     if is_streaming or record.kind == "websocket":
         flags.append(STREAMING)

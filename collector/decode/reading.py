@@ -13,14 +13,7 @@ from typing import Any
 
 from collector.decode.bodies import Bodies, split_body
 from collector.decode.envelopes import Unwrapper, may_hold_entries, without_tags
-from collector.decode.fields import (
-    NS_PER_S,
-    FieldError,
-    NotARequest,
-    Row,
-    describe,
-    parse_timestamp,
-)
+from collector.decode.fields import FieldError, NotARequest, Row, describe, parse_timestamp
 from collector.decode.pairs import parse_logfmt, parse_ltsv
 from collector.decode.probes import is_probe
 from collector.decode.program_logs import is_program_line, is_program_row
@@ -28,6 +21,7 @@ from collector.decode.quality import DATE_ORDER_ASSUMED, SECOND_GRANULARITY
 from collector.decode.tables import has_open_dates, split_table
 from collector.errors import Undecodable
 from collector.model import Decoded, GatewayRecord, RecordError
+from collector.timestamps import NS_PER_S
 
 # 60 MB can hold 20 million empty objects: minutes of work and 2 GB for nothing. Real batches are of
 # some thousand records; 100,000 take five seconds.

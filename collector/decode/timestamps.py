@@ -9,8 +9,8 @@ import re
 from datetime import date
 from typing import NamedTuple
 
-NS_PER_MS = 1_000_000
-NS_PER_S = 1_000_000_000
+from collector.timestamps import NS_PER_MS, NS_PER_S
+
 _MAX_INT = 2**63 - 1
 _MAX_MS = _MAX_INT // NS_PER_MS
 _EPOCH_DAY = date(1970, 1, 1).toordinal()

@@ -33,6 +33,7 @@ from collector.journal.segments import (
 from collector.model import Stream
 from collector.settings import JournalSettings
 from collector.telemetry import Metrics
+from collector.timestamps import NS_PER_S
 from collector.wire.varint import encode_varint
 
 # long enough for one load to free room, short enough that senders keep the data (OTLP O-14)
@@ -260,7 +261,7 @@ class Journal:
     def _retry_after_s(self) -> int:
         if self._full_since_ns is None:
             return _RETRY_AFTER_S
-        full_s = (self._clock.monotonic_ns() - self._full_since_ns) // 1_000_000_000
+        full_s = (self._clock.monotonic_ns() - self._full_since_ns) // NS_PER_S
         doubled = int(_RETRY_AFTER_S << min(full_s // _RETRY_DOUBLES_S, 10))
         return min(doubled, _RETRY_MOST_S)
 

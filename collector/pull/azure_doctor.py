@@ -23,8 +23,8 @@ from collector.pull.tables import (
     search_time_span,
     time_span,
 )
-from collector.pull.watermarks import NS_PER_S
 from collector.settings import AzureSettings
+from collector.timestamps import NS_PER_S
 
 _WINDOWS_S = (900, 3600, 6 * 3600, 24 * 3600)  # looked into until one of them holds a row
 _SAMPLE_ROWS = 200

@@ -35,9 +35,10 @@ from collector.pull.tables import (
     search_time_span,
     time_span,
 )
-from collector.pull.watermarks import NS_PER_S, Progress, WatermarkFile, fingerprint
+from collector.pull.watermarks import Progress, WatermarkFile, fingerprint
 from collector.settings import AzureSettings
 from collector.telemetry import Metrics
+from collector.timestamps import NS_PER_S
 
 ROW_LIMIT = 2_500
 """Rows of one answer: the SDK parses its 3 MB in one piece, 30 ms in which the doors wait."""

@@ -43,9 +43,10 @@ from collector.errors import (
 from collector.model import GatewayRecord, RecordError
 from collector.pull.events import decode_event
 from collector.pull.sink import RecordSink, count_ignored
-from collector.pull.watermarks import NS_PER_S, Progress, WatermarkFile
+from collector.pull.watermarks import Progress, WatermarkFile
 from collector.settings import EventHubSettings
 from collector.telemetry import Metrics
+from collector.timestamps import NS_PER_S
 
 DOOR = "event-hubs"
 _MAX_EVENTS = 200  # of up to 1 MB each

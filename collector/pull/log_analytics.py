@@ -36,6 +36,7 @@ from collector.errors import (
 )
 from collector.pull.credentials import credential_hint
 from collector.settings import AzureSettings
+from collector.timestamps import NS_PER_S
 
 _SEARCH_ONLY = "UnsupportedApiQueryValidationError"
 """Azure's inner code for a table on the Basic or Auxiliary plan asked by `/query`."""
@@ -205,7 +206,7 @@ class _Seen:
             date = parsedate_to_datetime(response.http_response.headers.get("Date", ""))
         except ValueError:
             return
-        self.date_ns = int(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * 1_000_000_000
+        self.date_ns = int(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * NS_PER_S
 
 
 class _NoCredential:

@@ -16,6 +16,7 @@ from typing import Any
 from collector.decode.gateways import get_adapter
 from collector.errors import ConfigError
 from collector.model import Decoded
+from collector.timestamps import NS_PER_S
 
 INGESTED_AT = "HoplineIngestedAt"
 """The column that carries a row's ingestion time; it is not part of the row."""
@@ -128,13 +129,13 @@ def get_table(name: str) -> PulledTable:
 
 
 def _literal(moment_ns: int) -> str:
-    seconds, rest = divmod(moment_ns, 1_000_000_000)
+    seconds, rest = divmod(moment_ns, NS_PER_S)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{rest // 100:07d}Z"
 
 
 def _datetime(moment_ns: int) -> datetime:
-    return datetime.fromtimestamp(moment_ns // 1_000_000_000, UTC)
+    return datetime.fromtimestamp(moment_ns // NS_PER_S, UTC)
 
 
 # The tables hold the telemetry of every application of the workspace, API Management's too.

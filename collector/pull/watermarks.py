@@ -24,8 +24,8 @@ from typing import Any
 import orjson
 
 from collector.errors import CollectorError
+from collector.timestamps import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 _FORMAT = 1
 _FINGERPRINT_BYTES = 12  # 96 bits: a collision would drop a row, 64 bits are 1e-4 a year at 1 k/s
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")

@@ -20,8 +20,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from collector.decode.fields import (
-    NS_PER_MS,
-    NS_PER_S,
     FieldError,
     Row,
     Timestamp,
@@ -34,6 +32,7 @@ from collector.decode.fields import (
     write_raw,
 )
 from collector.model import GatewayRecord
+from collector.timestamps import NS_PER_MS, NS_PER_S
 
 MISSING = frozenset({"-", "None", "null", "NULL"})
 _TEXT_OR_NULL = frozenset({str, type(None)})
@@ -232,7 +231,7 @@ def require_start(flat: Row, *names: str) -> Timestamp:
                 break
         if isinstance(value, datetime):
             seconds = int(value.replace(microsecond=0).timestamp())
-            return Timestamp(seconds * 1_000_000_000 + value.microsecond * 1_000, 1_000)
+            return Timestamp(seconds * NS_PER_S + value.microsecond * 1_000, 1_000)
     return require_timestamp(flat, *names)
 
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from collector.decode.azure.rows import FlatRow, parse_timespan_ns, rename
-from collector.decode.fields import NS_PER_MS, FieldError, NotARequest, Row, read_object, read_text
+from collector.decode.fields import FieldError, NotARequest, Row, read_object, read_text
+from collector.timestamps import NS_PER_MS
 
 _BASE_TYPES = {"RequestData": "AppRequests", "RemoteDependencyData": "AppDependencies"}
 _TAGS = {

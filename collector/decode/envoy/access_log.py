@@ -23,6 +23,7 @@ from collector.decode.envoy.fields import NAMES, parse_line
 from collector.decode.envoy.response_flags import RESPONSE_FLAGS as RESPONSE_FLAGS
 from collector.identity.ids import normalise_span_id, normalise_trace_id, trace_context_from_headers
 from collector.model import LogRecord
+from collector.timestamps import NS_PER_S
 
 MS = 1_000_000
 _FACTS = Aliases(NAMES)
@@ -361,4 +362,4 @@ def _moment_ns(text: str) -> int:
         whole = datetime.fromisoformat(match[1].upper() + match[3].upper())
     except ValueError:
         return 0
-    return int(whole.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
+    return int(whole.timestamp()) * NS_PER_S + int((match[2] or "0").ljust(9, "0"))

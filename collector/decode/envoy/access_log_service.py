@@ -27,11 +27,11 @@ from collector.decode.protobuf.split import PIECE_BYTES
 from collector.decode.result import DecodeResult, Tally
 from collector.errors import TooLarge, Undecodable
 from collector.identity.ids import normalise_span_id, normalise_trace_id, trace_context_from_headers
+from collector.timestamps import NS_PER_S
 from collector.wire import envoy_als_pb2 as wire
 
 EVENT_NAME = "envoy.access_log"
 _IDENTIFIER_TAG = b"\x0a"
-_S = 1_000_000_000
 # Addresses and times alone make an entry larger; less is no access log but a way to keep us busy.
 _MIN_ENTRY_BYTES = 64
 _METHODS = (
@@ -212,7 +212,7 @@ def _fill(record: LogRecord, reader: _Reader, entry: Any, received_ns: int) -> N
         key = reader.text(tag.key)
         facts[f"custom_tag.{key}" if facts.get(key) else key] = reader.text(tag.value)
     start = common.start_time
-    record.time_unix_nano = _unsigned(start.seconds * _S + start.nanos)
+    record.time_unix_nano = _unsigned(start.seconds * NS_PER_S + start.nanos)
     record.observed_time_unix_nano = received_ns
     record.event_name = EVENT_NAME
     trace_id, span_id = _trace(facts)
@@ -338,7 +338,7 @@ def _named(names: tuple[str, ...], number: int) -> str:
 
 
 def _duration_ns(duration: Duration) -> int:
-    return max(duration.seconds * _S + duration.nanos, 0)
+    return max(duration.seconds * NS_PER_S + duration.nanos, 0)
 
 
 def _unsigned(time_ns: int) -> int:

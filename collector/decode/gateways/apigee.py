@@ -18,7 +18,6 @@ from typing import Any
 from collector.decode.aliases import Aliases, flatten
 from collector.decode.context import context_from_headers, find_ids, read_context
 from collector.decode.fields import (
-    NS_PER_MS,
     FieldError,
     Row,
     derive_record_id,
@@ -35,6 +34,7 @@ from collector.decode.quality import NEGATIVE_SELF, Profile, check
 from collector.decode.reading import Reader
 from collector.decode.urls import split_target
 from collector.model import GatewayRecord, Id
+from collector.timestamps import NS_PER_MS
 
 PROFILE = Profile(stamped="start")
 

@@ -43,10 +43,11 @@ from collector.decode.gateways import Adapter
 from collector.decode.outcome import settle
 from collector.decode.quality import Profile, check
 from collector.decode.reading import Reader
-from collector.decode.timestamps import NS_PER_MS, Timestamp
+from collector.decode.timestamps import Timestamp
 from collector.decode.waf import WAF_LOG, note_rules
 from collector.identity.ids import parse_xray
 from collector.model import GatewayRecord, Id
+from collector.timestamps import NS_PER_MS
 
 PROFILE = Profile(stamped="start", is_client_in_total=False, are_tries_included=False)
 

@@ -14,11 +14,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from collector.decode.jaeger.model import Batch, Binary, JaegerSpan, Process, Reference, Tag
 from collector.decode.protobuf.slices import MAX_SPAN_BYTES, find_slices
 from collector.errors import TooLarge, Undecodable
+from collector.timestamps import NS_PER_S
 from collector.wire import jaeger_pb2 as wire
 
 _Message = TypeVar("_Message", bound=Message)
 _ZERO_ID = bytes(8)
-_S = 1_000_000_000
 
 
 def read_protobuf(body: bytes) -> Batch:
@@ -105,4 +105,4 @@ def _sized(value: bytes, width: int) -> bytes:
 
 
 def _ns(moment: Timestamp | Duration) -> int:
-    return moment.seconds * _S + moment.nanos
+    return moment.seconds * NS_PER_S + moment.nanos

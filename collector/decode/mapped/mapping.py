@@ -15,8 +15,9 @@ from typing import Any
 import re2
 
 from collector.decode.mapped.places import Condition, Place, parse_condition, parse_place
+from collector.timestamps import NS_PER_MS, NS_PER_S
 
-UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+UNITS_NS = {"ns": 1, "us": 1_000, "ms": NS_PER_MS, "s": NS_PER_S}
 DURATIONS = ("duration", "backend", "gateway", "client")
 """What is measured: the whole, and its parts."""
 

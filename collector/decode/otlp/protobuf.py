@@ -30,10 +30,11 @@ from collector.decode.protobuf.split import (
 from collector.decode.protobuf.utf8 import repair_text
 from collector.decode.result import DecodeResult, Tally
 from collector.errors import Undecodable
+from collector.timestamps import NS_PER_DAY
 
 MIN_TIME_NS = 946_684_800_000_000_000
 """2000-01-01: what is older is a clock that was never set, or another unit."""
-MAX_AHEAD_NS = 86_400 * 1_000_000_000
+MAX_AHEAD_NS = NS_PER_DAY
 _NO_TRACE_ID = bytes(16)
 _NO_SPAN_ID = bytes(8)
 # requests that are cut finely so that only the parts with bad text are repaired

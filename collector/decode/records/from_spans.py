@@ -40,6 +40,7 @@ from collector.decode.urls import is_event_stream, split_target
 from collector.errors import ConfigError
 from collector.identity.ids import request_id_key
 from collector.model import GatewayRecord, Id, Span
+from collector.timestamps import NS_PER_S
 
 PROFILE = Profile(stamped="start")
 
@@ -50,7 +51,7 @@ _ROUTE_ID = "spring.cloud.gateway.route.id"
 _ROUTE_URI = "spring.cloud.gateway.route.uri"
 _ROUTES = ("httproute/", "grpcroute/")
 # One process wrote both, but its log may know its start to the second only.
-_SAME_CLOCK_NS = 1_000_000_000
+_SAME_CLOCK_NS = NS_PER_S
 _ENTRY_KINDS = ("Server", "Client")
 # Each fact under its attribute names: current semantic conventions, old ones, Spring's.
 _METHOD = ("http.request.method", "http.method", "method")

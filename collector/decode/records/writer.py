@@ -14,6 +14,7 @@ from typing import Any
 
 from collector.model import GatewayRecord
 from collector.wire import gateway_record_pb2 as wire
+from collector.wire.varint import encode_varint
 
 _LOW = 0x3FFF
 _MOST_LENGTHS = 4096
@@ -23,12 +24,8 @@ _MOST_PAIRS = 4096
 _LONGEST_REMEMBERED = 2048
 
 
-def _write_varint(value: int) -> str:
-    text = ""
-    while value > 0x7F:
-        text += chr(value & 0x7F | 0x80)
-        value >>= 7
-    return text + chr(value)
+def _varint(value: int) -> str:
+    return encode_varint(value).decode("latin-1")
 
 
 class _Varints(dict[int, str]):
@@ -39,7 +36,7 @@ class _Varints(dict[int, str]):
             raise ValueError("does not fit into 64 bits")
         if len(self) >= _MOST_NUMBERS:
             self.clear()
-        text = self[value] = _write_varint(value & (1 << 64) - 1)
+        text = self[value] = _varint(value & (1 << 64) - 1)
         return text
 
 
@@ -59,7 +56,7 @@ _NUMBERS = _Varints()
 _ATTRIBUTES = _Pairs()
 _shared: dict[tuple[Any, ...], tuple[str, ...]] = {}
 # what a list holds is found faster than what a function works out
-_LENGTHS = [_write_varint(length) for length in range(_MOST_LENGTHS)]
+_LENGTHS = [_varint(length) for length in range(_MOST_LENGTHS)]
 _CONTINUED = [chr(low & 0x7F | 0x80) + chr(low >> 7 | 0x80) for low in range(_LOW + 1)]
 
 
@@ -91,7 +88,7 @@ def _write_start(start_ns: int) -> str:
 
 
 def _length(text: str) -> str:
-    return _LENGTHS[len(text)] if len(text) < _MOST_LENGTHS else _write_varint(len(text))
+    return _LENGTHS[len(text)] if len(text) < _MOST_LENGTHS else _varint(len(text))
 
 
 def _write_pair(tag: str, key: str, value: str) -> str:

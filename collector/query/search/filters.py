@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from collector.errors import BadQuestion, UnknownParameter
 from collector.identity.ids import prefix_key
 from collector.query.timestamps import parse_timestamp
-from collector.timestamps import NS_PER_DAY, NS_PER_MS
+from collector.timestamps import NS_PER_DAY, NS_PER_H, NS_PER_MS, NS_PER_S
 
 if TYPE_CHECKING:
     from collector.store import RequestFilter
 
-DEFAULT_RANGE_NS = 3600 * 1_000_000_000
+DEFAULT_RANGE_NS = NS_PER_H
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-MAX_RANGE_NS = 400 * 86_400 * 1_000_000_000
+MAX_RANGE_NS = 400 * NS_PER_DAY
 STATES = ("provisional", "complete", "final")
 ORDERS = ("-duration", "-start")
 _T = TypeVar("_T")
@@ -34,7 +34,7 @@ _UNITS_NS = {
     "us": 1_000,
     "µs": 1_000,
     "ms": NS_PER_MS,
-    "s": 1_000_000_000,
+    "s": NS_PER_S,
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
