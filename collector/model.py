@@ -266,7 +266,12 @@ class GatewayRecord:
     @property
     def reference(self) -> str:
         """The record as links and sentences name it."""
-        return f"{self.gateway}/{self.record_id}"
+        return record_reference(self.gateway, self.record_id)
+
+
+def record_reference(gateway: str, record_id: str) -> str:
+    """Return how links and sentences name the record *record_id* of a gateway."""
+    return f"{gateway}/{record_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from cachetools import TTLCache
 
 from collector.clock import Clock
 from collector.identity import ids
-from collector.model import GatewayRecord, Stream
+from collector.model import GatewayRecord, Stream, record_reference
 from collector.query.learned.freshness import Freshness
 from collector.stitch.completeness import SPAN_SOURCE
 from collector.stitch.join.by_likelihood import (
@@ -127,9 +127,9 @@ class LikelyPartners:
         """
         if SPAN_SOURCE not in self._freshness.lags() or not self._freshness.names(Stream.RECORD):
             return []
-        wanted = {_reference(each): each for each in records if not each.trace_id}
+        wanted = {each.reference: each for each in records if not each.trace_id}
         for each in self._find_near(traces):
-            wanted.setdefault(_reference(each), each)
+            wanted.setdefault(each.reference, each)
         with self._lock:
             known = {each: self._listed.get(each) for each in wanted}
             untaught = set(self._untaught)
@@ -148,7 +148,7 @@ class LikelyPartners:
             with self._lock:
                 if not is_taught:
                     self._untaught[first.gateway, first.api] = True
-                for reference in map(_reference, group):
+                for reference in (each.reference for each in group):
                     known[reference] = self._listed[reference] = tuple(own.get(reference, ()))
         pairs = [pair for found in known.values() for pair in found or ()]
         left = [record for group in groups[_MAX_CLUSTERS:] for record in group]
@@ -170,7 +170,7 @@ class LikelyPartners:
         edges = {each.trace_id: each.edge_span_id for each in summaries}
         return [
             LikelyPair(
-                record=f"{each.gateway}/{each.request_id}",
+                record=record_reference(each.gateway, each.request_id),
                 span=f"{each.trace_id}/{edges[each.trace_id]}",
                 route="",
                 probability=each.likely,
@@ -199,7 +199,7 @@ class LikelyPartners:
                 around.sort(key=lambda record: abs(record.start_ns - start_ns))
                 for record in around[:_MAX_NEAR]:
                     if abs(record.start_ns - start_ns) <= _NEAR_NS:
-                        found[_reference(record)] = record
+                        found[record.reference] = record
         return list(found.values())
 
     def find(
@@ -404,10 +404,6 @@ def edge_point(edge: Edge) -> SpanPoint:
         duration_ns=edge.duration_ns,
         response_bytes=edge.response_bytes,
     )
-
-
-def _reference(record: GatewayRecord) -> str:
-    return f"{record.gateway}/{record.record_id}"
 
 
 def _keys(record: GatewayRecord) -> dict[str, set[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from collector.model import GatewayRecord, LogRecord, Span
+from collector.model import GatewayRecord, LogRecord, Span, record_reference
 from collector.query.learned.likely_partners import LikelyPartners
 from collector.query.timelines.resolve import halves, ids_in, ids_in_logs, is_telling
 from collector.query.timelines.stitching import Profile, Stitching
@@ -143,7 +143,7 @@ class _Batch:
     def join_likely(self, partners: LikelyPartners) -> None:
         """Bring together the records and traces that no id joins and likelihood does."""
         lonely = {
-            f"{row.gateway}/{row.record_id}": parts
+            record_reference(row.gateway, row.record_id): parts
             for parts in self.parts
             if (row := parts.row).record_id and not (parts.traces or parts.log_keys)
         }
