@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToJson
 from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
@@ -92,25 +93,7 @@ def encode_status(error: CollectorError, content_type: str) -> bytes:
     if content_type == PROTOBUF:
         encoded: bytes = status.SerializeToString()
         return encoded
-    document: dict[str, Any] = {"code": status.code, "message": status.message}
-    details: list[dict[str, Any]] = []
-    if error.retryable:
-        details.append(
-            {
-                "@type": "type.googleapis.com/google.rpc.RetryInfo",
-                "retryDelay": f"{error.retry_after_s or 1}s",
-            }
-        )
-    elif isinstance(error, Undecodable):
-        details.append(
-            {
-                "@type": "type.googleapis.com/google.rpc.BadRequest",
-                "fieldViolations": [{"field": "body", "description": status.message}],
-            }
-        )
-    if details:
-        document["details"] = details
-    return json.dumps(document).encode()
+    return MessageToJson(status, indent=None).encode()
 
 
 def _pack(message: Any) -> AnyMessage:

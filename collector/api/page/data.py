@@ -6,13 +6,13 @@ They follow the pages and may change with them; programs use `/api/v1`.
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import orjson
+from cachetools import LRUCache
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -225,7 +225,7 @@ class _Kept:
     def __init__(self, questions: QueryService) -> None:
         self._questions = questions
         self._lock = threading.Lock()
-        self._held: OrderedDict[_Asked, Stitched] = OrderedDict()
+        self._held: LRUCache[_Asked, Stitched] = LRUCache(_MOST_KEPT_SPANS, getsizeof=_weigh)
 
     def read(self, asked: _Asked) -> Stitched:
         """
@@ -237,27 +237,22 @@ class _Kept:
         with self._lock:
             held = self._held.get(asked)
             if held is not None and held.timeline.state == "final":
-                self._held.move_to_end(asked)
                 return held
         found = self._questions.timelines.stitched(asked.id, as_of=asked.as_of, raw=asked.raw)
         with self._lock:
             self._held[asked] = found
-            self._held.move_to_end(asked)
-            while len(self._held) > 1 and self._is_too_much():
-                self._held.popitem(last=False)
         return found
 
     def recall(self, asked: _Asked) -> Stitched:
         """Return the timeline that was read last under this id, else read it."""
         with self._lock:
             found = self._held.get(asked)
-            if found is not None:
-                self._held.move_to_end(asked)
         return found if found is not None else self.read(asked)
 
-    def _is_too_much(self) -> bool:
-        spans = sum(len(each.spans) for each in self._held.values())
-        return len(self._held) > _MOST_KEPT or spans > _MOST_KEPT_SPANS
+
+def _weigh(stitched: Stitched) -> int:
+    """Return what a timeline takes of the spans kept: a share at least, all of them at most."""
+    return min(max(len(stitched.spans), _MOST_KEPT_SPANS // _MOST_KEPT), _MOST_KEPT_SPANS)
 
 
 def _asked(request: Request, given: dict[str, str]) -> _Asked:
