@@ -32,6 +32,7 @@ _ASSIGN = (
 # a word behind "bearer" is a credential if it has a digit or is long
 _CREDENTIAL = r"(?:[-\w.~+/]*\d[-\w.~+/=]*|[-\w.~+/]{16,}=*)"
 _SAYS = "(?:(?:was |has been )?(?:set|reset|changed) to|is|was):?"
+_BY = "(?:by|like|in|with|for)"
 _HASHED = r"(?:[-\w+/]{16,}=*|[-\w+/.]{1,64}:[-\w+/]{8,}=*)"
 _MARK_URL = r"(?:[?&;#~]|%(?:25){0,2}(?:3f|26|23|3b))"
 _EQUALS_URL = r"(?:=|%(?:25){0,2}3d)"
@@ -106,14 +107,17 @@ class Texts:
     """
     The rules for text, over *names*, with *patterns* of the operator's: (kind, pattern).
 
-    `shapes` are what a search must look for that decides whether there is any work.
+    `shapes` are what a search must look for that decides whether there is any work. `signs` are
+    fewer and simpler, and in each text that has one of the shapes there is one of them.
     """
 
     def __init__(self, names: Names, patterns: Sequence[tuple[str, str]] = ()) -> None:
         self._names = names
         name, quote = names.any, _QUOTE
         closing = rf"(?:{quote}|[\])]){{0,2}}"
-        self.shapes = (*_shapes(name, closing), *shapes.SEARCH, *(each for _, each in patterns))
+        nameless = (*_SHAPES, *shapes.SEARCH, *(each for _, each in patterns))
+        self.shapes = (*_shapes_of_names(name, closing), *nameless)
+        self.signs = (name, rf"(?:%3c|u003c)(?:{SHORT})", *nameless)
         self._assignment = compile_pattern(
             rf"{name}({closing}{_SPACE}{{0,16}}{_ASSIGN}{_SPACE}{{0,16}})", has_groups=True
         )
@@ -358,42 +362,48 @@ def is_plain(value: str) -> bool:
     return word in _PLAIN or word in _SWITCHES
 
 
-def _shapes(name: str, closing: str) -> tuple[str, ...]:
+def _shapes_of_names(name: str, closing: str) -> tuple[str, ...]:
     quote = _QUOTE
     return (
         rf"{name}{closing}{_SPACE}*{_ASSIGN}",
         rf"--?[-\w.]*{name}(?:{quote}|[\s,])",
-        rf"{_MARK_URL}(?:{PARAMETERS}){_EQUALS_URL}",
-        r"(?:\\{0,4}/){2}[^/?#@\s\x00-\x20\"']+@",
-        r"(?:\\{0,4}/){2}[^/?#@:\s\x00-\x20\"']*:[^\s\x00-\x20\"'@]+@",
-        r"%3a%(?:25){0,2}2f%(?:25){0,2}2f[^\s&\"'\x00-\x20]+%(?:25){0,2}40",
-        r"@(?:tcp|unix)\(",
-        rf"(?:bearer|basic|apikey|geniekey|privatetoken)(?: +|\+|%20){_CREDENTIAL}",
-        rf"(?:token|sharedkey|sharedkeylite|negotiate|ntlm) +{_HASHED}",
         rf"{_OPEN}(?:[-\w.:]*{name}|(?:{SHORT}))(?:\s[^<>\x00-\x1f]*)?{_CLOSE}",
         rf"(?:name|key|id|type)=\\*[\"']?[-\w.\[\]:]*{name}",
         rf"(?:name|key){quote}\s?:\s?{quote}[-\w.]*{name}",
         rf"<(?:key|name)>[-\w.]*{name}",
         rf"{name}{quote}\s?,\s*(?:\[\s?)?b?{quote}",
         rf"{name} {_SAYS} (?:[\"'`]|\S*\d)",
-        rf"(?:identified|{name}[\"'`\]]?) *(?:by|like|in|with|for) *\(? ?\S",
-        r"passw\w{0,8}[ (]{1,3}['\"]",
-        r"(?:values\s*\(|\)\s*select)\s{0,4}(?:['\"n]|\d)",
+        rf"{name}[\"'`\]]? *{_BY} *\(? ?\S",
         rf"name: ?{quote}?[-\w.]*{name}",
         rf"{name}\"? ?(?:[,;|\t]|\\t)[-\w.\",;|\t\\ ]*{_NEWLINE}",
         rf"(?:[,;|\t]|\\t) ?\"?[-\w.]*{name}\"?{_NEWLINE}",
         rf"{name} n?(?:var)?char",
-        r"sasl(?:start|continue)|\"kind\\*\": ?\\*\"secret\\*\"",
-        r"k8s\.io\.[-\w]|bearer, ?[-\w.~+/]{8}",
-        r"(?:pgp_sym|aes)_(?:en|de)crypt",
-        r"(?:code|assertion)=[^&\s]{6}[^\x00-\x20]*&(?:grant_type|client_id|redirect_uri|state)=",
         rf"(?-i:['\"]) (?:as|=) [\"'`\[]?{name}",
-        r"(?:token|api[-_ ]?key)s?(?: provided)?[:= \[<'\"`(]{1,4}[-\w.~+/]{10}",
-        r"passw\w{0,8} \S*\d",
-        *commands.SIGNS,
-        *sentences.SIGNS,
-        r"\"kty\\{0,2}\"",
     )
+
+
+# the same where no name says that there is a secret
+_SHAPES = (
+    rf"{_MARK_URL}(?:{PARAMETERS}){_EQUALS_URL}",
+    r"(?:\\{0,4}/){2}[^/?#@\s\x00-\x20\"']+@",
+    r"(?:\\{0,4}/){2}[^/?#@:\s\x00-\x20\"']*:[^\s\x00-\x20\"'@]+@",
+    r"%3a%(?:25){0,2}2f%(?:25){0,2}2f[^\s&\"'\x00-\x20]+%(?:25){0,2}40",
+    r"@(?:tcp|unix)\(",
+    rf"(?:bearer|basic|apikey|geniekey|privatetoken)(?: +|\+|%20){_CREDENTIAL}",
+    rf"(?:token|sharedkey|sharedkeylite|negotiate|ntlm) +{_HASHED}",
+    rf"identified *{_BY} *\(? ?\S",
+    r"passw\w{0,8}[ (]{1,3}['\"]",
+    r"(?:values\s*\(|\)\s*select)\s{0,4}(?:['\"n]|\d)",
+    r"sasl(?:start|continue)|\"kind\\*\": ?\\*\"secret\\*\"",
+    r"k8s\.io\.[-\w]|bearer, ?[-\w.~+/]{8}",
+    r"(?:pgp_sym|aes)_(?:en|de)crypt",
+    r"(?:code|assertion)=[^&\s]{6}[^\x00-\x20]*&(?:grant_type|client_id|redirect_uri|state)=",
+    r"(?:token|api[-_ ]?key)s?(?: provided)?[:= \[<'\"`(]{1,4}[-\w.~+/]{10}",
+    r"passw\w{0,8} \S*\d",
+    *commands.SIGNS,
+    *sentences.SIGNS,
+    r"\"kty\\{0,2}\"",
+)
 
 
 def _named_patterns(name: str) -> tuple[str, ...]:

@@ -1,9 +1,12 @@
 """Redaction: every kind of secret is masked, everything else is left alone."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -18,6 +21,7 @@ from tests.bench.generate import unique_requests
 from tests.fuzz.redaction import FOUND, TestOneInput
 from tests.ingest import make_log, make_request, make_span, text
 
+SECRETS = Secrets()
 CANARY = "c4n4ryV4lu3w1thEn0ughLength"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9c0.dBjftJeZ4CVPmB92K27u"
 CARD = "4556737586899855"
@@ -310,6 +314,17 @@ def test_ordinary_spans_never_take_the_slow_path() -> None:
     ]
     assert not secrets.in_otlp.search(make_request(make_span(1, attributes=ordinary)))
     assert not any(secrets.in_otlp.search(request) for request in unique_requests(20, 500, seed=3))
+
+
+@pytest.mark.parametrize("shape", SECRETS.shapes, ids=range(len(SECRETS.shapes)))
+@settings(max_examples=20)
+@given(data=st.data())
+def test_no_shape_without_a_sign(shape: str, data: st.DataObject) -> None:
+    """The first search passes over no text that one of the others would find something in."""
+    pattern = re.compile(shape, re.IGNORECASE | re.DOTALL | re.ASCII)
+    letters = st.characters(max_codepoint=255)
+    found = data.draw(st.from_regex(pattern, alphabet=letters)).encode("latin-1")
+    assert SECRETS.signs.search(found) or not SECRETS.in_otlp.search(found)
 
 
 def test_half_a_character_beside_a_secret_in_json() -> None:
