@@ -66,7 +66,7 @@ class QueryService:
         likely_partners = LikelyPartners(store, clock, freshness)
         rows = RowStitching(store, stitching, aside, likely_partners)
         self._clocks = Clocks(store, clock, rows)
-        self._store, self._rows = store, rows
+        self._store, self._rows, self._likely_partners = store, rows, likely_partners
         self.timelines = Timelines(store, clock, freshness, stitching, likely_partners, one_aside)
         self.searches = Searches(store, clock, freshness, rows)
         self.reports = Reports(
@@ -109,3 +109,4 @@ class QueryService:
         """Wait for what runs in the background; the store may be closed afterwards."""
         self._freshness.close()
         self._clocks.close()
+        self._likely_partners.close()

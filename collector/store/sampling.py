@@ -20,8 +20,9 @@ from collector.store.rows import RequestRow
 from collector.timestamps import NS_PER_DAY
 
 _HASHES = 1 << 64
-# So many times the sample are looked at: versions, traces in parts and claimed traces drop out.
-_SPARE = 8
+# So many times the sample are looked at, and more where that is not enough: versions, probes and
+# traces in parts drop out.
+_SPARES = (2, 16, 256)
 _MAX_KEYS = 1_000
 _MAX_SIZES = 100_000
 
@@ -59,9 +60,8 @@ def sample_requests(
     }
     records, traces = ask(client, "count_rows", **span, api=api)[0]
     found: list[tuple[int, RequestRow]] = []
-    most = _most(records, limit)
-    for place, gateway, record_id, trace_id, name, begin_ns, duration_ns in ask(
-        client, "sample_requests", **span, api=api, most=most, limit=limit
+    for place, gateway, record_id, trace_id, name, begin_ns, duration_ns in _draw(
+        client, "sample_requests", records, limit, **span, api=api
     ):
         row = RequestRow(
             start_ns=begin_ns,
@@ -75,10 +75,7 @@ def sample_requests(
         found.append((place, row))
     if not api:
         known = {row.trace_id for _, row in found}
-        most = _most(traces, limit)
-        for place, trace_id, begin_ns in ask(
-            client, "sample_traces", **span, most=most, limit=limit
-        ):
+        for place, trace_id, begin_ns in _draw(client, "sample_traces", traces, limit, **span):
             if trace_id not in known:
                 row = RequestRow(
                     start_ns=begin_ns,
@@ -173,9 +170,19 @@ def find_claimed(client: Client, database: str, edges: Iterable[Edge]) -> set[st
     return claimed
 
 
-def _most(rows: int, limit: int) -> int:
-    """Return the hash below which there are surely *limit* of so many rows."""
-    return min(_HASHES * limit * _SPARE // max(rows, 1), _HASHES - 1)
+def _draw(client: Client, name: str, rows: int, limit: int, **given: Any) -> list[tuple[Any, ...]]:
+    """
+    Return the *limit* rows of a statement with the lowest hashes; of so many *rows* in its range.
+
+    It looks below a bound: the lower that is, the more of the tables its indexes leave out.
+    """
+    found: list[tuple[Any, ...]] = []
+    for spare in (*_SPARES, rows):
+        most = min(_HASHES * limit * spare // max(rows, 1), _HASHES - 1)
+        found = ask(client, name, **given, most=most, limit=limit)
+        if len(found) >= limit or most == _HASHES - 1:
+            break
+    return found
 
 
 def _find_sizes(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -176,18 +177,27 @@ def test_the_joins_are_measured_per_route(asker: Asker, monkeypatch: pytest.Monk
 def test_joins_that_take_too_long_to_measure_are_measured_when_asked_again(
     told: tuple[QueryService, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every answer adds an API that was not known; it says of how many nothing is."""
+    """An answer waits for nothing that is late, and says of how many APIs nothing is known yet."""
     monkeypatch.setattr("collector.query.reports.sampling._MAX_SECONDS", 600.0)
     monkeypatch.setattr("collector.query.reports.joins._DUE_S", -1.0)
     _, store = told
-    with closing(
-        QueryService(store, ManualClock(NOW), Freshness(store, ManualClock(NOW), tmp_path))
-    ) as fresh:
-        for known in (1, 2, 3):
+    clock = ManualClock(NOW)
+    known = 0
+    with closing(QueryService(store, clock, Freshness(store, clock, tmp_path))) as fresh:
+        deadline = monotonic() + 60
+        while known < 3:
+            assert monotonic() < deadline
             report = fresh.reports.joins([("start", "-1h"), ("limit", "2000")])
             assert len(report.apis) == 3
-            assert sum(api.statistical is not None for api in report.apis) == known
+            measured = [api.statistical for api in report.apis if api.statistical]
+            assert all(each.as_of_ns == NOW for each in measured)
+            assert len(measured) >= known
+            known = len(measured)
             assert (f"not measured for {3 - known} of 3 APIs" in report.note) == (known < 3)
+        # a little later it is told as it was, and measured again aside
+        clock.advance(s=120)
+        report = fresh.reports.joins([("start", "-1h"), ("limit", "2000")])
+        assert [api.statistical.as_of_ns for api in report.apis if api.statistical] == [NOW] * 3
 
 
 def test_one_api_alone(asker: Asker) -> None:

@@ -267,6 +267,7 @@ JOINS = JoinReport(
                         curve=(CurvePoint(0.9, 0.991, 2_655),),
                     ),
                 ),
+                as_of_ns=_HOUR.end_ns,
             ),
         ),
     ),

@@ -14,7 +14,8 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from cachetools import TTLCache
@@ -46,6 +47,9 @@ _MAX_EDGES = 12_000
 _MARGIN_NS = 30 * NS_PER_S
 _STRETCH_NS = 600 * NS_PER_S
 _FRESH_NS = 60 * NS_PER_S
+# A report tells what was learned up to so long ago, of the same hour, while it is learned again.
+_RECALLED_NS = 900 * NS_PER_S
+_HOUR_NS = 3600 * NS_PER_S
 _MAX_REMEMBERED = 64
 _CLUSTER_NS = 30 * NS_PER_S
 _MAX_CLUSTER_RECORDS = 500
@@ -71,6 +75,7 @@ class Learned:
     `unjoined` are the records of the stretch that no id joins, `joined` how many of them likelihood
     joins at `STATISTICS_MINIMUM` and above on routes that are not demoted. `carried` are the kinds
     of ids that lead to spans as a rule: a record with one of them and no spans has no partner.
+    `as_of_ns` is when it was learned.
     """
 
     start_ns: int
@@ -84,6 +89,7 @@ class Learned:
     audits: Mapping[str, RouteAudit]
     delay_ns: int
     carried: frozenset[str]
+    as_of_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,12 @@ class LikelyPartners:
         self._learned: TTLCache[tuple[str, str, int], Learned] = TTLCache(
             _MAX_REMEMBERED, ttl=_FRESH_NS, timer=clock.now_ns
         )
+        self._recalled: TTLCache[tuple[str, str, int], Learned] = TTLCache(
+            _MAX_REMEMBERED * 16, ttl=_RECALLED_NS, timer=clock.now_ns
+        )
+        self._learning: dict[tuple[str, str, int], Future[Learned]] = {}
+        # one after the other: nobody waits for more than the first of them
+        self._learner = ThreadPoolExecutor(1, thread_name_prefix="hopline-learn")
         self._listed: TTLCache[str, tuple[LikelyPair, ...]] = TTLCache(
             _MAX_REMEMBERED * 64, ttl=_FRESH_NS, timer=clock.now_ns
         )
@@ -235,20 +247,36 @@ class LikelyPartners:
 
     def learn(self, gateway: str, api: str, moment_ns: int) -> Learned:
         """Return what the requests of an API around a moment teach, a minute old at most."""
-        known = self.peek(gateway, api, moment_ns)
+        place = moment_ns // _STRETCH_NS
+        with self._lock:
+            known = self._learned.get((gateway, api, place))
         if known is not None:
             return known
-        place = moment_ns // _STRETCH_NS
         middle_ns = min(place * _STRETCH_NS + _STRETCH_NS // 2, self._clock.now_ns())
-        learned = learn_stretch(*self._read_stretch(gateway, api, middle_ns))
+        stretch = self._read_stretch(gateway, api, middle_ns)
+        learned = replace(learn_stretch(*stretch), as_of_ns=self._clock.now_ns())
         with self._lock:
             self._learned[gateway, api, place] = learned
+            self._recalled[gateway, api, moment_ns // _HOUR_NS] = learned
         return learned
 
-    def peek(self, gateway: str, api: str, moment_ns: int) -> Learned | None:
-        """Return what `learn` would if that is known already; reads nothing."""
+    def learn_aside(self, gateway: str, api: str, moment_ns: int) -> Future[Learned]:
+        """Return what `learn` does when it is there, learned by a thread that works for nobody."""
+        key = (gateway, api, moment_ns // _STRETCH_NS)
         with self._lock:
-            return self._learned.get((gateway, api, moment_ns // _STRETCH_NS))
+            self._learning = {k: each for k, each in self._learning.items() if not each.done()}
+            if key not in self._learning:
+                self._learning[key] = self._learner.submit(self.learn, gateway, api, moment_ns)
+            return self._learning[key]
+
+    def recall(self, gateway: str, api: str, moment_ns: int) -> Learned | None:
+        """Return what was learned last in the hour of a moment, a while ago at most."""
+        with self._lock:
+            return self._recalled.get((gateway, api, moment_ns // _HOUR_NS))
+
+    def close(self) -> None:
+        """Wait for what is being learned; the store may be closed afterwards."""
+        self._learner.shutdown(cancel_futures=True)
 
     def _read_stretch(
         self, gateway: str, api: str, middle_ns: int

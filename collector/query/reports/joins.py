@@ -7,6 +7,7 @@ In: timelines of a `Sample`, and what `LikelyPartners` learned around its newest
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 from time import monotonic
 
@@ -57,7 +58,7 @@ class RouteJoins:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatisticalJoins:
     """
-    Joins without ids around the newest requests of an API.
+    Joins without ids around the newest requests of an API, as they were at `as_of_ns`.
 
     `exact_pairs` are joined by ids: what is learned from. `unjoined` records called a backend and
     no id joins them; of those `joined` are, at 0.95 and more on routes that are not demoted.
@@ -70,6 +71,7 @@ class StatisticalJoins:
     unjoined: int
     joined: int
     routes: tuple[RouteJoins, ...]
+    as_of_ns: Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,19 +142,21 @@ class Joins:
         """
         Return what joins without ids achieve, of APIs with records that no id joins first.
 
-        At least one API is learned of that was not known, so that asking again gets further.
+        What is not learned when the answer is due goes on being learned: asking again gets further.
         """
-        found: dict[tuple[str, str], Learned] = {}
-        is_new = False
         in_need = sorted(groups, key=lambda group: all(tier != "none" for _, tier in group[1]))
-        for api, records in in_need[:_MAX_APIS]:
-            newest_ns = max(record.start_ns for record, _ in records)
-            known = self._likely_partners.peek(*api, newest_ns)
-            if known is None and (not is_new or monotonic() < due):
-                known, is_new = self._likely_partners.learn(*api, newest_ns), True
-            if known is not None:
-                found[api] = known
-        return found
+        newest = {
+            api: max(record.start_ns for record, _ in records)
+            for api, records in in_need[:_MAX_APIS]
+        }
+        recall, learn_aside = self._likely_partners.recall, self._likely_partners.learn_aside
+        known = {api: recall(*api, at_ns) for api, at_ns in newest.items()}
+        learning = {api: learn_aside(*api, at_ns) for api, at_ns in newest.items()}
+        missing = [api for api, learned in known.items() if learned is None]
+        for done in wait([learning[api] for api in missing], max(due - monotonic(), 0.0)).done:
+            done.result()
+        known |= {api: recall(*api, newest[api]) for api in missing}
+        return {api: learned for api, learned in known.items() if learned is not None}
 
 
 def group_by_api(timelines: Sequence[Timeline], wanted: str) -> list[_OfApi]:
@@ -203,4 +207,5 @@ def _statistical(learned: Learned) -> StatisticalJoins:
             )
             for _, audit in sorted(learned.audits.items())
         ),
+        as_of_ns=learned.as_of_ns,
     )

@@ -5,6 +5,7 @@
 -- 1024 rows and 16 KiB 40 ms and 100 bytes.
 -- A search reads start_ns and answer_ns of every row in its range: with T64 and LZ4 a million rows take 9 CPU
 -- ms, with Delta and ZSTD 20. The index on answer_ns lets a search skip what is not slow enough.
+-- The index on the hash is for samples, see trace_summary.
 -- Ordered by start and with bloom filters on ids, 50 ids passed 40 % of all granules; ReplacingMergeTree
 -- would forget the versions that `as_of` asks for.
 -- Merged sooner than by default (base 5), for a search and the records of its page both look into every part.
@@ -79,6 +80,7 @@ CREATE TABLE IF NOT EXISTS {{ database }}.gateway_record{{ local }} {{ on_cluste
     answer_ns Int64 DEFAULT if({{ record_is_answer() }}, ifNull(duration_ns, -1), -1) CODEC(T64, LZ4),
     start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns),
     INDEX by_answer answer_ns TYPE minmax GRANULARITY 1,
+    INDEX by_hash cityHash64(if(trace_id = '', record_id, trace_id)) TYPE minmax GRANULARITY 1,
     INDEX by_stored stored_ns TYPE minmax GRANULARITY 4
 )
 ENGINE = {{ merge_tree }}

@@ -14,7 +14,8 @@ CREATE TABLE IF NOT EXISTS hopline.trace_summary_local ON CLUSTER mesh (
     received_ns SimpleAggregateFunction(max, Int64) CODEC(Delta(8), ZSTD(1)),
     span_ids AggregateFunction(uniq, UInt64) CODEC(NONE),
     error_ids AggregateFunction(uniq, UInt64) CODEC(NONE),
-    INDEX by_duration place.duration_ns TYPE minmax GRANULARITY 1
+    INDEX by_duration place.duration_ns TYPE minmax GRANULARITY 1,
+    INDEX by_hash cityHash64(trace_id) TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
 PARTITION BY toDate(fromUnixTimestamp64Nano(received_ns))

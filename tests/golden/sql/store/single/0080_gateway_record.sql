@@ -61,6 +61,7 @@ CREATE TABLE IF NOT EXISTS hopline.gateway_record  (
     answer_ns Int64 DEFAULT if(kind != 'websocket' AND NOT has(quality, 'STREAMING'), ifNull(duration_ns, -1), -1) CODEC(T64, LZ4),
     start DateTime64(9) ALIAS fromUnixTimestamp64Nano(start_ns),
     INDEX by_answer answer_ns TYPE minmax GRANULARITY 1,
+    INDEX by_hash cityHash64(if(trace_id = '', record_id, trace_id)) TYPE minmax GRANULARITY 1,
     INDEX by_stored stored_ns TYPE minmax GRANULARITY 4
 )
 ENGINE = MergeTree
