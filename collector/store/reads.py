@@ -40,7 +40,8 @@ _BYTES_BETWEEN = 4
 _SCANS = frozenset({
     "count_bad", "count_logged", "count_rows", "count_stitched", "find_edges", "find_join_records",
     "find_logged", "find_lost_lines",
-    "find_observed", "find_operations", "find_records", "find_span_ids", "find_response_sizes",
+    "find_observed", "find_operations", "find_recorded_keys_near", "find_records", "find_span_ids",
+    "find_response_sizes",
     "find_traces",
     "get_edge_stats", "get_group_stats", "get_heat", "get_logged_stats", "get_series",
     "get_service_stats",

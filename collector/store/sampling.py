@@ -124,11 +124,14 @@ def find_edges(
     start_ns: int,
     end_ns: int,
     limit: int,
+    *,
+    with_sizes: bool,
 ) -> list[Edge]:
     """Return the edge spans that began nearest to the middle of a range, by start."""
     rows = ask(
         client,
         "find_edges",
+        frozenset(("services",) if services else ()),
         database=database,
         services=list(services),
         moment_ns=(start_ns + end_ns) // 2,
@@ -136,24 +139,25 @@ def find_edges(
         end_ns=end_ns,
         limit=limit,
     )
-    if not rows:
-        return []
-    sizes = _find_sizes(client, database, rows)
+    sizes = _find_sizes(client, database, rows) if rows and with_sizes else {}
     edges = [
         Edge(
             trace_id=trace_id,
-            span_id=edge["span_id"],
-            service=edge["service"],
-            host=edge["host"],
-            method=edge["method"],
-            status=edge["status"] or None,
+            span_id=span_id,
+            service=service,
+            host=host,
+            method=method,
+            status=status or None,
             start_ns=edge_start_ns,
             duration_ns=duration_ns,
-            request_key=edge["request_key"],
-            response_bytes=sizes.get((trace_id, edge["span_id"])),
+            request_key=request_key,
+            response_bytes=sizes.get((trace_id, span_id)),
         )
-        for trace_id, edge, edge_start_ns, duration_ns in rows
-    ]
+        for (
+            trace_id, span_id, service, host, method, status, request_key, edge_start_ns,
+            duration_ns,
+        ) in rows
+    ]  # fmt: skip
     return sorted(edges, key=lambda each: (each.start_ns, each.trace_id))
 
 
@@ -165,9 +169,27 @@ def find_claimed(client: Client, database: str, edges: Iterable[Edge]) -> set[st
         part = wanted[first : first + _MAX_KEYS]
         keys = sorted({key for edge in part for key in (edge.trace_id, edge.request_key) if key})
         rows = ask(client, "find_recorded_keys", database=database, keys=keys)
-        recorded = {row[0] for row in rows}
-        claimed |= {e.trace_id for e in part if e.trace_id in recorded or e.request_key in recorded}
+        claimed |= _with_key(part, {row[0] for row in rows})
     return claimed
+
+
+def find_claimed_near(client: Client, database: str, edges: Sequence[Edge]) -> set[str]:
+    """Return the ids of those traces that a gateway record of about their time names."""
+    if not edges:
+        return set()
+    starts = [edge.start_ns for edge in edges]
+    rows = ask(
+        client,
+        "find_recorded_keys_near",
+        database=database,
+        start_ns=max(min(starts), NS_PER_DAY),
+        end_ns=max(starts),
+    )
+    return _with_key(edges, {row[0] for row in rows})
+
+
+def _with_key(edges: Iterable[Edge], keys: set[str]) -> set[str]:
+    return {edge.trace_id for edge in edges if edge.trace_id in keys or edge.request_key in keys}
 
 
 def _draw(client: Client, name: str, rows: int, limit: int, **given: Any) -> list[tuple[Any, ...]]:
@@ -188,14 +210,12 @@ def _draw(client: Client, name: str, rows: int, limit: int, **given: Any) -> lis
 def _find_sizes(
     client: Client, database: str, rows: Sequence[tuple[Any, ...]]
 ) -> dict[tuple[str, str], int]:
-    edges = [row[1] for row in rows]
-    starts = [row[2] for row in rows]
-    services = sorted({edge["service"] for edge in edges})
+    starts = [row[-2] for row in rows]
     found = ask(
         client,
         "find_response_sizes",
         database=database,
-        services=services,
+        services=sorted({row[2] for row in rows}),
         start_ns=min(starts),
         end_ns=max(starts) + 1,
         limit=_MAX_SIZES,

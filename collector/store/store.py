@@ -482,18 +482,39 @@ class Store:
             )
 
     def find_edges(
-        self, start_ns: int, end_ns: int, *, services: Sequence[str] = (), limit: int
+        self,
+        start_ns: int,
+        end_ns: int,
+        *,
+        services: Sequence[str] = (),
+        limit: int,
+        with_sizes: bool = True,
     ) -> list[Edge]:
-        """Return the edge spans nearest to the middle of [start_ns, end_ns), by start."""
+        """
+        Return the edge spans nearest to the middle of [start_ns, end_ns), by start.
+
+        What they say of the sizes of answers is left out without *with_sizes*.
+        """
         with self.connections.reading() as client:
             return sampling.find_edges(
-                client, self.settings.database, services, start_ns, end_ns, limit
+                client,
+                self.settings.database,
+                services,
+                start_ns,
+                end_ns,
+                limit,
+                with_sizes=with_sizes,
             )
 
     def find_claimed(self, edges: Sequence[Edge]) -> set[str]:
         """Return the ids of those traces that a gateway record names by one of their ids."""
         with self.connections.reading() as client:
             return sampling.find_claimed(client, self.settings.database, edges)
+
+    def find_claimed_near(self, edges: Sequence[Edge]) -> set[str]:
+        """Return the same of very many edges, by records that began ten minutes apart at most."""
+        with self.connections.reading() as client:
+            return sampling.find_claimed_near(client, self.settings.database, edges)
 
     def locate_traces(self, trace_ids: Iterable[str]) -> dict[str, TracePlace]:
         """Return where the spans of traces lie, by trace id; unknown ones are left out."""

@@ -47,8 +47,9 @@ _MAX_EDGES = 12_000
 _MARGIN_NS = 30 * NS_PER_S
 _STRETCH_NS = 600 * NS_PER_S
 _FRESH_NS = 60 * NS_PER_S
-# A report tells what was learned up to so long ago, of the same hour, while it is learned again.
+# A report tells what was learned up to so long ago, of the same hour. It is learned again before.
 _RECALLED_NS = 900 * NS_PER_S
+_WORTH_AGAIN_NS = 300 * NS_PER_S
 _HOUR_NS = 3600 * NS_PER_S
 _MAX_REMEMBERED = 64
 _CLUSTER_NS = 30 * NS_PER_S
@@ -260,8 +261,15 @@ class LikelyPartners:
             self._recalled[gateway, api, moment_ns // _HOUR_NS] = learned
         return learned
 
-    def learn_aside(self, gateway: str, api: str, moment_ns: int) -> Future[Learned]:
-        """Return what `learn` does when it is there, learned by a thread that works for nobody."""
+    def learn_aside(self, gateway: str, api: str, moment_ns: int) -> Future[Learned] | None:
+        """
+        Have a thread that works for nobody learn what `recall` returns then.
+
+        `None` where that was learned minutes ago.
+        """
+        known = self.recall(gateway, api, moment_ns)
+        if known is not None and self._clock.now_ns() - known.as_of_ns < _WORTH_AGAIN_NS:
+            return None
         key = (gateway, api, moment_ns // _STRETCH_NS)
         with self._lock:
             self._learning = {k: each for k, each in self._learning.items() if not each.done()}
@@ -292,25 +300,19 @@ class LikelyPartners:
             return [], [], set()
         start_ns = min(record.start_ns for record in records) - _MARGIN_NS
         end_ns = max(record.start_ns for record in records) + _MARGIN_NS
-        edges = self._store.find_edges(start_ns, end_ns, limit=_MAX_EDGES)
+        edges = self._store.find_edges(
+            start_ns, end_ns, limit=_MAX_EDGES, with_sizes=_have_sizes(records)
+        )
         if len(edges) >= _MAX_EDGES:
             # A record whose edge was not read would seem to have no partner.
             first, last = edges[0].start_ns + _MARGIN_NS // 10, edges[-1].start_ns
             records = [r for r in records if first <= r.start_ns <= last - _MARGIN_NS // 10]
-        return records, edges, self._store.find_claimed(edges)
+        return records, edges, self._store.find_claimed_near(edges)
 
     def _weigh(self, gateway: str, api: str, points: Sequence[RecordPoint]) -> list[LikelyPair]:
         """Weigh records of one cluster together with the others near them that no id joins."""
         starts = sorted(point.start_ns for point in points)
         learned = self.learn(gateway, api, starts[0])
-        edges = self._store.find_edges(
-            starts[0] + learned.delay_ns - _CLUSTER_NS,
-            starts[-1] + learned.delay_ns + _CLUSTER_NS,
-            services=learned.services,
-            limit=_MAX_CLUSTER_EDGES,
-        )
-        if not edges:
-            return []
         rivals = self._store.find_join_records(
             gateway,
             api,
@@ -318,6 +320,15 @@ class LikelyPartners:
             reach_ns=_CLUSTER_NS + (starts[-1] - starts[0]) // 2,
             limit=_MAX_CLUSTER_RECORDS,
         )
+        edges = self._store.find_edges(
+            starts[0] + learned.delay_ns - _CLUSTER_NS,
+            starts[-1] + learned.delay_ns + _CLUSTER_NS,
+            services=learned.services,
+            limit=_MAX_CLUSTER_EDGES,
+            with_sizes=_have_sizes((*points, *rivals)),
+        )
+        if not edges:
+            return []
         claimed = self._store.find_claimed(edges)
         matched = match_by_ids(rivals, edges, claimed, carried=learned.carried)
         own = {point.key: point for point in points}
@@ -330,6 +341,11 @@ class LikelyPartners:
             minimum=_LEAST_CANDIDATE,
         )
         return [pair for pair in pairs if pair.record in own]
+
+
+def _have_sizes(records: Iterable[GatewayRecord | RecordPoint]) -> bool:
+    """Tell whether any of them says how large its answer was, so that spans' sizes tell."""
+    return any(each.response_bytes is not None for each in records)
 
 
 def _stretches(traces: Mapping[str, int]) -> list[list[int]]:
@@ -403,7 +419,7 @@ def match_by_ids(
             e.trace_id: e for group in keys.values() for key in group for e in by_key.get(key, ())
         }
         seen.update(list(keys))
-        led.update(kind for kind, group in keys.items() if not group.isdisjoint(by_key))
+        led.update(kind for kind, group in keys.items() if any(key in by_key for key in group))
         if not near:
             alone.append((point, set(keys)))
         elif len(near) == 1:

@@ -153,7 +153,8 @@ class Joins:
         known = {api: recall(*api, at_ns) for api, at_ns in newest.items()}
         learning = {api: learn_aside(*api, at_ns) for api, at_ns in newest.items()}
         missing = [api for api, learned in known.items() if learned is None]
-        for done in wait([learning[api] for api in missing], max(due - monotonic(), 0.0)).done:
+        awaited = [each for api in missing if (each := learning[api]) is not None]
+        for done in wait(awaited, max(due - monotonic(), 0.0)).done:
             done.result()
         known |= {api: recall(*api, newest[api]) for api in missing}
         return {api: learned for api, learned in known.items() if learned is not None}

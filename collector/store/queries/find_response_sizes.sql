@@ -1,4 +1,4 @@
--- Response sizes that the spans of edge services state, by trace and span.
+-- Response sizes that the edge spans of some services state, by trace and span.
 -- Source: Envoy's tag response_size; semantic conventions for HTTP spans, stable and old.
 {% from "macros/requests.sql" import edge_start, five_minutes %}
 SELECT
@@ -10,6 +10,10 @@ SELECT
 FROM {database:Identifier}.otel_traces
 WHERE (toStartOfFiveMinutes(Timestamp), TraceId) GLOBAL IN (
         SELECT {{ five_minutes(edge_start("place")) }}, trace_id FROM {database:Identifier}.trace_summary
+        WHERE bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_minutes("{end_ns:Int64}") }}
+            AND {{ edge_start("place") }} >= {start_ns:Int64} AND {{ edge_start("place") }} < {end_ns:Int64})
+    AND (TraceId, SpanId) GLOBAL IN (
+        SELECT trace_id, edge.span_id FROM {database:Identifier}.trace_summary
         WHERE bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_minutes("{end_ns:Int64}") }}
             AND {{ edge_start("place") }} >= {start_ns:Int64} AND {{ edge_start("place") }} < {end_ns:Int64})
     AND ServiceName IN {services:Array(String)}
