@@ -34,6 +34,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.pages.tools
+	$(BIN)/python -m tests.packaging.supply
 
 fmt: install
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,8 @@
 """
 Runs the fuzz harnesses: `python -m tests.fuzz [harness…]`, FUZZ_SECONDS each (20), guided by
 coverage; with FUZZ_RUNS so many mutated payloads for each decoder instead, whose figures are
-written into README.md beside this.
+written into README.md beside this. FUZZ_SEED=number makes the same payloads again, as long as the
+corpus is the same.
 
 A harness is a module of this package with `DECODERS`, the names of what the first byte of an input
 chooses between, `TestOneInput(data)` and `seeds()`, and optionally a `WEIGHT` by which its time is
@@ -27,6 +28,7 @@ from tests.fuzz._mutation import SLOW_S, Figures, Mutations, run
 ROOT = Path(__file__).parents[2]
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "20"))
 RUNS = int(os.environ.get("FUZZ_RUNS", "0"))
+SEED = os.environ.get("FUZZ_SEED")
 _IS_CHILD = "HOPLINE_FUZZ_CHILD"
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- figures -->\n", "<!-- end -->"
@@ -62,7 +64,7 @@ def _mutate(names: list[str]) -> list[str]:
     """Give every decoder its payloads in turns, and write what each has had after each turn."""
     harnesses = {name: importlib.import_module(f"tests.fuzz.{name}") for name in names}
     mutations = {
-        name: Mutations(harness, ROOT / ".fuzz" / name, random.Random())
+        name: Mutations(harness, ROOT / ".fuzz" / name, random.Random(SEED))
         for name, harness in harnesses.items()
     }
     figures: dict[str, Figures] = {}
