@@ -45,7 +45,7 @@ _MOMENTS = frozenset(
     {
         "start_ns", "end_ns", "raw_start_ns", "time_ns", "received_ns", "deadline_ns",
         "last_event_ns", "last_received_ns", "first_seen_ns", "last_seen_ns",
-        "watermark_ns", "watermarks_ns", "as_of_ns",
+        "watermark_ns", "watermarks_ns", "as_of_ns", "polled_since_ns",
     }
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from collector.telemetry import METRICS, Metrics
 
 if TYPE_CHECKING:
     from collector.export.worker import Exporter
+    from collector.polling import SharedPolling
     from collector.query.service import QueryService
     from collector.store import Store
     from collector.store.loader import Loader
@@ -44,6 +46,8 @@ _PARENT_CHECK_S = 0.5
 _DRAIN_S = 30.0
 _held: list[int] = []
 _CONNECT_RETRY_S = 2.0
+# a claim lasts longer: an answer that takes so long loses no turn
+_TURNS_TIMEOUT_S = 10
 
 
 def run(settings: Settings, role: str) -> int:
@@ -129,6 +133,9 @@ async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> 
     async with contextlib.AsyncExitStack() as stack:
         intake = await stack.enter_async_context(build_intake(settings, clock, METRICS))
         if settings.is_first_ingest_process:
+            turns = _share_polling(settings)
+            if turns is not None:
+                stack.enter_context(turns.claiming())
             pollers = run_pollers(
                 settings.azure(),
                 settings.event_hub(),
@@ -137,9 +144,25 @@ async def run_ingest(settings: Settings, stop: asyncio.Event, ready: _Ready) -> 
                 clock=clock,
                 metrics=METRICS,
                 stop=stop,
+                open_progress=turns.open if turns is not None else None,
             )
             await stack.enter_async_context(pollers)
         await run_doors(settings, intake, METRICS, stop, ready)
+
+
+def _share_polling(settings: Settings) -> "SharedPolling | None":
+    """Return the turns of pollers where other nodes may poll the same sources."""
+    tenant = settings.tenant_of_pulled()
+    chosen = replace(settings.store(tenant), answer_timeout_s=_TURNS_TIMEOUT_S)
+    if not chosen.url or not settings.azure().scopes:
+        return None
+    # the driver takes memory, and most nodes poll nothing
+    from collector.polling import SharedPolling
+    from collector.store import open_store
+
+    metrics = _metrics(settings, tenant)
+    open_own = lambda: open_store(chosen, SystemClock(), metrics)  # noqa: E731 - one line, used once
+    return SharedPolling(open_own, settings.tenant_dir(tenant), METRICS)
 
 
 async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:

@@ -239,6 +239,7 @@ class StoreSettings:
     retention: Retention = Retention()
     tenant: str = ""
     loads_at_once: int = 1
+    answer_timeout_s: int = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ Gauge = Literal[
     "hopline_journal_pending_bytes",
     "hopline_journal_disk_free_bytes",
     "hopline_pull_lag_seconds",
+    "hopline_pull_held",
     "hopline_receive_inflight_bytes",
     "hopline_export_lag_seconds",
     "hopline_source_received_timestamp_seconds",
@@ -157,6 +158,9 @@ MEANINGS: Mapping[Name, str] = {
         "are refused"
     ),
     "hopline_pull_lag_seconds": "seconds between now and the watermark of a polled source",
+    "hopline_pull_held": (
+        "1 where this process has the turn to poll a source, 0 where it waits for it, by source"
+    ),
     "hopline_receive_inflight_bytes": "bytes of requests being handled",
     "hopline_export_lag_seconds": (
         "seconds that the export is behind what it may send, HOPLINE_EXPORT_OTLP_WAIT_S left out"

@@ -299,9 +299,15 @@ def draw_sources(document: Document, ink: Ink, width: int) -> Iterator[str]:
         number("ACCEPTED", "accepted"),
         number("REJECTED", "rejected", spare=1),
         number("IGNORED", "ignored", spare=5),
+        Column("POLLED BY", _polled_by, spare=2),
         text("ERROR", "last_error", style=lambda _: "red"),
     )
     yield from draw_table(columns, rows, ink, width)
+
+
+def _polled_by(row: Document) -> str:
+    since = str(row.get("polled_since") or "")[:19]
+    return f"{row.get('polled_by')} since {since}Z" if since else ""
 
 
 def _seconds(title: str, name: str, spare: int = 0) -> Column:

@@ -20,13 +20,12 @@ from collector.errors import CollectorError
 from collector.export.sending import Outcome, Sender
 from collector.export.spans import GONE, ExportedSpan, Subject, Wanted, inferred_spans, span_of
 from collector.model import Span
-from collector.query.background.lease import Lease
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import SAMPLED
 from collector.settings import ExportSettings
 from collector.stitch.join.merge import merge_records
 from collector.stitch.timeline import MergedRecord, Timeline
-from collector.store import RequestRow, Store, StoredRecord
+from collector.store import Lease, RequestRow, Store, StoredRecord
 from collector.telemetry import Metrics
 from collector.timestamps import NS_PER_S
 

@@ -7,6 +7,9 @@ in windows small enough to be answered whole; it hands the rows to the sink and 
 only when they are durable. The overlap's rows are recognised and not taken twice. After a crash
 between the two, rows are taken again: readers see one record, because its id is the same.
 
+Where several nodes may poll the same sources, one of them at a time does: a poll begins with what
+whoever polled last has saved, and ends where the turn is lost.
+
 What it asks is built in `tables.py`, how it is asked in `log_analytics.py`.
 """
 
@@ -14,16 +17,23 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
 
 from collector.clock import Clock
 from collector.decode.timestamps import parse_timestamp
-from collector.errors import CollectorError, SearchOnly, SourceDenied, SourceUnavailable
+from collector.errors import (
+    CollectorError,
+    SearchOnly,
+    SourceDenied,
+    SourceUnavailable,
+    StoreUnavailable,
+)
 from collector.model import GatewayRecord, RecordError
 from collector.pull.log_analytics import Answer, LogAnalyticsClient
 from collector.pull.sink import RecordSink, count_ignored
@@ -35,7 +45,7 @@ from collector.pull.tables import (
     search_time_span,
     time_span,
 )
-from collector.pull.watermarks import Progress, WatermarkFile, fingerprint
+from collector.pull.watermarks import Progress, ProgressStore, WatermarkFile, fingerprint
 from collector.settings import AzureSettings
 from collector.telemetry import Metrics
 from collector.timestamps import NS_PER_S
@@ -48,6 +58,8 @@ _CHUNK_ROWS = 200  # 10 ms of decoding: between two chunks the doors get their t
 _DENIED_INTERVAL_S = 300
 _SEARCH_INTERVAL_S = 300  # each question to a Basic table is paid for by what it spans
 _LONGEST_BACKOFF_S = 300
+_STORE_INTERVAL_S = 5  # until progress can be read and saved nothing is asked
+_TURN_LOOK_S = 1.0  # how soon it is noticed that the turn has come
 _PARALLEL_QUERIES = 4  # Azure runs 5 of a user at once and queues the rest
 
 _log = logging.getLogger(__name__)
@@ -57,7 +69,7 @@ _log = logging.getLogger(__name__)
 class _Source:
     workspace: str
     table: PulledTable
-    file: WatermarkFile
+    kept: ProgressStore
     progress: Progress
     window_ns: int
     due_ns: int = 0
@@ -73,8 +85,9 @@ class AzureMonitorPoller:
     """
     Polls every table of every workspace.
 
-    `run` goes on until its event is set. `poll_once` asks every source that is due and returns
-    when all are up to date or have failed; failures are kept in the source's watermark file.
+    `run` goes on until its event is set. `poll_once` asks every source that is due and held, and
+    returns when all are up to date or have failed; failures are kept with the source's progress.
+    *open_progress* gives what keeps it, by workspace and table; without it that is a file.
 
     Raises:
         ConfigError: an unknown table, or an endpoint that is not https.
@@ -89,6 +102,7 @@ class AzureMonitorPoller:
         *,
         client: LogAnalyticsClient | None = None,
         row_limit: int = ROW_LIMIT,
+        open_progress: Callable[[str, str], ProgressStore] | None = None,
     ) -> None:
         self._settings = settings
         self._intake = intake
@@ -99,6 +113,7 @@ class AzureMonitorPoller:
         self._permits = asyncio.Semaphore(_PARALLEL_QUERIES)
         self._stop = asyncio.Event()
         self._quiet_until_ns = 0
+        self._open_progress = open_progress or partial(WatermarkFile, settings.state_directory)
         self._sources = [
             self._open_source(workspace, get_table(table))
             for workspace in settings.scopes
@@ -106,12 +121,11 @@ class AzureMonitorPoller:
         ]
 
     def _open_source(self, workspace: str, table: PulledTable) -> _Source:
-        file = WatermarkFile(self._settings.state_directory, workspace, table.name)
         return _Source(
             workspace=workspace,
             table=table,
-            file=file,
-            progress=file.load(),
+            kept=self._open_progress(workspace, table.name),
+            progress=Progress(workspace, table.name),
             window_ns=self._settings.max_window_s * NS_PER_S,
         )
 
@@ -129,7 +143,7 @@ class AzureMonitorPoller:
 
     async def poll_once(self) -> float:
         """Bring every source that is due up to date; return in how many seconds one is again."""
-        due = [source for source in self._sources if not self._wait_s(source)]
+        due = [each for each in self._sources if each.kept.is_held() and not self._wait_s(each)]
         await asyncio.gather(*(self._poll(source) for source in due))
         return min(map(self._wait_s, self._sources), default=math.inf)
 
@@ -139,7 +153,8 @@ class AzureMonitorPoller:
     async def _follow(self, source: _Source) -> None:
         """Poll one source for ever: one that catches up on hours holds up no other."""
         while not self._stop.is_set():
-            if wait_s := self._wait_s(source):
+            wait_s = self._wait_s(source) if source.kept.is_held() else _TURN_LOOK_S
+            if wait_s:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), wait_s)
             else:
@@ -147,17 +162,20 @@ class AzureMonitorPoller:
 
     async def _poll(self, source: _Source) -> None:
         try:
+            source.progress = await asyncio.to_thread(source.kept.load)
             await self._catch_up(source)
+            if not source.kept.is_held():
+                return
             source.progress.succeed(self._clock.now_ns())
             source.failures = 0
             await self._save(source)
             least_s = _SEARCH_INTERVAL_S if source.is_search else 0
             self._schedule(source, max(self._settings.poll_interval_s, least_s))
         except CollectorError as exc:
-            self._note_failure(source, exc)
+            await self._note_failure(source, exc)
         except Exception as exc:  # a bug in one source must not stop the others
             _log.exception("%s: polling failed", source.name)
-            self._note_failure(source, CollectorError(f"{type(exc).__name__}: {exc}"))
+            await self._note_failure(source, CollectorError(f"{type(exc).__name__}: {exc}"))
         self._report_lag(source)
 
     async def _catch_up(self, source: _Source) -> None:
@@ -170,6 +188,8 @@ class AzureMonitorPoller:
         while cursor_ns < end_ns and not self._stop.is_set():
             until_ns = min(cursor_ns + source.window_ns, end_ns)
             answer = await self._ask(source, cursor_ns, until_ns)
+            if not source.kept.is_held():
+                return  # an answer takes minutes at times: these rows are another one's by now
             if answer is None:
                 continue
             await self._store(source, answer.rows)
@@ -272,13 +292,15 @@ class AzureMonitorPoller:
                 rejected[0].reason,
             )
 
-    def _note_failure(self, source: _Source, exc: CollectorError) -> None:
+    async def _note_failure(self, source: _Source, exc: CollectorError) -> None:
         source.failures += 1
         source.progress.fail(exc, self._clock.now_ns())
         self._metrics.count("hopline_pull_failures_total", source=source.name, reason=exc.code)
         _log.warning("%s: %s%s", source.name, exc.message, f" ({exc.hint})" if exc.hint else "")
         if isinstance(exc, SourceDenied):
             self._schedule(source, max(_DENIED_INTERVAL_S, self._settings.poll_interval_s))
+        elif isinstance(exc, StoreUnavailable):
+            self._schedule(source, _STORE_INTERVAL_S)
         elif exc.retry_after_s is not None:
             if isinstance(exc, SourceUnavailable):
                 self._keep_quiet(exc.retry_after_s)
@@ -288,8 +310,8 @@ class AzureMonitorPoller:
             source.window_ns = max(_SMALLEST_WINDOW_NS, source.window_ns // 2)
             wait_s = self._settings.poll_interval_s * 2 ** min(source.failures - 1, 10)
             self._schedule(source, min(wait_s, _LONGEST_BACKOFF_S))
-        with contextlib.suppress(OSError):
-            source.file.save(source.progress)
+        with contextlib.suppress(OSError, CollectorError):
+            await self._save(source)
 
     def _keep_quiet(self, seconds: int) -> None:
         """Ask nothing for a while: Azure throttles the identity, not the one query."""
@@ -303,8 +325,8 @@ class AzureMonitorPoller:
         source.due_ns = max(due_ns, self._quiet_until_ns)
 
     async def _save(self, source: _Source) -> None:
-        # An fsync takes as long as the disk likes: the doors go on meanwhile.
-        await asyncio.to_thread(source.file.save, source.progress)
+        # A disk or a server takes as long as it likes: the doors go on meanwhile.
+        await asyncio.to_thread(source.kept.save, source.progress)
 
     def _report_lag(self, source: _Source) -> None:
         if source.progress.watermark_ns:

@@ -8,6 +8,7 @@ from typing import Any
 
 from collector.clock import Clock
 from collector.pull.sink import RecordSink
+from collector.pull.watermarks import ProgressStore
 from collector.settings import AzureSettings, EventHubSettings, GatewayLogSettings
 from collector.telemetry import Metrics
 
@@ -24,11 +25,14 @@ async def run_pollers(
     clock: Clock,
     metrics: Metrics,
     stop: asyncio.Event,
+    open_progress: Callable[[str, str], ProgressStore] | None = None,
 ) -> AsyncIterator[None]:
     """
     Run what is configured until the block is left; then *stop* is set and all is finished.
 
-    One that ends by an error is logged at once and ends nothing else.
+    One that ends by an error is logged at once and ends nothing else. *open_progress* is where
+    several nodes that poll the same workspaces take turns. Event hubs need none: each node is a
+    member of one consumer group, whose server deals out the partitions and keeps the offsets.
 
     Raises:
         ConfigError: a source cannot work with its settings; nothing is started then.
@@ -39,7 +43,9 @@ async def run_pollers(
         if azure.scopes:
             from collector.pull.azure_monitor import AzureMonitorPoller
 
-            runs["azure-monitor"] = AzureMonitorPoller(azure, intake, clock, metrics).run
+            runs["azure-monitor"] = AzureMonitorPoller(
+                azure, intake, clock, metrics, open_progress=open_progress
+            ).run
         if event_hub.bootstrap_servers:
             from collector.pull.event_hubs import EventHubConsumer
 

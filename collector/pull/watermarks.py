@@ -1,8 +1,9 @@
 """
-How far a polled source has been read, on disk.
+How far a polled source has been read.
 
-One JSON file a source, `<workspace>-<table>.json` in the `pull/` folder, replaced atomically. It is
-also what the status of the source is read from: `watermark_ns`, `last_success_ns`, `last_error`
+On disk it is one JSON file a source, `<workspace>-<table>.json` in the `pull/` folder, replaced
+atomically; nodes that share the work keep the same elsewhere, see `ProgressStore`. It is also what
+the status of the source is read from: `watermark_ns`, `last_success_ns`, `last_error`
 (`null` when the last poll went well), `rows_accepted`, `rows_rejected`, `rows_repeated`.
 
 `seen` holds a fingerprint of every row ingested in the overlap behind the watermark, by second, so
@@ -16,10 +17,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import orjson
 
@@ -78,17 +79,99 @@ class Progress:
         self.last_success_ns = now_ns
         self.last_error = None
 
+    def to_document(self) -> dict[str, Any]:
+        """Return all but `seen` as what JSON can say."""
+        return {
+            "format": _FORMAT,
+            "workspace": self.workspace,
+            "table": self.table,
+            "watermark_ns": self.watermark_ns,
+            "last_success_ns": self.last_success_ns,
+            "last_error": self.last_error,
+            "rows_accepted": self.rows_accepted,
+            "rows_rejected": self.rows_rejected,
+            "rows_repeated": self.rows_repeated,
+        }
+
+    def seen_to_document(self) -> dict[str, list[str]]:
+        """Return `seen` as what JSON can say."""
+        return {str(second): list(rows) for second, rows in self.seen.items()}
+
+    @classmethod
+    def from_document(cls, stored: Mapping[str, Any], seen: Mapping[str, Sequence[str]]) -> Self:
+        """
+        Return what was stored as two documents.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: they are not what this version stores.
+        """
+        if stored["format"] != _FORMAT:
+            raise ValueError("unknown format")
+        return cls(
+            workspace=str(stored["workspace"]),
+            table=str(stored["table"]),
+            watermark_ns=int(stored["watermark_ns"]),
+            last_success_ns=int(stored["last_success_ns"]),
+            last_error=stored["last_error"],
+            rows_accepted=int(stored["rows_accepted"]),
+            rows_rejected=int(stored["rows_rejected"]),
+            rows_repeated=int(stored["rows_repeated"]),
+            seen={int(second): set(rows) for second, rows in seen.items()},
+        )
+
+
+class ProgressStore(Protocol):
+    """
+    Where the progress of one source is kept, and whether it is this process that moves it on.
+
+    `load` and `save` wait for a disk or a server: call them in a thread, one after the other.
+    """
+
+    def is_held(self) -> bool:
+        """Tell at once whether this process may poll the source now; no other does meanwhile."""
+        ...
+
+    def load(self) -> Progress:
+        """
+        Return what was saved last, by whichever process, or a fresh progress.
+
+        Raises:
+            StoreUnavailable: not to be had now. Retryable.
+        """
+        ...
+
+    def save(self, progress: Progress) -> None:
+        """
+        Keep *progress* for good: what it says is read must be durable.
+
+        Raises:
+            StoreUnavailable: it is not kept, or the source is another process's by now.
+            OSError: it is not kept.
+        """
+        ...
+
 
 class WatermarkFile:
-    """The file of one source."""
+    """The file of one source. Nobody else has it: what was read or saved once is known."""
 
     def __init__(self, directory: Path, workspace: str, table: str) -> None:
         self._workspace = workspace
         self._table = table
         name = _UNSAFE.sub("_", f"{workspace}-{table}")
         self.path = directory / f"{name}.json"
+        self._known: Progress | None = None
+
+    def is_held(self) -> bool:
+        """Return that it is: one process has the data folder."""
+        return True
 
     def load(self) -> Progress:
+        """Return the progress, from the disk the first time."""
+        if self._known is None:
+            self._known = self._read()
+        return self._known
+
+    def _read(self) -> Progress:
         """
         Return the stored progress, or a fresh one.
 
@@ -98,19 +181,8 @@ class WatermarkFile:
         fresh = Progress(workspace=self._workspace, table=self._table)
         try:
             stored = json.loads(self.path.read_bytes())
-            if stored["format"] != _FORMAT:
-                raise ValueError("unknown format")
-            return Progress(
-                workspace=self._workspace,
-                table=self._table,
-                watermark_ns=int(stored["watermark_ns"]),
-                last_success_ns=int(stored["last_success_ns"]),
-                last_error=stored["last_error"],
-                rows_accepted=int(stored["rows_accepted"]),
-                rows_rejected=int(stored["rows_rejected"]),
-                rows_repeated=int(stored["rows_repeated"]),
-                seen={int(second): set(rows) for second, rows in stored["seen"].items()},
-            )
+            stored |= {"workspace": self._workspace, "table": self._table}
+            return Progress.from_document(stored, stored["seen"])
         except FileNotFoundError:
             return fresh
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -120,18 +192,7 @@ class WatermarkFile:
 
     def save(self, progress: Progress) -> None:
         """Replace the file: after a crash the old or the new one is there, whole."""
-        stored = {
-            "format": _FORMAT,
-            "workspace": progress.workspace,
-            "table": progress.table,
-            "watermark_ns": progress.watermark_ns,
-            "last_success_ns": progress.last_success_ns,
-            "last_error": progress.last_error,
-            "rows_accepted": progress.rows_accepted,
-            "rows_rejected": progress.rows_rejected,
-            "rows_repeated": progress.rows_repeated,
-            "seen": {str(second): list(rows) for second, rows in progress.seen.items()},
-        }
+        stored = progress.to_document() | {"seen": progress.seen_to_document()}
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("wb") as file:
@@ -144,6 +205,11 @@ class WatermarkFile:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+    def put_away(self) -> None:
+        """Let the file, if there is one, be read no more: its progress is kept elsewhere now."""
+        with contextlib.suppress(OSError):
+            self.path.replace(self.path.with_suffix(".taken"))
 
 
 def fingerprint(row: Mapping[str, Any]) -> str:

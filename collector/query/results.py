@@ -115,8 +115,10 @@ class SourceReport:
     `stream` is the kind of what it sends, or `pull` for a source that is polled. `watermark_ns`:
     events before it are almost surely here. `lag_*_ns` is reception minus event. `rows` is what the
     tables hold; the other counts are of the running ingest processes, `None` where the doors do not
-    tell this source from others. `last_error` says why a polled source could not be read, `note`
-    what is odd about its times and was left out of the watermark.
+    tell this source from others. `last_error` says why a polled source could not be read, and
+    `polled_by` which of several nodes has the turn to poll it; it is empty where there is one node,
+    and where all read at once. `note` says what is odd about a source's times and was left out of
+    the watermark, or that nobody polls it.
     """
 
     source: str
@@ -133,6 +135,8 @@ class SourceReport:
     rejected: int | None = None
     ignored: int | None = None
     last_error: str = ""
+    polled_by: str = ""
+    polled_since_ns: Moment | None = None
     note: str = ""
 
 

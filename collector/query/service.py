@@ -11,7 +11,6 @@ from collector.asking import AsideExecutor
 from collector.clock import Clock
 from collector.decode.records.from_spans import ServiceRule
 from collector.decode.redaction.secrets import Secrets, built_in
-from collector.query.background.lease import Lease
 from collector.query.background.worker import STITCHED, Background
 from collector.query.learned.clocks import Clocks
 from collector.query.learned.freshness import Freshness
@@ -23,7 +22,7 @@ from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import Stitching
 from collector.query.timelines.timelines import Timelines
 from collector.stitch.time.placement import ClockOffsets
-from collector.store import Store
+from collector.store import Lease, Store
 from collector.telemetry import METRICS, Metrics
 
 # One read beside the own one of each thread that asks; more only wait for a core.

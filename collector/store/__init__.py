@@ -16,6 +16,7 @@ from collector.store.changes import (
     Visit,
 )
 from collector.store.in_order import StoredRecord
+from collector.store.leases import Lease
 from collector.store.loads import LateLoad
 from collector.store.logged import MAX_LOGGED, LoggedStat, LostLines
 from collector.store.population import (
@@ -33,6 +34,7 @@ from collector.store.population import (
     ShareStat,
     StitchedCount,
 )
+from collector.store.pulled import PolledSource, PullProgress, poll_of
 from collector.store.reads import BUCKET_S
 from collector.store.rows import (
     OTHERS,
@@ -73,11 +75,14 @@ __all__ = [
     "GroupStat",
     "IdHit",
     "LateLoad",
+    "Lease",
     "LoadableSegment",
     "LoggedStat",
     "LostLines",
     "ObservedHop",
     "ObservedRequest",
+    "PolledSource",
+    "PullProgress",
     "RequestFilter",
     "RequestRow",
     "SeriesStat",
@@ -96,4 +101,5 @@ __all__ = [
     "Visit",
     "bucket_of",
     "open_store",
+    "poll_of",
 ]

@@ -217,7 +217,7 @@ def _target(settings: StoreSettings) -> dict[str, Any]:
         # clients are used by several threads, one after the other
         "autogenerate_session_id": False,
         "connect_timeout": 5,
-        "send_receive_timeout": 300,
+        "send_receive_timeout": settings.answer_timeout_s,
     }
 
 

@@ -18,6 +18,7 @@ from collector.store import (
     loads,
     logged,
     population,
+    pulled,
     reads,
     sampling,
     stitched,
@@ -42,6 +43,7 @@ from collector.store.population import (
     ShareStat,
     StitchedCount,
 )
+from collector.store.pulled import PolledSource, PullProgress
 from collector.store.reads import Source, TracePlace, ask
 from collector.store.rendering import build_names
 from collector.store.rows import (
@@ -602,6 +604,26 @@ class Store:
         """
         with self.connections.writing() as client:
             return leases.claim(client, self.settings.database, work, holder, lasts_ns)
+
+    def get_pull_progress(self, workspace: str, table: str) -> PullProgress | None:
+        """Return what was kept last about a polled source, `None` when nothing was."""
+        with self.connections.reading() as client:
+            return pulled.get_progress(client, self.settings.database, workspace, table)
+
+    def set_pull_progress(self, workspace: str, table: str, kept: PullProgress) -> None:
+        """
+        Keep what is known about a polled source, in place of what was.
+
+        Raises:
+            StoreUnavailable: it may be kept or not. Keeping it again does no harm.
+        """
+        with self.connections.writing() as client:
+            pulled.set_progress(client, self.settings.database, workspace, table, kept)
+
+    def find_polled_sources(self) -> list[PolledSource]:
+        """Return what is known about each polled source, and who polls it at present."""
+        with self.connections.reading() as client:
+            return pulled.find_sources(client, self.settings.database)
 
     def get_node_status(self, kind: str) -> list[str]:
         """Return the latest document of this kind of every node."""

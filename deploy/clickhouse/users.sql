@@ -24,7 +24,7 @@ GRANT ON CLUSTER main DROP DATABASE, DROP TABLE, DROP VIEW ON hopline_wanted_*.*
 GRANT ON CLUSTER main CREATE DATABASE, CREATE TABLE, CREATE VIEW, ALTER, DROP VIEW, SELECT, INSERT ON hopline_*.* TO hopline_migrate;
 GRANT ON CLUSTER main CLUSTER, REMOTE ON *.* TO hopline_migrate;
 
--- Ingest nodes: they load journals, and read little.
+-- Ingest nodes: they load journals, take turns at polling, and read little.
 CREATE USER IF NOT EXISTS hopline_ingest ON CLUSTER main IDENTIFIED WITH sha256_password BY 'change-me';
 GRANT ON CLUSTER main hopline_migrate TO hopline_ingest;
 

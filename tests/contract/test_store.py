@@ -531,7 +531,8 @@ def test_time_to_live_follows_the_setting(days: int, settings: StoreSettings) ->
             "SELECT name, engine_full FROM system.tables WHERE database = {db:String} "
             "AND engine LIKE '%MergeTree' "
             # what the work itself needs is kept as long as that needs it
-            "AND name NOT IN ('schema_migration', 'progress', 'late_load', 'lease', 'node_status')",
+            "AND name NOT IN ('schema_migration', 'progress', 'late_load', 'lease', 'node_status', "
+            "'pull_progress')",
             db=settings.database,
         )
     wanted = f"toIntervalDay({days})" if days else ""

@@ -225,20 +225,23 @@ def test_alerts_ask_for_metrics_that_exist(renderings: dict[str, str]) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_pulling_is_one_pod(renderings: dict[str, str]) -> None:
-    """Of all pods only those of the single puller know the workspaces and event hubs."""
-    pullers = [
-        one["metadata"]["name"]
-        for one in _objects(renderings["everything"])
-        if "HOPLINE_AZURE_WORKSPACE_IDS" in json.dumps(one)
-    ]
-    assert pullers == ["hopline-pull"]
+def test_every_ingest_pod_may_poll(renderings: dict[str, str]) -> None:
+    """The pods with doors know the workspaces, the server that deals out turns, no others do."""
     (puller,) = [
         one
         for one in _objects(renderings["everything"])
-        if one["metadata"]["name"] == "hopline-pull"
+        if "HOPLINE_AZURE_WORKSPACE_IDS" in json.dumps(one)
     ]
-    assert puller["spec"]["replicas"] == 1
+    assert (puller["kind"], puller["metadata"]["name"]) == ("StatefulSet", "hopline-ingest")
+    (polling,) = [
+        container
+        for container in puller["spec"]["template"]["spec"]["containers"]
+        if "HOPLINE_AZURE_WORKSPACE_IDS" in json.dumps(container)
+    ]
+    assert polling["args"] == ["serve", "--role", "ingest"]
+    assert {"HOPLINE_CLICKHOUSE_URL", "HOPLINE_EVENTHUB_BOOTSTRAP"} <= {
+        each["name"] for each in polling["env"]
+    }
 
 
 def test_versions_agree() -> None:

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from collector.clock import SystemClock
 from collector.config import load_settings
-from collector.query.background.lease import Lease
+from collector.store import Lease
 from tests.packaging.test_roles import SERVE
 from tests.service import Service, start_service
 from tests.stored import opened, start_clickhouse

@@ -177,6 +177,16 @@ SOURCES = Sources(
             accepted=10_420,
             rejected=3,
         ),
+        SourceReport(
+            source="5b0cf1a3-6b1e-4a52-9d0e-3a8de3c06f11/ApiManagementGatewayLogs",
+            stream="pull",
+            last_received_ns=_START_NS + 9 * NS_PER_MIN,
+            watermark_ns=_START_NS + 9 * NS_PER_MIN,
+            accepted=10_420,
+            rejected=3,
+            polled_by="hopline-ingest-0:/var/lib/hopline",
+            polled_since_ns=_START_NS - 40 * NS_PER_MIN,
+        ),
     )
 )
 CLOCKS = ClockReport(

@@ -23,7 +23,6 @@ from collector.errors import CollectorError
 from collector.model import Span
 from collector.query.background.facts import facts_of, main_record
 from collector.query.background.keeping import Keeping
-from collector.query.background.lease import Lease
 from collector.query.background.measured import count_requests
 from collector.query.background.strata import Bounds, choose_bounds, place_of, strata_of
 from collector.query.timelines.rows import RowStitching
@@ -33,6 +32,7 @@ from collector.store import (
     BUCKET_S,
     Arrival,
     LateLoad,
+    Lease,
     RequestRow,
     StitchedKey,
     StitchedRequest,

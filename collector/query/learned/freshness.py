@@ -19,6 +19,7 @@ from collector.query.learned.lateness import (
     prevailing_lag_ns,
 )
 from collector.query.learned.nodes import Nodes
+from collector.query.learned.pulled import find_pulled, positive
 from collector.query.refreshed import Refreshed
 from collector.query.results import SourceReport
 from collector.stitch.completeness import SPAN_SOURCE, SourceLag
@@ -94,7 +95,7 @@ class Freshness:
             key = (str(entry.get("stream", "")), str(entry.get("source", "")))
             report = found.get(key) or SourceReport(source=key[1] or _UNNAMED, stream=key[0])
             found[key] = _add_counts(report, entry)
-        reports = [*found.values(), *self._read_pulled()]
+        reports = [*found.values(), *find_pulled(self._store, self._nodes)]
         return sorted(reports, key=lambda report: (report.stream, report.source))
 
     def note(self, metrics: Metrics) -> None:
@@ -140,21 +141,6 @@ class Freshness:
             sources = document.get("sources")
             if isinstance(sources, list):
                 yield from (each for each in sources if isinstance(each, dict))
-
-    def _read_pulled(self) -> Iterator[SourceReport]:
-        for progress in self._nodes.documents("pull"):
-            if "watermark_ns" not in progress:
-                continue
-            error = progress.get("last_error")
-            yield SourceReport(
-                source=f"{progress.get('workspace', '')}/{progress.get('table', progress['name'])}",
-                stream="pull",
-                last_received_ns=_positive(progress.get("last_success_ns")),
-                watermark_ns=_positive(progress.get("watermark_ns")),
-                accepted=_positive(progress.get("rows_accepted")) or 0,
-                rejected=_positive(progress.get("rows_rejected")) or 0,
-                last_error=str(error.get("message", "")) if isinstance(error, dict) else "",
-            )
 
 
 def known_up_to(name: str, lag: SourceLag) -> str:
@@ -234,16 +220,12 @@ def _report(stat: SourceStat, group: Sequence[SourceStat], note: str, now_ns: in
 
 def _add_counts(report: SourceReport, entry: Mapping[str, Any]) -> SourceReport:
     door = str(entry.get("door", ""))
-    seen_ns = _positive(entry.get("last_seen_ns"))
+    seen_ns = positive(entry.get("last_seen_ns"))
     return replace(
         report,
         doors=tuple(sorted({*report.doors, door} - {""})),
-        accepted=(report.accepted or 0) + (_positive(entry.get("accepted")) or 0),
-        rejected=(report.rejected or 0) + (_positive(entry.get("rejected")) or 0),
-        ignored=(report.ignored or 0) + (_positive(entry.get("ignored")) or 0),
+        accepted=(report.accepted or 0) + (positive(entry.get("accepted")) or 0),
+        rejected=(report.rejected or 0) + (positive(entry.get("rejected")) or 0),
+        ignored=(report.ignored or 0) + (positive(entry.get("ignored")) or 0),
         last_received_ns=report.last_received_ns or seen_ns,
     )
-
-
-def _positive(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None

@@ -54,7 +54,7 @@ class Nodes:
         kinds: Sequence[Kind] = ("ingest", "pull")
         for kind in kinds:
             text = json.dumps(list(self._own(kind)))
-            if text != self._published.get(kind, "[]"):
+            if text != self._published.get(kind):
                 self._store.set_node_status(self._name, kind, text)
                 self._published[kind] = text
 

@@ -1,0 +1,69 @@
+"""
+How far polled sources have been read, for all that may poll them, and who does.
+
+What a document says is the affair of who polls: see `pull/watermarks.py`.
+"""
+
+from dataclasses import dataclass
+
+from clickhouse_connect.driver.client import Client
+
+from collector.store.reads import ask
+
+_POLL = "poll "
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """
+    A JSON document about one source, another one with the rows that it has seen, and who wrote it.
+    """
+
+    holder: str
+    progress: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolledSource:
+    """A document about one source; the node that polls it at present, "" for none, since when."""
+
+    progress: str
+    node: str
+    since_ns: int
+
+
+def poll_of(workspace: str, table: str) -> str:
+    """Return what polling a source is called as a piece of work."""
+    return f"{_POLL}{workspace}/{table}"
+
+
+def get_progress(client: Client, database: str, workspace: str, table: str) -> PullProgress | None:
+    """Return what was kept last about a source."""
+    rows = ask(
+        client, "get_pull_progress", database=database, workspace=workspace, table_name=table
+    )
+    return PullProgress(*rows[0]) if rows else None
+
+
+def set_progress(
+    client: Client, database: str, workspace: str, table: str, kept: PullProgress
+) -> None:
+    """Keep what is known about a source in place of what was."""
+    client.insert(
+        f"{database}.pull_progress",
+        [[workspace, table, kept.holder, kept.progress, kept.seen]],
+        column_names=("workspace", "table_name", "holder", "progress", "seen"),
+        settings={"distributed_foreground_insert": 1},
+    )
+
+
+def find_sources(client: Client, database: str) -> list[PolledSource]:
+    """Return what is known about each source, and who polls it."""
+    held = ask(client, "find_holders", database=database, kind=_POLL)
+    holders = {name: (holder, since_ns) for name, holder, since_ns in held}
+    found = []
+    for workspace, table, progress in ask(client, "find_pull_progress", database=database):
+        holder, since_ns = holders.get(poll_of(workspace, table), ("", 0))
+        found.append(PolledSource(progress, holder.rpartition(" ")[0], since_ns))
+    return found

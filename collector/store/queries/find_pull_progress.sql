@@ -1,0 +1,5 @@
+-- How far each source has been read.
+SELECT workspace, table_name, progress
+FROM {database:Identifier}.pull_progress FINAL
+ORDER BY workspace, table_name
+LIMIT 10000

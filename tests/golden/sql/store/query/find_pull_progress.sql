@@ -1,0 +1,4 @@
+SELECT workspace, table_name, progress
+FROM {database:Identifier}.pull_progress FINAL
+ORDER BY workspace, table_name
+LIMIT 10000
