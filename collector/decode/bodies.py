@@ -22,6 +22,8 @@ from collector.errors import Undecodable
 from collector.model import RecordError
 
 _BOM = b"\xef\xbb\xbf"
+# what PowerShell's `>` writes; neither begins a text of UTF-8
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 # An HTTP message behind a marker, as a policy of API Management writes it: one entry of many lines.
 _HTTP_MESSAGE = re.compile(rb"(?:request|response):[\w-]{1,64}\r?\n")
 _MAX_OBJECTS = 2_000_000
@@ -66,11 +68,13 @@ class Bodies:
 
 def split_body(body: bytes) -> Bodies:
     """
-    Split a body of JSON, of text lines, or of both mixed (a container's log).
+    Split a body of JSON, of text lines, or of both mixed (a container's log), in UTF-8 or UTF-16.
 
     Raises:
         Undecodable: it is empty, or broken JSON throughout. Never retried.
     """
+    if body.startswith(_WIDE_BOMS):
+        body = body.decode("utf-16", "replace").encode("utf-8", "replace")
     body = _strip(body)
     text, is_repaired = _as_text(body)
     if _HTTP_MESSAGE.match(body):

@@ -13,7 +13,8 @@ Source: CRI logging format (kubelet), Docker json-file and fluentd drivers; Flue
 Vector, Logstash and Elastic Common Schema documents; RFC 3164, RFC 5424; Grafana Loki push API;
 Splunk HTTP Event Collector; Datadog logs API; Google Cloud LogEntry; Amazon Data Firehose and
 CloudWatch Logs (subscription filters, FilterLogEvents, Insights); Azure Monitor (ContainerLogV2,
-query API answers, resource logs schema), Event Hubs capture; OpenTelemetry logs in JSON.
+query API answers, resource logs schema), Event Hubs capture; CloudEvents 1.0 in JSON;
+OpenTelemetry logs in JSON.
 """
 
 import base64
@@ -72,6 +73,7 @@ _PAYLOADS = (
     "body",
     "Body",
     "data",
+    "data_base64",
     "payload",
     "result",
     "Message",
@@ -85,8 +87,8 @@ _PAYLOADS = (
 )
 # As objects these tell about the entry and are none: Elastic Common Schema has `log` and `event`.
 _ALSO_ABOUT = frozenset(("log", "event", "data", "result", "body", "payload"))
-# Members whose text may be base64: of Kinesis, Pub/Sub and captured events.
-_ENCODED = frozenset(("data", "Data", "body", "Body"))
+# Members whose text may be base64: of Kinesis, Pub/Sub, CloudEvents and captured events.
+_ENCODED = frozenset(("data", "Data", "data_base64", "body", "Body"))
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _RANKS = {name: rank for rank, name in enumerate(_PAYLOADS)}
 _PODS = ("PodName", "pod_name", "pod", "k8s.pod.name", "kubernetes.pod_name", "kubernetes.pod.name")

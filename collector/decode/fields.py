@@ -9,7 +9,7 @@ Read first: `read_text`. Bodies are split into objects by `decode.bodies`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -47,6 +47,12 @@ _LONGEST_DURATION = 64
 
 _TRIES = re.compile(r", | : |,")
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
+# Three digits behind a comma may be thousands, unless a zero stands before it.
+_DECIMAL_COMMA = re.compile(r"[+-]?(?:0,\d{1,12}|\d{1,15},(?:\d{1,2}|\d{4,12}))", re.ASCII)
+
+_HEADER_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):[ \t]*([^\r\n]*)", re.ASCII)
+_NAMES_OF_HEADERS = ("name", "key", "header")
+_VALUES_OF_HEADERS = ("value", "values", "val")
 
 
 class FieldError(ValueError):
@@ -306,9 +312,11 @@ def read_list(row: Row, *names: str, within: str = "") -> Sequence[Any]:
 
 def read_headers(row: Row, *names: str, within: str = "") -> dict[str, str]:
     """
-    Return a header map with lower-case names, from an object or from JSON text of one.
+    Return a header map with lower-case names.
 
-    Repeated headers (arrays) become one value joined by ", ", as HTTP allows.
+    It may be an object; a list of pairs, of objects of a name and a value or of one name each, of
+    names and values by turns, or of lines; or text: lines as HTTP has them, or JSON of any of
+    these. Repeated headers become one value joined by ", ", as HTTP allows.
 
     Raises:
         FieldError: it is no header map.
@@ -318,17 +326,66 @@ def read_headers(row: Row, *names: str, within: str = "") -> dict[str, str]:
             break
     else:
         return {}
-    found = read_object(row, name, within=within)
+    found = row[name]
+    if isinstance(found, str):
+        is_lines = _HEADER_LINE.match(found) is not None
+        found = found.splitlines() if is_lines else _from_json_text(found, within + name)
+    if not isinstance(found, dict):
+        return _headers_of_pairs(found, within + name)
     if _ONLY_TEXT.issuperset(map(type, found.values())):
         return {key.lower(): value for key, value in found.items()}
     headers = {}
     for key, value in found.items():
-        if isinstance(value, list):
-            parts = [_as_text(part, f"{within}{name}.{key}") for part in value]
-            headers[key.lower()] = ", ".join(parts)
-        elif value is not None:
-            headers[key.lower()] = _as_text(value, f"{within}{name}.{key}")
+        if value is not None:
+            headers[key.lower()] = _header_value(value, f"{within}{name}.{key}")
     return headers
+
+
+def _headers_of_pairs(found: object, name: str) -> dict[str, str]:
+    if found is None:
+        return {}
+    pairs = list(_header_pairs(found)) if isinstance(found, list) else [("", None)]
+    headers: dict[str, list[str]] = {}
+    for key, value in pairs:
+        if not isinstance(key, str) or not key:
+            raise FieldError(name, f"expected names and values of headers, got {describe(found)}")
+        if value is not None:
+            values = headers.setdefault(key.strip().lower(), [])
+            values.append(_header_value(value, f"{name}.{key}"))
+    return {key: ", ".join(values) for key, values in headers.items()}
+
+
+def _header_pairs(found: list[Any]) -> Iterator[tuple[object, object]]:
+    """Yield the names and values of a list; a name that is no text where there is none."""
+    if found and all(isinstance(each, str) for each in found):
+        lines = [_HEADER_LINE.fullmatch(each) for each in found if each.strip()]
+        if all(lines):
+            yield from ((match[1], match[2]) for match in lines if match)
+        elif len(found) % 2 == 0:  # Node's rawHeaders
+            yield from zip(found[::2], found[1::2], strict=True)
+        else:
+            yield None, None
+        return
+    for each in found:
+        if isinstance(each, list) and len(each) == 2:
+            yield each[0], each[1]
+        elif isinstance(each, dict):
+            said = {key.lower(): value for key, value in each.items()}
+            named = next((said[key] for key in _NAMES_OF_HEADERS if key in said), None)
+            if named is not None:
+                yield named, next((said[key] for key in _VALUES_OF_HEADERS if key in said), None)
+            elif len(each) == 1:
+                yield from each.items()
+            else:
+                yield None, None
+        else:
+            yield None, None
+
+
+def _header_value(value: object, name: str) -> str:
+    if isinstance(value, list):
+        return ", ".join(_as_text(part, name) for part in value)
+    return _as_text(value, name)
 
 
 def require_text(row: Row, *names: str, within: str = "") -> str:
@@ -407,6 +464,8 @@ def _as_float(value: object, name: str) -> float:
         if len(value) < 16 and value.isascii() and whole.isdecimal() and decimals.isdecimal():
             return float(value)
         text = value.strip()
+        if _DECIMAL_COMMA.fullmatch(text):
+            text = text.replace(",", ".")
         if _NUMBER.fullmatch(text):
             number = float(text)
             if number - number == 0:  # finite: "1e999" reads as infinity

@@ -1,8 +1,9 @@
 """
 Moments in every notation that gateways use.
 
-Source: RFC 3339; the common log format of Apache httpd and HAProxy; Go's `log`, gin; .NET's
-invariant culture and Azure's portal; Envoy's START_TIME; Unix time.
+Source: RFC 3339; RFC 9110 (HTTP-date) and RFC 5322; C's `ctime`; the common log format of Apache
+httpd and HAProxy; Go's `log`, gin; Java's `ZonedDateTime`; .NET's invariant culture, `Ticks` and
+`JavaScriptSerializer`, Azure's portal; Envoy's START_TIME; Unix time.
 """
 
 import re
@@ -20,7 +21,11 @@ _LEAST_EPOCH_S = 10**8
 
 _NUMBER = re.compile(r"\d{1,19}(\.\d{0,12})?", re.ASCII)
 _SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)", re.ASCII)
-_REST = re.compile(r"(?:[.,](\d{1,12}))?\s?(Z|z|UTC|[+-]\d\d:?\d\d)?", re.ASCII)
+_REST = re.compile(
+    r"(?:[.,](\d{1,12}))?\s?(?:Z|z|UTC|GMT|([+-]\d\d)(?::?(\d\d))?)?"
+    r"(?:\[[\w/+-]{1,40}\])?",  # Java names the zone beside its offset
+    re.ASCII,
+)
 _CLF = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d)(\.\d+)?(?: ([+-]\d{4}))?", re.ASCII)
 _SLASHED = re.compile(
     r"(\d{4})/(\d\d)/(\d\d)(?: - |[ T])(\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|[+-]\d\d:?\d\d)?)"
@@ -33,6 +38,21 @@ _AMERICAN = re.compile(
     r"(?: ?([AP])M)?(?: ?(Z|UTC|[+-]\d\d:?\d\d))?",
     re.ASCII | re.IGNORECASE,
 )
+_GERMAN = re.compile(
+    r"(\d{1,2})\.(\d{1,2})\.(\d{4}),? (\d{1,2}):(\d\d:\d\d(?:[.,]\d{1,9})?)", re.ASCII
+)
+_MAIL = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d:\d\d:\d\d(?:\.\d{1,9})?)"
+    r"(?: (Z|UTC|GMT|[+-]\d{4}))?",
+    re.ASCII,
+)
+_CTIME = re.compile(
+    r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]?\d) (\d\d:\d\d:\d\d) (?:(?:UTC|GMT) )?(\d{4})", re.ASCII
+)
+_DATE_CALL = re.compile(r"/Date\((\d{9,16})(?:[+-]\d{4})?\)/", re.ASCII)
+# .NET's ticks are 100 ns since the year 1. Those of 2000 to 2100 would be ns of the year 1990.
+_TICKS_OF_1970 = 621_355_968_000_000_000
+_LEAST_TICKS, _MOST_TICKS = 630_822_816_000_000_000, 662_380_416_000_000_000
 _MONTHS = {
     name: f"{number:02}"
     for number, name in enumerate(
@@ -63,11 +83,13 @@ def parse_timestamp(value: object) -> Timestamp:
     """
     Read a moment in any of the notations gateways use.
 
-    RFC 3339 with any number of digits, T or blank, with or without zone (UTC then); the common log
-    format (`10/Jul/2024:12:00:00 +0000`), also without its zone; Go's log (`2024/07/10 12:00:00`)
-    and gin's with a dash between; .NET's and the Azure portal's (`7/10/2024, 3:04:05.678 PM`), the
-    month first unless it cannot be one; Unix time in s, ms, µs or ns, told apart by size, as a
-    number or as text.
+    RFC 3339 with any number of digits, T or blank, with or without zone (UTC then), also with
+    Java's name of it behind; the common log format (`10/Jul/2024:12:00:00 +0000`), also without its
+    zone; Go's log (`2024/07/10 12:00:00`) and gin's with a dash between; dates of HTTP and mail
+    (`Wed, 10 Jul 2024 12:00:00 GMT`) and of `ctime`; .NET's and the Azure portal's
+    (`7/10/2024, 3:04:05.678 PM`), the month first unless it cannot be one; German (`10.7.2024
+    12:00:00`); Unix time in s, ms, µs or ns and .NET's ticks, told apart by size, as a number or as
+    text. Names of zones other than UTC and GMT mean several, and are refused.
 
     Raises:
         ValueError: it is none of these, or not between 1970 and 2262.
@@ -91,7 +113,8 @@ def parse_timestamp(value: object) -> Timestamp:
             return _parse_epoch(float(value) if "." in value else int(value))
         if match := _AMERICAN.fullmatch(value):
             return _parse_american(*match.groups())
-    elif type(value) is int or type(value) is float:
+        return _parse_named(value)
+    if type(value) is int or type(value) is float:
         return _parse_epoch(value)
     raise ValueError(_NOT_A_TIME)
 
@@ -135,19 +158,36 @@ def _parse_american(
     return _parse_rfc3339(f"{date_text}{fraction or ''}{(zone or '').upper()}")
 
 
+def _parse_named(text: str) -> Timestamp:
+    """Read what people's locales, mail, C and JavaScript make of a moment."""
+    if match := _MAIL.fullmatch(text):
+        day, month, year, clock, zone = match.groups()
+        number = _MONTHS.get(month, "00")
+        return _parse_rfc3339(f"{year}-{number}-{int(day):02}T{clock}{zone or ''}")
+    if match := _GERMAN.fullmatch(text):
+        day, month, year, hour, rest = match.groups()
+        return _parse_rfc3339(f"{year}-{int(month):02}-{int(day):02}T{int(hour):02}:{rest}")
+    if match := _CTIME.fullmatch(text):
+        month, day, clock, year = match.groups()
+        return _parse_rfc3339(f"{year}-{_MONTHS.get(month, '00')}-{int(day):02}T{clock}")
+    if match := _DATE_CALL.fullmatch(text):
+        return _parse_epoch(int(match[1]))
+    raise ValueError(_NOT_A_TIME)
+
+
 def _parse_rfc3339(text: str) -> Timestamp:
     rest = _REST.fullmatch(text, 19)
     if rest is None:
         raise ValueError(_NOT_A_TIME)
-    fraction, zone = rest.groups()
+    fraction, hours, minutes = rest.groups()
     ns = _second_ns(text[:19])
     resolution_ns = NS_PER_S
     if fraction:
         ns += int(fraction[:9].ljust(9, "0"))
         resolution_ns = 10 ** max(0, 9 - len(fraction))
-    if zone and zone not in ("Z", "z", "UTC"):
-        offset_s = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
-        ns -= (offset_s if zone[0] == "+" else -offset_s) * NS_PER_S
+    if hours:
+        offset_s = int(hours[1:]) * 3600 + int(minutes or 0) * 60
+        ns -= (offset_s if hours[0] == "+" else -offset_s) * NS_PER_S
     if not 0 < ns <= _MAX_INT:
         raise ValueError(_OUT_OF_RANGE)
     return Timestamp(ns, resolution_ns)
@@ -179,9 +219,11 @@ def _second_ns(text: str) -> int:
 
 
 def _parse_epoch(value: float) -> Timestamp:
-    """Tell seconds, ms, µs and ns apart by size: 1e11 s is the year 5138, 1e11 ms is 1973."""
+    """Tell s, ms, µs, ns and ticks apart by size: 1e11 s is the year 5138, 1e11 ms is 1973."""
     if not _LEAST_EPOCH_S <= value <= _MAX_INT:
         raise ValueError(_OUT_OF_RANGE)
+    if _LEAST_TICKS <= value < _MOST_TICKS:
+        return Timestamp((int(value) - _TICKS_OF_1970) * 100, 100)
     if value < 10**11:
         unit_ns = NS_PER_S
     elif value < 10**14:

@@ -350,9 +350,11 @@ def trace_context_from_headers(headers: Mapping[str, str]) -> TraceContext | Non
     Return what the headers of one message say about the trace, or `None`.
 
     Header names in any case. When several carriers are there the order is: traceparent, b3, X-B3,
-    uber-trace-id, X-Amzn-Trace-Id, X-Cloud-Trace-Context, Datadog, grpc-trace-bin, Request-Id.
+    uber-trace-id, X-Amzn-Trace-Id, X-Cloud-Trace-Context, Datadog, grpc-trace-bin, Request-Id. One
+    that was sent twice with the same value, which logs join by a comma, counts once; of two values
+    nobody can tell which one the receiver took.
     """
-    lower = {str(name).lower(): str(value) for name, value in headers.items()}
+    lower = {str(name).lower(): _once(str(value)) for name, value in headers.items()}
     return (
         parse_traceparent(lower.get("traceparent", ""))
         or parse_b3(lower.get("b3", ""))
@@ -364,6 +366,13 @@ def trace_context_from_headers(headers: Mapping[str, str]) -> TraceContext | Non
         or parse_grpc_trace_bin(lower.get("grpc-trace-bin", ""))
         or parse_request_id(lower.get("request-id", ""))
     )
+
+
+def _once(text: str) -> str:
+    if "," not in text or len(text) > _MAX_LENGTH:
+        return text
+    parts = {part.strip() for part in text.split(",")}
+    return parts.pop() if len(parts) == 1 else text
 
 
 def trace_id_candidates(text: str) -> tuple[Candidate, ...]:

@@ -21,6 +21,7 @@ import orjson
 from collector.decode.aliases import Aliases
 from collector.decode.envoy.fields import NAMES, parse_line
 from collector.decode.envoy.response_flags import RESPONSE_FLAGS as RESPONSE_FLAGS
+from collector.decode.envoy.response_flags import split_flags
 from collector.identity.ids import normalise_span_id, normalise_trace_id, trace_context_from_headers
 from collector.model import LogRecord
 from collector.timestamps import NS_PER_S
@@ -323,8 +324,7 @@ def _logged_direction(fields: Mapping[str, str]) -> str:
 
 
 def _flags(text: str) -> tuple[str, ...]:
-    parts = (part.strip() for part in text.split(","))
-    return tuple(part for part in parts if part != "-" and _FLAG.fullmatch(part))
+    return tuple(flag for flag in split_flags(text) if _FLAG.fullmatch(flag))
 
 
 def _integer(fields: Mapping[str, str], name: str) -> int | None:

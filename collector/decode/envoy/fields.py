@@ -36,7 +36,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         *("status", "status_code", "response_status", "http_status", "http.status_code"),
         *("http.response.status_code", "code"),
     ),
-    "response_flags": ("response_flag",),
+    "response_flags": ("response_flag", "response_flags_long"),
     "response_code_details": ("response_details",),
     "connection_termination_details": ("termination_details",),
     "upstream_transport_failure_reason": ("upstream_transport_failure",),

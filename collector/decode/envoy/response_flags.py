@@ -1,8 +1,9 @@
 """
 Envoy's response flags: what each one says about who broke a request.
 
-Source: Envoy substitution formatter (`%RESPONSE_FLAGS%`), stream_info `CoreResponseFlag`, and
-`ResponseFlags` of envoy/data/accesslog/v3/accesslog.proto as built into Envoy 1.40.
+Source: Envoy substitution formatter (`%RESPONSE_FLAGS%`, `%RESPONSE_FLAGS_LONG%`), stream_info
+`CoreResponseFlag`, and `ResponseFlags` of envoy/data/accesslog/v3/accesslog.proto as built into
+Envoy 1.40.
 """
 
 from collections.abc import Iterable
@@ -166,6 +167,15 @@ _TABLE = (
 
 RESPONSE_FLAGS: dict[str, ResponseFlag] = {row.flag: row for row in _TABLE}
 """Flag to what is known of it, most telling first. Extensions add flags that are not in here."""
+
+
+_LONG_NAMES = {row.name: row.flag for row in _TABLE}
+
+
+def split_flags(text: str) -> tuple[str, ...]:
+    """Return the flags in a text, those of `%RESPONSE_FLAGS_LONG%` by their short names."""
+    parts = (part.strip() for part in text.split(","))
+    return tuple(_LONG_NAMES.get(part, part) for part in parts if part not in ("", "-"))
 
 
 def primary_flag(flags: Iterable[str]) -> ResponseFlag | None:

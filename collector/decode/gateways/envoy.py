@@ -16,7 +16,7 @@ from collector.decode.aliases import Aliases
 from collector.decode.context import read_context
 from collector.decode.envoy import mesh_log
 from collector.decode.envoy.fields import NAMES, is_line, parse_line
-from collector.decode.envoy.response_flags import ResponseFlag, primary_flag
+from collector.decode.envoy.response_flags import ResponseFlag, primary_flag, split_flags
 from collector.decode.fields import (
     FieldError,
     NotARequest,
@@ -231,7 +231,10 @@ def _read_ids(record: GatewayRecord, row: Row, request_id: str) -> None:
 
 def _read_error(record: GatewayRecord, row: Row) -> None:
     written = read_text(row, "response_flags")
-    flag = primary_flag(part.strip() for part in written.split(",")) if written else None
+    flags = split_flags(written) if written else ()
+    if flags and (short := ",".join(flags)) != written:
+        record.attributes = {**record.attributes, "envoy.response_flags": short}
+    flag = primary_flag(flags)
     status = record.status
     record.error_message = read_text(row, "upstream_transport_failure_reason")
     details = read_text(row, "response_code_details")

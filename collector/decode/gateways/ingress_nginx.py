@@ -78,6 +78,7 @@ _REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LONGEST_LINE = 32_768
 _MARKS = frozenset(("request_time", "upstream_response_time", "upstream_addr"))
 _CLIENTS = frozenset(("remote_addr", "remote_address"))
+_DECIMAL_COMMA = re.compile(r"(\d{1,10}),(\d{3})(?!\d)", re.ASCII)
 _OWN = ("request_time", "upstream_response_time", "upstream_addr", "upstream_status")
 _NESTED = ("httpRequest", "nginx", "http", "request", "upstream", "@fields")
 # nginx's variables, and what users call them. All times of the log's writing are one fact; $msec is
@@ -334,7 +335,9 @@ def _seconds(row: Row, name: str) -> int | None:
     value = row.get(name)
     if value.__class__ is not str:
         return read_ns_from_s(row, name)
-    tries_ns = [read_ns_from_s({name: each}, name) for each in _values(row, name)]
+    # nginx always writes three decimals: without a point, what rewrote the line put a comma there
+    text = value if "." in value else _DECIMAL_COMMA.sub(r"\1.\2", value)
+    tries_ns = [read_ns_from_s({name: each}, name) for each in _values({name: text}, name)]
     known = [each for each in tries_ns if each is not None]
     return sum(known) if known else None
 

@@ -70,7 +70,9 @@ def _read(row: Row) -> GatewayRecord:
     response = read_object(row, "response")
     headers = read_headers(request, "headers", within="request.")
     # of these only three are looked at, so they are not all read
-    answer_headers = read_object(response, "headers", within="response.")
+    answer_headers = response.get("headers")
+    if answer_headers.__class__ is not dict:
+        answer_headers = read_headers(response, "headers", within="response.")
     raw = write_raw(row)
     target = split_target(read_text(request, "url", "uri", within="request."))
     content_type = headers.get("content-type", "")
@@ -217,7 +219,10 @@ def _context(row: Row, headers: dict[str, str]) -> LoggedContext:
     header = context_from_headers(headers, "request.headers.")
     if "trace_id" not in row:
         return header
-    formats = read_object(row, "trace_id")
+    written = row["trace_id"]
+    # a field of the user's own may have this name, as text
+    is_own = isinstance(written, str) and written[:1] != "{"
+    formats = {"w3c": written} if is_own else read_object(row, "trace_id")
     for name in _TRACE_FORMATS:
         value = formats.get(name)
         if isinstance(value, str) and (trace_id := normalise_trace_id(value)):

@@ -30,6 +30,15 @@ def test_every_way_of_putting_objects_together_is_read(body: str) -> None:
     assert list(split_body(body.encode()).entries) == [A, B]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_what_windows_saved_is_read(encoding: str) -> None:
+    """PowerShell's `>` writes UTF-16 with a mark before it; half a character at the end is lost."""
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    body = (mark + json.dumps(A) + "\r\n" + json.dumps(B)).encode(encoding)
+    assert list(split_body(body).entries) == [A, B]
+    assert list(split_body(body + b"\n").entries)[:1] == [A]
+
+
 def test_a_bad_line_costs_itself_only_and_keeps_its_place() -> None:
     """Lines before and after it are read, and its index is its place in the body."""
     entries = split_body(b'{"n":1}\n{"n":\n{"n":2}\n').entries

@@ -120,6 +120,8 @@ AROUND_TEXT: dict[str, Callable[[str], Any]] = {
     "sns": lambda t: {"Records": [{"Sns": {"Message": t, "Subject": None}}]},
     "kinesis": lambda t: {"Records": [{"kinesis": {"data": _base64(t)}}]},
     "pub-sub": lambda t: {"message": {"data": _base64(t), "messageId": "1"}, "subscription": "s"},
+    "cloud-event": lambda t: {"specversion": "1.0", "id": "1", "type": "x", "data": t},
+    "cloud-event-encoded": lambda t: {"specversion": "1.0", "id": "1", "data_base64": _base64(t)},
     "event-hub-capture": lambda t: {"SequenceNumber": 1, "Offset": "2", "Body": _base64(t)},
     "event-hub-body": lambda t: {"SequenceNumber": 1, "Offset": "2", "Body": t},
     "firehose": lambda t: {"requestId": "d", "records": [{"data": _base64(t)}]},

@@ -1,5 +1,6 @@
 """Reading JSON fields: what counts as missing, what is taken, and which field an error names."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -213,6 +214,51 @@ def test_headers_have_lower_case_names_and_one_value_each() -> None:
     with pytest.raises(FieldError) as caught:
         read_headers({"h": {"x": {"y": 1}}}, "h")
     assert caught.value.field == "h.x"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [["X-Request-ID", "a"], ["Accept", "b"], ["accept", "c"]],
+        [{"name": "X-Request-ID", "value": "a"}, {"name": "Accept", "value": ["b", "c"]}],
+        [{"Key": "X-Request-ID", "Value": "a"}, {"Key": "Accept", "Value": "b, c"}],
+        [{"X-Request-ID": "a"}, {"Accept": "b"}, {"Accept": "c"}],
+        ["X-Request-ID", "a", "Accept", "b", "Accept", "c"],
+        ["X-Request-ID: a", "Accept: b", "Accept:c"],
+        "X-Request-ID: a\r\nAccept: b\r\nAccept: c\r\n",
+        "X-Request-ID: a\nAccept: b, c",
+    ],
+)
+def test_headers_may_be_lists_and_lines(written: object) -> None:
+    """Pairs, objects of a name and a value, Node's flat list, and lines of HTTP are one map."""
+    expected = {"x-request-id": "a", "accept": "b, c"}
+    assert read_headers({"h": written}, "h") == expected
+    if isinstance(written, list):
+        assert read_headers({"h": json.dumps(written)}, "h") == expected
+
+
+@pytest.mark.parametrize(
+    "written",
+    [7, True, [7], [[1, 2]], ["a", "b", "c"], [{"a": "b", "c": "d"}], "no header", [["a"]]],
+)
+def test_what_is_no_header_map_is_refused(written: object) -> None:
+    """Nothing is guessed from what has no names."""
+    with pytest.raises(FieldError) as caught:
+        read_headers({"h": written}, "h")
+    assert caught.value.field == "h"
+
+
+@pytest.mark.parametrize(
+    ("written", "ms"),
+    [("152,5", 152.5), ("0,523", 0.523), ("7,25 ", 7.25), ("1,2e3", None), ("1,234", None)],
+)
+def test_a_comma_that_can_only_be_decimal_is_one(written: str, ms: float | None) -> None:
+    """Three digits behind a comma may be thousands: that is refused, and not taken for either."""
+    if ms is None:
+        with pytest.raises(FieldError, match="number"):
+            read_ns_from_ms({"a": written}, "a")
+    else:
+        assert read_ns_from_ms({"a": written}, "a") == ms * 10**6
 
 
 def test_required_fields_are_required() -> None:

@@ -222,6 +222,19 @@ def test_datadog_ids_are_decimal_halves() -> None:
     assert ids.hex_from_decimal("0") == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("traceparent", f"00-{TRACE}-{SPAN}-01"), ("b3", f"{TRACE}-{SPAN}-1")],
+)
+def test_a_header_sent_twice_counts_once(name: str, value: str) -> None:
+    """Proxies that add a header which is there already; two values are nobody's."""
+    twice = ids.trace_context_from_headers({name: f"{value}, {value}"})
+    assert twice is not None
+    assert (twice.trace_id, twice.span_id) == (TRACE, SPAN)
+    other = value.replace(TRACE, TRACE[::-1])
+    assert ids.trace_context_from_headers({name: f"{value},{other}"}) is None
+
+
 def test_grpc_trace_bin() -> None:
     """OpenCensus' binary form is read raw and in base64."""
     import base64
