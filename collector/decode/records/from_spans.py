@@ -21,6 +21,7 @@ A record's id is the product's own request id where the span has it, so that the
 record has the same identity; else it is the span's id, and the trace id brings the two together.
 
 Source: Kong kong/observability/tracing; spring-cloud-gateway DefaultGatewayObservationConvention;
+spring-framework reactive DefaultServerRequestObservationConvention (an aborted connection);
 envoy source/common/tracing/tracer_impl.cc with envoyproxy/gateway cluster names;
 opentelemetry-cpp-contrib instrumentation/nginx; OpenTelemetry HTTP semantic conventions, old and
 new names.
@@ -295,7 +296,16 @@ def _read_end(record: GatewayRecord, span: Span) -> None:
     if flag is not None and flag.side != "none":
         record.error_reason = flag.name
         record.error_source = _SIDES.get(flag.side_of(record.status), "gateway")
+    elif _was_left(span):
+        record.error_source = "client"
+        record.error_reason = "client closed the connection first"
     settle(record, is_failed=span.status == "Error")
+
+
+def _was_left(span: Span) -> bool:
+    """Tell whether a Spring gateway's client went away: both are UNKNOWN then, and only then."""
+    said = (span.attributes.get("status"), span.attributes.get("outcome"))
+    return said == ("UNKNOWN", "UNKNOWN") and span.status != "Error"
 
 
 def _read_calls(record: GatewayRecord, calls: Sequence[Span]) -> None:

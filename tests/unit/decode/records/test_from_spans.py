@@ -124,6 +124,19 @@ def test_a_spring_cloud_gateway_trace_is_recognised_by_its_route() -> None:
     assert record_from_span(server) is None
 
 
+def test_a_client_of_spring_that_left_is_no_error() -> None:
+    """Status and outcome are UNKNOWN when the connection was aborted, and the backend works on."""
+    server, client = _spring()
+    said = {"status": "UNKNOWN", "outcome": "UNKNOWN", "exception": "none"}
+    server.attributes = {**server.attributes, **said}
+    client.attributes = {**client.attributes, "http.status_code": "UNKNOWN"}
+    (record,) = records_from_spans([server, client])
+    assert (record.status, record.is_error, record.error_source) == (None, False, "client")
+    server.status = "Error"
+    (record,) = records_from_spans([server, client])
+    assert (record.is_error, record.error_source) == (True, "gateway")
+
+
 @pytest.mark.parametrize(
     ("uri", "host"), [("http://orders:8080", "orders:8080"), ("lb://orders", "orders")]
 )
