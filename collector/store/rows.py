@@ -48,8 +48,9 @@ class RequestFilter:
     Which requests are looked for: those that started in [start_ns, end_ns) and fit every field.
 
     "" and `None` do not restrict. Texts are compared whole; where there is no route, the span's
-    name or the path stands for it. `text` is looked for inside path, route, operation, API, span
-    name and what the gateway says of the error, whatever the case; `id_prefix`, in lower case and
+    name or the path stands for it, and `host` is in lower case. `text` is looked for inside path
+    (also as addresses encode it), route, operation, API, span name and what the gateway says of the
+    error, whatever the case; `id_prefix`, in lower case and
     without dashes, at the beginning of ids: one of the two has to fit. What only a gateway knows
     (gateway, api, operation, consumer, revision) restricts to requests that have a gateway record.
     `is_joined`: has both a gateway record and spans. `status_class` is 1 to 5.

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote, unquote
 
 from collector.errors import BadQuestion
 from collector.model import GatewayRecord
@@ -98,6 +99,8 @@ class _Position:
 
 
 _RecordKey = tuple[str, str]
+# What RFC 3986 leaves as it is in a path, and what is encoded already.
+_OPEN_IN_PATHS = "/:@!$&'()*+,;=%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +441,7 @@ def _parameters(wanted: RequestFilter, after: _Position, limit: int) -> dict[str
     return {
         **{part: value for part, value in filters.items() if value not in ("", None)},
         **({"request_prefix": _mask(wanted.id_prefix)} if wanted.id_prefix else {}),
+        **({"spellings": _spellings(wanted.text)} if wanted.text else {}),
         # five-minute buckets are counted from 1970
         "start_ns": max(wanted.start_ns, 86_400 * NS_PER_S),
         "end_ns": min(max(wanted.end_ns, 0), 4_000_000_000 * NS_PER_S),
@@ -445,6 +449,12 @@ def _parameters(wanted: RequestFilter, after: _Position, limit: int) -> dict[str
         "after_start_ns": after.start_ns,
         "limit": limit,
     }
+
+
+def _spellings(text: str) -> list[str]:
+    """Return *text* as paths may have it: some gateways log what the client sent, some decode."""
+    encoded = (quote(each, safe=_OPEN_IN_PATHS) for each in (text, text.lower()))
+    return list(dict.fromkeys((text, *encoded, unquote(text))))
 
 
 def _mask(prefix: str) -> str:

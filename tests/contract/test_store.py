@@ -300,6 +300,21 @@ def test_search_shows_the_newest_version_once(store: Store, load: Loading) -> No
     assert store.find_requests(replace(LAST_HOUR, status=200), 10) == rows[:1]
 
 
+def test_search_finds_paths_as_sent_and_as_meant_and_hosts_in_any_case(
+    store: Store, load: Loading
+) -> None:
+    """One gateway logs `caf%C3%A9`, another decodes it; a host has no case."""
+    load.records(
+        make_record(1, path="/shop/Caf%C3%A9%20Noir", host="API.Test"),
+        make_record(2, path="/shop/café noir"),
+        make_record(3, path="/shop/cafe"),
+    )
+    for text in ("café noir", "Café", "caf%c3%a9", "/shop/caf%C3%A9%20noir"):
+        found = store.find_requests(replace(LAST_HOUR, text=text), 10)
+        assert sorted(row.record_id[-1:] for row in found) == ["1", "2"], text
+    assert len(store.find_requests(replace(LAST_HOUR, host="api.test"), 10)) == 3
+
+
 @pytest.mark.parametrize("order", ["-duration", "-start"])
 def test_search_pages_through_equal_requests(
     order: Literal["-duration", "-start"], store: Store, load: Loading

@@ -72,13 +72,13 @@ _TEXTS = {
     "operation": ("Operation of the API, exact.", "get-order"),
     "route": ("Route as rows show it: template, else the span's name or the path.", "/orders/{id}"),
     "method": ("HTTP method, any case.", "GET"),
-    "host": ("Host that the client asked for, exact.", "api.shop.example"),
+    "host": ("Host that the client asked for, any case.", "api.shop.example"),
     "service": ("Service that took part in the request, exact.", "payments"),
     "consumer": ("Consumer or subscription that called, exact.", "acme-mobile"),
     "revision": ("API revision, exact.", "3"),
     "q": (
-        "Text inside path, API, operation, or the gateway's words on an error, any case; or the "
-        "beginning of an id, six characters and more.",
+        "Text inside path (encoded or not), API, operation, or the gateway's words on an error, "
+        "any case; or the beginning of an id, six characters and more.",
         "orders/42",
     ),
 }
@@ -251,7 +251,7 @@ def parse_range(given: Mapping[str, str], now_ns: int) -> tuple[int, int]:
 
 def read_text(name: str, text: str) -> str:
     """
-    Return a text that may be looked for; a method in upper case.
+    Return a text that may be looked for, in the case in which it is kept.
 
     Raises:
         BadQuestion: it is too long or holds a NUL; the message names the parameter.
@@ -264,7 +264,10 @@ def read_text(name: str, text: str) -> str:
         raise BadQuestion(msg)
     if name == "method":
         return text.upper()
-    return text
+    if name == "host":
+        return text.rpartition("://")[2].partition("/")[0].lower()
+    # a beginning that somebody shortened
+    return text.rstrip("…").removesuffix("...") if name == "q" else text
 
 
 def _read_statuses(given: Mapping[str, str]) -> tuple[int | None, int | None]:

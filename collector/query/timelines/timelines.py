@@ -150,15 +150,16 @@ class Timelines:
 
     def _not_found(self, text: str, found: Gathered, until_ns: int | None) -> NotFound:
         shown = found.asked.text[:80]
+        start = shown.rstrip("….")
         where = "trace ids, gateway record ids, and the request ids in records, spans and logs"
         if found.hits and until_ns is not None:
             msg = f"{shown!r} was not yet known at {format_timestamp(until_ns)}"
             return NotFound(msg, hint="leave out as_of to see what is known now")
         msg = f"nothing is stored under {shown!r}; searched: {where}"
         hint = self._freshness.describe_outstanding()
-        beginning = prefix_key(shown)
-        if beginning and len(beginning) not in (16, 32):
-            hint = f"the beginning of an id is found by a search for q={shown}; {hint}"
+        beginning = prefix_key(start)
+        if beginning and (len(beginning) not in (16, 32) or start != shown):
+            hint = f"the beginning of an id is found by a search for q={start}; {hint}"
         return NotFound(msg, hint=hint)
 
 

@@ -10,7 +10,7 @@ WHERE {{ around("bucket") }}
     AND edge.start_ns >= {start_ns:Int64} AND edge.start_ns < {end_ns:Int64}
     {% if route %}AND edge.path = {route:String}{% endif %}
     {% if method %}AND edge.method = {method:String}{% endif %}
-    {% if host %}AND edge.host = {host:String}{% endif %}
+    {% if host %}AND lower(edge.host) = {host:String}{% endif %}
     {% if status %}AND edge.status = {status:Int32}{% endif %}
     {% if status_class %}AND intDiv(edge.status, 100) = {status_class:Int32}{% endif %}
     {% if error %}AND edge.is_error = {error:Bool}{% endif %}
@@ -18,7 +18,7 @@ WHERE {{ around("bucket") }}
     {% if max_duration_ns %}AND -edge.longest BETWEEN 0 AND {max_duration_ns:Int64}{% endif %}
     {% if received_since_ns %}AND received_ns > {received_since_ns:Int64}{% endif %}
     {% if text %}
-    AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0
+    AND (multiSearchAnyCaseInsensitiveUTF8(edge.path, {spellings:Array(String)})
         {% if id_prefix %}
         OR startsWith(key, {id_prefix:String})
         OR startsWith(key, {request_prefix:String})

@@ -16,7 +16,7 @@ WHERE bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_min
     {% if operation %}AND operation = {operation:String}{% endif %}
     {% if route %}AND (route = {route:String} OR route = '' AND path = {route:String}){% endif %}
     {% if method %}AND method = {method:String}{% endif %}
-    {% if host %}AND host = {host:String}{% endif %}
+    {% if host %}AND lower(host) = {host:String}{% endif %}
     {% if consumer %}AND consumer = {consumer:String}{% endif %}
     {% if revision %}AND api_revision = {revision:String}{% endif %}
     {% if status %}AND ifNull(status, -1) = {status:Int32}{% endif %}
@@ -29,7 +29,7 @@ WHERE bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_min
     {% if max_duration_ns %}AND ifNull(duration_ns, 9223372036854775807) <= {max_duration_ns:Int64}{% endif %}
     {% if received_since_ns %}AND received_ns > {received_since_ns:Int64}{% endif %}
     {% if text %}
-    AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0
+    AND (multiSearchAnyCaseInsensitiveUTF8(path, {spellings:Array(String)})
         OR positionCaseInsensitiveUTF8(route, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(operation, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(api, {text:String}) > 0

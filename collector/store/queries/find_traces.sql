@@ -12,7 +12,7 @@ WHERE {{ around("bucket") }}
     AND multiIf(edge.route != '', edge.route, edge.name != '', edge.name, edge.path) = {route:String}
     {% endif %}
     {% if method %}AND edge.method = {method:String}{% endif %}
-    {% if host %}AND edge.host = {host:String}{% endif %}
+    {% if host %}AND lower(edge.host) = {host:String}{% endif %}
     {% if status %}AND edge.status = {status:Int32}{% endif %}
     {% if status_class %}AND intDiv(edge.status, 100) = {status_class:Int32}{% endif %}
     {% if error %}AND edge.is_error = {error:Bool}{% endif %}
@@ -20,7 +20,7 @@ WHERE {{ around("bucket") }}
     {% if max_duration_ns %}AND place.duration_ns <= {max_duration_ns:Int64}{% endif %}
     {% if received_since_ns %}AND received_ns > {received_since_ns:Int64}{% endif %}
     {% if text %}
-    AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0
+    AND (multiSearchAnyCaseInsensitiveUTF8(edge.path, {spellings:Array(String)})
         OR positionCaseInsensitiveUTF8(edge.route, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(edge.name, {text:String}) > 0
         {% if id_prefix %}

@@ -17,7 +17,7 @@ FROM (
 WHERE first.start_ns >= {start_ns:Int64} AND first.start_ns < {end_ns:Int64}
     AND ({route:String} = '' OR first.path = {route:String})
     AND ({method:String} = '' OR first.method = {method:String})
-    AND ({host:String} = '' OR first.host = {host:String})
+    AND ({host:String} = '' OR lower(first.host) = {host:String})
     AND ({status:Int32} = -1 OR first.status = {status:Int32})
     AND ({status_class:Int32} = -1 OR intDiv(first.status, 100) = {status_class:Int32})
     AND ({is_error:Int8} = -1 OR first.is_error = ({is_error:Int8} = 1))

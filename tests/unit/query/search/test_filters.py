@@ -195,3 +195,21 @@ def test_any_pairs_are_a_search_or_a_bad_question(pairs: list[tuple[str, str]]) 
         return
     assert search.wanted.start_ns < search.wanted.end_ns
     assert 1 <= search.limit <= 500
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "field", "kept"),
+    [
+        ("host", "API.Shop.Example", "host", "api.shop.example"),
+        ("host", "https://api.shop.example:8443/orders", "host", "api.shop.example:8443"),
+        ("q", "7d3c5e0a91…", "text", "7d3c5e0a91"),
+        ("q", "7d3c5e0a91...", "text", "7d3c5e0a91"),
+        ("q", "/v1.0", "text", "/v1.0"),
+        ("method", "get", "method", "GET"),
+    ],
+)
+def test_texts_are_looked_for_as_they_are_kept(
+    name: str, written: str, field: str, kept: str
+) -> None:
+    """Hosts have no case and no scheme, methods are upper case, an ellipsis is no text."""
+    assert getattr(parse_search([(name, written)], now_ns=NOW).wanted, field) == kept

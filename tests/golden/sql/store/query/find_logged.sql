@@ -6,14 +6,14 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND edge.start_ns >= {start_ns:Int64} AND edge.start_ns < {end_ns:Int64}
     AND edge.path = {route:String}
     AND edge.method = {method:String}
-    AND edge.host = {host:String}
+    AND lower(edge.host) = {host:String}
     AND edge.status = {status:Int32}
     AND intDiv(edge.status, 100) = {status_class:Int32}
     AND edge.is_error = {error:Bool}
     AND -edge.longest >= {min_duration_ns:Int64}
     AND -edge.longest BETWEEN 0 AND {max_duration_ns:Int64}
     AND received_ns > {received_since_ns:Int64}
-    AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0
+    AND (multiSearchAnyCaseInsensitiveUTF8(edge.path, {spellings:Array(String)})
         OR startsWith(key, {id_prefix:String})
         OR startsWith(key, {request_prefix:String})
         )

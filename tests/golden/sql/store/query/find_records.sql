@@ -8,7 +8,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND operation = {operation:String}
     AND (route = {route:String} OR route = '' AND path = {route:String})
     AND method = {method:String}
-    AND host = {host:String}
+    AND lower(host) = {host:String}
     AND consumer = {consumer:String}
     AND api_revision = {revision:String}
     AND ifNull(status, -1) = {status:Int32}
@@ -18,7 +18,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND (answer_ns >= {min_duration_ns:Int64} OR answer_ns = -1)
     AND ifNull(duration_ns, 9223372036854775807) <= {max_duration_ns:Int64}
     AND received_ns > {received_since_ns:Int64}
-    AND (positionCaseInsensitiveUTF8(path, {text:String}) > 0
+    AND (multiSearchAnyCaseInsensitiveUTF8(path, {spellings:Array(String)})
         OR positionCaseInsensitiveUTF8(route, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(operation, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(api, {text:String}) > 0

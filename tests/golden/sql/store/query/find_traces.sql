@@ -6,14 +6,14 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
     AND place.rank % 4000000000000000000 >= {start_ns:Int64} AND place.rank % 4000000000000000000 < {end_ns:Int64}
     AND multiIf(edge.route != '', edge.route, edge.name != '', edge.name, edge.path) = {route:String}
     AND edge.method = {method:String}
-    AND edge.host = {host:String}
+    AND lower(edge.host) = {host:String}
     AND edge.status = {status:Int32}
     AND intDiv(edge.status, 100) = {status_class:Int32}
     AND edge.is_error = {error:Bool}
     AND place.duration_ns >= {min_duration_ns:Int64}
     AND place.duration_ns <= {max_duration_ns:Int64}
     AND received_ns > {received_since_ns:Int64}
-    AND (positionCaseInsensitiveUTF8(edge.path, {text:String}) > 0
+    AND (multiSearchAnyCaseInsensitiveUTF8(edge.path, {spellings:Array(String)})
         OR positionCaseInsensitiveUTF8(edge.route, {text:String}) > 0
         OR positionCaseInsensitiveUTF8(edge.name, {text:String}) > 0
         OR startsWith(trace_id, {id_prefix:String})

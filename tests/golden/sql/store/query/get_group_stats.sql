@@ -38,7 +38,7 @@ WHERE start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND ({operation:String} = '' OR operation = {operation:String})
     AND ({route:String} = '' OR route = {route:String})
     AND ({method:String} = '' OR method = {method:String})
-    AND ({host:String} = '' OR host = {host:String})
+    AND ({host:String} = '' OR lower(host) = {host:String})
     AND ({consumer:String} = '' OR consumer = {consumer:String})
     AND ({revision:String} = '' OR api_revision = {revision:String})
     AND ({status:Int32} = -1 OR ifNull(status, 0) = {status:Int32})
