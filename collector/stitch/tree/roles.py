@@ -143,6 +143,14 @@ def response_flags(attributes: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(flag.strip() for flag in text.split(",") if flag.strip())
 
 
+def flags_of(node: Node) -> tuple[str, ...]:
+    """Return Envoy's response flags of a span or of a gateway's record."""
+    if node.record is None:
+        return response_flags(node.attributes)
+    written = node.record.record.attributes.get("envoy.response_flags", "")
+    return response_flags({"response_flags": written})
+
+
 def dependency_system(attributes: Mapping[str, str]) -> str:
     """Return the database or queue that a client span talks to, or ""."""
     return _first_of(attributes, _SYSTEM_KEYS)

@@ -33,7 +33,7 @@ from collector.stitch.tree.own_replies import (
     own_reply,
     reply_details,
 )
-from collector.stitch.tree.roles import response_flags
+from collector.stitch.tree.roles import flags_of, response_flags
 from collector.stitch.verdict.gateway_errors import (
     backend_of,
     class_of_status,
@@ -46,6 +46,10 @@ NO_FAILURE = Verdict(
     layer="none", component="", class_="", reason="", confidence=1.0, rule="NO_FAILURE"
 )
 _SWITCHED = 101
+# Whoever answers it waited for somebody: nginx writes it as its upstream's when none came in time.
+_GATEWAY_TIMEOUT = 504
+# Envoy's flags of an upstream that reset the stream, closed the connection or broke the protocol.
+_BROKE_OFF = frozenset(("UR", "UC", "UPE"))
 # A failure that its caller may have dealt with.
 _HANDLED_DOUBT = 0.6
 # Answers by which a proxy refuses, if no span of a service says that it was the service.
@@ -85,7 +89,19 @@ def is_failing(node: Node) -> bool:
     """Tell whether a node ended in an error, also one that is its caller's fault."""
     if node.is_error or (node.status_code is not None and node.status_code >= 400):
         return True
-    return is_grpc_error(node.grpc_status)
+    return is_grpc_error(node.grpc_status) or is_cut_off(node)
+
+
+def is_cut_off(node: Node) -> bool:
+    """
+    Tell whether a proxy's upstream broke off within its answer, whose status had been sent on.
+
+    The caller has a good status and a part of the body. Trailers, or the end of a connection that
+    stays open, are an end.
+    """
+    if node.status_code is None or not 200 <= node.status_code < 400:
+        return False
+    return node.grpc_status is None and not _BROKE_OFF.isdisjoint(flags_of(node))
 
 
 def left_early(node: Node) -> bool:
@@ -253,7 +269,7 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
     if rule == "GATEWAY_STATUS" and not node.children and not is_grpc:
         class_ = class_of_status(code, class_)
         what += "; its record does not show whether a backend was called"
-    if timed_out_waiting(node):
+    if timed_out_waiting(node) or (answered and code == _GATEWAY_TIMEOUT):
         class_ = "timeout"
     if answered or (rule == "BACKEND_STATUS" and is_grpc):
         what += " of the backend, of which no span is known"

@@ -17,6 +17,7 @@ from collector.stitch.timeline import PolicyAction, Verdict
 from collector.stitch.tree.hops import HopDraft
 from collector.stitch.tree.nodes import Node
 from collector.stitch.tree.own_replies import own_reply
+from collector.stitch.tree.roles import flags_of
 from collector.stitch.verdict.gateway_errors import (
     class_of_error,
     describe_handled,
@@ -72,7 +73,7 @@ def _refusals(members: Sequence[Node]) -> Iterator[PolicyAction]:
         reply = own_reply(node) if node.is_proxy else None
         if reply is not None and reply.class_ in _FEATURES:
             yield _act(_FEATURES[reply.class_], _layer(node), node, reply.reason)
-        if "DI" in node.attributes.get("response_flags", ""):
+        if "DI" in flags_of(node):
             yield _act("fault_injection", _layer(node), node, "DI: a fault filter delayed it")
 
 

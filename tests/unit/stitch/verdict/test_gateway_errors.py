@@ -217,3 +217,46 @@ def test_a_404_that_was_dealt_with_is_not_masked() -> None:
         "shop", 10, 20, shop, "Client", status="Error", attributes={"http.status_code": "404"}
     )
     assert stitch([], trace.spans, now_ns=LONG_AFTER).verdict.outcome == "ok"
+
+
+@pytest.mark.parametrize("flag", ["UR", "UC", "UPE"])
+def test_an_answer_that_broke_off_is_no_good_one(flag: str) -> None:
+    """The status had been sent on: the caller has a part of the body."""
+    known = {
+        "gateway": "envoy",
+        "backend_host": "10.9.1.2:80",
+        "error_source": "backend",
+        "error_reason": "UpstreamRemoteReset",
+        "attributes": {"envoy.response_flags": flag},
+    }
+    timeline = told(**known)
+    assert (timeline.verdict.layer, timeline.verdict.component) == ("network", "10.9.1.2:80")
+    assert (timeline.verdict.outcome, timeline.is_error) == ("failed", False)
+    ended = told(**known | {"attributes": {**known["attributes"], "rpc.grpc.status_code": "0"}})
+    assert ended.verdict.layer == "none"
+
+
+def test_a_proxy_names_the_upstream_that_broke_off() -> None:
+    """The caller's sidecar passed the status on, and then no more."""
+    trace = TraceBuilder()
+    web = trace.span("web", 0, 99, None, "Server")
+    said = {"http.status_code": "200", "response_flags": "UR"}
+    trace.sidecar_out("web", "orders", 2, 90, web, attributes=said)
+    web.attributes = {"http.status_code": "502"}
+    verdict = stitch([], trace.spans, now_ns=LONG_AFTER).verdict
+    assert (verdict.layer, verdict.class_, verdict.outcome) == ("mesh", "reset", "failed")
+    assert "orders" in verdict.component
+
+
+def test_a_gateway_timeout_is_a_timeout_whoever_answers_it() -> None:
+    """nginx logs 504 as its upstream's when no answer came in time."""
+    logged = told(status=504, backend_status=504, backend_host="10.9.1.2:80", backend=99)
+    assert logged.verdict.class_ == "timeout"
+    assert "waited" in logged.verdict.reason
+
+
+def test_a_delay_that_was_injected_at_the_gateway_is_an_act() -> None:
+    """Nothing failed, and the time is explained."""
+    timeline = told(gateway="envoy", attributes={"envoy.response_flags": "DI"})
+    assert timeline.verdict.layer == "none"
+    assert [act.feature for act in timeline.acts] == ["fault_injection"]
