@@ -7,11 +7,12 @@ They need no population: the span or record at hand is evidence enough.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from collector.decode.quality import STREAMING
 from collector.stitch.describe import Stitched
 from collector.stitch.doctor.fixes import LOG_DURATION
 from collector.stitch.doctor.rule import Symptom, TreeRule
 from collector.stitch.time.critical_path import is_waited_for
-from collector.stitch.time.timeouts import has_given_up
+from collector.stitch.time.timeouts import has_given_up, may_outlast
 from collector.stitch.tree.nodes import Node
 
 _DAY_NS = 86_400_000_000_000
@@ -69,7 +70,7 @@ def find_outside_parent(stitched: Stitched) -> Iterator[Symptom]:
         and not node.is_async
         and is_waited_for(node)
         and not has_given_up(node)
-        and not has_given_up(node.parent)
+        and not may_outlast(node.parent)
     ]
     if outside:
         detail = _count(
@@ -83,7 +84,9 @@ def find_outside_parent(stitched: Stitched) -> Iterator[Symptom]:
 def find_contradictions(stitched: Stitched) -> Iterator[Symptom]:
     """Times of gateway and mesh that cannot both be true."""
     for node, detail in stitched.split.contradictions:
-        yield _symptom([node], detail)
+        # a connection's life and the time of its handshake are two things by intent
+        if node.record is None or STREAMING not in node.record.record.quality:
+            yield _symptom([node], detail)
 
 
 def find_several_roots(stitched: Stitched) -> Iterator[Symptom]:

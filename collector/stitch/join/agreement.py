@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from collector.decode.quality import SECOND_GRANULARITY
 from collector.model import GatewayRecord
-from collector.stitch.time.timeouts import has_given_up
+from collector.stitch.time.timeouts import may_outlast
 from collector.stitch.timeline import Evidence
 from collector.stitch.tree.nodes import Node
 
@@ -129,8 +129,8 @@ def lies_inside(node: Node, holder: Node, *, ahead_ns: int = 0) -> bool:
     """
     Tell whether a span lies in a record's time, its clock being *ahead_ns* ahead of the record's.
 
-    The end of a call that the record's gateway gave up on says nothing, nor does that of a record
-    without a duration.
+    The end of a call that may outlast its record says nothing, nor does that of a record without a
+    duration.
     """
     assert holder.record is not None
     record = holder.record.record
@@ -142,7 +142,7 @@ def lies_inside(node: Node, holder: Node, *, ahead_ns: int = 0) -> bool:
         return True
     if start > holder.raw_end + slack:
         return False
-    return end <= holder.raw_end + slack or node.is_async or has_given_up(holder)
+    return end <= holder.raw_end + slack or node.is_async or may_outlast(holder)
 
 
 def method_of(attributes: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.decode.outcome import grpc_status_of, has_client_left
+from collector.decode.quality import STREAMING
 from collector.identity.ids import request_id_key
 from collector.model import GatewayRecord
 from collector.stitch.join.agreement import (
@@ -605,7 +606,8 @@ def _fits(node: Node, joint: AttachedRecord) -> bool:
     """Tell whether a span can lie inside the record, two clocks apart by seconds at most."""
     record = joint.record
     longest = max(record.duration_ns or 0, record.backend_ns or 0) + record.resolution_ns
-    if record.duration_ns is not None and node.raw_end - node.raw_start > longest + NEAR_NS:
+    is_longer = node.raw_end - node.raw_start > longest + NEAR_NS
+    if record.duration_ns is not None and is_longer and STREAMING not in record.quality:
         return False
     return (
         joint.node.raw_start - NEAR_NS <= node.raw_start <= joint.node.raw_end + NEAR_NS

@@ -12,11 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.model import GatewayRecord
-from collector.stitch.join.agreement import MADE, PASSED_ON, contradictions, lies_inside, slack_of
+from collector.stitch.join.agreement import (
+    MADE,
+    PASSED_ON,
+    contradictions,
+    lies_inside,
+    slack_of,
+)
 from collector.stitch.join.assignment import least_cost_pairs
 from collector.stitch.time.agreement import widest_agreement
 from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
-from collector.stitch.time.timeouts import has_given_up
+from collector.stitch.time.timeouts import may_outlast
 from collector.stitch.timeline import Evidence
 from collector.stitch.tree.nodes import Node
 
@@ -24,6 +30,9 @@ _SECOND_NS = 1_000_000_000
 # Within this two clocks may be apart; a request that is sent again comes later as a rule.
 _NEAR_NS = 2 * _SECOND_NS
 _FAR_NS = 600 * _SECOND_NS
+# The only call under an id that its gateway may have made is of the only record that sent it: what
+# is wrong by hours is a zone that was taken for another, or a clock that nobody keeps.
+_FARTHEST_NS = 26 * 3600 * _SECOND_NS
 # More pairs than this are compared within `_NEAR_NS` of each other only.
 _MAX_PAIRS = 4096
 # In the units of cost, which are seconds squared: contradictions outweigh any nearness in time.
@@ -78,7 +87,9 @@ def share_calls(
     pairs = _possible_pairs(records, calls, found)
     ahead_ns, is_doubtful = _known_offset(records, calls, offsets), False
     inside = _inside(records, calls, pairs, ahead_ns)
-    if not inside and (offset := _common_offset(records, calls, pairs)) is not None:
+    is_only = maker != PASSED_ON and len(records) == len(calls) == 1
+    farthest_ns = _FARTHEST_NS if is_only else _FAR_NS
+    if not inside and (offset := _common_offset(records, calls, pairs, farthest_ns)) is not None:
         ahead_ns = offset
         inside = _inside(records, calls, pairs, ahead_ns)
         is_alone = len({i for i, _ in inside}) == 1
@@ -131,7 +142,7 @@ def _possible_pairs(
 
 def _is_short_enough(call: Node, record: Node) -> bool:
     told = _told(record)
-    if told.duration_ns is None or call.is_async or has_given_up(record):
+    if told.duration_ns is None or call.is_async or may_outlast(record):
         return True
     return call.raw_end - call.raw_start <= told.duration_ns + 2 * slack_of(told)
 
@@ -184,6 +195,7 @@ def _common_offset(
     records: Sequence[Node],
     calls: Sequence[Node],
     pairs: Mapping[_Pair, tuple[Evidence, ...]],
+    farthest_ns: int,
 ) -> int | None:
     """
     Return how far the calls' clock is ahead, where no call lies in any request's time.
@@ -199,9 +211,9 @@ def _common_offset(
         slack = slack_of(_told(record))
         upper = call.raw_start - record.raw_start + slack
         lower = call.raw_end - record.raw_end - slack
-        if has_given_up(record) or call.is_async:
+        if may_outlast(record) or call.is_async:
             lower = call.raw_start - record.raw_end - slack
-        if lower <= upper and abs(lower + upper) // 2 <= _FAR_NS:
+        if lower <= upper and abs(lower + upper) // 2 <= farthest_ns:
             bounds.append((lower, upper))
     if not bounds:
         return None

@@ -12,10 +12,12 @@ Source: jaegertracing/jaeger#1459 (what a guess does).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collector.decode.quality import SECOND_GRANULARITY
 from collector.stitch.time.agreement import widest_agreement
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import has_given_up, is_abandoned
 from collector.stitch.tree.nodes import Node
+from collector.timestamps import NS_PER_S
 
 FITTED = "fitted into the gateway's time, within the rounding of its record"
 # Envoy ends its Zipkin spans when it has sent the last byte on, some 0.15 ms before it is done.
@@ -225,11 +227,19 @@ def _shift_of(
     else:
         offset = (lower + upper) // 2
         half_width = (upper - lower + 1) // 2
+    if lower <= _coarse_ns(parent) and upper >= 0 and not found.is_learned:
+        return parent.shift - offset, half_width, FITTED
     source = "learned over many requests" if found.is_learned else "from this request"
     side = "ahead of" if offset > 0 else "behind"
     apart = f"{abs(offset) / 1e6:.3f} ms {side} {_name(parent)}"
     reason = f"the clock of {_name(node)} is {apart}, {source}"
     return parent.shift - offset, half_width, reason
+
+
+def _coarse_ns(node: Node) -> int:
+    """Return by how much a gateway's record may have cut off its time, 0 for any other node."""
+    is_coarse = node.record is not None and SECOND_GRANULARITY in node.record.record.quality
+    return NS_PER_S if is_coarse else 0
 
 
 def _inherited(parent: Node) -> tuple[int, int, str]:
@@ -332,7 +342,9 @@ def _take_learned(bounds: _Bounds, learned: Offset) -> None:
 
 def _share_clock(parent: Node, node: Node) -> bool:
     if parent.is_gateway or node.is_gateway or node.is_orphan:
-        return node.is_orphan or node.role == parent.role == "gateway"
+        # A gateway's log may have cut its times to the second, its spans have not.
+        is_exact = node.is_gateway or not _coarse_ns(parent)
+        return node.is_orphan or (node.role == parent.role == "gateway" and is_exact)
     if parent.host and parent.host == node.host:
         return True
     if parent.service and parent.service == node.service and not _is_between_pods(parent, node):

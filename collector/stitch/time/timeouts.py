@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from collector.attributes import HANDLED_ERRORS
 from collector.decode.outcome import GRPC_CANCELLED, has_client_left
+from collector.decode.quality import STREAMING
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.timeline import Verdict
 from collector.stitch.tree.hops import HopDraft
@@ -92,6 +93,17 @@ def slowest_callee(node: Node) -> Node | None:
         if child.hop == node.hop or child.is_proxy or child.is_gateway:
             stack.extend(child.children)
     return longest
+
+
+def may_outlast(caller: Node) -> bool:
+    """
+    Tell whether what *caller* called may go on after its end.
+
+    It gave up, or it is the record of a connection that stays open: some gateways write that down
+    when it has been made (API Management), others when it is over.
+    """
+    is_open = caller.record is not None and STREAMING in caller.record.record.quality
+    return is_open or has_given_up(caller)
 
 
 def has_given_up(node: Node) -> bool:

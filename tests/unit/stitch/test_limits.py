@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from collector.model import GatewayRecord
-from collector.stitch.join.agreement import confidence_with, lies_inside, slack_of
+from collector.stitch.join.agreement import PASSED_ON, confidence_with, lies_inside, slack_of
 from collector.stitch.join.by_id import continuation_of, match_records, view_traces
 from collector.stitch.join.sharing import share_calls
 from collector.stitch.time.clocks import PairSample, learn_offsets, offsets_of
@@ -98,16 +98,31 @@ def test_the_rest_of_a_trace_lies_in_it_give_or_take_two_seconds(
 
 @pytest.mark.parametrize(
     ("late_ms", "is_claimed", "is_doubtful"),
-    [(1.9 * S, True, False), (2.1 * S, True, True), (599 * S, True, True), (601 * S, False, False)],
+    [
+        *((1.9 * S, True, False), (2.1 * S, True, True)),
+        *((25 * 3600 * S, True, True), (27 * 3600 * S, False, False)),
+    ],
 )
-def test_a_call_at_another_time_is_a_wrong_clock_s_or_another_request_s(
+def test_the_only_call_at_another_time_is_a_wrong_clock_s_or_another_request_s(
     late_ms: float, is_claimed: bool, is_doubtful: bool
 ) -> None:
-    """Two seconds are a clock that nobody keeps, ten minutes are another request."""
+    """Two seconds are a clock that nobody keeps, hours a zone, more than a day another request."""
     holder = record_node(outgoing_span_id=SENT)
     shares = share_calls([holder], [node(5 + late_ms, 40, side="server")], "")
     assert [claim.is_doubtful for claim in shares.claims] == ([is_doubtful] if is_claimed else [])
     assert len(shares.rest) == (not is_claimed)
+
+
+@pytest.mark.parametrize(("late_ms", "is_claimed"), [(599 * S, True), (601 * S, False)])
+def test_under_an_id_that_was_passed_on_ten_minutes_are_another_request(
+    late_ms: float, is_claimed: bool
+) -> None:
+    """So they are where several calls name the id."""
+    late = node(5 + late_ms, 40, side="server")
+    shares = share_calls([record_node(outgoing_span_id=SENT)], [late], PASSED_ON)
+    assert bool(shares.claims) is is_claimed
+    several = [late, node(605 + late_ms, 41, side="server")]
+    assert not share_calls([record_node(outgoing_span_id=SENT)], several, "").claims
 
 
 @pytest.mark.parametrize(

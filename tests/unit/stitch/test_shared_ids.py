@@ -400,3 +400,31 @@ def test_a_logged_header_may_name_the_span_that_the_gateway_called(logged: str) 
     assert timeline.hops[0].role == "gateway"
     assert [hop.service for hop in timeline.hops][1:] == ["orders", "payments"]
     assert timeline.duration_ns == 95 * MS
+
+
+@pytest.mark.parametrize("late_ms", [-7_200_000, 40_000, 3_600_000])
+def test_the_only_call_is_of_the_only_record_however_far_its_clock_is(late_ms: int) -> None:
+    """Only the header that was sent is logged: hours apart are a zone or a clock, and doubted."""
+    trace = TraceBuilder()
+    only = call(trace, late_ms + 5, 40, code=500)
+    timeline = asked([request("only", 0, 50, 500, parent_span_id="")], trace, "only")
+    assert calls_of(timeline) == [only.span_id]
+    [link] = [k for k in timeline.links if k.to]
+    assert link.confidence < 0.7
+    assert (timeline.verdict.layer, timeline.verdict.component) == ("app", "orders")
+    assert "CLOCK" in {finding.rule for finding in timeline.findings}
+
+
+@pytest.mark.parametrize("known", [{}, {"parent_span_id": ""}, {"parent_span_id": "f" * 16}])
+def test_a_connection_outlives_the_record_of_its_handshake(known: dict[str, Any]) -> None:
+    """API Management writes a WebSocket down once it is made: its span lasts a minute longer."""
+    trace = TraceBuilder()
+    chat = call(trace, 3, 60_000, code=101, path="/chat", service="chat")
+    handshake = request(
+        "only", 0, 50, 101, path="/chat", kind="websocket", quality=("STREAMING",), **known
+    )
+    timeline = asked([handshake], trace, "only")
+    assert calls_of(timeline) == [chat.span_id]
+    assert timeline.duration_ns == 50 * MS
+    rules = {finding.rule for finding in timeline.findings}
+    assert rules.isdisjoint({"OUTSIDE_PARENT", "TIMES_CONTRADICT", "CLOCK"})

@@ -252,3 +252,45 @@ def test_a_call_with_a_wrong_parent_is_outvoted() -> None:
         trace.span("stock", at + 5 - early, 40, client, "Server", resource={"host.name": "b"})
     timeline = stitch([], trace.spans, now_ns=LONG_AFTER)
     assert not any(span.adjusted_by_ns for span in timeline.spans)
+
+
+@pytest.mark.parametrize("has_own_span", [True, False])
+@pytest.mark.parametrize("late_ms", [0, 250, 900])
+def test_a_second_that_was_cut_off_is_no_clock_that_is_wrong(
+    late_ms: int, has_own_span: bool
+) -> None:
+    """The log knows its second only: spans are fitted in, and no host is told."""
+    trace = TraceBuilder()
+    parent: object = "00000000000000cc"
+    if has_own_span:
+        trace.span(
+            "nginx", late_ms + 1, 148, None, "Server", span_id=parent, scope="nginx",
+            attributes={"http.method": "GET", "http.target": "/orders/7"},
+        )  # fmt: skip
+    trace.span(
+        "orders", late_ms + 4, 142, str(parent), "Server", resource={"host.name": "b"},
+        attributes={"http.request.method": "GET", "url.path": "/orders/7"},
+    )  # fmt: skip
+    logged = record(
+        gateway="ingress-nginx", total=150, backend=145, trace_id=trace.trace_id, ids=(),
+        outgoing_span_id=parent, path="/orders/7", quality=("SECOND_GRANULARITY",),
+        resolution_ns=MS,
+    )  # fmt: skip
+    timeline = stitch([logged], trace.spans, now_ns=LONG_AFTER)
+    took = {phase.name: phase.duration_ns // MS for phase in timeline.phases}
+    assert took["app"] == 142
+    assert {"CLOCK", "OUTSIDE_PARENT"}.isdisjoint(f.rule for f in timeline.findings)
+    [orders] = [span for span in timeline.spans if span.service == "orders"]
+    assert 0 <= orders.start_offset_ns <= 8 * MS
+
+
+def test_a_clock_that_is_more_than_a_second_off_is_told_beside_a_coarse_record() -> None:
+    """What rounding cannot explain is a clock."""
+    trace = TraceBuilder()
+    trace.span("orders", 4_004, 142, "00000000000000cc", "Server", resource={"host.name": "b"})
+    logged = record(
+        gateway="ingress-nginx", total=150, backend=145, trace_id=trace.trace_id, ids=(),
+        outgoing_span_id="00000000000000cc", quality=("SECOND_GRANULARITY",), resolution_ns=MS,
+    )  # fmt: skip
+    timeline = stitch([logged], trace.spans, now_ns=LONG_AFTER)
+    assert "CLOCK" in {finding.rule for finding in timeline.findings}

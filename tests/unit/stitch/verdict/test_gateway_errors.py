@@ -222,17 +222,17 @@ def test_a_404_that_was_dealt_with_is_not_masked() -> None:
 @pytest.mark.parametrize("flag", ["UR", "UC", "UPE"])
 def test_an_answer_that_broke_off_is_no_good_one(flag: str) -> None:
     """The status had been sent on: the caller has a part of the body."""
+    said = {"envoy.response_flags": flag}
     known = {
         "gateway": "envoy",
         "backend_host": "10.9.1.2:80",
         "error_source": "backend",
         "error_reason": "UpstreamRemoteReset",
-        "attributes": {"envoy.response_flags": flag},
     }
-    timeline = told(**known)
+    timeline = told(**known, attributes=said)
     assert (timeline.verdict.layer, timeline.verdict.component) == ("network", "10.9.1.2:80")
     assert (timeline.verdict.outcome, timeline.is_error) == ("failed", False)
-    ended = told(**known | {"attributes": {**known["attributes"], "rpc.grpc.status_code": "0"}})
+    ended = told(**known, attributes={**said, "rpc.grpc.status_code": "0"})
     assert ended.verdict.layer == "none"
 
 
