@@ -288,7 +288,8 @@ class Intake:
     ) -> Receipt:
         canonical = prepared.canonical
         if prepared.messages:
-            await self._journal.append([(stream, message) for message in prepared.messages])
+            items = [(stream, message) for message in prepared.messages]
+            await self._journal.append(items, rows=canonical.accepted)
         count = self._metrics.count
         source.accepted += canonical.accepted
         source.rejected += canonical.rejected

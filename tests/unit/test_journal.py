@@ -164,6 +164,33 @@ async def test_segment_is_sealed_by_size(tmp_path: Path) -> None:
     await journal.close()
 
 
+async def test_segment_is_sealed_by_rows(tmp_path: Path) -> None:
+    """However few its bytes, a segment is closed at so many rows; a call is never divided."""
+    journal = make_journal(tmp_path)
+    await journal.append([(Stream.TRACE, MESSAGES[0])], rows=writer.SEGMENT_ROWS - 1)
+    assert find_sealed(tmp_path / "journal") == []
+    await journal.append([(Stream.LOG, MESSAGES[1])], rows=1)
+    assert find_sealed(tmp_path / "journal") == []
+    await journal.append([(Stream.TRACE, each) for each in MESSAGES[2:4]], rows=1)
+    (segment,) = find_sealed(tmp_path / "journal")
+    assert [message for _, message in read_messages(segment.path)] == [MESSAGES[0], *MESSAGES[2:4]]
+    await journal.append([(Stream.TRACE, MESSAGES[4])], rows=1)
+    assert len(find_sealed(tmp_path / "journal")) == 1
+    await journal.close()
+
+
+async def test_calls_that_waited_are_no_larger_segment(tmp_path: Path) -> None:
+    """Many calls at once make segments of the rows that one may hold, not one for all of them."""
+    journal = make_journal(tmp_path)
+    many = [add_checksum(bytes([number]) * 40) for number in range(12)]
+    half = writer.SEGMENT_ROWS // 2
+    await asyncio.gather(*(journal.append([(Stream.TRACE, each)], rows=half) for each in many))
+    await journal.close()
+    held = [len(list(read_messages(each.path))) for each in find_sealed(tmp_path / "journal")]
+    assert sum(held) == len(many)
+    assert max(held) <= 3
+
+
 async def test_idle_segment_is_sealed_by_age(tmp_path: Path) -> None:
     """A segment with data is sealed after its age although nothing more arrives."""
     journal = make_journal(tmp_path, age_ms=50)

@@ -2,9 +2,12 @@
 A page of rows, stitched: all records and spans of the page come from a handful of batched reads.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+
+from cachetools import TTLCache
 
 from collector.model import GatewayRecord, LogRecord, Span, record_reference
 from collector.query.learned.likely_partners import LikelyPartners
@@ -21,6 +24,33 @@ MAX_PAGE_SPANS = 30_000
 _MIN_CHUNK = 8
 # The share of a page that is read first: its rows are stitched while the rest is being read.
 _FIRST_CHUNK = 0.4
+_HUGE_KNOWN = 10_000
+_HUGE_KNOWN_S = 600.0
+
+
+class _HugeTraces:
+    """
+    How many spans traces have that filled a page by themselves, for ten minutes. Thread-safe.
+
+    To find that out takes a second of CPU for 300,000 spans, at each list that has the trace.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._spans: TTLCache[str, int] = TTLCache(_HUGE_KNOWN, _HUGE_KNOWN_S)
+
+    def is_known(self, trace_id: str) -> bool:
+        """Tell whether a trace was found to have more spans than a page has room for."""
+        with self._lock:
+            return self._spans.get(trace_id, 0) > MAX_PAGE_SPANS
+
+    def is_huge(self, trace_id: str) -> bool:
+        """Look whether a trace has more spans than a page has room for."""
+        for summary in self._store.get_trace_summaries([trace_id]):
+            with self._lock:
+                self._spans[trace_id] = summary.spans
+        return self.is_known(trace_id)
 
 
 class RowStitching:
@@ -30,6 +60,7 @@ class RowStitching:
         self, store: Store, stitching: Stitching, aside: Executor, likely_partners: LikelyPartners
     ) -> None:
         self._store = store
+        self._huge = _HugeTraces(store)
         self._likely_partners = likely_partners
         self._stitching = stitching
         self._aside = aside
@@ -45,7 +76,7 @@ class RowStitching:
         """
         if not rows:
             return
-        batch = _Batch(self._store, self._aside, rows, profile)
+        batch = _Batch(self._store, self._aside, rows, profile, self._huge)
         if profile.has_likely:
             batch.join_likely(self._likely_partners)
         room = MAX_PAGE_SPANS
@@ -88,9 +119,15 @@ class _Batch:
     """
 
     def __init__(
-        self, store: Store, aside: Executor, rows: Sequence[RequestRow], profile: Profile
+        self,
+        store: Store,
+        aside: Executor,
+        rows: Sequence[RequestRow],
+        profile: Profile,
+        huge: _HugeTraces,
     ) -> None:
         self._store = store
+        self._huge = huge
         self._is_brief = profile.is_brief
         self._has_texts = profile.has_texts or not profile.is_brief
         self._buckets = {row.trace_id: row.buckets for row in rows}
@@ -169,14 +206,16 @@ class _Batch:
 
     def _read(self) -> None:
         """Read what the parts name and is not here yet."""
-        known = self._spans.keys() | self._reading.keys()
-        traces = list(dict.fromkeys(t for p in self.parts for t in sorted(p.traces - known)))
+        known = self._spans.keys() | self._reading.keys() | self._cut
+        wanted = dict.fromkeys(t for p in self.parts for t in sorted(p.traces - known))
+        self._cut |= {trace for trace in wanted if self._huge.is_known(trace)}
+        traces = [trace for trace in wanted if trace not in self._cut]
         keys = sorted({k for parts in self.parts for k in parts.records} - self._records.keys())
-        if not traces and not keys:
+        if not wanted and not keys:
             return
         reading = self._aside.submit(
             self._store.get_records,
-            trace_ids=traces,
+            trace_ids=list(wanted),
             record_keys=[key for key in keys if key not in self._versions],
             starts=self._starts,
             held=self._versions.keys(),
@@ -184,13 +223,7 @@ class _Batch:
         )
         first = int(len(traces) * _FIRST_CHUNK) if len(traces) > _MIN_CHUNK else len(traces)
         for chunk in (traces[:first], traces[first:]):
-            future = self._aside.submit(
-                self._store.get_spans,
-                chunk,
-                limit=MAX_PAGE_SPANS + 1,
-                buckets=self._buckets,
-                is_brief=self._is_brief,
-            )
+            future = self._aside.submit(self._read_spans, chunk)
             self._reading.update(dict.fromkeys(chunk, future))
         for key in keys:
             self._records[key] = []
@@ -199,16 +232,25 @@ class _Batch:
         for record in reading.result():
             self._add_record(record)
 
+    def _read_spans(self, traces: Sequence[str]) -> list[Span]:
+        return self._store.get_spans(
+            traces, limit=MAX_PAGE_SPANS + 1, buckets=self._buckets, is_brief=self._is_brief
+        )
+
     def _take(self, reading: "Future[list[Span]]") -> None:
         chunk = [trace for trace, each in self._reading.items() if each is reading]
         spans = reading.result()
+        # they come in order of their traces: the last one may have more, those behind it have
+        while len(spans) > MAX_PAGE_SPANS and self._huge.is_huge(last := spans[-1].trace_id):
+            self._cut.add(last)
+            spans = [span for span in spans if span.trace_id < last]
+            spans += self._read_spans([trace for trace in chunk if trace > last])
         for trace in chunk:
             del self._reading[trace]
             self._spans[trace] = []
         for span in spans:
             self._spans.setdefault(span.trace_id, []).append(span)
         if len(spans) > MAX_PAGE_SPANS:
-            # they come in order of their traces: the last one may have more, those behind it have
             self._cut |= {trace for trace in chunk if trace >= spans[-1].trace_id}
 
     def _add_record(self, record: GatewayRecord) -> None:
