@@ -6,6 +6,7 @@ share the journal folder and nothing else: a crash of the engine never stops ing
 never slows an acknowledgement. `--role` runs one part in this process. With
 `HOPLINE_INGEST_PROCESSES` there are several of the first kind, `ingest`, `ingest-1` and so on, on
 the same ports: each has a journal of its own, and only the first one polls and takes datagrams.
+Where several nodes share a ClickHouse server, `polling.py` has them poll in turn.
 """
 
 import asyncio

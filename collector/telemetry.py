@@ -216,6 +216,15 @@ class Metrics:
     def gauge(self, name: Gauge, value: float, **labels: str) -> None:
         self._find(prometheus_client.Gauge, name, labels).set(value)
 
+    def forget(self, name: Gauge, **labels: str) -> None:
+        """Show a series of a gauge no more, until it is set again; it need not be there."""
+        if self._tenants is not None:
+            labels = {"tenant": "", **labels}
+        with self._lock:
+            if self._series.pop((name, *labels.items()), None) is not None:
+                self._metrics[name].remove(*(labels[each] for each in sorted(labels)))
+                self._sizes[(name, *([labels["tenant"]] if "tenant" in labels else []))] -= 1
+
     def watch(self, name: Gauge, read: Callable[[], float]) -> None:
         """Show as a gauge what *read* returns whenever the metrics are looked at."""
         self._find(prometheus_client.Gauge, name, {}).set_function(read)
@@ -328,6 +337,9 @@ class _TenantMetrics(Metrics):
 
     def value(self, name: Counter | Gauge, **labels: str) -> float:
         return self._all.value(name, **self._labels, **labels)
+
+    def forget(self, name: Gauge, **labels: str) -> None:
+        self._all.forget(name, **self._labels, **labels)
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         return self._all.exposition(accept)

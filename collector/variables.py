@@ -62,7 +62,9 @@ class Variables(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     data_dir: Path = Field(
-        Path("data"), description="Folder of the journal, the embedded store and the watermarks."
+        Path("data"),
+        description="Folder of the journal, the embedded store and its watermarks. With a "
+        "ClickHouse server watermarks are in its tables.",
     )
     bind: str = Field(
         "127.0.0.1",
@@ -314,7 +316,9 @@ class Variables(BaseSettings):
         description="Seconds in which an identical resent request is recognised. 0: never.",
     )
     azure_workspace_ids: _Names = Field(
-        (), description="Log Analytics workspaces to poll, comma separated. Empty: no poller."
+        (),
+        description="Log Analytics workspaces to poll, comma separated. Empty: no poller. Nodes "
+        "over one ClickHouse server take turns.",
     )
     azure_resource_ids: _Names = Field(
         (),
@@ -350,7 +354,9 @@ class Variables(BaseSettings):
         SecretStr(""), description="Event Hubs connection string. Empty: plain Kafka without SASL."
     )
     eventhub_topics: _Names = Field((), description="Event hubs to read, comma separated.")
-    eventhub_group: str = Field("hopline", description="Consumer group.")
+    eventhub_group: str = Field(
+        "hopline", description="Consumer group, whose members share the partitions."
+    )
     gateway_log_udp_port: _Port = Field(
         0,
         description="UDP for a self-hosted API Management gateway's JSON logs, usually 8888. "

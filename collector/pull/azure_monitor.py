@@ -153,7 +153,11 @@ class AzureMonitorPoller:
     async def _follow(self, source: _Source) -> None:
         """Poll one source for ever: one that catches up on hours holds up no other."""
         while not self._stop.is_set():
-            wait_s = self._wait_s(source) if source.kept.is_held() else _TURN_LOOK_S
+            wait_s = self._wait_s(source)
+            if not source.kept.is_held():
+                wait_s = _TURN_LOOK_S
+                # it does not grow here: another one may show it
+                self._metrics.forget("hopline_pull_lag_seconds", source=source.name)
             if wait_s:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), wait_s)

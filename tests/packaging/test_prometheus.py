@@ -38,6 +38,11 @@ ALERTS = {
         'hopline_pull_lag_seconds{namespace="n", source="fine"} 300x180',
         {"namespace": "n", "source": "late"},
     ),
+    "HoplinePullIdle": (
+        'hopline_pull_held{namespace="n", source="idle", pod="a"} 0x180',
+        'hopline_pull_held{namespace="n", source="fine", pod="a"} 1x180',
+        {"namespace": "n", "source": "idle"},
+    ),
     "HoplinePullFailing": (
         'hopline_pull_failures_total{namespace="n", source="broken", reason="403"} 0+1x180',
         'hopline_pull_failures_total{namespace="n", source="fine", reason="429"} 3x180',

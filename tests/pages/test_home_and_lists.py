@@ -219,6 +219,24 @@ def test_sources_say_who_is_heard(opener: Opener) -> None:
     expect(clocks.locator("tbody tr").first).to_be_visible()
 
 
+def test_sources_say_which_node_polls(opener: Opener) -> None:
+    """A source that nodes take turns at names the one that has the turn."""
+
+    def tell(route: Route) -> None:
+        answer = route.fetch().json()
+        polled = {**answer["sources"][0], "source": "workspace/Table", "stream": "pull"}
+        polled |= {"polled_by": "ingest-0:/data", "polled_since": "2026-03-01T08:50:00Z"}
+        answer["sources"].append(polled)
+        route.fulfill(json=answer)
+
+    page = opener.new()
+    page.route("**/api/v1/sources*", tell)
+    opener.go(page, "sources", drawn=".grid")
+    row = page.locator("tr", has_text="workspace/Table")
+    expect(row).to_contain_text("polled by ingest-0:/data since")
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_storage_says_what_another_time_would_change(opener: Opener) -> None:
     """What each kind takes, how long it is kept and by which setting, and what fewer days free."""
     page = opener.open("sources", {"keep": "1"}, drawn=".size-fill")

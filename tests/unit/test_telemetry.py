@@ -140,6 +140,23 @@ def test_one_tenants_labels_leave_room_for_anothers() -> None:
     assert red.value("hopline_stitch_join_total", api=OVERFLOW) == 50
 
 
+@pytest.mark.parametrize("has_tenants", [False, True])
+def test_a_gauge_that_is_forgotten_is_not_shown(has_tenants: bool) -> None:
+    """What another process shows by now has no old value here, until it is set again."""
+    metrics = Metrics()
+    if has_tenants:
+        metrics.of_tenant("")
+    for source in ("a", "b"):
+        metrics.gauge("hopline_pull_lag_seconds", 4, source=source)
+    for _ in range(2):
+        metrics.forget("hopline_pull_lag_seconds", source="a")
+    page = metrics.exposition()[0].decode()
+    assert 'source="b"' in page
+    assert 'source="a"' not in page
+    metrics.gauge("hopline_pull_lag_seconds", 5, source="a")
+    assert metrics.value("hopline_pull_lag_seconds", source="a") == 5
+
+
 def test_each_process_shows_all(tmp_path: Path) -> None:
     """Processes that share a folder show each other's metrics under the names of the processes."""
     one, two = Metrics(), Metrics()

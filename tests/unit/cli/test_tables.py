@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.cli.ink import Ink, fit, write_json
-from collector.cli.lists import draw_apis
+from collector.cli.lists import draw_apis, draw_sources
 from collector.cli.tables import draw_table, duration, number, share, text
 
 COLUMNS = (text("API", "api"), number("REQUESTS", "requests"), duration("MS", "ms"))
@@ -55,6 +55,17 @@ def test_requests_of_logs_alone_have_a_table_of_their_own() -> None:
     assert lines[2].split() == ["HOST,", "BY", "LOGS", "ONLY", "REQUESTS", "PER", "S", "P95", "MS"]
     assert lines[3].split() == ["shop.internal", "12", "0.20", "41.0"]
     assert not any("LOGS ONLY" in line for line in draw_apis({"logged_only": []}, Ink(), 100))
+
+
+def test_sources_say_which_node_polls() -> None:
+    """The node and since when, beside sources that nobody has to ask."""
+    polled = {"stream": "pull", "source": "w/Table", "polled_by": "a:/data"}
+    polled["polled_since"] = "2026-03-01T08:50:00.000000000Z"
+    rows = [polled, {"stream": "trace", "source": "orders", "polled_by": "", "polled_since": None}]
+    title, first, second = draw_sources({"sources": rows}, Ink(), 200)
+    assert title.rstrip().endswith("POLLED BY")
+    assert first.rstrip().endswith("a:/data since 2026-03-01T08:50:00Z")
+    assert second.rstrip().endswith("never")
 
 
 def test_names_cannot_steer_the_terminal() -> None:
