@@ -7,6 +7,7 @@ In: a way to read it. Out: what is known, a while old at most as long as somebod
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -46,6 +47,7 @@ class Refreshed(Generic[_T]):
         self._reading = threading.Lock()
         self._known: _Known[_T] | None = None
         self._refresher: threading.Thread | None = None
+        self._wanted: Future[_T] | None = None
 
     def get(self) -> _T:
         """Return what is known; waits only for the very first value."""
@@ -74,11 +76,44 @@ class Refreshed(Generic[_T]):
             known = self._known = _Known(value, now_ns, self._clock.now_ns() - now_ns)
         return known.value
 
+    def read_within(self, limit_s: float) -> _T:
+        """
+        Read the value now; where that takes longer, return what is known and go on reading.
+
+        Who asks meanwhile waits for the same read, so that there is one at most. The very first
+        value takes as long as it takes.
+        """
+        known = self._known
+        if known is None:
+            return self.read()
+        with self._starting:
+            if self._wanted is None or self._wanted.done():
+                self._wanted = Future()
+                thread = threading.Thread(
+                    target=self._read_into, args=(self._wanted,), name=self._what
+                )
+                thread.start()
+            wanted = self._wanted
+        try:
+            return wanted.result(limit_s)
+        except TimeoutError:
+            if wanted.done():  # the read itself raised it
+                raise
+            return known.value
+
+    def _read_into(self, wanted: "Future[_T]") -> None:
+        try:
+            wanted.set_result(self.read())
+        except Exception as exc:  # noqa: BLE001 it is whoever waits that meets it
+            wanted.set_exception(exc)
+
     def close(self) -> None:
         """Wait for a read that is under way; what it reads from may be closed afterwards."""
-        refresher = self._refresher
+        refresher, wanted = self._refresher, self._wanted
         if refresher is not None:
             refresher.join()
+        if wanted is not None:
+            wanted.exception()
 
     def _is_old(self, known: _Known[_T]) -> bool:
         least_ns = max(self._every_ns, known.took_ns * _REST_TIMES)

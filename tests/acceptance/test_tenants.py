@@ -21,6 +21,7 @@ import pytest
 from collector.api.jaeger.queries import QUERIES
 from collector.http.tokens import make_token
 from collector.wire import jaeger_pb2 as jaeger
+from tests.chaos.neighbours import QUESTIONS, crowd
 from tests.ingest import make_request, make_span
 from tests.otlp_receiver import Receiver, receiving_grpc
 from tests.service import Service, free_ports, start_service
@@ -413,3 +414,13 @@ def test_an_assistant_hears_of_its_own_tenant(shared: Shared) -> None:
         assert "blue-" in call(tool, shared.blue.headers, **arguments), tool
         assert "blue-" not in call(tool, shared.red.headers, **arguments), tool
     assert "wrong_tenant" in call("list_apis", shared.red.headers | {"X-Hopline-Tenant": "blue"})
+
+
+# Last, since it adds to what the tests above count.
+def test_tenants_that_send_and_ask_at_once_stay_apart(shared: Shared) -> None:
+    """While both send through every door, no answer to either has a word of the other."""
+    heard, told = crowd([shared.red, shared.blue], shared.ports, 4.0)
+    assert heard.foreign == []
+    assert heard.failed == 0
+    assert heard.sent >= 2
+    assert all(told[name] >= len(QUESTIONS) // 2 for name in ("red", "blue"))

@@ -22,6 +22,7 @@ from pathlib import Path
 from tests.chaos.floods import KINDS, flood
 from tests.chaos.ledger import wait_until_loaded
 from tests.chaos.leftovers import run_folder
+from tests.chaos.neighbours import crowded
 from tests.chaos.overload import overloaded
 from tests.ingest import make_request, make_span
 from tests.service import Service, start_service
@@ -137,18 +138,19 @@ def main() -> None:
     """Run the cases and write each one's row."""
     parser = argparse.ArgumentParser(description=__doc__)
     floods = {f"flood-{kind}": kind for kind in KINDS}
-    names = [*floods, "overload"]
+    names = [*floods, "overload", "tenants"]
     parser.add_argument("case", nargs="*", choices=[[], *names], help="which ones; all")
     parser.add_argument("--names", type=int, default=200_000, help="how many names a flood brings")
     options = parser.parse_args()
     for name in options.case or names:
-        attack = (
-            partial(flooded, kind=floods[name], names=options.names)
-            if name in floods
-            else overloaded
-        )
         with run_folder() as folder:
-            row = attacked(folder, name, attack)
+            if name == "tenants":
+                row = crowded(folder)
+            elif name == "overload":
+                row = attacked(folder, name, overloaded)
+            else:
+                flood_it = partial(flooded, kind=floods[name], names=options.names)
+                row = attacked(folder, name, flood_it)
         print(row, end="", flush=True)
         _write(row)
 

@@ -34,6 +34,7 @@ class _Told:
     without_hint: int = 0
     failed: int = 0
     refusal_s: list[float] = field(default_factory=list)
+    accepted_s: list[float] = field(default_factory=list)
 
 
 def overloaded(service: Service) -> tuple[str, int]:
@@ -62,10 +63,13 @@ async def _overload(port: int) -> tuple[str, int]:
         offered_s = time.monotonic() - began
     took_s = time.monotonic() - began
     slowest_s = max(told.refusal_s, default=0.0)
+    waited = sorted(told.accepted_s) or [0.0]
     text = (
         f"{offered:,} requests of {_SPANS} spans, {offered / offered_s / rate:.1f} × capacity; "
-        f"taken {told.accepted / took_s / rate:.0%} of it; {told.without_hint} refusals without a "
-        f"hint, the slowest after {slowest_s:.1f} s; {told.failed} without an answer"
+        f"taken {told.accepted / took_s / rate:.0%} of it, half within "
+        f"{waited[len(waited) // 2]:.1f} s, all within {waited[-1]:.1f} s; {told.without_hint} "
+        f"refusals without a hint, the slowest after {slowest_s:.1f} s; {told.failed} without an "
+        f"answer"
     )
     return text, told.refused
 
@@ -106,6 +110,7 @@ class _Sender:
             self.open_count -= 1
         if head.startswith(b"http/1.1 200 "):
             told.accepted += 1
+            told.accepted_s.append(time.monotonic() - began)
         else:
             told.refused += 1
             told.without_hint += b"\r\nretry-after: " not in head

@@ -28,6 +28,9 @@ from collector.telemetry import Metrics
 from collector.timestamps import NS_PER_S, format_duration, format_timestamp
 
 _REFRESH_NS = 5 * NS_PER_S
+# With a million names a read takes longer: the report is of the one before then, which says when
+# each source was heard of.
+_PATIENCE_S = 5.0
 # OpenTelemetry's word for a resource without service.name
 _UNNAMED = "unknown_service"
 # A source that was silent for so long may be down: its watermark no longer moves with the clock.
@@ -79,7 +82,7 @@ class Freshness:
     def reports(self) -> list[SourceReport]:
         """Return what is known of each source, by stream and name."""
         now_ns = self._clock.now_ns()
-        stats = self._state.read().stats
+        stats = self._state.read_within(_PATIENCE_S).stats
         groups = _groups(stats)
         notes = {(c.stream, c.source): c.note for c in lying_clocks_of(stats)}
         found = {

@@ -82,3 +82,49 @@ def test_an_error_in_the_background_keeps_what_was_known(error: Exception) -> No
     with pytest.raises(type(error)):
         refreshed.read()
     refreshed.close()
+
+
+def test_what_is_wanted_now_is_read_each_time(counted: Counted) -> None:
+    """One who asks after another gets a value of their own, however young the one before is."""
+    refreshed, _, _ = counted
+    assert [refreshed.read_within(30.0) for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_read_that_takes_long_is_not_waited_for() -> None:
+    """The value before is given, all who ask share one read, and its value is the next one."""
+    go_on = threading.Event()
+    reads: list[int] = []
+
+    def read(now_ns: int) -> int:
+        reads.append(now_ns)
+        assert len(reads) == 1 or go_on.wait(30.0)
+        return len(reads)
+
+    refreshed = Refreshed("a number", read, ManualClock(1_000), every_ns=EVERY_NS)
+    assert refreshed.get() == 1
+    assert [refreshed.read_within(0.01) for _ in range(3)] == [1, 1, 1]
+    assert len(reads) == 2
+    go_on.set()
+    refreshed.close()
+    assert refreshed.get() == 2
+
+
+def test_an_error_of_a_read_now_is_met_by_who_asks() -> None:
+    """It is neither swallowed nor covered by what was known."""
+    errors: list[StoreUnavailable | TimeoutError] = []
+
+    def read(_: int) -> int:
+        if errors:
+            raise errors[0]
+        return 1
+
+    refreshed = Refreshed("a number", read, ManualClock(1_000), every_ns=EVERY_NS)
+    assert refreshed.read_within(30.0) == 1
+    errors.append(StoreUnavailable("gone"))
+    with pytest.raises(StoreUnavailable, match="gone"):
+        refreshed.read_within(30.0)
+    errors[0] = TimeoutError("its own")
+    with pytest.raises(TimeoutError, match="its own"):
+        refreshed.read_within(30.0)
+    errors.clear()
+    assert refreshed.read_within(30.0) == 1
