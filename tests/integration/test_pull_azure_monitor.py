@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from collector.demo.kusto import kusto_time
 from collector.demo.log_analytics import Fault
 from collector.model import Receipt
 from collector.pull.azure_monitor import AzureMonitorPoller
+from collector.pull.watermarks import WatermarkFile
 from tests.doubles.azure_scene import SOURCE, TABLE, WORKSPACE, S, Scene, open_scene
 from tests.manual_clock import ManualClock
 
@@ -248,3 +249,48 @@ async def test_run_polls_until_it_is_stopped(scene: Scene) -> None:
         stop.set()
         await task
     assert scene.sink.record_ids == [correlation_id]
+
+
+class _Turn(WatermarkFile):
+    """A source's progress that is another's to move on while `is_mine` says so."""
+
+    is_mine: Callable[[], bool] = staticmethod(lambda: True)
+
+    def is_held(self) -> bool:
+        return self.is_mine()
+
+
+async def test_answer_that_comes_after_the_turn_is_not_stored(scene: Scene) -> None:
+    """What is asked before a turn is lost and answered afterwards is the next one's to store."""
+    turn = _Turn(scene.settings.state_directory, WORKSPACE, TABLE)
+    poller = scene.poller(open_progress=lambda *_: turn)
+    await poller.poll_once()
+    before = scene.state()
+    asked = len(scene.azure.queries)
+    correlation_id = scene.add()
+    scene.clock.advance(s=30)
+    turn.is_mine = lambda: len(scene.azure.queries) == asked
+    for _ in range(2):
+        await poller.poll_once()
+        assert len(scene.azure.queries) == asked + 1
+    assert scene.sink.records == []
+    assert scene.state() == before
+    turn.is_mine = lambda: True
+    await poller.poll_once()
+    assert scene.sink.record_ids == [correlation_id]
+
+
+async def test_lag_is_shown_by_who_has_the_turn(scene: Scene) -> None:
+    """An old lag of who lost the turn would stay for ever, and be an alert."""
+    turn = _Turn(scene.settings.state_directory, WORKSPACE, TABLE)
+    poller = scene.poller(open_progress=lambda *_: turn)
+    await poller.poll_once()
+    assert b"hopline_pull_lag_seconds{" in scene.metrics.exposition()[0]
+    turn.is_mine = lambda: False
+    stop = asyncio.Event()
+    task = asyncio.create_task(poller.run(stop))
+    async with asyncio.timeout(30):
+        while b"hopline_pull_lag_seconds{" in scene.metrics.exposition()[0]:
+            await asyncio.sleep(0.01)
+        stop.set()
+        await task
