@@ -1,6 +1,8 @@
 """Nodes that poll the same sources over one ClickHouse server: one at a time, from where it was."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -301,6 +303,29 @@ def test_members_of_a_consumer_group_are_one_source(store: Store, tmp_path: Path
     assert (report.source, report.accepted) == ("event-hubs/apim", 12)
     assert (report.watermark_ns, report.last_received_ns) == (now_ns, now_ns)
     assert (report.last_error, report.polled_by, report.note) == ("refused", "", "")
+
+
+def test_progress_is_kept_without_pandas(store: Store, tmp_path: Path) -> None:
+    """The driver's own way of inserting takes 80 MB, which a process with doors has no use for."""
+    code = f"""
+import sys
+from dataclasses import replace
+from pathlib import Path
+from collector.clock import SystemClock
+from collector.store import PullProgress, open_store
+from collector.telemetry import Metrics
+from tests.stored import store_settings
+settings = store_settings(Path({str(tmp_path)!r}), url={store.settings.url!r})
+settings = replace(settings, database={store.settings.database!r})
+store = open_store(settings, SystemClock(), Metrics())
+store.claim("work", "holder", 1)
+store.set_pull_progress("w", "t", PullProgress("holder", "{{}}", "{{}}"))
+assert store.get_pull_progress("w", "t") == PullProgress("holder", "{{}}", "{{}}")
+store.close()
+sys.exit("pandas" in sys.modules)
+"""
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 
 def _pulled(freshness: Freshness) -> list[SourceReport]:
