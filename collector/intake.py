@@ -289,7 +289,9 @@ class Intake:
         canonical = prepared.canonical
         if prepared.messages:
             items = [(stream, message) for message in prepared.messages]
-            await self._journal.append(items, rows=canonical.accepted)
+            # each resource takes as much of a load's memory as a row does
+            rows = canonical.accepted + (canonical.resources or canonical.accepted)
+            await self._journal.append(items, rows=rows)
         count = self._metrics.count
         source.accepted += canonical.accepted
         source.rejected += canonical.rejected

@@ -53,7 +53,7 @@ class DecodeResult:
     request of an API per kind of reason, `without_id` accepted records under a derived id.
     `repaired` counts strings that were not UTF-8, `warnings` tells the sender what was changed in
     accepted items. `is_timeless` says that an item got its time of arrival: equal bytes are then
-    not one and the same event.
+    not one and the same event. `resources` counts the resources of OTLP, 0 where items have none.
     """
 
     message: bytes
@@ -67,6 +67,7 @@ class DecodeResult:
     is_timeless: bool = False
     ignored_by: Mapping[str, int] = field(default_factory=dict)
     without_id: int = 0
+    resources: int = 0
 
     @property
     def ignored(self) -> int:
@@ -84,6 +85,7 @@ class Tally:
 
     def __init__(self, noun: str) -> None:
         self.seen = 0
+        self.resources = 0
         self._noun = noun
         self._rejected: dict[str, tuple[int, int]] = {}
         self._repaired: dict[str, tuple[int, int]] = {}
@@ -109,6 +111,7 @@ class Tally:
             warnings=tuple(self._warning(code) for code in self._repaired),
             rejected_by={code: count for code, (count, _) in self._rejected.items()},
             is_timeless="observed_time" in self._repaired,
+            resources=self.resources,
         )
 
     def _error(self, code: str) -> RecordError:

@@ -118,6 +118,7 @@ def canonicalise(signal: Signal, request: Any, size: int, tally: Tally, received
     if size * count > _MAX_REPEATED_BYTES:
         _cap_repetition(signal, request, size, tally)
     tally.seen += count
+    tally.resources += len(getattr(request, signal.groups))
     message: bytes = request.SerializeToString()
     return message
 

@@ -30,7 +30,7 @@ def metrics_of(canonical: DecodeResult) -> list[Metric]:
 def test_all_kinds_pass_unchanged() -> None:
     """Good points of all five kinds are written back as they were."""
     body = make_request(*every_metric())
-    assert decode_metrics(body, NOW_NS) == DecodeResult(message=body, accepted=5)
+    assert decode_metrics(body, NOW_NS) == DecodeResult(message=body, accepted=5, resources=1)
 
 
 @pytest.mark.parametrize(

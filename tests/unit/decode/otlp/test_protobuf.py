@@ -56,7 +56,7 @@ def test_good_spans_pass_unchanged() -> None:
     """A request without faults is written back as it was, nothing said."""
     body = make_request(*(make_span(number) for number in range(5)))
     canonical = decode_traces(body, NOW_NS)
-    assert canonical == DecodeResult(message=body, accepted=5)
+    assert canonical == DecodeResult(message=body, accepted=5, resources=1)
 
 
 def test_empty_request_is_accepted() -> None:
@@ -318,7 +318,7 @@ def test_single_oversized_span_is_rejected_alone() -> None:
 def test_logs_need_no_ids() -> None:
     """A log record without ids is complete."""
     body = make_request(make_log(1), make_log(2, trace_id=b"\1" * 16, span_id=b"\2" * 8))
-    assert decode_logs(body, NOW_NS) == DecodeResult(message=body, accepted=2)
+    assert decode_logs(body, NOW_NS) == DecodeResult(message=body, accepted=2, resources=1)
 
 
 @pytest.mark.parametrize(
@@ -386,3 +386,9 @@ def test_damaged_requests_are_refused_or_canonical(data: st.DataObject) -> None:
         return
     again = decode_traces(canonical.message, NOW_NS)
     assert (again.accepted, again.rejected) == (canonical.accepted, 0)
+
+
+def test_resources_are_counted() -> None:
+    """A load's memory grows with the resources too: how many a request has is told."""
+    body = b"".join(make_request(make_span(number), service=f"s{number}") for number in range(4))
+    assert decode_traces(body, NOW_NS).resources == 4
