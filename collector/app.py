@@ -163,7 +163,7 @@ def _share_polling(settings: Settings) -> "SharedPolling | None":
 
     metrics = _metrics(settings, tenant)
     open_own = lambda: open_store(chosen, SystemClock(), metrics)  # noqa: E731 - one line, used once
-    return SharedPolling(open_own, settings.tenant_dir(tenant), METRICS)
+    return SharedPolling(open_own, settings.tenant_dir(tenant), SystemClock(), METRICS)
 
 
 async def run_store(settings: Settings, stop: asyncio.Event, ready: _Ready) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from collector.clock import Clock
 from collector.errors import CollectorError, StoreUnavailable
 from collector.pull.watermarks import Progress, WatermarkFile
 from collector.store import Lease, PullProgress, Store, poll_of
@@ -39,6 +40,7 @@ class SharedPolling:
         self,
         open_store: Callable[[], Store],
         data_dir: Path,
+        clock: Clock,
         metrics: Metrics,
         *,
         lasts_s: float = LASTS_S,
@@ -46,6 +48,7 @@ class SharedPolling:
         self._open_store = open_store
         self._directory = data_dir / "pull"
         self._node = f"{socket.gethostname()}:{data_dir.absolute()}"
+        self._clock = clock
         self._metrics = metrics
         self._lasts_s = lasts_s
         self._store: Store | None = None
@@ -55,7 +58,7 @@ class SharedPolling:
     def open(self, workspace: str, table: str) -> "SharedProgress":
         """Return what keeps the progress of a source, and claim its turn from now on."""
         source = SharedProgress(WatermarkFile(self._directory, workspace, table), workspace, table)
-        source.show(self._metrics)
+        source.show(self._metrics, self._clock.now_ns())
         self._sources.append(source)
         return source
 
@@ -100,7 +103,7 @@ class SharedPolling:
             _log.info("ClickHouse answers again, and sources are polled by who has their turn")
         self._problem = problem
         for source in list(self._sources):
-            source.show(self._metrics)
+            source.show(self._metrics, self._clock.now_ns())
 
 
 class SharedProgress:
@@ -120,7 +123,7 @@ class SharedProgress:
         self._lease: Lease | None = None
         self._last: Progress | None = None
         self._is_loaded = False
-        self._was_held = False
+        self._since_ns = 0
 
     def is_held(self) -> bool:
         """Tell at once whether this process may poll the source now."""
@@ -158,7 +161,7 @@ class SharedProgress:
         if self._store is None or self._lease is None or not self._is_loaded or not self.is_held():
             raise StoreUnavailable(f"{self._name}: its turn is over, another node may poll it")
         self._last = progress
-        document = json.dumps(progress.to_document())
+        document = json.dumps(progress.to_document() | {"turn_since_ns": self._since_ns})
         seen = json.dumps(progress.seen_to_document())
         kept = PullProgress(self._lease.holder, document, seen)
         self._store.set_pull_progress(self._workspace, self._table, kept)
@@ -178,13 +181,13 @@ class SharedProgress:
         if self._lease is not None:
             self._lease.give_back()
 
-    def show(self, metrics: Metrics) -> None:
-        """Tell metrics and log whether this process has the turn."""
+    def show(self, metrics: Metrics, now_ns: int) -> None:
+        """Tell metrics and log whether this process has the turn, and note since when."""
         is_held = self.is_held()
         metrics.gauge("hopline_pull_held", int(is_held), source=self._name)
-        if is_held != self._was_held:
+        if is_held != bool(self._since_ns):
+            self._since_ns = now_ns if is_held else 0
             _log.info("%s: %s", self._name, "polled here" if is_held else "not polled here")
-        self._was_held = is_held
 
     def _read(self, kept: PullProgress) -> Progress:
         try:

@@ -27,11 +27,11 @@ class PullProgress:
 
 @dataclass(frozen=True, slots=True)
 class PolledSource:
-    """A document about one source; the node that polls it at present, "" for none, since when."""
+    """A document about one source, who wrote it, and whose turn it is at present, "" for none."""
 
     progress: str
-    node: str
-    since_ns: int
+    writer: str
+    holder: str
 
 
 def poll_of(workspace: str, table: str) -> str:
@@ -65,9 +65,10 @@ def set_progress(
 def find_sources(client: Client, database: str) -> list[PolledSource]:
     """Return what is known about each source, and who polls it."""
     held = ask(client, "find_holders", database=database, kind=_POLL)
-    holders = {name: (holder, since_ns) for name, holder, since_ns in held}
-    found = []
-    for workspace, table, progress in ask(client, "find_pull_progress", database=database):
-        holder, since_ns = holders.get(poll_of(workspace, table), ("", 0))
-        found.append(PolledSource(progress, holder.rpartition(" ")[0], since_ns))
-    return found
+    holders = {str(name): str(holder) for name, holder in held}
+    return [
+        PolledSource(progress, writer, holders.get(poll_of(workspace, table), ""))
+        for workspace, table, writer, progress in ask(
+            client, "find_pull_progress", database=database
+        )
+    ]

@@ -621,7 +621,7 @@ class Store:
             pulled.set_progress(client, self.settings.database, workspace, table, kept)
 
     def find_polled_sources(self) -> list[PolledSource]:
-        """Return what is known about each polled source, and who polls it at present."""
+        """Return what is known about each polled source, and whose turn it is."""
         with self.connections.reading() as client:
             return pulled.find_sources(client, self.settings.database)
 

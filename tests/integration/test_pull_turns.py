@@ -56,7 +56,9 @@ class _Node:
         self.metrics = Metrics()
         self.folder = folder
         values = {"lasts_s": _LASTS_S, "open_store": _opener(store), **given}
-        self._turns = SharedPolling(data_dir=folder, metrics=self.metrics, **values)
+        self._turns = SharedPolling(
+            data_dir=folder, clock=SystemClock(), metrics=self.metrics, **values
+        )
         self._stack = ExitStack()
         self._stack.enter_context(self._turns.claiming())
         self.kept: ProgressStore | None = None
@@ -265,8 +267,12 @@ async def test_every_query_node_says_the_same_of_polled_sources(
     store: Store, scene: Scene, nodes: Callable[..., _Node], tmp_path: Path
 ) -> None:
     """Watermark, counts, error and who polls come from the tables, whichever node is asked."""
-    node = nodes()
+    other, node = nodes(), nodes()
+    other.open()
+    other.wait()
     poller = node.poller(scene)
+    began_ns = SystemClock().now_ns()
+    other.leave()
     node.wait()
     scene.add()
     await poller.poll_once()
@@ -280,7 +286,7 @@ async def test_every_query_node_says_the_same_of_polled_sources(
     assert (report.source, report.accepted) == (f"{WORKSPACE}/{TABLE}", 1)
     assert report.watermark_ns == report.last_received_ns == scene.clock.now_ns()
     assert report.polled_by.endswith(f":{node.folder}")
-    assert report.polled_since_ns
+    assert (report.polled_since_ns or 0) >= began_ns, "since its turn, not since its claim"
     node.leave()
     [report] = _pulled(asked[0])
     assert (report.polled_by, report.note) == ("", "no node polls it at present")

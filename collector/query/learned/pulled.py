@@ -28,13 +28,16 @@ def find_pulled(store: Store, nodes: Nodes) -> Iterator[SourceReport]:
     """
     shared: set[str] = set()
     for source in () if store.is_embedded else store.find_polled_sources():
-        report = _report([json.loads(source.progress)])
+        document = json.loads(source.progress)
+        report = _report([document])
         shared.add(report.source)
+        # who has just got its turn has not said since when
+        since = document.get("turn_since_ns") if source.holder == source.writer else None
         yield replace(
             report,
-            polled_by=source.node,
-            polled_since_ns=positive(source.since_ns),
-            note="" if source.node else "no node polls it at present",
+            polled_by=source.holder.rpartition(" ")[0],
+            polled_since_ns=positive(since),
+            note="" if source.holder else "no node polls it at present",
         )
     own = defaultdict[str, list[Document]](list)
     for document in nodes.documents("pull"):

@@ -1,5 +1,5 @@
--- Who does each piece of work of a kind at present, and since when.
-SELECT name, holder, since_ns
+-- Who does each piece of work of a kind at present.
+SELECT name, holder
 FROM {database:Identifier}.lease FINAL
 WHERE startsWith(name, {kind:String}) AND until_ns > toUnixTimestamp64Nano(now64(9))
 ORDER BY name, since_ns, holder

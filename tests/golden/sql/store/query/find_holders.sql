@@ -1,4 +1,4 @@
-SELECT name, holder, since_ns
+SELECT name, holder
 FROM {database:Identifier}.lease FINAL
 WHERE startsWith(name, {kind:String}) AND until_ns > toUnixTimestamp64Nano(now64(9))
 ORDER BY name, since_ns, holder

@@ -1,4 +1,4 @@
-SELECT workspace, table_name, progress
+SELECT workspace, table_name, holder, progress
 FROM {database:Identifier}.pull_progress FINAL
 ORDER BY workspace, table_name
 LIMIT 10000
