@@ -45,8 +45,7 @@ _SCANS = frozenset({
     "find_traces",
     "get_edge_stats", "get_group_stats", "get_heat", "get_logged_stats", "get_series",
     "get_service_stats",
-    "get_share_stats", "get_other_sources", "get_source_stats", "sample_records",
-    "sample_requests", "sample_traces",
+    "get_share_stats", "sample_records", "sample_requests", "sample_traces",
     "find_values", "find_visits",
 })  # fmt: skip
 
