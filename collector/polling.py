@@ -98,7 +98,7 @@ class SharedPolling:
             _log.exception("claiming the turns of polled sources failed and will be tried again")
             problem = f"{type(exc).__name__}: {exc}"
         if problem and not self._problem:
-            _log.warning("polled sources wait, and so does nothing else: %s", problem)
+            _log.warning("doors go on, but no turn to poll can be claimed: %s", problem)
         elif self._problem and not problem:
             _log.info("ClickHouse answers again, and sources are polled by who has their turn")
         self._problem = problem

@@ -185,7 +185,7 @@ def test_doors_do_not_wait_for_clickhouse(tmp_path: Path) -> None:
         body = encode_spans(unrecorded_story(1, time.time_ns()).spans)
         assert service.post("/v1/traces", body, "application/x-protobuf")[0] == 200
         deadline = time.monotonic() + 30
-        while "polled sources wait" not in service.log.read_text():
+        while "no turn to poll can be claimed" not in service.log.read_text():
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert not azure.queries
