@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 _MAX_INT = 2**63 - 1
 _MAX_MS = _MAX_INT // NS_PER_MS
 _MAX_S = _MAX_INT // NS_PER_S
-_MISSING = frozenset({"", "-", "None", "null", "NULL"})
+_MISSING = frozenset({"", "-", "None", "null", "NULL", "(null)"})
 _TRUE = frozenset({"true", "True", "TRUE", "1", "yes"})
 _FALSE = frozenset({"false", "False", "FALSE", "0", "no"})
 _SHOWN_CHARACTERS = 60
@@ -44,7 +44,12 @@ _UNITS_NS = {
     "h": 3600 * NS_PER_S,
 }
 _LONGEST_DURATION = 64
+_TIMESPAN = re.compile(r"(?:(\d{1,3})\.)?(\d{1,2}):(\d\d):(\d\d)(?:\.(\d{1,9}))?", re.ASCII)
+_ISO_DURATION = re.compile(
+    r"P(?:(\d{1,3})D)?T(?:(\d{1,4})H)?(?:(\d{1,6})M)?(?:(\d{1,9})(?:\.(\d{1,9}))?S)?", re.ASCII
+)
 
+_THREE_DECIMALS = re.compile(r"(\d{1,10}),(\d{3})(?!\d)", re.ASCII)
 _TRIES = re.compile(r", | : |,")
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 # Three digits behind a comma may be thousands, unless a zero stands before it.
@@ -219,6 +224,15 @@ def read_duration_ns(row: Row, *names: str, unit_ns: int, within: str = "") -> i
         FieldError: it is not a number.
     """
     return _read_duration(row, names, within, unit_ns)
+
+
+def split_times(text: str) -> Sequence[str]:
+    """
+    Return the times in seconds of several tries that are written in one: `0.010, 0.523`.
+
+    They always have three decimals: without a point, what rewrote the text put commas there.
+    """
+    return split_tries(text if "." in text else _THREE_DECIMALS.sub(r"\1.\2", text))
 
 
 def split_tries(text: str) -> Sequence[str]:
@@ -515,13 +529,31 @@ def _read_duration(row: Row, names: Sequence[str], within: str, unit_ns: int) ->
 
 
 def _with_own_unit(value: object) -> int | None:
-    """Return what a text with its unit stands for, `None` for any other."""
-    if not isinstance(value, str) or len(value) > _LONGEST_DURATION or value[-1:] not in "smh":
+    """Return what a text with its unit, or with colons, stands for, `None` for any other."""
+    if not isinstance(value, str) or len(value) > _LONGEST_DURATION:
+        return None
+    if ":" in value or value[:1] == "P":
+        return parse_timespan_ns(value)
+    if value[-1:] not in "smh":
         return None
     parts = _OWN_UNIT.findall(value)
     if "".join(map("".join, parts)) != value.replace(" ", ""):
         return None
     return sum(round(float(number) * _UNITS_NS[unit]) for number, unit in parts)
+
+
+def parse_timespan_ns(text: str) -> int | None:
+    """
+    Return a duration as .NET and Java write it, `None` for any other text.
+
+    `[days.]hh:mm:ss[.fffffff]`, and ISO 8601 (`PT0.127S`).
+    """
+    match = _TIMESPAN.fullmatch(text.strip()) or _ISO_DURATION.fullmatch(text.strip())
+    if match is None:
+        return None
+    days, hours, minutes, seconds, fraction = (each or "0" for each in match.groups())
+    whole_s = ((int(days) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)
+    return whole_s * NS_PER_S + int(fraction.ljust(9, "0"))
 
 
 def _from_json_text(text: str, name: str) -> object:

@@ -29,6 +29,8 @@ _TRACEPARENT = re.compile(
 _DECIMAL = re.compile(r"[0-9]{1,39}", re.ASCII)
 _BASE64_128_BIT = re.compile(r"[A-Za-z0-9+/_-]{22}==", re.ASCII)
 _BASE64_BARE = re.compile(r"[A-Za-z0-9+/_-]{22}|[A-Za-z0-9+/_-]{11}=", re.ASCII)
+# API Gateway's extended ids: 11 bytes.
+_UNPADDED = re.compile(r"[A-Za-z0-9+/_-]{15}", re.ASCII)
 _ID_PREFIX = re.compile(r"[0-9a-z][0-9a-z_.:+/=|]{5,127}", re.ASCII)
 _MISSING = frozenset({"", "-", "none", "null", "undefined", "nan"})
 # No carrier is longer than a few hundred characters; a megabyte header is not worth reading.
@@ -414,6 +416,8 @@ def trace_id_candidates(text: str) -> tuple[Candidate, ...]:
     number = _hex_of_number(stripped) if len(lower) >= 8 else ""
     add(_padded(number, 32), "decimal")
     add(number, "decimal")
+    # a double click leaves the padding of base64 out
+    add(lower + "=" * (-len(lower) % 4) if _UNPADDED.fullmatch(stripped) else "", "padded")
     raw = _base64_hex(stripped) if _BASE64_BARE.fullmatch(stripped) else ""
     add(raw if raw.strip("0") else "", "base64")
     add(lower, "text")

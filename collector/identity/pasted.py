@@ -61,6 +61,14 @@ _SPELT = re.compile(
     rf"|(?:\\x{_HEX}{{2}}){{16}}",
     re.ASCII,
 )
+# Numbers of bytes, as Go, Java (signed) and Python print an array of them.
+_BYTES = re.compile(r"(?<![\d.])-?\d{1,3}(?:(?:, ?| )-?\d{1,3}){15}(?![\d.])", re.ASCII)
+# Bytes in quotes, in which only what cannot be printed is escaped: protobuf's text form, Python.
+_QUOTED = re.compile(r"\"((?:[^\"\\\n]|\\.){8,64})\"|'((?:[^'\\\n]|\\.){8,64})'")
+_ESCAPE_OR_PLAIN = re.compile(
+    r"\\(?:([0-7]{3})|x([0-9A-Fa-f]{2})|([abfnrtv\\'\"]))|([^\\])", re.ASCII
+)
+_ESCAPED_AS = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _NAMED = re.compile(
     r"([A-Za-z][A-Za-z0-9_.\-]{0,80})"  # a name,
     r"[\"'`\]]{0,2}\s{0,8}(?:={1,2}|:|=>|=~)\s{0,8}"  # what says that a value follows,
@@ -122,9 +130,34 @@ def _candidates(text: str) -> Iterator[str]:
     yield from (value for name, value in pairs if _says_id(name, _ID_NAMES))
     yield from (match[1] for match in _WHOLE_IDS.finditer(text))
     yield from (re.sub(r"\\x|[: -]", "", match[0]) for match in _SPELT.finditer(text))
+    yield from _bytes(text)
     yield from (value for name, value in pairs if _says_id(name, _SPAN_NAMES))
     yield from (match[1] for match in _HALF_IDS.finditer(text))
     yield from _words(text)
+
+
+def _bytes(text: str) -> Iterator[str]:
+    """Yield ids of 16 bytes that are written byte by byte in decimal, or as text with escapes."""
+    for match in _BYTES.finditer(text):
+        numbers = [int(each) for each in re.findall(r"-?\d+", match[0])]
+        if all(-128 <= number <= 255 for number in numbers):
+            yield bytes(number & 255 for number in numbers).hex()
+    for match in _QUOTED.finditer(text):
+        inside = match[1] or match[2]
+        if "\\" not in inside:
+            continue
+        data = b"".join(
+            bytes((int(octal, 8) & 255,))
+            if octal
+            else bytes.fromhex(hexadecimal)
+            if hexadecimal
+            else bytes((_ESCAPED_AS.get(letter, ord(letter)),))
+            if letter
+            else plain.encode(errors="replace")
+            for octal, hexadecimal, letter, plain in _ESCAPE_OR_PLAIN.findall(inside)
+        )
+        if len(data) == 16:
+            yield data.hex()
 
 
 def _whole(text: str) -> Iterator[str]:

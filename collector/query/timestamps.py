@@ -53,7 +53,9 @@ _SPELLINGS = tuple(
     for pattern, plain in (
         (r"now\(\)", "now"),
         (r"^ago\(([^()]+)\)$", r"\1 ago"),  # Kusto
-        (r"^-p((?:\d+[wd])?)(?:t((?:\d+[hms])+))?$", r"-\1\2"),  # ISO 8601
+        (r"^-?p((?:\d+[wd])?)(?:t((?:\d+[hms])+))?$", r"-\1\2"),  # ISO 8601, also as Azure's range
+        # Azure's portal; only half a day tells that the month is first
+        (r"^(\d\d?)/(\d\d?)/(\d{4}),? (?=[\d:.]+ ?[ap]\.?m)", r"\3-\1-\2 "),
         (r"^half an hour ", "30m "),
         (r"^an? (?=[a-z]+ ago$)", "1 "),
         (r"^(?:the )?(?:last|past) (\d.*)$", r"\1 ago"),

@@ -47,7 +47,6 @@ _DOCUMENTED = {
     "id": "Id",
     "type": "Type",
 }
-_TIMESPAN = re.compile(r"(?:(\d{1,3})\.)?(\d{1,2}):(\d\d):(\d\d)(?:\.(\d{1,9}))?", re.ASCII)
 _YEAR_MS = 366 * 86_400 * 1_000
 # What is remembered of column names is bounded in bytes too: senders choose them.
 _LONGEST_COLUMN = 200
@@ -248,21 +247,6 @@ def read_duration_ns(flat: FlatRow, *names: str) -> int | None:
     if value.__class__ is float and 0 <= value <= _YEAR_MS:
         return round(value * NS_PER_MS)
     return read_ns_from_ms(flat, *names)
-
-
-def parse_timespan_ns(text: str, name: str) -> int:
-    """
-    Return a duration as .NET writes it: `[days.]hh:mm:ss[.fffffff]`.
-
-    Raises:
-        FieldError: it is none.
-    """
-    match = _TIMESPAN.fullmatch(text.strip())
-    if match is None:
-        raise FieldError(name, f"expected hh:mm:ss, got text {text[:40]!r}")
-    days, hours, minutes, seconds, fraction = match.groups()
-    whole_s = ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)
-    return whole_s * NS_PER_S + int((fraction or "0").ljust(9, "0"))
 
 
 def raw_text(flat: FlatRow, *, without: Sequence[str] = ()) -> str:

@@ -12,8 +12,16 @@ RemoteDependencyData, ContextTagKeys); azure-docs app/export-data-model.md.
 from collections.abc import Mapping
 from typing import Any
 
-from collector.decode.azure.rows import FlatRow, parse_timespan_ns, rename
-from collector.decode.fields import FieldError, NotARequest, Row, read_object, read_text
+from collector.decode.azure.rows import FlatRow, rename
+from collector.decode.fields import (
+    FieldError,
+    NotARequest,
+    Row,
+    describe,
+    parse_timespan_ns,
+    read_object,
+    read_text,
+)
 from collector.timestamps import NS_PER_MS
 
 _BASE_TYPES = {"RequestData": "AppRequests", "RemoteDependencyData": "AppDependencies"}
@@ -112,7 +120,10 @@ def _of_export(row: Row) -> dict[str, Any]:
 
 def _timespan_ms(value: Any) -> float | None:
     if isinstance(value, str):
-        return parse_timespan_ns(value, "data.baseData.duration") / NS_PER_MS
+        duration_ns = parse_timespan_ns(value)
+        if duration_ns is None:
+            raise FieldError("data.baseData.duration", f"expected hh:mm:ss, got {describe(value)}")
+        return duration_ns / NS_PER_MS
     return value if isinstance(value, int | float) else None
 
 

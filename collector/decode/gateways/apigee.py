@@ -59,23 +59,28 @@ _ALIASES = Aliases(
         "client.received.start.timestamp": (
             *("http.client.start_time_ms", "client.received.start", "clientReceived"),
             *("requestStart", "request_start", "request.start.timestamp", "clientStartTimeStamp"),
-            *("start_time", "start"),
+            *("start_time", "start", "client.received.start.time"),
         ),
         "client.received.end.timestamp": (
             "client.received.end",
             "proxyRequestReceived",
             "http.client.end_time_ms",
+            "client.received.end.time",
         ),
-        "target.sent.start.timestamp": ("target.sent.start", "targetSent", "targetStart"),
+        "target.sent.start.timestamp": (
+            *("target.sent.start", "targetSent", "targetStart", "target.sent.start.time"),
+        ),
         "target.sent.end.timestamp": ("target.sent.end", "targetRequestSent"),
-        "target.received.start.timestamp": ("target.received.start",),
+        "target.received.start.timestamp": ("target.received.start", "target.received.start.time"),
         "target.received.end.timestamp": (
             *("target.received.end", "targetResponseReceived", "targetReceived", "targetEnd"),
+            "target.received.end.time",
         ),
-        "client.sent.start.timestamp": ("client.sent.start",),
+        "client.sent.start.timestamp": ("client.sent.start", "client.sent.start.time"),
         "client.sent.end.timestamp": (
             *("client.sent.end", "proxyResponseSent", "clientSent", "requestEnd", "request_end"),
             *("request.end.timestamp", "clientEndTimeStamp", "end_time", "end"),
+            "client.sent.end.time",
         ),
         "system.timestamp": ("system.time",),
         "logged": ("timestamp", "@timestamp", "time"),
@@ -268,9 +273,9 @@ def _refuse_end_before_start(record: GatewayRecord) -> None:
 
 
 def _moment(row: Row, name: str) -> int | None:
-    # a variable that was never set may render as 0
+    # a variable that was never set may render as 0, or as it stands in the template
     value = row.get(name)
-    if value in (None, 0, "0"):
+    if value in (None, 0, "0") or (value.__class__ is str and value[:1] == "{"):
         return None
     # eight a record, nearly always whole ms: 0.1 us each instead of 0.7
     if value.__class__ is int and _LEAST_MS <= value <= _MOST_MS:

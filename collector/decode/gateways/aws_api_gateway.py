@@ -105,7 +105,7 @@ _ATTRIBUTES = {
 # Each variable with other keys that users give it.
 _ALIASES = Aliases(
     {
-        "requestId": (),
+        "requestId": ("reqId",),
         "extendedRequestId": (),
         "requestTime": (),
         # everybody's names: they stand for these beside what is API Gateway's own
@@ -115,16 +115,16 @@ _ALIASES = Aliases(
         "xrayTraceId": (),
         "authorizer.traceparent": ("traceparent",),
         "status": ("statusCode",),
-        "httpMethod": ("method",),
+        "httpMethod": ("method", "verb"),
         "resourcePath": ("routeKey", "resource"),
-        "path": (),
+        "path": ("uri",),
         "domainName": (),
         "protocol": (),
         "apiName": (),
         "apiId": (),
         "responseLatency": (),
         # `integration.latency` is the same value
-        "integrationLatency": (),
+        "integrationLatency": ("backendLatency",),
         "integrationStatus": ("integration.integrationStatus", "functionResponseStatus"),
         "integrationErrorMessage": ("integration.error",),
         "error.message": ("error.messageString", "error"),

@@ -26,7 +26,6 @@ from collector.decode.azure import policy_events, self_hosted
 from collector.decode.azure.rows import (
     FlatRow,
     has_column,
-    parse_timespan_ns,
     raw_text,
     read_duration_ns,
     read_named,
@@ -392,7 +391,7 @@ def _graphql(body: object) -> dict[str, str]:
 def _read_policy_event(flat: FlatRow) -> GatewayRecord:
     """Read what a policy wrote, its facts under the names of `policy_events.FACTS`."""
     request_id = require_text(flat, "requestid")
-    elapsed_ns = _elapsed(flat, "elapsedms")
+    elapsed_ns = read_duration_ns(flat, "elapsedms")
     start = require_start(flat, "startedat", "eventtime")
     url = split_target(read_text(flat, "url"))
     backend = split_target(read_text(flat, "backendurl"))
@@ -405,7 +404,7 @@ def _read_policy_event(flat: FlatRow) -> GatewayRecord:
         ids=(Id("apim_correlation_id", request_id),),
         resolution_ns=_TICK_NS,
         duration_ns=elapsed_ns,
-        backend_ns=_elapsed(flat, "backendms"),
+        backend_ns=read_duration_ns(flat, "backendms"),
         method=read_text(flat, "method"),
         scheme=url.scheme,
         host=url.host or read_text(flat, "host"),
@@ -441,14 +440,6 @@ def _read_policy_event(flat: FlatRow) -> GatewayRecord:
     settle(record, is_failed=is_failed)
     record.quality = check(record, POLICY_PROFILE, start_resolution_ns=start.resolution_ns)
     return record
-
-
-def _elapsed(flat: FlatRow, name: str) -> int | None:
-    """Return a duration in ms, or as .NET writes a TimeSpan (`00:00:00.1230000`)."""
-    value = flat.get(name)
-    if isinstance(value, str) and ":" in value:
-        return parse_timespan_ns(value, name)
-    return read_duration_ns(flat, name)
 
 
 def _set_policy_context(record: GatewayRecord, flat: FlatRow) -> None:

@@ -36,6 +36,7 @@ from collector.decode.fields import (
     read_ns_from_s,
     read_status,
     read_text,
+    split_times,
     split_tries,
     write_raw,
 )
@@ -159,7 +160,7 @@ def _read_latency(flat: FlatRow) -> int | None:
         return read_ns_from_s(flat, "serverresponselatency")
     tries = [
         read_ns_from_s({"serverresponselatency": each}, "serverresponselatency")
-        for each in split_tries(value)
+        for each in split_times(value)
     ]
     known = [each for each in tries if each is not None]
     return sum(known) if known else None

@@ -30,6 +30,7 @@ from collector.decode.fields import (
     read_text,
     read_texts,
     require_timestamp,
+    split_times,
     split_tries,
     write_raw,
 )
@@ -78,7 +79,6 @@ _REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LONGEST_LINE = 32_768
 _MARKS = frozenset(("request_time", "upstream_response_time", "upstream_addr"))
 _CLIENTS = frozenset(("remote_addr", "remote_address"))
-_DECIMAL_COMMA = re.compile(r"(\d{1,10}),(\d{3})(?!\d)", re.ASCII)
 _OWN = ("request_time", "upstream_response_time", "upstream_addr", "upstream_status")
 _NESTED = ("httpRequest", "nginx", "http", "request", "upstream", "@fields")
 # nginx's variables, and what users call them. All times of the log's writing are one fact; $msec is
@@ -288,7 +288,7 @@ def _build(
 
 def _read_upstream(record: GatewayRecord, row: Row) -> None:
     addresses = _values(row, "upstream_addr")
-    times = _values(row, "upstream_response_time")
+    times = split_times(read_text(row, "upstream_response_time"))
     statuses = _values(row, "upstream_status")
     record.attempts = len(addresses or times) or None
     if record.attempts is None and "upstream_addr" in row:
@@ -335,9 +335,7 @@ def _seconds(row: Row, name: str) -> int | None:
     value = row.get(name)
     if value.__class__ is not str:
         return read_ns_from_s(row, name)
-    # nginx always writes three decimals: without a point, what rewrote the line put a comma there
-    text = value if "." in value else _DECIMAL_COMMA.sub(r"\1.\2", value)
-    tries_ns = [read_ns_from_s({name: each}, name) for each in _values({name: text}, name)]
+    tries_ns = [read_ns_from_s({name: each}, name) for each in split_times(value)]
     known = [each for each in tries_ns if each is not None]
     return sum(known) if known else None
 

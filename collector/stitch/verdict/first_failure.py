@@ -268,7 +268,12 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
         class_ = _REFUSALS[code or 0]
     if rule == "GATEWAY_STATUS" and not node.children and not is_grpc:
         class_ = class_of_status(code, class_)
-        what += "; its record does not show whether a backend was called"
+        was_called = node.record is not None and node.record.record.backend_ns
+        what += (
+            "; a backend was called, and the record does not show what that answered"
+            if was_called
+            else "; its record does not show whether a backend was called"
+        )
     if timed_out_waiting(node) or (answered and code == _GATEWAY_TIMEOUT):
         class_ = "timeout"
     if answered or (rule == "BACKEND_STATUS" and is_grpc):

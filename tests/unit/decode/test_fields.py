@@ -283,3 +283,25 @@ def test_descriptions_are_short() -> None:
     assert describe([1]) == "an array"
     assert describe({"a": 1}) == "an object"
     assert describe(False) == "false"
+
+
+@pytest.mark.parametrize(
+    ("written", "ns"),
+    [
+        ("00:00:00.1205000", 120_500_000),
+        ("1.02:03:04", 93_784 * 10**9),
+        ("PT0.127S", 127_000_000),
+        ("PT1M2.5S", 62_500_000_000),
+        ("P1DT1H", 90_000 * 10**9),
+    ],
+)
+def test_durations_of_net_and_java(written: str, ns: int) -> None:
+    """Whatever unit the field has otherwise, these have theirs."""
+    assert read_ns_from_ms({"a": written}, "a") == read_ns_from_s({"a": written}, "a") == ns
+
+
+@pytest.mark.parametrize("written", ["12:30", "P", "PT1X", "00:00:61x", "POST"])
+def test_what_is_no_duration_is_refused(written: str) -> None:
+    """A time of day without seconds is none, nor is a word."""
+    with pytest.raises(FieldError, match="number"):
+        read_ns_from_ms({"a": written}, "a")

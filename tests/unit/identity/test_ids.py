@@ -299,3 +299,9 @@ def test_candidates_are_unique_and_likeliest_first() -> None:
     assert len({candidate.key for candidate in found}) == len(found)
     assert ids.trace_id_candidates("-") == ()
     assert ids.trace_id_candidates("0" * 32)[0].rule == "text"
+
+
+def test_an_extended_id_is_known_without_its_padding() -> None:
+    """A double click on `Q2VkYXJXb29kNQc=` does not select its last character."""
+    keys = [each.key for each in ids.trace_id_candidates("Q2VkYXJXb29kNQc")]
+    assert "q2vkyxjxb29knqc=" in keys

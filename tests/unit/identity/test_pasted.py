@@ -134,3 +134,34 @@ def test_a_long_paste_is_read_in_no_time() -> None:
         "0:" * 8_000,
     ):
         find_ids(piece)
+
+
+_BYTES = bytes.fromhex(TRACE)
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        str(list(_BYTES)),
+        "traceId=[" + " ".join(map(str, _BYTES)) + "] sampled",
+        "[" + ", ".join(str(byte - 256 if byte > 127 else byte) for byte in _BYTES) + "]",
+        f"id={_BYTES!r}",
+        'trace_id: "' + "".join(f"\\{byte:03o}" for byte in _BYTES) + '"',
+        'trace_id: "'
+        + "".join(
+            chr(b) if 32 <= b < 127 and b not in (34, 39, 92) else f"\\{b:03o}" for b in _BYTES
+        )
+        + '"',
+    ],
+)
+def test_bytes_that_a_program_printed_are_an_id(pasted: str) -> None:
+    """Go, Java and Python print numbers; protobuf's text form and Python escape what is no text."""
+    assert find_ids(pasted)[0] == TRACE
+
+
+def test_other_numbers_and_quotes_are_no_ids() -> None:
+    """Versions, lists of statuses, quoted paths with a backslash."""
+    for text in (
+        "1.2.3.4 5 6 7", "[200, 404, 500]", str([700] * 16), r"C:\\temp\\x", "'it\\'s 12'"
+    ):  # fmt: skip
+        assert not any(len(found) == 32 for found in find_ids(text))

@@ -28,6 +28,8 @@ def parse(text: str) -> int:
         "2026-03-01t12:00:00z",
         "2026-03-01 12:00:00",
         "2026-03-01T12:00Z",
+        "3/1/2026, 12:00:00.000 PM",
+        "03/01/2026 12:00 pm",
         "2026-03-01T14:00:00+02:00",
         "2026-03-01T14:00:00 02:00",  # a `+` that was not encoded
         "2026-03-01T06:30:00-0530",
@@ -100,7 +102,17 @@ def test_relative_times_count_from_now() -> None:
 @pytest.mark.parametrize(
     "text",
     ["last hour", "the past hour", "an hour ago", "last 60 minutes", "past 1h", "ago(1h)"]
-    + ["now()-1h", "-PT1H", "-PT60M", "-P0DT1H", "\u221260m", "\u20131h", "-1H", "1 hr ago"],
+    + [
+        "now()-1h",
+        "-PT1H",
+        "PT1H",
+        "-PT60M",
+        "-P0DT1H",
+        "\u221260m",
+        "\u20131h",
+        "-1H",
+        "1 hr ago",
+    ],
 )
 def test_an_hour_ago_in_words_and_other_tools_spellings(text: str) -> None:
     """English, Kusto, ISO 8601 and a minus sign of a word processor mean the same hour."""

@@ -265,3 +265,19 @@ def test_any_json_is_refused_or_canonical(document: dict[str, Any]) -> None:
     except Undecodable:
         return
     assert otlp.decode_traces(canonical.message, NOW_NS).rejected == 0
+
+
+def test_ids_in_base64_are_read_where_they_can_be_nothing_else() -> None:
+    """General JSON writers of protobuf encode bytes so; hex has no padding."""
+    trace_id, span_id, parent = bytes(range(1, 17)), bytes(range(1, 9)), bytes(range(9, 17))
+    span = decode_span(
+        {
+            "traceId": base64.b64encode(trace_id).decode(),
+            "spanId": base64.b64encode(span_id).decode(),
+            "parentSpanId": base64.b64encode(parent).decode(),
+            "name": "x",
+            "startTimeUnixNano": "1",
+            "endTimeUnixNano": "2",
+        }
+    )
+    assert (span.trace_id, span.span_id, span.parent_span_id) == (trace_id, span_id, parent)

@@ -260,3 +260,12 @@ def test_a_delay_that_was_injected_at_the_gateway_is_an_act() -> None:
     timeline = told(gateway="envoy", attributes={"envoy.response_flags": "DI"})
     assert timeline.verdict.layer == "none"
     assert [act.feature for act in timeline.acts] == ["fault_injection"]
+
+
+@pytest.mark.parametrize(("backend", "said"), [({}, "whether"), ({"backend": 70}, "what")])
+def test_what_a_record_does_not_show_of_its_backend_is_said(
+    backend: dict[str, int], said: str
+) -> None:
+    """A format with the integration's time and without its status shows that it was called."""
+    reason = told(gateway="aws-api-gateway", status=500, is_error=True, **backend).verdict.reason
+    assert f"does not show {said}" in reason
