@@ -227,7 +227,7 @@ def _shift_of(
     else:
         offset = (lower + upper) // 2
         half_width = (upper - lower + 1) // 2
-    if lower <= _coarse_ns(parent) and upper >= 0 and not found.is_learned:
+    if lower <= _coarse_ns(parent) and upper >= -_coarse_ns(node) and not found.is_learned:
         return parent.shift - offset, half_width, FITTED
     source = "learned over many requests" if found.is_learned else "from this request"
     side = "ahead of" if offset > 0 else "behind"
@@ -342,8 +342,8 @@ def _take_learned(bounds: _Bounds, learned: Offset) -> None:
 
 def _share_clock(parent: Node, node: Node) -> bool:
     if parent.is_gateway or node.is_gateway or node.is_orphan:
-        # A gateway's log may have cut its times to the second, its spans have not.
-        is_exact = node.is_gateway or not _coarse_ns(parent)
+        # A log may have cut its times to the second: its spans have not, nor has the next gateway.
+        is_exact = not _coarse_ns(parent) and not _coarse_ns(node)
         return node.is_orphan or (node.role == parent.role == "gateway" and is_exact)
     if parent.host and parent.host == node.host:
         return True

@@ -1,9 +1,11 @@
 """Clock offsets learned over many requests: bounds that hold, and no movement without need."""
 
 import random
+from typing import Any
 
 import pytest
 
+from collector.model import Id
 from collector.stitch.time.agreement import widest_agreement
 from collector.stitch.time.clocks import (
     ClockPair,
@@ -13,7 +15,15 @@ from collector.stitch.time.clocks import (
     sample_pairs,
 )
 from collector.stitch.time.placement import Offset
-from tests.unit.stitch.building import LONG_AFTER, MS, START, TraceBuilder, record, stitch
+from tests.unit.stitch.building import (
+    CORRELATION,
+    LONG_AFTER,
+    MS,
+    START,
+    TraceBuilder,
+    record,
+    stitch,
+)
 
 
 def exchange(rnd: random.Random, offset_ns: int, at_ns: int = START) -> PairSample:
@@ -294,3 +304,33 @@ def test_a_clock_that_is_more_than_a_second_off_is_told_beside_a_coarse_record()
     )  # fmt: skip
     timeline = stitch([logged], trace.spans, now_ns=LONG_AFTER)
     assert "CLOCK" in {finding.rule for finding in timeline.findings}
+
+
+@pytest.mark.parametrize("is_outer_coarse", [True, False])
+@pytest.mark.parametrize("late_ms", [0, 300, 950])
+def test_gateways_in_a_row_of_which_one_knows_its_second_only(
+    late_ms: int, is_outer_coarse: bool
+) -> None:
+    """The inner one lies in the outer one's time, and the application in both."""
+    coarse: dict[str, Any] = {"quality": ("SECOND_GRANULARITY",)}
+    shared = "4c1d9a7be05f43d2a6b8c7d0e1f2a3b4"
+    sent = "00000000000000cc"
+    at = late_ms if is_outer_coarse else -late_ms
+    outer = record(
+        gateway="azure-application-gateway", record_id=shared, instance="agw", total=140,
+        backend=138, ids=(Id("transaction_id", shared),), resolution_ns=MS,
+        **(coarse if is_outer_coarse else {}),
+    )  # fmt: skip
+    inner = record(
+        at=at + 3, total=130, backend=120, trace_id="7" * 32, outgoing_span_id=sent,
+        parent_span_id="b" * 16, resolution_ns=MS,
+        ids=(Id("apim_correlation_id", CORRELATION), Id("tracking_id", shared)),
+        **({} if is_outer_coarse else coarse),
+    )  # fmt: skip
+    trace = TraceBuilder(trace_id="7" * 32)
+    begin = late_ms + 9 if is_outer_coarse else 9
+    trace.span("orders", begin, 108, sent, "Server", resource={"host.name": "b"})
+    timeline = stitch([outer, inner], trace.spans, now_ns=LONG_AFTER)
+    took = {phase.name: phase.duration_ns // MS for phase in timeline.phases}
+    assert (len(timeline.gateway_records), took["app"]) == (2, 108)
+    assert {"CLOCK", "OUTSIDE_PARENT"}.isdisjoint(f.rule for f in timeline.findings)
