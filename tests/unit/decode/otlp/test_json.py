@@ -276,8 +276,8 @@ def test_ids_in_base64_are_read_where_they_can_be_nothing_else() -> None:
             "spanId": base64.b64encode(span_id).decode(),
             "parentSpanId": base64.b64encode(parent).decode(),
             "name": "x",
-            "startTimeUnixNano": "1",
-            "endTimeUnixNano": "2",
+            "startTimeUnixNano": str(NOW_NS - 5),
+            "endTimeUnixNano": str(NOW_NS),
         }
     )
     assert (span.trace_id, span.span_id, span.parent_span_id) == (trace_id, span_id, parent)
