@@ -262,7 +262,7 @@ def _build(
         start_ns=end.ns - (duration_ns or 0),
         instance=read_text(row, "instance"),
         duration_ns=duration_ns,
-        kind=kind_of(read_text(row, "content_type"), _upgrade(row)),
+        kind=kind_of(read_text(row, "content_type"), _upgrade(row, status)),
         method=read_text(row, "method"),
         scheme=read_text(row, "scheme") or target.scheme,
         host=read_text(row, "host") or target.host,
@@ -344,8 +344,8 @@ def _values(row: Row, name: str) -> Sequence[str]:
     return split_tries(read_text(row, name))
 
 
-def _upgrade(row: Row) -> str:
-    return read_text(row, "upgrade") or ("websocket" if row.get("status") == 101 else "")
+def _upgrade(row: Row, status: int | None) -> str:
+    return read_text(row, "upgrade") or ("websocket" if status == 101 else "")
 
 
 def _attributes(row: Row, query: str) -> dict[str, str]:

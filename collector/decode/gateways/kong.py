@@ -69,10 +69,11 @@ def _read(row: Row) -> GatewayRecord:
     start = require_timestamp(row, "started_at")
     response = read_object(row, "response")
     headers = read_headers(request, "headers", within="request.")
-    # of these only three are looked at, so they are not all read
-    answer_headers = response.get("headers")
-    if answer_headers.__class__ is not dict:
-        answer_headers = read_headers(response, "headers", within="response.")
+    # of these only three are looked at, so their values are not all read
+    logged = response.get("headers")
+    if logged.__class__ is not dict:
+        logged = read_headers(response, "headers", within="response.")
+    answer_headers = {name.lower(): value for name, value in logged.items()}
     raw = write_raw(row)
     target = split_target(read_text(request, "url", "uri", within="request."))
     content_type = headers.get("content-type", "")
@@ -119,7 +120,7 @@ def _record_id(row: Row, request: Row, answer_headers: Row) -> str:
 
 
 def _header(headers: Row, name: str) -> str:
-    """Return a header; Kong logs names in lower case, plugins write numbers and lists as such."""
+    """Return a header, its name in lower case; plugins write numbers and lists as such."""
     value = headers.get(name)
     if isinstance(value, list):
         value = value[0] if value else ""

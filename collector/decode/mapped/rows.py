@@ -306,6 +306,8 @@ def _read_context(record: GatewayRecord, row: Row, facts: Row) -> None:
     ids = find_ids({name: value for name, value in given.items() if value})
     record.ids = distinct((*ids, *find_ids(headers), *find_ids(answered)))
     content_type = read_text(facts, "content_type") or headers.get("content-type", "")
+    if agent := headers.get("user-agent"):
+        record.attributes = {"user_agent.original": agent, **record.attributes}
     upgrade = read_text(facts, "upgrade") or headers.get("upgrade", "")
     record.kind = kind_of(content_type, "websocket" if record.status == 101 else upgrade)
     if is_event_stream(answered.get("content-type", "")):
