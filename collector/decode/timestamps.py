@@ -28,7 +28,7 @@ _REST = re.compile(
 )
 _CLF = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d)(\.\d+)?(?: ([+-]\d{4}))?", re.ASCII)
 _SLASHED = re.compile(
-    r"(\d{4})/(\d\d)/(\d\d)(?: - |[ T])(\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|[+-]\d\d:?\d\d)?)"
+    r"(\d{4})/(\d\d)/(\d\d)(?: - |[ T])(\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|[+-]\d\d(?::?\d\d)?)?)"
     # Envoy's documented example writes the zone, or the Unix time, once more behind it
     r"(?: (?:[+-]\d{4}|\d{10}))?",
     re.ASCII,

@@ -73,6 +73,7 @@ _ATTRIBUTES = {
     "user_agent.original": "user_agent",
     "x_forwarded_for": "x_forwarded_for",
 }
+_SENT_BY_CLIENTS = ("authority", "user_agent", "request_id", "traceparent", "x_forwarded_for")
 _CONTINUED = "as logged: Envoy's own if it traces, else the client's"
 
 
@@ -183,9 +184,14 @@ def _pass_over_others(row: Row) -> None:
 
 
 def _has_connection_only(row: Row) -> bool:
-    # a format may leave method and path out, but not write them empty
+    if read_status(row, "response_code") or read_text(row, "protocol"):
+        return False
+    # a format may leave method and path out, but not write them empty; where all that is empty is
+    # left out (omit_empty_values), a request shows by what else its client sent
     is_logged = "method" in row or "path" in row
-    return is_logged and not read_status(row, "response_code") and not read_text(row, "protocol")
+    return is_logged or (
+        "response_code" in row and not any(read_text(row, name) for name in _SENT_BY_CLIENTS)
+    )
 
 
 def _kind(row: Row, status: int | None) -> str:

@@ -46,6 +46,7 @@ _PEER_KEYS = (
     "peer.hostname",
 )
 _URL_KEYS = ("url.full", "http.url")
+_OWN_AUTHORITY_KEYS = ("server.address", "http.host", "net.host.name")
 _PEER_ADDRESS_KEYS = ("network.peer.address", "net.peer.ip", "peer.address")
 _DESTINATION_KEYS = (
     "messaging.destination.name",
@@ -301,7 +302,8 @@ def _is_mirrored(span: Span) -> bool:
     # Envoy names its span of the copy `mirror` and appends `-shadow` to the copy's authority.
     if span.name == "mirror":
         return True
-    url = span.attributes.get("http.url", "")
-    if "-shadow" not in url:
-        return False
-    return url.partition("://")[2].partition("/")[0].partition(":")[0].endswith("-shadow")
+    authority = _host_of(_first_of(span.attributes, _URL_KEYS))
+    if not authority and span.kind == "Server":
+        # a caller's peer of that name may be a service that is called so
+        authority = _first_of(span.attributes, _OWN_AUTHORITY_KEYS)
+    return "-shadow" in authority and authority.partition(":")[0].endswith("-shadow")

@@ -179,12 +179,22 @@ def test_a_format_without_duration_leaves_it_unknown() -> None:
             "response_flags": "UF,URX",
             "upstream_cluster": "plain",
         },
+        {
+            "start_time": "2026-03-04T05:06:07.089Z",
+            "response_code": 0,
+            "response_flags": "-",
+            "bytes_received": 640,
+            "bytes_sent": 72,
+            "duration": 88,
+            "upstream_host": "10.0.0.6:5432",
+            "upstream_cluster": "ledger_db",
+        },
         '[2026-03-04T05:06:07.089Z] "- - -" 0 - - - "-" 17341 8453 5303 - "-" "-" "-" "-" '
         '"10.0.0.5:8443" outbound|8443||db.port.svc.cluster.local 10.0.0.3:1 10.0.0.3:8443 '
         "10.0.0.9:2 - -",
         '[2026-03-04T05:06:07.089Z] "- - -" 0 NR 0 0 0 - "-" "-" "-" "-" "-"',
     ],
-    ids=["json", "json-dashes", "istio-text", "envoy-text"],
+    ids=["json", "json-dashes", "json-without-empty-values", "istio-text", "envoy-text"],
 )
 def test_a_tcp_connection_is_no_request(entry: Any) -> None:
     """A TCP proxy's line has no method, no path and no status: it is passed over, and counted."""
@@ -192,6 +202,13 @@ def test_a_tcp_connection_is_no_request(entry: Any) -> None:
     decoded = ADAPTER.decode(text.encode())
     assert not decoded.records and not decoded.rejected
     assert [each.code for each in decoded.ignored] == ["session"]
+
+
+def test_a_request_of_a_short_format_stays_a_request() -> None:
+    """No method and no path in the format, and the client left before an answer: 0 is its status."""
+    entry = {"start_time": FACTS["start"], "response_code": 0, "response_flags": "DC"}
+    record = _one({**entry, "duration": 900, "request_id": ID})
+    assert (record.record_id, record.status) == (ID, None)
 
 
 def test_a_request_that_broke_the_protocol_stays_a_request() -> None:

@@ -200,12 +200,21 @@ def test_a_call_that_was_put_off_and_failed_is_told() -> None:
     assert verdict.reason.startswith("answered, but ")
 
 
-def test_a_copys_failure_is_the_copys() -> None:
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"http.url": "http://shop.example-shadow/basket"},
+        {"url.full": "http://shop.example-shadow:8080/basket"},
+        {"server.address": "shop.example-shadow", "url.path": "/basket"},
+        {"http.host": "shop.example-shadow:8080", "http.target": "/basket"},
+    ],
+    ids=lambda where: next(iter(where)),
+)
+def test_a_copys_failure_is_the_copys(where: dict[str, str]) -> None:
     """A mirrored request that fails takes nothing from the answer and is not told of it."""
     trace = TraceBuilder()
     edge = trace.edge(0, 60)
-    url = {"http.url": "http://shop.example-shadow/basket"}
-    trace.sidecar_in("basket-next", 5, 700, edge, code=500, attributes=url)
+    trace.sidecar_in("basket-next", 5, 700, edge, code=500, attributes=where)
     assert stitch([], trace.spans, now_ns=LONG_AFTER).verdict.reason == ""
 
 
