@@ -8,7 +8,7 @@ has one call first; what is left over is a further try of the request that it li
 a request that nobody has told of yet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.model import GatewayRecord
@@ -22,7 +22,7 @@ from collector.stitch.join.agreement import (
 from collector.stitch.join.assignment import least_cost_pairs
 from collector.stitch.time.agreement import widest_agreement
 from collector.stitch.time.placement import NO_OFFSETS, ClockOffsets
-from collector.stitch.time.timeouts import may_outlast
+from collector.stitch.time.timeouts import has_given_up, may_outlast
 from collector.stitch.timeline import Evidence
 from collector.stitch.tree.nodes import Node
 
@@ -85,15 +85,8 @@ def share_calls(
         return Shares([Claim(records[0], call, _against_proof(records[0], call)) for call in calls])
     found = Shares()
     pairs = _possible_pairs(records, calls, found)
-    ahead_ns, is_doubtful = _known_offset(records, calls, offsets), False
-    inside = _inside(records, calls, pairs, ahead_ns)
-    is_only = maker != PASSED_ON and len(records) == len(calls) == 1
-    farthest_ns = _FARTHEST_NS if is_only else _FAR_NS
-    if not inside and (offset := _common_offset(records, calls, pairs, farthest_ns)) is not None:
-        ahead_ns = offset
-        inside = _inside(records, calls, pairs, ahead_ns)
-        is_alone = len({i for i, _ in inside}) == 1
-        is_doubtful = is_alone and (maker == PASSED_ON or abs(ahead_ns) > _NEAR_NS)
+    inside = _inside(records, calls, pairs, _known_offset(records, calls, offsets))
+    inside, is_doubtful = _moved_inside(records, calls, pairs, inside, maker)
     chosen = least_cost_pairs(inside)
     chosen += _further_tries(records, calls, inside, chosen, maker)
     for i, j in sorted(chosen):
@@ -161,6 +154,39 @@ def _inside(
     }
 
 
+def _moved_inside(
+    records: Sequence[Node],
+    calls: Sequence[Node],
+    pairs: Mapping[_Pair, tuple[Evidence, ...]],
+    inside: dict[_Pair, float],
+    maker: str,
+) -> tuple[dict[_Pair, float], bool]:
+    """
+    Return *inside*, or where none of it agrees, the pairs that do on clocks a constant apart.
+
+    What contradicts lies in a request's time by chance, if a near clock puts in what agrees.
+
+    Returns:
+        The pairs with their costs, and whether to doubt them.
+    """
+    agreeing = [pair for pair, against in pairs.items() if _agree(records, calls, pair, against)]
+    if not inside.keys().isdisjoint(agreeing):
+        return inside, False
+    is_only = maker != PASSED_ON and len(records) == len(calls) == 1
+    farthest_ns = _FARTHEST_NS if is_only else _FAR_NS
+    common, is_doubtful = _common_offset(records, calls, agreeing, farthest_ns), False
+    if common is None and not inside and maker != PASSED_ON:
+        # a path may have been rewritten
+        common, is_doubtful = _common_offset(records, calls, _of_other_paths(pairs)), True
+    if common is None or (inside and common[1] > _NEAR_NS):
+        return inside, False
+    ahead_ns, least_ns = common
+    moved = _inside(records, calls, pairs, ahead_ns)
+    is_far = maker == PASSED_ON or least_ns > _NEAR_NS
+    is_alone = len({i for i, _ in moved}) == 1
+    return moved, is_doubtful or (is_alone and is_far)
+
+
 def _known_offset(records: Sequence[Node], calls: Sequence[Node], offsets: ClockOffsets) -> int:
     """Return how far the calls' clock is ahead, 0 if other requests did not show that it is."""
     for call in calls if offsets.by_pair else ():
@@ -185,8 +211,25 @@ def _cost(record: Node, call: Node, against: Sequence[Evidence], ahead_ns: int) 
     return cost
 
 
+def _agree(
+    records: Sequence[Node], calls: Sequence[Node], pair: _Pair, against: Sequence[Evidence]
+) -> bool:
+    """Tell whether nothing but perhaps the time speaks against a pair."""
+    return not against and not _ended_otherwise(records[pair[0]], calls[pair[1]])
+
+
+def _of_other_paths(pairs: Mapping[_Pair, Sequence[Evidence]]) -> list[_Pair]:
+    return [pair for pair, against in pairs.items() if {one.field for one in against} == {"path"}]
+
+
 def _ended_otherwise(record: Node, call: Node) -> bool:
-    """Tell whether the consumer got another class of status than the call ended with."""
+    """
+    Tell whether the consumer got another class of status than the call ended with.
+
+    What it got from a gateway that gave up says nothing of the call.
+    """
+    if has_given_up(record):
+        return False
     status, seen = _told(record).status, call.status_code
     return bool(status and seen) and (status or 0) // 100 != (seen or 0) // 100
 
@@ -194,20 +237,21 @@ def _ended_otherwise(record: Node, call: Node) -> bool:
 def _common_offset(
     records: Sequence[Node],
     calls: Sequence[Node],
-    pairs: Mapping[_Pair, tuple[Evidence, ...]],
-    farthest_ns: int,
-) -> int | None:
+    pairs: Iterable[_Pair],
+    farthest_ns: int = _FAR_NS,
+) -> tuple[int, int] | None:
     """
-    Return how far the calls' clock is ahead, where no call lies in any request's time.
+    Return how far the calls' clock is ahead, where none of *pairs* has a call in a request's time.
 
     It is the constant that puts most of them inside; with one pair only, the one that does it.
     `None` when pairs disagree: it cannot be told which call is whose.
+
+    Returns:
+        The middle of what would do, and how far the clocks are apart at least.
     """
     bounds = []
-    for (i, j), against in pairs.items():
+    for i, j in pairs:
         record, call = records[i], calls[j]
-        if against or _ended_otherwise(record, call):
-            continue
         slack = slack_of(_told(record))
         upper = call.raw_start - record.raw_start + slack
         lower = call.raw_end - record.raw_end - slack
@@ -222,7 +266,7 @@ def _common_offset(
         low, high = min(bounds, key=lambda pair: abs(pair[0] + pair[1]))
         if abs(low + high) // 2 > _NEAR_NS:
             return None
-    return (low + high) // 2
+    return (low + high) // 2, max(0, low, -high)
 
 
 def _further_tries(

@@ -278,12 +278,15 @@ def _collect_bounds(members: Sequence[Node], offsets: ClockOffsets) -> list[_Bou
     """Return for each node what bounds its clock against its parent's, `None` if it is the same."""
     found: dict[tuple[str, str], _Bounds] = {}
     by_node: list[_Bounds | None] = []
+    gateways = set()
     for node in members:
         parent = node.parent
         if parent is None or _share_clock(parent, node):
             by_node.append(None)
             continue
         key = (_clock(parent), _clock(node))
+        if parent.is_gateway:
+            gateways.add(key[0])
         held = found.get(key)
         if held is None:
             held = found[key] = _Bounds()
@@ -296,7 +299,24 @@ def _collect_bounds(members: Sequence[Node], offsets: ClockOffsets) -> list[_Bou
         learned = offsets.get(first, second) if offsets.by_pair else None
         if learned is not None:
             _take_learned(bounds, learned)
+    for gateway in gateways:
+        _agree_on_one([bounds for key, bounds in found.items() if key[0] == gateway])
     return by_node
+
+
+def _agree_on_one(callees: Sequence[_Bounds]) -> None:
+    """
+    Take one offset for all that a gateway called, where one is enough and none is not.
+
+    The hosts of a mesh are kept in step more often than a gateway is with them; each moved by
+    itself, calls in turn would be drawn side by side.
+    """
+    fixed = [one for one in callees if one.is_known and not (one.is_loose or one.is_learned)]
+    lower = max((one.lower for one in fixed), default=0)
+    upper = min((one.upper for one in fixed), default=0)
+    if len(fixed) > 1 and (0 < lower <= upper or lower <= upper < 0):
+        for one in fixed:
+            one.lower, one.upper = lower, upper
 
 
 def _settle(bounds: _Bounds) -> None:

@@ -63,8 +63,14 @@ def call_key(service: str, nodes: Sequence[Node]) -> tuple[Key, bool]:
     asked = f"{method} {action}".strip()
     if target:
         return (service, asked, target), True
-    name = nodes[0].name
-    return (service, asked, name), not _BARE_NAME.search(name)
+    # a client's span is often called by the method alone, that of what it called by the route too
+    told = (node.name for node in nodes if node is nodes[0] or _is_named_by_route(node))
+    name = next((name for name in told if not _BARE_NAME.search(name)), "")
+    return (service, asked, name or nodes[0].name), bool(name)
+
+
+def _is_named_by_route(node: Node) -> bool:
+    return node.side == "server" and not node.is_proxy
 
 
 def is_try_again(earlier: Node, later: Node, *, is_same_target: bool) -> bool:

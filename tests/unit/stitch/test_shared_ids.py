@@ -162,6 +162,55 @@ def test_a_short_request_inside_a_long_one_is_told_by_its_path() -> None:
     assert (failed.id, failed.status, calls_of(failed)) == ("fast", 500, [fast.span_id])
 
 
+@pytest.mark.parametrize("late_ms", [-900, -40, 40, 900])
+def test_a_short_request_in_a_long_one_is_told_by_its_path_on_other_clocks(late_ms: int) -> None:
+    """The short call lies in the long request's time by chance: it was another's."""
+    trace = TraceBuilder()
+    slow = call(trace, 4 + late_ms, 290, path="/export", service="export")
+    fast = call(trace, 70 + late_ms, 30, path="/stock", service="stock", code=500)
+    long = request("long", 0, 300, path="/export")
+    short = request("short", 60, 45, 500, path="/stock")
+    timeline = asked([long, short], trace, "short")
+    assert (timeline.status, calls_of(timeline)) == (500, [fast.span_id])
+    assert timeline.verdict.component == "stock"
+    assert calls_of(asked([long, short], trace, "long")) == [slow.span_id]
+
+
+@pytest.mark.parametrize("late_ms", [-1_500, -60, 60, 1_500])
+def test_a_call_that_its_gateway_gave_up_on_is_its_own_on_other_clocks(late_ms: int) -> None:
+    """Nobody else sent that id; that the call went well in the end says nothing against it."""
+    trace = TraceBuilder()
+    slow = call(trace, 5 + late_ms, 1_900)
+    gave_up = request("one", 0, 500, 504, parent_span_id="", backend_status=None)
+    timeline = asked([gave_up], trace, "one")
+    assert calls_of(timeline) == [slow.span_id]
+    assert not [f.rule for f in timeline.findings if f.rule == "JOIN_CONTRADICTED"]
+
+
+@pytest.mark.parametrize(
+    ("parent", "confidence"), [("", 0.48), (_CALLER, 0.0)], ids=["sent only", "passed on"]
+)
+def test_a_rewritten_path_and_another_clock_are_doubted(parent: str, confidence: float) -> None:
+    """Where the gateway may have made the id, it is still the likeliest that this is its call."""
+    trace = TraceBuilder()
+    call(trace, -60, 40, path="/v2/lookup")
+    timeline = asked([request("one", 0, 50, parent_span_id=parent)], trace, "one")
+    assert max(link.confidence for link in timeline.links) == confidence
+
+
+def test_calls_in_turn_stay_in_turn_on_a_clock_that_is_not_the_gateways() -> None:
+    """Two services that the gateway called one after the other: one offset explains both."""
+    trace = TraceBuilder()
+    call(trace, 405, 30, parent=_SENT, service="auth", path="/check")
+    call(trace, 445, 50, parent=_SENT)
+    made = request("one", 0, 100, outgoing_span_id=_SENT, backend=52)
+    timeline = asked([made], trace, "one")
+    starts = [hop.start_offset_ns // MS for hop in timeline.hops if hop.role == "service"]
+    assert starts == [5, 45]
+    app = next(phase for phase in timeline.phases if phase.name == "app")
+    assert app.duration_ns == 80 * MS
+
+
 def test_polling_for_an_hour_under_one_header() -> None:
     """Six hundred equal calls in one trace: each request has the call of its own moment."""
     trace = TraceBuilder()

@@ -205,7 +205,7 @@ def test_a_tcp_connection_is_no_request(entry: Any) -> None:
 
 
 def test_a_request_of_a_short_format_stays_a_request() -> None:
-    """No method and no path in the format, and the client left before an answer: 0 is its status."""
+    """Neither method nor path is in the format, and the client left before an answer."""
     entry = {"start_time": FACTS["start"], "response_code": 0, "response_flags": "DC"}
     record = _one({**entry, "duration": 900, "request_id": ID})
     assert (record.record_id, record.status) == (ID, None)

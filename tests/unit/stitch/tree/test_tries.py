@@ -70,6 +70,29 @@ def test_the_same_path_on_another_host_is_a_try() -> None:
 
 
 @pytest.mark.parametrize(
+    ("routes", "expected"),
+    [
+        (("GET /quotes", "GET /quotes"), AGAIN),
+        (("GET /quotes", "GET /offers"), APART),
+        (("GET /quotes/{id}", "GET /quotes/{id}"), APART),
+        (("POST", "POST"), APART),
+    ],
+)
+def test_the_route_of_what_was_called_tells_too(
+    routes: tuple[str, str], expected: list[tuple[int, int]]
+) -> None:
+    """Clients that name their spans by the method alone leave it to the server to say what it was."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 220, kind="Server")
+    for number, route in enumerate(routes):
+        at, end = 10 + 100 * number, "Unset" if number else "Error"
+        out = trace.span("shop", at, 80, shop, "Client", name="GET", status=end)
+        trace.span("quotes", at + 1, 78, out, "Server", name=route, status=end)
+    hops = stitch([], trace.spans, now_ns=LONG_AFTER).hops
+    assert [(hop.attempt, hop.attempts) for hop in hops[1:]] == expected
+
+
+@pytest.mark.parametrize(
     ("first", "second"),
     [
         (http("items/2"), http("items/3")),
