@@ -9,7 +9,7 @@ a request that nobody has told of yet.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from collector.model import GatewayRecord
 from collector.stitch.join.agreement import (
@@ -82,7 +82,8 @@ def share_calls(
     if not records:
         return Shares(rest=list(calls))
     if maker == MADE and len(records) == 1:
-        return Shares([Claim(records[0], call, _against_proof(records[0], call)) for call in calls])
+        proven = [Claim(records[0], call, _against_proof(records[0], call)) for call in calls]
+        return Shares(_with_earlier_tries(proven))
     found = Shares()
     pairs = _possible_pairs(records, calls, found)
     inside = _inside(records, calls, pairs, _known_offset(records, calls, offsets))
@@ -94,6 +95,7 @@ def share_calls(
         if is_doubtful:
             against = (*against, _apart(records[i], calls[j]))
         found.claims.append(Claim(records[i], calls[j], against, is_doubtful))
+    found.claims = _with_earlier_tries(found.claims)
     claimed = {j for _, j in chosen}
     found.rest = [call for j, call in enumerate(calls) if j not in claimed]
     return found
@@ -103,6 +105,20 @@ def _against_proof(record: Node, call: Node) -> tuple[Evidence, ...]:
     """Return what contradicts an id that proves: another path alone may have been rewritten."""
     against = contradictions(_told(record), call)
     return against if any(one.field != "path" for one in against) else ()
+
+
+def _with_earlier_tries(claims: Sequence[Claim]) -> list[Claim]:
+    """Return *claims*; how a try before the last ended is not against its record's status."""
+    last: dict[Node, int] = {}
+    for claim in claims:
+        if not any(one.field == "status" for one in claim.against):
+            last[claim.record] = max(claim.call.raw_start, last.get(claim.record, 0))
+    return [
+        replace(claim, against=tuple(one for one in claim.against if one.field != "status"))
+        if claim.call.raw_end <= last.get(claim.record, 0)
+        else claim
+        for claim in claims
+    ]
 
 
 def _told(node: Node) -> GatewayRecord:

@@ -340,6 +340,29 @@ def test_tries_of_the_gateway_stay_with_their_request() -> None:
     assert calls_of(timeline) == [one.span_id for one in calls]
 
 
+@pytest.mark.parametrize(
+    "parent", ["", _CALLER, "7c0ffee000000001"], ids=["sent", "passed", "made"]
+)
+def test_an_earlier_try_that_failed_contradicts_no_status(parent: str) -> None:
+    """The status of a record is that of the last try: that the first one failed is no surprise."""
+    trace = TraceBuilder()
+    call(trace, 3, 10, code=503)
+    call(trace, 20, 25)
+    timeline = asked([request("only", 0, 50, parent_span_id=parent)], trace, "only")
+    assert not [f for f in timeline.findings if f.rule == "JOIN_CONTRADICTED"]
+    assert min(link.confidence for link in timeline.links) >= 0.99
+
+
+def test_a_last_try_that_ended_otherwise_contradicts_the_status() -> None:
+    """The last call failed and its record says 200: one of the two is wrong."""
+    trace = TraceBuilder()
+    call(trace, 3, 10)
+    call(trace, 20, 25, code=503)
+    made = request("only", 0, 50, parent_span_id="7c0ffee000000001")
+    timeline = asked([made], trace, "only")
+    assert [f for f in timeline.findings if f.rule == "JOIN_CONTRADICTED"]
+
+
 def test_a_counted_try_is_the_only_one() -> None:
     """A gateway that counted one try made one: a second call inside its time is not its own."""
     trace = TraceBuilder()

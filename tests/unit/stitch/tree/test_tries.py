@@ -81,7 +81,7 @@ def test_the_same_path_on_another_host_is_a_try() -> None:
 def test_the_route_of_what_was_called_tells_too(
     routes: tuple[str, str], expected: list[tuple[int, int]]
 ) -> None:
-    """Clients that name their spans by the method alone leave it to the server to say what it was."""
+    """Clients that name their spans by the method alone leave it to the server to say more."""
     trace = TraceBuilder()
     shop = trace.span("shop", 0, 220, kind="Server")
     for number, route in enumerate(routes):
