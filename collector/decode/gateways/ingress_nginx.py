@@ -8,7 +8,8 @@ start is computed (`$msec`, when logged, is exact to the ms). `$request_time` is
 seconds with ms, from the client's first byte to the log's writing, so it holds the client's
 sending and receiving. `$upstream_*` are lists with one value a try, separated by ", " and, after an
 internal redirect, " : "; the backend's time is the sum of all tries. `$upstream_status` is nginx's
-own 502 or 504 for a try that was not answered, which `$upstream_header_time` shows by "-".
+own 502 or 504 for a try that was not answered, which `$upstream_header_time` shows by "-", and
+`$upstream_response_length` by 0 beside the body of nginx's page.
 """
 
 import re
@@ -77,6 +78,9 @@ _TRACE_AND_SPAN = re.compile(r'(?:^|[\s"])([0-9a-f]{32})"? "?([0-9a-f]{16})(?=["
 _STREAM = re.compile(r"\[[^\]]{2,64}\] \[[^\]]{20,40}\] (?:TCP|UDP) \d{3} ", re.ASCII)
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LONGEST_LINE = 32_768
+# What nginx writes as upstream's status where it is its own answer, and where the client left.
+_NGINX_ERRORS = ("502", "504")
+_CLIENT_LEFT = "499"
 _MARKS = frozenset(("request_time", "upstream_response_time", "upstream_addr"))
 _CLIENTS = frozenset(("remote_addr", "remote_address"))
 _OWN = ("request_time", "upstream_response_time", "upstream_addr", "upstream_status")
@@ -112,6 +116,7 @@ _FACTS = Aliases(
             *("upstream_resp_time", "upsttime", "urt", "ut", "upstream.response.time"),
         ),
         "upstream_status": ("upstream.response.status_code", "upstream_status_code", "us"),
+        "upstream_response_length": ("upstream_bytes_received", "upstream.response.length"),
         "upstream_connect_time": ("uct",),
         "upstream_header_time": ("uht",),
         "upstream_cache_status": ("cache_status", "cs"),
@@ -298,7 +303,7 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
     if record.backend_ns is None:
         record.backend_ns = read_ns_from_ms(row, "upstream_response_time_ms")
     last_status = statuses[-1] if statuses else ""
-    if not _has_no_answer(row):
+    if not _has_no_answer(row, last_status, record.response_bytes):
         record.backend_status = read_status({"upstream_status": last_status}, "upstream_status")
     record.backend_host = addresses[-1] if addresses and addresses[-1] != "-" else ""
     record.backend_id = read_text(row, "proxy_upstream_name", "service_name")
@@ -311,10 +316,19 @@ def _read_upstream(record: GatewayRecord, row: Row) -> None:
         record.error_source = "backend" if is_backend else "gateway"
 
 
-def _has_no_answer(row: Row) -> bool:
-    """Tell whether the last try brought no header: its status is then nginx's own."""
+def _has_no_answer(row: Row, status: str, body_bytes: int | None) -> bool:
+    """
+    Tell whether the last try brought no header: its status is then nginx's own.
+
+    The default format has no time of it. There nothing came from upstream, and nginx sent a page of
+    its own all the same; a 499 is nobody else's.
+    """
     heads = row.get("upstream_header_time")
-    return isinstance(heads, str) and split_tries(heads)[-1:] == ["-"]
+    if isinstance(heads, str):
+        return split_tries(heads)[-1:] == ["-"]
+    if status not in _NGINX_ERRORS:
+        return status == _CLIENT_LEFT
+    return _values(row, "upstream_response_length")[-1:] == ["0"] and body_bytes != 0
 
 
 def _read_ids(record: GatewayRecord, row: Row, original: Row, request_id: str) -> None:

@@ -193,3 +193,25 @@ def test_a_logged_header_gives_the_trace() -> None:
     header = f"00-{TRACE}-{SPAN}-01"
     record = _one({"time": ISO, "request_time": 0.1, "status": 200, "http_traceparent": header})
     assert (record.trace_id, record.trace_id_source) == (TRACE, "http_traceparent")
+
+
+@pytest.mark.parametrize(
+    ("status", "body_bytes", "upstream", "backend_status", "source"),
+    [
+        (504, 160, "10.1.0.3:80 0 30.001 504", None, "gateway"),
+        (502, 150, "10.1.0.3:80, 10.1.0.4:80 0, 0 0.001, 0.001 502, 502", None, "gateway"),
+        (504, 24, "10.1.0.3:80 24 30.001 504", 504, "backend"),
+        (504, 0, "10.1.0.3:80 0 30.001 504", 504, "backend"),
+        (503, 190, "10.1.0.3:80 0 0.004 503", 503, "backend"),
+        (200, 612, "10.1.0.3:80, 10.1.0.4:80 0, 612 0.500, 0.020 504, 200", 200, ""),
+        (499, 0, "10.1.0.3:80 0 4.000 499", None, "client"),
+    ],
+)
+def test_the_default_format_tells_whether_upstream_answered(
+    status: int, body_bytes: int, upstream: str, backend_status: int | None, source: str
+) -> None:
+    """Nothing came from upstream and a page was sent: it is nginx's own, whatever its status."""
+    head = HEAD.replace("200 612", f"{status} {body_bytes}")
+    record = _one(f"{head} 350 30.002 [farm-plots-80] [] {upstream} {ID}")
+    assert (record.status, record.backend_status) == (status, backend_status)
+    assert record.error_source == source
