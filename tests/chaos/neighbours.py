@@ -44,6 +44,7 @@ class Heard:
 
     sent: int = 0
     answers: int = 0
+    refused: int = 0
     failed: int = 0
     slowest_s: float = 0.0
     foreign: list[str] = field(default_factory=list)
@@ -104,8 +105,9 @@ def crowd(
                     named = set(word.findall(answer.text))
                     with lock:
                         heard.answers += 1
+                        heard.refused += answer.status_code in (429, 503)
                         # what has not been loaded yet is not found
-                        heard.failed += answer.status_code not in (200, 404)
+                        heard.failed += answer.status_code not in (200, 404, 429, 503)
                         heard.slowest_s = max(heard.slowest_s, took_s)
                         told[tenant.name] = told.get(tenant.name, 0) + (tenant.name in named)
                         if named - {tenant.name}:
@@ -153,7 +155,8 @@ def crowded(folder: Path) -> str:
         f"| `tenants` | {TENANTS} tenants, each with a sender and a reader for {_LASTS_S:.0f} s: "
         f"{heard.sent:,} rounds through all doors, {heard.answers:,} answers, {own:,} with data "
         f"of the asker, of {tellers} tenants, {len(heard.foreign)} with a word of another; at most "
-        f"{counts} | 0 requests | | any {heard.slowest_s:.1f} s | {heard.failed} | {grown} |\n"
+        f"{counts} | {heard.refused:,} questions | | any {heard.slowest_s:.1f} s "
+        f"| {heard.failed} | {grown} |\n"
     )
 
 
