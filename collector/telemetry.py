@@ -235,7 +235,13 @@ class Metrics:
         """
         Count a duration *times* over; *exemplar* is the trace id of a request that took that long.
         """
-        self._find(_Histogram, name, labels).count(seconds, times, exemplar)
+        self.observe_all(name, [(seconds, exemplar, times)], **labels)
+
+    def observe_all(
+        self, name: Histogram, observed: Iterable[tuple[float, str, int]], **labels: str
+    ) -> None:
+        """Count many durations, each with its exemplar and how many times over, at one go."""
+        self._find(_Histogram, name, labels).count(observed)
 
     def value(self, name: Counter | Gauge, **labels: str) -> float:
         """Return one series' value, or the sum of all that carry the given labels."""
@@ -304,13 +310,23 @@ class Metrics:
 class _Histogram(prometheus_client.Histogram):
     """Classic buckets and, of the same observations, those of a native histogram."""
 
-    def count(self, seconds: float, times: int, exemplar: str) -> None:
+    def count(self, observed: Iterable[tuple[float, str, int]]) -> None:
+        # the client counts one at a time, and a request may stand for thousands
+        total, counts, exemplars = 0.0, defaultdict[int, int](int), dict[int, tuple[float, str]]()
         with self._whole:
-            self.observe(seconds, {"trace_id": exemplar} if exemplar else None)
-            self._native.add(seconds, times)
-            if times > 1:  # the client counts one at a time, and a request may stand for thousands
-                self._sum.inc(seconds * (times - 1))
-                self._buckets[bisect_left(self._upper_bounds, seconds)].inc(times - 1)
+            for seconds, exemplar, times in observed:
+                self._native.add(seconds, times)
+                bucket = bisect_left(self._upper_bounds, seconds)
+                total += seconds * times
+                counts[bucket] += times
+                if exemplar:
+                    exemplars[bucket] = (seconds, exemplar)
+            self._sum.inc(total)
+            for bucket, times in counts.items():
+                self._buckets[bucket].inc(times)
+            for bucket, (seconds, exemplar) in exemplars.items():
+                found = Exemplar({"trace_id": exemplar}, seconds, time())
+                self._buckets[bucket].set_exemplar(found)
 
     def _metric_init(self) -> None:
         super()._metric_init()

@@ -18,9 +18,10 @@ from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.query import QueryResult
 
 from collector.model import GatewayRecord, Id, LogRecord, Span, SpanEvent, SpanLink
+from collector.store.bound import bind_lists
 from collector.store.rendering import read_query
 from collector.store.rows import IdHit
-from collector.store.values import read_attributes, read_resource, read_text
+from collector.store.values import has_marked, read_attributes, read_resource, read_text
 from collector.store.words import words_of
 from collector.timestamps import NS_PER_S
 
@@ -34,6 +35,8 @@ _MAX_BUCKETS = 288
 # ClickHouse takes form fields, which parameters are, of up to 128 KiB.
 _MAX_PARAMETER_BYTES = 96 * 1024
 _BYTES_BETWEEN = 4
+# ... a tuple's first second, its brackets and the quotes of its second text
+_BYTES_OF_BUCKET = 20
 
 # What reads a range gets every core. What looks up keys reads so little that a second thread only
 # makes it dearer by a quarter, and takes a core from the lookup beside it.
@@ -84,7 +87,7 @@ def query(
     """Run `queries/<name>.sql`, with the lines that *parts* ask for and bound parameters."""
     threads = {} if name in _SCANS else {"max_threads": 1}
     sql = read_query(name, parts)
-    return client.query(sql, parameters=words_of(sql) | parameters, settings=threads)
+    return client.query(sql, parameters=bind_lists(words_of(sql) | parameters), settings=threads)
 
 
 def ask(
@@ -122,14 +125,18 @@ class Source:
 
 def in_chunks(texts: Sequence[str]) -> Iterator[list[str]]:
     """Yield *texts* in as many lists as a server takes them in: none for none."""
-    chunk: list[str] = []
+    return _chunks(texts, lambda text: len(text.encode()))
+
+
+def _chunks(keys: Iterable[_Key], size_of: Callable[[_Key], int]) -> Iterator[list[_Key]]:
+    chunk: list[_Key] = []
     size = 0
-    for text in texts:
-        cost = len(text.encode()) + _BYTES_BETWEEN
+    for key in keys:
+        cost = size_of(key) + _BYTES_BETWEEN
         if chunk and size + cost > _MAX_PARAMETER_BYTES:
             yield chunk
             chunk, size = [], 0
-        chunk.append(text)
+        chunk.append(key)
         size += cost
     if chunk:
         yield chunk
@@ -137,21 +144,18 @@ def in_chunks(texts: Sequence[str]) -> Iterator[list[str]]:
 
 def find_ids(client: Client, database: str, keys: Iterable[str]) -> list[IdHit]:
     """Return where *keys* were seen, newest first."""
-    wanted = sorted(set(keys))
-    if not wanted:
-        return []
-    half_keys = [key for key in wanted if len(key) == 16]
-    can_be_traces = any(len(key) in (16, 32) for key in wanted)
-    given: dict[str, Any] = {"database": database, "keys": wanted, "limit": _MAX_HITS}
     starts: dict[tuple[str, str, str, str, str], int] = {}
-    for key, kind, trace_id, gateway, record_id, start_ns in ask(client, "find_ids", **given):
-        _keep_least(starts, (key, kind, trace_id, gateway, record_id), start_ns)
-    parts = _parts(half_keys=half_keys)
-    traces = (
-        ask(client, "find_trace_ids", parts, **given, half_keys=half_keys) if can_be_traces else ()
-    )
-    for key, trace_id, start_s in traces:
-        _keep_least(starts, (key, "trace_id", trace_id, "", ""), start_s * NS_PER_S)
+    for wanted in in_chunks(sorted(set(keys))):
+        given: dict[str, Any] = {"database": database, "keys": wanted, "limit": _MAX_HITS}
+        for key, kind, trace_id, gateway, record_id, start_ns in ask(client, "find_ids", **given):
+            _keep_least(starts, (key, kind, trace_id, gateway, record_id), start_ns)
+        if not any(len(key) in (16, 32) for key in wanted):
+            continue
+        half_keys = [key for key in wanted if len(key) == 16]
+        parts = _parts(half_keys=half_keys)
+        rows = ask(client, "find_trace_ids", parts, **given, half_keys=half_keys)
+        for key, trace_id, start_s in rows:
+            _keep_least(starts, (key, "trace_id", trace_id, "", ""), start_s * NS_PER_S)
     hits = [IdHit(*place, start_ns) for place, start_ns in starts.items()]
     return sorted(hits, key=lambda hit: (-hit.start_ns, astuple(hit)))[:_MAX_HITS]
 
@@ -241,7 +245,7 @@ def get_spans(
     rows = ask_spans(parts | _parts(long_ids=long_ids), trace_ids=list(trace_ids))
     if kept:
         rows = _add_kept(rows, ask_spans(parts | {"kept"}, trace_ids=kept))[:limit]
-    return [_span(row) for row in rows]
+    return _brief_spans(rows) if is_brief else [_span(row) for row in rows]
 
 
 def _add_kept(rows: list[tuple[Any, ...]], kept: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -378,19 +382,19 @@ def read_records(
     is_brief: bool = False,
 ) -> list[GatewayRecord]:
     """Return every stored version of the records at *keys*, in order of start and reception."""
-    wanted = sorted(set(keys))
-    if not wanted:
-        return []
-    rows = ask(
-        client,
-        "get_records",
-        _parts(as_of=received_until_ns is not None, whole=not is_brief),
-        database=database,
-        keys=wanted,
-        received_until_ns=received_until_ns,
-    )
-    records = [_record(*row) for row in rows]
+    parts = _parts(as_of=received_until_ns is not None, whole=not is_brief)
+    given: dict[str, Any] = {"database": database, "received_until_ns": received_until_ns}
+    records = [
+        _record(*row)
+        for wanted in _chunks(sorted(set(keys)), _written_bytes)
+        for row in ask(client, "get_records", parts, keys=wanted, **given)
+    ]
     return sorted(records, key=attrgetter("start_ns", "gateway", "record_id", "received_ns"))
+
+
+def _written_bytes(key: RecordKey) -> int:
+    _, record_id, gateway = key
+    return len(record_id.encode()) + len(gateway.encode()) + _BYTES_OF_BUCKET
 
 
 def _keep_least(found: dict[_Key, int], key: _Key, value: int) -> None:
@@ -401,9 +405,27 @@ def _parts(**wanted: object) -> frozenset[str]:
     return frozenset(name for name, value in wanted.items() if value)
 
 
+def _brief_spans(rows: Sequence[tuple[Any, ...]]) -> list[Span]:
+    read = read_attributes if has_marked(row[10] for row in rows) else _as_stored
+    return [
+        Span(
+            trace_id=trace_id, span_id=span_id, parent_span_id=parent_id, name=name,
+            service=service, start_ns=start_ns, end_ns=start_ns + duration_ns, kind=kind,
+            status=status, status_message=message, attributes=read(attributes),
+            resource=read_resource(resource), scope=scope, events=[], links=[],
+        )
+        for trace_id, span_id, parent_id, name, service, start_ns, duration_ns, kind, status,
+            message, attributes, resource, scope in rows
+    ]  # fmt: skip
+
+
+def _as_stored(attributes: Mapping[str, str]) -> Mapping[str, str]:
+    return attributes
+
+
 def _span(row: tuple[Any, ...]) -> Span:
     start_ns = row[5]
-    trace_state, received_ns, *rest = row[13:] or ("", 0)
+    trace_state, received_ns, *rest = row[13:]
     events = zip(*rest[:3], strict=True)
     links = zip(*rest[3:], strict=True)
     return Span(

@@ -193,6 +193,9 @@ _HASHES = 1 << 64
 _SYNC = {"distributed_foreground_insert": 1}
 _PLAIN = tuple(field.name for field in fields(StitchedRequest) if field.name != "hops")
 _OF_HOP = tuple(field.name for field in fields(StitchedHop))
+_plain_values = attrgetter(*_PLAIN)
+_hop_values = attrgetter(*_OF_HOP)
+_NO_HOPS: tuple[Sequence[Any], ...] = ((),) * len(_OF_HOP)
 _COLUMNS = ("bucket", "revision", "is_gone", *_PLAIN, *(f"hop.{name}" for name in _OF_HOP))
 _KEY_COLUMNS = ("bucket", "place", "request_id", "revision", "is_gone")
 
@@ -208,12 +211,13 @@ def write_requests(
     """Write requests; of two revisions of one the greater counts."""
     if not requests:
         return
-    columns: list[list[Any]] = [
+    hops = [tuple(zip(*map(_hop_values, each.hops), strict=True)) or _NO_HOPS for each in requests]
+    columns: list[Sequence[Any]] = [
         [bucket_of(each.start_ns) for each in requests],
         [revision] * len(requests),
         [0] * len(requests),
-        *([value(each) for each in requests] for value in map(attrgetter, _PLAIN)),
-        *([[*map(value, each.hops)] for each in requests] for value in map(attrgetter, _OF_HOP)),
+        *zip(*map(_plain_values, requests), strict=True),
+        *zip(*hops, strict=True),
     ]
     client.insert(
         f"{database}.request",

@@ -13,8 +13,9 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -27,10 +28,15 @@ _MAX_DEPTH = 100
 
 def read_attributes(stored: Mapping[str, str]) -> Mapping[str, str]:
     """Return *stored* with every marked value as JSON text."""
-    # One look at all of them: a page of a list has 6,000 values, and next to none is marked.
-    if MARKER not in "".join(stored.values()):
+    if not has_marked((stored,)):
         return stored
     return {key: read_text(value) for key, value in stored.items()}
+
+
+def has_marked(maps: Iterable[Mapping[str, str]]) -> bool:
+    """Tell whether a value in one of *maps* may be marked."""
+    # One look at all of them: a page of a list has 6,000 values, and next to none is marked.
+    return MARKER in "".join(chain.from_iterable([each.values() for each in maps]))
 
 
 @lru_cache(4096)

@@ -40,6 +40,7 @@ _AGENT = ("user_agent.original", "http.user_agent", "user_agent", "User-Agent")
 _METHOD = ("http.request.method", "http.method")
 _HOST = ("http.host", "server.address", "net.host.name")
 _PATH = ("url.path", "http.target")
+_PLACED = frozenset((*_POD, *_NODE, *_ZONE, *_VERSION))
 # The caller's side of a call: it ran where the caller runs.
 _CALLERS_SIDE: Final = frozenset({"client_proxy"})
 _CALLING: Final = frozenset({"Client", "Producer"})
@@ -217,30 +218,25 @@ def _hop(
     parts: Sequence[TimelineSpan],
     stored: Mapping[tuple[str, str], Span],
 ) -> StitchedHop:
-    own = sorted(
-        (part for part in parts if part.role not in _CALLERS_SIDE),
-        key=lambda part: _RANK.get(part.role, 9),
-    )
-    # the caller's own span of the call ran where the caller does
-    ran = [part for part in own if part.role != "app" or part.kind not in _CALLING]
-    resources = [
-        span.resource
-        for part in ran
-        if (span := stored.get((part.trace_id, part.raw_span_id))) is not None
-    ]
-    # a span of the service may carry what its resource lacks; of a service that sends no spans
-    # there are only its caller's
-    places = [] if hop.is_inferred else [*resources, *(part.attributes for part in ran)]
+    own = [part for part in parts if part.role not in _CALLERS_SIDE]
+    if len(own) > 1:
+        own.sort(key=_rank)
+    pod = node = zone = version = ""
+    # of a service that sends no spans there are only its caller's
+    if not hop.is_inferred:
+        places = _places(own, stored)
+        pod, node = _first_of(places, _POD) or hop.instance, _first_of(places, _NODE)
+        zone, version = _first_of(places, _ZONE), _first_of(places, _VERSION)
     return StitchedHop(
         role=hop.role,
         service=hop.service,
         operation=_cut(hop.name),
         caller=caller,
         parent=hop.parent,
-        pod=_cut(_first_of(places, _POD) or ("" if hop.is_inferred else hop.instance)),
-        node=_cut(_first_of(places, _NODE)),
-        zone=_cut(_first_of(places, _ZONE)),
-        version=_cut(_first_of(places, _VERSION)),
+        pod=_cut(pod),
+        node=_cut(node),
+        zone=_cut(zone),
+        version=_cut(version),
         upstream=_cut(_upstream(parts)),
         start_offset_ns=hop.start_offset_ns,
         duration_ns=hop.duration_ns,
@@ -258,9 +254,30 @@ def _hop(
     )
 
 
+def _rank(part: TimelineSpan) -> int:
+    return _RANK.get(part.role, 9)
+
+
+def _places(
+    own: Sequence[TimelineSpan], stored: Mapping[tuple[str, str], Span]
+) -> list[Mapping[str, str]]:
+    """Return what may say where a hop ran: the resources of its own spans, then the spans."""
+    # the caller's own span of the call ran where the caller does
+    ran = [part for part in own if part.role != "app" or part.kind not in _CALLING]
+    resources = [
+        span.resource
+        for part in ran
+        if (span := stored.get((part.trace_id, part.raw_span_id))) is not None
+    ]
+    # a span of the service may carry what its resource lacks
+    said = (*resources, *[part.attributes for part in ran])
+    return [each for each in said if not _PLACED.isdisjoint(each)]
+
+
 def _upstream(parts: Sequence[TimelineSpan]) -> str:
-    calling = [part.attributes for part in parts if part.kind == "Client"]
-    return _first_of([part.attributes for part in parts], _UPSTREAM) or _first_of(calling, _CALLED)
+    if told := _first_of([part.attributes for part in parts], _UPSTREAM):
+        return told
+    return _first_of([part.attributes for part in parts if part.kind == "Client"], _CALLED)
 
 
 def _is_failed(status: str) -> bool:

@@ -59,7 +59,7 @@ _APART_NS = 60 * NS_PER_S
 # Spans that come so long after the first ones of their trace are still put to what is known of it.
 _LONGEST_REQUEST_NS = 1800 * NS_PER_S
 # What is read together: what has no room in it is read in smaller ones.
-_PAGE = 500
+_PAGE = 1_000
 _LEAST_TIMED = 200
 # Loads are stamped when they are written, and seen a little later.
 _UNORDERED_NS = 60 * NS_PER_S

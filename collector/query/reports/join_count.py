@@ -34,7 +34,7 @@ class JoinCount:
                 # Its spans may still come; counted now, it would be "none" for good.
                 continue
             if self._is_new((record.gateway, record.record_id)):
-                name = tier_name(timeline, record)
+                name = _name_of(tier, record)
                 self._metrics.count("hopline_stitch_join_total", api=record.api, tier=name)
 
     def _is_new(self, key: tuple[str, str]) -> bool:
@@ -55,7 +55,10 @@ def best_link(timeline: Timeline, record: GatewayRecord | None) -> Link | None:
 
 def tier_name(timeline: Timeline, record: GatewayRecord) -> str:
     """Return the tier of a record, "gateway" if it never left it, "none" if nothing joins it."""
-    tier = tier_of(timeline, record)
+    return _name_of(tier_of(timeline, record), record)
+
+
+def _name_of(tier: int | None, record: GatewayRecord) -> str:
     if tier is not None:
         return str(tier)
     return "gateway" if record.has_stayed_at_gateway else "none"

@@ -54,7 +54,8 @@ def add_outcome(
     """
     wasted = wasted_time(members)
     if verdict.layer == "none":
-        return replace(_hidden_outcome(verdict, members, hops), wasted_ns=wasted)
+        told = _hidden_outcome(verdict, members, hops)
+        return told if told.wasted_ns == wasted else replace(told, wasted_ns=wasted)
     outcome = _outcome_of_failure(verdict, root, members, wasted, are_spans_due=are_spans_due)
     return replace(verdict, outcome=outcome, wasted_ns=wasted)
 
