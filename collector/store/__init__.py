@@ -15,6 +15,7 @@ from collector.store.changes import (
     ValueCount,
     Visit,
 )
+from collector.store.hours import RecordHour
 from collector.store.in_order import StoredRecord
 from collector.store.leases import Lease
 from collector.store.loads import LateLoad
@@ -83,6 +84,7 @@ __all__ = [
     "ObservedRequest",
     "PolledSource",
     "PullProgress",
+    "RecordHour",
     "RequestFilter",
     "RequestRow",
     "SeriesStat",

@@ -25,6 +25,7 @@ _KINDS = {
     "otel_logs": LOGS,
     "logged_request": LOGS,
     "gateway_record": RECORDS,
+    "record_hour": RECORDS,
     "request": REQUESTS,
 }
 _MAIN = {

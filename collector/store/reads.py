@@ -41,11 +41,12 @@ _BYTES_OF_BUCKET = 20
 # What reads a range gets every core. What looks up keys reads so little that a second thread only
 # makes it dearer by a quarter, and takes a core from the lookup beside it.
 _SCANS = frozenset({
-    "count_bad", "count_logged", "count_rows", "count_stitched", "find_edges", "find_join_records",
+    "count_bad", "count_logged", "count_record_hours", "count_rows", "count_stitched",
+    "find_edges", "find_join_records",
     "find_logged", "find_lost_lines",
     "find_observed", "find_operations", "find_recorded_keys_near", "find_records", "find_span_ids",
-    "find_response_sizes",
-    "find_traces",
+    "find_response_sizes", "find_span_records",
+    "find_traces", "find_traces_drawn",
     "get_edge_stats", "get_group_stats", "get_heat", "get_logged_stats", "get_series",
     "get_service_stats",
     "get_share_stats", "sample_records", "sample_requests", "sample_traces",
@@ -95,6 +96,12 @@ def ask(
 ) -> list[tuple[Any, ...]]:
     """Run `queries/<name>.sql` and return its rows."""
     return [tuple(row) for row in query(client, name, parts, **parameters).result_rows]
+
+
+def find_span_part(client: Client, database: str, start_ns: int, end_ns: int) -> frozenset[str]:
+    """Return the part of a statement over records for where some of a range were made of spans."""
+    given: dict[str, Any] = {"database": database, "start_ns": start_ns, "end_ns": end_ns}
+    return frozenset({"spans"} if ask(client, "find_span_records", **given) else ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,9 @@ class RequestRow:
     `log_keys` are the ids that its lines carry and `request_id` is the one it is asked for by.
     `versions` are the stored versions of the record, without their own text. `buckets` are the five
     minutes, by their first second, that its spans or lines lie in, where they are known;
-    `received_s` is the last second that some came in. `cursor` continues the search behind this
-    row. `place_ratio` is where a sample by hash has it: that share of all requests comes before it.
+    `received_s` is the last second that some came in, of a sampled record that it came in itself.
+    `cursor` continues the search behind this row. `place_ratio` is where a sample by hash has it:
+    that share of all requests comes before it.
     """
 
     start_ns: int

@@ -15,9 +15,9 @@ from typing import Any
 from clickhouse_connect.driver import Client
 
 from collector.model import GatewayRecord, Id
-from collector.store.reads import ask
+from collector.store.reads import ask, find_span_part
 from collector.store.rows import RequestRow
-from collector.timestamps import NS_PER_DAY
+from collector.timestamps import NS_PER_DAY, NS_PER_S
 
 _HASHES = 1 << 64
 # So many times the sample are looked at, and more where that is not enough: versions, probes and
@@ -60,8 +60,9 @@ def sample_requests(
     }
     records, traces = ask(client, "count_rows", **span, api=api)[0]
     found: list[tuple[int, RequestRow]] = []
-    for place, gateway, record_id, trace_id, name, begin_ns, duration_ns in _draw(
-        client, "sample_requests", records, limit, **span, api=api
+    spans = find_span_part(client, database, span["start_ns"], span["end_ns"])
+    for place, gateway, record_id, trace_id, name, begin_ns, duration_ns, received_ns in _draw(
+        client, "sample_requests", spans, records, limit, **span, api=api
     ):
         row = RequestRow(
             start_ns=begin_ns,
@@ -70,17 +71,21 @@ def sample_requests(
             record_id=record_id,
             trace_id=trace_id,
             api=name,
+            received_s=received_ns // NS_PER_S,
             place_ratio=place / _HASHES,
         )
         found.append((place, row))
     if not api:
         known = {row.trace_id for _, row in found}
-        for place, trace_id, begin_ns in _draw(client, "sample_traces", traces, limit, **span):
+        for place, trace_id, begin_ns, received_ns in _draw(
+            client, "sample_traces", frozenset(), traces, limit, **span
+        ):
             if trace_id not in known:
                 row = RequestRow(
                     start_ns=begin_ns,
                     duration_ns=None,
                     trace_id=trace_id,
+                    received_s=received_ns // NS_PER_S,
                     place_ratio=place / _HASHES,
                 )
                 found.append((place, row))
@@ -192,7 +197,9 @@ def _with_key(edges: Iterable[Edge], keys: set[str]) -> set[str]:
     return {edge.trace_id for edge in edges if edge.trace_id in keys or edge.request_key in keys}
 
 
-def _draw(client: Client, name: str, rows: int, limit: int, **given: Any) -> list[tuple[Any, ...]]:
+def _draw(
+    client: Client, name: str, parts: frozenset[str], rows: int, limit: int, **given: Any
+) -> list[tuple[Any, ...]]:
     """
     Return the *limit* rows of a statement with the lowest hashes; of so many *rows* in its range.
 
@@ -201,7 +208,7 @@ def _draw(client: Client, name: str, rows: int, limit: int, **given: Any) -> lis
     found: list[tuple[Any, ...]] = []
     for spare in (*_SPARES, rows):
         most = min(_HASHES * limit * spare // max(rows, 1), _HASHES - 1)
-        found = ask(client, name, **given, most=most, limit=limit)
+        found = ask(client, name, parts, **given, most=most, limit=limit)
         if len(found) >= limit or most == _HASHES - 1:
             break
     return found

@@ -27,6 +27,7 @@ from collector.store import (
 from collector.store.changes import ChangeFilter, ToldChange, ValueCount, Visit
 from collector.store.connections import Connections
 from collector.store.disk import ApiShare, DayOfKind, get_api_shares, get_days
+from collector.store.hours import RecordHour, find_record_hours, sum_record_hour
 from collector.store.in_order import RecordsInOrder
 from collector.store.kept import WorthKeeping, find_worth_keeping, keep_traces
 from collector.store.loading import load_file
@@ -574,6 +575,21 @@ class Store:
         """
         with self.connections.writing() as client:
             return keep_traces(client, self.settings.database, apis, late_ns)
+
+    def find_record_hours(self, start_ns: int, end_ns: int) -> Sequence[RecordHour]:
+        """Return the hours with gateway records in a range and an hour around it, in order."""
+        with self.connections.reading() as client:
+            return find_record_hours(client, self.settings.database, start_ns, end_ns)
+
+    def sum_record_hour(self, hour: RecordHour, revision: int) -> None:
+        """
+        Sum up the gateway records of an hour. The greatest revision counts.
+
+        Raises:
+            StoreUnavailable: it may be summed up or not. Sum it up again.
+        """
+        with self.connections.writing() as client:
+            sum_record_hour(client, self.settings.database, hour, revision)
 
     def find_slow_bounds(self, start_ns: int, end_ns: int) -> dict[tuple[str, str], int]:
         """Return the 95th percentile of each (gateway, API), and of each ("", edge service)."""

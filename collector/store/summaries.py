@@ -4,6 +4,7 @@ What traces, sources and APIs add up to.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from math import isfinite
 from typing import Any
@@ -11,7 +12,14 @@ from typing import Any
 from clickhouse_connect.driver import Client
 
 from collector.store.population import filter_parameters
-from collector.store.reads import TracePlace, ask, in_chunks, locate_traces, trace_keys
+from collector.store.reads import (
+    TracePlace,
+    ask,
+    find_span_part,
+    in_chunks,
+    locate_traces,
+    trace_keys,
+)
 from collector.store.rows import OTHERS, RequestFilter, SourceStat, TraceSummary
 from collector.timestamps import NS_PER_S
 
@@ -20,6 +28,8 @@ _MAX_SOURCES = 1_000
 # So many records in all, and of one API, tell its share of joined ones within a few percent.
 _SAMPLE = 4_000
 _SAMPLE_OF_API = 200
+# Traces with as low hashes as the records: a few times as many, where few requests have records.
+_MAX_DRAWN = 200_000
 _LAG_WINDOW_S = 24 * 3600
 
 
@@ -75,24 +85,53 @@ def get_join_coverage(
     client: Client, database: str, wanted: RequestFilter, requests: int
 ) -> Mapping[tuple[str, str], float]:
     """Return the share of joined ones among the records that fit, by (gateway, API)."""
+    most = min((1 << 64) * _SAMPLE // max(requests, 1), (1 << 64) - 1)
+    given = filter_parameters(wanted)
     sample = ask(
         client,
         "sample_records",
+        find_span_part(client, database, given["start_ns"], given["end_ns"]),
         database=database,
-        one_in=max(requests // _SAMPLE, 1),
+        most=most,
         each=_SAMPLE_OF_API,
         limit=_SAMPLE,
-        **filter_parameters(wanted),
+        **given,
     )
-    return _joined_shares(client, database, sample)
+    newest: dict[tuple[str, str], _Sampled] = {}
+    for gateway, record_id, *facts in sample:
+        newest.setdefault((gateway, record_id), _Sampled(gateway, *facts))
+    drawn = ask(
+        client,
+        "find_traces_drawn",
+        database=database,
+        start_ns=given["start_ns"],
+        end_ns=given["end_ns"],
+        most=most,
+        limit=_MAX_DRAWN,
+    )
+    return _joined_shares(client, database, list(newest.values()), {each for (each,) in drawn})
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """
+    A record whose join is looked up: by ids that may be a trace's, and the forms of request ids.
+
+    `own_trace` is the trace that the record itself was made of.
+    """
+
+    gateway: str
+    api: str
+    own_trace: str
+    trace_ids: Sequence[str]
+    request_keys: Sequence[str]
 
 
 def _joined_shares(
-    client: Client, database: str, sample: Sequence[tuple[Any, ...]]
+    client: Client, database: str, sample: Sequence[_Sampled], drawn: set[str]
 ) -> Mapping[tuple[str, str], float]:
-    keys = [(bucket, record_id, gateway) for gateway, _, record_id, bucket, _ in sample]
-    joined = _find_joined(client, database, keys)
-    of_spans = {row[4] for row in sample} - {""}
+    joined = _find_joined(client, database, sample, drawn)
+    of_spans = {record.own_trace for record in sample} - {""}
     beyond = {
         trace.trace_id
         for trace in get_trace_summaries(client, database, of_spans)
@@ -100,33 +139,39 @@ def _joined_shares(
     }
     seen: Counter[tuple[str, str]] = Counter()
     found: Counter[tuple[str, str]] = Counter()
-    for gateway, api, record_id, _, own_trace in sample:
-        seen[gateway, api] += 1
-        is_alone = bool(own_trace) and own_trace not in beyond
-        found[gateway, api] += (gateway, record_id) in joined and not is_alone
+    for record, is_joined in zip(sample, joined, strict=True):
+        seen[record.gateway, record.api] += 1
+        is_alone = bool(record.own_trace) and record.own_trace not in beyond
+        found[record.gateway, record.api] += is_joined and not is_alone
     return {key: found[key] / count for key, count in seen.items()}
 
 
 def _find_joined(
-    client: Client, database: str, keys: Sequence[tuple[Any, ...]]
-) -> set[tuple[str, str]]:
-    """Return the (gateway, id) of those records that have spans, by one of their ids."""
-    if not keys:
-        return set()
-    ids = ask(client, "get_joining_ids", database=database, keys=keys)
-    seen: set[tuple[str, str]] = set()
+    client: Client, database: str, sample: Sequence[_Sampled], drawn: set[str]
+) -> list[bool]:
+    """
+    Tell of each record whether it has spans, by one of its ids.
+
+    Most have a trace that was *drawn* with them; the others' are looked for wherever they may be.
+    """
+    traces = set(drawn)
+    rest = [each for each in sample if traces.isdisjoint(each.trace_ids)]
+    requests: set[str] = set()
     # some chunks of both kinds at once, as many as the longer list has
-    wanted = [in_chunks(sorted({key for row in ids for key in row[at]})) for at in (2, 3)]
+    wanted = [
+        in_chunks(sorted({key for each in rest for key in each.trace_ids})),
+        in_chunks(sorted({key for each in rest for key in each.request_keys})),
+    ]
     none: list[str] = []
     for some, others in zip_longest(*wanted, fillvalue=none):
-        rows = ask(client, "find_joined", database=database, trace_ids=some, request_keys=others)
-        seen.update(rows)
-    return {
-        (gateway, record_id)
-        for gateway, record_id, trace_ids, request_keys in ids
-        if any(("trace", each) in seen for each in trace_ids)
-        or any(("request", each) in seen for each in request_keys)
-    }
+        for kind, key in ask(
+            client, "find_joined", database=database, trace_ids=some, request_keys=others
+        ):
+            (traces if kind == "trace" else requests).add(key)
+    return [
+        not (traces.isdisjoint(each.trace_ids) and requests.isdisjoint(each.request_keys))
+        for each in sample
+    ]
 
 
 def has_spans_beyond_gateway(services: Sequence[str]) -> bool:

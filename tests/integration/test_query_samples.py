@@ -1,8 +1,10 @@
 """Doctor and outcomes over HTTP and a real embedded engine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from collector.query.reports.sampling import Sampling
 from collector.query.service import QueryService
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import Stitching
-from collector.store import Store
+from collector.store import RequestRow, Store
 from collector.telemetry import Metrics
 from tests.api_client import Asker, check_answer, serving
 from tests.manual_clock import ManualClock
@@ -101,6 +103,36 @@ def test_a_sample_is_stable(asker: Asker) -> None:
         [whole] = [each for each in large["apis"] if each["api"] == api["api"]]
         for outcome, count in api["outcomes"].items():
             assert whole["outcomes"][outcome] >= count
+
+
+def test_asked_again_within_a_minute_only_what_is_new_is_stitched(
+    told: tuple[QueryService, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is the same and says how old it is; after the minute all is stitched again."""
+    clock = ManualClock(NOW)
+    freshness = Freshness(told[1], clock, tmp_path)
+    partners = LikelyPartners(told[1], clock, freshness)
+    stitched: list[int] = []
+    stitch = RowStitching.stitch
+
+    def counted(self: RowStitching, rows: Sequence[RequestRow], *args: Any) -> Any:
+        stitched.append(len(rows))
+        return stitch(self, rows, *args)
+
+    monkeypatch.setattr(RowStitching, "stitch", counted)
+    with ThreadPoolExecutor(2) as aside, closing(freshness), closing(partners):
+        rows = RowStitching(told[1], Stitching(freshness, Metrics(), ()), aside, partners)
+        sampling = Sampling(told[1], clock, freshness, rows)
+        clock.advance(s=30)  # what has just come may have more to come
+        first = sampling.draw([("start", "-2h")])
+        clock.advance(s=40)
+        again = sampling.draw([("start", "-2h")])
+        assert stitched == [GOOD + LOST + 5]
+        assert again.timelines == first.timelines
+        assert (first.note, again.note) == ("", "Requests are told as they were up to 40.0 s ago.")
+        clock.advance(s=40)
+        assert sampling.draw([("start", "-2h")]).note == ""
+        assert stitched == [GOOD + LOST + 5] * 2
 
 
 def test_outcomes_reconcile_to_the_records(asker: Asker) -> None:

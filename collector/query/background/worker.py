@@ -22,6 +22,7 @@ from collector.clock import Clock
 from collector.errors import CollectorError
 from collector.model import Span
 from collector.query.background.facts import facts_of, main_record
+from collector.query.background.hours import SummingHours
 from collector.query.background.keeping import Keeping
 from collector.query.background.measured import count_requests
 from collector.query.background.strata import Bounds, choose_bounds, place_of, strata_of
@@ -122,6 +123,7 @@ class Background:
         # What a step has counted: if it fails later on, it is done again.
         self._counted: set[_Key] = set()
         self._keeping = Keeping(store, clock, metrics, self._check_going_on)
+        self._hours = SummingHours(store, clock)
 
     def run(self, halt: threading.Event) -> None:
         """Work until *halt* is set. Never raises."""
@@ -132,6 +134,8 @@ class Background:
                 is_behind = self._lease.is_held() and self.step().is_behind
                 if not is_behind and self._lease.is_held():
                     is_behind = self._keeping.step()
+                if not is_behind and self._lease.is_held():
+                    is_behind = self._hours.step()
             except _Interrupted:
                 pass
             except CollectorError as exc:

@@ -3,11 +3,17 @@ A stable sample of the requests of a range, stitched: what questions about many 
 
 In: `start`, `end`, `api`, `limit` as text. Out: a `Sample`, which says how it came about. Bounded
 in three ways: by the number of requests, by the spans that are held, and by time.
+
+The same requests are drawn whenever it is asked, so their timelines are kept for a minute: of those
+that nothing came of since, as far as their rows tell. The sample says how old they are.
 """
 
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic
+
+from cachetools import TTLCache
 
 from collector.clock import Clock
 from collector.errors import BadQuestion
@@ -18,7 +24,7 @@ from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.stitching import SAMPLED, Profile
 from collector.stitch.timeline import Timeline
 from collector.store import RequestRow, Store
-from collector.timestamps import format_timestamp
+from collector.timestamps import NS_PER_S, format_duration, format_timestamp
 
 # So many that what one in twenty of them shows is seen as often as the doctor's rules ask for.
 DEFAULT_LIMIT = 400
@@ -38,6 +44,11 @@ _LEAST_PAGE = 50
 _MAX_SPANS = 100_000
 _MAX_SECONDS = 12.0
 _MAX_TEXT = 512
+_FRESH_NS = 60 * NS_PER_S
+# Timelines are kept with so many spans in all, as 400 requests have.
+_MAX_KEPT_SPANS = 12_000
+# A row tells the second in which the last of it came; more may come in the same one.
+_ARRIVING_S = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +88,14 @@ def parse_sample(pairs: Iterable[tuple[str, str]], *, now_ns: int) -> SampleWish
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A timeline as it was at a moment."""
+
+    timeline: Timeline
+    made_ns: int
+
+
 class Sampling:
     """Draws samples and stitches them. Thread-safe."""
 
@@ -94,6 +113,13 @@ class Sampling:
         self._freshness = freshness
         self._rows = rows
         self._max_spans = max_spans
+        self._lock = threading.Lock()
+        self._kept: TTLCache[tuple[Profile, RequestRow], _Kept] = TTLCache(
+            _MAX_KEPT_SPANS,
+            ttl=_FRESH_NS,
+            timer=clock.now_ns,
+            getsizeof=lambda kept: 1 + len(kept.timeline.spans),
+        )
 
     def draw(self, pairs: Iterable[tuple[str, str]], profile: Profile = SAMPLED) -> Sample:
         """
@@ -107,10 +133,19 @@ class Sampling:
         rows = self._store.sample_requests(wish.start_ns, wish.end_ns, wish.limit, api=wish.api)
         if not rows:
             return self._sample(wish, (), self._why_empty(wish))
-        timelines: dict[str, Timeline] = {}
+        with self._lock:
+            kept = {row: each for row in rows if (each := self._kept.get((profile, row)))}
+        missing = [row for row in rows if row not in kept]
         notes: list[str] = []
-        for timeline in self._stitch(rows, now_ns, profile, notes):
-            timelines.setdefault(timeline.id, timeline)
+        age_ns = now_ns - min((each.made_ns for each in kept.values()), default=now_ns)
+        if age_ns >= NS_PER_S:
+            notes.append(f"Requests are told as they were up to {format_duration(age_ns)} ago.")
+        found = {row: each.timeline for row, each in kept.items()}
+        found |= self._stitch(missing, now_ns, profile, notes, looked=len(kept))
+        timelines: dict[str, Timeline] = {}
+        for row in rows:
+            if row in found:
+                timelines.setdefault(found[row].id, found[row])
         return self._sample(wish, timelines.values(), " ".join(notes))
 
     def _sample(self, wish: SampleWish, timelines: Iterable[Timeline], note: str) -> Sample:
@@ -118,8 +153,15 @@ class Sampling:
         return Sample(range=searched, api=wish.api, timelines=tuple(timelines), note=note)
 
     def _stitch(
-        self, rows: list[RequestRow], now_ns: int, profile: Profile, notes: list[str]
-    ) -> Iterator[Timeline]:
+        self,
+        rows: list[RequestRow],
+        now_ns: int,
+        profile: Profile,
+        notes: list[str],
+        *,
+        looked: int,
+    ) -> Iterator[tuple[RequestRow, Timeline]]:
+        """Yield rows with their timelines; *looked* at are others of the sample."""
         deadline = monotonic() + _MAX_SECONDS
         spans = too_large = first = 0
         size = _PAGE
@@ -127,10 +169,11 @@ class Sampling:
             if monotonic() > deadline or spans > self._max_spans:
                 why = "time" if spans <= self._max_spans else "spans"
                 notes.append(
-                    f"The limit of {why} was reached: {first} of {len(rows)} were looked at."
+                    f"The limit of {why} was reached: {looked + first} of {looked + len(rows)} "
+                    "were looked at."
                 )
                 break
-            for _, timeline, _ in self._rows.stitch(rows[first : first + size], now_ns, profile):
+            for row, timeline, _ in self._rows.stitch(rows[first : first + size], now_ns, profile):
                 if timeline is None and size > _LEAST_PAGE:
                     size = _LEAST_PAGE
                     break
@@ -139,13 +182,20 @@ class Sampling:
                     too_large += 1
                 else:
                     spans += len(timeline.spans)
-                    yield timeline
+                    self._keep(row, profile, timeline, now_ns)
+                    yield row, timeline
                 if monotonic() > deadline:
                     break
         if too_large:
             notes.append(
                 f"{too_large} requests are too large, or have just gone, and are left out."
             )
+
+    def _keep(self, row: RequestRow, profile: Profile, timeline: Timeline, now_ns: int) -> None:
+        size = 1 + len(timeline.spans)
+        if size < _MAX_KEPT_SPANS and row.received_s + _ARRIVING_S < now_ns // NS_PER_S:
+            with self._lock:
+                self._kept[profile, row] = _Kept(timeline, now_ns)
 
     def _why_empty(self, wish: SampleWish) -> str:
         held = self._freshness.data_range()

@@ -33,8 +33,10 @@ kind != 'websocket' AND NOT has(quality, 'STREAMING')
 -- Whether a stored version of a gateway record counts in statistics: not if it is a health probe's, nor if it
 -- only adds to a request that another log tells of, nor if it was made of spans and the gateway's own log tells
 -- of the same request, under the same id or in the same trace. Reads no ids of gateways that send no spans.
-{% macro record_is_counted() -%}
-NOT is_probe AND source NOT IN {side_sources:Array(String)} AND (source != {span_source:String} OR (
+-- Not `has_spans`: there are none that were made of spans, which saves the engine four looks at the range.
+{% macro record_is_counted(has_spans=true) -%}
+NOT is_probe AND source NOT IN {side_sources:Array(String)}
+{%- if has_spans %} AND (source != {span_source:String} OR (
     (gateway, record_id) GLOBAL NOT IN (
         SELECT gateway, record_id FROM {database:Identifier}.gateway_record
         WHERE {{ around("bucket") }} AND source != {span_source:String} AND gateway GLOBAL IN (
@@ -42,7 +44,7 @@ NOT is_probe AND source NOT IN {side_sources:Array(String)} AND (source != {span
     AND (gateway, trace_id) GLOBAL NOT IN (
         SELECT gateway, trace_id FROM {database:Identifier}.gateway_record
         WHERE {{ around("bucket") }} AND source != {span_source:String} AND trace_id != '' AND gateway GLOBAL IN (
-            SELECT gateway FROM {database:Identifier}.gateway_record WHERE {{ around("bucket") }} AND source = {span_source:String}))))
+            SELECT gateway FROM {database:Identifier}.gateway_record WHERE {{ around("bucket") }} AND source = {span_source:String})))){% endif %}
 {%- endmacro %}
 
 -- Whether a gateway record has spans: under its trace id, or under an id that some spans carry and
@@ -118,8 +120,9 @@ start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
 {%- endmacro %}
 
 -- The gateway records of a range that count, each as it came last, with what a filter reads. What stays open has no
--- time of an answer. `key`: a column of that name.
-{% macro counted_records(key) -%}
+-- time of an answer. `key`: a column of that name. `has_hours`: without those of some hours. `has_spans`: see
+-- record_is_counted.
+{% macro counted_records(key, has_hours=false, has_spans=true) -%}
     SELECT
         gateway, api, operation, route, method, host, consumer, api_revision, status, is_error, start_ns,
         greatest(weight, 1e-9) AS stands_for, NOT ({{ record_is_answer() }}) AS is_open,
@@ -128,7 +131,9 @@ start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
         isNotNull(duration_ns) AND NOT hasAny(quality, {unmeasured_flags:Array(String)}) AS is_measured
     FROM {database:Identifier}.gateway_record AS gateway_record
     WHERE {{ in_range() }} AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
-        AND {{ record_is_counted() }}
+        {%- if has_hours %} AND {{ hour_of("bucket") }} NOT IN {hours:Array(UInt32)}{% endif %}
+
+        AND {{ record_is_counted(has_spans) }}
     ORDER BY bucket, record_id, gateway, source IN {line_sources:Array(String)}, received_ns DESC
     LIMIT 1 BY bucket, record_id, gateway
 {%- endmacro %}
@@ -136,4 +141,18 @@ start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
 -- The five minutes of a range. `bucket`: the column.
 {% macro in_range() -%}
 bucket >= {{ five_minutes("{start_ns:Int64}") }} AND bucket <= {{ five_minutes("{end_ns:Int64}") }}
+{%- endmacro %}
+
+-- `value`: a time. Hours since 1970, wherever the server is.
+{% macro hour_of(value) -%}
+intDiv(toUnixTimestamp({{ value }}), 3600)
+{%- endmacro %}
+
+-- The sums of counted records that record_hour holds, in its order; see queries/get_group_stats.sql.
+{% macro record_sums() -%}
+sum(stands_for) AS requests, sum(stands_for * stands_for) AS squares, sumIf(stands_for, is_error) AS errors,
+    sumIf(stands_for, intDiv(ifNull(status, 0), 100) = 4) AS refused,
+    countIf(is_measured) AS measured, sumIf(stands_for, is_open) AS open,
+    quantilesTDigestWeightedIfState(0.5)(
+        ifNull(duration_ns, 0), toUInt32(greatest(round(stands_for), 1)), is_measured) AS durations
 {%- endmacro %}

@@ -1,4 +1,16 @@
-SELECT gateway, api, record_id, toUnixTimestamp(bucket) AS bucket_s, if(source = {span_source:String}, trace_id, '') AS own_trace
+SELECT
+    gateway, record_id, api, if(source = {span_source:String}, trace_id, '') AS own_trace,
+    arrayFilter(t -> match(t, '^[0-9a-f]{32}$'), arrayDistinct(arrayConcat(
+        [trace_id], arrayMap(i -> replaceAll(lower(i.2), '-', ''), ids)))) AS trace_ids,
+    arrayFilter(k -> k != '', arrayMap(i -> arrayMap(t -> multiIf(
+        t IN ('', '-', 'none', 'null', 'undefined', 'nan'), '',
+        match(t, '^([0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$'),
+            if(match(t, '[1-9a-f]'),
+               concat(substring(replaceAll(t, '-', ''), 1, 12), '*', substring(replaceAll(t, '-', ''), 14)), ''),
+        t),
+    arrayMap(
+        t -> lowerUTF8(if(startsWith(t, '{') AND endsWith(t, '}'), substring(t, 2, length(t) - 2), t)),
+        [trimBoth(trimBoth(if(lengthUTF8(i.2) <= 2048, i.2, ''), ' \t\n\r\v\f'), '"')]))[1], ids)) AS request_keys
 FROM {database:Identifier}.gateway_record
 WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) AND start_ns >= {start_ns:Int64} AND start_ns < {end_ns:Int64}
     AND ({gateway:String} = '' OR gateway = {gateway:String})
@@ -22,7 +34,7 @@ WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000
         SELECT gateway, trace_id FROM {database:Identifier}.gateway_record
         WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND source != {span_source:String} AND trace_id != '' AND gateway GLOBAL IN (
             SELECT gateway FROM {database:Identifier}.gateway_record WHERE bucket >= toStartOfFiveMinutes(toDateTime(intDiv({start_ns:Int64}, 1000000000))) - 3600 AND bucket <= toStartOfFiveMinutes(toDateTime(intDiv({end_ns:Int64}, 1000000000))) + 3600 AND source = {span_source:String})))) AND (ifNull(attempts, 1) != 0 AND cache != 'hit')
-    AND cityHash64(record_id) % {one_in:UInt32} = 0
-ORDER BY cityHash64(record_id), gateway
+    AND cityHash64(if(trace_id = '', record_id, trace_id)) <= {most:UInt64}
+ORDER BY cityHash64(if(trace_id = '', record_id, trace_id)), record_id, gateway, received_ns DESC
 LIMIT {each:UInt32} BY gateway, api
 LIMIT {limit:UInt32}
