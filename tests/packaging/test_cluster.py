@@ -81,7 +81,7 @@ def test_engine_parses_what_times_and_cold_disks_change() -> None:
     changes = list(find_changes(build_names(settings), lifetimes, kept, tables))
     assert len(changes) == 3 * len(lifetimes)
     assert all("_local ON CLUSTER main MODIFY" in statement for statement, _ in changes)
-    assert sum("apis" in given for _, given in changes) == 4
+    assert sum("apis" in given for _, given in changes) == 5
     given = [text.replace("{apis:Array(String)}", "['it\\'s']") for text, _ in changes]
     assert _complaints([(text, text) for text in given]) == []
 
