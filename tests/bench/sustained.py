@@ -13,8 +13,10 @@ by its own code. The rows go into the README beside this, in the place of earlie
 import argparse
 import os
 import re
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import Any
 
 from tests.bench.machine import describe_machine
 from tests.bench.runs import Row, drain, finish_senders, server_cpu_s, start_senders
-from tests.service import start_service
+from tests.service import Service, start_service
 
 _JOURNAL_BYTES = 192 << 20
 _GOAL = 80e3
@@ -60,12 +62,12 @@ def measure_sustained(
             seconds=seconds,
             pause_s=_PAUSE_S,
         )
-        sizes = []
-        while any(sender.poll() is None for sender in senders):
-            if size := sum(_size(path) for path in service.journal_files()):
-                sizes.append(size)
-            time.sleep(0.5)
+        sizes: list[int] = []
+        watch = threading.Thread(target=_watch, args=(service, senders, sizes))
+        watch.start()
+        # read at once: the ledger of a quarter of an hour has no room in a pipe
         ledgers = finish_senders(senders)
+        watch.join()
         sent = time.perf_counter()
         drain(service)
         spans = sum(ledger["spans"] for ledger in ledgers)
@@ -85,6 +87,14 @@ def measure_sustained(
         f"≥ {_GOAL / 1e3:.0f} k/s" if not note else "",
         rate >= _GOAL if not note else None,
     )
+
+
+def _watch(service: Service, senders: Sequence[subprocess.Popen[bytes]], sizes: list[int]) -> None:
+    """Note twice a second how much waits in the journal, until all *senders* have ended."""
+    while any(sender.poll() is None for sender in senders):
+        if size := sum(_size(path) for path in service.journal_files()):
+            sizes.append(size)
+        time.sleep(0.5)
 
 
 def _size(path: Path) -> int:
