@@ -59,7 +59,7 @@ class Redactor:
     """
     Mask what `Secrets` finds. Keys stay; values become `[REDACTED]`, with a salt a keyed hash.
 
-    Measured on 500-span requests: 1.2 us/span when nothing is found.
+    Measured where nothing is found: 1.5 us/span in requests of 500, 1.9 in requests of 20.
     """
 
     def __init__(self, secrets: Secrets | None = None, salt: bytes = b"") -> None:
