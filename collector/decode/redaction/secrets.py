@@ -46,8 +46,8 @@ class Secrets:
 
     `signs` is searched for first, in serialized messages: without one there is nothing to mask.
     The states of `in_otlp` and `in_records`, which tell that there is, and of which item, do not
-    fit into a processor's cache: they take twice as long where bytes are new to them. Of two letters,
-    `pw` among random bytes, a request of 500 spans has a sign every other time for no reason.
+    fit into a processor's cache: they take twice as long where bytes are new to them. In a request
+    of 500 spans every other time a sign stands by chance: two random bytes that spell `pw`.
     """
 
     def __init__(
