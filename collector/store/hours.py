@@ -15,9 +15,8 @@ from clickhouse_connect.driver import Client
 from collector.store.reads import ask
 from collector.store.rendering import read_query
 from collector.store.words import words_of
-from collector.timestamps import NS_PER_S
+from collector.timestamps import NS_PER_H
 
-HOUR_NS = 3600 * NS_PER_S
 _SYNC = {"distributed_foreground_insert": 1}
 
 
@@ -38,11 +37,11 @@ class RecordHour:
 
     @property
     def start_ns(self) -> int:
-        return self.number * HOUR_NS
+        return self.number * NS_PER_H
 
     @property
     def end_ns(self) -> int:
-        return self.start_ns + HOUR_NS
+        return self.start_ns + NS_PER_H
 
     @property
     def is_summed(self) -> bool:

@@ -38,7 +38,7 @@ from collector.stitch.join.by_likelihood import (
 )
 from collector.stitch.join.likely import TIMELINE_MINIMUM, LikelyPair
 from collector.store import Edge, Store
-from collector.timestamps import NS_PER_S
+from collector.timestamps import NS_PER_H, NS_PER_S
 
 # Narrow first: a busy API fills the limit within minutes, a quiet one needs hours.
 _REACHES_NS = (300 * NS_PER_S, 3 * 3600 * NS_PER_S)
@@ -50,7 +50,6 @@ _FRESH_NS = 60 * NS_PER_S
 # A report tells what was learned up to so long ago, of the same hour. It is learned again before.
 _RECALLED_NS = 900 * NS_PER_S
 _WORTH_AGAIN_NS = 300 * NS_PER_S
-_HOUR_NS = 3600 * NS_PER_S
 _MAX_REMEMBERED = 64
 _CLUSTER_NS = 30 * NS_PER_S
 _MAX_CLUSTER_RECORDS = 500
@@ -258,7 +257,7 @@ class LikelyPartners:
         learned = replace(learn_stretch(*stretch), as_of_ns=self._clock.now_ns())
         with self._lock:
             self._learned[gateway, api, place] = learned
-            self._recalled[gateway, api, moment_ns // _HOUR_NS] = learned
+            self._recalled[gateway, api, moment_ns // NS_PER_H] = learned
         return learned
 
     def learn_aside(self, gateway: str, api: str, moment_ns: int) -> Future[Learned] | None:
@@ -280,7 +279,7 @@ class LikelyPartners:
     def recall(self, gateway: str, api: str, moment_ns: int) -> Learned | None:
         """Return what was learned last in the hour of a moment, a while ago at most."""
         with self._lock:
-            return self._recalled.get((gateway, api, moment_ns // _HOUR_NS))
+            return self._recalled.get((gateway, api, moment_ns // NS_PER_H))
 
     def close(self) -> None:
         """Wait for what is being learned; the store may be closed afterwards."""

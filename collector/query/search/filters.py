@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from collector.errors import BadQuestion, UnknownParameter
 from collector.identity.ids import prefix_key
 from collector.query.timestamps import parse_timestamp
-from collector.timestamps import NS_PER_DAY, NS_PER_H, NS_PER_MS, NS_PER_S
+from collector.timestamps import NS_PER_DAY, NS_PER_H, NS_PER_MIN, NS_PER_MS, NS_PER_S
 
 if TYPE_CHECKING:
     from collector.store import RequestFilter
@@ -35,8 +35,8 @@ _UNITS_NS = {
     "µs": 1_000,
     "ms": NS_PER_MS,
     "s": NS_PER_S,
-    "m": 60_000_000_000,
-    "h": 3_600_000_000_000,
+    "m": NS_PER_MIN,
+    "h": NS_PER_H,
 }
 
 
