@@ -15,6 +15,7 @@ from clickhouse_connect.driver import Client
 from collector.store.hours import find_record_hours
 from collector.store.reads import ask
 from collector.store.rows import RequestFilter
+from collector.store.sampling import hash_bound
 from collector.store.stitched import draw_again
 from collector.timestamps import NS_PER_DAY
 
@@ -41,7 +42,6 @@ _LEVELS = (
     0.93, 0.94, 0.96, 0.97, 0.98, 1.0,
 )  # fmt: skip
 _PHASES = ("client", "gateway", "network", "mesh", "application", "dependency", "unexplained")
-_HASHES = 1 << 64
 MAX_GROUPS = 1_000
 MAX_SERVICES = 2_000
 MAX_EDGES = 5_000
@@ -459,7 +459,7 @@ def find_observed(
 
     A longer answer holds the shorter one. Each stands for as many as were not drawn in its place.
     """
-    most = _HASHES - 1 if among <= limit else min(_HASHES * limit * 2 // among, _HASHES - 1)
+    most = hash_bound(limit * 2, among)
     given = filter_parameters(wanted)
     rows = ask(client, "find_observed", database=database, most=most, limit=limit + 1, **given)
     return [_observed(row[2:], weight) for row, weight in draw_again(rows, limit, most + 1)]

@@ -197,6 +197,11 @@ def _with_key(edges: Iterable[Edge], keys: set[str]) -> set[str]:
     return {edge.trace_id for edge in edges if edge.trace_id in keys or edge.request_key in keys}
 
 
+def hash_bound(wanted: int, among: int) -> int:
+    """Return the hash up to which *wanted* of so many rows lie, as hashes are even; or the last."""
+    return min(_HASHES * wanted // max(among, 1), _HASHES - 1)
+
+
 def _draw(
     client: Client, name: str, parts: frozenset[str], rows: int, limit: int, **given: Any
 ) -> list[tuple[Any, ...]]:
@@ -207,7 +212,7 @@ def _draw(
     """
     found: list[tuple[Any, ...]] = []
     for spare in (*_SPARES, rows):
-        most = min(_HASHES * limit * spare // max(rows, 1), _HASHES - 1)
+        most = hash_bound(limit * spare, rows)
         found = ask(client, name, parts, **given, most=most, limit=limit)
         if len(found) >= limit or most == _HASHES - 1:
             break

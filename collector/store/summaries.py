@@ -21,6 +21,7 @@ from collector.store.reads import (
     trace_keys,
 )
 from collector.store.rows import OTHERS, RequestFilter, SourceStat, TraceSummary
+from collector.store.sampling import hash_bound
 from collector.timestamps import NS_PER_S
 
 # of a stream; what the others sent is told together
@@ -85,7 +86,7 @@ def get_join_coverage(
     client: Client, database: str, wanted: RequestFilter, requests: int
 ) -> Mapping[tuple[str, str], float]:
     """Return the share of joined ones among the records that fit, by (gateway, API)."""
-    most = min((1 << 64) * _SAMPLE // max(requests, 1), (1 << 64) - 1)
+    most = hash_bound(_SAMPLE, requests)
     given = filter_parameters(wanted)
     sample = ask(
         client,

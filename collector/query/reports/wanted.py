@@ -31,7 +31,8 @@ GROUP_BY = Parameter(
 )
 NOT_STITCHED = (
     "No stitched request fits. That begins some seconds after requests arrive and goes back an "
-    "hour at most; names are compared whole, as /api/v1/apis and /api/v1/services have them."
+    "hour at most; a name that is asked for is compared whole, with those that /api/v1/apis and "
+    "/api/v1/services have."
 )
 
 
