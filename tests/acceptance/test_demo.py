@@ -15,14 +15,9 @@ _SECONDS = 30
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """One run of the demo, with log rows that are one or two seconds late."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HOPLINE_")},
-        "DEMO_SECONDS": str(_SECONDS),
-        "DEMO_DIR": str(tmp_path_factory.mktemp("demo")),
-        "DEMO_LOG_DELAY_S": "1 2",
-    }
+    command, environment = _command(tmp_path_factory.mktemp("demo"))
     return subprocess.run(
-        [sys.executable, "-m", "collector.demo"],
+        command,
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -30,6 +25,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProces
         timeout=_SECONDS * 3,
         check=False,
     )
+
+
+def _command(folder: Path) -> tuple[list[str], dict[str, str]]:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HOPLINE_")},
+        "DEMO_SECONDS": str(_SECONDS),
+        "DEMO_DIR": str(folder),
+        "DEMO_LOG_DELAY_S": "1 2",
+    }
+    return [sys.executable, "-m", "collector.demo"], environment
 
 
 def test_the_demo_succeeds(demo: subprocess.CompletedProcess[str]) -> None:
@@ -57,3 +62,18 @@ def test_the_demo_says_what_to_try(demo: subprocess.CompletedProcess[str]) -> No
     """Addresses of the page, the search and a timeline are printed."""
     for path in (r"/\n", r"/api/v1/requests\?", r"/api/v1/requests/[0-9a-f-]{36}\n"):
         assert re.search(r"http://127\.0\.0\.1:\d+" + path, demo.stdout), path
+
+
+def test_demos_that_start_at_once_do_not_share_ports(tmp_path: Path) -> None:
+    """Two users of one machine each get a Hopline of their own."""
+    demos = []
+    for name in ("one", "other"):
+        command, environment = _command(tmp_path / name)
+        demos.append(
+            subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        )
+    told = [demo.communicate(timeout=_SECONDS * 4)[0] for demo in demos]
+    assert [demo.returncode for demo in demos] == [0, 0], "\n\n".join(told)
+    pages = [re.search(r"http://127\.0\.0\.1:(\d+)/\n", each) for each in told]
+    assert None not in pages
+    assert len({page[1] for page in pages if page}) == 2
