@@ -46,3 +46,15 @@ def test_a_trace_too_large_for_a_list_costs_those_beside_it_nothing(
             LARGE.records[0].record_id
         ]
         assert read.count(LARGE.spans[0].trace_id) == looked_at
+
+
+def test_a_trace_too_large_for_a_timeline_is_said_to_be_one(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is cut is the trace, and not a number of requests under one id."""
+    for module in ("resolve", "timelines"):
+        monkeypatch.setattr(f"collector.query.timelines.{module}.MAX_SPANS", 100)
+    found = asker.get(f"/api/v1/requests/{LARGE.spans[0].trace_id}")["findings"]
+    (finding,) = (each for each in found if each["rule"] == "TOO_MUCH_UNDER_THIS_ID")
+    assert finding["title"] == "The trace has more spans than are read at once"
+    assert finding["message"] == "100 of its spans were taken."

@@ -201,8 +201,9 @@ def _layer(diagnosis: Diagnosis, role: str) -> str:
 
 def _why_healthy(count: int) -> str:
     if count < MIN_REQUESTS:
+        requests = "1 request is" if count == 1 else f"{count} requests are"
         return (
-            f"{count} requests are too few: a rule needs {MIN_REQUESTS}, one about two layers "
+            f"{requests} too few: a rule needs {MIN_REQUESTS}, one about two layers "
             f"that act against each other {MIN_OVERLAPS}. Ask for a longer range."
         )
     return (

@@ -15,7 +15,7 @@ from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners, is_taken
 from collector.query.results import Stitched, Stored
 from collector.query.timelines.explanation import Explanation, build_explanation
-from collector.query.timelines.resolve import Gathered, gather, read_ids
+from collector.query.timelines.resolve import MAX_SPANS, Gathered, gather, read_ids
 from collector.query.timelines.stitching import Stitching
 from collector.query.timestamps import parse_timestamp
 from collector.stitch.join.likely import LikelyPair
@@ -80,7 +80,7 @@ class Timelines:
             is_raw=raw,
         )
         if found.is_cut:
-            timeline = _mark_cut(timeline)
+            timeline = _mark_cut(timeline, found)
         return Stitched(timeline=timeline, spans=tuple(found.spans), logs=tuple(found.logs))
 
     def explain(self, text: str, *, as_of: str = "") -> Explanation:
@@ -181,7 +181,7 @@ def _subject(found: Gathered) -> str:
     return trace_id or found.asked.text
 
 
-def _mark_cut(timeline: Timeline) -> Timeline:
+def _mark_cut(timeline: Timeline, found: Gathered) -> Timeline:
     finding = Finding(
         rule="TOO_MUCH_UNDER_THIS_ID",
         title="More requests carry this id than are read at once",
@@ -190,4 +190,12 @@ def _mark_cut(timeline: Timeline) -> Timeline:
         message="The newest of them were taken.",
         fix="Ask with an id of the single request: its trace id or the gateway's own id.",
     )
+    if len({span.trace_id for span in found.spans}) == 1 and len(found.spans) >= MAX_SPANS:
+        finding = replace(
+            finding,
+            title="The trace has more spans than are read at once",
+            message=f"{len(found.spans):,} of its spans were taken.",
+            fix="All of them are in the table hopline.otel_traces. Let the job or the connection "
+            "that never ends begin a new trace for each piece of its work.",
+        )
     return replace(timeline, findings=(*timeline.findings, finding))
