@@ -49,6 +49,15 @@ _FACTS = Aliases(
         *("otel", "w3c"),
     ),
 )
+# Those that say whose they are; of the others the adapters know their products' names.
+_IDS = Aliases(
+    {
+        name: ("correlation_id",) if name == "x-correlation-id" else ()
+        for name in REQUEST_ID_HEADERS
+        if name not in ("x-request-id", "x-amzn-trace-id", "request-id")
+    },
+    prefixes=("http", "request", "req", "header", "headers", "request_header", "request_headers"),
+)
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])", re.ASCII)
 _TEXT = (str,)
 _NUMBER_OR_TEXT = (str, int)
@@ -162,11 +171,23 @@ def find_ids(headers: Mapping[str, str]) -> tuple[Id, ...]:
     )
 
 
+def find_logged_ids(row: Row) -> tuple[Id, ...]:
+    """Return the request ids that other gateways sent and *row* has under their headers' names."""
+    keys = _IDS.keys(row)
+    if not keys:
+        return ()
+    return find_ids({name: value for name, value in _IDS.resolve(row).items() if _is_text(value)})
+
+
 def distinct(ids: Sequence[Id]) -> tuple[Id, ...]:
     """Return *ids*, each once, in their order."""
     # hashing an id costs 0.5 us, hashing its text nearly nothing
     is_distinct = len({each.value for each in ids}) == len(ids)
     return tuple(ids) if is_distinct else tuple(dict.fromkeys(ids))
+
+
+def _is_text(value: object) -> bool:
+    return value.__class__ is str and bool(value)
 
 
 def _is_id(text: str) -> bool:

@@ -72,6 +72,7 @@ _PAYLOADS = (
     "_source",
     "body",
     "Body",
+    "ContentData",
     "data",
     "data_base64",
     "payload",
@@ -87,8 +88,9 @@ _PAYLOADS = (
 )
 # As objects these tell about the entry and are none: Elastic Common Schema has `log` and `event`.
 _ALSO_ABOUT = frozenset(("log", "event", "data", "result", "body", "payload"))
-# Members whose text may be base64: of Kinesis, Pub/Sub, CloudEvents and captured events.
-_ENCODED = frozenset(("data", "Data", "data_base64", "body", "Body"))
+# Members whose text may be base64: of Kinesis, Pub/Sub, CloudEvents and captured events,
+# and of the Event Hubs trigger of Logic Apps.
+_ENCODED = frozenset(("data", "Data", "data_base64", "body", "Body", "ContentData"))
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _RANKS = {name: rank for rank, name in enumerate(_PAYLOADS)}
 _PODS = ("PodName", "pod_name", "pod", "k8s.pod.name", "kubernetes.pod_name", "kubernetes.pod.name")

@@ -19,6 +19,7 @@ from collector.decode.probes import is_probe
 from collector.decode.program_logs import is_program_line, is_program_row
 from collector.decode.quality import DATE_ORDER_ASSUMED, SECOND_GRANULARITY
 from collector.decode.tables import has_open_dates, split_table
+from collector.decode.urls import without_default_port
 from collector.errors import Undecodable
 from collector.model import Decoded, GatewayRecord, RecordError
 from collector.timestamps import NS_PER_S
@@ -119,6 +120,8 @@ class Reading:
             record.instance = instance
         if not record.start_ns and time is not None:
             _take_time(record, time)
+        if record.host:
+            record.host = without_default_port(record.host, record.scheme)
         record.is_probe = is_probe(record)
         self.records.append(record)
 

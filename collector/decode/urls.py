@@ -43,6 +43,13 @@ def split_target(text: str) -> Target:
     return _new(Target, (scheme.lower(), host, slash + path, query))
 
 
+def without_default_port(host: str, scheme: str) -> str:
+    """Return *host* without the port that goes without saying; `:443` and `:80` of no scheme do."""
+    if host[-4:] == ":443" and scheme in ("https", "wss", ""):
+        return host[:-4]
+    return host[:-3] if host[-3:] == ":80" and scheme in ("http", "ws", "") else host
+
+
 def kind_of(content_type: str, upgrade: str = "") -> str:
     """Return the `GatewayRecord.kind` that a request's content type and upgrade header tell."""
     if upgrade and upgrade.lower() == "websocket":

@@ -54,17 +54,18 @@ REQUEST_ID_HEADERS: Mapping[str, str] = {
 }
 """Header (lower case) to `Id.kind`, in the order in which their ids are listed."""
 
+# `x-amzn-trace-id` and `request-id` carry traces: their spans lie in the trace itself.
+_INDEXED_HEADERS = tuple(
+    name for name in REQUEST_ID_HEADERS if name not in ("x-amzn-trace-id", "request-id")
+)
 REQUEST_ID_ATTRIBUTES = (
     "guid:x-request-id",
-    "http.request.header.x-request-id",
-    "http.request.header.x_request_id",
-    "http.request.header.x-correlation-id",
-    "http.request.header.x_correlation_id",
-    "http.request.header.x-kong-request-id",
-    "http.request.header.x-amzn-requestid",
-    "http.request.header.apim-request-id",
-    "http.request.header.x-appgw-trace-id",
-    "http.request.header.x_appgw_trace_id",
+    # libraries of before the conventions' final form write underscores
+    *(
+        f"http.request.header.{spelling}"
+        for name in _INDEXED_HEADERS
+        for spelling in (name, name.replace("-", "_"))
+    ),
     "x-appgw-trace-id",
     "kong.request.id",
     "x-request-id",
@@ -76,8 +77,13 @@ REQUEST_ID_ATTRIBUTES = (
     "aws.request_id",
     "aws.extended_request_id",
     "apim.request_id",
+    "faas.invocation_id",
+    "faas.execution",
 )
-"""Attributes of spans that hold a request id, likeliest first; the id index keeps some of them."""
+"""
+Attributes of spans that hold a request id, likeliest first; the id index keeps some of them
+(`store/macros/ids.sql`).
+"""
 
 _REQUEST_ID_NAMES = frozenset(REQUEST_ID_ATTRIBUTES)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 SPAN_SOURCE = "span"
 """The source of records that were made of a gateway's own spans."""
-SIDE_SOURCES = frozenset({"app-dependencies", "llm-log", "waf-log", "websocket-log"})
+SIDE_SOURCES = frozenset({"app-dependencies", "llm-log", "mcp-log", "waf-log", "websocket-log"})
 """Sources whose rows add to a request that another log tells of."""
 LINE_SOURCES = frozenset({"nginx-log"})
 """Sources whose lines tell less of a request than the entry that another log has of it."""

@@ -250,6 +250,24 @@ def test_header_attribute_in_a_list_is_an_id_too(store: Store, load: Loading) ->
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("http.request.header.x_kong_request_id", "kong_request_id"),
+        ("http.request.header.x-azure-ref", "tracking_id"),
+        ("http.request.header.apim-request-id", "apim_correlation_id"),
+        ("faas.invocation_id", "invocation_id"),
+    ],
+)
+def test_an_id_that_a_gateway_sent_on_leads_to_the_trace(
+    store: Store, load: Loading, name: str, kind: str
+) -> None:
+    """Whatever gateway made it, and whether the library writes dashes or underscores."""
+    load.spans(make_span(1, attributes={name: ["made-at-the-door-7"]}))
+    (hit,) = store.find_ids(["made-at-the-door-7"])
+    assert (hit.trace_id, hit.kind) == (trace_id(1), kind)
+
+
 def test_summary_adds_up_what_arrives_in_any_order(store: Store, load: Loading) -> None:
     """The edge of a trace is its earliest root, even when the root is the last to arrive."""
     child = make_span(2, parent_span_id=span_id(1), service="stock", status="Error")

@@ -185,7 +185,7 @@ def _migrate(store: Store, files: Sequence[Migration], say: Say = lambda line: N
 _ANSWER = "DEFAULT if({{ record_is_answer() }}, ifNull(duration_ns, -1), -1)"
 _INDEX = "INDEX by_answer answer_ns TYPE minmax GRANULARITY 1"
 _CODEC = "trace_id String CODEC(ZSTD(1))"
-_OTHER_VIEW = _said("0052_id_index_span_mv", ("'x_request_id') AS kind", "'request_id') AS kind"))
+_OTHER_VIEW = _said("0052_id_index_span_mv", ("'') AS kind", "'other') AS kind"))
 _LESS = _earlier(
     _said("0040_trace_summary", ("merge_selector_base = 10, ", "")),
     _said("0050_id_index", (_CODEC, "trace_id String")),

@@ -1,12 +1,14 @@
 """
-What API Management logs about a request beside its gateway log: WebSocket events, LLM usage.
+What API Management logs about a request beside its gateway log: WebSocket events, LLM usage, calls
+of MCP servers.
 
-Both carry the correlation id of the request they add to. One connection or completion makes many
+All carry the correlation id of the request they add to. One connection or completion makes many
 rows; those of one body become one record.
 
-Source: azure-monitor-docs reference/tables/apimanagementwebsocketconnectionlogs.md and
-apimanagementgatewayllmlog.md; azure-docs api-management-howto-llm-logs.md (large messages are split
-into entries with sequence numbers); OpenTelemetry semantic conventions for the gen_ai names.
+Source: azure-monitor-docs reference/tables/apimanagementwebsocketconnectionlogs.md,
+apimanagementgatewayllmlog.md and apimanagementgatewaymcplog.md; azure-docs
+api-management-howto-llm-logs.md (large messages are split into entries with sequence numbers);
+OpenTelemetry semantic conventions for the gen_ai and mcp names.
 """
 
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from collector.model import GatewayRecord, Id
 
 WEBSOCKET_LOG = "websocket-log"
 LLM_LOG = "llm-log"
+MCP_LOG = "mcp-log"
 _MAX_EVENTS = 50
 _EVENTS = "websocket.events"
 _TOKENS = (
@@ -34,6 +37,16 @@ _TEXTS = (
     ("gen_ai.deployment", "deploymentname"),
     ("gen_ai.api_version", "apiversion"),
     ("gen_ai.response.id", "requestid"),
+)
+_MCP_TEXTS = (
+    ("mcp.method.name", "method"),
+    ("gen_ai.tool.name", "toolname"),
+    ("mcp.server.name", "servername"),
+    ("mcp.session.id", "sessionid"),
+    ("mcp.protocol.version", "protocolversion"),
+    ("mcp.client.name", "clientname"),
+    ("error.type", "errortype"),
+    ("mcp.error", "error"),
 )
 # Prompts and completions are what people said to a model: no timeline needs them.
 _PRIVATE = frozenset({"requestmessages", "responsemessages"})
@@ -76,12 +89,22 @@ def read_llm_usage(flat: FlatRow, gateway: str) -> GatewayRecord:
     for name, column in _TOKENS:
         if (tokens := read_int(flat, column)) is not None:
             attributes[name] = str(tokens)
-    for name, column in _TEXTS:
-        if text := read_text(flat, column):
-            attributes[name] = text
+    attributes |= _texts(flat, _TEXTS)
     if (is_stream := read_bool(flat, "isstreamcompletion")) is not None:
         attributes["gen_ai.is_stream"] = "true" if is_stream else "false"
     record.attributes = attributes
+    return record
+
+
+def read_mcp_call(flat: FlatRow, gateway: str) -> GatewayRecord:
+    """
+    Return the record of one call of an MCP server: which method and tool, and its error.
+
+    Raises:
+        FieldError: it has no correlation id or no time.
+    """
+    record = _side_record(flat, gateway, MCP_LOG, "http")
+    record.attributes = _texts(flat, _MCP_TEXTS)
     return record
 
 
@@ -90,7 +113,7 @@ def merge_side_logs(records: Sequence[GatewayRecord]) -> list[GatewayRecord]:
     merged: list[GatewayRecord] = []
     firsts: dict[tuple[str, str], GatewayRecord] = {}
     for record in records:
-        if record.source not in (WEBSOCKET_LOG, LLM_LOG):
+        if record.source not in (WEBSOCKET_LOG, LLM_LOG, MCP_LOG):
             merged.append(record)
             continue
         key = (record.source, record.record_id)
@@ -99,9 +122,13 @@ def merge_side_logs(records: Sequence[GatewayRecord]) -> list[GatewayRecord]:
             merged.append(record)
         elif record.source == WEBSOCKET_LOG:
             _add_event(firsts[key], record)
-        else:
+        else:  # an MCP call has no counts
             _add_usage(firsts[key], record)
     return merged
+
+
+def _texts(flat: FlatRow, columns: Sequence[tuple[str, str]]) -> dict[str, str]:
+    return {name: text for name, column in columns if (text := read_text(flat, column))}
 
 
 def _side_record(flat: FlatRow, gateway: str, source: str, kind: str) -> GatewayRecord:

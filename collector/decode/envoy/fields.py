@@ -19,16 +19,16 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "system_time",
         "request_start_time",
         "time",
-        "request_time",
     ),
     "method": (":method", "http_method", "request_method", "req_method", "http.request.method"),
     "path": (
         *("x-envoy-origin-path", "x-envoy-original-path", ":path", "request_path", "http_path"),
-        *("original_path", "url.path", "http.target"),
+        *("original_path", "url.path", "http.target", "request_uri"),
     ),
-    "protocol": ("http.protocol", "http_protocol", "request_protocol"),
+    "protocol": ("http.protocol", "http_protocol", "request_protocol", "server_protocol"),
     "authority": (
         *(":authority", "host", "http.host", "request_host", "server.address", "authority_for"),
+        *("request_authority", "http_host"),
     ),
     "scheme": (":scheme", "x-forwarded-proto"),
     "user_agent": ("user-agent", "http_user_agent", "user_agent.original"),
@@ -42,9 +42,11 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "upstream_transport_failure_reason": ("upstream_transport_failure",),
     "bytes_received": (
         *("request_bytes", "request_size", "request_body_size", "received_bytes", "bytes_in"),
+        "request_length",
     ),
     "bytes_sent": (
         *("response_bytes", "response_size", "response_body_size", "sent_bytes", "bytes_out"),
+        "body_bytes_sent",
     ),
     "duration": (
         *("duration_ms", "total_duration", "total_duration_ms", "total_time", "client_duration"),
@@ -78,7 +80,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "x_b3_traceid": ("b3_traceid",),
     "x_b3_spanid": (),
     "b3": (),
-    "x_forwarded_for": ("xff", "forwarded_for"),
+    "x_forwarded_for": ("xff", "forwarded_for", "http_x_forwarded_for"),
     "upstream_cluster": ("upstream_cluster_raw", "upstream_cluster.name"),
     # kgateway's and Gloo's names for these two; others' backends are called so as well
     "backend_cluster": ("upstream_name",),
@@ -87,12 +89,17 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "client_address": (
         *("downstream_remote_address", "downstream_direct_remote_address", "downstream_address"),
         *("client_ip", "remote_address", "client.address", "source.address"),
+        "remote_addr",
     ),
     # too plain to tell an Envoy by themselves
     "plain_flags": ("flags", "response.flags"),
     "plain_details": ("details",),
     "plain_cluster": ("cluster",),
     "plain_upstream": ("upstream",),
+    # nginx's names, which people keep when they move to Envoy: with Envoy's own units
+    "plain_service_time": ("upstream_response_time",),
+    # a moment for some, a duration for others
+    "plain_request_time": ("request_time",),
     "requested_server_name": ("sni",),
     "route_name": (),
     "service": ("service_name", "service.name"),

@@ -105,7 +105,7 @@ _ALIASES = Aliases(
         "apiproxy.revision": ("apigee_proxy.revision", "revision", "proxyRevision"),
         "current.flow.name": ("flow.name",),
         "apiproduct.name": ("apiProduct",),
-        "developer.app.name": ("service",),
+        "developer.app.name": ("developer_app", "service"),
         "developer.email": (),
         "system.region.name": ("region",),
         "client.ip": ("proxy.client.ip", "network.client.ip", "client_ip"),

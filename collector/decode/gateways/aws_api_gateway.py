@@ -390,6 +390,8 @@ def _read_ids(record: GatewayRecord, row: Row, request_id: str, extended_id: str
         ("aws_request_id", request_id),
         ("aws_extended_request_id", extended_id),
         ("xray_trace_id", xray_id),
+        # what a Lambda function calls the id of its invocation
+        ("aws_integration_request_id", read_text(row, "integration.requestId")),
     )
     record.ids = tuple([Id(kind, value) for kind, value in written if value])
 

@@ -5,7 +5,7 @@ Read: rows of `ApiManagementGatewayLogs`, legacy `AzureDiagnostics` rows, the `{
 envelope of Event Hub and storage (also of 2017, with properties as JSON text), the self-hosted
 gateway's logs (JSON, and text on stdout or for syslog), what a `log-to-eventhub` or
 `send-one-way-request` policy writes in the shapes of Microsoft's articles and with names like them,
-and the WebSocket and LLM logs, which add to the request with the same correlation id.
+and the WebSocket, LLM and MCP logs, which add to the request with the same correlation id.
 
 Times: the time is the start of the request; parts are whole ms. TotalTime holds client, cache and
 backend time; BackendTime holds connecting, sending, receiving, and every attempt.
@@ -36,6 +36,7 @@ from collector.decode.azure.rows import (
 from collector.decode.azure.side_logs import (
     merge_side_logs,
     read_llm_usage,
+    read_mcp_call,
     read_websocket_event,
 )
 from collector.decode.context import LoggedContext, context_from_headers, distinct, find_ids
@@ -186,6 +187,8 @@ def _read(flat: FlatRow) -> GatewayRecord:
         return read_websocket_event(flat, GATEWAY)
     if "llm" in category or "llm" in table:
         return read_llm_usage(flat, GATEWAY)
+    if "mcp" in category or "mcplog" in table:
+        return read_mcp_call(flat, GATEWAY)
     if category not in _GATEWAY_LOGS or "metricname" in flat:
         raise NotARequest("category", f"{category or 'a metric'} does not describe one request")
     if table in ("apprequests", "appdependencies"):

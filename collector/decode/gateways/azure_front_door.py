@@ -96,7 +96,6 @@ _ATTRIBUTES = {
     "user_agent.original": "useragent",
 }
 _COLUMNS = (*_TEXTS.values(), *_ATTRIBUTES.values())
-_PORTS = {"http": ":80", "https": ":443"}
 
 
 def _is_row(row: Row) -> bool:
@@ -163,7 +162,7 @@ def _read_target(record: GatewayRecord, flat: FlatRow) -> None:
     target = split_target(read_text(flat, "requesturi"))
     record.path = target.path
     record.scheme = record.scheme or target.scheme
-    record.host = record.host or target.host.removesuffix(_PORTS.get(record.scheme, ""))
+    record.host = record.host or target.host
     origin = split_target(read_text(flat, "originurl"))
     named = record.backend_host or read_text(flat, "backendhostname")
     record.backend_host = named if named.lower() not in _UNASKED else ""

@@ -13,7 +13,7 @@ it) to the first byte of the response, across all tries.
 from typing import Any
 
 from collector.decode.aliases import Aliases
-from collector.decode.context import read_context
+from collector.decode.context import find_logged_ids, read_context
 from collector.decode.envoy import mesh_log
 from collector.decode.envoy.fields import NAMES, is_line, parse_line
 from collector.decode.envoy.response_flags import ResponseFlag, primary_flag, split_flags
@@ -56,7 +56,14 @@ _OWN = (
 )
 # Nor two of these beside each other.
 _PLAIN = ("plain_flags", "response_code", "path")
-_PLAIN_FACTS = frozenset(("plain_flags", "plain_details", "plain_cluster", "plain_upstream"))
+_PLAIN_FACTS = frozenset(
+    (
+        *("plain_flags", "plain_details", "plain_cluster", "plain_upstream"),
+        *("plain_service_time", "plain_request_time"),
+    )
+)
+# A number of ms below this is a duration, above it a moment.
+_LEAST_MOMENT = 10**9
 # Upstream's faults that Envoy knows before it asks a host.
 _WITHOUT_HOST = ("UH", "UO", "LH")
 _FLAVOURS = (
@@ -122,10 +129,20 @@ def _take_plain(facts: dict[str, Any]) -> None:
         "response_code_details": facts.get("plain_details"),
         "upstream_cluster": facts.get("plain_cluster"),
         "upstream_host" if is_address else "upstream_cluster": upstream,
+        "upstream_service_time": facts.get("plain_service_time"),
     }
+    request_time = facts.get("plain_request_time")
+    plain["duration" if _is_short(request_time) else "start_time"] = request_time
     for name, value in plain.items():
-        if value.__class__ is str:
+        if value.__class__ in (str, int, float):
             facts.setdefault(name, value)
+
+
+def _is_short(value: object) -> bool:
+    try:
+        return float(str(value)) < _LEAST_MOMENT
+    except ValueError:
+        return False
 
 
 def _build(row: Row, raw: str, flavour: str, original: Row) -> GatewayRecord:
@@ -231,8 +248,8 @@ def _read_ids(record: GatewayRecord, row: Row, request_id: str) -> None:
     record.outgoing_span_id = context.outgoing_span_id
     record.parent_span_id = context.parent_span_id
     record.is_sampled = context.is_sampled
-    if request_id:
-        record.ids = (Id("x_request_id", request_id),)
+    ids = (Id("x_request_id", request_id),) if request_id else ()
+    record.ids = (*ids, *find_logged_ids(row))
 
 
 def _read_error(record: GatewayRecord, row: Row) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from collector.decode import combined_log
 from collector.decode.aliases import Aliases, flatten
-from collector.decode.context import find_ids, read_context
+from collector.decode.context import find_logged_ids, read_context
 from collector.decode.fields import (
     FieldError,
     NotARequest,
@@ -102,7 +102,9 @@ _FACTS = Aliases(
             *("http.response.status_code", "http.status_code"),
         ),
         "request": ("request_line",),
-        "method": ("request_method", "http_request_method", "http_method", "http.method"),
+        "method": (
+            *("request_method", "http_request_method", "http_method", "http.method", "verb"),
+        ),
         "uri": (
             *("request_uri", "http_request_uri", "request_url", "path", "request_path", "url"),
             *("url.original", "url.path", "http.url"),
@@ -121,7 +123,6 @@ _FACTS = Aliases(
         "upstream_header_time": ("uht",),
         "upstream_cache_status": ("cache_status", "cs"),
         "request_id": ("req_id", "x_request_id", "http_x_request_id", "http.request.id"),
-        "correlation_id": ("http_x_correlation_id", "x_correlation_id"),
         "client_address": (
             *("remote_addr", "client_ip", "client_addr", "remote_ip", "real_ip", "x_real_ip"),
             "remote_address",
@@ -340,8 +341,7 @@ def _read_ids(record: GatewayRecord, row: Row, original: Row, request_id: str) -
     record.is_sampled = context.is_sampled
     # $req_id is the client's X-Request-ID or 32 random hex digits: never a trace id
     ids = (Id("x_request_id", request_id),) if request_id else ()
-    correlation_id = read_text(row, "correlation_id")
-    record.ids = (*ids, *find_ids({"x-correlation-id": correlation_id} if correlation_id else {}))
+    record.ids = (*ids, *find_logged_ids(original))
 
 
 def _seconds(row: Row, name: str) -> int | None:

@@ -18,7 +18,13 @@ from dataclasses import replace
 from typing import Any
 
 from collector.decode import combined_log
-from collector.decode.context import LoggedContext, context_from_headers, distinct, find_ids
+from collector.decode.context import (
+    LoggedContext,
+    context_from_headers,
+    distinct,
+    find_ids,
+    read_context,
+)
 from collector.decode.fields import (
     FieldError,
     NotARequest,
@@ -219,7 +225,8 @@ def _read_ids(record: GatewayRecord, row: Row, request: Row, headers: dict[str, 
 def _context(row: Row, headers: dict[str, str]) -> LoggedContext:
     header = context_from_headers(headers, "request.headers.")
     if "trace_id" not in row:
-        return header
+        # fields that a plugin was told to add
+        return header if header.trace_id else read_context(row)
     written = row["trace_id"]
     # a field of the user's own may have this name, as text
     is_own = isinstance(written, str) and written[:1] != "{"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from collector.decode.urls import split_target, without_default_port
 from collector.errors import BadQuestion, UnknownParameter
 from collector.identity.ids import prefix_key
 from collector.query.timestamps import parse_timestamp
@@ -265,7 +266,8 @@ def read_text(name: str, text: str) -> str:
     if name == "method":
         return text.upper()
     if name == "host":
-        return text.rpartition("://")[2].partition("/")[0].lower()
+        target = split_target(text.lower())
+        return without_default_port(target.host or target.path, target.scheme)
     # a beginning that somebody shortened
     return text.rstrip("…").removesuffix("...") if name == "q" else text
 

@@ -223,6 +223,8 @@ def _identify_app(node: Node, span: Span) -> None:
             _first_of(attributes, _PEER_KEYS)
             or _host_of(_first_of(attributes, _URL_KEYS))
             or _first_of(attributes, _PEER_ADDRESS_KEYS)
+            # the libraries of clouds name the service that they call, and no host
+            or attributes.get("rpc.service", "")
         )
         system = dependency_system(attributes)
         if span.kind == "Producer" or attributes.get("messaging.system"):

@@ -11,6 +11,24 @@ arrayMap(t -> multiIf(
         [trimBoth(trimBoth(if(lengthUTF8({{ value }}) <= 2048, {{ value }}, ''), ' \t\n\r\v\f'), '"')]))[1]
 {%- endmacro %}
 
+-- Attributes of spans that the id index keeps: their names (part 0) and kinds (part 1). Captured headers have dashes, and
+-- underscores from libraries of before the conventions' final form. Python's list of the same: identity/ids.py.
+{% set id_headers = [
+    ('x-request-id', 'x_request_id'), ('x-correlation-id', 'correlation_id'), ('x-ms-correlation-id', 'correlation_id'),
+    ('apim-request-id', 'apim_correlation_id'), ('x-kong-request-id', 'kong_request_id'), ('x-amzn-requestid', 'aws_request_id'),
+    ('x-amz-apigw-id', 'aws_extended_request_id'), ('x-apigee-message-id', 'apigee_message_id'),
+    ('x-appgw-trace-id', 'transaction_id'), ('x-azure-ref', 'tracking_id')] %}
+{% set id_attributes = [
+    ('guid:x-request-id', 'x_request_id'), ('x-appgw-trace-id', 'transaction_id'), ('kong.request.id', 'kong_request_id'),
+    ('aws.request_id', 'aws_request_id'), ('aws.extended_request_id', 'aws_extended_request_id'),
+    ('apim.request_id', 'apim_correlation_id'), ('faas.invocation_id', 'invocation_id'), ('faas.execution', 'invocation_id')] %}
+{% macro span_ids(part) -%}
+{% for header, kind in id_headers -%}
+'{{ ("http.request.header." ~ header, kind)[part] }}', '{{ ("http.request.header." ~ header.replace("-", "_"), kind)[part] }}',
+        {% endfor -%}
+{% for each in id_attributes %}'{{ each[part] }}'{{ ", " if not loop.last }}{% endfor %}
+{%- endmacro %}
+
 -- The (name, value) pairs of a log record that may be request or trace ids, names in lower case.
 -- Of the attributes; of a JSON body, wherever they stand in it; and the request id of Envoy's text format.
 -- Longer bodies are payloads that someone logs. Lengths are not counted in the expressions, which would take four

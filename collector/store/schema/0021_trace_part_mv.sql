@@ -2,6 +2,7 @@
 -- Fields of `edge` are separated by \x1f, key and value of an attribute by \x1d; an entry of `ids` is
 -- an attribute in the same form.
 -- Source: semantic conventions for HTTP spans, stable and before; Envoy's tracing tags; Istio's.
+{% from "macros/ids.sql" import span_ids %}
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{ database }}.trace_part_mv {{ on_cluster }}
 TO {{ database }}.trace_part AS
 SELECT
@@ -18,7 +19,7 @@ SELECT
         if(ParentSpanId = '', '0', '1'), leftPad(toString(start), 19, '0'),
         '\x1f', SpanId, '\x1f', ParentSpanId, '\x1f', toString(Duration), '\x1f', StatusCode,
         '\x1f', SpanKind, '\x1f', ServiceName, '\x1f', SpanName, '\x1f', arrayStringConcat(known, '\x1f'))) AS edge,
-    groupUniqArrayArray(arrayFilter(k -> match(k, '^(guid|kong|aws|apim|x-appgw|http\\.request\\.header)'), known)) AS ids,
+    groupUniqArrayArray(arrayFilter(k -> match(k, '^(guid|kong|aws|apim|faas|x-appgw|http\\.request\\.header)'), known)) AS ids,
     max(toUnixTimestamp64Nano(Received)) AS received_ns
 FROM (
     SELECT
@@ -28,9 +29,7 @@ FROM (
         mapFilter((k, v) -> k IN (
             'http.request.method', 'http.method', 'http.response.status_code', 'http.status_code',
             'rpc.grpc.status_code', 'grpc.status_code', 'url.path', 'http.target', 'url.full', 'http.url', 'server.address', 'http.host', 'http.route',
-            'guid:x-request-id', 'http.request.header.x-request-id', 'http.request.header.x-correlation-id',
-            'kong.request.id', 'aws.request_id', 'aws.extended_request_id', 'apim.request_id',
-            'x-appgw-trace-id', 'http.request.header.x-appgw-trace-id'),
+            {{ span_ids(0) }}),
             SpanAttributes) AS known_map,
         arrayMap((k, v) -> concat(k, '\x1d', v), mapKeys(known_map), mapValues(known_map)) AS known
     FROM {{ database }}.otel_traces{{ local }}

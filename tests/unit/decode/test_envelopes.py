@@ -75,6 +75,7 @@ POD = {"pod_name": "gw-0", "namespace_name": "edge", "labels": {"app": "gw"}}
 # Around an object or around text that may be JSON.
 AROUND_TEXT: dict[str, Callable[[str], Any]] = {
     "fluent-bit": lambda t: {"date": 1.5, "log": t, "stream": "stdout", "kubernetes": POD},
+    "logic-apps": lambda t: {"ContentData": _base64(t), "Properties": {"x-opt-offset": "7"}},
     "docker": lambda t: {"log": t + "\n", "stream": "stdout", "time": "2026-01-01T00:00:00Z"},
     "logstash": lambda t: {
         "@timestamp": "2026-01-01T00:00:00Z",

@@ -150,8 +150,10 @@ def test_query_calls_no_table_function(query: str) -> None:
 def test_every_id_that_the_index_keeps_of_spans_joins() -> None:
     """What leads from an id to a trace also joins that trace with the record of the id."""
     (part,) = (each for each in MIGRATIONS if each.table == "trace_part_mv")
-    names = re.findall(r"'((?:guid|kong|aws|apim|x-appgw|http\.request\.header)[^']+)'", part.text)
-    assert len(names) == 9
+    text = render(part, _NAMES["single"])
+    pattern = r"'((?:guid|kong|aws|apim|faas|x-appgw|http\.request\.header)[^']+)'"
+    names = [name for name in re.findall(pattern, text) if "|" not in name]
+    assert len(names) == len(set(names)) == 28
     assert all(has_request_id({name: "id"}) for name in names)
 
 
@@ -160,6 +162,7 @@ def test_words_of_statements_are_those_of_the_code() -> None:
     side_sources = {
         side_logs.WEBSOCKET_LOG,
         side_logs.LLM_LOG,
+        side_logs.MCP_LOG,
         waf.WAF_LOG,
         "app-dependencies",
     }

@@ -216,3 +216,23 @@ def test_a_record_without_a_time_gets_that_of_its_arrival() -> None:
     assert record.resolution_ns >= 60_000_000_000
     assert TIME_OF_ARRIVAL in record.quality
     assert result.is_timeless
+
+
+@pytest.mark.parametrize("is_table", [True, False])
+def test_a_call_of_an_mcp_server_adds_to_its_request(*, is_table: bool) -> None:
+    """Its method is the protocol's, not HTTP's; the request's own row has status and times."""
+    told = {"Method": "tools/call", "ToolName": "find_crane", "ErrorType": "timeout"}
+    row: dict[str, object] = {"TimeGenerated": "2026-03-04T05:06:07.089Z", "CorrelationId": ID}
+    if is_table:
+        row = {**row, **told, "Type": "ApiManagementGatewayMCPLog"}
+    else:
+        row = {"time": row["TimeGenerated"], "correlationId": ID, "category": "GatewayMCPLogs"}
+        row["properties"] = {name[0].lower() + name[1:]: text for name, text in told.items()}
+    record = _one(row)
+    assert (record.record_id, record.source) == (ID, "mcp-log")
+    assert (record.method, record.status) == ("", None)
+    assert record.attributes == {
+        "mcp.method.name": "tools/call",
+        "gen_ai.tool.name": "find_crane",
+        "error.type": "timeout",
+    }

@@ -215,3 +215,48 @@ def test_a_request_that_broke_the_protocol_stays_a_request() -> None:
     """Without method and path, but answered: Envoy refused it, and that is worth knowing."""
     record = _one('[2026-03-04T05:06:07.089Z] "- - HTTP/1.1" 400 DPE 0 11 0 - "-" "-" "-" "-" "-"')
     assert (record.status, record.error_reason) == (400, "DownstreamProtocolError")
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        {"start_time": "2026-03-04T05:06:07.089Z", "request_time": "48"},
+        {"request_time": "2026-03-04T05:06:07.089Z", "duration": 48},
+    ],
+)
+def test_names_of_nginx_have_the_units_of_envoy(time: dict[str, Any]) -> None:
+    """Who moves from nginx keeps its names: the numbers are Envoy's milliseconds all the same."""
+    entry = {
+        **time,
+        "request_method": "PUT",
+        "request_uri": "/berths/4?wide=1",
+        "request_authority": "quay.example",
+        "status": 201,
+        "response_flags": "-",
+        "upstream_response_time": "41",
+        "http_x_forwarded_for": "198.51.100.23",
+        "request_id": ID,
+    }
+    record = _one(entry)
+    assert (record.duration_ns, record.backend_ns) == (48_000_000, 41_000_000)
+    assert record.start_ns == 1_772_600_767_089_000_000
+    assert (record.method, record.host, record.path) == ("PUT", "quay.example", "/berths/4")
+    assert record.client_address == "198.51.100.23"
+
+
+def test_ids_of_gateways_before_it_are_kept() -> None:
+    """A format that logs another gateway's header joins the two."""
+    line = {"start_time": FACTS["start"], "response_code": 200, "response_flags": "-"}
+    record = _one({**line, "request_id": ID, "x-azure-ref": "0kLm/ZAAAA", "x-appgw-trace-id": None})
+    assert [(each.kind, each.value) for each in record.ids] == [
+        ("x_request_id", ID),
+        ("tracking_id", "0kLm/ZAAAA"),
+    ]
+
+
+def test_a_port_that_goes_without_saying_is_not_kept() -> None:
+    """Clients of gRPC and Front Door write it, people who search do not."""
+    line = {"start_time": FACTS["start"], "response_code": 200, "response_flags": "-"}
+    hosts = ("quay.example:443", "quay.example:80", "quay.example:8443", "[2001:db8::80]")
+    found = [_one({**line, "authority": host}).host for host in hosts]
+    assert found == ["quay.example", "quay.example", "quay.example:8443", "[2001:db8::80]"]

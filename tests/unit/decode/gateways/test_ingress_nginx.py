@@ -215,3 +215,16 @@ def test_the_default_format_tells_whether_upstream_answered(
     record = _one(f"{head} 350 30.002 [farm-plots-80] [] {upstream} {ID}")
     assert (record.status, record.backend_status) == (status, backend_status)
     assert record.error_source == source
+
+
+def test_ids_of_gateways_before_it_are_kept() -> None:
+    """A format that logs another gateway's header joins the two."""
+    row = {"time": ISO, "request_time": 0.1, "status": 200, "request_id": ID, "verb": "PUT"}
+    sent = {"http_x_appgw_trace_id": "5f6e7d8c9bafbec0d1e2f30415263748", "http_x_azure_ref": "-"}
+    record = _one({**row, **sent, "correlation_id": "corr-31-x"})
+    assert record.method == "PUT"
+    assert [(each.kind, each.value) for each in record.ids] == [
+        ("x_request_id", ID),
+        ("correlation_id", "corr-31-x"),
+        ("tracking_id", "5f6e7d8c9bafbec0d1e2f30415263748"),
+    ]

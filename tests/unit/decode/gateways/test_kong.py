@@ -117,3 +117,11 @@ def test_a_try_without_its_start_leaves_all_times_unknown() -> None:
     }
     (record,) = get_adapter("kong").decode(json.dumps(row).encode()).records
     assert (record.gateway_ns, record.backend_ns, record.client_ns) == (None, None, None)
+
+
+def test_a_trace_that_a_plugin_was_told_to_add_is_read() -> None:
+    """`custom_fields_by_lua` puts what its user wants beside Kong's own fields."""
+    trace = "8a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    for field, value in (("traceparent", f"00-{trace}-1122334455667788-01"), ("traceid", trace)):
+        (record,) = get_adapter("kong").decode(json.dumps({**ROW, field: value}).encode()).records
+        assert (record.trace_id, record.trace_id_source) == (trace, field)

@@ -56,6 +56,16 @@ def test_a_browser_that_calls_what_sends_no_spans(status: str) -> None:
     assert (timeline.verdict.layer == "none") == (status == "Unset")
 
 
+def test_a_cloud_service_that_only_its_library_names() -> None:
+    """The libraries of clouds write no host, but which service they called."""
+    trace = TraceBuilder()
+    served = trace.span("refunds", 0, 90, None, "Server")
+    called = {"rpc.system": "aws-api", "rpc.service": "SQS", "rpc.method": "SendMessage"}
+    trace.span("refunds", 10, 60, served, "Client", status="Error", attributes=called)
+    timeline = told(trace)
+    assert picture(timeline) == ["service refunds", "  dependency SQS inferred"]
+
+
 def test_a_producer_its_queue_and_the_consumer() -> None:
     """A message is put into a queue and worked on later, which nobody waits for."""
     trace = TraceBuilder()
