@@ -42,7 +42,7 @@ _BYTES_OF_BUCKET = 20
 # makes it dearer by a quarter, and takes a core from the lookup beside it.
 _SCANS = frozenset({
     "count_bad", "count_logged", "count_record_hours", "count_rows", "count_stitched",
-    "find_edges", "find_join_records",
+    "find_edges", "find_hop_of", "find_join_records",
     "find_logged", "find_lost_lines",
     "find_observed", "find_operations", "find_recorded_keys_near", "find_records", "find_span_ids",
     "find_response_sizes", "find_span_records",
@@ -50,7 +50,7 @@ _SCANS = frozenset({
     "get_edge_stats", "get_group_stats", "get_heat", "get_logged_stats", "get_series",
     "get_service_stats",
     "get_share_stats", "sample_records", "sample_requests", "sample_traces",
-    "find_values", "find_visits",
+    "find_spellings", "find_values", "find_visits",
 })  # fmt: skip
 
 # What macros/record_json.sql lists, in this order. Rows of before end where the list ended then.

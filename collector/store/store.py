@@ -596,6 +596,42 @@ class Store:
         with self.connections.reading() as client:
             return stitched.find_slow_bounds(client, self.settings.database, start_ns, end_ns)
 
+    def find_spellings(self, field: str, asked: str, start_ns: int, end_ns: int) -> list[str]:
+        """
+        Return how records of a range write the name of a gateway, API, operation or consumer.
+
+        Returns:
+            The most frequent spelling first; none where one record has it as it was *asked*.
+        """
+        with self.connections.reading() as client:
+            for parts in (frozenset({field, "exact"}), frozenset({field})):
+                rows = ask(
+                    client,
+                    "find_spellings",
+                    parts,
+                    database=self.settings.database,
+                    asked=asked,
+                    start_ns=start_ns,
+                    end_ns=end_ns,
+                )
+                if rows and "exact" in parts:
+                    return []
+        return [name for (name,) in rows]
+
+    def has_hop_of(self, service: str, start_ns: int, end_ns: int) -> bool:
+        """Tell whether a stitched request of a range has a hop of a service by this very name."""
+        with self.connections.reading() as client:
+            return bool(
+                ask(
+                    client,
+                    "find_hop_of",
+                    database=self.settings.database,
+                    service=service,
+                    start_ns=start_ns,
+                    end_ns=end_ns,
+                )
+            )
+
     def get_progress(self, name: str) -> int:
         """Return the moment up to which the background work *name* is done, 0 for never."""
         with self.connections.reading() as client:

@@ -231,3 +231,17 @@ def test_two_ranges_are_compared(reports: tuple[Reports, Store]) -> None:
     assert found["select"] == "all"
     assert found["selected"]["requests"] == 520
     assert found["baseline"]["requests"] == 0
+
+
+def test_every_report_takes_a_name_in_another_case_and_says_so(
+    reports: tuple[Reports, Store],
+) -> None:
+    """Reports over many requests read a name as searches do, and answer as if written so."""
+    for name in ("apis", "services", "slow", "budget", "changes", "doctor", "outcomes"):
+        targets = [("p95_ms", "300")] if name == "budget" else []
+        asked = ask(reports, name, ("api", "Orders-API"), *targets)
+        exact = ask(reports, name, ("api", "orders-api"), *targets)
+        told = "There is no API Orders-API; there is orders-api, which was asked for."
+        assert asked.pop("note").startswith(told), name
+        assert "There is no API" not in exact.pop("note")
+        assert asked == exact, name

@@ -109,6 +109,26 @@ def test_a_route_is_found_as_rows_show_it(asker: Asker) -> None:
         assert {each["route"] for each in found["requests"]} == {summary["route"]}
 
 
+@pytest.mark.parametrize(
+    ("query", "as_it_is", "told"),
+    [
+        ("api=Carts-API", "api=carts-api", "API Carts-API; there is carts-api"),
+        ("consumer=BETA", "consumer=beta", "consumer BETA; there is beta"),
+        ("gateway=Azure-APIM&status=401", "gateway=azure-apim&status=401", "gateway Azure-APIM;"),
+        ("service=PAYMENTS&status=500", "service=payments&status=500", "service PAYMENTS;"),
+    ],
+)
+def test_a_name_in_another_case_finds_what_it_names_and_says_so(
+    asker: Asker, query: str, as_it_is: str, told: str
+) -> None:
+    """A name that only differs in case is read as the known one; the note tells of it."""
+    found = search(asker, query)
+    assert ids(found)
+    assert ids(found) == ids(search(asker, as_it_is))
+    assert f"There is no {told}" in found["note"]
+    assert "There is no" not in search(asker, as_it_is)["note"]
+
+
 def test_what_the_gateway_answered_is_neither_joined_nor_unjoined(asker: Asker) -> None:
     """A request that never called a backend has nothing to join; a lonely one has."""
     shown = {each["id"]: each["joined"] for each in search(asker, "limit=500")["requests"]}

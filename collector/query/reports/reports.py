@@ -25,6 +25,7 @@ from collector.query.reports.slow import Slow, SlowReports
 from collector.query.reports.storage import Storage, StorageReports
 from collector.query.results import Sources
 from collector.query.search.filters import collect_pairs
+from collector.query.search.spelling import Spelling
 from collector.query.timelines.rows import RowStitching
 from collector.query.timelines.timelines import Timelines
 from collector.store import Store, ToldChange
@@ -37,7 +38,7 @@ class Reports:
     Answers questions about many requests. Thread-safe.
 
     Every method raises `BadQuestion` for a parameter that is unknown or cannot be understood; the
-    message names it.
+    message names it. Names that only differ in case from known ones are read as those, with a note.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Reports:
     ) -> None:
         self._freshness = freshness
         self._clocks = clocks
+        self._spelling = Spelling(store, clock, freshness)
         samples = Sampling(store, clock, freshness, rows)
         self._apis = ApiReports(store, clock, freshness)
         self._services = ServiceReports(store, clock)
@@ -79,27 +81,27 @@ class Reports:
         Raises:
             BadQuestion: a parameter cannot be understood.
         """
-        return self._apis.report(pairs)
+        return self._spelling.answer(pairs, self._apis.report)
 
     def services(self, pairs: Pairs = ()) -> Services:
         """Return what each service did in a range, the busiest first."""
-        return self._services.services(pairs)
+        return self._spelling.answer(pairs, self._services.services)
 
     def edges(self, pairs: Pairs = ()) -> Edges:
         """Return who called whom in a range, and the nodes of that map."""
-        return self._services.edges(pairs)
+        return self._spelling.answer(pairs, self._services.edges)
 
     def slow(self, pairs: Pairs = ()) -> Slow:
         """Return what slow, failed or any chosen requests have that others have not."""
-        return self._slow.report(pairs)
+        return self._spelling.answer(pairs, self._slow.report)
 
     def heat(self, pairs: Pairs = ()) -> Heat:
         """Return how many requests took how long when."""
-        return self._heat.report(pairs)
+        return self._spelling.answer(pairs, self._heat.report)
 
     def series(self, pairs: Pairs = ()) -> Series:
         """Return how many requests each API had when."""
-        return self._series.report(pairs)
+        return self._spelling.answer(pairs, self._series.report)
 
     def clocks(self, pairs: Pairs = ()) -> ClockReport:
         """Return what is known of the hosts' clocks, by pair of hosts."""
@@ -112,15 +114,15 @@ class Reports:
 
     def doctor(self, pairs: Pairs = ()) -> DoctorReport:
         """Return what is wrong again and again in a sample, the most frequent first."""
-        return self._doctor.report(pairs)
+        return self._spelling.answer(pairs, self._doctor.report)
 
     def budget(self, pairs: Pairs = ()) -> Budget:
         """Return whether requests keep to targets, who spends their time, and what would help."""
-        return self._budgets.report(pairs)
+        return self._spelling.answer(pairs, self._budgets.report)
 
     def changes(self, pairs: Pairs = ()) -> Changes:
         """Return what was new in a range, and what came with it, the newest first."""
-        return self._changes.report(pairs)
+        return self._spelling.answer(pairs, self._changes.report)
 
     def tell_change(self, document: object) -> ToldChange:
         """Keep what a deployment tool says it changed."""
@@ -132,8 +134,8 @@ class Reports:
 
     def joins(self, pairs: Pairs = ()) -> JoinReport:
         """Return how the gateway records of a sample are joined."""
-        return self._joins.report(pairs)
+        return self._spelling.answer(pairs, self._joins.report)
 
     def outcomes(self, pairs: Pairs = ()) -> OutcomeReport:
         """Return what consumers got against what happened inside, in a sample."""
-        return self._outcomes.report(pairs)
+        return self._spelling.answer(pairs, self._outcomes.report)

@@ -67,15 +67,16 @@ class Search:
     cursor: str = ""
 
 
+_NAME = "exact; in another case where there is none so"
 _TEXTS = {
-    "gateway": ("Gateway product, as in `gateway` of a summary.", "azure-apim"),
-    "api": ("API name, exact.", "orders-api"),
-    "operation": ("Operation of the API, exact.", "get-order"),
+    "gateway": (f"Gateway product, as in `gateway` of a summary; {_NAME}.", "azure-apim"),
+    "api": (f"API name, {_NAME}.", "orders-api"),
+    "operation": (f"Operation of the API, {_NAME}.", "get-order"),
     "route": ("Route as rows show it: template, else the span's name or the path.", "/orders/{id}"),
     "method": ("HTTP method, any case.", "GET"),
     "host": ("Host that the client asked for, any case.", "api.shop.example"),
-    "service": ("Service that took part in the request, exact.", "payments"),
-    "consumer": ("Consumer or subscription that called, exact.", "acme-mobile"),
+    "service": (f"Service that took part in the request, {_NAME}.", "payments"),
+    "consumer": (f"Consumer or subscription that called, {_NAME}.", "acme-mobile"),
     "revision": ("API revision, exact.", "3"),
     "q": (
         "Text inside path (encoded or not), API, operation, or the gateway's words on an error, "

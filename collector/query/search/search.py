@@ -16,6 +16,7 @@ from collector.query.search.cursors import Cursor, decode_cursor, encode_cursor
 from collector.query.search.described import find_described
 from collector.query.search.filters import Search, parse_search
 from collector.query.search.row_cache import CachedRow, RowCache
+from collector.query.search.spelling import Spelling
 from collector.query.search.tail import TAIL_AHEAD_NS, TAIL_RANGE_NS, Tail, parse_tail
 from collector.query.timelines.rows import RowStitching
 from collector.store import RequestFilter, RequestRow, Store
@@ -34,6 +35,7 @@ class Searches:
         self._store = store
         self._clock = clock
         self._freshness = freshness
+        self._spelling = Spelling(store, clock, freshness)
         self._row_cache = RowCache(store, clock, rows, freshness)
 
     def find(self, pairs: Iterable[tuple[str, str]]) -> Found:
@@ -43,6 +45,9 @@ class Searches:
         Raises:
             BadQuestion: a parameter cannot be understood; the message names it.
         """
+        return self._spelling.answer(pairs, self._find)
+
+    def _find(self, pairs: Iterable[tuple[str, str]]) -> Found:
         now_ns = self._clock.now_ns()
         search = parse_search(pairs, now_ns=now_ns)
         wanted, row_cursor = search.wanted, ""
@@ -83,7 +88,11 @@ class Searches:
             BadQuestion: a parameter cannot be understood, or is one of a list's.
         """
         opened_ns = self._clock.now_ns()
-        search = parse_tail(pairs, now_ns=opened_ns)
+        given = list(pairs)
+        parse_tail(given, now_ns=opened_ns)
+        start = format_timestamp(opened_ns - TAIL_RANGE_NS)
+        read, _ = self._spelling.read([*given, ("start", start)])
+        search = parse_tail(read[: len(given)], now_ns=opened_ns)
         return Tail(lambda since_ns: self._find_arrived(search, since_ns, opened_ns), self._clock)
 
     def _find_arrived(

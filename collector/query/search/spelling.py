@@ -1,0 +1,86 @@
+"""
+Names as people write them: `Orders-API` for the API `orders-api`.
+
+In: the pairs of a query string. Out: the pairs with such names as records and spans have them, and
+a sentence for each that was read so. Filters compare names exactly: what is there as it was asked
+for is never read as something else, and the rest costs no second index.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from collector.answers import Answer
+from collector.clock import Clock
+from collector.model import Stream
+from collector.query.learned.freshness import Freshness
+from collector.query.search.filters import parse_range
+from collector.store import Store
+
+_Answer = TypeVar("_Answer", bound=Answer)
+Pairs = Iterable[tuple[str, str]]
+# Filters that are names, and what they are called in a sentence.
+_NAMED = {
+    "gateway": "gateway",
+    "api": "API",
+    "operation": "operation",
+    "consumer": "consumer",
+    "service": "service",
+}
+_MAX_NAME = 512
+
+
+class Spelling:
+    """Reads names that only differ in case from those that are known. Thread-safe."""
+
+    def __init__(self, store: Store, clock: Clock, freshness: Freshness) -> None:
+        self._store = store
+        self._clock = clock
+        self._freshness = freshness
+
+    def answer(self, pairs: Pairs, ask: Callable[[Pairs], _Answer]) -> _Answer:
+        """Return the answer to *pairs* with names as they are known, with a note of each."""
+        read, note = self.read(pairs)
+        found = ask(read)
+        if note and hasattr(found, "note"):
+            noted: Any = found
+            found = replace(noted, note=f"{note} {noted.note}".strip())
+        return found
+
+    def read(self, pairs: Pairs) -> tuple[list[tuple[str, str]], str]:
+        """
+        Return *pairs* with names as they are known, and what to say about those that were not.
+
+        Raises:
+            BadQuestion: a name is given, and the range that it is looked for in is none.
+        """
+        given = list(pairs)
+        if not any(name in _NAMED and text.strip() for name, text in given):
+            return given, ""
+        texts = {name: text.strip() for name, text in given if text.strip()}
+        start_ns, end_ns = parse_range(texts, self._clock.now_ns())
+        notes = []
+        for index, (name, text) in enumerate(given):
+            asked = text.strip()
+            if name not in _NAMED or not asked or len(asked) > _MAX_NAME or "\x00" in asked:
+                continue
+            if known := self._find(name, asked, start_ns, end_ns):
+                given[index] = (name, known[0])
+                notes.append(_tell(_NAMED[name], asked, known))
+        return given, " ".join(notes)
+
+    def _find(self, name: str, asked: str, start_ns: int, end_ns: int) -> list[str]:
+        """Return the spellings of a name that is not there as it was asked for, likeliest first."""
+        if name != "service":
+            return self._store.find_spellings(name, asked, start_ns, end_ns)
+        known = self._freshness.names(Stream.TRACE)
+        alike = [each for each in known if each.lower() == asked.lower()]
+        is_known = asked in alike or not alike
+        # a hop may be of what sends no spans, and have a name like one that does
+        is_known = is_known or self._store.has_hop_of(asked, start_ns, end_ns)
+        return [] if is_known else sorted(alike)
+
+
+def _tell(kind: str, asked: str, known: list[str]) -> str:
+    others = f" (and {', '.join(known[1:])})" if known[1:] else ""
+    return f"There is no {kind} {asked}; there is {known[0]}, which was asked for{others}."
