@@ -10,6 +10,7 @@ Read first: `read_text`. Bodies are split into objects by `decode.bodies`.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
 
@@ -452,11 +453,16 @@ def write_raw(row: object) -> str:
 
 def derive_record_id(raw: str) -> str:
     """
-    Return an id for a record whose product gives it none: the same text, the same id.
+    Return an id for a record whose product gives it none: the same content, the same id.
 
-    The leading `~` tells it from a gateway's own id.
+    Of a JSON object it is the same whatever the order of its members: shippers reorder them. The
+    leading `~` tells it from a gateway's own id.
     """
-    return f"~{blake2b(raw.encode(), digest_size=12).hexdigest()}"
+    content = raw.encode()
+    if raw.startswith("{"):
+        with suppress(orjson.JSONDecodeError):
+            content = orjson.dumps(orjson.loads(content), option=orjson.OPT_SORT_KEYS)
+    return f"~{blake2b(content, digest_size=12).hexdigest()}"
 
 
 def _as_text(value: object, name: str) -> str:

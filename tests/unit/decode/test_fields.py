@@ -275,6 +275,15 @@ def test_a_derived_id_is_stable_and_marked() -> None:
     assert derive_record_id("a").startswith("~")
 
 
+def test_a_derived_id_does_not_depend_on_the_order_of_fields() -> None:
+    """A shipper that reorders keys, also within, or writes spaces sends the same record again."""
+    sent = derive_record_id('{"status":200,"to":{"host":"a.example","port":80},"tries":[2,1]}')
+    again = '{"tries": [2, 1], "to": {"port": 80, "host": "a.example"}, "status": 200}'
+    assert derive_record_id(again) == sent
+    assert derive_record_id(again.replace("[2, 1]", "[1, 2]")) != sent
+    assert derive_record_id("{no object") != derive_record_id("{no other object")
+
+
 def test_descriptions_are_short() -> None:
     """An error message never repeats a megabyte of input."""
     assert len(describe("x" * 10**6)) < 80
