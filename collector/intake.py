@@ -131,7 +131,7 @@ class _Prepared:
     """A decoded envelope, ready for the journal."""
 
     canonical: DecodeResult
-    messages: list[bytes] = field(repr=False)
+    messages: list[tuple[Stream, bytes]] = field(repr=False)
     redacted: dict[str, int]
 
 
@@ -273,14 +273,16 @@ class Intake:
     ) -> _Prepared:
         tenant = self._settings.tenant
         trailer = _RECEIVED_TAG + received_ns.to_bytes(8, "little") + _encode_origin(door, tenant)
-        messages: list[bytes] = []
+        messages: list[tuple[Stream, bytes]] = []
         redacted: dict[str, int] = {}
-        for message in canonical.messages:
+        items = [(stream, message) for message in canonical.messages]
+        items += [(Stream.RECORD, message) for message in canonical.records]
+        for kept_as, message in items:
             if self._redactor is not None:
-                message, found = self._redactor.redact_message(stream, message, tenant)
+                message, found = self._redactor.redact_message(kept_as, message, tenant)
                 for kind, count in found.items():
                     redacted[kind] = redacted.get(kind, 0) + count
-            messages.append(add_checksum(message, trailer))
+            messages.append((kept_as, add_checksum(message, trailer)))
         return _Prepared(canonical, messages, redacted)
 
     async def _store(
@@ -288,10 +290,9 @@ class Intake:
     ) -> Receipt:
         canonical = prepared.canonical
         if prepared.messages:
-            items = [(stream, message) for message in prepared.messages]
             # each resource takes as much of a load's memory as a row does
             rows = canonical.accepted + (canonical.resources or canonical.accepted)
-            await self._journal.append(items, rows=rows)
+            await self._journal.append(prepared.messages, rows=rows)
         count = self._metrics.count
         source.accepted += canonical.accepted
         source.rejected += canonical.rejected

@@ -7,10 +7,12 @@ the legacy Jaeger types alone cost 60 ms at start.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 
 from collector.decode.fields import derive_record_id
+from collector.decode.gateway_logs import find_records
 from collector.decode.gateways import get_adapter
 from collector.decode.otlp.protobuf import MAX_AHEAD_NS, MIN_TIME_NS
 from collector.decode.quality import TIME_OF_ARRIVAL, check_clock
@@ -55,7 +57,15 @@ def decode_envelope(envelope: Envelope) -> DecodeResult:
     if envelope.format == "gateway":
         decoded = get_adapter(envelope.adapter).decode(envelope.body)
         return canonicalise_records(decoded, envelope.received_ns)
-    return _get_decoder(envelope.format, envelope.signal)(envelope.body, envelope.received_ns)
+    result = _get_decoder(envelope.format, envelope.signal)(envelope.body, envelope.received_ns)
+    if envelope.signal is not Stream.LOG:
+        return result
+    told = [record for message in result.messages for record in find_records(message)]
+    if not told:
+        return result
+    return replace(
+        result, records=canonicalise_records(Decoded(told), envelope.received_ns).messages
+    )
 
 
 def give_time_of_arrival(record: GatewayRecord, received_ns: int) -> bool:

@@ -54,6 +54,7 @@ class DecodeResult:
     `repaired` counts strings that were not UTF-8, `warnings` tells the sender what was changed in
     accepted items. `is_timeless` says that an item got its time of arrival: equal bytes are then
     not one and the same event. `resources` counts the resources of OTLP, 0 where items have none.
+    `records` are messages of gateway records that the items tell of, beside the items themselves.
     """
 
     message: bytes
@@ -68,6 +69,7 @@ class DecodeResult:
     ignored_by: Mapping[str, int] = field(default_factory=dict)
     without_id: int = 0
     resources: int = 0
+    records: tuple[bytes, ...] = ()
 
     @property
     def ignored(self) -> int:

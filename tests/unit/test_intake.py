@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from collector.config import load_settings
 from collector.errors import JournalError, Undecodable, UnknownDoor, UnsupportedFormat
@@ -71,6 +72,72 @@ async def test_receipt_means_journaled(intake: Intake, tmp_path: Path) -> None:
     receipt = await intake.accept(envelope(make_request(make_span(1), make_span(2))))
     assert (receipt.accepted, receipt.rejected, receipt.warning) == (2, 0, "")
     assert journaled_items(tmp_path / "journal", Stream.TRACE) == [make_span(1), make_span(2)]
+
+
+KONG_ACCESS_LOG: dict[str, str | int | float | bool] = {
+    "log.type": "access",
+    "kong.request.id": "7be01c6a44f3d2c85a9017be3f4d6e21",
+    "kong.request.started_at": float(NOW_NS // 10**6 - 250),
+    "kong.latency.total": 187.0,
+    "kong.latency.internal": 12.0,
+    "kong.latency.upstream": 170.0,
+    "kong.latency.receive": 3.0,
+    "kong.latency.client": 2.25,
+    "kong.response.source": "upstream",
+    "kong.service.name": "fares",
+    "kong.service.host": "fares.rail.svc",
+    "kong.route.name": "fares-by-station",
+    "kong.route.paths.1": "/fares",
+    "kong.upstream.uri": "/v2/fares?from=BRN",
+    "kong.upstream.status_code": 503,
+    "kong.upstream.try.1.ip": "10.9.0.4",
+    "kong.upstream.try.1.balancer_start": float(NOW_NS // 10**6 - 238),
+    "kong.auth.consumer.name": "timetable",
+    "kong.workspace.name": "default",
+    "client.address": "192.0.2.17",
+    "http.request.method": "GET",
+    "http.request.size": 310,
+    "http.request.header.host": "api.rail.example",
+    "http.request.header.authorization": "Bearer c2VjcmV0LXRva2VuLTE3",
+    "http.request.header.traceparent": f"00-{'5c' * 16}-{'7d' * 8}-01",
+    "http.response.status_code": 503,
+    "http.response.size": 94,
+    "url.full": "https://api.rail.example/fares?from=BRN",
+    "url.path": "/fares",
+}
+
+
+def attribute(key: str, value: str | int | float | bool) -> KeyValue:
+    kind = {str: "string_value", int: "int_value", float: "double_value", bool: "bool_value"}
+    return KeyValue(key=key, value=AnyValue(**{kind[type(value)]: value}))  # type: ignore[arg-type]
+
+
+async def test_access_log_of_kong_in_otlp_is_a_gateway_record_too(
+    intake: Intake, tmp_path: Path
+) -> None:
+    """The log is kept, and beside it a record with Kong's id, times and context, masked."""
+    facts = [attribute(key, value) for key, value in KONG_ACCESS_LOG.items()]
+    runtime = [attribute("request.id", KONG_ACCESS_LOG["kong.request.id"])]
+    body = make_request(make_log(attributes=facts), make_log(attributes=runtime))
+    receipt = await intake.accept(envelope(body, signal=Stream.LOG))
+    assert (receipt.accepted, receipt.rejected) == (2, 0)
+    assert len(journaled_items(tmp_path / "journal", Stream.LOG)) == 2
+    (found,) = journaled_records(tmp_path / "journal")
+    assert (found.gateway, found.record_id) == ("kong", KONG_ACCESS_LOG["kong.request.id"])
+    assert [(each.kind, each.value) for each in found.ids] == [
+        ("kong_request_id", KONG_ACCESS_LOG["kong.request.id"])
+    ]
+    assert (found.trace_id, found.outgoing_span_id) == ("5c" * 16, "7d" * 8)
+    assert (found.duration_ns, found.gateway_ns, found.backend_ns) == (
+        187 * 10**6,
+        12 * 10**6,
+        173 * 10**6,
+    )
+    assert (found.api, found.operation, found.route) == ("fares", "fares-by-station", "/fares")
+    assert (found.status, found.backend_status, found.attempts) == (503, 503, 1)
+    assert (found.consumer, found.host, found.path) == ("timetable", "api.rail.example", "/fares")
+    assert (found.backend_host, found.backend_path) == ("fares.rail.svc", "/v2/fares")
+    assert b"c2VjcmV0LXRva2VuLTE3" not in journaled_bytes(tmp_path / "journal")
 
 
 async def test_trailer_of_a_record_message(intake: Intake, tmp_path: Path) -> None:

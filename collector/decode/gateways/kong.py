@@ -1,9 +1,12 @@
 """
 Kong log entries, as http-log, file-log, tcp-log, udp-log and syslog write them, and the lines of
 the nginx inside, which a container's output holds as well and which have no times but their own.
+Also the same entries as attributes of OTLP log records, as the plugin `opentelemetry` sends them to
+its `access_logs_endpoint`.
 
 Source: Kong 3.x log serializer (kong/pdk/log.lua); developer.konghq.com, plugins, log format;
-kong/templates/nginx_kong.lua (`log_format kong_log_format`).
+kong/templates/nginx_kong.lua (`log_format kong_log_format`); developer.konghq.com, how-to, collect
+metrics, logs and traces with the OpenTelemetry plugin (access log of 3.14).
 Times: whole milliseconds. `started_at` is the start. `latencies.request` is the whole, from the
 first byte read to the last byte sent, so it holds the client's sending and receiving.
 `latencies.kong` is Kong's own time up to proxying, with all failed tries in it; `latencies.proxy`
@@ -53,6 +56,7 @@ PROFILE = Profile(stamped="start")
 
 _PROFILE_OF_LINES = replace(PROFILE, stamped="end")
 NGINX_LOG = "nginx-log"
+ACCESS_LOG_MARK = "kong.request.id"
 _REQUEST_ID = re.compile(r'(?: kong_request_id: "([0-9a-f]{8,64}|-)")?\s*', re.ASCII)
 # `session` stands for `request` in the entries of streams
 _MARKS = frozenset(("latencies", "upstream_uri", "session", "started_at"))
@@ -115,6 +119,73 @@ def _read(row: Row) -> GatewayRecord:
     is_streaming = is_event_stream(_header(answer_headers, "content-type"))
     record.quality = check(record, PROFILE, is_streaming=is_streaming)
     return record
+
+
+def read_attributes(attributes: Row) -> GatewayRecord | None:
+    """
+    Read the attributes of an OTLP log record, `None` when they are no entry of Kong's access log.
+
+    Runtime logs carry `request.id` only.
+
+    Raises:
+        FieldError: a field is missing, or not what it should be.
+    """
+    if ACCESS_LOG_MARK not in attributes or "kong.latency.total" not in attributes:
+        return None
+    entry: dict[str, Any] = {
+        "started_at": attributes.get("kong.request.started_at"),
+        "client_ip": attributes.get("client.address"),
+        "upstream_uri": attributes.get("kong.upstream.uri"),
+        "upstream_status": attributes.get("kong.upstream.status_code"),
+        "source": attributes.get("kong.response.source"),
+        "workspace_name": attributes.get("kong.workspace.name"),
+        "request": {
+            "id": attributes[ACCESS_LOG_MARK],
+            "method": attributes.get("http.request.method"),
+            "url": attributes.get("url.full"),
+            "uri": attributes.get("url.path"),
+            "size": attributes.get("http.request.size"),
+            "headers": _below(attributes, "http.request.header."),
+        },
+        "response": {
+            "status": attributes.get("http.response.status_code"),
+            "size": attributes.get("http.response.size"),
+            "headers": _below(attributes, "http.response.header."),
+        },
+        "latencies": {
+            "request": attributes["kong.latency.total"],
+            "kong": attributes.get("kong.latency.internal"),
+            "proxy": attributes.get("kong.latency.upstream"),
+            "receive": attributes.get("kong.latency.receive"),
+        },
+        "service": _below(attributes, "kong.service."),
+        "route": _below(attributes, "kong.route."),
+        "tries": _logged_tries(_below(attributes, "kong.upstream.try.")),
+    }
+    consumer = _below(attributes, "kong.auth.consumer.")
+    if consumer:
+        entry["consumer"] = {"username": consumer.get("name"), **consumer}
+    if entity := _below(attributes, "kong.auth.authenticated_entity."):
+        entry["authenticated_entity"] = entity
+    if path := entry["route"].get("paths.1"):
+        entry["route"]["paths"] = [path]
+    if not entry["tries"]:
+        del entry["tries"]  # whether it tried is not told then
+    return _read(entry)
+
+
+def _below(attributes: Row, prefix: str) -> dict[str, Any]:
+    return {name[len(prefix) :]: v for name, v in attributes.items() if name.startswith(prefix)}
+
+
+def _logged_tries(attributes: Row) -> list[dict[str, Any]]:
+    """Return the tries in their order: `1.ip` and so on."""
+    tries: dict[int, dict[str, Any]] = {}
+    for name, value in attributes.items():
+        number, _, fact = name.partition(".")
+        if number.isascii() and number.isdecimal() and len(number) < 4:
+            tries.setdefault(int(number), {})[fact] = value
+    return [tries[number] for number in sorted(tries)]
 
 
 def _record_id(row: Row, request: Row, answer_headers: Row) -> str:
