@@ -20,6 +20,9 @@ PARTIAL = "zipkin.partial"
 DURATION_US = "zipkin.duration_us"
 """The duration in microseconds of a report without a timestamp."""
 
+OTHER_NAME = "hopline.other_service_name"
+"""The service under whose name the same span was sent as well."""
+
 GRPC_STATUS = "rpc.grpc.status_code"
 """The gRPC status that a gateway's record tells of, as a number."""
 

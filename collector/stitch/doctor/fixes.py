@@ -44,3 +44,5 @@ SAMPLE_ONCE = """Decide once, at the first hop, and let everybody follow the fla
 spec: {tracing: [{useRequestIdForTraceSampling: false, randomSamplingPercentage: 100}]}
 # applications
 OTEL_TRACES_SAMPLER=parentbased_traceidratio"""
+ONE_NAME = """Send each span once, under one name: leave one of the two exporters out, or set
+the same OTEL_SERVICE_NAME for both; in a Collector, rename in the pipeline that all spans take."""

@@ -7,9 +7,10 @@ They need no population: the span or record at hand is evidence enough.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from collector.attributes import OTHER_NAME
 from collector.decode.quality import STREAMING
 from collector.stitch.describe import Stitched
-from collector.stitch.doctor.fixes import LOG_DURATION
+from collector.stitch.doctor.fixes import LOG_DURATION, ONE_NAME
 from collector.stitch.doctor.rule import Symptom, TreeRule
 from collector.stitch.time.critical_path import is_waited_for
 from collector.stitch.time.timeouts import has_given_up, may_outlast
@@ -27,6 +28,17 @@ def find_flagged(flag: str, one: str, many: str, stitched: Stitched) -> Iterator
     nodes = [node for node in stitched.rooted.members if flag in node.flags]
     if nodes:
         yield _symptom(nodes, _count(nodes, one, many))
+
+
+def find_renamed(stitched: Stitched) -> Iterator[Symptom]:
+    """Spans that came under two services' names, by these names."""
+    names: dict[tuple[str, str], list[Node]] = {}
+    for node in stitched.rooted.members:
+        if "two_names" in node.flags:
+            names.setdefault((node.service, node.attributes[OTHER_NAME]), []).append(node)
+    for (kept, other), nodes in sorted(names.items()):
+        does = _count(nodes, "was sent twice", "were sent twice")
+        yield _symptom(nodes, f"{does}, as of {kept} and as of {other}")
 
 
 def find_implausible_duration(stitched: Stitched) -> Iterator[Symptom]:
@@ -153,6 +165,13 @@ TREE_RULES: tuple[TreeRule, ...] = (
             "was sent more than once with different content",
             "were sent more than once with different content",
         ),
+    ),
+    TreeRule(
+        code="SPAN_UNDER_TWO_NAMES",
+        title="The same spans are sent under two services' names",
+        meaning="One of them is shown; lists of services and calls know both.",
+        find=find_renamed,
+        fixes={"": ONE_NAME},
     ),
     TreeRule(
         code="DUPLICATE_ID",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from collector.attributes import PARTIAL, SENT_END, SHARED_ID, SHARED_PARENT_ID
+from collector.attributes import OTHER_NAME, PARTIAL, SENT_END, SHARED_ID, SHARED_PARENT_ID
 from collector.model import Span
 from collector.stitch.tree.access_logs import FROM_ACCESS_LOG
 from collector.stitch.tree.nodes import Node, derived_span_id, walk_down
@@ -194,8 +194,13 @@ def _add_same_id(forest: Forest, first: Node, node: Node, span: Span) -> bool:
     """Take in one more node of an id; false if it is a span that is known already."""
     same_id = forest.same_id.setdefault((span.trace_id, span.span_id), [first])
     for other in same_id:
-        if other.kind == node.kind and other.service == node.service and _meet(other, node):
+        if other.kind != node.kind:
+            continue
+        if other.service == node.service and _meet(other, node):
             _keep_fuller(other, span)
+            return False
+        if other.service != node.service and _is_renamed(other, node):
+            _keep_name(other, node)
             return False
     _give_own_id(node, same_id)
     same_id.append(node)
@@ -212,6 +217,42 @@ def _meet(first: Node, second: Node) -> bool:
         second.raw_start <= first.raw_end + _APART_NS
         and first.raw_start <= second.raw_end + _APART_NS
     )
+
+
+def _is_renamed(first: Node, second: Node) -> bool:
+    """
+    Tell whether two spans of one id are one that was sent under two services' names.
+
+    So it is where a collector renames what is also sent as it is: all but the resource is equal.
+    """
+    one, other = first.span, second.span
+    return (
+        one is not None
+        and other is not None
+        and (one.name, one.parent_span_id) == (other.name, other.parent_span_id)
+        and abs(one.start_ns - other.start_ns) <= _APART_NS
+        and abs(one.end_ns - other.end_ns) <= _APART_NS
+    )
+
+
+def _keep_name(node: Node, again: Node) -> None:
+    """Keep one node of a span that came under two names: the one whose resource tells more."""
+    held, span = node.span, again.span
+    assert held is not None
+    assert span is not None
+    kept, other = sorted((held, span), key=_naming)
+    others = {node.attributes.get(OTHER_NAME, ""), other.service} - {"", kept.service}
+    node.span = kept
+    node.attributes = {**other.attributes, **kept.attributes, OTHER_NAME: ", ".join(sorted(others))}
+    node.raw_start, node.raw_end = kept.start_ns, max(kept.start_ns, kept.end_ns)
+    identify(node)
+    node.flag("two_names")
+
+
+def _naming(span: Span) -> tuple[bool, int, str]:
+    # OpenTelemetry's word for a service that nobody named
+    is_unnamed = not span.service or span.service.startswith("unknown_service")
+    return (is_unnamed, -len(span.resource), span.service)
 
 
 def _give_own_id(node: Node, same_id: list[Node]) -> None:

@@ -120,6 +120,22 @@ def test_two_services_with_one_span_id_are_both_kept() -> None:
     assert "DUPLICATE_ID" in rules(timeline)
 
 
+def test_a_trace_that_is_sent_under_two_names_is_drawn_once() -> None:
+    """A collector that renames services beside an SDK's own export makes no second hop or root."""
+    trace = TraceBuilder()
+    for service in ("unknown_service:java", "fares"):
+        root = trace.span(service, 0, 80, None, "Server", span_id="a0000000000000e1", name="/fares")
+        call = trace.span(service, 10, 60, root, "Client", span_id="a0000000000000e2", name="GET")
+    trace.span("tariffs", 15, 40, call, "Server")
+    timeline = stitched(trace.spans)
+    assert [hop.service for hop in timeline.hops] == ["fares", "tariffs"]
+    assert [span.service for span in timeline.spans] == ["fares", "fares", "tariffs"]
+    (told,) = (f for f in timeline.findings if f.rule == "SPAN_UNDER_TWO_NAMES")
+    assert "as of fares and as of unknown_service:java" in told.message
+    assert not {"DUPLICATE_ID", "SEVERAL_ROOTS"} & rules(timeline)
+    assert stitched(trace.spans[::-1]) == timeline
+
+
 def test_zipkins_shared_span_is_a_client_and_a_server() -> None:
     """Client and server under one id become parent and child, and one hop."""
     trace = TraceBuilder()
