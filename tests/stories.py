@@ -227,6 +227,10 @@ def encode_spans(spans: Sequence[Span]) -> bytes:
         item.status.code = 2 if span.status == "Error" else 0  # type: ignore[assignment]  # an enum's number
         for key, value in span.attributes.items():
             item.attributes.add(key=key).value.string_value = value
+        for link in span.links:
+            item.links.add(
+                trace_id=bytes.fromhex(link.trace_id), span_id=bytes.fromhex(link.span_id)
+            )
     return request.SerializeToString()
 
 

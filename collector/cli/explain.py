@@ -309,14 +309,15 @@ def _list(texts: Sequence[str], most: int, ink: Ink, width: int) -> Iterator[str
 
 
 def _draw_linked(document: Document, ink: Ink, width: int) -> Iterator[str]:
-    linked = document.get("links_to") or ()
+    linked = [*(document.get("links_to") or ()), *(document.get("linked_from") or ())]
     if linked:
         yield ink.paint("LINKED REQUESTS", "bold")
         yield from _list([_linked_text(each) for each in linked], _MOST_EVENTS, ink, width)
 
 
 def _linked_text(linked: Document) -> str:
-    return f"{linked.get('trace_id')}  span {linked.get('span_id')}"
+    who = f"  {linked['service']} {linked['operation']}" if "service" in linked else ""
+    return f"{linked.get('trace_id')}  span {linked.get('span_id')}{who}"
 
 
 def _draw_joins(document: Document, ink: Ink, width: int) -> Iterator[str]:

@@ -304,6 +304,23 @@ class LinkedRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkingRequest:
+    """
+    A span of another request that names one of this request by a span link, `to_span_id`.
+
+    So a consumer that works on many messages at once links to whoever sent them. Times are as they
+    were sent: whether the batch is part of the request nobody knows, and nothing is joined.
+    """
+
+    trace_id: str
+    span_id: str
+    service: str
+    operation: str
+    start_ns: Moment
+    to_span_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline(Answer):
     """
     One request, from the API call to the last internal hop.
@@ -313,8 +330,9 @@ class Timeline(Answer):
     `callers` are spans above the request (an instrumented client), outermost first; they are not
     part of its time. `others` are further requests found under the same ids: `<gateway>/<record
     id>`, or a span id for one that no gateway wrote down. `links_to` are requests that its spans
-    name by span links; at most a few dozen are kept. `is_answered_at_gateway`: no call went on, so
-    that there is nothing to join.
+    name by span links; at most a few dozen are kept. `linked_from` are those that name it so, as
+    far as they began within an hour after a message was sent. `is_answered_at_gateway`: no call
+    went on, so that there is nothing to join.
     """
 
     id: str
@@ -341,5 +359,6 @@ class Timeline(Answer):
     others: Annotated[tuple[str, ...], Field(serialization_alias="other_matches")] = ()
     acts: tuple[PolicyAction, ...] = ()
     links_to: tuple[LinkedRequest, ...] = ()
+    linked_from: tuple[LinkingRequest, ...] = ()
     is_answered_at_gateway: bool = False
     watermarks_ns: Mapping[str, Moment] = field(default_factory=dict)

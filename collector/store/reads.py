@@ -42,7 +42,7 @@ _BYTES_OF_BUCKET = 20
 # makes it dearer by a quarter, and takes a core from the lookup beside it.
 _SCANS = frozenset({
     "count_bad", "count_logged", "count_record_hours", "count_rows", "count_stitched",
-    "find_edges", "find_hop_of", "find_join_records",
+    "find_edges", "find_hop_of", "find_join_records", "find_linking",
     "find_logged", "find_lost_lines",
     "find_observed", "find_operations", "find_recorded_keys_near", "find_records", "find_span_ids",
     "find_response_sizes", "find_span_records",

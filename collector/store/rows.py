@@ -128,6 +128,22 @@ class RequestRow:
         return self.record_id or self.request_id or self.trace_id
 
 
+MAX_LINKING = 32
+"""So many spans that link to a trace are returned at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkingSpan:
+    """A span that links to a span of another trace, `linked_span_id`."""
+
+    trace_id: str
+    span_id: str
+    service: str
+    name: str
+    start_ns: int
+    linked_span_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceSummary:
     """

@@ -48,7 +48,9 @@ from collector.store.pulled import PolledSource, PullProgress
 from collector.store.reads import Source, TracePlace, ask
 from collector.store.rendering import build_names
 from collector.store.rows import (
+    MAX_LINKING,
     IdHit,
+    LinkingSpan,
     LoadableSegment,
     RequestFilter,
     RequestRow,
@@ -229,6 +231,29 @@ class Store:
             return []
         with self.connections.reading() as client:
             return reads.find_span_ids(client, self.settings.database, span_ids)
+
+    def find_linking(
+        self,
+        trace_ids: Sequence[str],
+        start_ns: int,
+        end_ns: int,
+        *,
+        received_until_ns: int | None = None,
+    ) -> list[LinkingSpan]:
+        """Return the first spans of other traces in a range that link to one of *trace_ids*."""
+        with self.connections.reading() as client:
+            rows = ask(
+                client,
+                "find_linking",
+                frozenset() if received_until_ns is None else frozenset({"as_of"}),
+                database=self.settings.database,
+                trace_ids=list(trace_ids),
+                start_ns=start_ns,
+                end_ns=end_ns,
+                received_until_ns=received_until_ns or 0,
+                limit=MAX_LINKING,
+            )
+        return [LinkingSpan(*row) for row in rows]
 
     def get_spans(
         self,

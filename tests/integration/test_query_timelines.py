@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from collector.model import Span, SpanLink
 from collector.query.results import Stored
 from collector.query.timelines.explanation import Explanation
 from collector.stitch.timeline import Timeline
@@ -46,9 +47,40 @@ def _same_trace() -> Story:
 SHARED = _same_trace()
 
 
+def _message(number: int, start_ns: int) -> Span:
+    """Return the whole trace of somebody who sends one message."""
+    return Span(
+        trace_id=number_id(number),
+        span_id=number_id(number + 40, 16),
+        parent_span_id="",
+        name="send parcels",
+        service="counter",
+        start_ns=start_ns,
+        end_ns=start_ns + 3 * MS,
+        kind="Producer",
+        resource={"service.name": "counter"},
+    )
+
+
+SENT = [_message(9_020, T + 7 * MINUTE), _message(9_021, T + 7 * MINUTE + SECOND)]
+BATCH = Span(
+    trace_id=number_id(9_022),
+    span_id=number_id(9_062, 16),
+    parent_span_id="",
+    name="process parcels",
+    service="sorting",
+    start_ns=T + 8 * MINUTE,
+    end_ns=T + 8 * MINUTE + 90 * MS,
+    kind="Consumer",
+    resource={"service.name": "sorting"},
+    links=[SpanLink(sent.trace_id, sent.span_id, {}) for sent in SENT],
+)
+
+
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     stories = [SLOW, QUICK, REFUSED, UNRECORDED, BY_REQUEST_ID, SPANS_FIRST, RECORD_LATER, SHARED]
+    stories += [Story([], SENT), Story([], [BATCH])]
     folder = tmp_path_factory.mktemp("timelines")
     with asking(stories, folder) as (questions, _), serving(questions) as found:
         yield found
@@ -281,3 +313,31 @@ def test_a_description_takes_no_parameter_of_a_list(asker: Asker) -> None:
     """`start` is refused by name, as `at` is what a description has."""
     answer = asker.get("/api/v1/explain?start=-1h", status=400)
     assert "start" in answer["error"]["message"]
+
+
+def test_a_sender_shows_the_batch_that_links_to_it(asker: Asker) -> None:
+    """A reference with service, operation and start; the batch is no part of the request."""
+    for sent in SENT:
+        timeline = asker.timeline(sent.trace_id)
+        assert timeline["linked_from"] == [
+            {
+                "trace_id": BATCH.trace_id,
+                "span_id": BATCH.span_id,
+                "service": "sorting",
+                "operation": "process parcels",
+                "start": "2026-03-01T09:48:00.000000000Z",
+                "to_span_id": sent.span_id,
+            }
+        ]
+        assert [span["service"] for span in timeline["spans"]] == ["counter"]
+        told = asker.get(f"/api/v1/requests/{sent.trace_id}/explain")
+        assert "sorting (process parcels) links to it from trace" in str(told["sentences"])
+    batch = asker.timeline(BATCH.trace_id)
+    assert [each["trace_id"] for each in batch["links_to"]] == [sent.trace_id for sent in SENT]
+    assert batch["linked_from"] == []
+
+
+def test_what_links_later_than_was_asked_for_is_not_shown(asker: Asker) -> None:
+    """What was known at a moment has no batch that came in after it."""
+    known = asker.get(f"/api/v1/requests/{SENT[0].trace_id}?as_of={T + 7 * MINUTE + 30 * SECOND}")
+    assert known["linked_from"] == []

@@ -318,6 +318,13 @@ def _tell_joins(timeline: Timeline) -> Iterator[Sentence]:
     if len(timeline.links_to) > _MOST_LINKS:
         text = f"{len(timeline.links_to) - _MOST_LINKS} more linked requests are in the timeline."
         yield Sentence("join", text, "LINKED_REQUEST")
+    for linking in timeline.linked_from[:_MOST_LINKS]:
+        text = f"{linking.service} ({linking.operation}) links to it from trace {linking.trace_id}."
+        refs = (linking.to_span_id, f"{linking.trace_id}/{linking.span_id}")
+        yield Sentence("join", text, "LINKED_REQUEST", refs)
+    if len(timeline.linked_from) > _MOST_LINKS:
+        count = len(timeline.linked_from) - _MOST_LINKS
+        yield Sentence("join", f"{count} more link to it.", "LINKED_REQUEST")
 
 
 def _tell_link(link: Link, *, is_joined: bool) -> Sentence:

@@ -4,13 +4,14 @@ One request by any of its ids: its timeline, told in sentences, or what is store
 In: text that holds an id. Out: `Timeline`, `Explanation`, `Stored`.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
 from collector.clock import Clock
 from collector.errors import NotFound
 from collector.identity.ids import prefix_key
-from collector.model import Stream
+from collector.model import Span, Stream
 from collector.query.learned.freshness import Freshness
 from collector.query.learned.likely_partners import LikelyPartners, is_taken
 from collector.query.results import Stitched, Stored
@@ -19,9 +20,12 @@ from collector.query.timelines.resolve import MAX_SPANS, Gathered, gather, read_
 from collector.query.timelines.stitching import Stitching
 from collector.query.timestamps import parse_timestamp
 from collector.stitch.join.likely import LikelyPair
-from collector.stitch.timeline import Finding, Timeline
+from collector.stitch.timeline import Finding, LinkingRequest, Timeline
 from collector.store import Store
-from collector.timestamps import format_timestamp
+from collector.timestamps import NS_PER_H, format_timestamp
+
+# A batch is worked on after the last of its messages was sent; later than that is not looked for.
+_LINKED_WITHIN_NS = NS_PER_H
 
 
 class Timelines:
@@ -79,6 +83,7 @@ class Timelines:
             likely=likely,
             is_raw=raw,
         )
+        timeline = replace(timeline, linked_from=self._find_linking(found.spans, until_ns))
         if found.is_cut:
             timeline = _mark_cut(timeline, found)
         return Stitched(timeline=timeline, spans=tuple(found.spans), logs=tuple(found.logs))
@@ -121,6 +126,31 @@ class Timelines:
         if not found.is_empty:
             return found
         raise self._not_found(text, found, until_ns)
+
+    def _find_linking(
+        self, spans: Sequence[Span], until_ns: int | None
+    ) -> tuple[LinkingRequest, ...]:
+        """Return who links to a request that sent a message; for others nobody is looked for."""
+        sent = [span for span in spans if span.kind == "Producer"]
+        if not sent:
+            return ()
+        linking = self._store.find_linking(
+            sorted({span.trace_id for span in sent}),
+            min(span.start_ns for span in sent),
+            max(span.end_ns for span in sent) + _LINKED_WITHIN_NS,
+            received_until_ns=until_ns,
+        )
+        return tuple(
+            LinkingRequest(
+                trace_id=each.trace_id,
+                span_id=each.span_id,
+                service=each.service,
+                operation=each.name,
+                start_ns=each.start_ns,
+                to_span_id=each.linked_span_id,
+            )
+            for each in linking
+        )
 
     def _add_likely(self, found: Gathered, until_ns: int | None) -> list[LikelyPair]:
         """Add the spans of the likeliest partner of lonely records, or the record of spans."""

@@ -137,6 +137,8 @@ function Neighbours({ trace }) {
     ${request.other_matches.length > 0 && html`<ul class="plain-list">${request.other_matches.map((/** @type {string} */ other) => html`<li class="mono"><a href=${link("request", { id: other.split("/").pop() })}><${Text}>${other}<//></a></li>`)}</ul>`}
     ${(request.links_to || []).length > 0 && html`<p class="quiet">Linked requests:</p><ul class="plain-list">${request.links_to.map((/** @type {any} */ other) => html`<li class="mono">
       <a href=${link("request", { id: other.trace_id, span: other.span_id, panel: "span" })}>${other.trace_id}/${other.span_id}</a></li>`)}</ul>`}
+    ${(request.linked_from || []).length > 0 && html`<p class="quiet">Linked from, as by a batch of messages:</p><ul class="plain-list">${request.linked_from.map((/** @type {any} */ other) => html`<li>
+      <a href=${link("request", { id: other.trace_id, span: other.span_id, panel: "span" })}><${Text}>${other.service} ${other.operation}<//></a></li>`)}</ul>`}
     ${request.callers.length > 0 && html`<p class="quiet">Called from: ${request.callers.map((/** @type {any} */ span) => html`<${Text}>${span.service} ${span.name}<//> `)}</p>`}
   <//>`;
 }
