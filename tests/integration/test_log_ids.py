@@ -27,6 +27,8 @@ TRACE = trace_id(7)
 PARENT = f"00-{TRACE}-00000000000000b7-01"
 REQUEST = "3f0ad9d2-51c7-9b1e-8d0c-7a6b5c4d3e2f"
 KEY = request_id_key(REQUEST)
+# as Linkerd logs it where a load balancer of AWS stands in front
+XRAY = f"Root=1-{TRACE[:8]}-{TRACE[8:]}"
 LINE = (
     '[2026-09-21T14:13:19.120Z] "GET /basket HTTP/1.1" 503 UF via_upstream - "reset" 0 91 12 - '
     f'"-" "curl \\"8\\"" "{REQUEST}" "basket.shop" "10.0.0.7:8080" '
@@ -55,6 +57,8 @@ CASES: list[tuple[dict[str, object], str, list[str]]] = [
     ({"b3": f"{TRACE}-00000000000000b7-1"}, "", [TRACE]),
     ({"trace_id": REQUEST}, "", [KEY]),
     ({}, json.dumps({"request_id": REQUEST, "traceparent": PARENT}), [KEY, TRACE]),
+    ({}, json.dumps({"trace_id": XRAY, "processing_ns": "9120"}), [TRACE]),
+    ({"trace_id": f"Self=1-67891234-12456789abcdef012345678f;{XRAY};Parent=53995c3f"}, "", [TRACE]),
     ({}, LINE, [KEY]),
     ({}, LINE.partition(" outbound|80")[0], [KEY]),
     ({"order_id": REQUEST}, f"order {REQUEST} is paid", []),

@@ -58,7 +58,7 @@ arrayConcat(
 {%- endmacro %}
 
 -- The keys of a log record's ids as the id index has them: trace ids of 32 digits, request ids masked.
--- A trace id's field may hold a request id (Linkerd writes whichever header there is).
+-- A trace id's field may hold a request id or an X-Ray header (Linkerd writes whichever header there is).
 {% macro log_keys() -%}
 arrayDistinct(arrayFilter(key -> key != '', arrayMap(
     pair -> arrayMap(
@@ -66,6 +66,9 @@ arrayDistinct(arrayFilter(key -> key != '', arrayMap(
             pair.1 LIKE '%request%' OR digits = '', {{ request_id_key("pair.2") }},
             match(digits, '[1-9a-f]'), leftPad(digits, 32, '0'),
             ''),
-        [extract(lower(trimBoth(pair.2)), '^(?:[0-9a-f]{2}-)?([0-9a-f]{32}|[0-9a-f]{16})(?:-|$)')])[1],
+        [extract(
+            replaceRegexpOne(
+                lower(trimBoth(pair.2)), '^(?:self=[^;]*;)?root=1-([0-9a-f]{8})-([0-9a-f]{24})', '\\1\\2'),
+            '^(?:[0-9a-f]{2}-)?([0-9a-f]{32}|[0-9a-f]{16})(?:[-;]|$)')])[1],
     {{ log_ids() }})))
 {%- endmacro %}

@@ -32,7 +32,10 @@ CREATE TABLE IF NOT EXISTS hopline.otel_logs_local ON CLUSTER mesh (
         [trimBoth(trimBoth(if(lengthUTF8(pair.2) <= 2048, pair.2, ''), ' \t\n\r\v\f'), '"')]))[1],
             match(digits, '[1-9a-f]'), leftPad(digits, 32, '0'),
             ''),
-        [extract(lower(trimBoth(pair.2)), '^(?:[0-9a-f]{2}-)?([0-9a-f]{32}|[0-9a-f]{16})(?:-|$)')])[1],
+        [extract(
+            replaceRegexpOne(
+                lower(trimBoth(pair.2)), '^(?:self=[^;]*;)?root=1-([0-9a-f]{8})-([0-9a-f]{24})', '\\1\\2'),
+            '^(?:[0-9a-f]{2}-)?([0-9a-f]{32}|[0-9a-f]{16})(?:[-;]|$)')])[1],
     arrayConcat(
     arrayFilter(
         pair -> match(pair.1, '^(?:guid:|http\\.request\\.header\\.)?(?:x[-_])?request[-_]id$|^(?:http\\.request\\.header\\.)?(?:traceparent|b3|x[-_]b3[-_]traceid)$|^trace[-_.]?id$')
