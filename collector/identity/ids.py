@@ -426,6 +426,8 @@ def trace_id_candidates(text: str) -> tuple[Candidate, ...]:
     add(lower + "=" * (-len(lower) % 4) if _UNPADDED.fullmatch(stripped) else "", "padded")
     raw = _base64_hex(stripped) if _BASE64_BARE.fullmatch(stripped) else ""
     add(raw if raw.strip("0") else "", "base64")
+    # a UUID that a program wrote as 16 bytes, padded or not
+    add(request_id_key(raw) or request_id_key(trace_id), "uuid")
     add(lower, "text")
     return tuple(Candidate(key, rule) for key, rule in found.items())
 

@@ -16,6 +16,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -103,8 +104,15 @@ def _decode(signal: Signal, body: bytes, received_ns: int) -> DecodeResult:
     document = _load(body)
     if not isinstance(document, dict):
         raise Undecodable("the request is not a JSON object")
-    message = _write_message(_get_table(signal.request.DESCRIPTOR), document, 0)
-    return decode_request(signal, message, received_ns)
+    table = _get_table(signal.request.DESCRIPTOR)
+    message = _write_message(table, document, 0)
+    result = decode_request(signal, message, received_ns)
+    if document and table.keys().isdisjoint(document):
+        # it is a success by the specification, and its sender would never learn that nothing came
+        known = ", ".join(f"`{name}`" for name in table)
+        warning = f"nothing was stored: the request has no {known} (names are lowerCamelCase)"
+        return replace(result, warnings=(*result.warnings, warning))
+    return result
 
 
 def _load(body: bytes) -> Any:

@@ -37,6 +37,7 @@ from collector.stitch.tree.roles import flags_of, response_flags
 from collector.stitch.verdict.gateway_errors import (
     backend_of,
     class_of_status,
+    class_of_way,
     judge_gateway,
     said_by_record,
 )
@@ -264,16 +265,15 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
         what = describe_grpc(node.grpc_status or 0)
     else:
         class_ = "client_error" if code is not None and 400 <= code < 500 else "server_error"
+        if code is None and node.side == "client":
+            # nobody answered: the caller's words tell whether it came as far
+            told = (*said_in_words(node), node.attributes.get("error.type", ""))
+            class_ = class_of_way(" ".join(told)) or class_
     if rule == "PROXY_REFUSED":
         class_ = _REFUSALS[code or 0]
     if rule == "GATEWAY_STATUS" and not node.children and not is_grpc:
         class_ = class_of_status(code, class_)
-        was_called = node.record is not None and node.record.record.backend_ns
-        what += (
-            "; a backend was called, and the record does not show what that answered"
-            if was_called
-            else "; its record does not show whether a backend was called"
-        )
+        what += _told_of_backend(node)
     if timed_out_waiting(node) or (answered and code == _GATEWAY_TIMEOUT):
         class_ = "timeout"
     if answered or (rule == "BACKEND_STATUS" and is_grpc):
@@ -287,6 +287,15 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
         confidence=confidence,
         rule=rule,
     )
+
+
+def _told_of_backend(node: Node) -> str:
+    """Return what the record of a gateway that answered shows of a call to its backend."""
+    if node.record is not None and called_nobody(node.record.record):
+        return "; it called no backend"
+    if node.record is not None and node.record.record.backend_ns:
+        return "; a backend was called, and the record does not show what that answered"
+    return "; its record does not show whether a backend was called"
 
 
 def _place_of(node: Node, hop: HopDraft) -> tuple[str, str, float, str]:

@@ -26,11 +26,16 @@ from collector.stitch.tree.own_replies import (
 _TIMEOUT = re.compile(r"time.?d?.?out|deadline", re.I)
 _UNREACHABLE = re.compile(
     r"backend.?connection|connection.?(failure|refused|error)|unreachable|name.?resol|dns"
-    r"|certificate|tls|ssl|econnrefused",
+    r"|certificate|tls|ssl|econnrefused|ehostunreach|enotfound|getaddrinfo|no.such.host"
+    r"|name.or.service.not.known|unknown.?host",
     re.I,
 )
 _UNHEALTHY = re.compile(r"no.?(healthy|live)", re.I)
-_RESET = re.compile(r"upstream.{0,8}(closed|reset|connection.?termination)", re.I)
+_RESET = re.compile(
+    r"upstream.{0,8}(closed|reset|connection.?termination)|connection.reset|econnreset"
+    r"|socket.hang.up",
+    re.I,
+)
 _LIMITED = re.compile(r"rate.?limit|quota|throttl|too.?many", re.I)
 _DENIED = re.compile(
     r"subscription|jwt|token|unauthori[sz]ed|forbidden|auth|ip.?filter|caller.?ip|api.?key|denied",
@@ -83,7 +88,7 @@ def judge_gateway(node: Node) -> Verdict | None:
         )
     if (flagged := _judge_flag(node, record)) is not None:
         return flagged
-    if (class_ := _class_of_way(said)) and not _was_reached(node, record):
+    if (class_ := class_of_way(said)) and not _was_reached(node, record):
         component = backend_of(record)
         return _verdict("network", component, class_, record, 0.9, "BACKEND_UNREACHABLE", "")
     if record.status in (502, 503) and record.backend_host and not _was_reached(node, record):
@@ -119,7 +124,7 @@ def class_of_error(error: Mapping[str, str]) -> str:
     for pattern, class_ in ((_TIMEOUT, "timeout"), (_LIMITED, "rate_limit")):
         if pattern.search(said):
             return class_
-    if class_ := _class_of_way(said):
+    if class_ := class_of_way(said):
         return class_
     return "authorization" if _DENIED.search(said) else "policy"
 
@@ -165,8 +170,8 @@ def _is_helper_down(record: GatewayRecord) -> bool:
     return is_denied and is_helper_down(details, record.status)
 
 
-def _class_of_way(said: str) -> str:
-    """Return how the way to a backend failed by the gateway's own words, "" if they say nothing."""
+def class_of_way(said: str) -> str:
+    """Return how the way to a backend failed by its caller's words, "" if they say nothing."""
     if _UNHEALTHY.search(said):
         return "unhealthy"
     if _RESET.search(said):

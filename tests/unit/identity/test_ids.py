@@ -1,5 +1,8 @@
 """Every carrier of a trace id or request id, as documented and as garbage."""
 
+import base64
+import uuid
+
 import pytest
 
 from collector.identity import ids
@@ -284,6 +287,11 @@ def test_w3c_wins_over_b3_and_b3_single_over_multi() -> None:
         (UUID, "1f0c3a449b7e*c1d8a550e6d2f7b9c31"),
         (UUID, UUID.replace("-", "")),
         ("Kx9_aZ==", "kx9_az=="),
+        (base64.b64encode(uuid.UUID(UUID).bytes).decode(), "1f0c3a449b7e*c1d8a550e6d2f7b9c31"),
+        (
+            base64.urlsafe_b64encode(uuid.UUID(UUID).bytes).decode().rstrip("="),
+            "1f0c3a449b7e*c1d8a550e6d2f7b9c31",
+        ),
         (f"|{UUID}.1.", "1f0c3a449b7e*c1d8a550e6d2f7b9c31"),
     ],
 )

@@ -148,6 +148,17 @@ def test_unknown_and_snake_case_fields_are_ignored() -> None:
     assert decode_span(odd) == decode_span(SPAN)
 
 
+@pytest.mark.parametrize("names", [["resource_spans"], ["ResourceSpans", "x"], ["spans"]])
+def test_a_request_of_which_no_field_is_known_says_so(names: list[str]) -> None:
+    """A general writer of protobuf keeps snake_case: ignored, as must be, but not in silence."""
+    spans = [{"scope_spans": [{"spans": [SPAN]}]}]
+    result = otlp_json.decode_traces(json.dumps(dict.fromkeys(names, spans)).encode(), NOW_NS)
+    assert (result.accepted, result.rejected) == (0, 0)
+    (warning,) = result.warnings
+    assert "`resourceSpans`" in warning
+    assert otlp_json.decode_traces(b"{}", NOW_NS).warnings == ()
+
+
 def test_null_is_the_default() -> None:
     """A null field is as good as absent."""
     assert decode_span(SPAN | {"traceState": None, "events": None}) == decode_span(SPAN)

@@ -365,3 +365,45 @@ def test_calls_do_not_answer_for_the_service_that_made_them() -> None:
     missing = {"http.response.status_code": "404", "server.address": "stock"}
     trace.span("shop", 5, 40, shop, "Client", attributes=missing)
     assert stitch([], trace.spans, now_ns=LONG_AFTER).status is None
+
+
+@pytest.mark.parametrize(
+    ("words", "type_", "class_"),
+    [
+        ("connect ECONNREFUSED 10.9.8.7:5432", "", "unreachable"),
+        ("getaddrinfo ENOTFOUND ledger.pay.svc", "Error", "unreachable"),
+        ("dial tcp: lookup ledger on 10.0.0.10:53: no such host", "", "unreachable"),
+        ("", "java.net.UnknownHostException", "unreachable"),
+        ("read tcp 10.1.1.1:5->10.1.1.2:80: read: connection reset by peer", "", "reset"),
+        ("socket hang up", "ECONNRESET", "reset"),
+        ("deadlock detected", "", "server_error"),
+    ],
+)
+def test_a_call_that_nobody_answered_is_told_by_its_callers_words(
+    words: str, type_: str, class_: str
+) -> None:
+    """Without a status nobody answered; how far the call came is in the words."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 100, kind="Server", **FAILED)
+    call = trace.span(
+        "shop",
+        5,
+        20,
+        shop,
+        "Client",
+        status="Error",
+        attributes={"server.address": "ledger", "error.type": type_},
+    )
+    call.status_message = words
+    verdict = stitch([], trace.spans, now_ns=LONG_AFTER).verdict
+    assert (verdict.component, verdict.class_) == ("ledger", class_)
+
+
+def test_a_status_that_was_answered_wins_over_words() -> None:
+    """Whoever sent a status was reached, whatever the message says of others."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 100, kind="Server", **FAILED)
+    call = trace.span("shop", 5, 20, shop, "Client", **FAILED)
+    call.attributes = {**call.attributes, "server.address": "ledger"}
+    call.status_message = "upstream said connection refused"
+    assert stitch([], trace.spans, now_ns=LONG_AFTER).verdict.class_ == "server_error"

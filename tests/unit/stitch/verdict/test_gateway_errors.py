@@ -116,6 +116,11 @@ def test_a_refusal_is_surely_the_gateways_only_if_it_called_nobody() -> None:
     assert "does not show whether a backend was called" in perhaps.reason
 
 
+def test_a_gateway_that_shows_that_it_called_nobody_is_told_so() -> None:
+    """A limit of nginx answers 503 with an empty upstream: there is no doubt about a backend."""
+    assert told(status=503, attempts=0).verdict.reason == "status 503; it called no backend"
+
+
 def test_errors_that_were_dealt_with_are_acts_and_not_the_verdict() -> None:
     """Two tries timed out, the third was answered: nobody failed, and what happened is told."""
     error = {"reason": "Timeout", "source": "forward-request", "section": "backend"}
