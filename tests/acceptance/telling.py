@@ -87,6 +87,16 @@ class Sender:
         )
         assert (status, answer["accepted"]) == (200, len(rows)), answer
 
+    def log(self, facts: dict[str, str | float]) -> None:
+        """Send a log record with these attributes, in JSON."""
+        attributes = [
+            {"key": k, "value": {"stringValue" if isinstance(v, str) else "doubleValue": v}}
+            for k, v in facts.items()
+        ]
+        record = {"timeUnixNano": str(self.start_ms * MS), "attributes": attributes}
+        body = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}
+        assert self._service.post("/v1/logs", json.dumps(body).encode())[0] == 200
+
     def moment(self, after_ms: int = 0) -> str:
         """Return RFC 3339."""
         return datetime.fromtimestamp((self.start_ms + after_ms) / 1000, UTC).isoformat()

@@ -408,3 +408,42 @@ def test_who_began_is_a_hop_and_so_is_a_service_whose_span_was_lost(sender: Send
     hops = sender.timeline(spans=3)["hops"]
     drawn = [(hop["service"], hop["parent"], hop["inferred"]) for hop in hops]
     assert drawn == [("nightly", -1, False), ("ledger", 0, True), ("archive", 1, False)]
+
+
+def test_kongs_access_log_in_otlp_is_joined_and_counts_once(sender: Sender) -> None:
+    """Logs of its OpenTelemetry plugin, beside its log plugin's entry, are found by Kong's id."""
+    id_, api = secrets.token_hex(16), f"api-{secrets.token_hex(4)}"
+    called = secrets.token_hex(8)
+    sender.span("fares", 15, 160, called)
+    sender.send()
+    request = {"id": id_, "method": "GET", "url": "https://api.rail.example/fares", "headers": {}}
+    sender.push(
+        "kong",
+        {
+            "started_at": sender.start_ms,
+            "latencies": {"request": 187, "kong": 12, "proxy": 170, "receive": 3},
+            "request": request,
+            "response": {"status": 200, "headers": {}},
+            "service": {"name": api},
+        },
+    )
+    facts: dict[str, str | float] = {
+        "kong.request.id": id_,
+        "kong.request.started_at": float(sender.start_ms),
+        "kong.latency.total": 187.0,
+        "kong.latency.internal": 12.0,
+        "kong.latency.upstream": 170.0,
+        "kong.latency.receive": 3.0,
+        "kong.service.name": api,
+        "http.request.method": "GET",
+        "http.request.header.traceparent": f"00-{sender.trace_id}-{called}-01",
+        "http.response.status_code": 200.0,
+        "url.full": "https://api.rail.example/fares",
+    }
+    sender.log(facts)
+    timeline = sender.until(f"/api/v1/requests/{id_}", lambda found: len(found["hops"]) == 2)
+    assert timeline["trace_id"] == sender.trace_id
+    assert (timeline["duration_ms"], timeline["status"]) == (187.0, 200)
+    assert [hop["service"] for hop in timeline["hops"]] == ["kong", "fares"]
+    assert sender.api(api)["requests"] == 1
+    assert sender.row(api=api.upper())["id"] == id_
