@@ -245,3 +245,14 @@ def test_every_report_takes_a_name_in_another_case_and_says_so(
         assert asked.pop("note").startswith(told), name
         assert "There is no API" not in exact.pop("note")
         assert asked == exact, name
+
+
+def test_names_in_what_is_compared_with_are_read_alike(reports: tuple[Reports, Store]) -> None:
+    """The filters of a baseline are names as well."""
+    filters = ("select", "all"), ("api", "orders-api")
+    asked = ask(reports, "slow", *filters, ("baseline", "api=ORDERS-api&status=503"))
+    exact = ask(reports, "slow", *filters, ("baseline", "api=orders-api&status=503"))
+    assert asked.pop("note").startswith("There is no API ORDERS-api; there is orders-api")
+    assert "There is no" not in exact.pop("note")
+    assert asked["baseline"] == exact["baseline"]
+    assert asked["baseline"]["requests"] > 0

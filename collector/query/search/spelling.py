@@ -9,6 +9,7 @@ for is never read as something else, and the rest costs no second index.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 from collector.answers import Answer
 from collector.clock import Clock
@@ -28,6 +29,8 @@ _NAMED = {
     "service": "service",
 }
 _MAX_NAME = 512
+# the filters of what requests are compared with
+_INNER = "baseline"
 
 
 class Spelling:
@@ -55,19 +58,29 @@ class Spelling:
             BadQuestion: a name is given, and the range that it is looked for in is none.
         """
         given = list(pairs)
-        if not any(name in _NAMED and text.strip() for name, text in given):
+        inner = [parse_qsl(text) if name == _INNER else [] for name, text in given]
+        if not any(map(_is_named, (pair for each in (given, *inner) for pair in each))):
             return given, ""
         texts = {name: text.strip() for name, text in given if text.strip()}
-        start_ns, end_ns = parse_range(texts, self._clock.now_ns())
-        notes = []
-        for index, (name, text) in enumerate(given):
-            asked = text.strip()
-            if name not in _NAMED or not asked or len(asked) > _MAX_NAME or "\x00" in asked:
-                continue
-            if known := self._find(name, asked, start_ns, end_ns):
-                given[index] = (name, known[0])
-                notes.append(_tell(_NAMED[name], asked, known))
-        return given, " ".join(notes)
+        within = parse_range(texts, self._clock.now_ns())
+        notes: list[str] = []
+        read = [(name, self._read(name, text, within, notes)) for name, text in given]
+        for index, pairs_inside in enumerate(inner):
+            if any(map(_is_named, pairs_inside)):
+                texts_inside = [(k, self._read(k, v, within, notes)) for k, v in pairs_inside]
+                read[index] = (_INNER, urlencode(texts_inside))
+        return read, " ".join(dict.fromkeys(notes))
+
+    def _read(self, name: str, text: str, within: tuple[int, int], notes: list[str]) -> str:
+        """Return a parameter's text, a name as it is known; say in *notes* that it was not."""
+        asked = text.strip()
+        if not _is_named((name, text)) or len(asked) > _MAX_NAME or "\x00" in asked:
+            return text
+        known = self._find(name, asked, *within)
+        if not known:
+            return text
+        notes.append(_tell(_NAMED[name], asked, known))
+        return known[0]
 
     def _find(self, name: str, asked: str, start_ns: int, end_ns: int) -> list[str]:
         """Return the spellings of a name that is not there as it was asked for, likeliest first."""
@@ -79,6 +92,10 @@ class Spelling:
         # a hop may be of what sends no spans, and have a name like one that does
         is_known = is_known or self._store.has_hop_of(asked, start_ns, end_ns)
         return [] if is_known else sorted(alike)
+
+
+def _is_named(pair: tuple[str, str]) -> bool:
+    return pair[0] in _NAMED and bool(pair[1].strip())
 
 
 def _tell(kind: str, asked: str, known: list[str]) -> str:
