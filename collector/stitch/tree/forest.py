@@ -278,7 +278,7 @@ def _keep_fuller(node: Node, span: Span) -> None:
         return
     fuller, other = (span, held) if _fullness(span) > _fullness(held) else (held, span)
     node.span = fuller
-    node.attributes = {**other.attributes, **fuller.attributes}
+    node.attributes = {**node.attributes, **other.attributes, **fuller.attributes}
     node.raw_start, node.raw_end = fuller.start_ns, max(fuller.start_ns, fuller.end_ns)
     identify(node)
     node.flag("duplicate")

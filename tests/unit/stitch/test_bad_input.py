@@ -136,6 +136,20 @@ def test_a_trace_that_is_sent_under_two_names_is_drawn_once() -> None:
     assert stitched(trace.spans[::-1]) == timeline
 
 
+def test_a_span_under_two_names_may_be_sent_again() -> None:
+    """What came under two names, and under one of them once more with more to say, is one span."""
+    trace = TraceBuilder()
+    same = {"span_id": "a0000000000000e3", "name": "/fares"}
+    trace.span("fares", 0, 80, None, "Server", **same)
+    trace.span("fares-renamed", 0, 80, None, "Server", **same)
+    trace.span("fares", 0, 79.5, None, "Server", attributes={"tries": "2"}, **same)
+    timeline = stitched(trace.spans)
+    (span,) = timeline.spans
+    assert (span.service, span.attributes["tries"]) == ("fares", "2")
+    assert {"SPAN_UNDER_TWO_NAMES", "DUPLICATE_SPAN"} <= rules(timeline)
+    assert stitched(trace.spans[::-1]) == timeline
+
+
 def test_zipkins_shared_span_is_a_client_and_a_server() -> None:
     """Client and server under one id become parent and child, and one hop."""
     trace = TraceBuilder()
