@@ -17,6 +17,7 @@ from collector.decode.fields import FieldError, NotARequest
 from collector.decode.gateways import kong
 from collector.model import GatewayRecord
 
+_BEYOND = 2.0**63
 _MARK = kong.ACCESS_LOG_MARK.encode()
 
 
@@ -45,7 +46,11 @@ def _read(request: ExportLogsServiceRequest) -> Iterator[GatewayRecord]:
 
 
 def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    """Return attributes by name: numbers are whole where they are, nested values are left out."""
+    """
+    Return attributes by name, whole numbers as such.
+
+    Left out are nested values, and numbers that JSON could not have: readers expect none.
+    """
     found: dict[str, Any] = {}
     for pair in pairs:
         kind = pair.value.WhichOneof("value")
@@ -53,5 +58,6 @@ def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
             found[pair.key] = getattr(pair.value, kind)
         elif kind == "double_value":
             value = pair.value.double_value
-            found[pair.key] = int(value) if value.is_integer() else value
+            if abs(value) < _BEYOND:  # not so infinite ones, and what is no number
+                found[pair.key] = int(value) if value.is_integer() else value
     return found

@@ -140,6 +140,21 @@ async def test_access_log_of_kong_in_otlp_is_a_gateway_record_too(
     assert b"c2VjcmV0LXRva2VuLTE3" not in journaled_bytes(tmp_path / "journal")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e300, "soon", True])
+@pytest.mark.parametrize(
+    "name", ["kong.latency.total", "kong.latency.internal", "http.request.size", "kong.request.id"]
+)
+async def test_access_log_of_kong_with_odd_values_is_kept_as_a_log(
+    intake: Intake, tmp_path: Path, name: str, value: float | str
+) -> None:
+    """What OTLP can say and JSON cannot, or of another type, costs no log record."""
+    facts = [attribute(key, fact) for key, fact in (KONG_ACCESS_LOG | {name: value}).items()]
+    body = make_request(make_log(attributes=facts))
+    receipt = await intake.accept(envelope(body, signal=Stream.LOG))
+    assert (receipt.accepted, receipt.rejected) == (1, 0)
+    assert len(journaled_items(tmp_path / "journal", Stream.LOG)) == 1
+
+
 async def test_trailer_of_a_record_message(intake: Intake, tmp_path: Path) -> None:
     """Received time, door and checksum stand behind the records, readable by the shared schema."""
     await intake.accept_records([record()], door="pull", source="azure")
