@@ -70,6 +70,7 @@ _TYPES = _OTHER_TELEMETRY | frozenset(_KINDS)
 _REQUEST_COLUMNS = ("url", "name", "operationname", "resultcode", "clientip")
 _REQUEST_PROPERTIES = ("HTTP Method", "Product Name", "Subscription Name", "API Type")
 _API_KINDS = {"graphql": "graphql", "websocket": "websocket", "grpc": "grpc"}
+_METHOD = re.compile(r"[A-Z]{3,16}", re.ASCII)
 _SPAN_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _NO_SPAN_ID = "0" * 16
 _TRACE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -188,7 +189,7 @@ def _set_request(record: GatewayRecord, flat: FlatRow, properties: Row) -> None:
     url_text, name, operation_name, result, address = read_columns(flat, _REQUEST_COLUMNS)
     method, product, consumer, api_type = read_columns(properties, _REQUEST_PROPERTIES)
     url = split_target(url_text)
-    name_method, _, name_path = name.partition(" ")
+    name_method, name_path = _split_name(name)
     api, revision, operation = _split_operation(operation_name)
     record.parent_span_id = _span_id(read_text(flat, "parentid", "operationparentid"))
     record.duration_ns = read_duration_ns(flat, "durationms", "duration")
@@ -218,11 +219,17 @@ def _set_dependency(record: GatewayRecord, flat: FlatRow, span: str) -> None:
     data = split_target(read_text(flat, "data"))
     record.outgoing_span_id = _span_id(span)
     record.backend_ns = read_duration_ns(flat, "durationms", "duration")
-    record.backend_method = read_text(flat, "name").partition(" ")[0]
+    record.backend_method = _split_name(read_text(flat, "name"))[0]
     record.backend_host = data.host or read_text(flat, "target")
     record.backend_path = data.path
     record.backend_status = _status(read_text(flat, "resultcode")) or None
     record.attempts = 1
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """Return method and path of a name like `GET /orders`; any other name has none."""
+    method, _, path = name.partition(" ")
+    return (method, path) if _METHOD.fullmatch(method) else ("", "")
 
 
 def _span_id(text: str) -> str:

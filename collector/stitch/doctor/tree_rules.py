@@ -73,16 +73,13 @@ def find_orphans(stitched: Stitched) -> Iterator[Symptom]:
 
 
 def find_outside_parent(stitched: Stitched) -> Iterator[Symptom]:
-    """Spans that begin before or end after the call that caused them."""
+    """Spans that begin before or end after the call that caused them, messages before they were."""
     outside = [
         node
         for node in stitched.rooted.members
         if node.parent is not None
         and (node.start < node.parent.start - _CLOSE_NS or node.end > node.parent.end + _CLOSE_NS)
-        and not node.is_async
-        and is_waited_for(node)
-        and not has_given_up(node)
-        and not may_outlast(node.parent)
+        and (node.end < node.parent.start - _CLOSE_NS or _must_lie_inside(node, node.parent))
     ]
     if outside:
         detail = _count(
@@ -91,6 +88,12 @@ def find_outside_parent(stitched: Stitched) -> Iterator[Symptom]:
             "reach outside of their parent's time",
         )
         yield _symptom(outside, detail)
+
+
+def _must_lie_inside(node: Node, parent: Node) -> bool:
+    if node.is_async or has_given_up(node) or may_outlast(parent):
+        return False
+    return is_waited_for(node)
 
 
 def find_contradictions(stitched: Stitched) -> Iterator[Symptom]:

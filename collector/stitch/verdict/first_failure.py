@@ -279,6 +279,8 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
     if answered or (rule == "BACKEND_STATUS" and is_grpc):
         what += " of the backend, of which no span is known"
     words = said_in_words(node) or said_by_record(node)
+    if not words and class_ != "timeout":
+        words = _type_of_error(node)
     return Verdict(
         layer=layer,
         component=component,
@@ -287,6 +289,12 @@ def _judge_last(node: Node, hop: HopDraft) -> Verdict:
         confidence=confidence,
         rule=rule,
     )
+
+
+def _type_of_error(node: Node) -> tuple[str, ...]:
+    """Return the name of the error of a span that has no words for it; a status is no name."""
+    name = node.attributes.get("error.type", "")
+    return (name,) if name and not name.isdecimal() else ()
 
 
 def _told_of_backend(node: Node) -> str:

@@ -248,3 +248,14 @@ def test_a_sampling_rate_that_is_none_is_refused() -> None:
     """A weight made of it would count too much or nothing."""
     (error,) = ADAPTER.decode(json.dumps({**ENVELOPED, "sampleRate": 0}).encode()).rejected
     assert error.field == "sampleRate"
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "path"),
+    [("PUT /berths/4", "PUT", "/berths/4"), ("tools/call find_crane", "", ""), ("Harbour", "", "")],
+)
+def test_a_name_that_is_no_request_line_has_no_method(name: str, method: str, path: str) -> None:
+    """Calls of MCP servers are named by the protocol's methods, which are not HTTP's."""
+    base = {key: value for key, value in _request(Name=name).items() if key != "Url"}
+    (record,) = ADAPTER.decode(json.dumps(base).encode()).records
+    assert (record.method, record.path) == (method, path)

@@ -193,3 +193,15 @@ def test_a_callee_with_a_fast_clock_is_waited_for_though_a_little_longer(
     timeline = told.timeline()
     assert timeline.hops[1].is_async is is_put_off
     assert bool(timeline.spans[1].adjusted_by_ns) is not is_put_off
+
+
+@pytest.mark.parametrize(("begins", "is_told"), [(-4_000, True), (2, False), (600, False)])
+def test_a_message_that_was_worked_on_before_it_was_sent_is_doubted(
+    begins: float, *, is_told: bool
+) -> None:
+    """Work may outlast the request; what was over before its cause began lies about its time."""
+    told = Told()
+    sent = told.span("shop", 5, 4, told.request(), "Producer", attributes=_QUEUE)
+    told.span("billing", begins, 900, sent, "Consumer", attributes=_QUEUE)
+    rules = {finding.rule for finding in told.timeline().findings}
+    assert ("OUTSIDE_PARENT" in rules) == is_told

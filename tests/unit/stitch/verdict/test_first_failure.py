@@ -407,3 +407,16 @@ def test_a_status_that_was_answered_wins_over_words() -> None:
     call.attributes = {**call.attributes, "server.address": "ledger"}
     call.status_message = "upstream said connection refused"
     assert stitch([], trace.spans, now_ns=LONG_AFTER).verdict.class_ == "server_error"
+
+
+@pytest.mark.parametrize(
+    ("type_", "reason"), [("connection_error", ": connection_error"), ("502", "")]
+)
+def test_an_error_without_words_is_told_by_its_type(type_: str, reason: str) -> None:
+    """.NET names the error and says no more; a status among the types says nothing new."""
+    trace = TraceBuilder()
+    shop = trace.span("shop", 0, 100, kind="Server", **FAILED)
+    call = {"server.address": "ledger", "error.type": type_}
+    trace.span("shop", 5, 20, shop, "Client", status="Error", attributes=call)
+    verdict = stitch([], trace.spans, now_ns=LONG_AFTER).verdict
+    assert verdict.reason == f"span status Error{reason}"
