@@ -333,6 +333,9 @@ def ids_in(rows: Iterable[GatewayRecord], spans: Iterable[Span]) -> set[str]:
     keys: set[str] = set()
     for row in rows:
         keys.update((row.trace_id, *halves((row.trace_id,))))
+        if ids.is_64bit(row.trace_id):
+            # the low half of a longer id is a key of the index, as Datadog's headers have it
+            keys.add(ids.low_64(row.trace_id))
         keys.update(ids.request_id_key(item.value) for item in row.ids if item.kind != "span_id")
         keys.update(
             ids.normalise_trace_id(item.value) for item in row.ids if item.kind != "span_id"

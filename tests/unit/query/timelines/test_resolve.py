@@ -119,3 +119,12 @@ def test_records_and_spans_name_further_ids() -> None:
     assert "a1b2c3d4e5f60718293a4b5c6d7e8f90" in keys
     assert "1122334455667788" not in keys
     assert "" not in keys
+
+
+def test_a_record_of_64_bits_is_searched_under_longer_ids() -> None:
+    """Datadog's header holds the low half of a trace id: the index knows whole ids by it."""
+    low = "9f8e7d6c5b4a3921"
+    short = GatewayRecord(gateway="kong", record_id="r-1", start_ns=1, trace_id="0" * 16 + low)
+    assert low in ids_in([short], [])
+    whole = GatewayRecord(gateway="kong", record_id="r-2", start_ns=1, trace_id=TRACE)
+    assert TRACE[16:] not in ids_in([whole], [])
