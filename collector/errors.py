@@ -12,7 +12,8 @@ The errors, and what each one tells the other side.
     │   ├─ TooLarge                      413   RESOURCE_EXHAUSTED   no
     │   ├─ Undecodable                   400   INVALID_ARGUMENT     no
     │   ├─ TooSlow                       408   INVALID_ARGUMENT     no
-    │   └─ Overloaded                    429   UNAVAILABLE          yes
+    │   ├─ Overloaded                    429   UNAVAILABLE          yes
+    │   └─ Congested                     503   UNAVAILABLE          yes
     ├─ StoreError
     │   ├─ StoreUnavailable              503   UNAVAILABLE          yes
     │   └─ StoreRejectedRows             500   INTERNAL             no
@@ -162,6 +163,15 @@ class Overloaded(Refused):
 
     code = "overloaded"
     http_status = 429
+    grpc_status = "UNAVAILABLE"
+    retryable = True
+
+
+class Congested(Refused):
+    """More comes than is worked at in time; the same bytes are welcome later. Retryable."""
+
+    code = "congested"
+    http_status = 503
     grpc_status = "UNAVAILABLE"
     retryable = True
 

@@ -72,6 +72,7 @@ Gauge = Literal[
     "hopline_pull_lag_seconds",
     "hopline_pull_held",
     "hopline_receive_inflight_bytes",
+    "hopline_receive_expected_wait_seconds",
     "hopline_export_lag_seconds",
     "hopline_source_received_timestamp_seconds",
     "hopline_source_lag_seconds",
@@ -162,6 +163,7 @@ MEANINGS: Mapping[Name, str] = {
         "1 where this process has the turn to poll a source, 0 where it waits for it, by source"
     ),
     "hopline_receive_inflight_bytes": "bytes of requests being handled",
+    "hopline_receive_expected_wait_seconds": "how long the work takes that waits in line",
     "hopline_export_lag_seconds": (
         "seconds that the export is behind what it may send, HOPLINE_EXPORT_OTLP_WAIT_S left out"
     ),

@@ -8,6 +8,7 @@ Source: envoy/service/accesslog/v3/als.proto (the identifier comes with the firs
 """
 
 import logging
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -83,8 +84,9 @@ class AccessLogDoor(RpcHandler):
         sender: tuple[str, Caller],
     ) -> bytes:
         """Accept a message, and return the stream's identifier. Raises `CollectorError`."""
-        async with self._doorway.admission.claim(sender) as claim:
+        async with self._doorway.admission.claim(sender) as claim, AsyncExitStack() as turns:
             await claim.grow_to(len(message))
+            await turns.enter_async_context(self._doorway.queue.turn(claim))
             encoding = sniff_encoding(message)
             limit = self._doorway.settings.max_body_bytes
             body = await inflate(message, encoding, claim, limit)

@@ -137,6 +137,15 @@ class Admission:
         """Hold *size* bytes more for the one whose turn it is: it waits for nobody."""
         self._hold(claim, size, self._shares.setdefault(claim.sender, _Share()))
 
+    def count_paused(self, sender: Hashable, size: int) -> None:
+        """Count bytes that are held without being worked at; negative when their turn has come."""
+        share = self._shares.get(sender)
+        if share is not None:
+            share.waiting += size
+            self._all.waiting += size
+            if size > 0 and self._waiting:
+                self._wake()
+
     def _overloaded(self) -> Overloaded:
         return Overloaded(
             f"{self._all.held} bytes of requests are being handled",
@@ -214,7 +223,7 @@ class Admission:
 
 @dataclass(slots=True, eq=False)
 class _Share:
-    """Bytes held, and those of them that belong to requests that wait for more."""
+    """Bytes held, and those of them that belong to requests that wait, for more or their turn."""
 
     held: int = 0
     waiting: int = 0
@@ -270,6 +279,14 @@ class Claim:
         if self._has_turn:
             self._has_turn = False
             self._admission.end_turn()
+
+    def pause(self) -> None:
+        """Say that the request waits for others, who need not wait for what it holds."""
+        self._admission.count_paused(self.sender, self.size)
+
+    def resume(self) -> None:
+        """Say that its turn has come."""
+        self._admission.count_paused(self.sender, -self.size)
 
     def release(self) -> None:
         """Hold nothing any more."""

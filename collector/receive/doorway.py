@@ -19,6 +19,7 @@ from collector.http.tokens import Caller, Tokens
 from collector.intake import Intake
 from collector.model import Envelope, Receipt
 from collector.receive.body import Admission, inflate, read_body
+from collector.receive.work_queue import WorkQueue
 from collector.settings import ReceiveSettings
 from collector.telemetry import Metrics
 
@@ -27,12 +28,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Doorway:
-    """Where requests go, the memory that they may take, the time, and who may send."""
+    """Where requests go, the memory they may take, their turns, the time, and who may send."""
 
     settings: ReceiveSettings
     intake: Intake
     metrics: Metrics
     admission: Admission
+    queue: WorkQueue
     clock: Clock
     gate: Gate
 
@@ -43,9 +45,8 @@ class Doorway:
         """Return the one doorway of a process."""
         admission = Admission(settings.max_inflight_bytes, metrics)
         tokens = Tokens(settings.tokens, "HOPLINE_INGEST_TOKENS", settings.token_file)
-        return cls(
-            settings, intake, metrics, admission, clock, Gate(tokens, Tenancy(settings.tenants))
-        )
+        gate = Gate(tokens, Tenancy(settings.tenants))
+        return cls(settings, intake, metrics, admission, WorkQueue(metrics), clock, gate)
 
     async def accept(
         self,
@@ -65,12 +66,15 @@ class Doorway:
         """
         intake = self.intake.of(caller.tenant)
         intake.check_room()
+        sender = peer(scope), caller
+        self.queue.check(sender)
         length, limit = content_length(headers), self.settings.max_body_bytes
-        async with self.admission.claim((peer(scope), caller)) as claim:
+        async with self.admission.claim(sender) as claim:
             body = await read_body(receive, claim, length, limit)
             received_ns = self.clock.now_ns()
-            body = await inflate(body, content_encoding(headers), claim, limit)
-            return await intake.accept(envelope(body, received_ns))
+            async with self.queue.turn(claim):
+                body = await inflate(body, content_encoding(headers), claim, limit)
+                return await intake.accept(envelope(body, received_ns))
 
     def keep_pages_out(self, app: App) -> App:
         """Return *app* for programs: without tokens no page of another site may send to it."""

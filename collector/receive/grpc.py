@@ -153,24 +153,26 @@ class GrpcDoor(RpcHandler):
         self, intake: Intake, caller: Caller, method: GrpcMethod, context: Context
     ) -> Receipt:
         intake.check_room()
-        doorway = self._doorway
-        async with doorway.admission.claim((call_address(context), caller)) as claim:
+        doorway, sender = self._doorway, (call_address(context), caller)
+        doorway.queue.check(sender)
+        async with doorway.admission.claim(sender) as claim:
             message = await self._patience.read(context)
             body = message if isinstance(message, bytes) else b""  # EOF: an empty request
             received_ns = doorway.clock.now_ns()
             await claim.grow_to(len(body))
             limit = doorway.settings.max_body_bytes
-            body = await inflate(body, sniff_encoding(body), claim, limit)
-            envelope = Envelope(
-                signal=method.signal,
-                format=method.format,
-                body=body,
-                received_ns=received_ns,
-                door=method.door,
-                source=method.source,
-                peer=context.peer(),
-            )
-            return await intake.accept(envelope)
+            async with doorway.queue.turn(claim):
+                body = await inflate(body, sniff_encoding(body), claim, limit)
+                envelope = Envelope(
+                    signal=method.signal,
+                    format=method.format,
+                    body=body,
+                    received_ns=received_ns,
+                    door=method.door,
+                    source=method.source,
+                    peer=context.peer(),
+                )
+                return await intake.accept(envelope)
 
 
 @asynccontextmanager
