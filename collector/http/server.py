@@ -20,6 +20,9 @@ _KEEP_ALIVE_S = 75
 _DRAIN_S = 10
 _TICK_S = 0.1
 _TICKS_A_LOOK = 10
+# libuv accepts one connection for each descriptor each time the loop comes round: with one of them,
+# new connections wait behind a round of work each
+_DESCRIPTORS = 8
 
 
 class _Server(uvicorn.Server):
@@ -96,14 +99,16 @@ async def open_http_server(
         timeout_graceful_shutdown=_DRAIN_S,
     )
     server = _Server(config, certificate)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    listeners = [listener, *(listener.dup() for _ in range(_DESCRIPTORS - 1))]
+    serving = asyncio.create_task(server.serve(sockets=listeners))
     try:
         await server.is_up.wait()
         yield listener.getsockname()[1]
     finally:
         server.stop()
         await serving
-        listener.close()
+        for each in listeners:
+            each.close()
 
 
 def bind_tcp(bind: str, port: int, *, is_shared: bool = False) -> socket.socket:
