@@ -138,7 +138,8 @@ def main() -> None:
     """Run the cases and write each one's row."""
     parser = argparse.ArgumentParser(description=__doc__)
     floods = {f"flood-{kind}": kind for kind in KINDS}
-    names = [*floods, "overload", "tenants"]
+    overloads = {"overload": "http", "overload-grpc": "grpc"}
+    names = [*floods, *overloads, "tenants"]
     parser.add_argument("case", nargs="*", choices=[[], *names], help="which ones; all")
     parser.add_argument("--names", type=int, default=200_000, help="how many names a flood brings")
     options = parser.parse_args()
@@ -146,8 +147,8 @@ def main() -> None:
         with run_folder() as folder:
             if name == "tenants":
                 row = crowded(folder)
-            elif name == "overload":
-                row = attacked(folder, name, overloaded)
+            elif name in overloads:
+                row = attacked(folder, name, partial(overloaded, door=overloads[name]))
             else:
                 flood_it = partial(flooded, kind=floods[name], names=options.names)
                 row = attacked(folder, name, flood_it)
