@@ -22,7 +22,7 @@ _TICK_S = 0.1
 _TICKS_A_LOOK = 10
 # libuv accepts one connection for each descriptor each time the loop comes round: with one of them,
 # new connections wait behind a round of work each
-_DESCRIPTORS = 8
+_DESCRIPTORS = 16
 
 
 class _Server(uvicorn.Server):
