@@ -614,6 +614,29 @@ def test_a_step_that_fails_costs_no_more_than_its_share(
     assert rests == [90.0]
 
 
+def test_hours_are_summed_up_while_stitching_is_behind(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more comes than can be stitched, reports over days are as fast as elsewhere."""
+    stage.arrive(joined_story(stage.n(1), stage.now - 180 * MINUTE))
+    monkeypatch.setattr(stage.work, "step", lambda: Step(0, 0, 0, is_behind=True))
+
+    class Halt(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if self.hours() or stage.clock.now_ns() > stage.now + 20 * MINUTE:
+                self.set()
+            stage.clock.advance(s=60)
+            return self.is_set()
+
+        def hours(self) -> list[int]:
+            found = stage.store.find_record_hours(stage.now - 240 * MINUTE, stage.now)
+            return [each.number for each in found if each.is_summed]
+
+    halt = Halt()
+    stage.work.run(halt)
+    assert halt.hours()
+
+
 def test_the_thread_works_and_ends(stage: Stage) -> None:
     """The worker's thread stitches by itself, survives errors, and stops when it is told to."""
     stage.arrive(joined_story(stage.n(1), stage.now - 20 * SECOND))

@@ -134,8 +134,9 @@ class Background:
                 is_behind = self._lease.is_held() and self.step().is_behind
                 if not is_behind and self._lease.is_held():
                     is_behind = self._keeping.step()
-                if not is_behind and self._lease.is_held():
-                    is_behind = self._hours.step()
+                # reports over days wait for it, however much there is to stitch
+                if self._lease.is_held():
+                    is_behind |= self._hours.step()
             except _Interrupted:
                 pass
             except CollectorError as exc:
