@@ -626,7 +626,7 @@ class Store:
         Return how records of a range write the name of a gateway, API, operation or consumer.
 
         Returns:
-            The most frequent spelling first; none where one record has it as it was *asked*.
+            The most frequent spelling first; *asked* alone where one record has it so.
         """
         with self.connections.reading() as client:
             for parts in (frozenset({field, "exact"}), frozenset({field})):
@@ -639,8 +639,8 @@ class Store:
                     start_ns=start_ns,
                     end_ns=end_ns,
                 )
-                if rows and "exact" in parts:
-                    return []
+                if rows:
+                    break
         return [name for (name,) in rows]
 
     def has_hop_of(self, service: str, start_ns: int, end_ns: int) -> bool:

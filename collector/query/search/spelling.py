@@ -6,10 +6,13 @@ a sentence for each that was read so. Filters compare names exactly: what is the
 for is never read as something else, and the rest costs no second index.
 """
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
+
+from cachetools import TTLCache
 
 from collector.answers import Answer
 from collector.clock import Clock
@@ -17,6 +20,7 @@ from collector.model import Stream
 from collector.query.learned.freshness import Freshness
 from collector.query.search.filters import parse_range
 from collector.store import Store
+from collector.timestamps import NS_PER_MIN
 
 _Answer = TypeVar("_Answer", bound=Answer)
 Pairs = Iterable[tuple[str, str]]
@@ -31,6 +35,9 @@ _NAMED = {
 _MAX_NAME = 512
 # the filters of what requests are compared with
 _INNER = "baseline"
+# A page asks for the same names again and again: those that are there as they are asked for are
+# looked up once a minute, whatever the range.
+_KEPT_NAMES, _KEPT_NS = 1_000, NS_PER_MIN
 
 
 class Spelling:
@@ -40,6 +47,10 @@ class Spelling:
         self._store = store
         self._clock = clock
         self._freshness = freshness
+        self._lock = threading.Lock()
+        self._as_asked: TTLCache[tuple[str, str], bool] = TTLCache(
+            _KEPT_NAMES, ttl=_KEPT_NS, timer=clock.now_ns
+        )
 
     def answer(self, pairs: Pairs, ask: Callable[[Pairs], _Answer]) -> _Answer:
         """Return the answer to *pairs* with names as they are known, with a note of each."""
@@ -76,22 +87,28 @@ class Spelling:
         asked = text.strip()
         if not _is_named((name, text)) or len(asked) > _MAX_NAME or "\x00" in asked:
             return text
+        with self._lock:
+            if (name, asked) in self._as_asked:
+                return text
         known = self._find(name, asked, *within)
-        if not known:
+        if asked in known:
+            with self._lock:
+                self._as_asked[name, asked] = True
+        if asked in known or not known:
             return text
         notes.append(_tell(_NAMED[name], asked, known))
         return known[0]
 
     def _find(self, name: str, asked: str, start_ns: int, end_ns: int) -> list[str]:
-        """Return the spellings of a name that is not there as it was asked for, likeliest first."""
+        """Return the spellings of a name, likeliest first; if it is there as *asked* that one."""
         if name != "service":
             return self._store.find_spellings(name, asked, start_ns, end_ns)
         known = self._freshness.names(Stream.TRACE)
         alike = [each for each in known if each.lower() == asked.lower()]
-        is_known = asked in alike or not alike
         # a hop may be of what sends no spans, and have a name like one that does
-        is_known = is_known or self._store.has_hop_of(asked, start_ns, end_ns)
-        return [] if is_known else sorted(alike)
+        if asked in alike or (alike and self._store.has_hop_of(asked, start_ns, end_ns)):
+            return [asked]
+        return sorted(alike)
 
 
 def _is_named(pair: tuple[str, str]) -> bool:
