@@ -20,7 +20,7 @@ from clickhouse_connect.driver.query import QueryResult
 from collector.model import GatewayRecord, Id, LogRecord, Span, SpanEvent, SpanLink
 from collector.store.bound import bind_lists
 from collector.store.rendering import read_query
-from collector.store.rows import IdHit
+from collector.store.rows import IdHit, LinkingSpan
 from collector.store.values import has_marked, read_attributes, read_resource, read_text
 from collector.store.words import words_of
 from collector.timestamps import NS_PER_S
@@ -30,6 +30,7 @@ BUCKET_S = 300
 _VERSION_GAP_S = 60
 _MAX_HITS = 10_000
 _MAX_OPERATIONS = 5_000
+_MAX_LINKING = 32
 # A trace in more than a day's worth of buckets is looked for in all of them.
 _MAX_BUCKETS = 288
 # ClickHouse takes form fields, which parameters are, of up to 128 KiB.
@@ -187,6 +188,54 @@ def find_operations(
         limit=_MAX_OPERATIONS,
     )
     return [(name, kind) for name, kind in rows]
+
+
+def find_linking(
+    client: Client,
+    database: str,
+    trace_ids: Sequence[str],
+    start_ns: int,
+    end_ns: int,
+    received_until_ns: int | None,
+) -> list[LinkingSpan]:
+    """Return the first spans of other traces in a range that link to one of *trace_ids*."""
+    rows = ask(
+        client,
+        "find_linking",
+        _parts(as_of=received_until_ns is not None),
+        database=database,
+        trace_ids=list(trace_ids),
+        start_ns=start_ns,
+        end_ns=end_ns,
+        received_until_ns=received_until_ns,
+        limit=_MAX_LINKING,
+    )
+    return [LinkingSpan(*row) for row in rows]
+
+
+def find_spellings(
+    client: Client, database: str, field: str, asked: str, start_ns: int, end_ns: int
+) -> list[str]:
+    """Return how records of a range write a name; *asked* alone where one has it so."""
+    for parts in (frozenset({field, "exact"}), frozenset({field})):
+        rows = ask(
+            client,
+            "find_spellings",
+            parts,
+            database=database,
+            asked=asked,
+            start_ns=start_ns,
+            end_ns=end_ns,
+        )
+        if rows:
+            break
+    return [name for (name,) in rows]
+
+
+def has_hop_of(client: Client, database: str, service: str, start_ns: int, end_ns: int) -> bool:
+    """Tell whether a stitched request of a range has a hop of a service by this very name."""
+    given: dict[str, Any] = {"service": service, "start_ns": start_ns, "end_ns": end_ns}
+    return bool(ask(client, "find_hop_of", database=database, **given))
 
 
 def locate_traces(client: Client, database: str, trace_ids: Iterable[str]) -> dict[str, TracePlace]:

@@ -128,10 +128,6 @@ class RequestRow:
         return self.record_id or self.request_id or self.trace_id
 
 
-MAX_LINKING = 32
-"""So many spans that link to a trace are returned at most."""
-
-
 @dataclass(frozen=True, slots=True)
 class LinkingSpan:
     """A span that links to a span of another trace, `linked_span_id`."""

@@ -48,7 +48,6 @@ from collector.store.pulled import PolledSource, PullProgress
 from collector.store.reads import Source, TracePlace, ask
 from collector.store.rendering import build_names
 from collector.store.rows import (
-    MAX_LINKING,
     IdHit,
     LinkingSpan,
     LoadableSegment,
@@ -242,18 +241,9 @@ class Store:
     ) -> list[LinkingSpan]:
         """Return the first spans of other traces in a range that link to one of *trace_ids*."""
         with self.connections.reading() as client:
-            rows = ask(
-                client,
-                "find_linking",
-                frozenset() if received_until_ns is None else frozenset({"as_of"}),
-                database=self.settings.database,
-                trace_ids=list(trace_ids),
-                start_ns=start_ns,
-                end_ns=end_ns,
-                received_until_ns=received_until_ns or 0,
-                limit=MAX_LINKING,
+            return reads.find_linking(
+                client, self.settings.database, trace_ids, start_ns, end_ns, received_until_ns
             )
-        return [LinkingSpan(*row) for row in rows]
 
     def get_spans(
         self,
@@ -629,33 +619,14 @@ class Store:
             The most frequent spelling first; *asked* alone where one record has it so.
         """
         with self.connections.reading() as client:
-            for parts in (frozenset({field, "exact"}), frozenset({field})):
-                rows = ask(
-                    client,
-                    "find_spellings",
-                    parts,
-                    database=self.settings.database,
-                    asked=asked,
-                    start_ns=start_ns,
-                    end_ns=end_ns,
-                )
-                if rows:
-                    break
-        return [name for (name,) in rows]
+            return reads.find_spellings(
+                client, self.settings.database, field, asked, start_ns, end_ns
+            )
 
     def has_hop_of(self, service: str, start_ns: int, end_ns: int) -> bool:
         """Tell whether a stitched request of a range has a hop of a service by this very name."""
         with self.connections.reading() as client:
-            return bool(
-                ask(
-                    client,
-                    "find_hop_of",
-                    database=self.settings.database,
-                    service=service,
-                    start_ns=start_ns,
-                    end_ns=end_ns,
-                )
-            )
+            return reads.has_hop_of(client, self.settings.database, service, start_ns, end_ns)
 
     def get_progress(self, name: str) -> int:
         """Return the moment up to which the background work *name* is done, 0 for never."""

@@ -1,6 +1,7 @@
 """From any id to a timeline, over HTTP and a real embedded engine."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -76,11 +77,27 @@ BATCH = Span(
     links=[SpanLink(sent.trace_id, sent.span_id, {}) for sent in SENT],
 )
 
+# one trace that sends messages for five hours, and who links to its first and to its last
+_FIRST = _message(9_030, T - 300 * MINUTE)
+_LAST = replace(_message(9_031, T), trace_id=_FIRST.trace_id)
+LASTING = [_FIRST, _LAST]
+LINKING = [
+    replace(
+        BATCH,
+        trace_id=number_id(9_032 + n),
+        start_ns=sent.start_ns + MINUTE,
+        end_ns=sent.end_ns + MINUTE,
+        links=[SpanLink(sent.trace_id, sent.span_id, {})],
+    )
+    for n, sent in enumerate(LASTING)
+]
+
 
 @pytest.fixture(scope="module")
 def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     stories = [SLOW, QUICK, REFUSED, UNRECORDED, BY_REQUEST_ID, SPANS_FIRST, RECORD_LATER, SHARED]
-    stories += [Story([], SENT), Story([], [BATCH])]
+    stories += [Story([], SENT), Story([], [BATCH]), Story([], LASTING)]
+    stories += [Story([], [span]) for span in LINKING]
     folder = tmp_path_factory.mktemp("timelines")
     with asking(stories, folder) as (questions, _), serving(questions) as found:
         yield found
@@ -341,3 +358,9 @@ def test_what_links_later_than_was_asked_for_is_not_shown(asker: Asker) -> None:
     """What was known at a moment has no batch that came in after it."""
     known = asker.get(f"/api/v1/requests/{SENT[0].trace_id}?as_of={T + 7 * MINUTE + 30 * SECOND}")
     assert known["linked_from"] == []
+
+
+def test_a_trace_that_goes_on_for_hours_has_its_first_links_looked_for(asker: Asker) -> None:
+    """No index leads to who links: however long a trace is, two hours are read at most."""
+    timeline = asker.timeline(_FIRST.trace_id)
+    assert [each["trace_id"] for each in timeline["linked_from"]] == [LINKING[0].trace_id]

@@ -67,7 +67,7 @@ class Search:
     cursor: str = ""
 
 
-_NAME = "exact; in another case where there is none so"
+_NAME = "exact, else in another case"
 _TEXTS = {
     "gateway": (f"Gateway product, as in `gateway` of a summary; {_NAME}.", "azure-apim"),
     "api": (f"API name, {_NAME}.", "orders-api"),

@@ -24,7 +24,8 @@ from collector.stitch.timeline import Finding, LinkingRequest, Timeline
 from collector.store import Store
 from collector.timestamps import NS_PER_H, format_timestamp
 
-# A batch is worked on after the last of its messages was sent; later than that is not looked for.
+# A batch is worked on after its message was sent; later than that is not looked for, nor is who
+# links to the later messages of a trace that goes on for hours: a range is read, without an index.
 _LINKED_WITHIN_NS = NS_PER_H
 
 
@@ -134,10 +135,12 @@ class Timelines:
         sent = [span for span in spans if span.kind == "Producer"]
         if not sent:
             return ()
+        first_ns = min(span.start_ns for span in sent)
+        last_ns = min(max(span.end_ns for span in sent), first_ns + _LINKED_WITHIN_NS)
         linking = self._store.find_linking(
             sorted({span.trace_id for span in sent}),
-            min(span.start_ns for span in sent),
-            max(span.end_ns for span in sent) + _LINKED_WITHIN_NS,
+            first_ns,
+            last_ns + _LINKED_WITHIN_NS,
             received_until_ns=until_ns,
         )
         return tuple(
